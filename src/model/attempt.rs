@@ -1,0 +1,121 @@
+//! One request to an engine, and everything worth knowing about it afterwards.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, FailureClass, MachineFault, RankId, ServerKind};
+
+/// Which model answered, and under which prompt. Equal for all attempts of a server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ServedBy {
+    /// The engine family.
+    pub engine: Engine,
+    /// The model itself, or a stand-in.
+    pub server: ServerKind,
+    /// Name of the profile, e.g. `chandra-2`.
+    pub profile: String,
+    /// Model id that the server reports.
+    pub model: String,
+    /// Version that the server reports.
+    pub version: String,
+    /// SHA-256 of the prompt text, lower-case hex.
+    pub prompt_sha256: String,
+}
+
+/// Sampling fields of a request. All are sent explicitly: what is left out is filled from the model's own
+/// `generation_config.json` (facts of the engines, C.4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Softmax temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Nucleus mass.
+    pub top_p: f32,
+}
+
+/// Why the server, or our judge, stopped an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum FinishReason {
+    /// The model ended its answer.
+    Stop = 1,
+    /// The token budget or the context ended.
+    Length = 2,
+    /// The server aborted it, possibly with HTTP 200.
+    Abort = 3,
+    /// The server reported an error for this request.
+    Error = 4,
+    /// The server's own repetition detection fired.
+    Repetition = 5,
+    /// Our judge saw a loop in the stream and closed the connection.
+    Cut = 6,
+}
+
+impl FinishReason {
+    /// The word used in shards, exports and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            FinishReason::Stop => "stop",
+            FinishReason::Length => "length",
+            FinishReason::Abort => "abort",
+            FinishReason::Error => "error",
+            FinishReason::Repetition => "repetition",
+            FinishReason::Cut => "cut",
+        }
+    }
+}
+
+/// Token counts as the server reports them; counted from the stream where a cut answer has no usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Prompt tokens, image included.
+    pub prompt: u32,
+    /// Generated tokens.
+    pub completion: u32,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptOutcome {
+    /// The answer was accepted.
+    Accepted,
+    /// The engine said that the page is blank.
+    Blank,
+    /// The answer was not accepted. Counts against the page.
+    Failed(FailureClass),
+    /// The machine failed. Never counts against the page.
+    Interrupted(MachineFault),
+}
+
+/// One request to an engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Who answered.
+    pub served_by: ServedBy,
+    /// The rank that asked.
+    pub rank: RankId,
+    /// Which part of the page was sent; 0 for a whole page.
+    pub part: u8,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why the answer stopped; `None` when there was none.
+    pub finish: Option<FinishReason>,
+    /// Sampling fields of the request.
+    pub sampling: Sampling,
+    /// Token budget of the request.
+    pub max_tokens: u32,
+    /// Tokens spent.
+    pub tokens: TokenUsage,
+    /// When it was sent, milliseconds since the Unix epoch.
+    pub started_unix_ms: i64,
+    /// From sending to the first token.
+    pub time_to_first_token: Option<Duration>,
+    /// From sending to the end.
+    pub duration: Duration,
+    /// What the judge or the server said; empty for an accepted answer.
+    pub reason: String,
+    /// The raw answer, whole or partial. Empty in the copy that travels to the other engine's rank.
+    pub answer: String,
+}

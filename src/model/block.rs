@@ -1,0 +1,67 @@
+//! The one form of an answer, whichever engine gave it.
+
+use serde::{Deserialize, Serialize};
+
+/// A box on the page, in thousandths of the page's width and height, origin top left.
+///
+/// Engines use other scales (Chandra 1: 1024, Chandra 2: 1000, DeepSeek-OCR: 999); parsers convert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BBox {
+    /// Left edge, 0..=1000.
+    pub left: u16,
+    /// Top edge, 0..=1000.
+    pub top: u16,
+    /// Right edge, 0..=1000, never less than `left`.
+    pub right: u16,
+    /// Bottom edge, 0..=1000, never less than `top`.
+    pub bottom: u16,
+}
+
+impl BBox {
+    /// The scale of every stored box.
+    pub const SCALE: u16 = 1000;
+
+    /// The whole page.
+    pub const PAGE: BBox = BBox { left: 0, top: 0, right: Self::SCALE, bottom: Self::SCALE };
+
+    /// A box from coordinates on an engine's own `scale`. Swapped corners are put right and
+    /// coordinates outside the page are clamped: models do both (facts of the engines, E16).
+    pub fn from_scale(coordinates: [f64; 4], scale: f64) -> BBox {
+        let [x0, y0, x1, y1] = coordinates.map(|v| {
+            let thousandths = v / scale * f64::from(Self::SCALE);
+            if thousandths.is_nan() { 0 } else { thousandths.round().clamp(0.0, f64::from(Self::SCALE)) as u16 }
+        });
+        BBox { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
+    }
+}
+
+/// A piece of a page in reading order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The label in Chandra's vocabulary (`Text`, `Section-Header`, `Table`, `Page-Header`, …); an
+    /// unknown label is kept as it came.
+    pub label: String,
+    /// Where it stands on the page; `None` when the engine gave no usable box.
+    pub bbox: Option<BBox>,
+    /// Inner HTML, as the engine wrote it (not sanitised; export does that).
+    pub html: String,
+}
+
+impl Block {
+    /// Whether this is the running head or foot of the page. Kept in JSONL, left out of running text.
+    pub fn is_header_or_footer(&self) -> bool {
+        matches!(self.label.as_str(), "Page-Header" | "Page-Footer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_are_scaled_clamped_and_put_right() {
+        let bbox = BBox::from_scale([1024.0, -5.0, 512.0, 2000.0], 1024.0);
+        assert_eq!(bbox, BBox { left: 500, top: 0, right: 1000, bottom: 1000 });
+        assert_eq!(BBox::from_scale([f64::NAN, 0.0, 0.0, 0.0], 1000.0).left, 0);
+    }
+}

@@ -1,0 +1,328 @@
+//! What a run may be told. One typed struct, flags over file over defaults, unknown keys refused, values
+//! checked once on reading; the effective configuration is written to the run directory and into every shard.
+
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Engine, RolePattern};
+
+/// Configuration of a run. Every field has a default that runs on a laptop with stand-in servers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Configuration {
+    /// Which engines each rank serves, e.g. `chandra,chandra,deepseek`; repeats over the ranks of a node.
+    pub roles: RolePattern,
+    /// libpdfium.so of build 8149; found by itself in the project's `.deps`, beside the binary, or from `PDFIUM_LIB`.
+    pub pdfium: Option<PathBuf>,
+    /// Passwords of protected documents.
+    pub passwords: Vec<DocumentPassword>,
+    /// The engines and their servers.
+    pub engines: Engines,
+    /// Rendering and encoding.
+    pub imaging: Imaging,
+    /// Dealing of pages.
+    pub schedule: Schedule,
+    /// Journal and shards.
+    pub store: Store,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Configuration {
+            roles: RolePattern::all_chandra(),
+            pdfium: None,
+            passwords: Vec::new(),
+            engines: Engines::default(),
+            imaging: Imaging::default(),
+            schedule: Schedule::default(),
+            store: Store::default(),
+        }
+    }
+}
+
+impl Configuration {
+    /// Reads a configuration file's text.
+    ///
+    /// # Errors
+    /// A syntax error, an unknown key or a value out of range, with its line.
+    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// The effective configuration as TOML, passwords hidden.
+    ///
+    /// # Errors
+    /// Only if a value has no TOML form, which no valid configuration has.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+
+    /// The password for a document, by its name in the plan or its bare file name.
+    pub fn password_for(&self, name: &str) -> Option<&str> {
+        let file_name = name.rsplit('/').next().unwrap_or(name);
+        self.passwords
+            .iter()
+            .find(|entry| entry.file == name || entry.file == file_name)
+            .map(|entry| entry.password.0.as_str())
+    }
+}
+
+/// A password for the documents with a certain name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentPassword {
+    /// File name, or name of the document in the plan.
+    pub file: String,
+    /// The user password.
+    pub password: Secret,
+}
+
+/// Text that is never written anywhere.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(hidden)")
+    }
+}
+
+/// Settings of both engines.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engines {
+    /// Stage 1.
+    pub chandra: EngineSettings,
+    /// Stage 2.
+    pub deepseek: EngineSettings,
+}
+
+impl Engines {
+    /// The settings of `engine`.
+    pub fn of(&self, engine: Engine) -> &EngineSettings {
+        match engine {
+            Engine::Chandra => &self.chandra,
+            Engine::DeepSeek => &self.deepseek,
+        }
+    }
+
+    /// The profile that serves `engine`. Chandra 2 is preferred: it reads Arabic twice as well as
+    /// Chandra 1 at half the size (facts of the engines, A.12).
+    pub fn profile(&self, engine: Engine) -> &str {
+        self.of(engine).profile.as_deref().unwrap_or(match engine {
+            Engine::Chandra => "chandra-2",
+            Engine::DeepSeek => "deepseek-ocr",
+        })
+    }
+
+    /// The settings of `engine`, to be changed by a flag.
+    pub fn of_mut(&mut self, engine: Engine) -> &mut EngineSettings {
+        match engine {
+            Engine::Chandra => &mut self.chandra,
+            Engine::DeepSeek => &mut self.deepseek,
+        }
+    }
+}
+
+/// How one engine is served and asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Name of a built-in profile, or path of a profile file; [`Engines::profile`] says which when absent.
+    pub profile: Option<String>,
+    /// File that holds the prompt, instead of the profile's own wording.
+    pub prompt_file: Option<PathBuf>,
+    /// Where the server comes from.
+    pub server: ServerSource,
+    /// Pages in flight on one server; the profile's number when absent.
+    pub in_flight: Option<NonZeroU32>,
+    /// Attempts that may count against one page on this engine.
+    pub attempts: NonZeroU32,
+    /// A server that is not ready after this long is given up.
+    #[serde(with = "duration")]
+    pub start_limit: Duration,
+    /// Longest wait for the first token: queueing, image encoding and prefill.
+    #[serde(with = "duration")]
+    pub first_token_limit: Duration,
+    /// Longest silence between two tokens.
+    #[serde(with = "duration")]
+    pub token_gap_limit: Duration,
+    /// Longest whole answer. Far above the published P95 of 156 s: a fixed 180 s throws healthy pages away.
+    #[serde(with = "duration")]
+    pub total_limit: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        EngineSettings {
+            profile: None,
+            prompt_file: None,
+            server: ServerSource::default(),
+            in_flight: None,
+            attempts: NonZeroU32::MIN.saturating_add(2),
+            start_limit: Duration::from_secs(900),
+            first_token_limit: Duration::from_secs(300),
+            token_gap_limit: Duration::from_secs(60),
+            total_limit: Duration::from_secs(900),
+        }
+    }
+}
+
+/// Where a rank's server comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ServerSource {
+    /// The stand-in, launched by the code that launches vLLM: no GPU, no model.
+    StandIn {
+        /// Really reads, or invents.
+        #[serde(default)]
+        mode: StandInMode,
+        /// Fault script for it.
+        #[serde(default)]
+        faults: Option<PathBuf>,
+    },
+    /// The profile's launch command, e.g. `vllm serve …`.
+    Launch {
+        /// Replaces the profile's command. `{socket}` or `{port}`, `{model}` and `{served_name}` are filled in.
+        #[serde(default)]
+        command: Option<Vec<String>>,
+        /// Words put before the command, e.g. `["conda", "run", "-n", "vllm"]`.
+        #[serde(default)]
+        prefix: Vec<String>,
+        /// Added to the server's environment.
+        #[serde(default)]
+        environment: BTreeMap<String, String>,
+    },
+    /// A server that is already running; never stopped by us.
+    Url {
+        /// `http://host:port`, or several: a rank takes the one at its local position.
+        urls: Vec<String>,
+    },
+}
+
+impl Default for ServerSource {
+    fn default() -> Self {
+        ServerSource::StandIn { mode: StandInMode::default(), faults: None }
+    }
+}
+
+/// What a stand-in does with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandInMode {
+    /// Reads it with Tesseract.
+    #[default]
+    Tesseract,
+    /// Invents an answer, with the timing of a GPU under continuous batching.
+    Synthetic,
+}
+
+/// Rendering and encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Imaging {
+    /// Renderer child processes of a rank.
+    pub children: NonZeroU32,
+    /// A page that takes longer costs its child and fails.
+    #[serde(with = "duration")]
+    pub page_limit: Duration,
+    /// Address space of a child.
+    pub child_memory: ByteSize,
+    /// Bound on encoded page images held by a rank, whatever the documents.
+    pub in_flight: ByteSize,
+    /// Whether pages without ink are settled as blank before an engine sees them.
+    pub skip_blank: bool,
+}
+
+impl Default for Imaging {
+    fn default() -> Self {
+        Imaging {
+            children: NonZeroU32::MIN.saturating_add(1),
+            page_limit: Duration::from_secs(60),
+            child_memory: ByteSize::gib(2),
+            in_flight: ByteSize::mib(256),
+            skip_blank: true,
+        }
+    }
+}
+
+/// Dealing of pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Schedule {
+    /// Most pages of one assignment.
+    pub unit_pages: NonZeroU32,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule { unit_pages: NonZeroU32::MIN.saturating_add(7) }
+    }
+}
+
+/// Journal and shards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// A journal that reaches this size is sealed into a shard.
+    pub shard: ByteSize,
+    /// Longest time a record waits for the disk.
+    #[serde(with = "duration")]
+    pub sync_interval: Duration,
+    /// Most records that wait for the disk together.
+    pub sync_records: NonZeroU32,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store {
+            shard: ByteSize::mib(256),
+            sync_interval: Duration::from_secs(1),
+            sync_records: NonZeroU32::MIN.saturating_add(63),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_survive_a_round_trip_through_the_file() {
+        let text = Configuration::default().to_toml().unwrap();
+        assert_eq!(Configuration::from_toml(&text).unwrap(), Configuration::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = Configuration::from_toml("[imaging]\ndpi = 300\n").unwrap_err().to_string();
+        assert!(error.contains("dpi"), "{error}");
+    }
+
+    #[test]
+    fn a_partial_file_keeps_the_other_defaults() {
+        let text = "roles = \"chandra,deepseek\"\n[engines.chandra.server]\nkind = \"url\"\nurls = [\"http://127.0.0.1:8000\"]\n[engines.chandra]\nprofile = \"chandra\"\n";
+        let configuration = Configuration::from_toml(text).unwrap();
+        assert_eq!(configuration.engines.profile(Engine::Chandra), "chandra");
+        assert_eq!(configuration.engines.chandra.attempts.get(), 3);
+        assert_eq!(configuration.engines.profile(Engine::DeepSeek), "deepseek-ocr");
+    }
+
+    #[test]
+    fn passwords_match_by_name_and_are_never_written() {
+        let text = "[[passwords]]\nfile = \"BO_7500_Fr_userpw.pdf\"\npassword = \"user-secret\"\n";
+        let configuration = Configuration::from_toml(text).unwrap();
+        assert_eq!(configuration.password_for("nasty/BO_7500_Fr_userpw.pdf"), Some("user-secret"));
+        assert_eq!(configuration.password_for("BO_7500_Fr.pdf"), None);
+        assert!(!configuration.to_toml().unwrap().contains("user-secret"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Documents of the plan.
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{DocumentId, FailureClass};
+
+/// Main language of an edition or a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Language {
+    /// Not known.
+    Unknown = 0,
+    /// French, or another language in Latin script.
+    French = 1,
+    /// Arabic.
+    Arabic = 2,
+    /// Both scripts in earnest.
+    Mixed = 3,
+}
+
+impl Language {
+    /// The code used in shards' readers, exports and reports: `fr`, `ar`, `mixed` or `unknown`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Unknown => "unknown",
+            Language::French => "fr",
+            Language::Arabic => "ar",
+            Language::Mixed => "mixed",
+        }
+    }
+
+    /// The language with this shard code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::Unknown, Self::French, Self::Arabic, Self::Mixed].into_iter().find(|language| *language as u8 == code)
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the file name says. Never trusted for a page's language (facts of the corpus, section 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edition {
+    /// Issue number, e.g. 5705.
+    pub number: Option<u32>,
+    /// Suffix such as `bis`, lower case.
+    pub suffix: Option<String>,
+    /// Language that the name claims.
+    pub language: Language,
+}
+
+/// What identifies the bytes of an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the whole file, lower-case hex.
+    pub sha256: String,
+}
+
+/// Whether a document can be worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocumentState {
+    /// Its pages are in the ledger.
+    Planned {
+        /// Number of pages, at least 1.
+        pages: u32,
+    },
+    /// It cannot be read and has no pages in the ledger.
+    Refused {
+        /// Why.
+        class: FailureClass,
+        /// The same for people, with the remedy.
+        reason: String,
+    },
+}
+
+/// One input file of the frozen plan. Same name in two folders is two documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Position in the plan.
+    pub id: DocumentId,
+    /// Absolute path of the input.
+    pub path: PathBuf,
+    /// Path below the input folder it was found in, with `/`: unique in the plan, names the exports.
+    pub name: String,
+    /// What identifies its bytes; `None` where the file could not be read.
+    pub fingerprint: Option<Fingerprint>,
+    /// What its name says.
+    pub edition: Edition,
+    /// Planned or refused.
+    pub state: DocumentState,
+}
+
+impl Document {
+    /// Number of pages in the ledger: 0 for a refused document.
+    pub fn pages(&self) -> u32 {
+        match self.state {
+            DocumentState::Planned { pages } => pages,
+            DocumentState::Refused { .. } => 0,
+        }
+    }
+}

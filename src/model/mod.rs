@@ -1,0 +1,22 @@
+//! The words every room shares: ids, page references, verdicts, records and the configuration.
+//!
+//! Depends on no other room and does no I/O beyond parsing the configuration text it is given.
+
+mod attempt;
+mod block;
+pub mod configuration;
+mod document;
+mod engine;
+mod ids;
+mod image;
+mod record;
+mod verdict;
+
+pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
+pub use block::{BBox, Block};
+pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
+pub use engine::{Engine, EngineSet, ParseEngineError, RolePattern, ServerKind};
+pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
+pub use image::{Grid, ImageFacts, ImageRule, PixelSize};
+pub use record::{PageRecord, Part};
+pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};

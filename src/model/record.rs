@@ -1,0 +1,60 @@
+//! What is kept of a page.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, BBox, Block, Engine, ImageFacts, Language, LeaseId, PageRef, RankId, Verdict};
+
+/// A part of a page that was read by itself (a column, a turned table), or the whole page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its place on the page; [`BBox::PAGE`] for a page read whole.
+    pub bbox: BBox,
+    /// Blocks in reading order, boxes on the scale of the whole page.
+    pub blocks: Vec<Block>,
+    /// HTML of the blocks, headers and footers included.
+    pub html: String,
+    /// Markdown of the same.
+    pub markdown: String,
+}
+
+/// One rank's settlement of one page: a row of a journal, then of a shard.
+///
+/// A page that went to a second engine has one record for each; see [`PageRecord::supersedes`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PageRecord {
+    /// The page.
+    pub page: PageRef,
+    /// The assignment under which it was worked on.
+    pub lease: LeaseId,
+    /// The rank that worked on it.
+    pub rank: RankId,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The engine whose answer this is; `None` where no engine saw the page.
+    pub engine: Option<Engine>,
+    /// Language of the text read, or [`Language::Unknown`].
+    pub language: Language,
+    /// What was sent; `None` where rendering failed.
+    pub image: Option<ImageFacts>,
+    /// Every attempt in order, those on the other engine before (without their answers) included.
+    pub attempts: Vec<Attempt>,
+    /// The accepted answer, or the best partial one of a failed page; empty for a blank page.
+    pub parts: Vec<Part>,
+    /// Why the page failed, for people; empty otherwise.
+    pub reason: String,
+    /// When it was settled, milliseconds since the Unix epoch.
+    pub settled_unix_ms: i64,
+}
+
+impl PageRecord {
+    /// Sort key among the records of one page: the record with the greatest key is the final one. A page
+    /// that was read (or is blank) stays so whatever a late second answer says; else the latest lease wins.
+    pub fn precedence(verdict: Verdict, lease: LeaseId) -> (bool, LeaseId) {
+        (!matches!(verdict, Verdict::Failed(_)), lease)
+    }
+
+    /// Whether this record, rather than `other`, is the page's final one.
+    pub fn supersedes(&self, other: &PageRecord) -> bool {
+        Self::precedence(self.verdict, self.lease) > Self::precedence(other.verdict, other.lease)
+    }
+}

@@ -1,0 +1,176 @@
+//! How a page ends, why it failed, and which faults are not the page's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a page is settled. Every page of the plan has exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// An engine's answer was accepted.
+    Read,
+    /// Nothing to read: found before an engine saw it, or said by the engine.
+    Blank,
+    /// No engine's answer was accepted. The class says who must act.
+    Failed(FailureClass),
+}
+
+impl Verdict {
+    /// The word used in shards, exports and reports: `read`, `blank` or `failed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Read => "read",
+            Verdict::Blank => "blank",
+            Verdict::Failed(_) => "failed",
+        }
+    }
+
+    /// The failure class, for a failed page.
+    pub fn class(self) -> Option<FailureClass> {
+        match self {
+            Verdict::Failed(class) => Some(class),
+            Verdict::Read | Verdict::Blank => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.class() {
+            Some(class) => write!(f, "failed({class})"),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+/// Who can do something about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The same engine, asked again with other sampling, may succeed.
+    SameEngine,
+    /// Only the other engine may succeed.
+    OtherEngine,
+    /// The person who runs the job must act: a password, a better file, a larger limit.
+    Operator,
+}
+
+macro_rules! failure_classes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, $remedy:ident;)+) => {
+        /// Why a page (or a document) could not be read. A closed list: each class says who must act and
+        /// whether asking again can help ([`FailureClass::remedy`]). The numeric code is part of the shard format.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum FailureClass {
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant = $code,)+
+        }
+
+        impl FailureClass {
+            /// Every class, in code order.
+            pub const ALL: &'static [FailureClass] = &[$(FailureClass::$variant),+];
+
+            /// The name used in shards, exports, reports and on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $(FailureClass::$variant => $name,)+ }
+            }
+
+            /// Who can do something about it.
+            pub fn remedy(self) -> Remedy {
+                match self { $(FailureClass::$variant => Remedy::$remedy,)+ }
+            }
+        }
+    };
+}
+
+failure_classes! {
+    /// The file cannot be opened as a PDF (empty, truncated, not a PDF, no pages). The operator must fetch it again.
+    Unreadable = 1, "unreadable", Operator;
+    /// The file needs a password that the configuration does not give.
+    Encrypted = 2, "encrypted", Operator;
+    /// PDFium could not draw this page, or died drawing it.
+    RenderFailed = 3, "render-failed", Operator;
+    /// Drawing the page took longer than the configured limit.
+    RenderTimeout = 4, "render-timeout", Operator;
+    /// The page would not fit in the renderer's memory limit.
+    TooLarge = 5, "too-large", Operator;
+    /// The answer repeats itself without end. Other sampling, then the other engine, may help.
+    Loop = 10, "loop", SameEngine;
+    /// The token budget ended before the answer did.
+    Truncated = 11, "truncated", SameEngine;
+    /// The context window was full before the answer ended. Only a smaller image or a larger window helps.
+    ContextFull = 12, "context-full", OtherEngine;
+    /// HTTP 200 and finish reason `stop`, but nothing was written for a page that has ink.
+    Empty = 13, "empty", SameEngine;
+    /// The answer is not in the engine's grammar.
+    Unparsable = 14, "unparsable", SameEngine;
+    /// The server refused the request (HTTP 4xx). Asking the same again cannot help.
+    Rejected = 20, "rejected", OtherEngine;
+    /// The server failed on this request (HTTP 5xx) while staying healthy for others.
+    ServerError = 21, "server-error", SameEngine;
+    /// No progress within the token deadlines while the server was healthy.
+    Stalled = 22, "stalled", SameEngine;
+    /// The page was alone in flight at two engine deaths. It goes to the other engine.
+    Poison = 30, "poison", OtherEngine;
+}
+
+impl FailureClass {
+    /// The class with this shard code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|class| *class as u8 == code)
+    }
+
+    /// The class with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|class| class.name() == name)
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A fault of the machine, never of the page: the page goes back to the queue with its attempt count unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MachineFault {
+    /// The engine or its server process died with the request in flight.
+    ServerDied,
+    /// The connection was refused, reset or cut.
+    ConnectionLost,
+    /// The server said it is overloaded (HTTP 503 or 429).
+    Overloaded,
+    /// The server aborted the request (finish reason `abort`), as it does when it shuts down.
+    Aborted,
+    /// The renderer pool is gone, not merely one child.
+    RendererLost,
+    /// The run is draining: deadline, stop file or signal.
+    Draining,
+}
+
+impl fmt::Display for MachineFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MachineFault::ServerDied => "the server died",
+            MachineFault::ConnectionLost => "the connection was lost",
+            MachineFault::Overloaded => "the server is overloaded",
+            MachineFault::Aborted => "the server aborted the request",
+            MachineFault::RendererLost => "the renderer pool is gone",
+            MachineFault::Draining => "the run is stopping",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_are_unique_and_round_trip() {
+        for &class in FailureClass::ALL {
+            assert_eq!(FailureClass::from_code(class as u8), Some(class));
+            assert_eq!(FailureClass::from_name(class.name()), Some(class));
+        }
+        assert_eq!(FailureClass::from_code(0), None);
+    }
+}
