@@ -4,6 +4,8 @@
 //!
 //! | room | holds |
 //! |---|---|
+//! | [`cli`] | one file a subcommand |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
+pub mod cli;
 pub mod model;

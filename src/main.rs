@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `bocr`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bulletin_ocr::cli::main()
+}

@@ -1,0 +1,57 @@
+//! The command line: one file a subcommand, no logic.
+
+mod export;
+mod guard;
+mod profiles;
+mod render_child;
+mod run;
+mod stand_in;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Reads the Moroccan Bulletin Officiel on a GPU cluster, in one multi-node job.
+#[derive(Debug, Parser)]
+#[command(name = "bocr", version, max_term_width = 110)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
+    Run(run::Arguments),
+    /// Write Markdown, HTML and JSONL from a run directory
+    Export(export::Arguments),
+    /// Recompute the page ledger of a run directory from its files
+    Verify(verify::Arguments),
+    /// Show the engine profiles and where their facts come from
+    Profiles(profiles::Arguments),
+    /// Serve vLLM's API without a GPU or a model
+    StandIn(stand_in::Arguments),
+    #[command(hide = true)]
+    RenderChild(render_child::Arguments),
+    #[command(hide = true)]
+    Guard(guard::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let result = match &command_line.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Profiles(arguments) => profiles::run(arguments),
+        Command::StandIn(arguments) => stand_in::run(arguments),
+        Command::RenderChild(arguments) => render_child::run(arguments),
+        Command::Guard(arguments) => guard::run(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("bocr: {error:#}");
+        ExitCode::FAILURE
+    })
+}

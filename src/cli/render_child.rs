@@ -1,0 +1,15 @@
+//! `bocr render-child`: a renderer child process (started by a rank).
+
+use std::process::ExitCode;
+
+/// A renderer child process (started by a rank).
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Not built yet.
+pub fn run(_arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("not built yet")
+}
