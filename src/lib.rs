@@ -5,7 +5,11 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`schedule`] | who works on what: the pure state machine of rank 0 |
+//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule` |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;
 pub mod model;
+pub mod schedule;
+pub mod simulate;
