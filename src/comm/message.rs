@@ -1,0 +1,110 @@
+//! What is said between ranks.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{Engine, EngineSet, LeaseId, MachineFault, PageRef},
+    schedule::{Prior, Settlement, StopReason, Unit},
+};
+
+/// From rank 0 to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Read these pages.
+    Assign(Assignment),
+    /// Give back every page that is not settled.
+    Recall,
+    /// The run is over: seal what is left, stop the servers, report.
+    Finish,
+    /// Everything is written: leave.
+    Leave,
+}
+
+/// Pages to read, with all that a worker needs to know of their document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The pages, engine and lease.
+    pub unit: Unit,
+    /// Where the document is.
+    pub path: PathBuf,
+    /// Its name in the plan: finds its password, names its requests.
+    pub name: String,
+    /// Earlier attempts on the other engine.
+    pub priors: Vec<Prior>,
+}
+
+/// From a worker to rank 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToCoordinator {
+    /// The first word of every rank.
+    Hello(Hello),
+    /// A server is ready.
+    EngineReady(Engine),
+    /// A server is given up, for this reason.
+    EngineLost(Engine, String),
+    /// Pages settled; their records are on disk.
+    Settled(Vec<Settlement>),
+    /// Pages given back.
+    Returned(Vec<(PageRef, LeaseId, MachineFault)>),
+    /// This rank cannot go on as it should: the run must stop early.
+    StopRequested(StopReason, String),
+    /// All is sealed and stopped.
+    Finished(RankSummary),
+}
+
+/// How a rank introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Version of this program; all ranks must run the same.
+    pub program_version: String,
+    /// Host name.
+    pub host: String,
+    /// Position among the ranks of its host.
+    pub local_rank: u32,
+    /// The GPU it drives, as an opaque id, if any.
+    pub gpu: Option<String>,
+    /// Engines it will serve.
+    pub engines: EngineSet,
+    /// Most pages it will hold.
+    pub credits: u32,
+}
+
+/// Tokens spent on one engine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenTotals {
+    /// Attempts made.
+    pub attempts: u64,
+    /// Prompt tokens, image included.
+    pub prompt: u64,
+    /// Generated tokens of accepted answers.
+    pub accepted: u64,
+    /// Generated tokens of answers that were not accepted.
+    pub wasted: u64,
+}
+
+impl TokenTotals {
+    /// Adds another rank's totals.
+    pub fn add(&mut self, other: &TokenTotals) {
+        self.attempts += other.attempts;
+        self.prompt += other.prompt;
+        self.accepted += other.accepted;
+        self.wasted += other.wasted;
+    }
+}
+
+/// What a rank did, at its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RankSummary {
+    /// Pages whose records this rank wrote.
+    pub pages: u64,
+    /// Shards it sealed.
+    pub shards: u32,
+    /// Tokens by engine.
+    pub tokens: BTreeMap<Engine, TokenTotals>,
+    /// Time spent drawing pages, over all its renderer children.
+    pub rendering: Duration,
+    /// Time spent encoding them.
+    pub encoding: Duration,
+}
