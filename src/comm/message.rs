@@ -1,17 +1,22 @@
 //! What is said between ranks.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Engine, EngineSet, LeaseId, MachineFault, PageRef},
+    model::{Engine, EngineSet, LeaseId, MachineFault, PageRef, ServedBy},
     schedule::{Prior, Settlement, StopReason, Unit},
 };
 
 /// From rank 0 to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
+    /// The plan is frozen on the shared file system: get ready to read pages of it.
+    Begin {
+        /// Identity of the run directory.
+        run_id: String,
+    },
     /// Read these pages.
     Assign(Assignment),
     /// Give back every page that is not settled.
@@ -22,15 +27,11 @@ pub enum ToWorker {
     Leave,
 }
 
-/// Pages to read, with all that a worker needs to know of their document.
+/// Pages to read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     /// The pages, engine and lease.
     pub unit: Unit,
-    /// Where the document is.
-    pub path: PathBuf,
-    /// Its name in the plan: finds its password, names its requests.
-    pub name: String,
     /// Earlier attempts on the other engine.
     pub priors: Vec<Prior>,
 }
@@ -103,6 +104,8 @@ pub struct RankSummary {
     pub shards: u32,
     /// Tokens by engine.
     pub tokens: BTreeMap<Engine, TokenTotals>,
+    /// What answered it.
+    pub served_by: Vec<ServedBy>,
     /// Time spent drawing pages, over all its renderer children.
     pub rendering: Duration,
     /// Time spent encoding them.
