@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bulletin_ocr::{
-    model::{DocumentId, FailureClass, PageIndex, PageRef, RankId},
-    schedule::{Outcome, StopReason},
+    model::{DocumentId, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
     simulate::{Cluster, simulate},
 };
 use oorandom::Rand64;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use bulletin_ocr::{
-    model::{DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageIndex, PageRef, RankId, Verdict},
-    schedule::{Action, Event, Outcome, PageStage, Policy, Restored, Scheduler, Settlement, StopReason, Tick, Unit},
+    model::{
+        DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId,
+        StopReason, Verdict,
+    },
+    schedule::{Action, Event, PageStage, Policy, Restored, Scheduler, Settlement, Tick, Unit},
 };
 
 /// A scheduler, its clock, and the actions it has asked for that the story has not looked at.

@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    comm::{Assignment, Hello, RankSummary, ToCoordinator, ToWorker},
-    model::{Engine, RankId},
-    report::{Progress, Snapshot, write_status},
-    schedule::{Action, Event, Outcome, Policy, Scheduler, StopReason, Tick},
+    comm::{Assignment, Hello, ToCoordinator, ToWorker},
+    model::{Engine, Outcome, RankId, StopReason},
+    report::{Progress, RankSummary, Snapshot, write_status},
+    schedule::{Action, Event, Policy, Scheduler, Tick},
 };
 
 use super::{

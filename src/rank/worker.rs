@@ -18,15 +18,16 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    comm::{Assignment, Hello, LocalPosition, RankSummary, ToCoordinator, ToWorker},
+    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
     corpus,
     engine::Profile,
     imaging::{Pool, PoolSettings, find_library},
     model::{
-        Attempt, AttemptOutcome, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
+        Attempt, AttemptOutcome, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId, StopReason, Verdict,
         configuration::Configuration,
     },
-    schedule::{Settlement, StopReason},
+    report::RankSummary,
+    schedule::Settlement,
     server::{Share, gpu_of},
     store::{Durable, Provenance, StoreEvent, Writer},
 };

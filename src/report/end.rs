@@ -4,13 +4,9 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    comm::{RankSummary, TokenTotals},
-    model::{Engine, FailureClass, ServedBy, ServerKind},
-    schedule::{Counts, Outcome, StopReason},
-};
+use crate::model::{Counts, Engine, FailureClass, Outcome, ServedBy, ServerKind, StopReason};
 
-use super::REPORT_FILE;
+use super::{REPORT_FILE, RankSummary, TokenTotals};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,12 @@
 
 mod end;
 mod progress;
+mod rank_summary;
 mod status;
 
 pub use end::{EndReport, RunOutcome};
 pub use progress::{Progress, Snapshot};
+pub use rank_summary::{RankSummary, TokenTotals};
 pub use status::write_status;
 
 /// Name of the status file in the run directory.

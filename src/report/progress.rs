@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::schedule::Counts;
+use crate::model::Counts;
 
 /// Where the run stands.
 #[derive(Debug, Clone, Serialize)]

@@ -27,5 +27,5 @@ pub mod retry;
 mod scheduler;
 
 pub use ledger::PageStage;
-pub use protocol::{Action, Event, Outcome, Prior, Settlement, StopReason, Tick, Unit};
-pub use scheduler::{Counts, Policy, Restored, Scheduler};
+pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
+pub use scheduler::{Policy, Restored, Scheduler};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Attempt, Engine, EngineSet, LeaseId, MachineFault, PageIndex, PageRef, RankId, Verdict};
+use crate::model::{
+    Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, StopReason, Verdict,
+};
 
 /// Time since the run began. The driver reads the clock; the scheduler is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -104,29 +106,6 @@ pub enum Event {
     },
     /// Time passed.
     Clock,
-}
-
-/// Why a run stops before every page is settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopReason {
-    /// The run's own deadline.
-    Deadline,
-    /// SIGTERM, SIGINT or the stop file.
-    Requested,
-    /// A rank cannot write its records.
-    Store,
-    /// No rank can serve this engine any more, and pages wait for it.
-    NoEngine(Engine),
-}
-
-/// How a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every page is settled.
-    Complete,
-    /// Pages are left for the next start.
-    Stopped(StopReason),
 }
 
 /// A page's earlier attempts, sent along with it to the other engine.

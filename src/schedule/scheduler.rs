@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Attempt, Engine, FailureClass, LeaseId, MachineFault, PageRef, RankId, Verdict};
+use crate::model::{
+    Attempt, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, StopReason, Verdict,
+};
 
 use super::{
     lease::Leases,
     ledger::{Ledger, PageStage},
-    protocol::{Action, Event, Outcome, Settlement, StopReason, Tick},
+    protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
     retry,
@@ -35,37 +37,6 @@ pub struct Restored {
     pub engine: Option<Engine>,
     /// For a failed page, its attempts without answers.
     pub attempts: Vec<Attempt>,
-}
-
-/// How many pages ended how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Pages of the plan.
-    pub pages: u64,
-    /// Read by either engine.
-    pub read: u64,
-    /// Blank.
-    pub blank: u64,
-    /// Read by the second engine after the first had failed.
-    pub recovered: u64,
-    /// Failed for good, by class.
-    pub failed: BTreeMap<FailureClass, u64>,
-    /// Settled by an earlier start of the run; included in the numbers above.
-    pub restored: u64,
-    /// Answers that belonged to no open lease and were ignored.
-    pub stale: u64,
-}
-
-impl Counts {
-    /// Pages that failed for good.
-    pub fn failed_total(&self) -> u64 {
-        self.failed.values().sum()
-    }
-
-    /// Pages with a final verdict.
-    pub fn settled(&self) -> u64 {
-        self.read + self.blank + self.failed_total()
-    }
 }
 
 /// A page that stage 1 has failed and stage 2 is to read.

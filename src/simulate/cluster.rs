@@ -8,9 +8,12 @@ use std::{
 use oorandom::Rand64;
 
 use crate::{
-    model::{AttemptOutcome, Engine, FailureClass, LeaseId, MachineFault, PageRef, RankId, RolePattern, Verdict},
+    model::{
+        AttemptOutcome, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, RolePattern,
+        Verdict,
+    },
     schedule::{
-        Action, Counts, Event, Outcome, Policy, Scheduler, Settlement, Tick, Unit,
+        Action, Event, Policy, Scheduler, Settlement, Tick, Unit,
         retry::{self, AfterAttempt, Tally},
     },
 };
