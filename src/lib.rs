@@ -5,7 +5,9 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`store`] | journal, shard, catalogue, reader, verification, export; HDF5 is seen nowhere else |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;
 pub mod model;
+pub mod store;
