@@ -5,7 +5,9 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`standin`] | the stand-in server: vLLM's API without a GPU or a model |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;
 pub mod model;
+pub mod standin;
