@@ -5,7 +5,9 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`engine`] | profiles, requests, the streaming client, the judge, parsers |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;
+pub mod engine;
 pub mod model;
