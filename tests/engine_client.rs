@@ -22,7 +22,8 @@ use axum::{
 use bulletin_ocr::{
     engine::{AttemptResult, Client, EngineError, Limits, PageImage, Profile, Reader, ServerAddress},
     model::{
-        AttemptOutcome, BBox, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId, ServerKind,
+        AttemptOutcome, BBox, Engine, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId,
+        ServerKind,
     },
 };
 use futures_util::{StreamExt, stream};
@@ -170,6 +171,10 @@ struct Setup {
 async fn setup(profile: &str, limits: Limits) -> Setup {
     let profile = Profile::load(profile, None).unwrap();
     let server = server_of(&profile);
+    if profile.engine == Engine::DeepSeek {
+        let message = "`ngram_size` has to be a strictly positive integer, got 0.";
+        server.scripts.lock().unwrap().push_back(Script::Plain(400, message.into()));
+    }
     let client = Client::new(listen(server.clone()).await, limits, Some("EMPTY")).unwrap();
     let reader = Reader::connect(profile, client, RankId(3)).await.unwrap();
     Setup { server, reader }
@@ -236,7 +241,9 @@ async fn the_request_is_what_the_model_expects() {
     let page = "<|ref|>text<|/ref|><|det|>[[1, 2, 999, 999]]<|/det|>\nArrêté du ministre";
     assert_eq!(setup.outcome(streamed(whole(page, "stop", 915, 20))).await, AttemptOutcome::Accepted);
     let requests = setup.server.requests.lock().unwrap();
-    let (headers, body) = &requests[0];
+    assert_eq!(setup.reader.server().ngram_processor, Some(true));
+    assert_eq!(requests[0].1["vllm_xargs"]["ngram_size"], 0);
+    let (headers, body) = &requests[1];
     assert_eq!(headers["x-request-id"], "BO_7500_Fr.p3.l17.a1");
     assert_eq!(headers["authorization"], "Bearer EMPTY");
     assert!(headers.contains_key("content-length"), "sent whole, not in chunks");
@@ -434,6 +441,15 @@ async fn the_handshake_refuses_another_model_with_the_remedy() {
     let capabilities = client.handshake(&profile).await.unwrap();
     assert_eq!(capabilities.server, ServerKind::StandInTesseract);
     assert!(capabilities.repetition_detection);
+}
+
+#[tokio::test]
+async fn a_server_without_the_ngram_processor_is_known() {
+    let profile = Profile::load("deepseek-ocr", None).unwrap();
+    let server = server_of(&profile);
+    server.scripts.lock().unwrap().push_back(Script::Plain(200, "{}".into()));
+    let client = Client::new(listen(server).await, LIMITS, None).unwrap();
+    assert_eq!(client.handshake(&profile).await.unwrap().ngram_processor, Some(false));
 }
 
 #[tokio::test]

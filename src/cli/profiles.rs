@@ -25,7 +25,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let profile = Profile::load(name, None)?;
                 println!(
                     "{name:<14}{:<10}{:<28}prompt sha256 {}",
-                    profile.engine, profile.model, profile.prompt_sha256
+                    profile.engine.name(),
+                    profile.model,
+                    profile.prompt_sha256
                 );
             }
         }

@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use reqwest::{Response, StatusCode, header};
 use serde::Deserialize;
+use serde_json::json;
+use tracing::warn;
 
 use super::{EngineError, Profile, Question, Reply, stream};
 use crate::model::ServerKind;
@@ -16,6 +18,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest wait for the small requests. While images are decoded a healthy server took 4.2 s to answer `/health`.
 const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Longest wait for the first generated token of a fresh server, whose kernels are still cold.
+const CANARY_LIMIT: Duration = Duration::from_secs(120);
+
+const COMPLETIONS: &str = "/v1/chat/completions";
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +66,9 @@ pub struct Capabilities {
     pub server: ServerKind,
     /// Whether it obeys `repetition_detection` (0.17 and later). A 200 proves nothing: unknown fields are ignored.
     pub repetition_detection: bool,
+    /// Whether the n-gram processor that the profile asks for is loaded; `None` where it asks for none, or a stand-in
+    /// serves.
+    pub ngram_processor: Option<bool>,
 }
 
 impl Capabilities {
@@ -70,6 +80,7 @@ impl Capabilities {
             max_model_len,
             server,
             repetition_detection: release(version).is_some_and(|release| release >= (0, 17)),
+            ngram_processor: None,
         }
     }
 }
@@ -171,7 +182,39 @@ impl Client {
         };
         let server = server_kind(&version.version, &model.owned_by);
         let context = model.max_model_len.unwrap_or(profile.context_length);
-        Ok(Capabilities::new(&version.version, &model.id, context, server))
+        let mut capabilities = Capabilities::new(&version.version, &model.id, context, server);
+        let asks = profile.request.get("vllm_xargs").is_some_and(|fields| fields.get("ngram_size").is_some());
+        if asks && server == ServerKind::Model {
+            let loaded = self.refuses_empty_ngrams(&model.id).await?;
+            if !loaded {
+                warn!(server = %self.address, "no n-gram processor is loaded: start the server with the --logits-processors of profile {}", profile.name);
+            }
+            capabilities.ngram_processor = Some(loaded);
+        }
+        Ok(capabilities)
+    }
+
+    /// A server without the n-gram processor accepts and ignores its fields; with it, a size of 0 is refused with 400
+    /// (facts on real servers, DeepSeek-OCR).
+    async fn refuses_empty_ngrams(&self, model: &str) -> Result<bool, EngineError> {
+        let body = json!({
+            "messages": [{ "role": "user", "content": "." }],
+            "model": model,
+            "max_tokens": 1,
+            "vllm_xargs": { "ngram_size": 0 },
+        });
+        let request = self
+            .http
+            .post(format!("{}{COMPLETIONS}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .timeout(CANARY_LIMIT)
+            .body(body.to_string());
+        let response = request.send().await.map_err(|error| EngineError::Unreachable {
+            address: self.address.to_string(),
+            path: COMPLETIONS,
+            reason: describe(&error),
+        })?;
+        Ok(response.status() == StatusCode::BAD_REQUEST)
     }
 
     async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
@@ -204,7 +247,7 @@ impl Client {
     async fn send(&self, question: &Question) -> Result<Response, String> {
         let request = self
             .http
-            .post(format!("{}/v1/chat/completions", self.base))
+            .post(format!("{}{COMPLETIONS}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream")
             .header("X-Request-Id", &question.request_id)
