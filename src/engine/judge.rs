@@ -1,4 +1,4 @@
-//! Says no to an answer that repeats itself, while it streams and once more when it is whole.
+//! Says no to an answer that repeats itself, while it streams.
 //!
 //! **What a loop is.** The tail of the text consists of copies of one unit of at most [`MAX_PERIOD`] characters, and the
 //! repetition has grown longer than a gazette ever needs. How long that is depends on the unit:
@@ -20,11 +20,6 @@
 //! **Cost.** A Z-function over the reversed tail gives the longest repetition of every period at once. A tail of
 //! 4,096 characters is looked at every 256 characters and one of 12,288 every 1,024: 28 steps a character, whatever
 //! the text.
-
-use std::collections::HashMap;
-
-use super::{Reading, text_of};
-use crate::model::FailureClass;
 
 /// Longest repeated unit that is recognised, in characters.
 pub const MAX_PERIOD: usize = 4_000;
@@ -214,57 +209,9 @@ impl Unit {
     }
 }
 
-/// What a whole answer is worth, once it is parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Acceptance {
-    /// It is the page's text.
-    Accepted,
-    /// The engine says that there is nothing to read.
-    Blank,
-    /// It is not accepted, and why.
-    Refused(FailureClass, String),
-}
-
-/// Blocks with fewer characters of text may repeat as they like.
-const LEAST_BLOCK: usize = 20;
-/// Blocks of text from which on the share of repeated ones means something.
-const ENOUGH_BLOCKS: usize = 10;
-
-/// The last check, over the parsed blocks (facts of the engines, E6).
-pub fn accept(reading: &Reading) -> Acceptance {
-    if let Some(fault) = &reading.fault {
-        return Acceptance::Refused(FailureClass::Unparsable, fault.clone());
-    }
-    if reading.blocks.is_empty() && reading.blank {
-        return Acceptance::Blank;
-    }
-    let texts: Vec<String> = reading.blocks.iter().map(|block| text_of(&block.html)).collect();
-    let has_text = texts.iter().any(|text| text.chars().any(char::is_alphanumeric));
-    let has_picture = reading.blocks.iter().any(|block| is_picture(&block.label));
-    if !has_text && !has_picture {
-        return Acceptance::Refused(FailureClass::Empty, "the answer has no text and no picture".into());
-    }
-    let long: Vec<&str> =
-        texts.iter().map(|text| text.trim()).filter(|text| text.chars().count() >= LEAST_BLOCK).collect();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for text in &long {
-        *counts.entry(text).or_default() += 1;
-    }
-    if long.len() >= ENOUGH_BLOCKS && counts.len() * 5 <= long.len() * 2 {
-        let reason = format!("{} blocks of text, but only {} different ones", long.len(), counts.len());
-        return Acceptance::Refused(FailureClass::Loop, reason);
-    }
-    Acceptance::Accepted
-}
-
-fn is_picture(label: &str) -> bool {
-    matches!(label, "Image" | "Figure" | "Diagram")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Block;
     use proptest::prelude::*;
 
     /// Pieces of the size of tokens, so that the looks fall where they do in a stream.
@@ -385,28 +332,5 @@ mod tests {
             let cut = text.chunks(size).any(|piece| judge.push(&piece.iter().collect::<String>()) != Judgement::Continue);
             prop_assert!(cut);
         }
-    }
-
-    fn reading(htmls: &[&str]) -> Reading {
-        let block = |html: &&str| Block { label: "Text".into(), bbox: None, html: (*html).into() };
-        Reading { blocks: htmls.iter().map(block).collect(), ..Reading::default() }
-    }
-
-    #[test]
-    fn the_last_check_sees_empty_blank_and_repeated_pages() {
-        assert_eq!(accept(&reading(&["<p>Texte</p>"])), Acceptance::Accepted);
-        assert_eq!(accept(&Reading { blank: true, ..Reading::default() }), Acceptance::Blank);
-        let class = |reading: &Reading| match accept(reading) {
-            Acceptance::Refused(class, _) => Some(class),
-            _ => None,
-        };
-        assert_eq!(class(&reading(&[])), Some(FailureClass::Empty));
-        assert_eq!(class(&reading(&["<p> … </p>"])), Some(FailureClass::Empty));
-        assert_eq!(class(&reading(&["<p>Vu la loi organique des finances</p>"; 10])), Some(FailureClass::Loop));
-        assert_eq!(class(&reading(&["<td>Idem</td>"; 30])), None);
-        let broken = Reading { fault: Some("unclosed".into()), ..reading(&["<p>Texte</p>"]) };
-        assert_eq!(class(&broken), Some(FailureClass::Unparsable));
-        let picture = Block { label: "Image".into(), bbox: None, html: "<img alt=\"\"/>".into() };
-        assert_eq!(accept(&Reading { blocks: vec![picture], ..Reading::default() }), Acceptance::Accepted);
     }
 }

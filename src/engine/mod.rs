@@ -4,6 +4,7 @@
 //! [`Reader`] is the face for a worker: one call is one attempt on one image. Everything below it is pure but
 //! [`Client`], the only part that does I/O.
 
+mod acceptance;
 mod chandra;
 mod classify;
 mod client;
@@ -11,7 +12,7 @@ mod deepseek;
 mod error;
 mod events;
 mod html;
-pub mod judge;
+mod judge;
 mod language;
 mod markdown;
 mod profile;
@@ -20,6 +21,7 @@ mod request;
 mod stream;
 mod visual;
 
+pub use acceptance::{Acceptance, accept};
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
 pub use client::{Capabilities, Client, Limits, ServerAddress};
@@ -27,6 +29,7 @@ pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};
 pub use html::{Reading, text_of};
+pub use judge::{Judge, Judgement, MAX_PERIOD};
 pub use language::language_of;
 pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
 pub use profile::{Dialect, Launch, Profile, RepetitionDetection};
