@@ -1,0 +1,344 @@
+//! The HTTP client of one server: no TLS, no proxy, no hidden retry.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use reqwest::{Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
+use tracing::warn;
+
+use super::{EngineError, Profile, Question, Reply, stream};
+use crate::model::ServerKind;
+
+/// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
+
+/// A server on the own node accepts at once or not at all.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longest wait for the small requests. While images are decoded a healthy server took 4.2 s to answer `/health`.
+const PROBE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Longest wait for the first generated token of a fresh server, whose kernels are still cold.
+const CANARY_LIMIT: Duration = Duration::from_secs(120);
+
+const COMPLETIONS: &str = "/v1/chat/completions";
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// Base URL such as `http://127.0.0.1:8000`, without a path.
+    Tcp(String),
+    /// Path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerAddress::Tcp(url) => f.write_str(url),
+            ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Deadlines by progress, with a far limit on the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest wait for the first token: queueing, image encoding and prefill.
+    pub first_token: Duration,
+    /// Longest silence between two tokens.
+    pub token_gap: Duration,
+    /// Longest whole answer.
+    pub total: Duration,
+}
+
+/// What a server says of itself at the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Version it reports.
+    pub version: String,
+    /// Model id it serves, to be named in every request.
+    pub model: String,
+    /// Its context window, tokens.
+    pub max_model_len: u32,
+    /// The model itself, or a stand-in.
+    pub server: ServerKind,
+    /// Whether it obeys `repetition_detection` (0.17 and later). A 200 proves nothing: unknown fields are ignored.
+    pub repetition_detection: bool,
+    /// Whether the n-gram processor that the profile asks for is loaded; `None` where it asks for none, or a stand-in
+    /// serves.
+    pub ngram_processor: Option<bool>,
+}
+
+impl Capabilities {
+    /// What follows from a server's version and model.
+    pub fn new(version: &str, model: &str, max_model_len: u32, server: ServerKind) -> Capabilities {
+        Capabilities {
+            version: version.into(),
+            model: model.into(),
+            max_model_len,
+            server,
+            repetition_detection: release(version).is_some_and(|release| release >= (0, 17)),
+            ngram_processor: None,
+        }
+    }
+}
+
+/// Major and minor number of `0.17.1rc2+g1234`, which is newer than `0.9`.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// A connection pool to one server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: ServerAddress,
+    base: String,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client for this server. `api_key` is what the server was started with, if anything.
+    ///
+    /// # Errors
+    /// An address that is no `http` URL, or a key that cannot stand in a header.
+    pub fn new(address: ServerAddress, limits: Limits, api_key: Option<&str>) -> Result<Client, EngineError> {
+        let refuse = |reason: String| EngineError::Address { address: address.to_string(), reason };
+        let mut headers = header::HeaderMap::new();
+        if let Some(key) = api_key {
+            let mut value = header::HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| refuse("the API key has characters that no HTTP header can carry".into()))?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .http1_only()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .connect_timeout(CONNECT_LIMIT)
+            .default_headers(headers);
+        let (builder, base) = match &address {
+            ServerAddress::Tcp(url) => {
+                let parsed = reqwest::Url::parse(url).map_err(|error| refuse(error.to_string()))?;
+                if parsed.scheme() != "http" {
+                    return Err(refuse("only http is spoken on the own node".into()));
+                }
+                (builder, url.trim_end_matches('/').trim_end_matches("/v1").to_string())
+            }
+            ServerAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".into()),
+        };
+        let http = builder.build().map_err(|error| refuse(describe(&error)))?;
+        Ok(Client { http, address, base, limits })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> &ServerAddress {
+        &self.address
+    }
+
+    /// Whether the server answers `/health` with 200. A hung engine still does (facts of the engines, C.1).
+    pub async fn alive(&self) -> bool {
+        let probe = self.http.get(format!("{}/health", self.base)).timeout(PROBE_LIMIT).send();
+        probe.await.is_ok_and(|response| response.status() == StatusCode::OK)
+    }
+
+    /// Whether the server stays alive for this long: after its engine died, `/health` still says 200 for up to a
+    /// second (facts on real servers, death).
+    pub async fn stays_alive(&self, period: Duration) -> bool {
+        let end = tokio::time::Instant::now() + period;
+        let mut probes = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            probes.tick().await;
+            if !self.alive().await {
+                return false;
+            }
+            if tokio::time::Instant::now() >= end {
+                return true;
+            }
+        }
+    }
+
+    /// Asks the server for its version and model, and refuses a server that does not serve the profile's.
+    ///
+    /// # Errors
+    /// No answer, another API, a refused key, or another model.
+    pub async fn handshake(&self, profile: &Profile) -> Result<Capabilities, EngineError> {
+        let version: Version = self.get("/version").await?;
+        let models: Models = self.get("/v1/models").await?;
+        let Some(model) = models.data.iter().find(|model| model.is_of(profile)) else {
+            return Err(EngineError::WrongModel {
+                address: self.address.to_string(),
+                served: models.data.iter().map(ServedModel::describe).collect::<Vec<_>>().join(", "),
+                profile: profile.name.clone(),
+                wanted: profile.served_name.clone(),
+                model: profile.model.clone(),
+            });
+        };
+        let server = server_kind(&version.version, &model.owned_by);
+        let context = model.max_model_len.unwrap_or(profile.context_length);
+        let mut capabilities = Capabilities::new(&version.version, &model.id, context, server);
+        let asks = profile.request.get("vllm_xargs").is_some_and(|fields| fields.get("ngram_size").is_some());
+        if asks && server == ServerKind::Model {
+            let loaded = self.refuses_empty_ngrams(&model.id).await?;
+            if !loaded {
+                warn!(server = %self.address, "no n-gram processor is loaded: start the server with the --logits-processors of profile {}", profile.name);
+            }
+            capabilities.ngram_processor = Some(loaded);
+        }
+        Ok(capabilities)
+    }
+
+    /// A server without the n-gram processor accepts and ignores its fields; with it, a size of 0 is refused with 400
+    /// (facts on real servers, DeepSeek-OCR).
+    async fn refuses_empty_ngrams(&self, model: &str) -> Result<bool, EngineError> {
+        let body = json!({
+            "messages": [{ "role": "user", "content": "." }],
+            "model": model,
+            "max_tokens": 1,
+            "vllm_xargs": { "ngram_size": 0 },
+        });
+        let request = self
+            .http
+            .post(format!("{}{COMPLETIONS}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .timeout(CANARY_LIMIT)
+            .body(body.to_string());
+        let response = request.send().await.map_err(|error| EngineError::Unreachable {
+            address: self.address.to_string(),
+            path: COMPLETIONS,
+            reason: describe(&error),
+        })?;
+        Ok(response.status() == StatusCode::BAD_REQUEST)
+    }
+
+    async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
+        let address = || self.address.to_string();
+        let unreachable =
+            |error: reqwest::Error| EngineError::Unreachable { address: address(), path, reason: describe(&error) };
+        let request = self.http.get(format!("{}{path}", self.base)).timeout(PROBE_LIMIT);
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            return Err(EngineError::Unauthorized { address: address(), status: status.as_u16() });
+        }
+        if status != StatusCode::OK {
+            return Err(EngineError::NotVllm { address: address(), path, reason: format!("HTTP {status}") });
+        }
+        let body = response.bytes().await.map_err(unreachable)?;
+        serde_json::from_slice(&body).map_err(|error| EngineError::NotVllm {
+            address: address(),
+            path,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Asks one question and follows the answer until it ends, is cut by the judge, fails, or a deadline passes.
+    /// Dropping the future closes the connection, which frees the server's slot.
+    pub async fn ask(&self, question: &Question) -> Reply {
+        stream::follow(self.send(question), self.limits).await
+    }
+
+    async fn send(&self, question: &Question) -> Result<Response, String> {
+        let request = self
+            .http
+            .post(format!("{}{COMPLETIONS}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "text/event-stream")
+            .header("X-Request-Id", &question.request_id)
+            .body(question.body.clone());
+        request.send().await.map_err(|error| describe(&error))
+    }
+}
+
+/// An error with its causes: reqwest's own text names only the URL.
+pub(super) fn describe(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// A stand-in says so in its version and as the owner of its model.
+fn server_kind(version: &str, owner: &str) -> ServerKind {
+    let says = |kind: ServerKind| version.contains(kind.name()) || owner.contains(kind.name());
+    let stand_ins = [ServerKind::StandInTesseract, ServerKind::StandInSynthetic];
+    stand_ins.into_iter().find(|kind| says(*kind)).unwrap_or(ServerKind::Model)
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<ServedModel>,
+}
+
+#[derive(Deserialize)]
+struct ServedModel {
+    id: String,
+    #[serde(default)]
+    owned_by: String,
+    #[serde(default)]
+    root: Option<String>,
+    max_model_len: Option<u32>,
+}
+
+impl ServedModel {
+    /// Chandra 1 and 2 are usually served under one name, but their boxes have different scales: a server whose root
+    /// is the model of another built-in profile is refused.
+    fn is_of(&self, profile: &Profile) -> bool {
+        let named = self.id == profile.served_name || self.id == profile.model;
+        let root = self.root.as_deref().unwrap_or_default();
+        let another = Profile::built_in()
+            .filter_map(|name| Profile::load(name, None).ok())
+            .any(|other| other.model == root && other.model != profile.model);
+        named && !another
+    }
+
+    fn describe(&self) -> String {
+        match &self.root {
+            Some(root) if *root != self.id => format!("`{}` ({root})", self.id),
+            _ => format!("`{}`", self.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetition_detection_is_read_from_the_version() {
+        let knows = |version| Capabilities::new(version, "m", 1, ServerKind::Model).repetition_detection;
+        assert!(knows("0.17.0") && knows("v0.17.1") && knows("0.32.0rc1+g12") && knows("1.0"));
+        assert!(!knows("0.11.2") && !knows("0.9") && !knows("dev") && !knows(""));
+    }
+
+    #[test]
+    fn a_stand_in_is_recognised_by_either_sign() {
+        assert_eq!(server_kind("0.11.2+stand-in-tesseract", "vllm"), ServerKind::StandInTesseract);
+        assert_eq!(server_kind("0.11.2", "bocr-stand-in-synthetic"), ServerKind::StandInSynthetic);
+        assert_eq!(server_kind("0.11.2", "vllm"), ServerKind::Model);
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_used_are_refused() {
+        let limit = Duration::from_secs(1);
+        let limits = Limits { first_token: limit, token_gap: limit, total: limit };
+        let error = Client::new(ServerAddress::Tcp("https://node7:8000".into()), limits, None).unwrap_err();
+        assert!(error.to_string().contains("only http"), "{error}");
+        assert!(Client::new(ServerAddress::Tcp("node7:8000".into()), limits, None).is_err());
+        assert!(Client::new(ServerAddress::Tcp("http://node7:8000".into()), limits, Some("a\nb")).is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! What can go wrong before a page is asked for: profiles and servers.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// An engine that cannot be used as configured.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Neither a built-in name nor a readable file.
+    #[error("no engine profile `{name}`: use one of {known}, or the path of a profile file ending in .toml")]
+    UnknownProfile {
+        /// What was asked for.
+        name: String,
+        /// The built-in names.
+        known: String,
+    },
+    /// A profile or prompt file that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A profile file with a syntax error or an unknown key.
+    #[error("profile {name} is not valid: {source}")]
+    Syntax {
+        /// Built-in name, or the file.
+        name: String,
+        /// Line and reason.
+        source: Box<toml::de::Error>,
+    },
+    /// A profile that contradicts itself.
+    #[error("profile {name} is not valid: {reason}")]
+    Invalid {
+        /// Built-in name, or the file.
+        name: String,
+        /// What to change.
+        reason: String,
+    },
+    /// The HTTP client could not be built for this address.
+    #[error("cannot use the server address {address}: {reason}; give http://host:port or the path of a Unix socket")]
+    Address {
+        /// The address.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody answers there.
+    #[error("no answer from the server at {address}{path}: {reason}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// The path that was asked for.
+        path: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Something answers, but not as a vLLM server does.
+    #[error("the server at {address} does not speak vLLM's API: {path} gave {reason}")]
+    NotVllm {
+        /// The address.
+        address: String,
+        /// The path that was asked for.
+        path: &'static str,
+        /// What came instead.
+        reason: String,
+    },
+    /// The server wants a key, or another one.
+    #[error("the server at {address} refuses the API key (HTTP {status}): set the key it was started with")]
+    Unauthorized {
+        /// The address.
+        address: String,
+        /// 401 or 403.
+        status: u16,
+    },
+    /// The server serves another model: its answers would be parsed by the wrong rules.
+    #[error(
+        "the server at {address} serves {served}, but profile {profile} needs `{wanted}`: start it with \
+         --served-model-name {wanted} and the model {model}, or choose the profile of the model it serves"
+    )]
+    WrongModel {
+        /// The address.
+        address: String,
+        /// What it serves.
+        served: String,
+        /// The profile.
+        profile: String,
+        /// The served name that the profile asks for.
+        wanted: String,
+        /// The model behind it.
+        model: String,
+    },
+}

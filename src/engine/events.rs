@@ -1,0 +1,202 @@
+//! Server-sent events, and what vLLM puts into them.
+
+use serde::Deserialize;
+
+use crate::model::{FinishReason, TokenUsage};
+
+/// What one event of a streamed answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// A piece of the answer. Any of its fields may be empty.
+    Piece {
+        /// New text.
+        text: String,
+        /// Set on the last piece.
+        finish: Option<FinishReason>,
+        /// Running (or final) token counts.
+        usage: Option<TokenUsage>,
+    },
+    /// The engine failed: a `[DONE]` behind it does not make the answer whole (facts on real servers, death).
+    Error {
+        /// What the server says.
+        message: String,
+        /// Its code, in the manner of HTTP.
+        code: Option<u16>,
+    },
+    /// `[DONE]`.
+    Done,
+}
+
+/// Cuts a byte stream into events: lines may be split anywhere, also within a character; comments and unknown fields
+/// are skipped; `data` lines of one event are joined.
+#[derive(Debug, Default)]
+pub struct EventParser {
+    line: Vec<u8>,
+    data: String,
+    has_data: bool,
+    after_carriage_return: bool,
+}
+
+impl EventParser {
+    /// Feeds bytes and pushes the events they complete.
+    ///
+    /// # Errors
+    /// What is wrong with the stream: no UTF-8, or data that is not vLLM's.
+    pub fn push(&mut self, bytes: &[u8], events: &mut Vec<StreamEvent>) -> Result<(), String> {
+        for &byte in bytes {
+            let follows_carriage_return = std::mem::replace(&mut self.after_carriage_return, byte == b'\r');
+            match byte {
+                b'\n' if follows_carriage_return => {}
+                b'\n' | b'\r' => self.end_line(events)?,
+                _ => self.line.push(byte),
+            }
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self, events: &mut Vec<StreamEvent>) -> Result<(), String> {
+        let line = std::mem::take(&mut self.line);
+        let line = std::str::from_utf8(&line).map_err(|error| format!("the stream is not UTF-8: {error}"))?;
+        if line.is_empty() {
+            if std::mem::take(&mut self.has_data) {
+                events.push(interpret(&std::mem::take(&mut self.data))?);
+            }
+            return Ok(());
+        }
+        if let Some(value) = line.strip_prefix("data:") {
+            if self.has_data {
+                self.data.push('\n');
+            }
+            self.data.push_str(value.strip_prefix(' ').unwrap_or(value));
+            self.has_data = true;
+        }
+        Ok(())
+    }
+}
+
+fn interpret(data: &str) -> Result<StreamEvent, String> {
+    if data.trim() == "[DONE]" {
+        return Ok(StreamEvent::Done);
+    }
+    let chunk: Chunk = serde_json::from_str(data)
+        .map_err(|error| format!("an event is not vLLM's: {error}: {}", data.chars().take(200).collect::<String>()))?;
+    if let Some(error) = chunk.error {
+        return Ok(StreamEvent::Error { message: error.message, code: error.code });
+    }
+    let usage =
+        chunk.usage.map(|usage| TokenUsage { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
+    let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
+        return Ok(StreamEvent::Piece { text: String::new(), finish: None, usage });
+    };
+    let finish = choice.finish_reason.as_deref().map(finish_reason).transpose()?;
+    let text = choice.delta.and_then(|delta| delta.content).unwrap_or_default();
+    Ok(StreamEvent::Piece { text, finish, usage })
+}
+
+fn finish_reason(word: &str) -> Result<FinishReason, String> {
+    match word {
+        "stop" => Ok(FinishReason::Stop),
+        "length" => Ok(FinishReason::Length),
+        "abort" => Ok(FinishReason::Abort),
+        "error" => Ok(FinishReason::Error),
+        "repetition" => Ok(FinishReason::Repetition),
+        _ => Err(format!("unknown finish reason `{word}`")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Option<Vec<Choice>>,
+    usage: Option<Usage>,
+    error: Option<ErrorBody>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    delta: Option<Delta>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    content: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    #[serde(default)]
+    prompt_tokens: u32,
+    #[serde(default)]
+    completion_tokens: u32,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    message: String,
+    code: Option<u16>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STREAM: &str = concat!(
+        ": ping\r\n\r\n",
+        "event: message\r\n",
+        r#"data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+        "\r\n\r\n",
+        r#"data: {"choices":[{"delta":{"content":"الجريدة é"},"finish_reason":null}],"usage":{"prompt_tokens":9,"total_tokens":11,"completion_tokens":2}}"#,
+        "\n\n",
+        r#"data: {"choices":[{"delta":{},"finish_reason":"stop","stop_reason":null}]}"#,
+        "\n\n",
+        r#"data:{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":3}}"#,
+        "\r\r",
+        "data: [DONE]\n\n",
+    );
+
+    fn expected() -> Vec<StreamEvent> {
+        let piece = |text: &str, finish, usage| StreamEvent::Piece { text: text.into(), finish, usage };
+        vec![
+            piece("", None, None),
+            piece("الجريدة é", None, Some(TokenUsage { prompt: 9, completion: 2 })),
+            piece("", Some(FinishReason::Stop), None),
+            piece("", None, Some(TokenUsage { prompt: 9, completion: 3 })),
+            StreamEvent::Done,
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_the_same_wherever_the_bytes_are_split(cuts in prop::collection::vec(0..STREAM.len(), 0..20)) {
+            let mut cuts = cuts;
+            cuts.extend([0, STREAM.len()]);
+            cuts.sort_unstable();
+            let (mut parser, mut events) = (EventParser::default(), Vec::new());
+            for pair in cuts.windows(2) {
+                parser.push(&STREAM.as_bytes()[pair[0]..pair[1]], &mut events).unwrap();
+            }
+            prop_assert_eq!(events, expected());
+        }
+    }
+
+    #[test]
+    fn an_error_event_is_an_error_whatever_its_form() {
+        let mut events = Vec::new();
+        let data = "data: {\"error\": {\"message\": \"EngineCore encountered an issue\", \"type\": \"BadRequestError\", \"param\": null, \"code\": 400}}\n\ndata: [DONE]\n\n";
+        EventParser::default().push(data.as_bytes(), &mut events).unwrap();
+        let message = "EngineCore encountered an issue".to_string();
+        assert_eq!(events, [StreamEvent::Error { message, code: Some(400) }, StreamEvent::Done]);
+    }
+
+    #[test]
+    fn null_choices_and_foreign_data_are_told_apart() {
+        let mut events = Vec::new();
+        EventParser::default().push(b"data: {\"choices\":null}\n\n", &mut events).unwrap();
+        assert_eq!(events, [StreamEvent::Piece { text: String::new(), finish: None, usage: None }]);
+        let error = EventParser::default().push(b"data: <html>\n\n", &mut events).unwrap_err();
+        assert!(error.contains("<html>"), "{error}");
+        assert!(EventParser::default().push(b"data: \xff\n\n", &mut events).is_err());
+    }
+}

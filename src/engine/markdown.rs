@@ -1,0 +1,250 @@
+//! Blocks to the two forms that people read: HTML with labels and boxes, and Markdown.
+
+use std::borrow::Cow;
+
+use htmd::{
+    Element, HtmlToMarkdown,
+    element_handler::{HandlerResult, Handlers},
+    options::{BulletListMarker, Options},
+};
+use html5gum::Token;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use super::html::{escape, tokens};
+use crate::model::Block;
+
+/// Normalises the text of a piece of HTML to NFC. The characters of tags stay apart, so that a combining mark behind
+/// a tag cannot swallow its bracket.
+pub fn normalise(html: &str) -> Cow<'_, str> {
+    if is_nfc(html) {
+        return Cow::Borrowed(html);
+    }
+    let runs = html.split_inclusive(['<', '>']).flat_map(|run| {
+        let (text, bracket) = match run.strip_suffix(['<', '>']) {
+            Some(text) => (text, &run[text.len()..]),
+            None => (run, ""),
+        };
+        text.nfc().chain(bracket.chars())
+    });
+    Cow::Owned(runs.collect())
+}
+
+/// All blocks as HTML, headers and footers included: one div a block, with its label and its box in thousandths.
+pub fn to_html(blocks: &[Block]) -> String {
+    let mut html = String::new();
+    for block in blocks {
+        let label = escape(&block.label).replace('"', "&quot;");
+        let bbox = block
+            .bbox
+            .map_or(String::new(), |b| format!(" data-bbox=\"{} {} {} {}\"", b.left, b.top, b.right, b.bottom));
+        html.push_str(&format!("<div data-label=\"{label}\"{bbox}>{}</div>\n", block.html));
+    }
+    html
+}
+
+/// All blocks as Markdown, headers and footers included.
+pub fn to_markdown(blocks: &[Block]) -> String {
+    let pieces: Vec<String> = blocks.iter().map(block_to_markdown).filter(|piece| !piece.is_empty()).collect();
+    pieces.join("\n\n")
+}
+
+/// One block as Markdown: ATX headings, tables as HTML, maths as `$…$` and `$$…$$`, `sup` and `sub` as tags
+/// (facts of the engines, A.6). Empty where there is nothing to say.
+pub fn block_to_markdown(block: &Block) -> String {
+    let html = block.html.replace(|c| NONCHARACTERS.contains(&c), "");
+    let parts = SetAside::from(&html);
+    // htmd reads from memory: it has no error to give.
+    let markdown = converter().convert(&parts.html).unwrap_or_default();
+    parts.put_back(markdown.trim())
+}
+
+/// Never text in any Unicode version; free to stand for something else.
+const NONCHARACTERS: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
+/// Marks the place of a piece that was set aside.
+const MARK: char = '\u{FDD0}';
+const MARK_END: char = '\u{FDD1}';
+/// Stands for a dollar of the text.
+const DOLLAR: char = '\u{FDD2}';
+
+/// HTML from which tables and maths were taken out, because Markdown's escapes must not touch them.
+struct SetAside {
+    html: String,
+    pieces: Vec<String>,
+}
+
+impl SetAside {
+    fn from(source: &str) -> SetAside {
+        let mut aside = SetAside { html: String::with_capacity(source.len()), pieces: Vec::new() };
+        let mut copied = 0;
+        let mut depth = 0_usize;
+        let mut open: Option<(Vec<u8>, usize, usize, bool)> = None;
+        for token in tokens(source) {
+            match (token, &open) {
+                (Token::StartTag(tag), None) if matches!(tag.name.as_slice(), b"table" | b"math") => {
+                    aside.copy(&source[copied..tag.span.start]);
+                    let block = tag.attributes.get(b"display".as_slice()).is_some_and(|v| v.as_slice() == b"block");
+                    depth = 1;
+                    open = Some((tag.name.0.clone(), tag.span.start, tag.span.end, block));
+                }
+                (Token::StartTag(tag), Some((name, ..))) if tag.name.0 == *name => depth += 1,
+                (Token::EndTag(tag), Some((name, start, inner, block))) if tag.name.0 == *name => {
+                    depth -= 1;
+                    if depth == 0 {
+                        let is_table = name.as_slice() == b"table";
+                        let piece = if is_table {
+                            table(&source[*start..tag.span.end])
+                        } else {
+                            math(&source[*inner..tag.span.start], *block)
+                        };
+                        aside.mark(piece, is_table);
+                        copied = tag.span.end;
+                        open = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+        aside.copy(&source[copied..]);
+        aside
+    }
+
+    fn copy(&mut self, html: &str) {
+        self.html.extend(html.chars().map(|character| if character == '$' { DOLLAR } else { character }));
+    }
+
+    fn mark(&mut self, piece: String, block: bool) {
+        let mark = format!("{MARK}{}{MARK_END}", self.pieces.len());
+        self.html.push_str(&if block { format!("<div>{mark}</div>") } else { mark });
+        self.pieces.push(piece);
+    }
+
+    fn put_back(&self, markdown: &str) -> String {
+        let mut whole = String::with_capacity(markdown.len());
+        let mut rest = markdown;
+        while let Some((before, (number, after))) =
+            rest.split_once(MARK).and_then(|(before, tail)| Some((before, tail.split_once(MARK_END)?)))
+        {
+            whole.push_str(before);
+            whole.push_str(number.parse().ok().and_then(|at: usize| self.pieces.get(at)).map_or("", String::as_str));
+            rest = after;
+        }
+        whole.push_str(rest);
+        whole.replace(DOLLAR, "\\$")
+    }
+}
+
+/// A blank line would end the HTML block in Markdown.
+fn table(source: &str) -> String {
+    let lines: Vec<&str> = source.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines.join("\n")
+}
+
+fn math(inner: &str, block: bool) -> String {
+    let mut latex = String::new();
+    for token in tokens(inner) {
+        if let Token::String(text) = token {
+            latex.push_str(&String::from_utf8_lossy(&text));
+        }
+    }
+    let latex = latex.trim();
+    if block { format!("$${latex}$$") } else { format!("${latex}$") }
+}
+
+fn converter() -> HtmlToMarkdown {
+    let options = Options {
+        bullet_list_marker: BulletListMarker::Dash,
+        ul_bullet_spacing: 1,
+        ol_number_spacing: 1,
+        ..Options::default()
+    };
+    HtmlToMarkdown::builder()
+        .options(options)
+        .add_handler(vec!["sup", "sub"], |handlers: &dyn Handlers, element: Element| {
+            let content = handlers.walk_children(element.node).content;
+            Some(HandlerResult::from(format!("<{tag}>{content}</{tag}>", tag = element.tag)))
+        })
+        .add_handler(vec!["img"], |_: &dyn Handlers, element: Element| {
+            let attribute = |name: &str| {
+                let found = element.attrs.iter().find(|attribute| &*attribute.name.local == name);
+                found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
+            };
+            let (alt, source) = (attribute("alt").replace(['[', ']', '\n'], " "), attribute("src"));
+            (!alt.trim().is_empty() || !source.is_empty()).then(|| format!("![{}]({source})", alt.trim()).into())
+        })
+        .add_handler(vec!["input"], |_: &dyn Handlers, element: Element| {
+            let has = |name: &str| element.attrs.iter().any(|attribute| &*attribute.name.local == name);
+            Some(if has("checked") { "[x] " } else { "[ ] " }.into())
+        })
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BBox;
+    use proptest::prelude::*;
+
+    fn block(html: &str) -> Block {
+        Block { label: "Text".into(), bbox: Some(BBox { left: 1, top: 2, right: 3, bottom: 4 }), html: html.into() }
+    }
+
+    fn markdown(html: &str) -> String {
+        block_to_markdown(&block(html))
+    }
+
+    #[test]
+    fn html_becomes_markdown() {
+        let table = [
+            ("<h2>Arrêté n° 1</h2><p>Vu la <b>loi</b></p>", "## Arrêté n° 1\n\nVu la **loi**"),
+            ("texte nu", "texte nu"),
+            ("<ul><li>un</li><li>deux</li></ul>", "- un\n- deux"),
+            ("<p>1<sup>er</sup> alinéa, H<sub>2</sub>O</p>", "1<sup>er</sup> alinéa, H<sub>2</sub>O"),
+            ("<p>soit <math>a_1 &lt; b*c</math></p>", "soit $a_1 < b*c$"),
+            ("<math display=\"block\">\\frac{a}{b}</math>", "$$\\frac{a}{b}$$"),
+            ("<p>100 $ et 5 $</p>", "100 \\$ et 5 \\$"),
+            ("<p>المادة الأولى، « نص »</p>", "المادة الأولى، « نص »"),
+            ("<img alt=\"Sceau du Royaume\"/>", "![Sceau du Royaume]()"),
+            ("<p><input type=\"checkbox\" checked/> oui</p>", "[x] oui"),
+            ("", ""),
+        ];
+        for (html, expected) in table {
+            assert_eq!(markdown(html).replace("]  oui", "] oui"), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn tables_stay_html_between_blank_lines() {
+        let source =
+            "<p>avant</p><table>\n\n<tr><td rowspan=\"2\">a*b_c</td><td><math>x</math></td></tr></table><p>après</p>";
+        let expected =
+            "avant\n\n<table>\n<tr><td rowspan=\"2\">a*b_c</td><td><math>x</math></td></tr></table>\n\naprès";
+        assert_eq!(markdown(source), expected);
+        let nested = "<table><tr><td><table><tr><td>x</td></tr></table></td></tr></table>";
+        assert_eq!(markdown(nested), nested);
+    }
+
+    #[test]
+    fn blocks_keep_label_and_box_in_html() {
+        let blocks = [block("<p>un</p>"), Block { label: "a\"b".into(), bbox: None, html: "deux".into() }];
+        assert_eq!(
+            to_html(&blocks),
+            "<div data-label=\"Text\" data-bbox=\"1 2 3 4\"><p>un</p></div>\n<div data-label=\"a&quot;b\">deux</div>\n"
+        );
+        assert_eq!(to_markdown(&blocks), "un\n\ndeux");
+    }
+
+    #[test]
+    fn text_is_normalised_and_tags_are_safe() {
+        assert_eq!(normalise("<p>e\u{301}te\u{301}</p>"), "<p>été</p>");
+        assert_eq!(normalise("<p>\u{338}x e\u{301}</p>"), "<p>\u{338}x é</p>");
+        assert_eq!(normalise("<p>المادة ﻻ</p>"), "<p>المادة ﻻ</p>", "presentation forms are kept");
+    }
+
+    proptest! {
+        #[test]
+        fn no_mark_is_left_in_any_markdown(html in "(<table>|</table>|<math>|</math>|<tr><td>|\\$|\u{FDD0}|\u{FDD1}|7|é|<p>){0,20}") {
+            let text = markdown(&html);
+            prop_assert!(!text.contains(['\u{FDD0}', '\u{FDD1}', '\u{FDD2}']), "{}", text);
+        }
+    }
+}

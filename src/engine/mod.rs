@@ -1,0 +1,39 @@
+//! The engines: profiles (data), the request, the streaming client, the judge of an answer, and the parsers that
+//! bring both dialects to one form.
+//!
+//! [`Reader`] is the face for a worker: one call is one attempt on one image. Everything below it is pure but
+//! [`Client`], the only part that does I/O.
+
+mod acceptance;
+mod chandra;
+mod classify;
+mod client;
+mod deepseek;
+mod error;
+mod events;
+mod html;
+mod judge;
+mod language;
+mod markdown;
+mod profile;
+mod reader;
+mod request;
+mod stream;
+mod visual;
+
+pub use acceptance::{Acceptance, accept};
+pub use chandra::parse as parse_divs;
+pub use classify::{Health, Ruling, classify};
+pub use client::{Capabilities, Client, Limits, ServerAddress};
+pub use deepseek::parse as parse_grounding;
+pub use error::EngineError;
+pub use events::{EventParser, StreamEvent};
+pub use html::{Reading, text_of};
+pub use judge::{Judge, Judgement, MAX_PERIOD};
+pub use language::language_of;
+pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
+pub use profile::{Dialect, Launch, Profile, RepetitionDetection};
+pub use reader::{AttemptResult, PageImage, Reader};
+pub use request::{Question, TokenBudget};
+pub use stream::{Deadline, End, Reply};
+pub use visual::VisualTokens;

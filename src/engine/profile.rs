@@ -1,0 +1,301 @@
+//! Profiles: everything that distinguishes one engine from another, as data.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{EngineError, VisualTokens};
+use crate::model::{Engine, ImageRule, Sampling};
+
+const BUILT_IN: [(&str, &str); 3] = [
+    ("chandra", include_str!("profiles/chandra.toml")),
+    ("chandra-2", include_str!("profiles/chandra-2.toml")),
+    ("deepseek-ocr", include_str!("profiles/deepseek-ocr.toml")),
+];
+
+const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
+    ("chandra-1024.txt", include_str!("prompts/chandra-1024.txt")),
+    ("chandra-1000.txt", include_str!("prompts/chandra-1000.txt")),
+    ("deepseek-grounding.txt", include_str!("prompts/deepseek-grounding.txt")),
+];
+
+/// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The profile's own name, kept in every record.
+    pub name: String,
+    /// The engine family whose stage it serves.
+    pub engine: Engine,
+    /// Model id, as the model hub knows it.
+    pub model: String,
+    /// Name under which the server offers it.
+    pub served_name: String,
+    /// File of the prompt: a built-in one, or a path relative to the profile file.
+    pub prompt: PathBuf,
+    /// The prompt as it is sent.
+    #[serde(skip)]
+    pub prompt_text: String,
+    /// SHA-256 of `prompt_text`, lower-case hex; computed, never typed in.
+    #[serde(skip)]
+    pub prompt_sha256: String,
+    /// Most tokens of an answer.
+    pub max_tokens: u32,
+    /// Context window that the launch command asks for; a running server's own word wins.
+    pub context_length: u32,
+    /// Requests in flight on one server where the configuration says nothing.
+    pub in_flight: u32,
+    /// How a page is drawn.
+    pub image: ImageRule,
+    /// What an image costs.
+    pub visual_tokens: VisualTokens,
+    /// The grammar of an answer.
+    pub dialect: Dialect,
+    /// Sampling of the first attempt, then of each retry; the last step repeats.
+    pub sampling: Vec<Sampling>,
+    /// Further fields of the request body.
+    #[serde(default)]
+    pub request: serde_json::Map<String, serde_json::Value>,
+    /// The server's own loop detection, for servers that know it.
+    pub repetition_detection: Option<RepetitionDetection>,
+    /// How a server is launched.
+    pub launch: Launch,
+    /// Where each fact comes from, by field.
+    #[serde(default)]
+    pub provenance: BTreeMap<String, String>,
+}
+
+/// The grammar of an answer and the scale of its boxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Dialect {
+    /// Chandra: top-level `<div data-bbox data-label>` (facts of the engines, A.5).
+    Divs {
+        /// Coordinates run from 0 to this number.
+        box_scale: u16,
+    },
+    /// DeepSeek-OCR with grounding: `<|ref|>label<|/ref|><|det|>[[…]]<|/det|>` and Markdown (B.3).
+    Grounding {
+        /// Coordinates run from 0 to this number.
+        box_scale: u16,
+    },
+    /// DeepSeek-OCR without grounding: Markdown alone.
+    Free,
+}
+
+/// vLLM's `repetition_detection` (0.17 and later; facts of the engines, C.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepetitionDetection {
+    /// Shortest pattern, tokens.
+    pub min_pattern_size: u32,
+    /// Longest pattern, tokens.
+    pub max_pattern_size: u32,
+    /// Copies at the tail that end the answer.
+    pub min_count: u32,
+}
+
+/// How a server is launched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Program and arguments, with the placeholders `{model}`, `{served_name}` and `{socket}`.
+    pub command: Vec<String>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Profile {
+    /// Names of the built-in profiles.
+    pub fn built_in() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in profile, or one from a `.toml` file; with another prompt where `prompt_file` is given.
+    ///
+    /// # Errors
+    /// An unknown name, an unreadable file, a syntax error, an unknown key, or values that contradict each other.
+    pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
+        let mut profile = match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            Some((name, text)) => Self::parse(name, text)?,
+            None if name_or_path.ends_with(".toml") => Self::parse(name_or_path, &read(Path::new(name_or_path))?)?,
+            None => {
+                let known = Self::built_in().collect::<Vec<_>>().join(", ");
+                return Err(EngineError::UnknownProfile { name: name_or_path.into(), known });
+            }
+        };
+        let text = match prompt_file {
+            Some(path) => {
+                profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
+                read(path)?
+            }
+            None => own_prompt(&profile.prompt, name_or_path)?,
+        };
+        profile.set_prompt(&text);
+        profile.check(name_or_path)?;
+        Ok(profile)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Profile, EngineError> {
+        toml::from_str(text).map_err(|source| EngineError::Syntax { name: name.into(), source: Box::new(source) })
+    }
+
+    /// The prompt of chandra-ocr 0.1.9 leaves the box scale open (facts of the engines, A.2).
+    fn set_prompt(&mut self, text: &str) {
+        self.prompt_text = match self.dialect {
+            Dialect::Divs { box_scale } => text.replace("{bbox_scale}", &box_scale.to_string()),
+            Dialect::Grounding { .. } | Dialect::Free => text.into(),
+        };
+        self.prompt_sha256 = hex(&Sha256::digest(self.prompt_text.as_bytes()));
+    }
+
+    fn check(&self, name: &str) -> Result<(), EngineError> {
+        let invalid = |reason: &str| Err(EngineError::Invalid { name: name.into(), reason: reason.into() });
+        if self.sampling.is_empty() {
+            return invalid("`sampling` needs at least one step");
+        }
+        if self.max_tokens == 0 || self.max_tokens >= self.context_length {
+            return invalid("`max_tokens` must be at least 1 and less than `context_length`");
+        }
+        if self.in_flight == 0 {
+            return invalid("`in_flight` must be at least 1");
+        }
+        if self.prompt_text.trim().is_empty() {
+            return invalid("the prompt is empty");
+        }
+        if self.launch.command.is_empty() {
+            return invalid("`launch.command` needs at least the program");
+        }
+        if self.image.min_pixels > self.image.max_pixels {
+            return invalid("`image.min_pixels` is greater than `image.max_pixels`");
+        }
+        if let Dialect::Divs { box_scale: 0 } | Dialect::Grounding { box_scale: 0 } = self.dialect {
+            return invalid("`dialect.box_scale` must be at least 1");
+        }
+        if let VisualTokens::Cells { cell: 0, .. } | VisualTokens::Gundam { tile: 0, .. } = self.visual_tokens {
+            return invalid("`visual_tokens` needs a cell or tile of at least 1 pixel");
+        }
+        Ok(())
+    }
+
+    /// Sampling of the attempt at this step of the ladder, 0-based.
+    pub fn sampling_at(&self, step: usize) -> Sampling {
+        let last = Sampling { temperature: 0.0, top_p: 1.0 };
+        self.sampling.get(step).or(self.sampling.last()).copied().unwrap_or(last)
+    }
+
+    /// The launch command for a server on this Unix socket.
+    pub fn launch_command(&self, socket: &Path) -> Vec<String> {
+        let socket = socket.to_string_lossy();
+        let fill = |word: &String| {
+            word.replace("{model}", &self.model)
+                .replace("{served_name}", &self.served_name)
+                .replace("{socket}", &socket)
+        };
+        self.launch.command.iter().map(fill).collect()
+    }
+}
+
+/// A prompt named by a profile: built in, or beside the profile file.
+fn own_prompt(prompt: &Path, profile: &str) -> Result<String, EngineError> {
+    if let Some((_, text)) = BUILT_IN_PROMPTS.iter().find(|(name, _)| Path::new(name) == prompt) {
+        return Ok((*text).into());
+    }
+    read(&Path::new(profile).parent().unwrap_or(Path::new("")).join(prompt))
+}
+
+fn read(path: &Path) -> Result<String, EngineError> {
+    std::fs::read_to_string(path).map_err(|source| EngineError::Unreadable { path: path.into(), source })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Grid;
+
+    #[test]
+    fn built_in_profiles_load_and_every_provenance_names_a_field() {
+        for name in Profile::built_in() {
+            let profile = Profile::load(name, None).unwrap();
+            assert_eq!(profile.name, name);
+            assert_eq!(profile.prompt_sha256.len(), 64);
+            let fields = serde_json::to_value(&profile).unwrap();
+            for key in profile.provenance.keys() {
+                let pointer = format!("/{}", key.replace('.', "/"));
+                assert!(fields.pointer(&pointer).is_some(), "{name}: no field `{key}`");
+            }
+            for field in fields.as_object().unwrap().keys() {
+                let plain = ["name", "engine", "served_name", "provenance"].contains(&field.as_str());
+                assert!(plain || profile.provenance.contains_key(field), "{name}: `{field}` has no source");
+            }
+        }
+    }
+
+    #[test]
+    fn each_model_keeps_its_own_numbers() {
+        let [one, two, deepseek] =
+            ["chandra", "chandra-2", "deepseek-ocr"].map(|name| Profile::load(name, None).unwrap());
+        assert_eq!(one.dialect, Dialect::Divs { box_scale: 1024 });
+        assert_eq!(two.dialect, Dialect::Divs { box_scale: 1000 });
+        assert_eq!(two.image.grid, Grid::Cells(32));
+        assert_eq!(one.image.grid, Grid::Free);
+        assert_eq!(deepseek.dialect, Dialect::Grounding { box_scale: 999 });
+        assert_eq!(deepseek.launch.environment["VLLM_USE_V2_MODEL_RUNNER"], "0");
+        assert_eq!(deepseek.prompt_text, "<|grounding|>Convert the document to markdown.");
+        assert_eq!(two.sampling_at(99).temperature, 0.8);
+        for profile in [&one, &two, &deepseek] {
+            assert!(!profile.launch.command.iter().any(|word| word.contains("disable-log-stats")));
+        }
+    }
+
+    #[test]
+    fn a_launch_command_is_filled_in() {
+        let command = Profile::load("chandra-2", None).unwrap().launch_command(Path::new("/run/a b.sock"));
+        assert_eq!(command[..2], ["vllm", "serve"]);
+        assert!(command.contains(&"datalab-to/chandra-ocr-2".to_string()));
+        let position = command.iter().position(|word| word == "--uds").unwrap();
+        assert_eq!(command[position + 1], "/run/a b.sock");
+        assert!(!command.iter().any(|word| word.starts_with('{') && !word.contains('"')));
+    }
+
+    #[test]
+    fn a_profile_file_brings_its_prompt_and_refuses_unknown_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = BUILT_IN[0]
+            .1
+            .replace("\"chandra-1024.txt\"", "\"mine.txt\"")
+            .replace("name = \"chandra\"\n", "name = \"mine\"\n");
+        let path = folder.path().join("mine.toml");
+        std::fs::write(&path, &text).unwrap();
+        std::fs::write(folder.path().join("mine.txt"), "boxes on 0 to {bbox_scale}").unwrap();
+        let profile = Profile::load(path.to_str().unwrap(), None).unwrap();
+        assert_eq!(profile.prompt_text, "boxes on 0 to 1024");
+        assert_eq!(profile.prompt_sha256, hex(&Sha256::digest(b"boxes on 0 to 1024")));
+
+        std::fs::write(&path, format!("temperatur = 1\n{text}")).unwrap();
+        let error = Profile::load(path.to_str().unwrap(), None).unwrap_err();
+        assert!(error.to_string().contains("temperatur"), "{error}");
+        let error = Profile::load("chandra-3", None).unwrap_err().to_string();
+        assert!(error.contains("chandra, chandra-2, deepseek-ocr"), "{error}");
+        let error = Profile::load("chandra", Some(Path::new("/no/such/prompt"))).unwrap_err().to_string();
+        assert!(error.contains("/no/such/prompt"), "{error}");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.toml");
+        std::fs::write(&path, BUILT_IN[0].1.replace("max_tokens = 12384", "max_tokens = 99999")).unwrap();
+        let error = Profile::load(path.to_str().unwrap(), None).unwrap_err().to_string();
+        assert!(error.contains("max_tokens"), "{error}");
+    }
+}

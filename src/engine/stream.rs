@@ -1,0 +1,225 @@
+//! One streamed answer: followed token by token, judged as it grows, cut when it loops or stalls.
+
+use std::{future::Future, time::Duration};
+
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    EventParser, Limits, StreamEvent,
+    client::describe,
+    judge::{Judge, Judgement},
+};
+use crate::model::{FinishReason, TokenUsage};
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// No first token in time.
+    FirstToken,
+    /// No further token in time.
+    TokenGap,
+    /// The whole answer took too long.
+    Total,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The server said why it stopped. A judge who says no to the last characters makes it [`End::Cut`].
+    Finished(FinishReason),
+    /// The judge saw a loop.
+    Cut {
+        /// Length of the repeated unit, characters.
+        period: usize,
+        /// Whole copies of it.
+        copies: usize,
+        /// Where the repetition begins, characters from the start of the answer.
+        at: usize,
+    },
+    /// HTTP status other than 200.
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the server said; empty where it said nothing.
+        message: String,
+    },
+    /// An error event within a stream that began with 200.
+    ErrorEvent {
+        /// What the server said.
+        message: String,
+    },
+    /// The connection was refused, reset or closed before the answer ended.
+    Lost {
+        /// What happened.
+        message: String,
+    },
+    /// A deadline passed.
+    Stalled(Deadline),
+    /// HTTP 200 with something that is not a stream of vLLM's.
+    Malformed {
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// An answer, whole or partial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The text so far.
+    pub raw: String,
+    /// How it ended.
+    pub end: End,
+    /// Tokens spent; completion tokens are counted from the stream where the server did not say.
+    pub usage: TokenUsage,
+    /// Whether `usage` is the server's own.
+    pub usage_reported: bool,
+    /// From sending to the first token.
+    pub time_to_first_token: Option<Duration>,
+    /// From sending to the end.
+    pub duration: Duration,
+}
+
+/// Follows the answer to a request that is being sent. Returning drops the connection, and so frees the slot.
+pub(super) async fn follow(sending: impl Future<Output = Result<Response, String>>, limits: Limits) -> Reply {
+    let start = Instant::now();
+    let mut answer = Answer::new(start, limits);
+    let end = match answer.read(sending).await {
+        Ok(end) | Err(end) => end,
+    };
+    answer.reply(end)
+}
+
+struct Answer {
+    start: Instant,
+    limits: Limits,
+    last_progress: Option<Instant>,
+    raw: String,
+    judge: Judge,
+    usage: Option<TokenUsage>,
+    pieces: u32,
+    first_token: Option<Duration>,
+    finish: Option<FinishReason>,
+}
+
+impl Answer {
+    fn new(start: Instant, limits: Limits) -> Answer {
+        Answer {
+            start,
+            limits,
+            last_progress: None,
+            raw: String::new(),
+            judge: Judge::default(),
+            usage: None,
+            pieces: 0,
+            first_token: None,
+            finish: None,
+        }
+    }
+
+    /// `Err` is an early end; both are ends.
+    async fn read(&mut self, sending: impl Future<Output = Result<Response, String>>) -> Result<End, End> {
+        let (deadline, which) = self.deadline();
+        let mut response = timeout_at(deadline, sending)
+            .await
+            .map_err(|_| End::Stalled(which))?
+            .map_err(|message| End::Lost { message })?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response, deadline, which).await);
+        }
+        let (mut parser, mut events) = (EventParser::default(), Vec::new());
+        loop {
+            let (deadline, which) = self.deadline();
+            let bytes = match timeout_at(deadline, response.chunk()).await {
+                Ok(Ok(Some(bytes))) => bytes,
+                // What follows the finish reason is only bookkeeping: the answer is whole.
+                Ok(_) | Err(_) if self.finish.is_some() => return self.whole(),
+                Ok(Ok(None)) => return Err(End::Lost { message: "the stream ended before the answer did".into() }),
+                Ok(Err(error)) => return Err(End::Lost { message: describe(&error) }),
+                Err(_) => return Err(End::Stalled(which)),
+            };
+            parser.push(&bytes, &mut events).map_err(|message| End::Malformed { message })?;
+            for event in events.drain(..) {
+                if let Some(end) = self.take(event)? {
+                    return Ok(end);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: StreamEvent) -> Result<Option<End>, End> {
+        match event {
+            StreamEvent::Error { message, .. } => Err(End::ErrorEvent { message }),
+            StreamEvent::Done => self.whole().map(Some),
+            StreamEvent::Piece { text, finish, usage } => {
+                self.usage = usage.or(self.usage);
+                self.finish = finish.or(self.finish);
+                if !text.is_empty() {
+                    self.pieces += 1;
+                    self.raw.push_str(&text);
+                }
+                if !text.is_empty() || finish.is_some() {
+                    let now = Instant::now();
+                    self.last_progress = Some(now);
+                    self.first_token.get_or_insert(now - self.start);
+                }
+                match self.judge.push(&text) {
+                    Judgement::Continue => Ok(None),
+                    Judgement::Loop { period, copies, at } => Err(End::Cut { period, copies, at }),
+                }
+            }
+        }
+    }
+
+    /// The end of an answer that the server has ended; the judge sees the last characters once more.
+    fn whole(&self) -> Result<End, End> {
+        match (self.finish, self.judge.finish()) {
+            (Some(_), Judgement::Loop { period, copies, at }) => Err(End::Cut { period, copies, at }),
+            (Some(finish), Judgement::Continue) => Ok(End::Finished(finish)),
+            (None, _) => Err(End::Malformed { message: "the stream was done without a finish reason".into() }),
+        }
+    }
+
+    fn deadline(&self) -> (Instant, Deadline) {
+        let total = (self.start + self.limits.total, Deadline::Total);
+        let progress = match self.last_progress {
+            None => (self.start + self.limits.first_token, Deadline::FirstToken),
+            Some(last) => (last + self.limits.token_gap, Deadline::TokenGap),
+        };
+        if progress.0 <= total.0 { progress } else { total }
+    }
+
+    fn reply(self, end: End) -> Reply {
+        let counted = TokenUsage { prompt: 0, completion: self.pieces };
+        Reply {
+            raw: self.raw,
+            end,
+            usage: self.usage.unwrap_or(counted),
+            usage_reported: self.usage.is_some(),
+            time_to_first_token: self.first_token,
+            duration: self.start.elapsed(),
+        }
+    }
+}
+
+/// The message of an error reply: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
+async fn refused(response: Response, deadline: Instant, which: Deadline) -> End {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Option<serde_json::Value>,
+        detail: Option<serde_json::Value>,
+    }
+    let status = response.status().as_u16();
+    let body = match timeout_at(deadline, response.text()).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return End::Lost { message: format!("HTTP {status}, then {}", describe(&error)) },
+        Err(_) => return End::Stalled(which),
+    };
+    let parsed = serde_json::from_str::<Body>(&body).ok().and_then(|body| {
+        let error = body.error.map(|error| error.get("message").cloned().unwrap_or(error));
+        error.or(body.detail).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string))
+    });
+    let message = parsed.unwrap_or_else(|| body.trim().chars().take(500).collect());
+    End::Refused { status, message }
+}

@@ -1,0 +1,154 @@
+//! How many prompt tokens an image costs. Visual tokens are the currency of the GPU, and what they leave of the
+//! context is the budget of the answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::PixelSize;
+
+/// The rule by which a model turns pixels into prompt tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum VisualTokens {
+    /// Qwen3-VL and Qwen3.5: one token for each cell of `cell` x `cell` pixels, after the server has rounded both
+    /// sides to the grid within its pixel bounds (facts of the engines, A.8).
+    Cells {
+        /// Patch size times merge size, pixels.
+        cell: u32,
+        /// The server's `min_pixels`.
+        min_pixels: u64,
+        /// The server's `max_pixels`.
+        max_pixels: u64,
+    },
+    /// DeepSeek-OCR in its Gundam mode: one global view and a grid of tiles (facts of the engines, B.2).
+    Gundam {
+        /// Side of a tile, pixels.
+        tile: u32,
+        /// Side of the global view, pixels.
+        base: u32,
+        /// Fewest tiles of an image that is tiled at all.
+        min_tiles: u32,
+        /// Most tiles.
+        max_tiles: u32,
+    },
+}
+
+impl VisualTokens {
+    /// Prompt tokens of an image of this size.
+    pub fn count(&self, size: PixelSize) -> u32 {
+        match *self {
+            VisualTokens::Cells { cell, min_pixels, max_pixels } => {
+                let resized = smart_resize(size, cell, min_pixels, max_pixels);
+                (resized.width / cell).saturating_mul(resized.height / cell)
+            }
+            VisualTokens::Gundam { tile, base, min_tiles, max_tiles } => {
+                let side = |pixels: u32| pixels.div_ceil(PATCH).div_ceil(DOWNSAMPLE);
+                let (global, local) = (side(base), side(tile));
+                let overview = global * (global + 1) + 1;
+                if size.width <= tile && size.height <= tile {
+                    return overview;
+                }
+                let (across, down) = tile_grid(size, tile, min_tiles, max_tiles);
+                overview + local * down * (local * across + 1)
+            }
+        }
+    }
+}
+
+/// Patch side of DeepSeek-OCR's encoder, pixels.
+const PATCH: u32 = 16;
+/// Its convolutional down-sampling.
+const DOWNSAMPLE: u32 = 4;
+
+/// The size to which a Qwen-VL server brings an image: the Hugging Face `smart_resize`, with its ties to even.
+fn smart_resize(size: PixelSize, cell: u32, min_pixels: u64, max_pixels: u64) -> PixelSize {
+    let (width, height, grid) = (f64::from(size.width), f64::from(size.height), f64::from(cell));
+    let rounded = |side: f64| ((side / grid).round_ties_even() * grid).max(grid);
+    let (area, rounded_area) = (width * height, rounded(width) * rounded(height));
+    let (new_width, new_height) = if rounded_area > max_pixels as f64 {
+        let shrink = (area / max_pixels as f64).sqrt();
+        let floored = |side: f64| ((side / shrink / grid).floor() * grid).max(grid);
+        (floored(width), floored(height))
+    } else if rounded_area < min_pixels as f64 {
+        let grow = (min_pixels as f64 / area).sqrt();
+        let raised = |side: f64| (side * grow / grid).ceil() * grid;
+        (raised(width), raised(height))
+    } else {
+        (rounded(width), rounded(height))
+    };
+    PixelSize { width: new_width as u32, height: new_height as u32 }
+}
+
+/// Tiles across and down: the grid whose aspect ratio is nearest to the image's; of two equally near the larger one
+/// if the image has more than half of its pixels.
+fn tile_grid(size: PixelSize, tile: u32, min_tiles: u32, max_tiles: u32) -> (u32, u32) {
+    let aspect = f64::from(size.width) / f64::from(size.height);
+    let mut grids: Vec<(u32, u32)> = (1..=max_tiles)
+        .flat_map(|across| (1..=max_tiles).map(move |down| (across, down)))
+        .filter(|(across, down)| (min_tiles..=max_tiles).contains(&(across * down)))
+        .collect();
+    grids.sort_by_key(|(across, down)| across * down);
+    let mut best = (1, 1);
+    let mut best_difference = f64::INFINITY;
+    for (across, down) in grids {
+        let difference = (aspect - f64::from(across) / f64::from(down)).abs();
+        let half_of_grid = u64::from(tile) * u64::from(tile) * u64::from(across * down) / 2;
+        if difference < best_difference || (difference == best_difference && size.area() > half_of_grid) {
+            (best, best_difference) = ((across, down), difference);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(width: u32, height: u32) -> u32 {
+        VisualTokens::Cells { cell: 32, min_pixels: 3136, max_pixels: 6_291_456 }.count(PixelSize { width, height })
+    }
+
+    fn gundam(width: u32, height: u32) -> u32 {
+        VisualTokens::Gundam { tile: 640, base: 1024, min_tiles: 2, max_tiles: 6 }.count(PixelSize { width, height })
+    }
+
+    /// The table of A.8, client sizes on the 28 px grid.
+    #[test]
+    fn chandra_pages_cost_what_the_facts_say() {
+        let table = [
+            (1120, 1596, 1750),
+            (1596, 2240, 3500),
+            (1624, 2100, 3366),
+            (1624, 2688, 4284),
+            (1904, 2660, 4980),
+            (2100, 2968, 6138),
+            (1036, 2884, 2880),
+            (1600, 2240, 3500),
+        ];
+        for (width, height, tokens) in table {
+            assert_eq!(cells(width, height), tokens, "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn the_pixel_cap_bounds_any_image() {
+        assert!(cells(23_333, 23_333) <= 6144);
+        assert!(cells(6000, 6000) > 6000);
+        assert!(cells(1, 1) >= 1);
+    }
+
+    /// The figures of B.2, and two that a real server counted (915 and 285 prompt tokens with 12 of text).
+    #[test]
+    fn deepseek_pages_cost_what_the_facts_say() {
+        let table = [
+            (1588, 2246, 903),
+            (2246, 1588, 893),
+            (640, 1920, 603),
+            (640, 640, 273),
+            (1000, 1400, 903),
+            (320, 448, 273),
+        ];
+        for (width, height, tokens) in table {
+            assert_eq!(gundam(width, height), tokens, "{width} x {height}");
+        }
+    }
+}
