@@ -204,8 +204,11 @@ fn a_damaged_plan_is_an_error_that_names_file_and_line() {
         fs::write(&path, &text).unwrap();
         let error = read(run.path()).unwrap_err();
         let CorpusError::PlanDamaged { line, .. } = &error else { panic!("{error}") };
-        assert_eq!(*line, expected, "{error}
-{text}");
+        assert_eq!(
+            *line, expected,
+            "{error}
+{text}"
+        );
         assert!(error.to_string().contains(PLAN_FILE), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process,
@@ -17,8 +18,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     blank::Ink,
     encode,
-    pdfium::{OpenDocument, Renderer},
-    protocol::{Refusal, Request, Response, read_frame, write_frame},
+    pdfium::{Drawing, LARGE_ALLOCATION, OpenDocument, Renderer},
+    protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
 };
 use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
 
@@ -36,6 +37,12 @@ pub enum ChildError {
         /// Why not.
         source: rustix::io::Errno,
     },
+    /// The limit has been reached, and with it what was drawn is in doubt. The rank knows these words.
+    #[error("{OUT_OF_MEMORY}: the address space has reached its limit of {bytes} bytes")]
+    OutOfMemory {
+        /// The limit.
+        bytes: u64,
+    },
     /// The rank no longer listens.
     #[error("cannot answer on standard output: {0}")]
     Answer(#[from] io::Error),
@@ -48,7 +55,7 @@ pub enum ChildError {
 pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
     limit_resources(memory)?;
     let mut output = io::stdout().lock();
-    let renderer = match Renderer::load(pdfium) {
+    let renderer = match Renderer::load(pdfium, memory) {
         Ok(renderer) => renderer,
         Err(error) => return Ok(write_frame(&mut output, &Response::Unusable(error.to_string()), &[])?),
     };
@@ -57,6 +64,9 @@ pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
     for request in requests() {
         let (response, image) =
             shelf.answer(request).unwrap_or_else(|refusal| (Response::Refused(refusal), Vec::new()));
+        if memory_exhausted(memory)? {
+            return Err(ChildError::OutOfMemory { bytes: memory });
+        }
         write_frame(&mut output, &response, &image)?;
     }
     Ok(())
@@ -134,14 +144,20 @@ fn draw(
     rule: &ImageRule,
 ) -> Result<(Response, Vec<u8>), Refusal> {
     let started = Instant::now();
-    let (pixels, target) = document.render(page, rule)?;
+    let Drawing { pixels, target, images_missing } = document.render(page, rule)?;
     let render_micros = micros(started.elapsed());
     let ink = Ink::of(&pixels, target.dpi);
+    let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
+    if images_missing && ink.blank {
+        let why = "an image on it cannot be decoded, and nothing else is there".into();
+        return Err(refusal(FailureClass::RenderFailed, why));
+    } else if images_missing {
+        let _ =
+            writeln!(io::stderr(), "{name} page {}: an image on it cannot be decoded and is left out", page.number());
+    }
     let started = Instant::now();
-    let image = encode::png(&pixels, target.dpi).map_err(|error| Refusal {
-        class: FailureClass::RenderFailed,
-        reason: format!("{name} page {}: cannot encode it: {error}", page.number()),
-    })?;
+    let image = encode::png(&pixels, target.dpi)
+        .map_err(|error| refusal(FailureClass::RenderFailed, format!("cannot encode it: {error}")))?;
     let facts = ImageFacts {
         size: target.size,
         dpi: target.dpi,
@@ -152,6 +168,15 @@ fn draw(
         encode_micros: micros(started.elapsed()),
     };
     Ok((Response::Page { facts, blank: ink.blank }, image))
+}
+
+/// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may have left
+/// something out.
+fn memory_exhausted(memory: u64) -> io::Result<bool> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(peak.is_some_and(|kibibytes| kibibytes * 1024 > memory - memory / LARGE_ALLOCATION))
 }
 
 fn micros(duration: Duration) -> u32 {

@@ -20,7 +20,7 @@ pub use blank::Ink;
 pub use child::{ChildError, serve as serve_child};
 pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};
-pub use pdfium::{LoadLibraryError, OpenDocument, Renderer};
+pub use pdfium::{Drawing, LoadLibraryError, OpenDocument, Renderer};
 pub use pixels::Pixels;
 pub use pool::{PageImage, Pool, PoolSettings, RenderFailure, RenderJob};
 pub use protocol::Refusal;

@@ -14,12 +14,19 @@ use super::{
 };
 use crate::model::{FailureClass, ImageRule, PageIndex};
 
+/// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images that take
+/// more than this part of the memory are refused, and a process that has less than this part left is not believed.
+pub const LARGE_ALLOCATION: u64 = 8;
+/// Forms within forms are looked into this deep.
+const MOST_NESTED: u32 = 8;
 /// Bytes of a pixel while PDFium draws.
 const BYTES_PER_PIXEL: u64 = 4;
 
 /// The loaded library.
 pub struct Renderer {
     pdfium: Pdfium,
+    /// Bytes that this process may allocate.
+    memory: u64,
 }
 
 /// An open document.
@@ -27,6 +34,18 @@ pub struct OpenDocument<'a> {
     document: PdfDocument<'a>,
     /// For messages.
     name: String,
+    /// Decoded size in bytes beyond which an image is refused.
+    most_image: u64,
+}
+
+/// A page as PDFium drew it.
+pub struct Drawing {
+    /// The page.
+    pub pixels: pixels::Pixels,
+    /// What it was drawn at.
+    pub target: Target,
+    /// Whether it has images that PDFium cannot decode. It says nothing and leaves them out.
+    pub images_missing: bool,
 }
 
 /// The library cannot be used.
@@ -40,14 +59,14 @@ pub struct LoadLibraryError {
 }
 
 impl Renderer {
-    /// Loads the library at `path` into this process.
+    /// Loads the library at `path` into this process, which may allocate `memory` bytes.
     ///
     /// # Errors
     /// It is absent, or of a build that lacks one of the functions.
-    pub fn load(path: &Path) -> Result<Self, LoadLibraryError> {
+    pub fn load(path: &Path, memory: u64) -> Result<Self, LoadLibraryError> {
         let bindings = Pdfium::bind_to_library(path)
             .map_err(|source| LoadLibraryError { path: path.display().to_string(), source })?;
-        Ok(Renderer { pdfium: Pdfium::new(bindings) })
+        Ok(Renderer { pdfium: Pdfium::new(bindings), memory })
     }
 
     /// Opens a document.
@@ -62,7 +81,7 @@ impl Renderer {
             .pdfium
             .load_pdf_from_reader(file, password)
             .map_err(|error| refusal_to_open(path, password.is_some(), &error))?;
-        let open = OpenDocument { document, name };
+        let open = OpenDocument { document, name, most_image: self.memory / LARGE_ALLOCATION };
         match open.pages() {
             0 => Err(unreadable(format!("{}: a PDF without pages", open.name))),
             _ => Ok(open),
@@ -108,7 +127,7 @@ impl OpenDocument<'_> {
     /// # Errors
     /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
     /// [`FailureClass::TooLarge`] if the drawing does not fit into memory.
-    pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<(pixels::Pixels, Target), Refusal> {
+    pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<Drawing, Refusal> {
         let failed = |why: String| Refusal {
             class: FailureClass::RenderFailed,
             reason: format!("{} page {}: {why}", self.name, page.number()),
@@ -125,10 +144,18 @@ impl OpenDocument<'_> {
             class: FailureClass::TooLarge,
             reason: format!("{} page {}: {what}; raise imaging.child_memory", self.name, page.number()),
         };
+        let mut images = Images::default();
+        images.visit(&mut loaded.objects().iter(), 0);
+        if images.largest > self.most_image {
+            return Err(too_large(format!(
+                "an image on it takes {} bytes, more than an eighth of the memory",
+                images.largest
+            )));
+        }
         let mut buffer = canvas(target)
             .ok_or_else(|| too_large(format!("no memory for {} x {} pixels", target.size.width, target.size.height)))?;
         draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot draw it: {error}")))?;
-        Ok((pixels::Pixels::from_rgbx(target.size, &buffer), target))
+        Ok(Drawing { pixels: pixels::Pixels::from_rgbx(target.size, &buffer), target, images_missing: images.missing })
     }
 }
 
@@ -152,4 +179,34 @@ fn draw(page: &PdfPage<'_>, buffer: &mut [u8], target: Target) -> Result<(), Pdf
         .render_form_data(true);
     let mut bitmap = PdfBitmap::from_bytes(width, height, PdfBitmapFormat::BGRx, buffer)?;
     page.render_into_bitmap_with_config(&mut bitmap, &configuration)
+}
+
+/// What the images of a page ask for.
+#[derive(Default)]
+struct Images {
+    /// Decoded size of the largest, in bytes.
+    largest: u64,
+    /// Whether PDFium knows no decoder for one of them.
+    missing: bool,
+}
+
+impl Images {
+    fn visit(&mut self, objects: &mut dyn Iterator<Item = PdfPageObject<'_>>, nested: u32) {
+        for object in objects {
+            if let Some(image) = object.as_image_object() {
+                self.include(image);
+            } else if let Some(form) = object.as_x_object_form_object().filter(|_| nested < MOST_NESTED) {
+                let mut within = form.as_range().filter_map(|index| form.get(index).ok());
+                self.visit(&mut within, nested + 1);
+            }
+        }
+    }
+
+    fn include(&mut self, image: &PdfPageImageObject<'_>) {
+        let (Ok(width), Ok(height), Ok(bits)) = (image.width(), image.height(), image.bits_per_pixel()) else { return };
+        self.missing |= bits == 0;
+        let bits = if bits == 0 { 8 * BYTES_PER_PIXEL } else { bits.into() };
+        let area = u64::from(width.unsigned_abs()) * u64::from(height.unsigned_abs());
+        self.largest = self.largest.max(area.saturating_mul(bits) / 8);
+    }
 }

@@ -15,6 +15,8 @@ use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
 
 /// First word of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
+/// Last words of a child that ran into its memory limit: Rust's own, said by the child too.
+pub const OUT_OF_MEMORY: &str = "memory allocation";
 /// Bytes of the magic word and the two lengths.
 const PRELUDE: usize = 12;
 /// Longest header.

@@ -152,7 +152,7 @@ impl Loss {
     fn died(status: ExitStatus, last_words: Option<String>) -> Loss {
         let words = last_words.unwrap_or_default();
         let how = if words.is_empty() { status.to_string() } else { format!("{status}: {words}") };
-        let out_of_memory = words.contains("memory allocation");
+        let out_of_memory = words.contains(protocol::OUT_OF_MEMORY);
         Loss::Died { how, killed: status.signal() == Some(SIGKILL), out_of_memory }
     }
 }
