@@ -93,6 +93,24 @@ fn an_unfinished_run_exports_what_is_settled_and_marks_the_rest() {
     assert_eq!(fs::read_to_string(output.join("jsonl/1998/BO_1.jsonl")).unwrap().lines().count(), 1);
 }
 
+#[test]
+fn the_command_line_exports_the_forms_it_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    finished_run(directory.path());
+    let export = |run_directory: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bocr"));
+        command.arg("export").arg(run_directory).args(["--format", "jsonl", "--threads", "1"]).output().unwrap()
+    };
+    let done = export(directory.path());
+    assert!(done.status.success(), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).starts_with("6 pages of 2 documents in "), "{done:?}");
+    assert!(directory.path().join("export/jsonl/1998/BO_1.jsonl").exists());
+    assert!(!directory.path().join("export/md").exists());
+    let nothing = export(&directory.path().join("export"));
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("nothing has been sealed"), "{nothing:?}");
+}
+
 /// Text, blocks, attempts and provenance through plain h5py equal those of the JSONL export.
 #[test]
 fn plain_h5py_reads_what_the_export_says() {

@@ -160,9 +160,10 @@ fn sealing_goes_on_from_wherever_it_was_killed() {
     store::seal(&layout, FILE).unwrap();
     let shard = fs::read(layout.shard(FILE)).unwrap();
 
-    // (temporary, shard, journal) as a kill may leave them.
+    /// Contents of temporary file and shard, and whether the journal is there, as a kill may leave them.
+    type State<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, bool);
     let half = &shard[..shard.len() / 2];
-    let states: [(Option<&[u8]>, Option<&[u8]>, bool); 6] = [
+    let states: [State<'_>; 6] = [
         (None, None, true),
         (Some(b""), None, true),
         (Some(half), None, true),

@@ -151,3 +151,14 @@ pub(super) fn read_range<T: H5Type>(dataset: &Dataset, range: std::ops::Range<u6
     }
     Ok(dataset.read_slice_1d::<T, _>(start..end).doing("read", path)?.into_raw_vec_and_offset().0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_under_the_library_is_recognised() {
+        let error = create(Path::new("/dev/full")).unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
+}

@@ -157,7 +157,7 @@ pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyRepo
     let unsealed = layout.journals()?.into_iter().map(|file| Problem::JournalLeft { path: layout.journal(file) });
     report.problems.extend(unsealed);
     let catalogue = open_catalogue(&layout, documents, &mut report.problems);
-    check_shards(&layout, catalogue.as_ref(), &mut report)?;
+    let readable = check_shards(&layout, catalogue.as_ref(), &mut report)?;
     match Index::scan(&layout) {
         Ok(index) => {
             count(&index, &mut report);
@@ -166,8 +166,8 @@ pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyRepo
                 compare(&catalogue, &index, &mut report.problems);
             }
         }
-        // The same error was found, and told, when the shard was checked.
-        Err(_) if !report.is_good() => {}
+        // The same error was told when the shard was checked.
+        Err(_) if !readable => {}
         Err(error) => report.problems.push(error.into()),
     }
     Ok(report)
@@ -193,7 +193,9 @@ fn open_catalogue(layout: &Layout, documents: &[Document], problems: &mut Vec<Pr
     }
 }
 
-fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyReport) -> Result<()> {
+/// Checks every shard on its own and against the catalogue's list; tells whether all can be read.
+fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyReport) -> Result<bool> {
+    let mut readable = true;
     let present: BTreeSet<_> = layout.shards()?.into_iter().collect();
     report.shards = present.len();
     let listed: BTreeMap<_, _> =
@@ -214,10 +216,13 @@ fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyR
                     _ => {}
                 }
             }
-            Err(error) => problems.push(error.into()),
+            Err(error) => {
+                readable = false;
+                problems.push(error.into());
+            }
         }
     }
-    Ok(())
+    Ok(readable)
 }
 
 fn count(index: &Index, report: &mut VerifyReport) {
