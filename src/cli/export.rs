@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, thread};
 
 use anyhow::Context;
 
-use crate::store::{self, ExportFormat, ExportOptions, Layout};
+use crate::{
+    model::Block,
+    store::{self, ExportFormat, ExportOptions, Layout},
+};
 
 /// Writes Markdown, HTML and JSONL.
 #[derive(Debug, clap::Args)]
@@ -49,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-// WIRE: becomes the HTML-to-Markdown function of the room `engine` once both rooms are in one tree.
-fn markdown(html: &str) -> String {
-    htmd::convert(html).unwrap_or_else(|_| html.to_owned())
+// WIRE: becomes `engine::markdown::block_to_markdown` once both rooms are in one tree.
+fn markdown(block: &Block) -> String {
+    htmd::convert(&block.html).unwrap_or_else(|_| block.html.clone())
 }

@@ -128,13 +128,7 @@ pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSu
     Ok(summary)
 }
 
-fn save(
-    path: &Path,
-    layout: &Layout,
-    index: &Index,
-    documents: &[Document],
-    summary: &CatalogueSummary,
-) -> Result<()> {
+fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], summary: &CatalogueSummary) -> Result<()> {
     let file = hdf::create(path)?;
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
@@ -186,8 +180,7 @@ pub(super) fn load(path: &Path) -> Result<(Index, Vec<Document>)> {
         let file = file.ok_or_else(|| StoreError::damaged(path, format!("shard name `{}`", row.name.as_str())))?;
         Ok(ListedShard { file, pages: row.pages, final_pages: row.final_pages })
     };
-    let shards: Vec<ListedShard> =
-        tables::read(&file, "shards", path)?.iter().map(listed).collect::<Result<_>>()?;
+    let shards: Vec<ListedShard> = tables::read(&file, "shards", path)?.iter().map(listed).collect::<Result<_>>()?;
     let rows: Vec<IndexRow> = tables::read(&file, "index", path)?;
     let entries = rows.iter().map(|row| index_entry(row, &shards, path)).collect::<Result<_>>()?;
     let superseded = hdf::attribute(&file, path, "superseded")?;

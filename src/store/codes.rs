@@ -2,9 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{
-    AttemptOutcome, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict,
-};
+use crate::model::{AttemptOutcome, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict};
 
 const VERDICTS: [(u8, &str); 3] = [(1, "read"), (2, "blank"), (3, "failed")];
 const OUTCOMES: [(u8, &str); 4] = [(1, "accepted"), (2, "blank"), (3, "failed"), (4, "interrupted")];
@@ -24,8 +22,7 @@ const FAULTS: [(MachineFault, u8, &str); 6] = [
     (MachineFault::RendererLost, 5, "renderer-lost"),
     (MachineFault::Draining, 6, "draining"),
 ];
-const SERVERS: [ServerKind; 3] =
-    [ServerKind::Model, ServerKind::StandInTesseract, ServerKind::StandInSynthetic];
+const SERVERS: [ServerKind; 3] = [ServerKind::Model, ServerKind::StandInTesseract, ServerKind::StandInSynthetic];
 const LANGUAGES: [Language; 4] = [Language::Unknown, Language::French, Language::Arabic, Language::Mixed];
 
 /// A verdict as `(verdict, class)`.

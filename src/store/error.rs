@@ -152,7 +152,11 @@ impl<T> Context<T> for hdf5::Result<T> {
             let reason = error.to_string();
             // The library hands the system's code on in its error stack only as text.
             let full = ["errno = 28,", "errno = 122,"].iter().any(|code| reason.contains(code));
-            if full { StoreError::Full { path: path.into() } } else { StoreError::Hdf5 { action, path: path.into(), reason } }
+            if full {
+                StoreError::Full { path: path.into() }
+            } else {
+                StoreError::Hdf5 { action, path: path.into(), reason }
+            }
         })
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn encode(kind: FrameKind, value: &impl Serialize, out: &mut Vec<u8>)
 
 /// Decodes a payload whose checksum is good; every byte must be used.
 pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
-    let (value, used) = bincode::serde::decode_from_slice(payload, bincode::config::standard())
-        .map_err(|error| error.to_string())?;
+    let (value, used) =
+        bincode::serde::decode_from_slice(payload, bincode::config::standard()).map_err(|error| error.to_string())?;
     if used == payload.len() { Ok(value) } else { Err(format!("{} bytes too many", payload.len() - used)) }
 }

@@ -6,9 +6,10 @@ use hdf5::{Dataset, File, FileBuilder, Group, H5Type, types::VarLenUnicode};
 
 use super::error::{Context, Result, StoreError};
 
-/// Uncompressed size of a chunk. A page is read back by inflating a chunk of each blob and table, so small
-/// chunks make random reads fast; 64 KiB still compress five times (facts of HDF5, D2).
-const CHUNK_BYTES: usize = 64 << 10;
+/// Uncompressed size of a chunk of text and of a table. Reading one page inflates a chunk of each, so small chunks
+/// make random reads fast; a page's text is about 30 KB of repetitions, which smaller chunks would cut apart.
+const TEXT_CHUNK: usize = 128 << 10;
+const TABLE_CHUNK: usize = 64 << 10;
 
 /// Appends are handed to the library when this many whole chunks wait.
 const CHUNKS_WAITING: usize = 16;
@@ -92,7 +93,7 @@ pub(super) struct Appender<T> {
 impl<T: H5Type> Appender<T> {
     /// A dataset of rows, or of bytes where `T` is `u8`.
     pub(super) fn create(parent: &Group, name: &str, path: &Path) -> Result<Self> {
-        let chunk = (CHUNK_BYTES / size_of::<T>()).max(1);
+        let chunk = if size_of::<T>() == 1 { TEXT_CHUNK } else { (TABLE_CHUNK / size_of::<T>()).max(1) };
         let builder = parent.new_dataset::<T>().packed(true).chunk((chunk,));
         // Shuffling lines up the like bytes of rows; in text it only breaks words apart.
         let builder = if size_of::<T>() > 1 { builder.shuffle() } else { builder };
@@ -149,4 +150,15 @@ pub(super) fn read_range<T: H5Type>(dataset: &Dataset, range: std::ops::Range<u6
         return Err(StoreError::damaged(path, reason));
     }
     Ok(dataset.read_slice_1d::<T, _>(start..end).doing("read", path)?.into_raw_vec_and_offset().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_under_the_library_is_recognised() {
+        let error = create(Path::new("/dev/full")).unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    }
 }

@@ -148,7 +148,10 @@ impl JournalReader {
         }
         let [magic @ .., v0, v1, v2, v3] = header;
         if magic != MAGIC {
-            return Err(StoreError::damaged(path, "it does not begin as a journal does; move it away to go on without it"));
+            return Err(StoreError::damaged(
+                path,
+                "it does not begin as a journal does; move it away to go on without it",
+            ));
         }
         let found = u32::from_le_bytes([v0, v1, v2, v3]);
         if found != VERSION {
@@ -200,7 +203,8 @@ impl JournalReader {
         let next = next_frame(&mut self.reader, rest, &mut self.payload).doing("read journal", &self.path)?;
         let Next::Frame(kind) = next else { return Ok(None) };
         // The checksum is good, so a frame that does not decode is another program's, not a torn one.
-        let damaged = |reason: String| StoreError::damaged(&self.path, format!("frame at byte {}: {reason}", self.whole));
+        let damaged =
+            |reason: String| StoreError::damaged(&self.path, format!("frame at byte {}: {reason}", self.whole));
         let entry = match FrameKind::from_code(kind) {
             Some(FrameKind::Document) => Entry::Document(frame::decode(&self.payload).map_err(damaged)?),
             Some(FrameKind::Page) => Entry::Page(Box::new(frame::decode(&self.payload).map_err(damaged)?)),

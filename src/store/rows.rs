@@ -45,18 +45,19 @@ pub(super) struct PageRow {
     pub encoded_bytes: u32,
     pub render_us: u32,
     pub encode_us: u32,
-    /// The page's span in each blob of `/text`.
+    /// All of the page's text: a span of `/text`, as are the four below, which lie inside it.
+    pub text_offset: u64,
+    pub text_length: u32,
+    /// HTML of all parts.
     pub html_offset: u64,
     pub html_length: u32,
+    /// Markdown of all parts.
     pub markdown_offset: u64,
     pub markdown_length: u32,
-    pub raw_offset: u64,
-    pub raw_length: u32,
-    pub other_offset: u64,
-    pub other_length: u32,
-    /// The reason of a failed page, in `/text/other` from `other_offset`.
+    /// Why the page failed.
+    pub reason_offset: u64,
     pub reason_length: u32,
-    /// First eight bytes, little-endian, of the SHA-256 of the four spans in the order above.
+    /// First eight bytes, little-endian, of the SHA-256 of the page's text.
     pub sha64: u64,
 }
 
@@ -87,7 +88,6 @@ pub(super) struct PartRow {
     pub top: u16,
     pub right: u16,
     pub bottom: u16,
-    pub first_block: u64,
     pub blocks: u32,
     pub html_offset: u64,
     pub html_length: u32,
@@ -109,8 +109,7 @@ pub(super) struct BlockRow {
     pub top: u16,
     pub right: u16,
     pub bottom: u16,
-    /// 0: the span is in `/text/html`, inside its part's; 1: in `/text/other`.
-    pub html_in: u8,
+    /// Inside its part's HTML where it occurs there verbatim.
     pub html_offset: u64,
     pub html_length: u32,
 }
@@ -137,10 +136,9 @@ pub(super) struct AttemptRow {
     /// -1 where no token came.
     pub first_token_us: i64,
     pub duration_us: i64,
-    /// Span in `/text/other`.
     pub reason_offset: u64,
     pub reason_length: u32,
-    /// Span in `/text/raw`.
+    /// The raw answer, whole or partial.
     pub answer_offset: u64,
     pub answer_length: u32,
 }

@@ -22,19 +22,7 @@ pub(super) struct Counts {
     pub(super) parts: u64,
     pub(super) blocks: u64,
     pub(super) attempts: u64,
-    pub(super) html: u64,
-    pub(super) markdown: u64,
-    pub(super) raw: u64,
-    pub(super) other: u64,
-}
-
-/// The text of one page, before it goes into the blobs.
-#[derive(Default)]
-struct Texts {
-    html: String,
-    markdown: String,
-    raw: String,
-    other: String,
+    pub(super) text: u64,
 }
 
 /// A shard being written under a temporary name.
@@ -45,33 +33,24 @@ pub(super) struct ShardWriter<'a> {
     parts: Appender<PartRow>,
     blocks: Appender<BlockRow>,
     attempts: Appender<AttemptRow>,
-    html: Appender<u8>,
-    markdown: Appender<u8>,
-    raw: Appender<u8>,
-    other: Appender<u8>,
+    text: Appender<u8>,
     labels: Numbering<String>,
     engines: Numbering<ServedBy>,
     documents: BTreeMap<DocumentId, Document>,
-    texts: Texts,
 }
 
 impl<'a> ShardWriter<'a> {
     pub(super) fn create(path: &'a Path) -> Result<Self> {
         let file = hdf::create(path)?;
-        let text = file.create_group("text").doing("create a group in", path)?;
         Ok(ShardWriter {
             pages: Appender::create(&file, "pages", path)?,
             parts: Appender::create(&file, "parts", path)?,
             blocks: Appender::create(&file, "blocks", path)?,
             attempts: Appender::create(&file, "attempts", path)?,
-            html: Appender::create(&text, "html", path)?,
-            markdown: Appender::create(&text, "markdown", path)?,
-            raw: Appender::create(&text, "raw", path)?,
-            other: Appender::create(&text, "other", path)?,
+            text: Appender::create(&file, "text", path)?,
             labels: Numbering::new(),
             engines: Numbering::new(),
             documents: BTreeMap::new(),
-            texts: Texts::default(),
             path,
             file,
         })
@@ -82,97 +61,74 @@ impl<'a> ShardWriter<'a> {
     }
 
     pub(super) fn page(&mut self, record: &PageRecord) -> Result<()> {
+        let mut text = PageText { record, start: self.text.len(), text: String::new() };
+        let html = text.push_all(record.parts.iter().map(|part| &*part.html))?;
+        let markdown = text.push_all(record.parts.iter().map(|part| &*part.markdown))?;
+        let reason = text.push(&record.reason)?;
         let mut row = page_row(record)?;
+        (row.html_offset, row.html_length) = html;
+        (row.markdown_offset, row.markdown_length) = markdown;
+        (row.reason_offset, row.reason_length) = reason;
         row.first_part = self.parts.len();
         row.first_block = self.blocks.len();
         row.first_attempt = self.attempts.len();
-        row.html_offset = self.html.len();
-        row.markdown_offset = self.markdown.len();
-        row.raw_offset = self.raw.len();
-        row.other_offset = self.other.len();
 
         let page_row = count(self.pages.len(), record, "rows before it")?;
-        self.texts = Texts::default();
-        self.texts.other.push_str(&record.reason);
+        let (mut html, mut markdown) = (html.0, markdown.0);
         for (index, part) in record.parts.iter().enumerate() {
-            self.part(record, part, page_row, count(index, record, "parts")?)?;
-        }
-        for attempt in &record.attempts {
-            self.attempt(record, attempt, page_row)?;
+            let row = part_row(record, part, (page_row, count(index, record, "parts")?), (html, markdown))?;
+            html += u64::from(row.html_length);
+            markdown += u64::from(row.markdown_length);
+            self.blocks(&mut text, part, &row)?;
+            self.parts.push(row);
         }
         row.blocks = count(self.blocks.len() - row.first_block, record, "blocks")?;
+        for attempt in &record.attempts {
+            self.attempt(&mut text, attempt, page_row)?;
+        }
 
-        row.html_length = count(self.texts.html.len(), record, "bytes of HTML")?;
-        row.markdown_length = count(self.texts.markdown.len(), record, "bytes of Markdown")?;
-        row.raw_length = count(self.texts.raw.len(), record, "bytes of raw answers")?;
-        row.other_length = count(self.texts.other.len(), record, "bytes of other text")?;
-        let Texts { html, markdown, raw, other } = &self.texts;
-        row.sha64 = sha64([html, markdown, raw, other]);
-        self.html.extend(html.as_bytes());
-        self.markdown.extend(markdown.as_bytes());
-        self.raw.extend(raw.as_bytes());
-        self.other.extend(other.as_bytes());
+        let text = text.text;
+        row.text_offset = self.text.len();
+        row.text_length = count(text.len(), record, "bytes of text")?;
+        row.sha64 = sha64(text.as_bytes());
+        self.text.extend(text.as_bytes());
         self.pages.push(row);
         self.relieve()
     }
 
-    fn part(&mut self, record: &PageRecord, part: &Part, page_row: u32, index: u8) -> Result<()> {
-        let Part { bbox, blocks, html, markdown } = part;
-        let html_start = self.texts.html.len();
-        let row = PartRow {
-            page_row,
-            part: index,
-            left: bbox.left,
-            top: bbox.top,
-            right: bbox.right,
-            bottom: bbox.bottom,
-            first_block: self.blocks.len(),
-            blocks: count(blocks.len(), record, "blocks")?,
-            html_offset: self.html.len() + html_start as u64,
-            html_length: count(html.len(), record, "bytes of HTML")?,
-            markdown_offset: self.markdown.len() + self.texts.markdown.len() as u64,
-            markdown_length: count(markdown.len(), record, "bytes of Markdown")?,
-        };
-        self.parts.push(row);
-        self.texts.html.push_str(html);
-        self.texts.markdown.push_str(markdown);
-        // A block's HTML is nearly always a piece of its part's, in order: store it once.
+    fn blocks(&mut self, text: &mut PageText<'_>, part: &Part, row: &PartRow) -> Result<()> {
         let mut searched = 0;
-        for block in blocks {
-            let found = html[searched..].find(&block.html).map(|at| searched + at);
-            if let Some(at) = found {
-                searched = at + block.html.len();
-            }
-            self.block(record, block, page_row, index, found.map(|at| html_start + at))?;
+        for Block { label, bbox, html } in &part.blocks {
+            // A block's HTML is nearly always a piece of its part's, in order: store it once.
+            let (html_offset, html_length) = match part.html[searched..].find(html) {
+                Some(at) => {
+                    let at = searched + at;
+                    searched = at + html.len();
+                    (row.html_offset + at as u64, count(html.len(), text.record, "bytes of HTML")?)
+                }
+                None => text.push(html)?,
+            };
+            let BBox { left, top, right, bottom } = bbox.unwrap_or(BBox { left: 0, top: 0, right: 0, bottom: 0 });
+            self.blocks.push(BlockRow {
+                page_row: row.page_row,
+                part: row.part,
+                label: self.labels.number(label.as_str()).ok_or(too_many(text.record, "labels"))?,
+                has_box: bbox.is_some().into(),
+                left,
+                top,
+                right,
+                bottom,
+                html_offset,
+                html_length,
+            });
         }
         Ok(())
     }
 
-    fn block(&mut self, record: &PageRecord, block: &Block, page_row: u32, part: u8, at: Option<usize>) -> Result<()> {
-        let Block { label, bbox, html } = block;
-        let (html_in, html_offset) = match at {
-            Some(at) => (0, self.html.len() + at as u64),
-            None => (1, push(&mut self.texts.other, html, self.other.len())),
-        };
-        let BBox { left, top, right, bottom } = bbox.unwrap_or(BBox { left: 0, top: 0, right: 0, bottom: 0 });
-        self.blocks.push(BlockRow {
-            page_row,
-            part,
-            label: self.labels.number(label.as_str()).ok_or(too_many(record, "labels"))?,
-            has_box: bbox.is_some().into(),
-            left,
-            top,
-            right,
-            bottom,
-            html_in,
-            html_offset,
-            html_length: count(html.len(), record, "bytes of HTML")?,
-        });
-        Ok(())
-    }
-
-    fn attempt(&mut self, record: &PageRecord, attempt: &Attempt, page_row: u32) -> Result<()> {
+    fn attempt(&mut self, text: &mut PageText<'_>, attempt: &Attempt, page_row: u32) -> Result<()> {
         let (outcome, class, fault) = codes::outcome(attempt.outcome);
+        let (reason_offset, reason_length) = text.push(&attempt.reason)?;
+        let (answer_offset, answer_length) = text.push(&attempt.answer)?;
         self.attempts.push(AttemptRow {
             page_row,
             part: attempt.part,
@@ -180,7 +136,7 @@ impl<'a> ShardWriter<'a> {
             class,
             fault,
             finish: attempt.finish.map_or(0, |finish| finish as u8),
-            served_by: self.engines.number(&attempt.served_by).ok_or(too_many(record, "engines"))?,
+            served_by: self.engines.number(&attempt.served_by).ok_or(too_many(text.record, "engines"))?,
             rank: attempt.rank.0,
             temperature: attempt.sampling.temperature,
             top_p: attempt.sampling.top_p,
@@ -190,10 +146,10 @@ impl<'a> ShardWriter<'a> {
             started_unix_ms: attempt.started_unix_ms,
             first_token_us: attempt.time_to_first_token.map_or(-1, microseconds),
             duration_us: microseconds(attempt.duration),
-            reason_offset: push(&mut self.texts.other, &attempt.reason, self.other.len()),
-            reason_length: count(attempt.reason.len(), record, "bytes of reasons")?,
-            answer_offset: push(&mut self.texts.raw, &attempt.answer, self.raw.len()),
-            answer_length: count(attempt.answer.len(), record, "bytes of raw answers")?,
+            reason_offset,
+            reason_length,
+            answer_offset,
+            answer_length,
         });
         Ok(())
     }
@@ -204,10 +160,7 @@ impl<'a> ShardWriter<'a> {
         self.parts.relieve(path)?;
         self.blocks.relieve(path)?;
         self.attempts.relieve(path)?;
-        for blob in [&mut self.html, &mut self.markdown, &mut self.raw, &mut self.other] {
-            blob.relieve(path)?;
-        }
-        Ok(())
+        self.text.relieve(path)
     }
 
     /// Writes the rest and closes the file.
@@ -221,10 +174,7 @@ impl<'a> ShardWriter<'a> {
             parts: self.parts.finish(path)?,
             blocks: self.blocks.finish(path)?,
             attempts: self.attempts.finish(path)?,
-            html: self.html.finish(path)?,
-            markdown: self.markdown.finish(path)?,
-            raw: self.raw.finish(path)?,
-            other: self.other.finish(path)?,
+            text: self.text.finish(path)?,
         };
         write_attributes(&self.file, path, opening, counts.pages)?;
         self.file.close().doing("close", path)?;
@@ -280,34 +230,62 @@ fn page_row(record: &PageRecord) -> Result<PageRow> {
         encoded_bytes: image.map_or(0, |image| image.encoded_bytes),
         render_us: image.map_or(0, |image| image.render_micros),
         encode_us: image.map_or(0, |image| image.encode_micros),
+        text_offset: 0,
+        text_length: 0,
         html_offset: 0,
         html_length: 0,
         markdown_offset: 0,
         markdown_length: 0,
-        raw_offset: 0,
-        raw_length: 0,
-        other_offset: 0,
-        other_length: 0,
-        reason_length: count(record.reason.len(), record, "bytes of reasons")?,
+        reason_offset: 0,
+        reason_length: 0,
         sha64: 0,
     })
 }
 
-/// The checksum of a page's text: HTML, Markdown, raw answers, other.
-pub(super) fn sha64<T: AsRef<[u8]>>(texts: [T; 4]) -> u64 {
-    let mut hash = Sha256::new();
-    for text in &texts {
-        hash.update(text.as_ref());
-    }
-    let digest = hash.finalize();
-    digest.iter().take(8).rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+fn part_row(record: &PageRecord, part: &Part, place: (u32, u8), text: (u64, u64)) -> Result<PartRow> {
+    let Part { bbox, blocks, html, markdown } = part;
+    let ((page_row, part), (html_offset, markdown_offset)) = (place, text);
+    Ok(PartRow {
+        page_row,
+        part,
+        left: bbox.left,
+        top: bbox.top,
+        right: bbox.right,
+        bottom: bbox.bottom,
+        blocks: count(blocks.len(), record, "blocks")?,
+        html_offset,
+        html_length: count(html.len(), record, "bytes of HTML")?,
+        markdown_offset,
+        markdown_length: count(markdown.len(), record, "bytes of Markdown")?,
+    })
 }
 
-/// Appends `text` and returns where it will be in the blob whose end is now `blob_end`.
-fn push(texts: &mut String, text: &str, blob_end: u64) -> u64 {
-    let offset = blob_end + texts.len() as u64;
-    texts.push_str(text);
-    offset
+/// All text of one page side by side: HTML, Markdown, reasons and raw answers repeat each other, which halves what
+/// the compressor leaves and its time, against a dataset for each kind.
+struct PageText<'a> {
+    record: &'a PageRecord,
+    /// Where it will begin in `/text`.
+    start: u64,
+    text: String,
+}
+
+impl PageText<'_> {
+    /// Appends `piece` and returns its span in `/text`.
+    fn push(&mut self, piece: &str) -> Result<(u64, u32)> {
+        self.push_all([piece])
+    }
+
+    fn push_all<'b>(&mut self, pieces: impl IntoIterator<Item = &'b str>) -> Result<(u64, u32)> {
+        let from = self.text.len();
+        self.text.extend(pieces);
+        Ok((self.start + from as u64, count(self.text.len() - from, self.record, "bytes of text")?))
+    }
+}
+
+/// The checksum of a page's text.
+pub(super) fn sha64(text: &[u8]) -> u64 {
+    let digest = Sha256::digest(text);
+    digest.iter().take(8).rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 fn microseconds(duration: Duration) -> i64 {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,10 +64,7 @@ pub struct ShardReader {
     parts: Dataset,
     blocks: Dataset,
     attempts: Dataset,
-    html: Dataset,
-    markdown: Dataset,
-    raw: Dataset,
-    other: Dataset,
+    text: Dataset,
     labels: Vec<String>,
     engines: Vec<ServedBy>,
 }
@@ -91,10 +87,7 @@ impl ShardReader {
             parts: dataset("parts")?,
             blocks: dataset("blocks")?,
             attempts: dataset("attempts")?,
-            html: dataset("text/html")?,
-            markdown: dataset("text/markdown")?,
-            raw: dataset("text/raw")?,
-            other: dataset("text/other")?,
+            text: dataset("text")?,
             labels: tables::read_labels(&file, path)?,
             engines: tables::read_engines(&file, path)?,
             file,
@@ -154,12 +147,9 @@ impl ShardReader {
     pub fn read(&self, row: u64) -> Result<PageRecord> {
         let rows: Vec<PageRow> = hdf::read_range(&self.pages, row..row + 1, &self.path)?;
         let [row] = rows[..] else { return Err(self.damaged("no such row")) };
-        let text = PageText {
-            html: self.span(&self.html, row.html_offset, row.html_length)?,
-            raw: self.span(&self.raw, row.raw_offset, row.raw_length)?,
-            markdown: self.span(&self.markdown, row.markdown_offset, row.markdown_length)?,
-            other: self.span(&self.other, row.other_offset, row.other_length)?,
-        };
+        let bytes = self.range(&self.text, row.text_offset, row.text_length.into())?;
+        let text = String::from_utf8(bytes).map_err(|_| self.damaged("text that is not UTF-8"))?;
+        let text = PageText { start: row.text_offset, text };
         let class = row.class;
         Ok(PageRecord {
             page: page_ref(row.document, row.page),
@@ -171,7 +161,7 @@ impl ShardReader {
             image: (row.has_image != 0).then(|| image(&row)),
             attempts: self.read_attempts(&row, &text)?,
             parts: self.read_parts(&row, &text)?,
-            reason: self.cut(&text.other, row.other_offset, row.reason_length)?,
+            reason: self.cut(&text, row.reason_offset, row.reason_length)?,
             settled_unix_ms: row.settled_unix_ms,
         })
     }
@@ -187,21 +177,20 @@ impl ShardReader {
                 Ok(Part {
                     bbox: BBox { left: part.left, top: part.top, right: part.right, bottom: part.bottom },
                     blocks: blocks.collect::<Result<_>>()?,
-                    html: self.cut(&text.html, part.html_offset, part.html_length)?,
-                    markdown: self.cut(&text.markdown, part.markdown_offset, part.markdown_length)?,
+                    html: self.cut(text, part.html_offset, part.html_length)?,
+                    markdown: self.cut(text, part.markdown_offset, part.markdown_length)?,
                 })
             })
             .collect()
     }
 
     fn block(&self, row: &BlockRow, text: &PageText) -> Result<Block> {
-        let blob = if row.html_in == 0 { &text.html } else { &text.other };
         let label = self.labels.get(usize::from(row.label)).ok_or_else(|| self.damaged("unknown label"))?;
         let bbox = BBox { left: row.left, top: row.top, right: row.right, bottom: row.bottom };
         Ok(Block {
             label: label.clone(),
             bbox: (row.has_box != 0).then_some(bbox),
-            html: self.cut(blob, row.html_offset, row.html_length)?,
+            html: self.cut(text, row.html_offset, row.html_length)?,
         })
     }
 
@@ -230,44 +219,34 @@ impl ShardReader {
             started_unix_ms: row.started_unix_ms,
             time_to_first_token: microseconds(row.first_token_us),
             duration: microseconds(row.duration_us).unwrap_or_default(),
-            reason: self.cut(&text.other, row.reason_offset, row.reason_length)?,
-            answer: self.cut(&text.raw, row.answer_offset, row.answer_length)?,
+            reason: self.cut(text, row.reason_offset, row.reason_length)?,
+            answer: self.cut(text, row.answer_offset, row.answer_length)?,
         })
     }
 
     /// Recomputes the checksum of every page's text and returns the pages whose text differs.
     ///
     /// # Errors
-    /// A table or blob cannot be read at all.
+    /// A table or the text cannot be read at all.
     pub fn check_texts(&self) -> Result<Vec<PageRef>> {
         let mut bad = Vec::new();
+        let mut expected = 0;
         for start in (0..self.pages()).step_by(WINDOW as usize) {
             let end = (start + WINDOW).min(self.pages());
             let rows: Vec<PageRow> = hdf::read_range(&self.pages, start..end, &self.path)?;
-            let blobs = [
-                self.window(&self.html, &rows, |row| (row.html_offset, row.html_length))?,
-                self.window(&self.markdown, &rows, |row| (row.markdown_offset, row.markdown_length))?,
-                self.window(&self.raw, &rows, |row| (row.raw_offset, row.raw_length))?,
-                self.window(&self.other, &rows, |row| (row.other_offset, row.other_length))?,
-            ];
-            for (index, row) in rows.iter().enumerate() {
-                if sha64(blobs.each_ref().map(|blob| blob.of(index))) != row.sha64 {
+            let length = rows.iter().map(|row| u64::from(row.text_length)).sum::<u64>();
+            let bytes: Vec<u8> = hdf::read_range(&self.text, expected..expected + length, &self.path)?;
+            let mut rest = &bytes[..];
+            for row in &rows {
+                let (text, after) = rest.split_at(row.text_length as usize);
+                if row.text_offset != expected || sha64(text) != row.sha64 {
                     bad.push(page_ref(row.document, row.page));
                 }
+                expected += u64::from(row.text_length);
+                rest = after;
             }
         }
         Ok(bad)
-    }
-
-    /// The bytes of a blob that belong to `rows`, read at once.
-    fn window(&self, blob: &Dataset, rows: &[PageRow], span: fn(&PageRow) -> (u64, u32)) -> Result<Window> {
-        let spans: Vec<Range<u64>> = rows.iter().map(span).map(|(from, length)| from..from + u64::from(length)).collect();
-        let start = spans.first().map_or(0, |span| span.start);
-        let end = spans.last().map_or(0, |span| span.end);
-        if spans.iter().any(|span| span.start < start || span.end > end) {
-            return Err(self.damaged("spans of text are out of order"));
-        }
-        Ok(Window { start, bytes: hdf::read_range(blob, start..end, &self.path)?, spans })
     }
 
     /// Lengths of all tables and blobs.
@@ -278,10 +257,7 @@ impl ShardReader {
             parts: length(&self.parts),
             blocks: length(&self.blocks),
             attempts: length(&self.attempts),
-            html: length(&self.html),
-            markdown: length(&self.markdown),
-            raw: length(&self.raw),
-            other: length(&self.other),
+            text: length(&self.text),
         }
     }
 
@@ -289,15 +265,10 @@ impl ShardReader {
         if count == 0 { Ok(Vec::new()) } else { hdf::read_range(table, first..first + count, &self.path) }
     }
 
-    fn span(&self, blob: &Dataset, offset: u64, length: u32) -> Result<Span> {
-        let text = String::from_utf8(self.range(blob, offset, length.into())?);
-        Ok(Span { offset, text: text.map_err(|_| self.damaged("text that is not UTF-8"))? })
-    }
-
-    /// A piece of the page's text, addressed as in the whole blob.
-    fn cut(&self, span: &Span, offset: u64, length: u32) -> Result<String> {
-        let start = offset.checked_sub(span.offset).and_then(|start| usize::try_from(start).ok());
-        let piece = start.and_then(|start| span.text.get(start..start + length as usize));
+    /// A piece of the page's text, addressed as in the whole dataset.
+    fn cut(&self, text: &PageText, offset: u64, length: u32) -> Result<String> {
+        let start = offset.checked_sub(text.start).and_then(|start| usize::try_from(start).ok());
+        let piece = start.and_then(|start| text.text.get(start..start + length as usize));
         piece.map(str::to_owned).ok_or_else(|| self.damaged("a row points outside its page's text"))
     }
 
@@ -306,31 +277,10 @@ impl ShardReader {
     }
 }
 
-/// A page's piece of a blob.
-struct Span {
-    offset: u64,
-    text: String,
-}
-
+/// All text of a page, and where it begins in `/text`.
 struct PageText {
-    html: Span,
-    markdown: Span,
-    raw: Span,
-    other: Span,
-}
-
-/// The bytes of a blob that belong to some consecutive rows.
-struct Window {
     start: u64,
-    bytes: Vec<u8>,
-    spans: Vec<Range<u64>>,
-}
-
-impl Window {
-    fn of(&self, index: usize) -> &[u8] {
-        let span = &self.spans[index];
-        &self.bytes[(span.start - self.start) as usize..(span.end - self.start) as usize]
-    }
+    text: String,
 }
 
 pub(super) fn page_ref(document: u32, page: u32) -> PageRef {

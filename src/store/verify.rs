@@ -49,10 +49,12 @@ pub enum Problem {
         listed: u64,
     },
     /// The text of a record does not have its checksum.
-    #[error("text of {page} in {} has changed since it was sealed", path.display())]
+    #[error("shard {}: the text of {pages} records has changed since it was sealed, the first is {first}", path.display())]
     Text {
-        /// The page.
-        page: PageRef,
+        /// Records with changed text.
+        pages: usize,
+        /// The first of them.
+        first: PageRef,
         /// The shard.
         path: PathBuf,
     },
@@ -68,17 +70,23 @@ pub enum Problem {
         /// 1-based number of the first of them.
         first: u32,
     },
-    /// A record of a page that the plan does not have.
-    #[error("{page} has a record but is not in the plan")]
+    /// Records of pages that the plan does not have.
+    #[error("{pages} pages have a record but are not in the plan, the first is {first}")]
     Undeclared {
-        /// The page.
-        page: PageRef,
+        /// Such pages.
+        pages: usize,
+        /// The first of them.
+        first: PageRef,
     },
-    /// The catalogue's row of a page is not the one that the shards give.
-    #[error("the catalogue's row of {page} differs from the shards: give the same command again")]
+    /// The catalogue's rows are not those that the shards give.
+    #[error(
+        "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: give the same command again"
+    )]
     IndexDiffers {
-        /// The page.
-        page: PageRef,
+        /// Such pages.
+        pages: usize,
+        /// The first of them.
+        first: PageRef,
     },
     /// The catalogue lists other documents than the plan.
     #[error("the catalogue's documents are not those of the plan: give the same command again")]
@@ -149,7 +157,7 @@ pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyRepo
     let unsealed = layout.journals()?.into_iter().map(|file| Problem::JournalLeft { path: layout.journal(file) });
     report.problems.extend(unsealed);
     let catalogue = open_catalogue(&layout, documents, &mut report.problems);
-    check_shards(&layout, catalogue.as_ref(), &mut report)?;
+    let readable = check_shards(&layout, catalogue.as_ref(), &mut report)?;
     match Index::scan(&layout) {
         Ok(index) => {
             count(&index, &mut report);
@@ -158,8 +166,8 @@ pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyRepo
                 compare(&catalogue, &index, &mut report.problems);
             }
         }
-        // The same error was found, and told, when the shard was checked.
-        Err(_) if !report.is_good() => {}
+        // The same error was told when the shard was checked.
+        Err(_) if !readable => {}
         Err(error) => report.problems.push(error.into()),
     }
     Ok(report)
@@ -185,7 +193,9 @@ fn open_catalogue(layout: &Layout, documents: &[Document], problems: &mut Vec<Pr
     }
 }
 
-fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyReport) -> Result<()> {
+/// Checks every shard on its own and against the catalogue's list; tells whether all can be read.
+fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyReport) -> Result<bool> {
+    let mut readable = true;
     let present: BTreeSet<_> = layout.shards()?.into_iter().collect();
     report.shards = present.len();
     let listed: BTreeMap<_, _> =
@@ -197,17 +207,22 @@ fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyR
         let path = layout.shard(file);
         match ShardReader::open(&path).and_then(|shard| Ok((shard.pages(), shard.check_texts()?))) {
             Ok((found, changed)) => {
-                problems.extend(changed.into_iter().map(|page| Problem::Text { page, path: path.clone() }));
+                if let Some(&first) = changed.first() {
+                    problems.push(Problem::Text { pages: changed.len(), first, path: path.clone() });
+                }
                 match listed.get(&file) {
                     Some(&listed) if listed != found => problems.push(Problem::Count { path, found, listed }),
                     None if catalogue.is_some() => problems.push(Problem::Unlisted { path }),
                     _ => {}
                 }
             }
-            Err(error) => problems.push(error.into()),
+            Err(error) => {
+                readable = false;
+                problems.push(error.into());
+            }
         }
     }
-    Ok(())
+    Ok(readable)
 }
 
 fn count(index: &Index, report: &mut VerifyReport) {
@@ -235,19 +250,24 @@ fn check_pages(index: &Index, documents: &[Document], problems: &mut Vec<Problem
     }
     let declared: BTreeMap<_, _> = documents.iter().map(|document| (document.id, document.pages())).collect();
     let pages = index.entries.iter().map(|entry| entry.settled.page);
-    let undeclared = pages.filter(|page| declared.get(&page.document).is_none_or(|pages| page.page.0 >= *pages));
-    problems.extend(undeclared.map(|page| Problem::Undeclared { page }));
+    let mut undeclared = pages.filter(|page| declared.get(&page.document).is_none_or(|pages| page.page.0 >= *pages));
+    if let Some(first) = undeclared.next() {
+        problems.push(Problem::Undeclared { pages: 1 + undeclared.count(), first });
+    }
 }
 
 fn compare(catalogue: &Index, shards: &Index, problems: &mut Vec<Problem>) {
-    let expected: BTreeMap<_, _> = shards.entries.iter().map(|entry| (entry.settled.page, entry)).collect();
-    let mut seen = BTreeSet::new();
-    for entry in &catalogue.entries {
-        let page = entry.settled.page;
-        if !seen.insert(page) || expected.get(&page) != Some(&entry) {
-            problems.push(Problem::IndexDiffers { page });
-        }
+    let by_page = |index: &Index| index.entries.iter().map(|entry| (entry.settled.page, *entry)).collect();
+    let (listed, expected): (BTreeMap<_, _>, BTreeMap<_, _>) = (by_page(catalogue), by_page(shards));
+    let changed = |page: &&PageRef| listed.get(page) != expected.get(page);
+    let differing: BTreeSet<_> = listed.keys().chain(expected.keys()).filter(changed).collect();
+    if let Some(&&first) = differing.first() {
+        problems.push(Problem::IndexDiffers { pages: differing.len(), first });
     }
-    let unlisted = expected.keys().filter(|page| !seen.contains(page));
-    problems.extend(unlisted.map(|page| Problem::IndexDiffers { page: *page }));
+    // A page listed twice: one row has hidden the other above.
+    if listed.len() < catalogue.entries.len() {
+        let twice = catalogue.entries.windows(2).filter(|pair| pair[0].settled.page == pair[1].settled.page);
+        let pages: Vec<_> = twice.map(|pair| pair[0].settled.page).collect();
+        problems.extend(pages.first().map(|&first| Problem::IndexDiffers { pages: pages.len(), first }));
+    }
 }

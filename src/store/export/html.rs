@@ -16,8 +16,29 @@ impl Sanitiser {
         let mut builder = Builder::default();
         builder
             .add_tags([
-                "math", "semantics", "mrow", "mi", "mn", "mo", "ms", "mspace", "msub", "msup", "msubsup", "mfrac",
-                "msqrt", "mroot", "mover", "munder", "munderover", "mtable", "mtr", "mtd", "chem", "input", "u",
+                "math",
+                "semantics",
+                "mrow",
+                "mi",
+                "mn",
+                "mo",
+                "ms",
+                "mspace",
+                "msub",
+                "msup",
+                "msubsup",
+                "mfrac",
+                "msqrt",
+                "mroot",
+                "mover",
+                "munder",
+                "munderover",
+                "mtable",
+                "mtr",
+                "mtd",
+                "chem",
+                "input",
+                "u",
             ])
             .add_generic_attributes(["dir"])
             .add_tag_attributes("math", ["display"])

@@ -49,11 +49,6 @@ fn text(part: &Part, options: &ExportOptions) -> String {
     if options.headers || !part.blocks.iter().any(|block| block.is_header_or_footer()) {
         return part.markdown.clone();
     }
-    let mut html = String::new();
-    for block in html::running(part, false) {
-        html.push_str("<div>");
-        html.push_str(&block.html);
-        html.push_str("</div>\n");
-    }
-    (options.markdown)(&html)
+    let pieces = html::running(part, false).map(|block| (options.markdown)(block)).filter(|piece| !piece.is_empty());
+    pieces.collect::<Vec<_>>().join("\n\n")
 }

@@ -38,7 +38,9 @@ pub(super) fn stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, PathB
 fn without_extension(name: &str) -> &str {
     let at = name.len().saturating_sub(".pdf".len());
     match name.get(at..) {
-        Some(extension) if at > 0 && extension.eq_ignore_ascii_case(".pdf") && !name[..at].ends_with('/') => &name[..at],
+        Some(extension) if at > 0 && extension.eq_ignore_ascii_case(".pdf") && !name[..at].ends_with('/') => {
+            &name[..at]
+        }
         _ => name,
     }
 }

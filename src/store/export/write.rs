@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{html, jsonl, markdown, names};
 use crate::{
-    model::{Document, DocumentState, PageRecord},
+    model::{Block, Document, DocumentState, PageRecord},
     store::{Reader, StoreError, error::Result, layout},
 };
 
@@ -53,9 +53,9 @@ pub struct ExportOptions {
     pub partial: bool,
     /// Threads that format documents.
     pub threads: NonZeroUsize,
-    /// Turns HTML into Markdown, for pages whose heads and feet are left out. The engines' room has the one that made
-    /// the stored Markdown.
-    pub markdown: fn(&str) -> String,
+    /// One block as Markdown, for pages whose heads and feet are left out. The engines' room has the function that
+    /// made the stored Markdown.
+    pub markdown: fn(&Block) -> String,
 }
 
 /// What was exported.
@@ -83,17 +83,19 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let reader = Mutex::new(reader);
     let sanitiser = html::Sanitiser::new();
     let pages = pool.install(|| {
-        planned.par_iter().map(|document| {
-            let records = reader.lock().unwrap_or_else(PoisonError::into_inner).read_document(document.id)?;
-            for format in &options.formats {
-                let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
-                let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
-                let content = content(*format, document, &records, options, &sanitiser)?;
-                layout::replace(&file, |out| out.write_all(&content))?;
-            }
-            Ok(records.len())
-        })
-        .try_reduce(|| 0, |a, b| Ok(a + b))
+        planned
+            .par_iter()
+            .map(|document| {
+                let records = reader.lock().unwrap_or_else(PoisonError::into_inner).read_document(document.id)?;
+                for format in &options.formats {
+                    let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
+                    let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
+                    let content = content(*format, document, &records, options, &sanitiser)?;
+                    layout::replace(&file, |out| out.write_all(&content))?;
+                }
+                Ok(records.len())
+            })
+            .try_reduce(|| 0, |a, b| Ok(a + b))
     })?;
     Ok(ExportSummary { documents: planned.len(), pages })
 }
