@@ -31,7 +31,7 @@ enum Command {
     /// Show the engine profiles and where their facts come from
     Profiles(profiles::Arguments),
     /// Serve vLLM's API without a GPU or a model
-    StandIn(stand_in::Arguments),
+    StandIn(Box<stand_in::Arguments>),
     #[command(hide = true)]
     RenderChild(render_child::Arguments),
     #[command(hide = true)]

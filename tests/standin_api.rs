@@ -1,0 +1,209 @@
+//! The stand-in's API over real sockets, against what was measured on real servers.
+
+#![allow(clippy::unwrap_used)]
+
+mod standin_common;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use standin_common::{Server, blank, chunks, dense, page, text_of, until_gone};
+
+const INSTANT: [&str; 6] = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"];
+
+#[tokio::test]
+async fn a_client_finds_out_what_it_talks_to() {
+    let server = Server::start(&[&INSTANT[..], &["--served-name", "run-7", "--max-model-len", "12000"]].concat());
+    assert_eq!(server.get("/health").await, (200, String::new()));
+    assert_eq!(server.get("/ping").await.0, 200);
+    assert_eq!(server.get("/version").await.1, r#"{"version":"0.11.2+stand-in-synthetic"}"#);
+    let models: Value = serde_json::from_str(&server.get("/v1/models").await.1).unwrap();
+    assert_eq!(models["data"][0]["id"], "run-7");
+    assert_eq!(models["data"][0]["max_model_len"], 12000);
+    assert_eq!(models["data"][0]["owned_by"], "bocr-stand-in-synthetic");
+    assert_eq!(server.get("/nothing").await, (404, r#"{"detail":"Not Found"}"#.into()));
+    assert_eq!(server.get("/v1/chat/completions").await, (405, r#"{"detail":"Method Not Allowed"}"#.into()));
+}
+
+#[tokio::test]
+async fn the_key_guards_v1_only() {
+    let server = Server::start(&[&INSTANT[..], &["--api-key", "secret"]].concat());
+    assert_eq!(server.get("/health").await.0, 200);
+    assert_eq!(server.get("/v1/models").await, (401, r#"{"error":"Unauthorized"}"#.into()));
+    let body = page("chandra", &blank(640, 900));
+    assert_eq!(server.chat(&body).await, (401, json!({ "error": "Unauthorized" })));
+    let answer = server.post(&body).header("authorization", "Bearer secret").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn whole_and_streamed_answers_are_the_same() {
+    let server = Server::start(&INSTANT);
+    let mut body = page("chandra", &blank(1600, 2240));
+    let (status, whole) = server.chat(&body).await;
+    assert_eq!(status, 200);
+    let choice = &whole["choices"][0];
+    assert_eq!((&choice["finish_reason"], &choice["stop_reason"]), (&json!("stop"), &Value::Null));
+    assert_eq!(whole["object"], "chat.completion");
+    assert_eq!(whole["system_fingerprint"], "stand-in-synthetic");
+    let usage = &whole["usage"];
+    assert!(usage["prompt_tokens"].as_u64().unwrap() > 3500, "{usage}");
+    assert_eq!(
+        usage["total_tokens"].as_u64().unwrap(),
+        usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap()
+    );
+
+    body["stream_options"] = json!({ "include_usage": true });
+    let (events, orderly) = server.stream(&body).await;
+    assert!(orderly);
+    assert_eq!(text_of(&events), choice["message"]["content"].as_str().unwrap());
+    assert_eq!(events.last().unwrap(), "[DONE]");
+    let chunks = chunks(&events);
+    assert_eq!(chunks[0]["choices"][0]["delta"], json!({ "role": "assistant", "content": "" }));
+    assert_eq!(chunks[0]["choices"][0]["finish_reason"], Value::Null);
+    let [.., last, total] = &chunks[..] else { panic!("{chunks:?}") };
+    assert_eq!(last["choices"][0]["finish_reason"], "stop");
+    assert_eq!(total["choices"], json!([]));
+    assert_eq!(total["usage"]["completion_tokens"], usage["completion_tokens"]);
+    assert_eq!(total["usage"]["prompt_tokens"], usage["prompt_tokens"]);
+    assert!(chunks[1].get("usage").is_none());
+
+    body["stream_options"] = json!({ "include_usage": false, "continuous_usage_stats": true });
+    let (events, _) = server.stream(&body).await;
+    let counts: Vec<u64> = standin_common::chunks(&events)
+        .iter()
+        .map(|chunk| chunk["usage"]["completion_tokens"].as_u64().unwrap())
+        .collect();
+    assert!(counts.is_sorted() && counts.last() == usage["completion_tokens"].as_u64().as_ref(), "{counts:?}");
+}
+
+#[tokio::test]
+async fn the_token_budget_and_the_context_end_an_answer() {
+    let server = Server::start(&[&INSTANT[..], &["--max-model-len", "4000"]].concat());
+    let mut body = page("chandra", &blank(640, 640));
+    body["max_tokens"] = json!(5);
+    let (_, answer) = server.chat(&body).await;
+    assert_eq!(
+        (&answer["choices"][0]["finish_reason"], &answer["usage"]["completion_tokens"]),
+        (&json!("length"), &json!(5))
+    );
+    let mut body = page("chandra", &blank(1600, 2240));
+    body["max_tokens"] = json!(3900);
+    let (_, answer) = server.chat(&body).await;
+    assert_eq!(
+        (&answer["choices"][0]["finish_reason"], &answer["usage"]["total_tokens"]),
+        (&json!("length"), &json!(4000))
+    );
+}
+
+#[tokio::test]
+async fn wrong_requests_are_refused_as_by_a_real_server() {
+    let server = Server::start(&INSTANT);
+    let (status, body) = server.chat(&page("nope", &blank(100, 100))).await;
+    assert_eq!(status, 404);
+    let expected = json!({ "error": {
+        "message": "The model `nope` does not exist.", "type": "NotFoundError", "param": null, "code": 404 } });
+    assert_eq!(body, expected);
+    let (status, body) = server.chat(&json!({ "model": "chandra" })).await;
+    assert_eq!((status, &body["error"]["type"]), (400, &json!("Bad Request")));
+    let (status, body) = server.chat(&page("chandra", b"no image")).await;
+    assert_eq!(status, 400);
+    assert!(body["error"]["message"].as_str().unwrap().starts_with("cannot identify image file"), "{body}");
+    // A stream that cannot begin is refused in the same way.
+    let mut long = page("chandra", &blank(100, 100));
+    long["max_tokens"] = json!(200_000);
+    long["stream"] = json!(true);
+    let (status, body) = server.chat(&long).await;
+    assert_eq!((status, &body["error"]["code"]), (400, &json!(400)));
+}
+
+#[tokio::test]
+async fn there_is_no_limit_on_the_body() {
+    let server = Server::start(&INSTANT);
+    let mut body = page("chandra", b"");
+    body["messages"][0]["content"][0]["image_url"]["url"] =
+        json!(format!("data:image/png;base64,{}", "A".repeat(40_000_000)));
+    assert_eq!(server.chat(&body).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_its_place() {
+    let slow = [
+        "--speak",
+        "chandra",
+        "--mode",
+        "synthetic",
+        "--time-scale",
+        "1",
+        "--max-num-seqs",
+        "1",
+        "--answer-median",
+        "15000",
+        "--answer-sigma",
+        "0",
+    ];
+    let server = Server::start(&slow);
+    let mut body = page("chandra", &blank(640, 640));
+    body["max_tokens"] = json!(17_000);
+    for streaming in [false, true] {
+        body["stream"] = json!(streaming);
+        let first = tokio::spawn(server.post(&body).send());
+        server.until_metric("vllm:num_requests_running", 1.0).await;
+        let second = tokio::spawn(server.post(&body).send());
+        server.until_metric("vllm:num_requests_waiting", 1.0).await;
+        // A stream's answer has begun by now; dropping the response closes its connection.
+        if streaming {
+            drop(first.await)
+        } else {
+            first.abort()
+        }
+        server.until_metric("vllm:num_requests_waiting", 0.0).await;
+        if streaming {
+            drop(second.await)
+        } else {
+            second.abort()
+        }
+        server.until_metric("vllm:num_requests_running", 0.0).await;
+    }
+    assert_eq!(server.metric("vllm:e2e_request_latency_seconds_count").await, 0.0);
+}
+
+#[tokio::test]
+async fn tesseract_dies_with_its_request_and_with_its_server() {
+    let mut server = Server::start(&["--speak", "chandra", "--mode", "tesseract", "--max-num-seqs", "1"]);
+    let body = page("chandra", &dense(3500));
+    let request = tokio::spawn(server.post(&body).send());
+    server.until_tesseracts(1).await;
+    server.until_metric("vllm:num_requests_running", 1.0).await;
+    let waiting = tokio::spawn(server.post(&body).send());
+    server.until_metric("vllm:num_requests_waiting", 1.0).await;
+    waiting.abort();
+    server.until_metric("vllm:num_requests_waiting", 0.0).await;
+    request.abort();
+    server.until_metric("vllm:num_requests_running", 0.0).await;
+    server.until_tesseracts(0).await;
+
+    let request = tokio::spawn(server.post(&body).send());
+    let reading = server.until_tesseracts(1).await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().await.code(), Some(0));
+    until_gone(reading[0]).await;
+    request.abort();
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well_and_goes_with_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let mut server = Server::start_on_socket(&INSTANT, &socket);
+    assert_eq!(server.get("/health").await.0, 200);
+    assert_eq!(server.chat(&page("chandra", &blank(640, 640))).await.0, 200);
+    server.signal(Signal::INT);
+    assert_eq!(server.end().await.code(), Some(0));
+    assert!(!socket.exists());
+    // What a killed server leaves behind is no obstacle.
+    let mut killed = Server::start_on_socket(&INSTANT, &socket);
+    killed.signal(Signal::KILL);
+    killed.end().await;
+    assert!(socket.exists());
+    assert_eq!(Server::start_on_socket(&INSTANT, &socket).get("/health").await.0, 200);
+}
