@@ -22,11 +22,14 @@
 pub mod cli;
 pub mod comm;
 pub mod corpus;
+pub mod engine;
 pub mod imaging;
 pub mod model;
 pub mod process;
+pub mod rank;
 pub mod report;
 pub mod schedule;
+pub mod server;
 pub mod simulate;
 pub mod standin;
 pub mod store;

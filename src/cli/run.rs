@@ -1,15 +1,146 @@
 //! `bocr run`: the main job.
 
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
-/// The main job.
+use anyhow::Context;
+use bytesize::ByteSize;
+
+use crate::{
+    model::{
+        Engine, RolePattern,
+        configuration::{Configuration, ServerSource, StandInMode},
+    },
+    rank::{self, Inputs, RunRequest},
+};
+
+/// Exit code for wrong usage or configuration.
+const USAGE: u8 = 2;
+
+/// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// PDF file, or folder that is searched for PDF files; may be given several times
+    #[arg(short, long, value_name = "PATH")]
+    input: Vec<PathBuf>,
+    /// Text file with one input a line; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// Run directory, on a file system that all ranks share; the same one continues a run
+    #[arg(short, long, value_name = "RUNDIR")]
+    output: PathBuf,
+    /// Configuration file (TOML); flags win over it
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Engines of the ranks, e.g. `chandra,chandra,deepseek`; repeats
+    #[arg(long)]
+    roles: Option<RolePattern>,
+    /// Running server for Chandra, instead of launching one; several: one a local rank
+    #[arg(long, value_name = "URL")]
+    chandra_url: Vec<String>,
+    /// Running server for DeepSeek-OCR
+    #[arg(long, value_name = "URL")]
+    deepseek_url: Vec<String>,
+    /// Launch stand-in servers in this mode
+    #[arg(long, value_enum, value_name = "MODE")]
+    stand_in: Option<Mode>,
+    /// Fault script for the stand-in servers
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// libpdfium.so of build 8149
+    #[arg(long, value_name = "FILE", env = "PDFIUM_LIB")]
+    pdfium: Option<PathBuf>,
+    /// Journal size at which a shard is sealed, e.g. 256MiB
+    #[arg(long, value_name = "SIZE")]
+    shard: Option<ByteSize>,
+    /// Threads of rank 0 for planning
+    #[arg(long, default_value = "2")]
+    threads: NonZeroUsize,
+    /// Stop dealing pages after this many seconds, call back what is under way, seal, and exit with 75
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
+}
 
-/// Runs the subcommand.
+/// What a stand-in does.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Mode {
+    /// Really reads, with Tesseract
+    Tesseract,
+    /// Invents answers, with the timing of a GPU
+    Synthetic,
+}
+
+impl From<Mode> for StandInMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Tesseract => StandInMode::Tesseract,
+            Mode::Synthetic => StandInMode::Synthetic,
+        }
+    }
+}
+
+/// Runs the subcommand. The exit code is that of the run; 2 for wrong usage or configuration.
 ///
 /// # Errors
-/// Not built yet.
-pub fn run(_arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// Whatever keeps the run from its end; pages are not lost.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let configuration = match effective_configuration(arguments) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            eprintln!("bocr: {error:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let request = RunRequest {
+        program: std::env::current_exe()?,
+        inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
+        run_directory: std::path::absolute(&arguments.output)?,
+        configuration,
+        threads: arguments.threads,
+        deadline: arguments.deadline.map(Duration::from_secs),
+    };
+    match rank::run(&request) {
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(Some(report)) => {
+            print!("{}", report.text());
+            println!("  in {}", request.run_directory.display());
+            Ok(ExitCode::from(report.exit_code))
+        }
+        Err(error) => {
+            let code = error.exit_code();
+            eprintln!("bocr: {:#}", anyhow::Error::from(error));
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+/// Flags over file over defaults.
+fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
+    let mut configuration = match &arguments.config {
+        None => Configuration::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Configuration::from_toml(&text).with_context(|| format!("in {}", path.display()))?
+        }
+    };
+    if let Some(roles) = &arguments.roles {
+        configuration.roles = roles.clone();
+    }
+    if let Some(pdfium) = &arguments.pdfium {
+        configuration.pdfium = Some(pdfium.clone());
+    }
+    if let Some(shard) = arguments.shard {
+        configuration.store.shard = shard;
+    }
+    for (engine, urls) in [(Engine::Chandra, &arguments.chandra_url), (Engine::DeepSeek, &arguments.deepseek_url)] {
+        let server = &mut configuration.engines.of_mut(engine).server;
+        if !urls.is_empty() {
+            *server = ServerSource::Url { urls: urls.clone() };
+        } else if let Some(mode) = arguments.stand_in {
+            *server = ServerSource::StandIn { mode: mode.into(), faults: None };
+        }
+        if let (Some(script), ServerSource::StandIn { faults, .. }) = (&arguments.faults, server) {
+            *faults = Some(std::path::absolute(script)?);
+        }
+    }
+    Ok(configuration)
 }

@@ -93,7 +93,7 @@ impl Coordinator {
             }
             ToCoordinator::Returned(pages) => {
                 for (page, lease, fault) in pages {
-                    tracing::warn!(%rank, %page, "page given back: {fault}");
+                    tracing::info!(%rank, %page, "page given back: {fault}");
                     self.step(Event::Returned { rank, page, lease, fault }, out);
                 }
             }

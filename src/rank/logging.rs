@@ -1,6 +1,11 @@
 //! A log file a rank; rank 0 also tells warnings on standard error.
 
-use std::{fs::File, io, path::Path, sync::Mutex};
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    path::Path,
+    sync::Mutex,
+};
 
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -16,8 +21,14 @@ pub(super) fn start(run_directory: &Path, rank: RankId) -> io::Result<()> {
     let file = File::options().create(true).append(true).open(folder.join(format!("rank-{:04}.log", rank.0)))?;
     let filter = EnvFilter::try_from_env("BOCR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let to_file = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);
-    let to_people = (rank == RankId::COORDINATOR)
-        .then(|| fmt::layer().without_time().with_target(false).with_writer(io::stderr).with_filter(LevelFilter::WARN));
+    let to_people = (rank == RankId::COORDINATOR).then(|| {
+        fmt::layer()
+            .without_time()
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(io::stderr)
+            .with_filter(LevelFilter::WARN)
+    });
     // A second run in one process (tests) keeps the first one's log.
     let _ = tracing_subscriber::registry().with(to_file).with(to_people).try_init();
     end_the_process_on_panic();

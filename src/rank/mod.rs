@@ -23,4 +23,4 @@ mod service;
 mod worker;
 
 pub use preparation::{Inputs, PreparationError};
-pub use run::{RunError, RunRequest, run};
+pub use run::{RunError, RunRequest, run, run_on};

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    imaging::{PageImage, RenderFailure, RenderJob},
+    engine::PageImage,
+    imaging::{RenderFailure, RenderJob},
     model::{
-        Attempt, AttemptOutcome, Document, Engine, FailureClass, Language, MachineFault, PageRecord, PageRef, Part, Verdict,
+        Attempt, AttemptOutcome, BBox, Document, Engine, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
+        PageRef, Part, Verdict,
     },
     schedule::{
         Unit,
@@ -40,6 +42,7 @@ struct Reading {
 /// An encoded page and its share of the rank's memory bound, held for as long as its bytes are.
 struct HeldImage {
     image: PageImage,
+    blank: bool,
     _share: OwnedSemaphorePermit,
 }
 
@@ -51,7 +54,7 @@ impl PageTask {
             Err((class, reason)) => return Ok(self.record(Reading::failed(class, reason), None, None)),
         };
         let facts = held.image.facts;
-        if held.image.blank {
+        if held.blank {
             return Ok(self.record(Reading::blank(), Some(facts), None));
         }
         let reading = self.ask(&held.image).await?;
@@ -76,10 +79,11 @@ impl PageTask {
             rule,
         };
         match self.context.renderers.render(job).await {
-            Ok(mut image) => {
-                image.blank &= self.context.configuration.imaging.skip_blank;
-                self.context.image_memory.shrink(&mut share, u64::from(image.facts.encoded_bytes));
-                Ok(Ok(HeldImage { image, _share: share }))
+            Ok(drawn) => {
+                self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
+                let blank = drawn.blank && self.context.configuration.imaging.skip_blank;
+                let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE };
+                Ok(Ok(HeldImage { image, blank, _share: share }))
             }
             Err(RenderFailure::Page { class, reason }) => Ok(Err((class, reason))),
             Err(RenderFailure::PoolLost(reason)) => {
@@ -99,7 +103,7 @@ impl PageTask {
             let ready = self.context.service(engine)?.ready().await?;
             let request_id = self.request_id(self.prior.len() + reading.attempts.len() + 1);
             let slot = self.context.slot(engine).await?;
-            let result = ready.reader.attempt(&image.facts, &image.png, &request_id, rung).await;
+            let result = ready.reader.attempt(image, &request_id, rung).await;
             drop(slot);
             let outcome = result.attempt.outcome;
             if matches!(outcome, AttemptOutcome::Failed(_)) {
@@ -107,13 +111,15 @@ impl PageTask {
             }
             if let AttemptOutcome::Interrupted(fault) = outcome {
                 interruptions += 1;
-                tracing::warn!(request_id, "{fault}: {}", result.attempt.reason);
+                tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
                 self.notice(&ready, fault);
             }
             reading.take(result.attempt, result.parts, result.language);
             match after_attempt(outcome, Tally { counted, interruptions, limit, trial: self.unit.trial }) {
                 AfterAttempt::Accept => return Ok(Reading { verdict: Verdict::Read, ..reading }),
-                AfterAttempt::SettleBlank => return Ok(Reading { verdict: Verdict::Blank, parts: Vec::new(), ..reading }),
+                AfterAttempt::SettleBlank => {
+                    return Ok(Reading { verdict: Verdict::Blank, parts: Vec::new(), ..reading });
+                }
                 AfterAttempt::SettleFailed(class) => {
                     let said = reading.attempts.last().map(|attempt| attempt.reason.clone()).unwrap_or_default();
                     return Ok(Reading { verdict: Verdict::Failed(class), reason: said, ..reading });
@@ -145,12 +151,7 @@ impl PageTask {
         format!("{stem}.p{}.l{}.a{attempt}", self.page.page.number(), self.unit.lease.0)
     }
 
-    fn record(
-        &self,
-        reading: Reading,
-        image: Option<crate::model::ImageFacts>,
-        engine: Option<Engine>,
-    ) -> PageRecord {
+    fn record(&self, reading: Reading, image: Option<ImageFacts>, engine: Option<Engine>) -> PageRecord {
         let mut attempts = self.prior.clone();
         attempts.extend(reading.attempts);
         PageRecord {

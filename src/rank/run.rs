@@ -11,7 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     comm::{
-        CodecError, InProcess, MpiError, MpiTransport, ToCoordinator, ToWorker, Transport, decode, encode, launched_by_mpi,
+        CodecError, InProcess, MpiError, MpiTransport, ToCoordinator, ToWorker, Transport, decode, encode,
+        launched_by_mpi,
     },
     corpus::CorpusError,
     engine::EngineError,
@@ -32,6 +33,8 @@ use super::{
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
+    /// The `bocr` program: a rank starts it again as renderer child, guard and stand-in.
+    pub program: PathBuf,
     /// The inputs; ignored where the run directory has a frozen plan.
     pub inputs: Inputs,
     /// The run directory, on a file system that all ranks share.
@@ -142,7 +145,11 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     }
 }
 
-fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Option<EndReport>, RunError> {
+/// Runs one rank over a transport: what [`run`] does after choosing it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     let rank = transport.rank();
     let result = start_worker(transport, request).and_then(|worker| {
         if rank == RankId::COORDINATOR {
@@ -165,7 +172,7 @@ fn start_worker(transport: &impl Transport, request: &RunRequest) -> Result<Work
     let output = |source| RunError::Output { path: request.run_directory.clone(), source };
     std::fs::create_dir_all(&request.run_directory).map_err(output)?;
     logging::start(&request.run_directory, transport.rank()).map_err(output)?;
-    Worker::start(transport.rank(), transport.local(), request.configuration.clone(), &request.run_directory)
+    Worker::start(transport.rank(), transport.local(), request)
 }
 
 /// A worker's loop: local events out, messages in.
@@ -196,18 +203,16 @@ fn follow(transport: &mut impl Transport, mut worker: Worker) -> Result<(), RunE
 /// Rank 0: prepares the run, then both its loops in one.
 fn coordinate(transport: &mut impl Transport, mut worker: Worker, request: &RunRequest) -> Result<EndReport, RunError> {
     let start = Instant::now();
-    let pool = || Ok((worker.runtime().block_on(renderer_pool(&request.configuration))?, worker.runtime().handle().clone()));
-    let mut prepared =
-        prepare(&request.run_directory, &request.inputs, &request.configuration, request.threads, pool)?;
+    let pool = || {
+        Ok((
+            worker.runtime().block_on(renderer_pool(&request.program, &request.configuration))?,
+            worker.runtime().handle().clone(),
+        ))
+    };
+    let mut prepared = prepare(&request.run_directory, &request.inputs, &request.configuration, request.threads, pool)?;
     let unit_pages = request.configuration.schedule.unit_pages.get();
-    let mut coordinator = Coordinator::new(
-        &mut prepared,
-        transport.size(),
-        unit_pages,
-        request.deadline,
-        &request.run_directory,
-        start,
-    );
+    let mut coordinator =
+        Coordinator::new(&mut prepared, transport.size(), unit_pages, request.deadline, &request.run_directory, start);
     let mut out: Outgoing = Vec::new();
     let begin = ToWorker::Begin { run_id: prepared.plan.run_id.clone() };
     out.extend((0..transport.size()).map(|rank| (RankId(rank), begin.clone())));

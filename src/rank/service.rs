@@ -34,7 +34,6 @@ pub(super) struct ServicePlan {
     pub(super) profile: Arc<Profile>,
     pub(super) settings: EngineSettings,
     pub(super) share: Share,
-    pub(super) gpu: Option<String>,
     /// Where its logs go.
     pub(super) logs: PathBuf,
 }
@@ -81,7 +80,7 @@ impl StartError {
     /// Whether another start could end otherwise.
     fn is_permanent(&self) -> bool {
         matches!(self, StartError::Launch(_) | StartError::NoUrl)
-            || matches!(self, StartError::Engine(error) if !error.may_pass())
+            || matches!(self, StartError::Engine(error) if !matches!(error, EngineError::Unreachable { .. }))
     }
 }
 
@@ -185,7 +184,7 @@ impl Supervisor {
             token_gap: settings.token_gap_limit,
             total: settings.total_limit,
         };
-        let launch = Launch::new(&settings.server, profile, self.plan.share, self.plan.gpu.clone())?;
+        let launch = Launch::new(&settings.server, profile, &self.plan.share)?;
         let (server, client) = match launch {
             Some(launch) => {
                 let log = logs.join(format!("server-{:04}-{}-{start}.log", rank.0, profile.engine));
@@ -202,8 +201,8 @@ impl Supervisor {
                 (None, client)
             }
         };
-        let capabilities = client.handshake(profile).await?;
-        Ok((server, Reader::new(client, Arc::clone(profile), capabilities, *rank)))
+        let reader = Reader::connect(Profile::clone(profile), client, *rank).await?;
+        Ok((server, reader))
     }
 
     fn url(&self) -> Result<ServerAddress, StartError> {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
 };
@@ -23,8 +23,8 @@ use crate::{
     engine::Profile,
     imaging::{Pool, PoolSettings, find_library},
     model::{
-        Attempt, AttemptOutcome, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId, StopReason, Verdict,
-        configuration::Configuration,
+        Attempt, AttemptOutcome, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId,
+        StopReason, Verdict, configuration::Configuration,
     },
     report::RankSummary,
     schedule::Settlement,
@@ -35,7 +35,7 @@ use crate::{
 use super::{
     image_memory::ImageMemory,
     page::PageTask,
-    run::RunError,
+    run::{RunError, RunRequest},
     service::{Service, ServicePlan},
 };
 
@@ -85,6 +85,7 @@ struct PlannedEngine {
 pub(super) struct Worker {
     rank: RankId,
     local: LocalPosition,
+    program: PathBuf,
     configuration: Configuration,
     run_directory: PathBuf,
     planned: BTreeMap<Engine, PlannedEngine>,
@@ -99,12 +100,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the servers of this rank. Pages can come after [`ToWorker::Begin`].
-    pub(super) fn start(
-        rank: RankId,
-        local: LocalPosition,
-        configuration: Configuration,
-        run_directory: &Path,
-    ) -> Result<Worker, RunError> {
+    pub(super) fn start(rank: RankId, local: LocalPosition, request: &RunRequest) -> Result<Worker, RunError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("bocr-tasks")
@@ -115,9 +111,10 @@ impl Worker {
         let mut worker = Worker {
             rank,
             local,
-            planned: planned_engines(&configuration, local)?,
-            configuration,
-            run_directory: run_directory.to_owned(),
+            planned: planned_engines(request, local)?,
+            program: request.program.clone(),
+            configuration: request.configuration.clone(),
+            run_directory: request.run_directory.clone(),
             services: BTreeMap::new(),
             context: None,
             pages: JoinSet::new(),
@@ -136,7 +133,7 @@ impl Worker {
             program_version: env!("CARGO_PKG_VERSION").into(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
-            gpu: self.gpu(),
+            gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
             engines: self.planned.keys().fold(EngineSet::default(), |set, engine| set.with(*engine)),
             credits: self.planned.values().map(|planned| 2 * planned.in_flight).sum(),
         }
@@ -166,15 +163,14 @@ impl Worker {
     pub(super) fn poll(&mut self, wait: Duration) -> Vec<ToCoordinator> {
         let mut messages = Vec::new();
         let (mut settled, mut returned) = (Vec::new(), Vec::new());
-        let mut next = match self.inbox.recv_timeout(wait) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        let mut next = self.inbox.recv_timeout(wait).ok();
         while let Some(event) = next {
             match event {
                 LocalEvent::EngineReady(engine) => messages.push(ToCoordinator::EngineReady(engine)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
-                LocalEvent::Durable(records) => settled.extend(records.into_iter().map(|record| self.settlement(record))),
+                LocalEvent::Durable(records) => {
+                    settled.extend(records.into_iter().map(|record| self.settlement(record)))
+                }
                 LocalEvent::Returned(page, lease, fault) => returned.push((page, lease, fault)),
                 LocalEvent::StoreFailed(reason) => {
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
@@ -196,10 +192,6 @@ impl Worker {
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
         messages
-    }
-
-    fn gpu(&self) -> Option<String> {
-        gpu_of(self.local.rank, std::env::var_os("CUDA_VISIBLE_DEVICES"))
     }
 
     /// The first signal asks rank 0 for a drain; a second one ends the process, and its servers with it.
@@ -232,8 +224,7 @@ impl Worker {
                 local_rank: self.local.rank,
                 profile: Arc::clone(&planned.profile),
                 settings: self.configuration.engines.of(*engine).clone(),
-                share: planned.share,
-                gpu: self.gpu(),
+                share: planned.share.clone(),
                 logs: self.run_directory.join("logs"),
             };
             self.services.insert(*engine, Service::start(plan, self.events.clone()));
@@ -244,7 +235,7 @@ impl Worker {
     fn begin(&mut self, run_id: String) -> Result<(), RunError> {
         let plan = corpus::read(&self.run_directory)?.ok_or_else(|| RunError::NoPlan(self.run_directory.clone()))?;
         let documents: Arc<[Document]> = plan.documents.into();
-        let renderers = self.runtime.block_on(renderer_pool(&self.configuration))?;
+        let renderers = self.runtime.block_on(renderer_pool(&self.program, &self.configuration))?;
         let provenance = Provenance {
             run_id,
             configuration_toml: self.configuration.to_toml().map_err(RunError::Configuration)?,
@@ -253,7 +244,7 @@ impl Worker {
         let events = self.events.clone();
         let on_event = move |event| match event {
             StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
-            StoreEvent::Sealed(sealed) => tracing::info!(shard = %sealed.shard.display(), "sealed a shard"),
+            StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
             StoreEvent::Failed(error) => drop(events.send(LocalEvent::StoreFailed(error.to_string()))),
         };
         let store = &self.configuration.store;
@@ -367,7 +358,9 @@ impl Context {
             totals.attempts += 1;
             totals.prompt += u64::from(attempt.tokens.prompt);
             match attempt.outcome {
-                AttemptOutcome::Accepted | AttemptOutcome::Blank => totals.accepted += u64::from(attempt.tokens.completion),
+                AttemptOutcome::Accepted | AttemptOutcome::Blank => {
+                    totals.accepted += u64::from(attempt.tokens.completion)
+                }
                 AttemptOutcome::Failed(_) | AttemptOutcome::Interrupted(_) => {
                     totals.wasted += u64::from(attempt.tokens.completion);
                 }
@@ -400,13 +393,15 @@ async fn work(task: PageTask) {
 }
 
 /// The engines of this rank's role, with their profiles and their share of the node.
-fn planned_engines(
-    configuration: &Configuration,
-    local: LocalPosition,
-) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
+fn planned_engines(request: &RunRequest, local: LocalPosition) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let configuration = &request.configuration;
     let roles = configuration.roles.at(local.rank as usize);
-    let share = Share { cores: cores / (local.size as usize).max(1) };
+    let share = Share {
+        program: request.program.clone(),
+        cores: (cores / local.size as usize).max(1),
+        gpu: gpu_of(local.rank, std::env::var_os("CUDA_VISIBLE_DEVICES")),
+    };
     let plan = |engine| {
         let settings = configuration.engines.of(engine);
         let profile = Profile::load(configuration.engines.profile(engine), settings.prompt_file.as_deref())?;
@@ -416,19 +411,19 @@ fn planned_engines(
         let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
             (Some(number), _) => number.get(),
             // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
-            (None, true) => share.cores.max(1) as u32 + 1,
+            (None, true) => share.cores as u32 + 1,
             (None, false) => profile.in_flight,
         };
-        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share }))
+        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
     };
     roles.iter().map(plan).collect()
 }
 
 /// The renderer children of a rank.
-pub(super) async fn renderer_pool(configuration: &Configuration) -> Result<Pool, RunError> {
+pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration) -> Result<Pool, RunError> {
     let imaging = &configuration.imaging;
     let settings = PoolSettings {
-        program: std::env::current_exe().map_err(RunError::Runtime)?,
+        program: program.to_owned(),
         pdfium: find_library(configuration.pdfium.as_deref())?,
         children: imaging.children,
         page_limit: imaging.page_limit,

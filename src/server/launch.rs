@@ -29,14 +29,13 @@ pub enum LaunchError {
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
     Port(#[source] std::io::Error),
-    /// This program does not know its own path.
-    #[error("cannot find the path of this program")]
-    OwnPath(#[source] std::io::Error),
 }
 
 /// A command to run, and where its server will answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
+    /// The `bocr` program, which guards the server.
+    pub guard: PathBuf,
     /// Program and arguments.
     pub command: Vec<String>,
     /// Added to the environment.
@@ -49,11 +48,15 @@ pub struct Launch {
     pub gpu: Option<String>,
 }
 
-/// What a stand-in is told beyond its profile.
-#[derive(Debug, Clone, Copy)]
+/// What this rank gives to a server.
+#[derive(Debug, Clone)]
 pub struct Share {
-    /// Processor cores that this server may use.
+    /// The `bocr` program, which is also the stand-in and the guard.
+    pub program: PathBuf,
+    /// Processor cores that a stand-in may use.
     pub cores: usize,
+    /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
+    pub gpu: Option<String>,
 }
 
 impl Launch {
@@ -64,16 +67,11 @@ impl Launch {
     ///
     /// # Errors
     /// No place for the socket, no free port, or a command that names neither.
-    pub fn new(
-        source: &ServerSource,
-        profile: &Profile,
-        share: Share,
-        gpu: Option<String>,
-    ) -> Result<Option<Launch>, LaunchError> {
+    pub fn new(source: &ServerSource, profile: &Profile, share: &Share) -> Result<Option<Launch>, LaunchError> {
         let (command, environment) = match source {
             ServerSource::Url { .. } => return Ok(None),
             ServerSource::StandIn { mode, faults } => {
-                (stand_in(profile, *mode, faults.as_deref(), share)?, BTreeMap::new())
+                (stand_in(profile, *mode, faults.as_deref(), share), BTreeMap::new())
             }
             ServerSource::Launch { command, prefix, environment } => {
                 let mut words = prefix.clone();
@@ -103,24 +101,19 @@ impl Launch {
                 .replace("{served_name}", &profile.served_name)
         };
         let command = command.iter().map(fill).collect();
-        Ok(Some(Launch { command, environment, address, folder, gpu }))
+        let guard = share.program.clone();
+        Ok(Some(Launch { guard, command, environment, address, folder, gpu: share.gpu.clone() }))
     }
 }
 
 /// The stand-in speaks the profile's dialect under the profile's name.
-fn stand_in(
-    profile: &Profile,
-    mode: StandInMode,
-    faults: Option<&Path>,
-    share: Share,
-) -> Result<Vec<String>, LaunchError> {
-    let program = std::env::current_exe().map_err(LaunchError::OwnPath)?;
+fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: &Share) -> Vec<String> {
     let mode = match mode {
         StandInMode::Tesseract => "tesseract",
         StandInMode::Synthetic => "synthetic",
     };
     let mut words: Vec<String> = vec![
-        program.to_string_lossy().into_owned(),
+        share.program.to_string_lossy().into_owned(),
         "stand-in".into(),
         "--speak".into(),
         profile.engine.name().into(),
@@ -137,12 +130,12 @@ fn stand_in(
         words.extend(["--box-scale".into(), box_scale.to_string()]);
     }
     if mode == "tesseract" {
-        words.extend(["--max-num-seqs".into(), share.cores.max(1).to_string()]);
+        words.extend(["--max-num-seqs".into(), share.cores.to_string()]);
     }
     if let Some(faults) = faults {
         words.extend(["--faults".into(), faults.to_string_lossy().into_owned()]);
     }
-    Ok(words)
+    words
 }
 
 /// A folder of mode 0700 with a path short enough for a Unix socket (108 bytes).
@@ -176,7 +169,9 @@ pub fn gpu_of(local_rank: u32, visible_devices: Option<OsString>) -> Option<Stri
 mod tests {
     use super::*;
 
-    const SHARE: Share = Share { cores: 2 };
+    fn share() -> Share {
+        Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()) }
+    }
 
     fn profile() -> Profile {
         Profile::load("chandra-2", None).unwrap()
@@ -184,10 +179,10 @@ mod tests {
 
     #[test]
     fn the_stand_in_and_the_model_are_launched_alike() {
-        let stand_in = Launch::new(&ServerSource::default(), &profile(), SHARE, None).unwrap().unwrap();
+        let stand_in = Launch::new(&ServerSource::default(), &profile(), &share()).unwrap().unwrap();
         assert!(stand_in.command.contains(&"stand-in".to_owned()));
         let source = ServerSource::Launch { command: None, prefix: vec!["env".into()], environment: BTreeMap::new() };
-        let model = Launch::new(&source, &profile(), SHARE, Some("GPU-1".into())).unwrap().unwrap();
+        let model = Launch::new(&source, &profile(), &share()).unwrap().unwrap();
         assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
         for launch in [stand_in, model] {
             let ServerAddress::Unix(socket) = &launch.address else { panic!("a socket") };
@@ -201,7 +196,7 @@ mod tests {
     fn a_command_without_an_address_is_refused() {
         let command = Some(vec!["vllm".into(), "serve".into()]);
         let source = ServerSource::Launch { command, prefix: Vec::new(), environment: BTreeMap::new() };
-        let error = Launch::new(&source, &profile(), SHARE, None).unwrap_err().to_string();
+        let error = Launch::new(&source, &profile(), &share()).unwrap_err().to_string();
         assert!(error.contains("{socket}"), "{error}");
     }
 

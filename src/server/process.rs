@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     time::{Instant, sleep, timeout},
 };
 
@@ -64,6 +64,8 @@ pub struct Server {
     address: ServerAddress,
     log: PathBuf,
     guard: Child,
+    /// The guard ends the server when this closes. Kept apart from the child, whose `wait` would close it.
+    pipe: Option<ChildStdin>,
 }
 
 impl Server {
@@ -75,8 +77,8 @@ impl Server {
         let log_error = |source| ServerError::Log { path: log.to_owned(), source };
         let output = File::create(log).map_err(log_error)?;
         let errors = output.try_clone().map_err(log_error)?;
-        let program = std::env::current_exe()
-            .map_err(|source| ServerError::Spawn { program: PathBuf::from("bocr"), source })?;
+        let program =
+            std::env::current_exe().map_err(|source| ServerError::Spawn { program: PathBuf::from("bocr"), source })?;
         let mut command = std::process::Command::new(&program);
         command.arg("guard").arg("--remove").arg(&launch.folder).arg("--").args(&launch.command);
         scrub_environment(&mut command);
@@ -86,8 +88,10 @@ impl Server {
         }
         let mut command = Command::from(command);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
-        let guard = command.spawn().map_err(|source| ServerError::Spawn { program, source })?;
-        Ok(Server { address: launch.address.clone(), log: log.to_owned(), guard })
+        let mut guard =
+            command.spawn().map_err(|source| ServerError::Spawn { program: launch.guard.clone(), source })?;
+        let pipe = guard.stdin.take();
+        Ok(Server { address: launch.address.clone(), log: log.to_owned(), guard, pipe })
     }
 
     /// Where it answers.
@@ -126,7 +130,7 @@ impl Server {
 
     /// Ends the server and waits until its whole process group is gone.
     pub async fn stop(mut self) {
-        drop(self.guard.stdin.take());
+        drop(self.pipe.take());
         if timeout(Duration::from_secs(20), self.guard.wait()).await.is_err() {
             tracing::warn!(log = %self.log.display(), "the server's guard did not end in 20 s");
         }
