@@ -5,7 +5,26 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
+//! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
+//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule` |
+//! | [`schedule`] | who works on what: the pure state machine of rank 0 |
+//! | [`server`] | a vLLM process: launch, ready, watch, stop |
+//! | [`engine`] | profiles, requests, streaming client, parsers, judge |
+//! | [`imaging`] | PDFium rendering in child processes, encoding, the blank test |
+//! | [`store`] | journal, shard, catalogue, reader, export, verification |
+//! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
+//! | [`report`] | progress, status file, end report |
+//! | [`standin`] | the stand-in server |
+//! | [`process`] | the environment of child processes |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;
+pub mod comm;
+pub mod corpus;
+pub mod imaging;
 pub mod model;
+pub mod process;
+pub mod report;
+pub mod schedule;
+pub mod simulate;

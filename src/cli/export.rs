@@ -1,15 +1,55 @@
 //! `bocr export`: writes Markdown, HTML and JSONL.
 
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, thread};
+
+use anyhow::Context;
+
+use crate::store::{self, ExportFormat, ExportOptions, Layout};
 
 /// Writes Markdown, HTML and JSONL.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The run directory
+    run_directory: PathBuf,
+    /// Forms wanted, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "md,html,jsonl")]
+    format: Vec<ExportFormat>,
+    /// Folder to write to [default: RUN_DIRECTORY/export]
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Threads that format documents [default: one a core]
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Keep running heads and feet in Markdown and HTML (JSONL always has them)
+    #[arg(long)]
+    headers: bool,
+    /// Show the partial text of failed pages in Markdown and HTML (JSONL always has it)
+    #[arg(long)]
+    partial: bool,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Not built yet.
-pub fn run(_arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// The run directory cannot be read or the output cannot be written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let output = arguments.output.clone().unwrap_or_else(|| Layout::new(&arguments.run_directory).export());
+    let cores = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = ExportOptions {
+        formats: arguments.format.clone(),
+        output,
+        headers: arguments.headers,
+        partial: arguments.partial,
+        threads: arguments.threads.unwrap_or_else(cores),
+        markdown,
+    };
+    let summary = store::export(&arguments.run_directory, &options)
+        .with_context(|| format!("cannot export {}", arguments.run_directory.display()))?;
+    println!("{} pages of {} documents in {}", summary.pages, summary.documents, options.output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+// WIRE: becomes the HTML-to-Markdown function of the room `engine` once both rooms are in one tree.
+fn markdown(html: &str) -> String {
+    htmd::convert(html).unwrap_or_else(|_| html.to_owned())
 }

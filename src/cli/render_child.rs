@@ -1,15 +1,25 @@
 //! `bocr render-child`: a renderer child process (started by a rank).
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::imaging;
 
 /// A renderer child process (started by a rank).
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// libpdfium.so
+    #[arg(long)]
+    pdfium: PathBuf,
+    /// Limit of its address space, in bytes
+    #[arg(long)]
+    memory: u64,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Not built yet.
-pub fn run(_arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// The memory limit is refused or the rank no longer listens.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    imaging::serve_child(&arguments.pdfium, arguments.memory)?;
+    Ok(ExitCode::SUCCESS)
 }

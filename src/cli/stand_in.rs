@@ -1,15 +1,196 @@
 //! `bocr stand-in`: the stand-in server.
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString, num::NonZeroU32, path::PathBuf, process::ExitCode, thread::available_parallelism, time::Duration,
+};
+
+use clap::ValueEnum;
+
+use crate::{
+    model::Engine,
+    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options},
+};
+
+/// What it does with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeName {
+    /// Reads it with Tesseract (fra, ara)
+    Tesseract,
+    /// Invents an answer, at the pace of a modelled GPU
+    Synthetic,
+}
 
 /// The stand-in server.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {}
+#[command(group(clap::ArgGroup::new("listen").required(true).args(["port", "uds"])))]
+pub struct Arguments {
+    /// Engine whose dialect and rules it speaks: chandra or deepseek
+    #[arg(long, value_name = "ENGINE")]
+    speak: Engine,
+    /// What it does with an image
+    #[arg(long, value_enum)]
+    mode: ModeName,
+    /// TCP port; 0 takes a free one and prints it
+    #[arg(long)]
+    port: Option<u16>,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1", conflicts_with = "uds")]
+    host: String,
+    /// Unix socket, instead of a port
+    #[arg(long, value_name = "PATH")]
+    uds: Option<PathBuf>,
+    /// Name of the model [default: chandra or deepseek-ocr]
+    #[arg(long, value_name = "NAME")]
+    served_name: Option<String>,
+    /// Chandra's boxes: 1000 as Chandra 2 writes them, 1024 as Chandra 1 does
+    #[arg(long, value_enum, default_value = "1000")]
+    box_scale: BoxScale,
+    /// Prompt and answer together, in tokens [default: 18000, deepseek 8192]
+    #[arg(long, value_name = "TOKENS")]
+    max_model_len: Option<NonZeroU32>,
+    /// Requests that run at once, the others wait [default: the number of cores, synthetic 128]
+    #[arg(long, value_name = "N")]
+    max_num_seqs: Option<NonZeroU32>,
+    /// Tokens in a chunk of a stream; a real server sends one
+    #[arg(long, value_name = "TOKENS", default_value = "1")]
+    chunk_tokens: NonZeroU32,
+    /// Fault script (TOML)
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Key that requests below /v1 must carry
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    #[command(flatten)]
+    tesseract: TesseractArguments,
+    #[command(flatten)]
+    synthetic: SyntheticArguments,
+}
 
-/// Runs the subcommand.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Mode tesseract")]
+struct TesseractArguments {
+    /// The program
+    #[arg(long = "tesseract", value_name = "PROGRAM", default_value = "tesseract")]
+    program: OsString,
+    /// Seconds after which the reading of a page is given up
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = positive)]
+    time_limit: f64,
+    /// Resolution of images that do not say theirs
+    #[arg(long, default_value = "192", value_parser = positive)]
+    dpi: f64,
+    /// Tokens a second of a loop that the fault script makes
+    #[arg(long, value_name = "TOKENS", default_value = "400", value_parser = positive)]
+    token_rate: f64,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Mode synthetic")]
+struct SyntheticArguments {
+    /// Changes all invented answers
+    #[arg(long, default_value = "0")]
+    seed: u64,
+    /// Factor on modelled time; 0 answers at once
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = not_negative)]
+    time_scale: f64,
+    /// Median of the lengths of answers
+    #[arg(long, value_name = "TOKENS", default_value_t = AnswerLengths::default().median, value_parser = positive)]
+    answer_median: f64,
+    /// Standard deviation of the logarithm of the lengths
+    #[arg(long, value_name = "SIGMA", default_value_t = AnswerLengths::default().sigma, value_parser = not_negative)]
+    answer_sigma: f64,
+    /// Shortest step of the GPU that decodes, microseconds
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = GpuModel::default().floor.as_micros() as u64)]
+    step_floor: u64,
+    /// Time of a step for each sequence that decodes in it, microseconds
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = GpuModel::default().per_sequence.as_micros() as u64)]
+    step_per_sequence: u64,
+    /// Image encoding and prefill, microseconds for each prompt token
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = GpuModel::default().per_prompt_token.as_micros() as u64)]
+    step_per_prompt_token: u64,
+    /// Tokens that fit in the KV cache
+    #[arg(long, value_name = "TOKENS", default_value_t = GpuModel::default().kv_tokens)]
+    kv_tokens: u64,
+    /// Most tokens of one step
+    #[arg(long, value_name = "TOKENS", default_value_t = GpuModel::default().max_batched_tokens)]
+    max_num_batched_tokens: u32,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text).and_then(|value| if value > 0.0 { Ok(value) } else { Err("must be above 0".into()) })
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must not be below 0".into()) })
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "is no number".into())
+}
+
+/// Serves until a signal.
 ///
 /// # Errors
-/// Not built yet.
-pub fn run(_arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+/// A wrong fault script, Tesseract or a language missing, an address that cannot be listened on.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    // A log that is set up already stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    standin::run(arguments.options())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        let (name, max_model_len) = match self.speak {
+            Engine::Chandra => ("chandra", 18_000),
+            Engine::DeepSeek => ("deepseek-ocr", 8192),
+        };
+        let max_num_seqs = self.max_num_seqs.map_or_else(
+            || match self.mode {
+                ModeName::Tesseract => available_parallelism().map_or(1, |cores| cores.get() as u32),
+                ModeName::Synthetic => GpuModel::default().max_num_seqs as u32,
+            },
+            NonZeroU32::get,
+        );
+        Options {
+            engine: self.speak,
+            listen: match (&self.uds, self.port) {
+                (Some(path), _) => ListenAddress::Unix(path.clone()),
+                (None, port) => ListenAddress::Tcp(self.host.clone(), port.unwrap_or_default()),
+            },
+            served_name: self.served_name.clone().unwrap_or_else(|| name.into()),
+            box_scale: self.box_scale,
+            max_model_len: self.max_model_len.unwrap_or(NonZeroU32::MIN.saturating_add(max_model_len - 1)),
+            max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap_or(NonZeroU32::MIN),
+            chunk_tokens: self.chunk_tokens,
+            token_rate: self.tesseract.token_rate,
+            faults: self.faults.clone(),
+            api_key: self.api_key.clone(),
+            mode: self.mode(max_num_seqs as usize),
+        }
+    }
+
+    fn mode(&self, max_num_seqs: usize) -> Mode {
+        let (tesseract, synthetic) = (&self.tesseract, &self.synthetic);
+        match self.mode {
+            ModeName::Tesseract => Mode::Tesseract {
+                program: tesseract.program.clone(),
+                time_limit: Duration::from_secs_f64(tesseract.time_limit),
+                dpi: tesseract.dpi as f32,
+            },
+            ModeName::Synthetic => Mode::Synthetic {
+                gpu: GpuModel {
+                    floor: Duration::from_micros(synthetic.step_floor),
+                    per_sequence: Duration::from_micros(synthetic.step_per_sequence),
+                    per_prompt_token: Duration::from_micros(synthetic.step_per_prompt_token),
+                    max_num_seqs,
+                    max_batched_tokens: synthetic.max_num_batched_tokens,
+                    kv_tokens: synthetic.kv_tokens,
+                },
+                time_scale: synthetic.time_scale,
+                lengths: AnswerLengths { median: synthetic.answer_median, sigma: synthetic.answer_sigma },
+                seed: synthetic.seed,
+            },
+        }
+    }
 }

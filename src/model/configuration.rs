@@ -209,6 +209,13 @@ pub enum ServerSource {
     },
 }
 
+impl ServerSource {
+    /// Whether pages are read by Tesseract, on this node's processor cores.
+    pub fn is_tesseract(&self) -> bool {
+        matches!(self, ServerSource::StandIn { mode: StandInMode::Tesseract, .. })
+    }
+}
+
 impl Default for ServerSource {
     fn default() -> Self {
         ServerSource::StandIn { mode: StandInMode::default(), faults: None }

@@ -85,7 +85,7 @@ impl EngineSet {
     }
 
     /// The engines in the set, stage 1 first.
-    pub fn iter(self) -> impl Iterator<Item = Engine> {
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Engine> {
         Engine::ALL.into_iter().filter(move |engine| self.contains(*engine))
     }
 }

@@ -10,6 +10,7 @@ mod engine;
 mod ids;
 mod image;
 mod record;
+mod run;
 mod verdict;
 
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
@@ -19,4 +20,5 @@ pub use engine::{Engine, EngineSet, ParseEngineError, RolePattern, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
 pub use image::{Grid, ImageFacts, ImageRule, PixelSize};
 pub use record::{PageRecord, Part};
+pub use run::{Counts, Outcome, StopReason};
 pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};

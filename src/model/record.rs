@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, BBox, Block, Engine, ImageFacts, Language, LeaseId, PageRef, RankId, Verdict};
+use super::{
+    Attempt, AttemptOutcome, BBox, Block, Engine, ImageFacts, Language, LeaseId, PageRef, RankId, ServedBy, Verdict,
+};
 
 /// A part of a page that was read by itself (a column, a turned table), or the whole page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,13 @@ impl PageRecord {
     /// that was read (or is blank) stays so whatever a late second answer says; else the latest lease wins.
     pub fn precedence(verdict: Verdict, lease: LeaseId) -> (bool, LeaseId) {
         (!matches!(verdict, Verdict::Failed(_)), lease)
+    }
+
+    /// Who gave the answer that the record keeps: the accepted attempt of its engine, else that engine's last.
+    pub fn answered_by(&self) -> Option<&ServedBy> {
+        let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.served_by.engine) == self.engine);
+        let accepted = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank);
+        of_engine().find(accepted).or_else(|| of_engine().next()).map(|attempt| &attempt.served_by)
     }
 
     /// Whether this record, rather than `other`, is the page's final one.

@@ -1,0 +1,72 @@
+//! What is said between ranks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    model::{Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
+    report::RankSummary,
+    schedule::{Prior, Settlement, Unit},
+};
+
+/// From rank 0 to a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The plan is frozen on the shared file system: get ready to read pages of it.
+    Begin {
+        /// Identity of the run directory.
+        run_id: String,
+    },
+    /// Read these pages.
+    Assign(Assignment),
+    /// Give back every page that is not settled.
+    Recall,
+    /// The run is over: seal what is left, stop the servers, report.
+    Finish,
+    /// Everything is written: leave.
+    Leave,
+}
+
+/// Pages to read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The pages, engine and lease.
+    pub unit: Unit,
+    /// Earlier attempts on the other engine.
+    pub priors: Vec<Prior>,
+}
+
+/// From a worker to rank 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToCoordinator {
+    /// The first word of every rank.
+    Hello(Hello),
+    /// A server is ready.
+    EngineReady(Engine),
+    /// A server is given up, for this reason.
+    EngineLost(Engine, String),
+    /// Pages settled; their records are on disk.
+    Settled(Vec<Settlement>),
+    /// Pages given back.
+    Returned(Vec<(PageRef, LeaseId, MachineFault)>),
+    /// This rank cannot go on as it should: the run must stop early.
+    StopRequested(StopReason, String),
+    /// All is sealed and stopped.
+    Finished(RankSummary),
+}
+
+/// How a rank introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Version of this program; all ranks must run the same.
+    pub program_version: String,
+    /// Host name.
+    pub host: String,
+    /// Position among the ranks of its host.
+    pub local_rank: u32,
+    /// The GPU it drives, as an opaque id, if any.
+    pub gpu: Option<String>,
+    /// Engines it will serve.
+    pub engines: EngineSet,
+    /// Most pages it will hold.
+    pub credits: u32,
+}

@@ -1,0 +1,16 @@
+//! How ranks talk: messages, their codec, and two transports with one face.
+//!
+//! References go out, verdicts come back; page bytes never travel. Rank 0 sends [`ToWorker`] and receives
+//! [`ToCoordinator`]; every other rank the reverse. Nothing here decides anything.
+
+mod codec;
+mod in_process;
+mod message;
+mod mpi_transport;
+mod transport;
+
+pub use codec::{CodecError, decode, encode};
+pub use in_process::InProcess;
+pub use message::{Assignment, Hello, ToCoordinator, ToWorker};
+pub use mpi_transport::{MpiError, MpiTransport, launched_by_mpi};
+pub use transport::{LocalPosition, Transport};

@@ -1,0 +1,83 @@
+//! What stops planning altogether.
+
+use std::{io, path::PathBuf};
+
+/// Planning cannot go on. What is wrong with one document only is no error but a refused document.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// A path that the user named cannot be used.
+    #[error("input {path}: {source}; check the path")]
+    Input {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A list of inputs cannot be read.
+    #[error("input list {path}: {source}")]
+    List {
+        /// The list, `-` for standard input.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A line of a list of inputs names nothing.
+    #[error("input list {list} line {line}: {path}: {source}; correct or remove the line")]
+    ListLine {
+        /// The list, `-` for standard input.
+        list: PathBuf,
+        /// Number of the line, 1-based.
+        line: usize,
+        /// What it says.
+        path: PathBuf,
+        /// Why it cannot be used.
+        source: io::Error,
+    },
+    /// No document at all.
+    #[error(
+        "no PDF file in {inputs}; folders are searched for names ending in .pdf (hidden ones left out), other names must be given themselves"
+    )]
+    NothingFound {
+        /// The inputs, joined.
+        inputs: String,
+    },
+    /// More documents than a plan can number.
+    #[error("{0} documents are more than one run can hold; split the inputs")]
+    TooMany(usize),
+    /// Page counting failed for a reason that is no document's.
+    #[error("cannot count the pages of {document}: {reason}")]
+    Inspect {
+        /// The document in turn.
+        document: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The threads for planning cannot be started.
+    #[error("cannot start {threads} planning threads: {source}")]
+    Threads {
+        /// Their number.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// The plan cannot be written or read.
+    #[error("plan {path}: {source}")]
+    PlanFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The plan is not what was written.
+    #[error(
+        "plan {path} line {line}: {reason}; the run directory is damaged: restore the file, or use a new run directory"
+    )]
+    PlanDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, 1-based.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}

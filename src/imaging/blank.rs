@@ -1,0 +1,228 @@
+//! Whether a page has anything to read, measured before the GPU sees it.
+//!
+//! A page is called blank only when nothing on it is as large as a letter: specks, dust and the black edges of a scan do
+//! not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
+//! that looks in vain costs seconds, a page that is thrown away is lost.
+
+use super::pixels::Pixels;
+
+/// A pixel is dark when it is this much darker than the paper.
+const CONTRAST: u8 = 48;
+/// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
+const CELLS_PER_INCH: f32 = 48.0;
+/// A cell has ink when this fraction of its pixels is dark; thinner is noise.
+const CELL_INK: f32 = 0.125;
+/// A mark smaller than this many cells both ways (about two millimetres) is a speck.
+const LETTER_CELLS: usize = 4;
+/// How far in from an edge the black border of a scan may reach, as a fraction of the side.
+const BORDER_REACH: f32 = 0.12;
+/// Rows and columns at the edge are border while at least this fraction of them is dark.
+const BORDER_DARK: f32 = 0.5;
+/// Left out along all edges whatever is there, as a fraction of the side: nobody prints within 3 mm.
+const MARGIN: f32 = 0.0125;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ink {
+    /// Dark pixels of marks as large as a letter, as a fraction of the page: 0.0..=1.0.
+    pub fraction: f32,
+    /// Whether there is no such mark.
+    pub blank: bool,
+}
+
+impl Ink {
+    /// Measures a page drawn at `dpi`.
+    pub fn of(pixels: &Pixels, dpi: f32) -> Ink {
+        let grid = Coarse::of(pixels, dpi);
+        let dark = grid.dark_in_marks();
+        Ink { fraction: (dark as f64 / pixels.size.area().max(1) as f64) as f32, blank: dark == 0 }
+    }
+}
+
+/// Dark pixels counted in square cells.
+struct Coarse {
+    across: usize,
+    down: usize,
+    /// Dark pixels of each cell.
+    dark: Vec<u32>,
+    /// Cells not yet visited that have ink.
+    inked: Vec<bool>,
+}
+
+impl Coarse {
+    fn of(pixels: &Pixels, dpi: f32) -> Coarse {
+        let side = ((dpi / CELLS_PER_INCH).round() as usize).max(2);
+        let width = pixels.size.width as usize;
+        let (across, down) = (width.div_ceil(side), (pixels.size.height as usize).div_ceil(side));
+        let luma: Vec<u8> = pixels.luma().collect();
+        let threshold = paper(&luma).saturating_sub(CONTRAST);
+        let mut dark = vec![0; across * down];
+        for (y, row) in luma.chunks_exact(width.max(1)).enumerate() {
+            let cells = &mut dark[y / side * across..][..across];
+            for (cell, run) in cells.iter_mut().zip(row.chunks(side)) {
+                *cell += run.iter().filter(|&&level| level < threshold).count() as u32;
+            }
+        }
+        let least = ((side * side) as f32 * CELL_INK).ceil() as u32;
+        let mut grid = Coarse { across, down, inked: dark.iter().map(|&count| count >= least).collect(), dark };
+        grid.clear_border();
+        grid
+    }
+
+    /// Takes the black edges of a scan, and a narrow margin, out of account.
+    fn clear_border(&mut self) {
+        let (across, down) = (self.across, self.down);
+        let column = |x: usize| (0..down).map(move |y| y * across + x).collect::<Vec<_>>();
+        let row = |y: usize| (0..across).map(move |x| y * across + x).collect::<Vec<_>>();
+        self.clear_lines((0..across).map(column));
+        self.clear_lines((0..across).rev().map(column));
+        self.clear_lines((0..down).map(row));
+        self.clear_lines((0..down).rev().map(row));
+    }
+
+    /// Clears lines of cells, given from the edge inwards: the margin, then as long as they are dark.
+    fn clear_lines(&mut self, lines: impl ExactSizeIterator<Item = Vec<usize>>) {
+        let reach = (lines.len() as f32 * BORDER_REACH) as usize;
+        let margin = (lines.len() as f32 * MARGIN).ceil() as usize;
+        for (depth, line) in lines.enumerate().take(reach) {
+            let dark = line.iter().filter(|&&cell| self.inked[cell]).count() as f32;
+            if depth >= margin && dark < line.len() as f32 * BORDER_DARK {
+                break;
+            }
+            line.iter().for_each(|&cell| self.inked[cell] = false);
+        }
+    }
+
+    /// Dark pixels of all marks as large as a letter. A mark is a set of inked cells that touch.
+    fn dark_in_marks(mut self) -> u64 {
+        let mut total = 0;
+        let mut pending = Vec::new();
+        for start in 0..self.inked.len() {
+            if !std::mem::take(&mut self.inked[start]) {
+                continue;
+            }
+            pending.push(start);
+            let (mut dark, mut mark) = (0, Extent::default());
+            while let Some(cell) = pending.pop() {
+                let (x, y) = (cell % self.across, cell / self.across);
+                dark += u64::from(self.dark[cell]);
+                mark.include(x, y);
+                for near_y in y.saturating_sub(1)..(y + 2).min(self.down) {
+                    for near_x in x.saturating_sub(1)..(x + 2).min(self.across) {
+                        let near = near_y * self.across + near_x;
+                        if std::mem::take(&mut self.inked[near]) {
+                            pending.push(near);
+                        }
+                    }
+                }
+            }
+            if mark.longer_side() >= LETTER_CELLS {
+                total += dark;
+            }
+        }
+        total
+    }
+}
+
+/// First and last column and row of a mark.
+#[derive(Default)]
+struct Extent(Option<[usize; 4]>);
+
+impl Extent {
+    fn include(&mut self, x: usize, y: usize) {
+        let [left, top, right, bottom] = self.0.unwrap_or([x, y, x, y]);
+        self.0 = Some([left.min(x), top.min(y), right.max(x), bottom.max(y)]);
+    }
+
+    fn longer_side(&self) -> usize {
+        self.0.map_or(0, |[left, top, right, bottom]| (right - left).max(bottom - top) + 1)
+    }
+}
+
+/// Lightness of the paper: the commonest of the lighter half of all levels. A page that is dark all over has none, and
+/// then white is taken, so that it counts as ink.
+fn paper(luma: &[u8]) -> u8 {
+    let mut histogram = [0u32; 256];
+    luma.iter().for_each(|&level| histogram[usize::from(level)] += 1);
+    (128..=255u8)
+        .max_by_key(|&level| histogram[usize::from(level)])
+        .filter(|&p| histogram[usize::from(p)] > 0)
+        .unwrap_or(255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PixelSize;
+
+    const DPI: f32 = 192.0;
+    const A4: PixelSize = PixelSize { width: 1596, height: 2240 };
+
+    /// A page of `paper` with rectangles (left, top, width, height) of `ink`.
+    fn page(paper: u8, ink: u8, marks: &[(usize, usize, usize, usize)]) -> Pixels {
+        let mut bytes = vec![paper; A4.area() as usize];
+        for &(left, top, width, height) in marks {
+            for y in top..top + height {
+                bytes[y * A4.width as usize + left..][..width].fill(ink);
+            }
+        }
+        Pixels { size: A4, bytes, grey: true }
+    }
+
+    fn blank(pixels: &Pixels) -> bool {
+        Ink::of(pixels, DPI).blank
+    }
+
+    #[test]
+    fn white_and_grey_paper_are_blank() {
+        assert_eq!(Ink::of(&page(255, 0, &[]), DPI), Ink { fraction: 0.0, blank: true });
+        assert!(blank(&page(214, 0, &[])));
+    }
+
+    #[test]
+    fn a_line_of_text_a_page_number_and_a_stamp_are_not_blank() {
+        let line: Vec<_> = (0..30).map(|i| (400 + i * 14, 1100, 3, 18)).collect();
+        assert!(!blank(&page(255, 0, &line)));
+        assert!(!blank(&page(255, 0, &[(790, 120, 4, 18)])), "the digit 1 of a page number");
+        assert!(
+            !blank(&page(255, 140, &[(900, 1700, 200, 6), (900, 1894, 200, 6), (900, 1700, 6, 200)])),
+            "a pale stamp"
+        );
+        assert!(!blank(&page(255, 0, &[(100, 150, 1400, 3)])), "a rule alone");
+    }
+
+    #[test]
+    fn specks_dust_and_scan_edges_are_blank() {
+        let specks: Vec<_> =
+            (0..120).map(|i| (100 + i * 11 % 1300, 150 + i * 17 % 1900, 1 + i % 5, 1 + i % 4)).collect();
+        let apart: Vec<_> = specks.iter().enumerate().filter(|(i, _)| i % 7 == 0).map(|(_, &mark)| mark).collect();
+        assert!(blank(&page(255, 0, &apart)));
+        assert!(blank(&page(240, 0, &[(0, 0, 60, 2240), (1500, 0, 96, 2240), (0, 2200, 1596, 40)])));
+    }
+
+    #[test]
+    fn text_beside_a_scan_edge_is_not_blank() {
+        assert!(!blank(&page(240, 0, &[(0, 0, 60, 2240), (300, 300, 600, 20)])));
+    }
+
+    #[test]
+    fn a_page_that_is_dark_all_over_is_not_blank() {
+        let ink = Ink::of(&page(10, 0, &[]), DPI);
+        assert!(!ink.blank);
+        assert!(ink.fraction > 0.5, "{ink:?}");
+    }
+
+    #[test]
+    fn fraction_is_that_of_the_dark_pixels() {
+        let ink = Ink::of(&page(255, 0, &[(400, 400, 400, 400)]), DPI);
+        assert!((f64::from(ink.fraction) - 160_000.0 / A4.area() as f64).abs() < 1e-6, "{ink:?}");
+    }
+
+    #[test]
+    fn tiny_images_are_measured_without_a_panic() {
+        for (width, height) in [(1, 1), (1, 3000), (3000, 1), (5, 7)] {
+            let size = PixelSize { width, height };
+            Ink::of(&Pixels { size, bytes: vec![0; size.area() as usize], grey: true }, DPI);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The renderer child process: reads requests from standard input, writes answers to standard output, nothing else.
+//!
+//! It ends when standard input does, at once, even in the middle of a page: a rank that was killed leaves no orphans.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{
+    blank::Ink,
+    encode,
+    pdfium::{OpenDocument, Renderer},
+    protocol::{Refusal, Request, Response, read_frame, write_frame},
+};
+use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
+
+/// Documents kept open: a rank works on pages of few at a time.
+const OPEN_DOCUMENTS: usize = 4;
+
+/// The child cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// The memory limit was refused.
+    #[error("cannot limit the address space to {bytes} bytes: {source}")]
+    Limit {
+        /// The limit asked for.
+        bytes: u64,
+        /// Why not.
+        source: rustix::io::Errno,
+    },
+    /// The rank no longer listens.
+    #[error("cannot answer on standard output: {0}")]
+    Answer(#[from] io::Error),
+}
+
+/// Serves requests until standard input ends.
+///
+/// # Errors
+/// The memory limit is refused or standard output is closed. A PDFium that cannot be loaded is said to the rank.
+pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
+    limit_resources(memory)?;
+    let mut output = io::stdout().lock();
+    let renderer = match Renderer::load(pdfium) {
+        Ok(renderer) => renderer,
+        Err(error) => return Ok(write_frame(&mut output, &Response::Unusable(error.to_string()), &[])?),
+    };
+    write_frame(&mut output, &Response::Ready, &[])?;
+    let mut shelf = Shelf { renderer: &renderer, open: VecDeque::new() };
+    for request in requests() {
+        let (response, image) =
+            shelf.answer(request).unwrap_or_else(|refusal| (Response::Refused(refusal), Vec::new()));
+        write_frame(&mut output, &response, &image)?;
+    }
+    Ok(())
+}
+
+/// Limits this process, so that a hostile page costs itself only; and no core dumps of gigabytes.
+fn limit_resources(memory: u64) -> Result<(), ChildError> {
+    let limit = |resource, bytes: u64| {
+        let bytes = getrlimit(resource).maximum.map_or(bytes, |allowed| bytes.min(allowed));
+        let both = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        setrlimit(resource, both).map_err(|source| ChildError::Limit { bytes, source })
+    };
+    limit(Resource::As, memory)?;
+    limit(Resource::Core, 0)
+}
+
+/// Requests from standard input, read by a thread of its own that ends the process with the stream.
+fn requests() -> mpsc::Receiver<Request> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        loop {
+            let request = read_frame(&mut input).unwrap_or_else(|error| {
+                let _ = writeln!(io::stderr(), "cannot read a request: {error}");
+                process::exit(1)
+            });
+            match request.map(|request| sender.send(request)) {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => process::exit(0),
+            }
+        }
+    });
+    receiver
+}
+
+/// The documents that are open, the latest used first.
+struct Shelf<'a> {
+    renderer: &'a Renderer,
+    open: VecDeque<(PathBuf, Option<String>, OpenDocument<'a>)>,
+}
+
+impl<'a> Shelf<'a> {
+    fn answer(&mut self, request: Request) -> Result<(Response, Vec<u8>), Refusal> {
+        match request {
+            Request::Inspect { document, password } => {
+                Ok((Response::Pages(self.document(document, password)?.pages()), Vec::new()))
+            }
+            Request::Render { document, password, page, rule } => {
+                let name = document.display().to_string();
+                draw(self.document(document, password)?, &name, page, &rule)
+            }
+        }
+    }
+
+    fn document(&mut self, path: PathBuf, password: Option<String>) -> Result<&OpenDocument<'a>, Refusal> {
+        let known = self.open.iter().position(|(other, with, _)| *other == path && *with == password);
+        let entry = match known.and_then(|position| self.open.remove(position)) {
+            Some(entry) => entry,
+            None => {
+                self.open.truncate(OPEN_DOCUMENTS - 1);
+                let document = self.renderer.open(&path, password.as_deref())?;
+                (path, password, document)
+            }
+        };
+        self.open.push_front(entry);
+        Ok(&self.open[0].2)
+    }
+}
+
+/// Draws, measures and encodes a page.
+fn draw(
+    document: &OpenDocument<'_>,
+    name: &str,
+    page: PageIndex,
+    rule: &ImageRule,
+) -> Result<(Response, Vec<u8>), Refusal> {
+    let started = Instant::now();
+    let (pixels, target) = document.render(page, rule)?;
+    let render_micros = micros(started.elapsed());
+    let ink = Ink::of(&pixels, target.dpi);
+    let started = Instant::now();
+    let image = encode::png(&pixels, target.dpi).map_err(|error| Refusal {
+        class: FailureClass::RenderFailed,
+        reason: format!("{name} page {}: cannot encode it: {error}", page.number()),
+    })?;
+    let facts = ImageFacts {
+        size: target.size,
+        dpi: target.dpi,
+        grey: pixels.grey,
+        encoded_bytes: u32::try_from(image.len()).unwrap_or(u32::MAX),
+        ink: ink.fraction,
+        render_micros,
+        encode_micros: micros(started.elapsed()),
+    };
+    Ok((Response::Page { facts, blank: ink.blank }, image))
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

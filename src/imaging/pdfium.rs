@@ -1,0 +1,155 @@
+//! PDFium, the only file that calls it. PDFium is not thread-safe and its input is hostile: this code runs in the
+//! renderer's child process, on one thread, and nowhere else (benches apart).
+
+use std::{fs::File, path::Path};
+
+use pdfium_render::prelude::*;
+
+use super::{
+    library::PDFIUM_BUILD,
+    pixels,
+    protocol::Refusal,
+    size::{PageSize, Target},
+    symptom,
+};
+use crate::model::{FailureClass, ImageRule, PageIndex};
+
+/// Bytes of a pixel while PDFium draws.
+const BYTES_PER_PIXEL: u64 = 4;
+
+/// The loaded library.
+pub struct Renderer {
+    pdfium: Pdfium,
+}
+
+/// An open document.
+pub struct OpenDocument<'a> {
+    document: PdfDocument<'a>,
+    /// For messages.
+    name: String,
+}
+
+/// The library cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot load PDFium from {path}: {source}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)"
+)]
+pub struct LoadLibraryError {
+    path: String,
+    source: PdfiumError,
+}
+
+impl Renderer {
+    /// Loads the library at `path` into this process.
+    ///
+    /// # Errors
+    /// It is absent, or of a build that lacks one of the functions.
+    pub fn load(path: &Path) -> Result<Self, LoadLibraryError> {
+        let bindings = Pdfium::bind_to_library(path)
+            .map_err(|source| LoadLibraryError { path: path.display().to_string(), source })?;
+        Ok(Renderer { pdfium: Pdfium::new(bindings) })
+    }
+
+    /// Opens a document.
+    ///
+    /// # Errors
+    /// [`FailureClass::Encrypted`] if it needs another password, else [`FailureClass::Unreadable`] with what the file
+    /// looks like.
+    pub fn open(&self, path: &Path, password: Option<&str>) -> Result<OpenDocument<'_>, Refusal> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| unreadable(format!("{name}: {error}")))?;
+        let document = self
+            .pdfium
+            .load_pdf_from_reader(file, password)
+            .map_err(|error| refusal_to_open(path, password.is_some(), &error))?;
+        let open = OpenDocument { document, name };
+        match open.pages() {
+            0 => Err(unreadable(format!("{}: a PDF without pages", open.name))),
+            _ => Ok(open),
+        }
+    }
+}
+
+fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Refusal {
+    let name = path.display();
+    match error {
+        PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::PasswordError) => Refusal {
+            class: FailureClass::Encrypted,
+            reason: if password_given {
+                format!("{name}: the password given for it under [[passwords]] in the configuration is wrong")
+            } else {
+                format!("{name}: protected by a password; give it under [[passwords]] in the configuration")
+            },
+        },
+        PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::SecurityError) => Refusal {
+            class: FailureClass::Encrypted,
+            reason: format!("{name}: protected in a way that PDFium does not know; save it without protection"),
+        },
+        _ => unreadable(match symptom::of_file(path) {
+            Ok(symptom) => format!("{name}: {symptom}"),
+            Err(error) => format!("{name}: {error}"),
+        }),
+    }
+}
+
+fn unreadable(reason: String) -> Refusal {
+    Refusal { class: FailureClass::Unreadable, reason }
+}
+
+impl OpenDocument<'_> {
+    /// Number of pages.
+    pub fn pages(&self) -> u32 {
+        u32::try_from(self.document.pages().len()).unwrap_or(0)
+    }
+
+    /// Draws a page straight at the size that `rule` asks for, with its forms and annotations, on white. `/Rotate`
+    /// is honoured. Grey if the page has no colour.
+    ///
+    /// # Errors
+    /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
+    /// [`FailureClass::TooLarge`] if the drawing does not fit into memory.
+    pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<(pixels::Pixels, Target), Refusal> {
+        let failed = |why: String| Refusal {
+            class: FailureClass::RenderFailed,
+            reason: format!("{} page {}: {why}", self.name, page.number()),
+        };
+        let index = i32::try_from(page.0).map_err(|_| failed("no such page".into()))?;
+        let loaded = self.document.pages().get(index).map_err(|error| match error {
+            PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
+            error => failed(format!("PDFium cannot load it: {error}")),
+        })?;
+        let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
+        let target = Target::of(points, rule)
+            .ok_or_else(|| failed(format!("its size is {} x {} points", points.width, points.height)))?;
+        let too_large = |what: String| Refusal {
+            class: FailureClass::TooLarge,
+            reason: format!("{} page {}: {what}; raise imaging.child_memory", self.name, page.number()),
+        };
+        let mut buffer = canvas(target)
+            .ok_or_else(|| too_large(format!("no memory for {} x {} pixels", target.size.width, target.size.height)))?;
+        draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot draw it: {error}")))?;
+        Ok((pixels::Pixels::from_rgbx(target.size, &buffer), target))
+    }
+}
+
+/// Memory to draw into; `None` if there is not enough.
+fn canvas(target: Target) -> Option<Vec<u8>> {
+    let bytes = usize::try_from(target.size.area().checked_mul(BYTES_PER_PIXEL)?).ok()?;
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(bytes).ok()?;
+    buffer.resize(bytes, u8::MAX);
+    Some(buffer)
+}
+
+fn draw(page: &PdfPage<'_>, buffer: &mut [u8], target: Target) -> Result<(), PdfiumError> {
+    let size = |pixels| i32::try_from(pixels).map_err(|_| PdfiumError::ImageSizeOutOfBounds);
+    let (width, height) = (size(target.size.width)?, size(target.size.height)?);
+    let configuration = PdfRenderConfig::new()
+        .set_fixed_size(width, height)
+        .set_format(PdfBitmapFormat::BGRx)
+        .clear_before_rendering(false)
+        .render_annotations(true)
+        .render_form_data(true);
+    let mut bitmap = PdfBitmap::from_bytes(width, height, PdfBitmapFormat::BGRx, buffer)?;
+    page.render_into_bitmap_with_config(&mut bitmap, &configuration)
+}

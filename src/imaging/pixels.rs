@@ -1,0 +1,75 @@
+//! Pixels of a drawn page, in the form they are sent in.
+
+use crate::model::PixelSize;
+
+/// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white
+/// come back with a tinge of this order, which no reader sees and which would treble the image.
+const GREY_TOLERANCE: u8 = 8;
+
+/// A drawn page: rows from the top, without padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Width and height.
+    pub size: PixelSize,
+    /// One byte a pixel if `grey`, else red, green, blue.
+    pub bytes: Vec<u8>,
+    /// Whether the page has no colour.
+    pub grey: bool,
+}
+
+impl Pixels {
+    /// Packs PDFium's four bytes a pixel (red, green, blue, unused): to grey where the page has no colour.
+    pub fn from_rgbx(size: PixelSize, rgbx: &[u8]) -> Pixels {
+        let (pixels, _) = rgbx.as_chunks::<4>();
+        let grey = !pixels.iter().any(|&pixel| is_coloured(pixel));
+        let bytes = if grey {
+            pixels.iter().map(|&pixel| luma(pixel)).collect()
+        } else {
+            let mut bytes = Vec::with_capacity(pixels.len() * 3);
+            pixels.iter().for_each(|&[red, green, blue, _]| bytes.extend_from_slice(&[red, green, blue]));
+            bytes
+        };
+        Pixels { size, bytes, grey }
+    }
+
+    /// Lightness of every pixel, row by row.
+    pub fn luma(&self) -> impl Iterator<Item = u8> + '_ {
+        let step = if self.grey { 1 } else { 3 };
+        self.bytes.chunks_exact(step).map(|pixel| match *pixel {
+            [red, green, blue] => luma([red, green, blue, 0]),
+            _ => pixel[0],
+        })
+    }
+}
+
+fn is_coloured([red, green, blue, _]: [u8; 4]) -> bool {
+    red.max(green).max(blue) - red.min(green).min(blue) > GREY_TOLERANCE
+}
+
+/// ITU-R 601 luma in integers, exact for grey.
+fn luma([red, green, blue, _]: [u8; 4]) -> u8 {
+    ((u32::from(red) * 77 + u32::from(green) * 150 + u32::from(blue) * 29 + 128) >> 8) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: PixelSize = PixelSize { width: 2, height: 1 };
+
+    #[test]
+    fn a_page_without_colour_becomes_grey_and_keeps_every_level() {
+        for level in 0..=255 {
+            let pixels = Pixels::from_rgbx(TWO, &[level, level, level, 0, 255, 250, 255, 0]);
+            assert!(pixels.grey);
+            assert_eq!(pixels.bytes[0], level);
+        }
+    }
+
+    #[test]
+    fn one_coloured_pixel_keeps_the_page_in_colour() {
+        let pixels = Pixels::from_rgbx(TWO, &[0, 0, 0, 9, 200, 30, 40, 9]);
+        assert_eq!(pixels, Pixels { size: TWO, bytes: vec![0, 0, 0, 200, 30, 40], grey: false });
+        assert_eq!(pixels.luma().collect::<Vec<_>>(), [0, 82]);
+    }
+}

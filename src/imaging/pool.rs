@@ -1,0 +1,296 @@
+//! Renderer children of a rank, shared by all its pages.
+//!
+//! A task of its own deals requests to idle children; the children share no lock. What a hostile page does to
+//! its child (crash, hang, memory, garbage) costs that page, and the child is replaced.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use super::{
+    attend::{Attendant, attend},
+    protocol::{Request, Response},
+    remote::{RemoteChild, StartError},
+};
+use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
+
+/// How many waiting requests are searched for one of the document that an idle child has open.
+const SEARCHED: usize = 32;
+/// How often the oldest request may be passed over for that.
+const PASSED_OVER: u32 = 16;
+
+/// How renderer children are run.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// The program with the `render-child` subcommand: this one.
+    pub program: PathBuf,
+    /// libpdfium, see [`super::find_library`].
+    pub pdfium: PathBuf,
+    /// Number of children.
+    pub children: NonZeroU32,
+    /// A request that takes longer costs its child and fails.
+    pub page_limit: Duration,
+    /// Address space of a child, in bytes.
+    pub child_memory: u64,
+    /// A child is replaced after this many answers, whatever it has leaked.
+    pub answers_per_child: NonZeroU32,
+}
+
+impl PoolSettings {
+    /// A child costs 10 ms to replace, so that this is no time at all.
+    pub const ANSWERS_PER_CHILD: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
+}
+
+/// A page to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderJob {
+    /// The file.
+    pub document: PathBuf,
+    /// Its user password.
+    pub password: Option<String>,
+    /// The page.
+    pub page: PageIndex,
+    /// How large.
+    pub rule: ImageRule,
+}
+
+/// A drawn page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageImage {
+    /// What was drawn and what it cost.
+    pub facts: ImageFacts,
+    /// The PNG.
+    pub png: Bytes,
+    /// Whether there is nothing to read on it.
+    pub blank: bool,
+}
+
+/// A request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderFailure {
+    /// The document or the page is at fault.
+    #[error("{class}: {reason}")]
+    Page {
+        /// Who must act.
+        class: FailureClass,
+        /// For people: names the file, the page and the remedy.
+        reason: String,
+    },
+    /// No child can be started any more: a fault of the machine, never of the page.
+    #[error("the renderer pool is gone: {0}")]
+    PoolLost(String),
+}
+
+/// The children. Dropping the pool kills them.
+#[derive(Debug)]
+pub struct Pool {
+    events: mpsc::UnboundedSender<Event>,
+    /// Aborted with the pool; the children die with their tasks.
+    _tasks: JoinSet<()>,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub request: Request,
+    pub reply: oneshot::Sender<Answer>,
+    passed_over: u32,
+}
+
+pub(super) type Answer = Result<(Response, Bytes), RenderFailure>;
+
+/// What happens to the pool.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A request came in.
+    Asked(Job),
+    /// A child has answered and waits.
+    Idle(usize),
+    /// A child cannot be replaced; its request goes back.
+    Lost { slot: usize, job: Job, reason: String },
+}
+
+impl Pool {
+    /// Starts the children and waits until all are ready.
+    ///
+    /// # Errors
+    /// The program or the library cannot be used.
+    pub async fn start(settings: PoolSettings) -> Result<Pool, StartError> {
+        let starting = (0..settings.children.get()).map(|_| RemoteChild::start(&settings));
+        let children = futures_util::future::try_join_all(starting).await?;
+        let (events, received) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let mut slots = Vec::new();
+        for (slot, child) in children.into_iter().enumerate() {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            slots.push(Slot { jobs: sender, state: SlotState::Idle, document: None });
+            let attendant = Attendant { settings: settings.clone(), child: Some(child) };
+            tasks.spawn(attend(slot, attendant, jobs, events.clone()));
+        }
+        tasks.spawn(Dealer { slots, waiting: VecDeque::new(), reason: String::new() }.run(received));
+        Ok(Pool { events, _tasks: tasks })
+    }
+
+    /// Number of pages of a document, at least 1.
+    ///
+    /// # Errors
+    /// It cannot be opened, and why; or the pool is gone.
+    pub async fn inspect(&self, path: &Path, password: Option<&str>) -> Result<u32, RenderFailure> {
+        let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
+        match self.ask(request).await? {
+            (Response::Pages(pages), _) => Ok(pages),
+            (other, _) => Err(wrong_answer(&path.display().to_string(), &other)),
+        }
+    }
+
+    /// Draws a page.
+    ///
+    /// # Errors
+    /// The page cannot be drawn, and why; or the pool is gone.
+    pub async fn render(&self, job: RenderJob) -> Result<PageImage, RenderFailure> {
+        let RenderJob { document, password, page, rule } = job;
+        let name = document.display().to_string();
+        match self.ask(Request::Render { document, password, page, rule }).await? {
+            (Response::Page { facts, blank }, png) => Ok(PageImage { facts, png, blank }),
+            (other, _) => Err(wrong_answer(&name, &other)),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let gone = || RenderFailure::PoolLost("it has been stopped".into());
+        self.events.send(Event::Asked(Job { request, reply, passed_over: 0 })).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn wrong_answer(name: &str, answer: &Response) -> RenderFailure {
+    RenderFailure::Page {
+        class: FailureClass::RenderFailed,
+        reason: format!("{name}: the renderer answered another question: {answer:?}"),
+    }
+}
+
+/// Deals requests to children.
+struct Dealer {
+    slots: Vec<Slot>,
+    waiting: VecDeque<Job>,
+    /// Why the last child could not be replaced.
+    reason: String,
+}
+
+/// A child's place.
+struct Slot {
+    jobs: mpsc::UnboundedSender<Job>,
+    state: SlotState,
+    /// What it worked on last, and so has open.
+    document: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SlotState {
+    Idle,
+    Busy,
+    Lost,
+}
+
+impl Dealer {
+    async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Asked(job) => self.waiting.push_back(job),
+                Event::Idle(slot) => self.slots[slot].state = SlotState::Idle,
+                Event::Lost { slot, job, reason } => {
+                    tracing::error!("renderer child {slot} is gone for good: {reason}");
+                    self.slots[slot].state = SlotState::Lost;
+                    self.waiting.push_front(job);
+                    self.reason = reason;
+                }
+            }
+            self.deal();
+        }
+    }
+
+    fn deal(&mut self) {
+        self.waiting.retain(|job| !job.reply.is_closed());
+        if self.slots.iter().all(|slot| slot.state == SlotState::Lost) {
+            for job in self.waiting.drain(..) {
+                let _ = job.reply.send(Err(RenderFailure::PoolLost(self.reason.clone())));
+            }
+        }
+        for familiar in [true, false] {
+            for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Idle) {
+                if let Some(job) = next_for(slot.document.as_deref(), familiar, &mut self.waiting) {
+                    slot.document = Some(job.request.document().to_owned());
+                    slot.state = SlotState::Busy;
+                    // A task that ended without a word was aborted with the pool.
+                    let _ = slot.jobs.send(job);
+                }
+            }
+        }
+    }
+}
+
+/// The request an idle child takes: of a `familiar` document, or the oldest.
+fn next_for(open: Option<&Path>, familiar: bool, waiting: &mut VecDeque<Job>) -> Option<Job> {
+    let position = match familiar {
+        true if waiting.front()?.passed_over >= PASSED_OVER => return None,
+        true => waiting.iter().take(SEARCHED).position(|job| Some(job.request.document()) == open)?,
+        false => 0,
+    };
+    if position > 0 {
+        waiting.front_mut()?.passed_over += 1;
+    }
+    waiting.remove(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(documents: &[&str]) -> VecDeque<Job> {
+        let job = |name: &&str| Job {
+            request: Request::Inspect { document: name.into(), password: None },
+            reply: oneshot::channel().0,
+            passed_over: 0,
+        };
+        documents.iter().map(job).collect()
+    }
+
+    fn name(job: Option<Job>) -> Option<String> {
+        job.map(|job| job.request.document().display().to_string())
+    }
+
+    #[test]
+    fn a_child_prefers_the_document_it_has_open_and_else_takes_the_oldest() {
+        let mut jobs = waiting(&["a", "b", "c"]);
+        let open = Some(Path::new("b"));
+        assert_eq!(name(next_for(open, true, &mut jobs)).as_deref(), Some("b"));
+        assert_eq!(name(next_for(open, true, &mut jobs)), None);
+        assert_eq!(name(next_for(open, false, &mut jobs)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn the_oldest_request_is_not_passed_over_for_ever() {
+        let mut jobs = waiting(&["a"]);
+        let mut dealt = 0;
+        loop {
+            jobs.extend(waiting(&["b"]));
+            match name(next_for(Some(Path::new("b")), true, &mut jobs)) {
+                Some(_) => dealt += 1,
+                None => break,
+            }
+        }
+        assert_eq!(dealt, PASSED_OVER);
+        assert_eq!(name(next_for(Some(Path::new("b")), false, &mut jobs)).as_deref(), Some("a"));
+    }
+}

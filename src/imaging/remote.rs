@@ -1,0 +1,178 @@
+//! One renderer child as its rank sees it: started, asked, killed when it is late, and its death explained.
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{
+    pool::PoolSettings,
+    protocol::{self, Response},
+};
+use crate::process::scrub_environment;
+
+/// A child that has not loaded PDFium by then never will; a cold network file system takes seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A child whose pipe is closed is given this long to end by itself, so that its status tells why.
+const END_LIMIT: Duration = Duration::from_secs(5);
+const SIGKILL: i32 = 9;
+
+/// A running child.
+pub struct RemoteChild {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    /// Logs what the child says on standard error, and keeps the last line.
+    diagnostics: JoinHandle<Option<String>>,
+    /// Requests that it has answered.
+    pub answered: u32,
+}
+
+/// A child cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program cannot be run.
+    #[error("cannot start the renderer {program}: {source}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The child says that it cannot work.
+    #[error("the renderer cannot work: {0}")]
+    Unusable(String),
+    /// The child ended, or said something else than that it is ready.
+    #[error("the renderer did not come up: {0}")]
+    Silent(String),
+}
+
+/// A child was lost with a request in flight.
+#[derive(Debug)]
+pub enum Loss {
+    /// It was killed because it was late.
+    Late,
+    /// It ended by itself.
+    Died {
+        /// Signal or exit status, and its last words.
+        how: String,
+        /// It was killed from outside: by a person, or by a system that is short of memory.
+        killed: bool,
+        /// It ran into its memory limit.
+        out_of_memory: bool,
+    },
+    /// It wrote something that is no answer.
+    Garbled(String),
+}
+
+impl RemoteChild {
+    /// Starts a child and waits until it is ready.
+    pub async fn start(settings: &PoolSettings) -> Result<Self, StartError> {
+        let mut command = Command::new(&settings.program);
+        command.arg("render-child").arg("--pdfium").arg(&settings.pdfium);
+        command.arg("--memory").arg(settings.child_memory.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        scrub_environment(command.as_std_mut());
+        let spawn_error = |source| StartError::Spawn { program: settings.program.display().to_string(), source };
+        let mut process = command.spawn().map_err(spawn_error)?;
+        let missing = || spawn_error(io::Error::other("it has no pipes"));
+        let stderr = process.stderr.take().ok_or_else(missing)?;
+        let mut child = RemoteChild {
+            input: process.stdin.take().ok_or_else(missing)?,
+            output: BufReader::new(process.stdout.take().ok_or_else(missing)?),
+            diagnostics: tokio::spawn(log_lines(stderr, process.id())),
+            process,
+            answered: 0,
+        };
+        match timeout(START_LIMIT, protocol::receive(&mut child.output)).await {
+            Ok(Ok((Response::Ready, _))) => Ok(child),
+            Ok(Ok((Response::Unusable(reason), _))) => Err(StartError::Unusable(reason)),
+            Ok(Ok((other, _))) => Err(StartError::Silent(format!("it said {other:?}"))),
+            Ok(Err(error)) => Err(StartError::Silent(child.bury(error).await.to_string())),
+            Err(_) => Err(StartError::Silent(format!("not ready after {} s", START_LIMIT.as_secs()))),
+        }
+    }
+
+    /// Asks the child, and gives it back with its answer; a child that is lost is killed and reaped.
+    pub async fn ask(mut self, request: &[u8], limit: Duration) -> Result<(Self, Response, Vec<u8>), Loss> {
+        let exchange = async {
+            self.input.write_all(request).await?;
+            protocol::receive(&mut self.output).await
+        };
+        match timeout(limit, exchange).await {
+            Ok(Ok((response, image))) => {
+                self.answered += 1;
+                Ok((self, response, image))
+            }
+            Ok(Err(error)) => Err(self.bury(error).await),
+            Err(_) => {
+                let _ = self.process.kill().await;
+                Err(Loss::Late)
+            }
+        }
+    }
+
+    /// Lets the child end by itself.
+    pub async fn retire(mut self) {
+        drop(self.input);
+        if timeout(END_LIMIT, self.process.wait()).await.is_err() {
+            let _ = self.process.kill().await;
+        }
+    }
+
+    /// Explains why the conversation broke off.
+    async fn bury(mut self, error: io::Error) -> Loss {
+        drop(self.input);
+        let status = match timeout(END_LIMIT, self.process.wait()).await {
+            Ok(Ok(status)) => status,
+            _ => {
+                let _ = self.process.kill().await;
+                return Loss::Garbled(error.to_string());
+            }
+        };
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Loss::Garbled(error.to_string());
+        }
+        let last_words = timeout(END_LIMIT, self.diagnostics).await.ok().and_then(Result::ok).flatten();
+        Loss::died(status, last_words)
+    }
+}
+
+impl Loss {
+    fn died(status: ExitStatus, last_words: Option<String>) -> Loss {
+        let words = last_words.unwrap_or_default();
+        let how = if words.is_empty() { status.to_string() } else { format!("{status}: {words}") };
+        let out_of_memory = words.contains("memory allocation");
+        Loss::Died { how, killed: status.signal() == Some(SIGKILL), out_of_memory }
+    }
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Loss::Late => f.write_str("the renderer was too slow"),
+            Loss::Died { how, .. } => write!(f, "the renderer died ({how})"),
+            Loss::Garbled(what) => write!(f, "the renderer wrote something that is no answer ({what})"),
+        }
+    }
+}
+
+async fn log_lines(stderr: ChildStderr, process: Option<u32>) -> Option<String> {
+    let mut lines = BufReader::new(stderr).lines();
+    let mut last = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        tracing::warn!(process, "renderer: {line}");
+        last = Some(line);
+    }
+    last
+}

@@ -1,0 +1,188 @@
+//! How many pixels a page gets. Pure arithmetic, done before anything is allocated.
+
+use crate::model::{Grid, ImageRule, PixelSize};
+
+/// Points per inch in PDF.
+const POINTS_PER_INCH: f64 = 72.0;
+
+/// Width and height of a page in points (1/72 inch), its `/Rotate` applied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PageSize {
+    /// Points from left to right.
+    pub width: f64,
+    /// Points from top to bottom.
+    pub height: f64,
+}
+
+/// What a page is drawn at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// Size of the image.
+    pub size: PixelSize,
+    /// Dots per inch that this comes to (the geometric mean of both directions, which a grid makes differ slightly).
+    pub dpi: f32,
+}
+
+impl Target {
+    /// The size of `page` under `rule`, as the model's own pipeline computes it (facts of the engines, A.8): drawn
+    /// at the rule's resolution with both sides rounded up, then fitted into the pixel bounds and the grid.
+    ///
+    /// `None` for a page without an area.
+    pub fn of(page: PageSize, rule: &ImageRule) -> Option<Target> {
+        let shorter = page.width.min(page.height);
+        if !(shorter > 0.0 && page.width.is_finite() && page.height.is_finite()) {
+            return None;
+        }
+        let dpi = f64::from(rule.dpi).max(f64::from(rule.min_side) / shorter * POINTS_PER_INCH);
+        let drawn = [page.width, page.height].map(|points| round_up(points * dpi / POINTS_PER_INCH));
+        let [width, height] = match rule.grid {
+            Grid::Free => fit_freely(drawn, rule),
+            Grid::Cells(cell) => fit_to_grid(drawn, f64::from(cell.max(1)), rule),
+        };
+        let size = PixelSize { width: width as u32, height: height as u32 };
+        let square_inches = page.width * page.height / (POINTS_PER_INCH * POINTS_PER_INCH);
+        Some(Target { size, dpi: (size.area() as f64 / square_inches).sqrt() as f32 })
+    }
+}
+
+/// Rounds up as the model's renderer does; a hair above a whole number, which is only the error of the division,
+/// stays that number.
+fn round_up(pixels: f64) -> f64 {
+    (pixels - 1e-6).ceil().max(1.0)
+}
+
+/// The factor that brings an area into the rule's bounds.
+fn scale_into_bounds([width, height]: [f64; 2], rule: &ImageRule) -> f64 {
+    let (area, least, most) = (width * height, rule.min_pixels as f64, rule.max_pixels as f64);
+    if area > most {
+        (most / area).sqrt()
+    } else if area < least {
+        (least / area).sqrt()
+    } else {
+        1.0
+    }
+}
+
+/// Chandra 1's rule: any size within the bounds.
+fn fit_freely(drawn: [f64; 2], rule: &ImageRule) -> [f64; 2] {
+    let scale = scale_into_bounds(drawn, rule);
+    let fitted = drawn.map(|side| {
+        let scaled = side * scale;
+        if scale < 1.0 { scaled.floor().max(1.0) } else { scaled.ceil() }
+    });
+    // A side that was held at one pixel leaves the other too long.
+    let most = rule.max_pixels.max(1) as f64;
+    [fitted[0].min((most / fitted[1]).max(1.0).floor()), fitted[1].min((most / fitted[0]).max(1.0).floor())]
+}
+
+/// Chandra 2's rule: both sides a whole number of cells, rounded half to even as Python does; while the area is
+/// over the bound, the side gives up a cell whose loss keeps the aspect ratio better.
+fn fit_to_grid(drawn: [f64; 2], cell: f64, rule: &ImageRule) -> [f64; 2] {
+    let scale = scale_into_bounds(drawn, rule);
+    let [mut across, mut down] = drawn.map(|side| (side * scale / cell).round_ties_even().max(1.0));
+    let aspect = drawn[0] / drawn[1];
+    let most_cells = (rule.max_pixels as f64 / (cell * cell)).floor().max(1.0);
+    while across * down > most_cells {
+        if across == 1.0 || down == 1.0 {
+            let longer = across.max(down).min(most_cells);
+            (across, down) = if across == 1.0 { (1.0, longer) } else { (longer, 1.0) };
+            break;
+        }
+        let narrower = ((across - 1.0) / down - aspect).abs();
+        let shorter = (across / (down - 1.0) - aspect).abs();
+        if narrower < shorter {
+            across -= 1.0;
+        } else {
+            down -= 1.0;
+        }
+    }
+    [across * cell, down * cell]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANDRA_2: ImageRule =
+        ImageRule { dpi: 192.0, min_side: 1024, min_pixels: 50_176, max_pixels: 6_291_456, grid: Grid::Cells(28) };
+
+    fn target(width: f64, height: f64, rule: &ImageRule) -> (u32, u32) {
+        let size = Target::of(PageSize { width, height }, rule).unwrap().size;
+        (size.width, size.height)
+    }
+
+    /// Name, points, drawn, grid 28, the server's cells of 32 (facts of the engines, A.8).
+    type Row = (&'static str, (f64, f64), (u32, u32), (u32, u32), (u32, u32));
+    const PAGES: [Row; 7] = [
+        ("A5", (419.528, 595.276), (1119, 1588), (1120, 1596), (1120, 1600)),
+        ("A4", (595.276, 841.890), (1588, 2246), (1596, 2240), (1600, 2240)),
+        ("Letter", (612.0, 792.0), (1632, 2112), (1624, 2100), (1632, 2112)),
+        ("Legal", (612.0, 1008.0), (1632, 2688), (1624, 2688), (1632, 2688)),
+        ("B4", (708.661, 1000.630), (1890, 2669), (1904, 2660), (1920, 2656)),
+        ("A3", (841.890, 1190.551), (2246, 3175), (2100, 2968), (2112, 2976)),
+        ("half A4", (297.638, 841.890), (1024, 2897), (1036, 2884), (1024, 2880)),
+    ];
+
+    #[test]
+    fn sizes_are_those_of_the_models_own_pipeline() {
+        let drawn_rule = ImageRule { min_pixels: 0, max_pixels: u64::MAX, grid: Grid::Free, ..CHANDRA_2 };
+        for (name, (width, height), drawn, grid_28, _) in PAGES {
+            assert_eq!(target(width, height, &drawn_rule), drawn, "{name} as drawn");
+            assert_eq!(target(width, height, &CHANDRA_2), grid_28, "{name} on the grid of 28");
+        }
+    }
+
+    #[test]
+    fn drawn_at_the_servers_cells_a_page_needs_no_second_resampling() {
+        let rule = ImageRule { grid: Grid::Cells(32), ..CHANDRA_2 };
+        for (name, (width, height), _, _, server) in PAGES {
+            // Rounded once, these end elsewhere than rounded to the grid of 28 and then to that of 32.
+            let direct = match name {
+                "B4" => (1888, 2656),
+                "half A4" => (1024, 2912),
+                _ => server,
+            };
+            assert_eq!(target(width, height, &rule), direct, "{name} on the grid of 32");
+        }
+    }
+
+    #[test]
+    fn a_free_rule_keeps_the_drawn_size_and_only_shrinks_what_is_over_the_bound() {
+        let rule = ImageRule { min_pixels: 784, grid: Grid::Free, ..CHANDRA_2 };
+        assert_eq!(target(595.276, 841.89, &rule), (1588, 2246));
+        assert_eq!(target(841.89, 1190.551, &rule), (2109, 2982));
+    }
+
+    #[test]
+    fn monstrous_pages_stay_within_the_bound() {
+        let free = ImageRule { grid: Grid::Free, ..CHANDRA_2 };
+        assert_eq!(target(8400.0, 8400.0, &CHANDRA_2), (2492, 2520));
+        assert_eq!(target(8400.0, 8400.0, &free), (2508, 2508));
+        for (width, height) in [(14_400.0, 14_400.0), (1.0, 100_000.0), (100_000.0, 0.01), (3.4e38, 3.4e38)] {
+            for rule in [CHANDRA_2, free] {
+                let size = Target::of(PageSize { width, height }, &rule).unwrap().size;
+                assert!((1..=rule.max_pixels).contains(&size.area()), "{width} x {height} pt: {size:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_pages_are_brought_up_to_the_lower_bound() {
+        let rule = ImageRule { dpi: 72.0, min_side: 0, ..CHANDRA_2 };
+        let size = Target::of(PageSize { width: 100.0, height: 50.0 }, &rule).unwrap().size;
+        assert_eq!((size.width, size.height), (308, 168));
+    }
+
+    #[test]
+    fn resolution_is_that_of_the_image() {
+        let target = Target::of(PageSize { width: 595.276, height: 841.89 }, &CHANDRA_2).unwrap();
+        assert!((target.dpi - 192.3).abs() < 0.1, "{}", target.dpi);
+    }
+
+    #[test]
+    fn a_page_without_area_has_no_size() {
+        for (width, height) in [(0.0, 842.0), (595.0, -1.0), (f64::NAN, 842.0), (f64::INFINITY, 842.0)] {
+            assert_eq!(Target::of(PageSize { width, height }, &CHANDRA_2), None);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Rank 0's side of the run: messages in, scheduler, messages out.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    comm::{Assignment, Hello, ToCoordinator, ToWorker},
+    model::{Engine, Outcome, RankId, StopReason},
+    report::{Progress, RankSummary, Snapshot, write_status},
+    schedule::{Action, Event, Policy, Scheduler, Tick},
+};
+
+use super::{
+    preparation::{Prepared, STOP_FILE},
+    run::RunError,
+};
+
+/// How often the clock is told, the stop file looked for and the status written.
+const CLOCK: Duration = Duration::from_secs(1);
+
+/// How often a line of progress is written where there is no terminal.
+const PROGRESS_LINE: Duration = Duration::from_secs(10);
+
+/// Messages to be sent, in order.
+pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
+
+/// The coordinator, driven by rank 0's main thread.
+pub(super) struct Coordinator {
+    scheduler: Scheduler,
+    ranks: u32,
+    run_directory: PathBuf,
+    start: Instant,
+    next_clock: Instant,
+    progress: Progress,
+    actions: Vec<Action>,
+    outcome: Option<Outcome>,
+    summaries: BTreeMap<RankId, RankSummary>,
+}
+
+/// What the coordinator knows at the end.
+pub(super) struct Ended {
+    pub(super) scheduler: Scheduler,
+    pub(super) outcome: Outcome,
+    pub(super) summaries: Vec<RankSummary>,
+    pub(super) elapsed: Duration,
+}
+
+impl Coordinator {
+    pub(super) fn new(
+        prepared: &mut Prepared,
+        ranks: u32,
+        unit_pages: u32,
+        deadline: Option<Duration>,
+        run_directory: &Path,
+        start: Instant,
+    ) -> Self {
+        let policy = Policy { ranks, unit_pages, deadline: deadline.map(Tick) };
+        let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
+        let restored = std::mem::take(&mut prepared.restored);
+        Coordinator {
+            scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
+            ranks,
+            run_directory: run_directory.to_owned(),
+            start,
+            next_clock: start,
+            progress: Progress::new(PROGRESS_LINE),
+            actions: Vec::new(),
+            outcome: None,
+            summaries: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what a rank says.
+    pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
+        match message {
+            ToCoordinator::Hello(hello) => {
+                check_version(rank, &hello)?;
+                tracing::info!(%rank, host = hello.host, engines = %hello.engines, credits = hello.credits, "joined");
+                self.step(Event::RankJoined { rank, engines: hello.engines, credits: hello.credits }, out);
+            }
+            ToCoordinator::EngineReady(engine) => self.step(Event::EngineReady { rank, engine }, out),
+            ToCoordinator::EngineLost(engine, reason) => {
+                tracing::error!(%rank, %engine, "engine lost: {reason}");
+                self.step(Event::EngineLost { rank, engine }, out);
+            }
+            ToCoordinator::Settled(settlements) => {
+                for settlement in settlements {
+                    self.step(Event::Settled { rank, settlement }, out);
+                }
+            }
+            ToCoordinator::Returned(pages) => {
+                for (page, lease, fault) in pages {
+                    tracing::warn!(%rank, %page, "page given back: {fault}");
+                    self.step(Event::Returned { rank, page, lease, fault }, out);
+                }
+            }
+            ToCoordinator::StopRequested(reason, why) => {
+                tracing::error!(%rank, "stopping early: {why}");
+                self.step(Event::StopRequested { reason }, out);
+            }
+            ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: deadline, stop file, progress, status.
+    pub(super) fn tick(&mut self, out: &mut Outgoing) {
+        let now = Instant::now();
+        if now < self.next_clock {
+            return;
+        }
+        self.next_clock = now + CLOCK;
+        if self.run_directory.join(STOP_FILE).exists() {
+            self.step(Event::StopRequested { reason: StopReason::Requested }, out);
+        }
+        self.step(Event::Clock, out);
+        let snapshot = self.snapshot();
+        self.progress.show(&snapshot);
+        if let Err(error) = write_status(&self.run_directory, &snapshot) {
+            tracing::warn!(%error, "cannot write the status file");
+        }
+    }
+
+    /// Whether every rank has reported its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.outcome.is_some() && self.summaries.len() as u32 == self.ranks
+    }
+
+    /// What is known at the end; `None` before it.
+    pub(super) fn end(self) -> Option<Ended> {
+        let outcome = self.outcome?;
+        let snapshot = self.snapshot();
+        if let Err(error) = write_status(&self.run_directory, &snapshot) {
+            tracing::warn!(%error, "cannot write the status file");
+        }
+        self.progress.finish(&snapshot);
+        let summaries = self.summaries.into_values().collect();
+        Some(Ended { scheduler: self.scheduler, outcome, summaries, elapsed: self.start.elapsed() })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed())
+    }
+
+    fn step(&mut self, event: Event, out: &mut Outgoing) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.scheduler.step(Tick(self.start.elapsed()), event, &mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Assign { rank, unit, priors } => {
+                    if unit.engine == Engine::DeepSeek {
+                        tracing::info!(%rank, page = %unit.first, "goes to the second engine");
+                    }
+                    out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
+                }
+                Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
+                Action::Finish { outcome } => {
+                    self.outcome = Some(outcome);
+                    out.extend((0..self.ranks).map(|rank| (RankId(rank), ToWorker::Finish)));
+                }
+            }
+        }
+        self.actions = actions;
+    }
+}
+
+fn check_version(rank: RankId, hello: &Hello) -> Result<(), RunError> {
+    let ours = env!("CARGO_PKG_VERSION");
+    if hello.program_version == ours {
+        return Ok(());
+    }
+    Err(RunError::MixedVersions { rank, host: hello.host.clone(), theirs: hello.program_version.clone(), ours })
+}

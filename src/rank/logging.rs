@@ -1,0 +1,36 @@
+//! A log file a rank; rank 0 also tells warnings on standard error.
+
+use std::{fs::File, io, path::Path, sync::Mutex};
+
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::model::RankId;
+
+/// Opens `logs/rank-0000.log` in the run directory. `BOCR_LOG` sets the level, `info` by default.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(super) fn start(run_directory: &Path, rank: RankId) -> io::Result<()> {
+    let folder = run_directory.join("logs");
+    std::fs::create_dir_all(&folder)?;
+    let file = File::options().create(true).append(true).open(folder.join(format!("rank-{:04}.log", rank.0)))?;
+    let filter = EnvFilter::try_from_env("BOCR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let to_file = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);
+    let to_people = (rank == RankId::COORDINATOR)
+        .then(|| fmt::layer().without_time().with_target(false).with_writer(io::stderr).with_filter(LevelFilter::WARN));
+    // A second run in one process (tests) keeps the first one's log.
+    let _ = tracing_subscriber::registry().with(to_file).with(to_people).try_init();
+    end_the_process_on_panic();
+    Ok(())
+}
+
+/// An unwinding panic would leave this rank waiting in `MPI_Finalize` for the others, and the whole job hanging.
+/// Release builds abort by themselves; this makes every build do so.
+fn end_the_process_on_panic() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{panic}");
+        default(panic);
+        std::process::abort();
+    }));
+}

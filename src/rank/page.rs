@@ -1,0 +1,206 @@
+//! The way of one page: draw, ask, judge, keep.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    imaging::{PageImage, RenderFailure, RenderJob},
+    model::{
+        Attempt, AttemptOutcome, Document, Engine, FailureClass, Language, MachineFault, PageRecord, PageRef, Part, Verdict,
+    },
+    schedule::{
+        Unit,
+        retry::{AfterAttempt, Tally, after_attempt},
+    },
+};
+
+use super::{service::Ready, worker::Context};
+
+/// A page under way on this rank.
+pub(super) struct PageTask {
+    pub(super) context: Arc<Context>,
+    pub(super) unit: Unit,
+    pub(super) page: PageRef,
+    /// Earlier attempts on the other engine.
+    pub(super) prior: Vec<Attempt>,
+}
+
+/// What an engine said of a page, after all its attempts.
+struct Reading {
+    verdict: Verdict,
+    attempts: Vec<Attempt>,
+    /// The accepted answer, or the best partial one.
+    parts: Vec<Part>,
+    language: Language,
+    reason: String,
+}
+
+/// An encoded page and its share of the rank's memory bound, held for as long as its bytes are.
+struct HeldImage {
+    image: PageImage,
+    _share: OwnedSemaphorePermit,
+}
+
+impl PageTask {
+    /// Brings the page to a record, or to a fault that is not the page's.
+    pub(super) async fn settle(&self) -> Result<PageRecord, MachineFault> {
+        let held = match self.draw().await? {
+            Ok(held) => held,
+            Err((class, reason)) => return Ok(self.record(Reading::failed(class, reason), None, None)),
+        };
+        let facts = held.image.facts;
+        if held.image.blank {
+            return Ok(self.record(Reading::blank(), Some(facts), None));
+        }
+        let reading = self.ask(&held.image).await?;
+        Ok(self.record(reading, Some(facts), Some(self.unit.engine)))
+    }
+
+    fn document(&self) -> &Document {
+        &self.context.documents[self.page.document.index()]
+    }
+
+    /// Draws the page. The outer error is the machine's, the inner the page's.
+    async fn draw(&self) -> Result<Result<HeldImage, (FailureClass, String)>, MachineFault> {
+        let rule = self.context.profile(self.unit.engine).image;
+        let document = self.document();
+        // Before the size is known, the share is that of the largest image that the rule allows, uncompressed.
+        let largest = rule.max_pixels.saturating_mul(3);
+        let mut share = self.context.image_memory.acquire(largest).await?;
+        let job = RenderJob {
+            document: document.path.clone(),
+            password: self.context.configuration.password_for(&document.name).map(str::to_owned),
+            page: self.page.page,
+            rule,
+        };
+        match self.context.renderers.render(job).await {
+            Ok(mut image) => {
+                image.blank &= self.context.configuration.imaging.skip_blank;
+                self.context.image_memory.shrink(&mut share, u64::from(image.facts.encoded_bytes));
+                Ok(Ok(HeldImage { image, _share: share }))
+            }
+            Err(RenderFailure::Page { class, reason }) => Ok(Err((class, reason))),
+            Err(RenderFailure::PoolLost(reason)) => {
+                tracing::error!("{reason}");
+                Err(MachineFault::RendererLost)
+            }
+        }
+    }
+
+    /// Asks the engine until the retry table says that it is enough.
+    async fn ask(&self, image: &PageImage) -> Result<Reading, MachineFault> {
+        let engine = self.unit.engine;
+        let limit = self.context.configuration.engines.of(engine).attempts.get();
+        let mut reading = Reading { attempts: Vec::new(), ..Reading::blank() };
+        let (mut counted, mut interruptions, mut rung) = (0, 0, 0);
+        loop {
+            let ready = self.context.service(engine)?.ready().await?;
+            let request_id = self.request_id(self.prior.len() + reading.attempts.len() + 1);
+            let slot = self.context.slot(engine).await?;
+            let result = ready.reader.attempt(&image.facts, &image.png, &request_id, rung).await;
+            drop(slot);
+            let outcome = result.attempt.outcome;
+            if matches!(outcome, AttemptOutcome::Failed(_)) {
+                (counted, interruptions) = (counted + 1, 0);
+            }
+            if let AttemptOutcome::Interrupted(fault) = outcome {
+                interruptions += 1;
+                tracing::warn!(request_id, "{fault}: {}", result.attempt.reason);
+                self.notice(&ready, fault);
+            }
+            reading.take(result.attempt, result.parts, result.language);
+            match after_attempt(outcome, Tally { counted, interruptions, limit, trial: self.unit.trial }) {
+                AfterAttempt::Accept => return Ok(Reading { verdict: Verdict::Read, ..reading }),
+                AfterAttempt::SettleBlank => return Ok(Reading { verdict: Verdict::Blank, parts: Vec::new(), ..reading }),
+                AfterAttempt::SettleFailed(class) => {
+                    let said = reading.attempts.last().map(|attempt| attempt.reason.clone()).unwrap_or_default();
+                    return Ok(Reading { verdict: Verdict::Failed(class), reason: said, ..reading });
+                }
+                AfterAttempt::Return(fault) => return Err(fault),
+                AfterAttempt::AskAgain { rung: next, pause } => {
+                    tracing::info!(request_id, rung = next, "asking again: {}", reading.last_reason());
+                    rung = next;
+                    tokio::time::sleep(jittered(pause, self.page, counted + interruptions)).await;
+                }
+            }
+        }
+    }
+
+    fn notice(&self, ready: &Ready, fault: MachineFault) {
+        if fault == MachineFault::ServerDied
+            && let Ok(service) = self.context.service(self.unit.engine)
+        {
+            service.report_death(ready.start);
+        }
+    }
+
+    /// `BO_7500_Fr.p3.l17.a1`: names the request in the server's log, and finds its fault in a stand-in's script.
+    fn request_id(&self, attempt: usize) -> String {
+        let name = self.document().name.rsplit('/').next().unwrap_or_default();
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let stem: String = stem.chars().map(plain).collect();
+        format!("{stem}.p{}.l{}.a{attempt}", self.page.page.number(), self.unit.lease.0)
+    }
+
+    fn record(
+        &self,
+        reading: Reading,
+        image: Option<crate::model::ImageFacts>,
+        engine: Option<Engine>,
+    ) -> PageRecord {
+        let mut attempts = self.prior.clone();
+        attempts.extend(reading.attempts);
+        PageRecord {
+            page: self.page,
+            lease: self.unit.lease,
+            rank: self.context.rank,
+            verdict: reading.verdict,
+            engine,
+            language: reading.language,
+            image,
+            attempts,
+            parts: reading.parts,
+            reason: reading.reason,
+            settled_unix_ms: Timestamp::now().as_millisecond(),
+        }
+    }
+}
+
+impl Reading {
+    fn blank() -> Self {
+        Reading {
+            verdict: Verdict::Blank,
+            attempts: Vec::new(),
+            parts: Vec::new(),
+            language: Language::Unknown,
+            reason: String::new(),
+        }
+    }
+
+    fn failed(class: FailureClass, reason: String) -> Self {
+        Reading { verdict: Verdict::Failed(class), reason, ..Reading::blank() }
+    }
+
+    /// Keeps the attempt, and its text if it is accepted or the longest so far.
+    fn take(&mut self, attempt: Attempt, parts: Vec<Part>, language: Language) {
+        let length = |parts: &[Part]| parts.iter().map(|part| part.html.len()).sum::<usize>();
+        if attempt.outcome == AttemptOutcome::Accepted || length(&parts) > length(&self.parts) {
+            self.parts = parts;
+            self.language = language;
+        }
+        self.attempts.push(attempt);
+    }
+
+    fn last_reason(&self) -> &str {
+        self.attempts.last().map_or("", |attempt| attempt.reason.as_str())
+    }
+}
+
+/// The pause, up to half longer, so that pages interrupted together do not come back together.
+fn jittered(pause: Duration, page: PageRef, repetition: u32) -> Duration {
+    let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | u64::from(repetition);
+    pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
+}

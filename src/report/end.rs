@@ -1,0 +1,208 @@
+//! The report at the end of a run, for people and as `report.json`.
+
+use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Counts, Engine, FailureClass, Outcome, ServedBy, ServerKind, StopReason};
+
+use super::{REPORT_FILE, RankSummary, TokenTotals};
+
+/// How a run ended, and so its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Every page is read or blank, every document was readable.
+    Complete,
+    /// Every page is settled, but some pages or documents failed.
+    CompleteWithFailures,
+    /// Stopped early: the same command continues.
+    Stopped(StopReason),
+}
+
+impl RunOutcome {
+    /// The outcome of a schedule over a plan with this many refused documents.
+    pub fn new(outcome: Outcome, counts: &Counts, refused: u64) -> Self {
+        match outcome {
+            Outcome::Stopped(reason) => RunOutcome::Stopped(reason),
+            Outcome::Complete if counts.failed_total() + refused == 0 => RunOutcome::Complete,
+            Outcome::Complete => RunOutcome::CompleteWithFailures,
+        }
+    }
+
+    /// The exit code: 0 complete, 3 with failures, 75 stopped early (the `EX_TEMPFAIL` of sysexits).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            RunOutcome::Complete => 0,
+            RunOutcome::CompleteWithFailures => 3,
+            RunOutcome::Stopped(_) => 75,
+        }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndReport {
+    /// Identity of the run directory.
+    pub run_id: String,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Documents of the plan.
+    pub documents: u64,
+    /// Documents that could not be read at all, by class.
+    pub refused: BTreeMap<FailureClass, u64>,
+    /// Pages of the plan.
+    pub pages: u64,
+    /// Pages read.
+    pub read: u64,
+    /// Of these, by the second engine after the first had failed.
+    pub recovered: u64,
+    /// Blank pages.
+    pub blank: u64,
+    /// Failed pages by class.
+    pub failed: BTreeMap<FailureClass, u64>,
+    /// Pages not settled.
+    pub left: u64,
+    /// Pages settled by earlier starts; included above.
+    pub restored: u64,
+    /// Seconds of this start.
+    pub seconds: f64,
+    /// Pages settled a second by this start.
+    pub pages_per_second: f64,
+    /// Number of ranks.
+    pub ranks: u32,
+    /// Tokens by engine, of this start.
+    pub tokens: BTreeMap<Engine, TokenTotals>,
+    /// Seconds spent drawing and encoding pages, over all ranks.
+    pub imaging_seconds: f64,
+    /// What answered, by engine.
+    pub served_by: Vec<ServedBy>,
+}
+
+impl EndReport {
+    /// The report of a finished schedule.
+    pub fn new(
+        run_id: &str,
+        outcome: Outcome,
+        counts: &Counts,
+        documents: u64,
+        refused: BTreeMap<FailureClass, u64>,
+        elapsed: Duration,
+        summaries: &[RankSummary],
+    ) -> Self {
+        let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
+        let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
+        let mut served_by: Vec<ServedBy> = Vec::new();
+        for summary in summaries {
+            for (engine, totals) in &summary.tokens {
+                tokens.entry(*engine).or_default().add(totals);
+            }
+            served_by.extend(summary.served_by.iter().cloned());
+        }
+        served_by.sort();
+        served_by.dedup();
+        let seconds = elapsed.as_secs_f64();
+        EndReport {
+            run_id: run_id.to_owned(),
+            outcome,
+            exit_code: outcome.exit_code(),
+            documents,
+            refused,
+            pages: counts.pages,
+            read: counts.read,
+            recovered: counts.recovered,
+            blank: counts.blank,
+            failed: counts.failed.clone(),
+            left: counts.pages - counts.settled(),
+            restored: counts.restored,
+            seconds,
+            pages_per_second: (counts.settled() - counts.restored) as f64 / seconds.max(0.001),
+            ranks: summaries.len() as u32,
+            tokens,
+            imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
+            served_by,
+        }
+    }
+
+    /// Writes `report.json`, in one step.
+    ///
+    /// # Errors
+    /// The run directory cannot be written.
+    pub fn write(&self, run_directory: &Path) -> io::Result<()> {
+        let temporary = run_directory.join(format!("{REPORT_FILE}.tmp"));
+        std::fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
+        std::fs::rename(&temporary, run_directory.join(REPORT_FILE))
+    }
+
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let failed: u64 = self.failed.values().sum();
+        let refused: u64 = self.refused.values().sum();
+        let _ = writeln!(
+            text,
+            "{} pages of {} documents on {} ranks in {:.1} s ({:.2} pages/s)",
+            self.pages, self.documents, self.ranks, self.seconds, self.pages_per_second
+        );
+        let _ = writeln!(
+            text,
+            "  read {} (chandra {}, deepseek {} after chandra failed), blank {}, failed {failed}, left {}{}",
+            self.read,
+            self.read - self.recovered,
+            self.recovered,
+            self.blank,
+            self.left,
+            if self.restored > 0 { format!("; {} by an earlier start", self.restored) } else { String::new() },
+        );
+        for (class, pages) in &self.failed {
+            let _ = writeln!(text, "  failed pages: {class} {pages}");
+        }
+        if refused > 0 {
+            let classes: Vec<_> = self.refused.iter().map(|(class, count)| format!("{class} {count}")).collect();
+            let _ = writeln!(text, "  documents that cannot be read: {refused} ({})", classes.join(", "));
+        }
+        for (engine, totals) in &self.tokens {
+            let _ = writeln!(
+                text,
+                "  {engine}: {} attempts, {} prompt tokens, {} generated and accepted, {} generated and not accepted",
+                totals.attempts, totals.prompt, totals.accepted, totals.wasted
+            );
+        }
+        for served in &self.served_by {
+            let _ = writeln!(
+                text,
+                "  {} served by {} ({}, profile {}, prompt {})",
+                served.engine,
+                served.model,
+                served.version,
+                served.profile,
+                served.prompt_sha256.get(..12).unwrap_or_default()
+            );
+        }
+        if self.served_by.iter().any(|served| served.server != ServerKind::Model) {
+            let _ = writeln!(text, "  NOTE: a stand-in server read these pages, not the models. Every record says so.");
+        }
+        if let RunOutcome::Stopped(reason) = self.outcome {
+            let _ = writeln!(text, "  stopped early ({reason:?}): run the same command again to continue");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_the_truth() {
+        let mut counts = Counts { pages: 2, read: 2, ..Counts::default() };
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), 0);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 1).exit_code(), 3);
+        counts.failed.insert(FailureClass::Loop, 1);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), 3);
+        let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+        assert_eq!(RunOutcome::new(stopped, &counts, 0).exit_code(), 75);
+    }
+}

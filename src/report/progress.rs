@@ -1,0 +1,131 @@
+//! Progress on standard error: a bar on a terminal, a plain line at intervals elsewhere.
+
+use std::{
+    io::{IsTerminal, stderr},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::model::Counts;
+
+/// Where the run stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// Pages of the plan.
+    pub pages: u64,
+    /// Pages with a final verdict.
+    pub settled: u64,
+    /// Pages settled by an earlier start; included in `settled`.
+    pub restored: u64,
+    /// Read.
+    pub read: u64,
+    /// Read by the second engine after the first had failed; included in `read`.
+    pub recovered: u64,
+    /// Blank.
+    pub blank: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Out at ranks.
+    pub in_flight: u64,
+    /// Seconds since this start.
+    pub seconds: f64,
+}
+
+impl Snapshot {
+    /// The counts at a moment.
+    pub fn new(counts: &Counts, in_flight: u64, elapsed: Duration) -> Self {
+        Snapshot {
+            pages: counts.pages,
+            settled: counts.settled(),
+            restored: counts.restored,
+            read: counts.read,
+            recovered: counts.recovered,
+            blank: counts.blank,
+            failed: counts.failed_total(),
+            in_flight,
+            seconds: elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Pages a second since this start.
+    pub fn rate(&self) -> f64 {
+        (self.settled - self.restored) as f64 / self.seconds.max(0.001)
+    }
+
+    /// Time left at this rate; `None` before the first page.
+    pub fn time_left(&self) -> Option<Duration> {
+        let rate = self.rate();
+        (rate > 0.0).then(|| Duration::from_secs_f64((self.pages - self.settled) as f64 / rate))
+    }
+
+    fn line(&self) -> String {
+        let left = self.time_left().map_or("-".into(), |left| format!("{}", indicatif::HumanDuration(left)));
+        format!(
+            "{}/{} pages, {:.2} pages/s, {} recovered, {} failed, {} in flight, {left} left",
+            self.settled,
+            self.pages,
+            self.rate(),
+            self.recovered,
+            self.failed,
+            self.in_flight
+        )
+    }
+}
+
+/// Shows snapshots.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    interval: Duration,
+    next_line: Duration,
+}
+
+impl Progress {
+    /// A bar where standard error is a terminal, else a line every `interval`.
+    pub fn new(interval: Duration) -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style)
+        });
+        Progress { bar, interval, next_line: Duration::ZERO }
+    }
+
+    /// Shows the snapshot, if it is time.
+    pub fn show(&mut self, snapshot: &Snapshot) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(snapshot.pages);
+            bar.set_position(snapshot.settled);
+            bar.set_message(snapshot.line());
+            return;
+        }
+        let elapsed = Duration::from_secs_f64(snapshot.seconds);
+        if elapsed >= self.next_line {
+            eprintln!("bocr: {}", snapshot.line());
+            self.next_line = elapsed + self.interval;
+        }
+    }
+
+    /// Ends the display with the last snapshot.
+    pub fn finish(self, snapshot: &Snapshot) {
+        match self.bar {
+            Some(bar) => bar.finish_and_clear(),
+            None => eprintln!("bocr: {}", snapshot.line()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restored_pages_do_not_count_for_the_rate() {
+        let counts = Counts { pages: 100, read: 60, restored: 50, ..Counts::default() };
+        let snapshot = Snapshot::new(&counts, 4, Duration::from_secs(5));
+        assert_eq!(snapshot.rate(), 2.0);
+        assert_eq!(snapshot.time_left(), Some(Duration::from_secs(20)));
+        assert!(Snapshot::new(&Counts::default(), 0, Duration::ZERO).time_left().is_none());
+    }
+}

@@ -1,0 +1,106 @@
+//! What must hold after every step. Checked by the stories and by the simulator, not in a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{PageRef, RankId, Verdict};
+
+use super::{ledger::PageStage, scheduler::Scheduler};
+
+impl Scheduler {
+    /// Checks every invariant.
+    ///
+    /// # Errors
+    /// Says which one is broken, and for which page or rank.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        let queued = self.check_queues()?;
+        let held = self.check_leases(&queued)?;
+        self.check_ranks(&held)?;
+        self.check_ledger(&queued)
+    }
+
+    /// Every queued page waits for the engine whose queue it is in, in one place only.
+    fn check_queues(&self) -> Result<BTreeSet<PageRef>, String> {
+        let mut queued = BTreeSet::new();
+        for (engine, queue) in &self.queues {
+            let before = queued.len();
+            for page in queue.iter() {
+                if self.ledger.stage(page) != PageStage::Waiting(*engine) {
+                    return Err(format!("{page} is queued for {engine} but {:?}", self.ledger.stage(page)));
+                }
+                if !queued.insert(page) {
+                    return Err(format!("{page} is queued twice"));
+                }
+            }
+            if queued.len() - before != queue.len() {
+                return Err(format!("the queue for {engine} miscounts its pages"));
+            }
+        }
+        Ok(queued)
+    }
+
+    /// Every open page of a lease is leased under it, held by a live rank, and nowhere else.
+    fn check_leases(&self, queued: &BTreeSet<PageRef>) -> Result<BTreeMap<RankId, u32>, String> {
+        let mut held = BTreeMap::new();
+        for (id, lease) in self.leases.iter() {
+            for page in &lease.open {
+                if self.ledger.stage(*page) != PageStage::Leased(id) || queued.contains(page) {
+                    return Err(format!("{page} is open under {id} but {:?}", self.ledger.stage(*page)));
+                }
+                if lease.trial.is_some() && !self.suspects.contains_key(page) {
+                    return Err(format!("{page} runs alone under {id} but is no suspect"));
+                }
+                *held.entry(lease.rank).or_default() += 1;
+            }
+        }
+        Ok(held)
+    }
+
+    /// What a rank holds is what its leases say, within its credits; a suspect is alone.
+    fn check_ranks(&self, held: &BTreeMap<RankId, u32>) -> Result<(), String> {
+        for (rank, state) in self.ranks.iter() {
+            let leased = held.get(&rank).copied().unwrap_or_default();
+            if state.held != leased || state.held > state.credits {
+                return Err(format!(
+                    "{rank} holds {} pages, leases say {leased}, credits {}",
+                    state.held, state.credits
+                ));
+            }
+            if state.holds_suspect && state.held != 1 {
+                return Err(format!("{rank} holds a suspect among {} pages", state.held));
+            }
+        }
+        match held.keys().find(|rank| self.ranks.get(**rank).is_none()) {
+            Some(rank) => Err(format!("{rank} is gone but holds pages")),
+            None => Ok(()),
+        }
+    }
+
+    /// Every page is in exactly one place, and the counts are the sums over the ledger.
+    fn check_ledger(&self, queued: &BTreeSet<PageRef>) -> Result<(), String> {
+        let (mut read, mut blank, mut failed) = (0, 0, 0);
+        for (page, stage) in self.ledger.iter() {
+            match stage {
+                PageStage::Waiting(_) if !queued.contains(&page) && !self.suspects.contains_key(&page) => {
+                    return Err(format!("{page} waits but is in no queue"));
+                }
+                PageStage::Settled(_) if self.suspects.contains_key(&page) => {
+                    return Err(format!("{page} is settled but still suspected"));
+                }
+                PageStage::Settled(Verdict::Read) => read += 1,
+                PageStage::Settled(Verdict::Blank) => blank += 1,
+                PageStage::Settled(Verdict::Failed(_)) => failed += 1,
+                PageStage::Waiting(_) | PageStage::Leased(_) => {}
+            }
+        }
+        let counts = self.counts();
+        if (read, blank, failed) != (counts.read, counts.blank, counts.failed_total()) {
+            return Err(format!(
+                "counts {counts:?} differ from the ledger: {read} read, {blank} blank, {failed} failed"
+            ));
+        }
+        if self.ledger.unsettled() as u64 != counts.pages - counts.settled() {
+            return Err("the number of unsettled pages is wrong".into());
+        }
+        Ok(())
+    }
+}

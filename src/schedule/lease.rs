@@ -1,0 +1,89 @@
+//! Assignments that are out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Engine, LeaseId, PageRef, RankId};
+
+use super::protocol::Unit;
+
+/// One assignment: who holds it, and which of its pages are still open.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) rank: RankId,
+    pub(super) engine: Engine,
+    pub(super) trial: Option<u8>,
+    pub(super) open: BTreeSet<PageRef>,
+}
+
+/// All assignments with open pages, by number.
+#[derive(Debug)]
+pub(super) struct Leases {
+    next: LeaseId,
+    open: BTreeMap<LeaseId, Lease>,
+}
+
+impl Leases {
+    /// `after` is the highest lease that the run directory has ever seen.
+    pub(super) fn new(after: LeaseId) -> Self {
+        Leases { next: LeaseId(after.0 + 1), open: BTreeMap::new() }
+    }
+
+    pub(super) fn issue(
+        &mut self,
+        rank: RankId,
+        engine: Engine,
+        first: PageRef,
+        count: u32,
+        trial: Option<u8>,
+    ) -> Unit {
+        let unit = Unit { lease: self.next, engine, first, count, trial };
+        self.next = LeaseId(self.next.0 + 1);
+        let open = unit.pages().collect();
+        self.open.insert(unit.lease, Lease { rank, engine, trial, open });
+        unit
+    }
+
+    /// Closes one page of a lease; `None` if the answer belongs to no open lease of this rank.
+    pub(super) fn close(&mut self, lease: LeaseId, rank: RankId, page: PageRef) -> Option<(Engine, Option<u8>)> {
+        let entry = self.open.get_mut(&lease).filter(|entry| entry.rank == rank)?;
+        if !entry.open.remove(&page) {
+            return None;
+        }
+        let closed = (entry.engine, entry.trial);
+        if entry.open.is_empty() {
+            self.open.remove(&lease);
+        }
+        Some(closed)
+    }
+
+    /// Takes back everything a rank holds, in lease order.
+    pub(super) fn revoke(&mut self, rank: RankId) -> Vec<Lease> {
+        let lost: Vec<_> = self.open.iter().filter(|(_, lease)| lease.rank == rank).map(|(id, _)| *id).collect();
+        lost.into_iter().filter_map(|id| self.open.remove(&id)).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        self.open.iter().map(|(id, lease)| (*id, lease))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DocumentId, PageIndex};
+
+    #[test]
+    fn an_answer_counts_once_and_only_from_the_holder() {
+        let page = PageRef { document: DocumentId(0), page: PageIndex(4) };
+        let mut leases = Leases::new(LeaseId(9));
+        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None);
+        assert_eq!(unit.lease, LeaseId(10));
+        assert_eq!(leases.close(unit.lease, RankId(2), page), None);
+        assert_eq!(leases.close(unit.lease, RankId(1), page), Some((Engine::Chandra, None)));
+        assert_eq!(leases.close(unit.lease, RankId(1), page), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! Who works on what: the pure state machine of rank 0.
+//!
+//! Events in, actions out ([`Scheduler::step`]). It never does I/O, reads a clock, draws a random number, starts
+//! a thread or logs; it depends on nothing but [`crate::model`], so that its tests are stories and the simulator
+//! runs the very same code. Containers are ordered: the same events give the same actions, byte for byte.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `protocol` | events, actions and the order in which a driver must carry them out |
+//! | `scheduler` | the state machine |
+//! | `deal` | which pages go to which rank next |
+//! | `ledger` | one state a page |
+//! | `lease` | assignments that are out |
+//! | `queue` | pages that wait, as ranges |
+//! | `ranks` | what each rank can do and holds |
+//! | `retry` | what follows an attempt, and an engine's verdict: tables |
+//! | `invariants` | what must hold after every step |
+
+mod deal;
+mod invariants;
+mod lease;
+mod ledger;
+mod protocol;
+mod queue;
+mod ranks;
+pub mod retry;
+mod scheduler;
+
+pub use ledger::PageStage;
+pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
+pub use scheduler::{Policy, Restored, Scheduler};

@@ -1,0 +1,146 @@
+//! Events, actions, and their order.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, StopReason, Verdict,
+};
+
+/// Time since the run began. The driver reads the clock; the scheduler is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Tick(pub Duration);
+
+/// Consecutive pages of one document, for one engine, under one lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// The assignment.
+    pub lease: LeaseId,
+    /// The engine to ask.
+    pub engine: Engine,
+    /// The first page.
+    pub first: PageRef,
+    /// Number of pages, at least 1.
+    pub count: u32,
+    /// For a page suspected of killing its engine: the deaths at which it was alone in flight. Nothing else may be in
+    /// flight on the rank meanwhile.
+    pub trial: Option<u8>,
+}
+
+impl Unit {
+    /// The pages of the unit, in order.
+    pub fn pages(self) -> impl Iterator<Item = PageRef> {
+        let PageRef { document, page } = self.first;
+        (page.0..page.0 + self.count).map(move |index| PageRef { document, page: PageIndex(index) })
+    }
+}
+
+/// How a rank settled a page on one engine. Sent only after the record is on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// The page.
+    pub page: PageRef,
+    /// The assignment under which it was worked on.
+    pub lease: LeaseId,
+    /// How it ended on this engine.
+    pub verdict: Verdict,
+    /// For a failed page, its attempts without their answers: they travel to the other engine's rank, so that the
+    /// final record holds them all. Empty otherwise.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A rank reported itself.
+    RankJoined {
+        /// The rank.
+        rank: RankId,
+        /// The engines it is to serve; none is ready yet.
+        engines: EngineSet,
+        /// Most pages it will hold at a time.
+        credits: u32,
+    },
+    /// A server of the rank is ready.
+    EngineReady {
+        /// The rank.
+        rank: RankId,
+        /// Its engine.
+        engine: Engine,
+    },
+    /// The rank will never again serve this engine. The rank gives the pages it held for it back one by one.
+    EngineLost {
+        /// The rank.
+        rank: RankId,
+        /// Its engine.
+        engine: Engine,
+    },
+    /// The rank settled a page, durably.
+    Settled {
+        /// The rank.
+        rank: RankId,
+        /// How.
+        settlement: Settlement,
+    },
+    /// The rank gives a page back because of a fault that is not the page's.
+    Returned {
+        /// The rank.
+        rank: RankId,
+        /// The page.
+        page: PageRef,
+        /// The assignment.
+        lease: LeaseId,
+        /// The fault.
+        fault: MachineFault,
+    },
+    /// The rank is gone with all it held.
+    RankLost {
+        /// The rank.
+        rank: RankId,
+    },
+    /// A person, a signal or the store asks the run to stop early.
+    StopRequested {
+        /// Who asks.
+        reason: StopReason,
+    },
+    /// Time passed.
+    Clock,
+}
+
+/// A page's earlier attempts, sent along with it to the other engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// The page.
+    pub page: PageRef,
+    /// Its attempts, without answers.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What the driver must do. Within a step's actions, and between steps, the driver obeys this order:
+///
+/// 1. A [`Event::Settled`] is only ever fed in after the record is synced to disk (journal before verdict).
+/// 2. Actions are carried out in the order given.
+/// 3. After [`Action::Finish`] no further event is fed in; ranks seal and report, then the catalogue is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send the unit to the rank. Never exceeds the rank's credits.
+    Assign {
+        /// The rank.
+        rank: RankId,
+        /// The pages.
+        unit: Unit,
+        /// Earlier attempts of those pages of the unit that have some.
+        priors: Vec<Prior>,
+    },
+    /// Tell the rank to give back every page it has not settled.
+    Recall {
+        /// The rank.
+        rank: RankId,
+    },
+    /// The run is over. Emitted once.
+    Finish {
+        /// How.
+        outcome: Outcome,
+    },
+}

@@ -1,0 +1,106 @@
+//! Pages that wait for an engine, kept as ranges so that a million of them take little room.
+
+use std::collections::VecDeque;
+
+use crate::model::{DocumentId, PageIndex, PageRef};
+
+/// Consecutive pages of one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PageRange {
+    pub(super) document: DocumentId,
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
+impl PageRange {
+    pub(super) fn start(self) -> PageRef {
+        PageRef { document: self.document, page: PageIndex(self.first) }
+    }
+}
+
+/// First in, first out; pages given back go to the front.
+#[derive(Debug, Default)]
+pub(super) struct PageQueue {
+    ranges: VecDeque<PageRange>,
+    len: usize,
+}
+
+impl PageQueue {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn push_back(&mut self, range: PageRange) {
+        if range.count > 0 {
+            self.len += range.count as usize;
+            self.ranges.push_back(range);
+        }
+    }
+
+    /// Puts a page at the front, joined to the range it directly precedes or follows.
+    pub(super) fn push_front(&mut self, page: PageRef) {
+        self.len += 1;
+        if let Some(front) = self.ranges.front_mut()
+            && front.document == page.document
+        {
+            if page.page.0 + 1 == front.first {
+                front.first -= 1;
+                front.count += 1;
+                return;
+            }
+            if page.page.0 == front.first + front.count {
+                front.count += 1;
+                return;
+            }
+        }
+        self.ranges.push_front(PageRange { document: page.document, first: page.page.0, count: 1 });
+    }
+
+    /// Takes up to `most` pages off the front, all of one document.
+    pub(super) fn take(&mut self, most: u32) -> Option<PageRange> {
+        let front = self.ranges.front_mut()?;
+        let taken = PageRange { count: front.count.min(most), ..*front };
+        front.first += taken.count;
+        front.count -= taken.count;
+        if front.count == 0 {
+            self.ranges.pop_front();
+        }
+        self.len -= taken.count as usize;
+        Some(taken)
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = PageRef> {
+        self.len = 0;
+        self.ranges.drain(..).flat_map(PageRange::pages)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = PageRef> {
+        self.ranges.iter().copied().flat_map(PageRange::pages)
+    }
+}
+
+impl PageRange {
+    fn pages(self) -> impl Iterator<Item = PageRef> {
+        (self.first..self.first + self.count)
+            .map(move |index| PageRef { document: self.document, page: PageIndex(index) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_given_back_join_their_neighbours() {
+        let mut queue = PageQueue::default();
+        queue.push_back(PageRange { document: DocumentId(0), first: 0, count: 8 });
+        let taken = queue.take(3).unwrap();
+        assert_eq!((taken.first, taken.count, queue.len()), (0, 3, 5));
+        for index in [2, 1] {
+            queue.push_front(PageRef { document: DocumentId(0), page: PageIndex(index) });
+        }
+        let again = queue.take(100).unwrap();
+        assert_eq!((again.first, again.count, queue.len()), (1, 7, 0));
+        assert!(queue.take(1).is_none());
+    }
+}

@@ -1,0 +1,132 @@
+//! What each rank can do, and how much it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Engine, EngineSet, RankId};
+
+/// One rank that has reported itself.
+#[derive(Debug)]
+pub(super) struct RankState {
+    /// Engines it serves or will serve.
+    pub(super) engines: EngineSet,
+    /// Those whose server is ready.
+    pub(super) ready: EngineSet,
+    /// Most pages it will hold.
+    pub(super) credits: u32,
+    /// Pages it holds.
+    pub(super) held: u32,
+    /// It holds a suspect page, which must stay alone.
+    pub(super) holds_suspect: bool,
+}
+
+impl RankState {
+    /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
+    fn wants_pages(&self) -> bool {
+        let free = self.credits - self.held;
+        !self.holds_suspect && free > 0 && free * 4 >= self.credits
+    }
+}
+
+/// All ranks of the run.
+#[derive(Debug)]
+pub(super) struct Ranks {
+    /// Ranks that have not reported yet, nor been lost.
+    awaited: u32,
+    /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
+    gone: BTreeSet<RankId>,
+    states: BTreeMap<RankId, RankState>,
+    /// Ranks that are ready for the engine and want pages: keeps a step independent of the number of ranks.
+    hungry: BTreeMap<Engine, BTreeSet<RankId>>,
+}
+
+impl Ranks {
+    pub(super) fn new(size: u32) -> Self {
+        let hungry = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
+        Ranks { awaited: size, gone: BTreeSet::new(), states: BTreeMap::new(), hungry }
+    }
+
+    pub(super) fn join(&mut self, rank: RankId, engines: EngineSet, credits: u32) {
+        if self.gone.contains(&rank) || self.states.contains_key(&rank) {
+            return;
+        }
+        self.awaited = self.awaited.saturating_sub(1);
+        let state = RankState { engines, ready: EngineSet::default(), credits, held: 0, holds_suspect: false };
+        self.states.insert(rank, state);
+    }
+
+    pub(super) fn remove(&mut self, rank: RankId) {
+        if self.gone.insert(rank) && self.states.remove(&rank).is_none() {
+            self.awaited = self.awaited.saturating_sub(1);
+        }
+        self.hungry.values_mut().for_each(|ranks| {
+            ranks.remove(&rank);
+        });
+    }
+
+    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| state.ready = state.ready.with(engine));
+    }
+
+    pub(super) fn engine_lost(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| {
+            state.engines = state.engines.without(engine);
+            state.ready = state.ready.without(engine);
+        });
+    }
+
+    /// The rank was given `pages`; a suspect comes alone.
+    pub(super) fn take(&mut self, rank: RankId, pages: u32, suspect: bool) {
+        self.update(rank, |state| {
+            state.held += pages;
+            state.holds_suspect = suspect;
+        });
+    }
+
+    /// The rank settled a page or gave it back.
+    pub(super) fn release(&mut self, rank: RankId, suspect: bool) {
+        self.update(rank, |state| {
+            state.held -= 1;
+            state.holds_suspect &= !suspect;
+        });
+    }
+
+    pub(super) fn get(&self, rank: RankId) -> Option<&RankState> {
+        self.states.get(&rank)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RankId, &RankState)> {
+        self.states.iter().map(|(rank, state)| (*rank, state))
+    }
+
+    /// Ranks that are ready for the engine and want pages, in order.
+    pub(super) fn hungry(&self, engine: Engine) -> Vec<RankId> {
+        self.hungry.get(&engine).into_iter().flatten().copied().collect()
+    }
+
+    /// Whether some rank serves the engine, or may yet turn out to.
+    pub(super) fn may_serve(&self, engine: Engine) -> bool {
+        self.awaited > 0 || self.states.values().any(|state| state.engines.contains(engine))
+    }
+
+    /// The first rank that is ready for the engine.
+    pub(super) fn first_ready(&self, engine: Engine) -> Option<RankId> {
+        self.iter().find(|(_, state)| state.ready.contains(engine)).map(|(rank, _)| rank)
+    }
+
+    /// Number of ranks ready for the engine.
+    pub(super) fn ready_count(&self, engine: Engine) -> usize {
+        self.states.values().filter(|state| state.ready.contains(engine)).count()
+    }
+
+    fn update(&mut self, rank: RankId, change: impl FnOnce(&mut RankState)) {
+        let Some(state) = self.states.get_mut(&rank) else { return };
+        change(state);
+        for (engine, ranks) in &mut self.hungry {
+            if state.ready.contains(*engine) && state.wants_pages() {
+                ranks.insert(rank);
+            } else {
+                ranks.remove(&rank);
+            }
+        }
+    }
+}

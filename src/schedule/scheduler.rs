@@ -1,0 +1,288 @@
+//! The state machine.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    Attempt, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, StopReason, Verdict,
+};
+
+use super::{
+    lease::Leases,
+    ledger::{Ledger, PageStage},
+    protocol::{Action, Event, Settlement, Tick},
+    queue::{PageQueue, PageRange},
+    ranks::Ranks,
+    retry,
+};
+
+/// What the scheduler is told once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Number of ranks that will report themselves.
+    pub ranks: u32,
+    /// Most pages of one unit.
+    pub unit_pages: u32,
+    /// When to stop dealing and call pages back, so that all is sealed before the job's end.
+    pub deadline: Option<Tick>,
+}
+
+/// A page that an earlier start of the run has a durable record of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    /// The page.
+    pub page: PageRef,
+    /// Its final verdict so far.
+    pub verdict: Verdict,
+    /// The engine that gave it, if one saw the page.
+    pub engine: Option<Engine>,
+    /// For a failed page, its attempts without answers.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A page that stage 1 has failed and stage 2 is to read.
+#[derive(Debug)]
+pub(super) struct SecondReading {
+    pub(super) class: FailureClass,
+    pub(super) attempts: Vec<Attempt>,
+}
+
+/// The state machine of rank 0. See the module's header.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) policy: Policy,
+    pub(super) ledger: Ledger,
+    pub(super) leases: Leases,
+    pub(super) ranks: Ranks,
+    pub(super) queues: BTreeMap<Engine, PageQueue>,
+    /// Pages that were in flight when their engine died, and the deaths at which each was alone.
+    pub(super) suspects: BTreeMap<PageRef, u8>,
+    pub(super) second_readings: BTreeMap<PageRef, SecondReading>,
+    counts: Counts,
+    stop: Option<StopReason>,
+    finished: bool,
+}
+
+impl Scheduler {
+    /// A run over documents with these page counts (0 for a refused one). `last_lease` is the highest lease that
+    /// the run directory has ever seen.
+    pub fn new(policy: Policy, page_counts: &[u32], restored: Vec<Restored>, last_lease: LeaseId) -> Self {
+        let mut scheduler = Scheduler {
+            policy,
+            ledger: Ledger::new(page_counts),
+            leases: Leases::new(last_lease),
+            ranks: Ranks::new(policy.ranks),
+            queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
+            suspects: BTreeMap::new(),
+            second_readings: BTreeMap::new(),
+            counts: Counts::default(),
+            stop: None,
+            finished: false,
+        };
+        scheduler.counts.pages = scheduler.ledger.len() as u64;
+        for page in restored {
+            scheduler.restore(page);
+        }
+        scheduler.fill_first_queue();
+        scheduler
+    }
+
+    /// Takes in what happened and pushes what must be done.
+    pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
+        if self.finished {
+            return;
+        }
+        if self.policy.deadline.is_some_and(|deadline| now >= deadline) {
+            self.stop(StopReason::Deadline, out);
+        }
+        match event {
+            Event::RankJoined { rank, engines, credits } => self.ranks.join(rank, engines, credits),
+            Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
+            Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
+            Event::Settled { rank, settlement } => self.settled(rank, settlement),
+            Event::Returned { rank, page, lease, fault } => self.returned(rank, page, lease, fault),
+            Event::RankLost { rank } => self.rank_lost(rank),
+            Event::StopRequested { reason } => self.stop(reason, out),
+            Event::Clock => {}
+        }
+        self.give_up_unserved(out);
+        if self.stop.is_none() {
+            self.deal(out);
+        }
+        self.finish_if_over(out);
+    }
+
+    /// How many pages ended how.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Pages that are out at ranks.
+    pub fn in_flight(&self) -> u64 {
+        self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
+    }
+
+    /// Where a page stands; `None` if it is not in the plan.
+    pub fn stage(&self, page: PageRef) -> Option<PageStage> {
+        self.ledger.contains(page).then(|| self.ledger.stage(page))
+    }
+
+    fn restore(&mut self, restored: Restored) {
+        let Restored { page, verdict, engine, attempts } = restored;
+        if !self.ledger.contains(page) {
+            return;
+        }
+        if let (Verdict::Failed(class), Some(Engine::Chandra)) = (verdict, engine)
+            && retry::after_engine(Engine::Chandra, class, true).is_some()
+        {
+            self.second_readings.insert(page, SecondReading { class, attempts });
+            self.wait(page, Engine::DeepSeek);
+            return;
+        }
+        self.counts.restored += 1;
+        self.settle(page, verdict, engine == Some(Engine::DeepSeek));
+    }
+
+    fn fill_first_queue(&mut self) {
+        let mut ranges: Vec<PageRange> = Vec::new();
+        for (page, stage) in self.ledger.iter() {
+            if stage != PageStage::Waiting(Engine::Chandra) {
+                continue;
+            }
+            match ranges.last_mut() {
+                Some(last) if last.document == page.document && last.first + last.count == page.page.0 => {
+                    last.count += 1
+                }
+                _ => ranges.push(PageRange { document: page.document, first: page.page.0, count: 1 }),
+            }
+        }
+        for range in ranges {
+            self.queue(Engine::Chandra).push_back(range);
+        }
+    }
+
+    fn settled(&mut self, rank: RankId, settlement: Settlement) {
+        let Settlement { page, lease, verdict, attempts } = settlement;
+        let Some((engine, _)) = self.close(rank, page, lease) else { return };
+        self.suspects.remove(&page);
+        if let Verdict::Failed(class) = verdict {
+            let served = self.ranks.may_serve(Engine::DeepSeek);
+            if let Some(next) = retry::after_engine(engine, class, served) {
+                self.second_readings.insert(page, SecondReading { class, attempts });
+                self.wait(page, next);
+                return;
+            }
+        }
+        self.settle(page, verdict, engine == Engine::DeepSeek);
+    }
+
+    fn returned(&mut self, rank: RankId, page: PageRef, lease: LeaseId, fault: MachineFault) {
+        let Some((engine, trial)) = self.close(rank, page, lease) else { return };
+        if fault == MachineFault::ServerDied {
+            self.suspects.insert(page, trial.map_or(0, |deaths| deaths + 1));
+            self.ledger.set(page, PageStage::Waiting(engine));
+        } else if self.suspects.contains_key(&page) {
+            self.ledger.set(page, PageStage::Waiting(engine));
+        } else {
+            self.wait_first(page, engine);
+        }
+    }
+
+    fn rank_lost(&mut self, rank: RankId) {
+        self.ranks.remove(rank);
+        for lease in self.leases.revoke(rank).into_iter().rev() {
+            for page in lease.open.into_iter().rev() {
+                if self.suspects.contains_key(&page) {
+                    self.ledger.set(page, PageStage::Waiting(lease.engine));
+                } else {
+                    self.wait_first(page, lease.engine);
+                }
+            }
+        }
+    }
+
+    /// Closes a page of a lease and frees the credit; `None`, counted as stale, for an answer to an older lease.
+    fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<(Engine, Option<u8>)> {
+        let closed = self.leases.close(lease, rank, page);
+        let Some((_, trial)) = closed else {
+            self.counts.stale += 1;
+            return None;
+        };
+        self.ranks.release(rank, trial.is_some());
+        closed
+    }
+
+    fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+        match verdict {
+            Verdict::Read => self.counts.read += 1,
+            Verdict::Blank => self.counts.blank += 1,
+            Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
+        }
+        if by_second && verdict == Verdict::Read {
+            self.counts.recovered += 1;
+        }
+        self.second_readings.remove(&page);
+        self.ledger.set(page, PageStage::Settled(verdict));
+    }
+
+    fn wait(&mut self, page: PageRef, engine: Engine) {
+        self.ledger.set(page, PageStage::Waiting(engine));
+        self.queue(engine).push_back(PageRange { document: page.document, first: page.page.0, count: 1 });
+    }
+
+    fn wait_first(&mut self, page: PageRef, engine: Engine) {
+        self.ledger.set(page, PageStage::Waiting(engine));
+        self.queue(engine).push_front(page);
+    }
+
+    pub(super) fn queue(&mut self, engine: Engine) -> &mut PageQueue {
+        self.queues.entry(engine).or_default()
+    }
+
+    fn stop(&mut self, reason: StopReason, out: &mut Vec<Action>) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(reason);
+        out.extend(self.ranks.iter().filter(|(_, state)| state.held > 0).map(|(rank, _)| Action::Recall { rank }));
+    }
+
+    /// Pages that wait for an engine nobody can serve: stage 2 ends with the verdict of stage 1, whose record is
+    /// durable; for stage 1 the run stops early and the pages stay uncounted.
+    fn give_up_unserved(&mut self, out: &mut Vec<Action>) {
+        if !self.second_readings.is_empty() && !self.ranks.may_serve(Engine::DeepSeek) {
+            let mut waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
+            waiting.extend(self.waiting_suspects(Engine::DeepSeek));
+            for page in waiting {
+                self.suspects.remove(&page);
+                if let Some(SecondReading { class, .. }) = self.second_readings.remove(&page) {
+                    self.settle(page, Verdict::Failed(class), false);
+                }
+            }
+        }
+        let first_waits =
+            self.queue(Engine::Chandra).len() > 0 || self.waiting_suspects(Engine::Chandra).next().is_some();
+        if first_waits && !self.ranks.may_serve(Engine::Chandra) {
+            self.stop(StopReason::NoEngine(Engine::Chandra), out);
+        }
+    }
+
+    /// Suspects that are not out at a rank, in page order.
+    pub(super) fn waiting_suspects(&self, engine: Engine) -> impl Iterator<Item = PageRef> {
+        let waiting = PageStage::Waiting(engine);
+        self.suspects.keys().copied().filter(move |page| self.ledger.stage(*page) == waiting)
+    }
+
+    fn finish_if_over(&mut self, out: &mut Vec<Action>) {
+        let outcome = if self.ledger.unsettled() == 0 {
+            Outcome::Complete
+        } else if let Some(reason) = self.stop
+            && self.leases.is_empty()
+        {
+            Outcome::Stopped(reason)
+        } else {
+            return;
+        };
+        self.finished = true;
+        out.push(Action::Finish { outcome });
+    }
+}

@@ -1,0 +1,328 @@
+//! One answer, from its place in the queue to its last token. It is pulled by the response and does nothing by
+//! itself: when the client goes away the response is dropped, the answer with it, and its Tesseract child or its
+//! place on the modelled GPU is freed.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    dialect::{Dialect, SPECIAL_TOKENS},
+    faults::Fault,
+    gpu::SequenceEvent,
+    gpu_driver::SequenceHandle,
+    invention,
+    metrics::RequestClock,
+    protocol::ApiError,
+    reading,
+    request::ChatRequest,
+    stand_in::{Reader, StandIn},
+    tokens,
+};
+use crate::model::{FinishReason, TokenUsage};
+
+/// Some tokens of an answer.
+#[derive(Debug)]
+pub struct Piece {
+    /// Their text; empty where they are special tokens that are left out.
+    pub text: String,
+    /// Tokens so far, these included.
+    pub usage: TokenUsage,
+    /// Set with the last piece.
+    pub finish: Option<FinishReason>,
+}
+
+/// Why an answer broke off.
+#[derive(Debug)]
+pub enum Broken {
+    /// The engine died.
+    EngineDead,
+    /// The fault script cuts the connection.
+    Reset,
+    /// Reading the page failed.
+    Failed(ApiError),
+}
+
+/// What the fault script does in the middle of an answer.
+#[derive(Debug, Clone, Copy)]
+enum Trip {
+    Stall,
+    Death,
+    Reset,
+}
+
+/// An answer to one request.
+#[derive(Debug)]
+pub struct Answer {
+    stand_in: Arc<StandIn>,
+    request: ChatRequest,
+    fault: Option<Fault>,
+    clock: RequestClock,
+    generation: Option<Generation>,
+}
+
+impl Answer {
+    /// A request that now waits for its turn.
+    pub fn new(stand_in: Arc<StandIn>, request: ChatRequest, fault: Option<Fault>) -> Self {
+        let clock = stand_in.metrics.arrive();
+        Answer { stand_in, request, fault, clock, generation: None }
+    }
+
+    /// The next tokens. Not to be called again after the last piece or an error.
+    ///
+    /// # Errors
+    /// The engine died, the page could not be read, or the fault script says so.
+    pub async fn next(&mut self) -> Result<Piece, Broken> {
+        let stand_in = Arc::clone(&self.stand_in);
+        stand_in.condition.run(self.progress()).await.unwrap_or(Err(Broken::EngineDead))
+    }
+
+    async fn progress(&mut self) -> Result<Piece, Broken> {
+        if self.fault == Some(Fault::Hang) {
+            self.stand_in.condition.hang();
+            return pending().await;
+        }
+        let generation = match &mut self.generation {
+            Some(generation) => generation,
+            unbegun => unbegun.insert(
+                begin(&self.stand_in, &mut self.request, self.fault.as_ref(), &mut self.clock)
+                    .await
+                    .map_err(Broken::Failed)?,
+            ),
+        };
+        match generation.tripped() {
+            Some(Trip::Stall) => return pending().await,
+            Some(Trip::Reset) => return Err(Broken::Reset),
+            Some(Trip::Death) => {
+                self.stand_in.condition.die();
+                return pending().await;
+            }
+            None => {}
+        }
+        let granted = generation.grant(self.stand_in.options.chunk_tokens.get(), &mut self.clock).await;
+        self.clock.generated(granted, self.request.prompt_tokens);
+        let mut text = generation.text.take(granted);
+        if self.request.skip_special_tokens && self.stand_in.dialect == Dialect::DeepSeek {
+            for special in SPECIAL_TOKENS {
+                text = text.replace(special, "");
+            }
+        }
+        let finish = generation.finished();
+        if let Some(reason) = finish {
+            self.clock.finished(reason);
+        }
+        let usage = TokenUsage { prompt: self.request.prompt_tokens, completion: generation.produced };
+        Ok(Piece { text, usage, finish })
+    }
+}
+
+/// Waits for a place, gets the text, and lays down how it will be told.
+async fn begin(
+    stand_in: &StandIn,
+    request: &mut ChatRequest,
+    fault: Option<&Fault>,
+    clock: &mut RequestClock,
+) -> Result<Generation, ApiError> {
+    let picture = request.picture.take().filter(|_| fault != Some(&Fault::Empty));
+    let (text, place) = match &stand_in.reader {
+        Reader::Tesseract { tesseract, places, dpi } => {
+            let place = Arc::clone(places).acquire_owned().await;
+            clock.admitted();
+            let blocks = match picture {
+                Some(picture) => {
+                    let reading = reading::read(tesseract, picture, *dpi).await.map_err(|error| {
+                        tracing::error!("page not read: {error}");
+                        ApiError::internal(error.to_string())
+                    })?;
+                    tracing::debug!(languages = ?reading.languages, confidence = reading.confidence, "page read");
+                    reading.blocks
+                }
+                None => Vec::new(),
+            };
+            (stand_in.dialect.write(&blocks), place.ok())
+        }
+        Reader::Synthetic { lengths, seed, .. } => {
+            let text = picture.map_or_else(
+                || stand_in.dialect.write(&[]),
+                |picture| invention::answer(stand_in.dialect, &picture.png, *seed, *lengths),
+            );
+            (text, None)
+        }
+    };
+    let (text, budget) = bend(text, request.budget, fault);
+    let mut generation = Generation::new(text, budget, fault);
+    generation.pace = match &stand_in.reader {
+        Reader::Synthetic { gpu, .. } => Pace::Gpu(gpu.submit(request.prompt_tokens, generation.length)),
+        Reader::Tesseract { .. } if matches!(fault, Some(Fault::Loop { .. })) => {
+            Pace::Rate { tokens_per_second: stand_in.options.token_rate, next: Instant::now(), _place: place }
+        }
+        Reader::Tesseract { .. } => Pace::AtOnce { _place: place },
+    };
+    Ok(generation)
+}
+
+/// The text and budget that the fault script makes of the true ones.
+fn bend(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText, u32) {
+    match fault {
+        Some(Fault::Empty) => (AnswerText::of(String::new()), budget),
+        Some(Fault::Loop { after_tokens, phrase }) => {
+            let (end, _) = tokens::prefix(&text, *after_tokens);
+            (AnswerText { text: text[..end].into(), position: 0, repeated: Some(phrase.clone()) }, budget)
+        }
+        // The answer is shorter than the cut: the cut is moved before its end.
+        Some(Fault::Truncated { after_tokens }) => {
+            let limit = (*after_tokens).min(tokens::count(&text)).max(1);
+            (AnswerText::of(text), budget.min(limit))
+        }
+        _ => (AnswerText::of(text), budget),
+    }
+}
+
+/// An answer being told.
+#[derive(Debug)]
+struct Generation {
+    text: AnswerText,
+    pace: Pace,
+    produced: u32,
+    /// Tokens of the whole answer, its end-of-sequence token included.
+    length: u32,
+    reason: FinishReason,
+    trip: Option<(u32, Trip)>,
+}
+
+impl Generation {
+    fn new(text: AnswerText, budget: u32, fault: Option<&Fault>) -> Self {
+        let natural = text.tokens().map(|tokens| tokens + 1).filter(|tokens| *tokens <= budget);
+        let reason = if natural.is_some() { FinishReason::Stop } else { FinishReason::Length };
+        let length = natural.unwrap_or(budget);
+        // An answer that is shorter than the fault's place goes wrong before its last token.
+        let trip = match fault {
+            Some(Fault::Stall { after_tokens }) => Some((*after_tokens, Trip::Stall)),
+            Some(Fault::Death { after_tokens }) => Some((*after_tokens, Trip::Death)),
+            Some(Fault::Reset { after_tokens }) => Some((*after_tokens, Trip::Reset)),
+            _ => None,
+        }
+        .map(|(after_tokens, trip)| (after_tokens.min(length - 1), trip));
+        Generation { text, pace: Pace::AtOnce { _place: None }, produced: 0, length, reason, trip }
+    }
+
+    fn tripped(&self) -> Option<Trip> {
+        self.trip.filter(|(after_tokens, _)| self.produced >= *after_tokens).map(|(_, trip)| trip)
+    }
+
+    fn finished(&self) -> Option<FinishReason> {
+        (self.produced >= self.length).then_some(self.reason)
+    }
+
+    /// Waits for up to `chunk` tokens; the first comes alone, as soon as it is there.
+    async fn grant(&mut self, chunk: u32, clock: &mut RequestClock) -> u32 {
+        let until = self.trip.map_or(self.length, |(after_tokens, _)| after_tokens);
+        let wanted = if self.produced == 0 { 1 } else { chunk.min(until - self.produced) };
+        match &mut self.pace {
+            Pace::AtOnce { .. } => tokio::task::yield_now().await,
+            Pace::Rate { tokens_per_second, next, .. } => {
+                *next += Duration::from_secs_f64(f64::from(wanted) / *tokens_per_second);
+                sleep_until(*next).await;
+            }
+            Pace::Gpu(sequence) => {
+                let mut come = 0;
+                while come < wanted {
+                    match sequence.next().await {
+                        Some(SequenceEvent::Admitted) => clock.admitted(),
+                        Some(SequenceEvent::Preempted) => clock.preempted(),
+                        Some(SequenceEvent::Token) => come += 1,
+                        None => pending().await,
+                    }
+                }
+            }
+        }
+        self.produced += wanted;
+        wanted
+    }
+}
+
+/// When the tokens come.
+#[derive(Debug)]
+enum Pace {
+    /// As fast as the client takes them. Holds its place in the queue of Tesseract.
+    AtOnce { _place: Option<OwnedSemaphorePermit> },
+    /// At a steady rate. Holds its place in the queue of Tesseract.
+    Rate { tokens_per_second: f64, next: Instant, _place: Option<OwnedSemaphorePermit> },
+    /// As the modelled GPU makes them.
+    Gpu(SequenceHandle),
+}
+
+/// The text of an answer, told token by token.
+#[derive(Debug)]
+struct AnswerText {
+    text: String,
+    position: usize,
+    /// What follows the text without end.
+    repeated: Option<String>,
+}
+
+impl AnswerText {
+    fn of(text: String) -> Self {
+        AnswerText { text, position: 0, repeated: None }
+    }
+
+    /// Tokens of the whole text; `None` for one without end.
+    fn tokens(&self) -> Option<u32> {
+        self.repeated.is_none().then(|| tokens::count(&self.text))
+    }
+
+    /// The next `tokens` tokens, or what is left.
+    fn take(&mut self, tokens: u32) -> String {
+        let mut taken = String::new();
+        let mut left = tokens;
+        while left > 0 {
+            let rest = &self.text[self.position..];
+            let (end, come) = tokens::prefix(rest, left);
+            taken.push_str(&rest[..end]);
+            self.position += end;
+            left -= come;
+            if self.position == self.text.len() {
+                let Some(phrase) = &self.repeated else { break };
+                self.text.clone_from(phrase);
+                self.position = 0;
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_with_its_end_of_sequence_token_or_with_its_budget() {
+        let natural = Generation::new(AnswerText::of("Article premier".into()), 100, None);
+        assert_eq!(natural.length, tokens::count("Article premier") + 1);
+        assert_eq!(natural.reason, FinishReason::Stop);
+        let cut = Generation::new(AnswerText::of("Article premier".into()), 2, None);
+        assert_eq!((cut.length, cut.reason), (2, FinishReason::Length));
+        let empty = Generation::new(AnswerText::of(String::new()), 100, None);
+        assert_eq!((empty.length, empty.reason), (1, FinishReason::Stop));
+    }
+
+    #[test]
+    fn a_loop_follows_the_true_beginning_without_end() {
+        let fault = Fault::Loop { after_tokens: 2, phrase: "et. ".into() };
+        let (mut text, budget) = bend("Article premier".into(), 50, Some(&fault));
+        assert_eq!(text.take(8), "Articleet. et. ");
+        assert_eq!(Generation::new(text, budget, Some(&fault)).reason, FinishReason::Length);
+    }
+
+    #[test]
+    fn a_fault_strikes_a_short_answer_too() {
+        let fault = Fault::Reset { after_tokens: 64 };
+        let generation = Generation::new(AnswerText::of("Vu".into()), 100, Some(&fault));
+        assert!(matches!(generation.trip, Some((1, Trip::Reset))));
+        let (text, budget) = bend("Vu la loi".into(), 100, Some(&Fault::Truncated { after_tokens: 64 }));
+        assert_eq!(Generation::new(text, budget, None).reason, FinishReason::Length);
+    }
+}

@@ -1,0 +1,38 @@
+//! The stand-in server: vLLM's API without a GPU or a model.
+//!
+//! It speaks as vLLM 0.11.2 does (bodies, status codes, event forms, limits) in the dialect of Chandra or of
+//! DeepSeek-OCR, and either reads pages with Tesseract or invents them at the pace of a modelled GPU. A fault script
+//! makes it misbehave as real servers do. Nothing of it is linked into a run's hot path: a run meets it over HTTP.
+//!
+//! **How a client recognises it.** `/version` is `0.11.2+stand-in-tesseract` or `0.11.2+stand-in-synthetic`: what
+//! follows the `+` is the name of a [`ServerKind`](crate::model::ServerKind). `/v1/models` has
+//! `"owned_by": "bocr-stand-in-…"`, and every answer `"system_fingerprint": "stand-in-…"`.
+
+mod answer;
+mod chat;
+mod condition;
+mod dialect;
+mod faults;
+mod gpu;
+mod gpu_driver;
+mod invention;
+mod layout;
+mod metrics;
+mod picture;
+mod protocol;
+mod reading;
+mod request;
+mod server;
+mod socket;
+mod stand_in;
+mod tesseract;
+mod tokens;
+
+pub use dialect::BoxScale;
+pub use faults::FaultScriptError;
+pub use gpu::GpuModel;
+pub use invention::AnswerLengths;
+pub use server::run;
+pub use socket::ListenAddress;
+pub use stand_in::{Mode, Options, StandInError};
+pub use tesseract::TesseractError;

@@ -1,0 +1,173 @@
+//! Tesseract as a child process: an image in on standard input, words with their places out as TSV.
+
+use std::{ffi::OsString, process::Stdio, time::Duration};
+
+use tokio::{io::AsyncWriteExt, process::Command};
+
+/// Languages Tesseract reads with, in order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Languages {
+    /// `fra`.
+    French,
+    /// `ara`.
+    Arabic,
+    /// `fra+ara`.
+    Both,
+}
+
+impl Languages {
+    /// Tesseract's `-l`.
+    pub fn argument(self) -> &'static str {
+        match self {
+            Languages::French => "fra",
+            Languages::Arabic => "ara",
+            Languages::Both => "fra+ara",
+        }
+    }
+}
+
+/// Why Tesseract gave no words.
+#[derive(Debug, thiserror::Error)]
+pub enum TesseractError {
+    /// The program cannot be started.
+    #[error("cannot start `{program}`: {source}; install tesseract-ocr, tesseract-ocr-fra and tesseract-ocr-ara")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A language model is missing.
+    #[error("tesseract has no model for `{0}`; install tesseract-ocr-{0}")]
+    Language(&'static str),
+    /// It took too long and was killed.
+    #[error("tesseract took longer than {} s on the image", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// It failed.
+    #[error("tesseract failed on the image ({status}): {message}")]
+    Failed {
+        /// Its exit status.
+        status: std::process::ExitStatus,
+        /// The last line it wrote to standard error.
+        message: String,
+    },
+}
+
+/// Place in pixels: left, top, right, bottom.
+pub type PixelBox = [u32; 4];
+
+/// A word as Tesseract reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Word {
+    /// Numbers of its block, paragraph and line on the page.
+    pub place: (u32, u32, u32),
+    /// Where it stands.
+    pub bounds: PixelBox,
+    /// 0 to 100.
+    pub confidence: f32,
+    /// In logical order.
+    pub text: String,
+}
+
+/// The program and its limits.
+#[derive(Debug, Clone)]
+pub struct Tesseract {
+    /// Name or path of the program.
+    pub program: OsString,
+    /// Longest reading of one image.
+    pub time_limit: Duration,
+}
+
+impl Tesseract {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        // One page is one core's work; many pages share the cores better than many threads share a page.
+        command.env("OMP_THREAD_LIMIT", "1").kill_on_drop(true).stderr(Stdio::piped()).stdout(Stdio::piped());
+        command
+    }
+
+    /// Checks that the program and both languages are there.
+    ///
+    /// # Errors
+    /// What is missing, and which package holds it.
+    pub async fn check(&self) -> Result<(), TesseractError> {
+        let output = self.command().arg("--list-langs").output().await.map_err(|source| self.start_error(source))?;
+        let listed = String::from_utf8_lossy(&output.stdout);
+        match ["fra", "ara"].into_iter().find(|language| !listed.lines().any(|line| line == *language)) {
+            Some(missing) => Err(TesseractError::Language(missing)),
+            None => Ok(()),
+        }
+    }
+
+    fn start_error(&self, source: std::io::Error) -> TesseractError {
+        TesseractError::Start { program: self.program.to_string_lossy().into_owned(), source }
+    }
+
+    /// Reads an image file (any format of Leptonica's) with page segmentation 3. Dropping the future kills the child.
+    ///
+    /// # Errors
+    /// The program is missing, fails or exceeds the time limit.
+    pub async fn read(&self, image: &[u8], languages: Languages, dpi: u32) -> Result<Vec<Word>, TesseractError> {
+        let mut command = self.command();
+        command.args(["stdin", "stdout", "-l", languages.argument(), "--psm", "3", "--dpi", &dpi.to_string(), "tsv"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().map_err(|source| self.start_error(source))?;
+        let input = child.stdin.take();
+        let feed = async move {
+            if let Some(mut input) = input {
+                // A child that refuses its input says why in its exit status and message.
+                let _ = input.write_all(image).await;
+            }
+        };
+        let both = async { tokio::join!(feed, child.wait_with_output()).1 };
+        let output = tokio::time::timeout(self.time_limit, both)
+            .await
+            .map_err(|_| TesseractError::Timeout(self.time_limit))?
+            .map_err(|source| self.start_error(source))?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().into();
+            return Err(TesseractError::Failed { status: output.status, message });
+        }
+        Ok(words(&String::from_utf8_lossy(&output.stdout)))
+    }
+}
+
+/// The words of a TSV: rows of level 5 with text.
+fn words(tsv: &str) -> Vec<Word> {
+    tsv.lines().filter_map(word).collect()
+}
+
+fn word(row: &str) -> Option<Word> {
+    let columns: Vec<&str> = row.splitn(12, '\t').collect();
+    let [level, _, block, paragraph, line, _, left, top, width, height, confidence, text] = columns[..] else {
+        return None;
+    };
+    let text = text.trim();
+    if level != "5" || text.is_empty() {
+        return None;
+    }
+    let number = |column: &str| column.parse::<u32>().ok();
+    let (left, top) = (number(left)?, number(top)?);
+    Some(Word {
+        place: (number(block)?, number(paragraph)?, number(line)?),
+        bounds: [left, top, left + number(width)?, top + number(height)?],
+        confidence: confidence.parse().ok()?,
+        text: text.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_taken_from_the_rows_of_level_five() {
+        let tsv = "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext\n\
+                   4\t1\t2\t1\t3\t0\t36\t92\t500\t30\t-1\t\n\
+                   5\t1\t2\t1\t3\t1\t36\t92\t60\t30\t96.5\tArrêté\n\
+                   5\t1\t2\t1\t3\t2\t100\t92\t60\t30\t95\t \n";
+        assert_eq!(
+            words(tsv),
+            [Word { place: (2, 1, 3), bounds: [36, 92, 96, 122], confidence: 96.5, text: "Arrêté".into() }]
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! The catalogue: one file that shows all shards as one table with one final row a page.
+//!
+//! It holds nothing that the shards and the plan do not hold, so it can be written again at any time. Where it is
+//! missing or older than the shards, the same index is computed from them ([`Index::scan`]).
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use super::{
+    codes,
+    error::{Context, Result, StoreError},
+    hdf::{self, Appender, Attributes, text},
+    layout::{Layout, StoreFile, parse_shard_name, shard_name, sync_directory},
+    rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexRow, ShardRow},
+    shard_reader::{Settled, ShardReader, finals, page_ref},
+    tables,
+};
+use crate::model::{Document, DocumentState, Engine, Language, LeaseId, PageRef, RankId, ServerKind};
+
+/// What a catalogue says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogueSummary {
+    /// Pages that the plan declares.
+    pub declared: u64,
+    /// Pages with a final record.
+    pub settled: u64,
+    /// Records that are not final: an earlier engine's, or a late second answer.
+    pub superseded: u64,
+    /// Shards.
+    pub shards: usize,
+    /// Whether every declared page is settled and no journal waits to be sealed.
+    pub complete: bool,
+}
+
+/// Where the final record of a page is, and how it settled the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The shard.
+    pub shard: StoreFile,
+    /// The row of its `/pages`.
+    pub row: u32,
+    /// How the page stands.
+    pub settled: Settled,
+}
+
+/// A shard as the catalogue lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedShard {
+    /// Which.
+    pub file: StoreFile,
+    /// Its records.
+    pub pages: u64,
+    /// Those of them that are final.
+    pub final_pages: u64,
+}
+
+/// The final records of a run directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Index {
+    /// One entry a settled page, ordered by document and page.
+    pub entries: Vec<IndexEntry>,
+    /// All shards, in order.
+    pub shards: Vec<ListedShard>,
+    /// Records that are not final.
+    pub superseded: u64,
+}
+
+impl Index {
+    /// Computes the index from the shards. Reads no text.
+    ///
+    /// # Errors
+    /// A shard cannot be read.
+    pub fn scan(layout: &Layout) -> Result<Index> {
+        let mut shards = Vec::new();
+        let mut records = Vec::new();
+        for file in layout.shards()? {
+            let path = layout.shard(file);
+            let settled = ShardReader::open(&path)?.settled()?;
+            shards.push(ListedShard { file, pages: settled.len() as u64, final_pages: 0 });
+            for (row, settled) in settled.into_iter().enumerate() {
+                let row = u32::try_from(row).map_err(|_| StoreError::damaged(&path, "too many rows"))?;
+                records.push(((shards.len() - 1, row), settled));
+            }
+        }
+        let (finals, superseded) = finals(records);
+        let mut entries = Vec::with_capacity(finals.len());
+        for ((shard, row), settled) in finals.into_values() {
+            let listed = &mut shards[shard];
+            listed.final_pages += 1;
+            entries.push(IndexEntry { shard: listed.file, row, settled });
+        }
+        Ok(Index { entries, shards, superseded })
+    }
+
+    /// The entry of a page.
+    pub fn find(&self, page: PageRef) -> Option<&IndexEntry> {
+        let place = self.entries.binary_search_by_key(&page, |entry| entry.settled.page).ok()?;
+        self.entries.get(place)
+    }
+}
+
+/// Writes `catalogue.h5` anew from the shards: temporary name, then rename.
+///
+/// # Errors
+/// A shard cannot be read, or the disk is full.
+pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSummary> {
+    let layout = Layout::new(run_directory);
+    let index = Index::scan(&layout)?;
+    let settled = |document: &Document| {
+        (0..document.pages()).filter(|page| index.find(page_ref(document.id.0, *page)).is_some()).count() as u64
+    };
+    let declared = documents.iter().map(|document| u64::from(document.pages())).sum();
+    let summary = CatalogueSummary {
+        declared,
+        settled: index.entries.len() as u64,
+        superseded: index.superseded,
+        shards: index.shards.len(),
+        complete: documents.iter().map(settled).sum::<u64>() == declared && layout.journals()?.is_empty(),
+    };
+    let path = layout.catalogue();
+    let temporary = path.with_extension("h5.tmp");
+    save(&temporary, &layout, &index, documents, &summary)?;
+    File::open(&temporary).and_then(|file| file.sync_all()).doing("sync", &temporary)?;
+    fs::rename(&temporary, &path).doing("rename the catalogue to", &path)?;
+    sync_directory(run_directory)?;
+    Ok(summary)
+}
+
+fn save(
+    path: &Path,
+    layout: &Layout,
+    index: &Index,
+    documents: &[Document],
+    summary: &CatalogueSummary,
+) -> Result<()> {
+    let file = hdf::create(path)?;
+    let mut rows = Appender::create(&file, "index", path)?;
+    for entry in &index.entries {
+        let shard = index.shards.binary_search_by_key(&entry.shard, |listed| listed.file).unwrap_or_default();
+        rows.push(index_row(entry, shard as u32));
+        rows.relieve(path)?;
+    }
+    rows.finish(path)?;
+    tables::write_documents(&file, documents, path)?;
+    let row = |listed: &ListedShard| {
+        let ListedShard { file, pages, final_pages } = *listed;
+        Ok(ShardRow { name: text(&shard_name(file))?, pages, final_pages })
+    };
+    tables::write(&file, "shards", &index.shards.iter().map(row).collect::<Result<Vec<_>>>()?, path)?;
+    let links = file.create_group("links").doing("create a group in", path)?;
+    for listed in &index.shards {
+        let name = shard_name(listed.file);
+        // Relative to the catalogue, so that a run directory can be moved.
+        let link = links.link_external(&format!("store/{name}"), "/", name.trim_end_matches(".h5"));
+        link.doing("link the shards in", path)?;
+    }
+    let attributes = Attributes { file: &file, path };
+    attributes.text("format", CATALOGUE_FORMAT)?;
+    attributes.scalar("version", &CATALOGUE_VERSION)?;
+    if let Some(listed) = index.shards.last() {
+        let provenance = ShardReader::open(&layout.shard(listed.file))?.opening()?.provenance;
+        attributes.text("run_id", &provenance.run_id)?;
+        attributes.text("configuration", &provenance.configuration_toml)?;
+    }
+    attributes.text("program_version", env!("CARGO_PKG_VERSION"))?;
+    attributes.scalar("declared", &summary.declared)?;
+    attributes.scalar("pages", &summary.settled)?;
+    attributes.scalar("superseded", &summary.superseded)?;
+    attributes.scalar("complete", &u8::from(summary.complete))?;
+    attributes.text("codes", &codes::json())?;
+    drop(links);
+    file.close().doing("close", path)
+}
+
+/// Reads a catalogue: its index and its documents.
+///
+/// # Errors
+/// There is none, or it is damaged.
+pub(super) fn load(path: &Path) -> Result<(Index, Vec<Document>)> {
+    let file = hdf::open(path)?;
+    hdf::check_format(&file, path, CATALOGUE_FORMAT, CATALOGUE_VERSION)?;
+    let listed = |row: &ShardRow| {
+        let file = parse_shard_name(row.name.as_str());
+        let file = file.ok_or_else(|| StoreError::damaged(path, format!("shard name `{}`", row.name.as_str())))?;
+        Ok(ListedShard { file, pages: row.pages, final_pages: row.final_pages })
+    };
+    let shards: Vec<ListedShard> =
+        tables::read(&file, "shards", path)?.iter().map(listed).collect::<Result<_>>()?;
+    let rows: Vec<IndexRow> = tables::read(&file, "index", path)?;
+    let entries = rows.iter().map(|row| index_entry(row, &shards, path)).collect::<Result<_>>()?;
+    let superseded = hdf::attribute(&file, path, "superseded")?;
+    Ok((Index { entries, shards, superseded }, tables::read_documents(&file, path)?))
+}
+
+fn index_row(entry: &IndexEntry, shard: u32) -> IndexRow {
+    let Settled { page, lease, rank, verdict, engine, server, language, attempts, sha64 } = entry.settled;
+    let (verdict, class) = codes::verdict(verdict);
+    IndexRow {
+        document: page.document.0,
+        page: page.page.0,
+        shard,
+        row: entry.row,
+        lease: lease.0,
+        rank: rank.0,
+        verdict,
+        class,
+        engine: engine.map_or(0, |engine| engine as u8),
+        server: server.map_or(0, |server| server as u8),
+        language: language as u8,
+        attempts,
+        sha64,
+    }
+}
+
+fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
+    let page = page_ref(row.document, row.page);
+    let damaged = || StoreError::damaged(path, format!("the index row of {page} cannot be understood"));
+    Ok(IndexEntry {
+        shard: shards.get(row.shard as usize).ok_or_else(damaged)?.file,
+        row: row.row,
+        settled: Settled {
+            page,
+            lease: LeaseId(row.lease),
+            rank: RankId(row.rank),
+            verdict: codes::verdict_from(row.verdict, row.class).ok_or_else(damaged)?,
+            engine: Engine::from_code(row.engine),
+            server: ServerKind::from_code(row.server),
+            language: Language::from_code(row.language).ok_or_else(damaged)?,
+            attempts: row.attempts,
+            sha64: row.sha64,
+        },
+    })
+}
+
+/// How many documents the plan refuses.
+pub(super) fn refused(documents: &[Document]) -> usize {
+    documents.iter().filter(|document| matches!(document.state, DocumentState::Refused { .. })).count()
+}

@@ -1,0 +1,59 @@
+//! Markdown of a document: running text under page marks, which are comments.
+
+use std::fmt::{self, Write};
+
+use super::{html, write::ExportOptions};
+use crate::model::{Document, PageRecord, Part};
+
+/// Writes a whole document; `records` are its settled pages in order.
+pub(super) fn document(
+    document: &Document,
+    records: &[PageRecord],
+    options: &ExportOptions,
+) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    let mut records = records.iter().peekable();
+    for page in 0..document.pages() {
+        match records.next_if(|record| record.page.page.0 == page) {
+            Some(record) => self::page(&mut out, record, options)?,
+            None => writeln!(out, "<!-- page {}: unsettled -->\n", page + 1)?,
+        }
+    }
+    Ok(out)
+}
+
+fn page(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fmt::Result {
+    write!(out, "<!-- page {}", record.page.page.number())?;
+    match record.verdict {
+        crate::model::Verdict::Read => {}
+        verdict => write!(out, ": {verdict}")?,
+    }
+    if let Some(server) = super::jsonl::server(record).filter(|server| server.starts_with("stand-in")) {
+        write!(out, " (by {server})")?;
+    }
+    out.push_str(" -->\n\n");
+    if html::is_text(record, options) {
+        for part in &record.parts {
+            let text = text(part, options);
+            if !text.trim().is_empty() {
+                write!(out, "{}\n\n", text.trim())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stored Markdown holds running heads and feet; where there are any and they are not wanted, the Markdown is
+/// made anew from the other blocks.
+fn text(part: &Part, options: &ExportOptions) -> String {
+    if options.headers || !part.blocks.iter().any(|block| block.is_header_or_footer()) {
+        return part.markdown.clone();
+    }
+    let mut html = String::new();
+    for block in html::running(part, false) {
+        html.push_str("<div>");
+        html.push_str(&block.html);
+        html.push_str("</div>\n");
+    }
+    (options.markdown)(&html)
+}

@@ -1,0 +1,9 @@
+//! Markdown, HTML and JSONL from a run directory.
+
+mod html;
+mod jsonl;
+mod markdown;
+mod names;
+mod write;
+
+pub use write::{ExportFormat, ExportOptions, ExportSummary, export};

@@ -1,0 +1,85 @@
+//! Where a document's exports go.
+
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
+
+use crate::{
+    model::{Document, DocumentId},
+    store::{StoreError, error::Result},
+};
+
+/// The path of each document's exports below a format's folder, without extension. Folders are kept; the `.pdf` goes
+/// unless two documents would then share a name.
+///
+/// # Errors
+/// A name leads out of the folder.
+pub(super) fn stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, PathBuf>> {
+    let mut uses: BTreeMap<String, u32> = BTreeMap::new();
+    for document in documents {
+        *uses.entry(without_extension(&document.name).to_lowercase()).or_default() += 1;
+    }
+    documents
+        .iter()
+        .map(|document| {
+            let name = &document.name;
+            let inside = |part: Component<'_>| matches!(part, Component::Normal(_));
+            if name.is_empty() || !Path::new(name).components().all(inside) {
+                return Err(StoreError::UnsafeName { name: name.clone() });
+            }
+            let short = without_extension(name);
+            let alone = uses.get(&short.to_lowercase()) == Some(&1);
+            Ok((document.id, PathBuf::from(if alone { short } else { name })))
+        })
+        .collect()
+}
+
+fn without_extension(name: &str) -> &str {
+    let at = name.len().saturating_sub(".pdf".len());
+    match name.get(at..) {
+        Some(extension) if at > 0 && extension.eq_ignore_ascii_case(".pdf") && !name[..at].ends_with('/') => &name[..at],
+        _ => name,
+    }
+}
+
+/// `stem` with another ending; dots in the stem stay.
+pub(super) fn with_ending(stem: &Path, ending: &str) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DocumentState, Edition, Language};
+
+    fn documents(names: &[&str]) -> Vec<Document> {
+        let document = |(id, name): (usize, &&str)| Document {
+            id: DocumentId(id as u32),
+            path: PathBuf::from("/in").join(name),
+            name: (*name).into(),
+            fingerprint: None,
+            edition: Edition { number: None, suffix: None, language: Language::Unknown },
+            state: DocumentState::Planned { pages: 1 },
+        };
+        names.iter().enumerate().map(document).collect()
+    }
+
+    #[test]
+    fn folders_are_kept_and_no_two_documents_share_a_name() {
+        let names = ["1998/BO_1.pdf", "1999/BO_1.pdf", "a.pdf", "A.PDF", "v1.2.pdf", ".pdf"];
+        let stems: Vec<_> = stems(&documents(&names)).unwrap().into_values().collect();
+        assert_eq!(stems, ["1998/BO_1", "1999/BO_1", "a.pdf", "A.PDF", "v1.2", ".pdf"].map(PathBuf::from));
+        assert_eq!(with_ending(Path::new("v1.2"), "md"), Path::new("v1.2.md"));
+    }
+
+    #[test]
+    fn a_name_that_leads_out_of_the_folder_is_refused() {
+        for name in ["../x.pdf", "/etc/x.pdf", "a/../../x.pdf", ""] {
+            assert!(stems(&documents(&[name])).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Exports a run directory: shards are read one record at a time, documents are formatted on many threads.
+
+use std::{
+    io::Write,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rayon::prelude::*;
+
+use super::{html, jsonl, markdown, names};
+use crate::{
+    model::{Document, DocumentState, PageRecord},
+    store::{Reader, StoreError, error::Result, layout},
+};
+
+/// A form of export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// Markdown, a file a document.
+    Md,
+    /// HTML, a file a document.
+    Html,
+    /// JSON lines, a file a document, a line for each part of a page.
+    Jsonl,
+}
+
+impl ExportFormat {
+    /// All forms.
+    pub const ALL: [ExportFormat; 3] = [Self::Md, Self::Html, Self::Jsonl];
+
+    /// Name of its folder and ending of its files.
+    pub fn ending(self) -> &'static str {
+        match self {
+            ExportFormat::Md => "md",
+            ExportFormat::Html => "html",
+            ExportFormat::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// What is exported, and how.
+#[derive(Debug, Clone)]
+pub struct ExportOptions {
+    /// The forms wanted.
+    pub formats: Vec<ExportFormat>,
+    /// Folder that gets a folder for each form, and `documents.jsonl`.
+    pub output: PathBuf,
+    /// Running heads and feet in Markdown and HTML too; JSONL always has them.
+    pub headers: bool,
+    /// The partial text of failed pages in Markdown and HTML too; JSONL always has it.
+    pub partial: bool,
+    /// Threads that format documents.
+    pub threads: NonZeroUsize,
+    /// Turns HTML into Markdown, for pages whose heads and feet are left out. The engines' room has the one that made
+    /// the stored Markdown.
+    pub markdown: fn(&str) -> String,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExportSummary {
+    /// Documents with files of their own.
+    pub documents: usize,
+    /// Settled pages in them.
+    pub pages: usize,
+}
+
+/// Exports every planned document of a run directory. Each file is written under a temporary name and renamed.
+///
+/// # Errors
+/// A shard is missing or damaged, a document's name leads out of the folder, or the disk is full.
+pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSummary> {
+    let reader = Reader::open(run_directory)?;
+    let documents = reader.documents().to_vec();
+    let stems = names::stems(&documents)?;
+    write_documents(&reader, &documents, &options.output)?;
+    let planned: Vec<&Document> = documents.iter().filter(|document| document.pages() > 0).collect();
+    let threads = options.threads.get();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| StoreError::Threads { threads, reason: error.to_string() })?;
+    let reader = Mutex::new(reader);
+    let sanitiser = html::Sanitiser::new();
+    let pages = pool.install(|| {
+        planned.par_iter().map(|document| {
+            let records = reader.lock().unwrap_or_else(PoisonError::into_inner).read_document(document.id)?;
+            for format in &options.formats {
+                let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
+                let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
+                let content = content(*format, document, &records, options, &sanitiser)?;
+                layout::replace(&file, |out| out.write_all(&content))?;
+            }
+            Ok(records.len())
+        })
+        .try_reduce(|| 0, |a, b| Ok(a + b))
+    })?;
+    Ok(ExportSummary { documents: planned.len(), pages })
+}
+
+fn content(
+    format: ExportFormat,
+    document: &Document,
+    records: &[PageRecord],
+    options: &ExportOptions,
+    sanitiser: &html::Sanitiser,
+) -> Result<Vec<u8>> {
+    let failed = |reason: String| StoreError::Encode { what: "an export", reason };
+    match format {
+        ExportFormat::Md => markdown::document(document, records, options).map(String::into_bytes),
+        ExportFormat::Html => html::document(document, records, options, sanitiser).map(String::into_bytes),
+        ExportFormat::Jsonl => {
+            let mut lines = Vec::new();
+            for record in records {
+                jsonl::page(&mut lines, document, record).map_err(|error| failed(error.to_string()))?;
+            }
+            return Ok(lines);
+        }
+    }
+    .map_err(|error| failed(error.to_string()))
+}
+
+/// `documents.jsonl`: every document of the plan, refused ones with their reason.
+fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Result<()> {
+    layout::replace(&output.join("documents.jsonl"), |out| {
+        for document in documents {
+            let (class, reason) = match &document.state {
+                DocumentState::Planned { .. } => (None, ""),
+                DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
+            };
+            let line = serde_json::json!({
+                "document": document.name,
+                "path": document.path,
+                "sha256": document.fingerprint.as_ref().map(|fingerprint| &fingerprint.sha256),
+                "bytes": document.fingerprint.as_ref().map(|fingerprint| fingerprint.bytes),
+                "pages": document.pages(),
+                "settled": reader.pages_of(document.id).len(),
+                "number": document.edition.number,
+                "suffix": document.edition.suffix,
+                "language": document.edition.language.name(),
+                "class": class,
+                "reason": reason,
+            });
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,152 @@
+//! The HDF5 habits of every file written here: format bounds, locking, attributes, chunk-wise appending.
+
+use std::{env, path::Path};
+
+use hdf5::{Dataset, File, FileBuilder, Group, H5Type, types::VarLenUnicode};
+
+use super::error::{Context, Result, StoreError};
+
+/// Uncompressed size of a chunk. A page is read back by inflating a chunk of each blob and table, so small
+/// chunks make random reads fast; 64 KiB still compress five times (facts of HDF5, D2).
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Appends are handed to the library when this many whole chunks wait.
+const CHUNKS_WAITING: usize = 16;
+
+const GZIP_LEVEL: u8 = 4;
+
+fn options() -> FileBuilder {
+    let mut builder = FileBuilder::new();
+    builder.with_fapl(|access| {
+        access.libver_v18();
+        // flock fails on many parallel file systems, and every file has one writer and is renamed into place.
+        if env::var_os("HDF5_USE_FILE_LOCKING").is_none() {
+            access.file_locking(false);
+        }
+        access
+    });
+    builder
+}
+
+pub(super) fn create(path: &Path) -> Result<File> {
+    options().create(path).doing("create", path)
+}
+
+pub(super) fn open(path: &Path) -> Result<File> {
+    options().open(path).doing("open", path)
+}
+
+/// A string of the library; text with a zero byte has no such form.
+pub(super) fn text(value: &str) -> Result<VarLenUnicode> {
+    value.parse().map_err(|_| StoreError::Encode { what: "a text for HDF5", reason: format!("zero byte in {value:?}") })
+}
+
+/// Root attributes of a file being written.
+pub(super) struct Attributes<'a> {
+    pub(super) file: &'a File,
+    pub(super) path: &'a Path,
+}
+
+impl Attributes<'_> {
+    pub(super) fn text(&self, name: &str, value: &str) -> Result<()> {
+        self.scalar(name, &text(value)?)
+    }
+
+    pub(super) fn scalar<T: H5Type>(&self, name: &str, value: &T) -> Result<()> {
+        self.file
+            .new_attr::<T>()
+            .create(name)
+            .and_then(|attribute| attribute.write_scalar(value))
+            .doing("write an attribute of", self.path)
+    }
+}
+
+/// Reads a root attribute.
+pub(super) fn attribute<T: H5Type>(file: &File, path: &Path, name: &str) -> Result<T> {
+    file.attr(name).and_then(|attribute| attribute.read_scalar()).doing("read an attribute of", path)
+}
+
+/// Reads a root attribute that is text.
+pub(super) fn text_attribute(file: &File, path: &Path, name: &str) -> Result<String> {
+    Ok(attribute::<VarLenUnicode>(file, path, name)?.as_str().to_owned())
+}
+
+/// Refuses a file that is not of the named format and version.
+pub(super) fn check_format(file: &File, path: &Path, format: &str, version: u32) -> Result<()> {
+    let is = text_attribute(file, path, "format").map_err(|_| StoreError::damaged(path, format!("no {format}")))?;
+    if is != format {
+        return Err(StoreError::damaged(path, format!("a {is}, not a {format}")));
+    }
+    let found: u32 = attribute(file, path, "version")?;
+    if found == version { Ok(()) } else { Err(StoreError::Version { path: path.into(), found, expected: version }) }
+}
+
+/// Appends to a one-dimensional dataset in whole chunks, so that each chunk is compressed exactly once.
+pub(super) struct Appender<T> {
+    dataset: Dataset,
+    chunk: usize,
+    written: usize,
+    pending: Vec<T>,
+}
+
+impl<T: H5Type> Appender<T> {
+    /// A dataset of rows, or of bytes where `T` is `u8`.
+    pub(super) fn create(parent: &Group, name: &str, path: &Path) -> Result<Self> {
+        let chunk = (CHUNK_BYTES / size_of::<T>()).max(1);
+        let builder = parent.new_dataset::<T>().packed(true).chunk((chunk,));
+        // Shuffling lines up the like bytes of rows; in text it only breaks words apart.
+        let builder = if size_of::<T>() > 1 { builder.shuffle() } else { builder };
+        let dataset = builder.deflate(GZIP_LEVEL).shape((0..,)).create(name).doing("create a dataset in", path)?;
+        Ok(Appender { dataset, chunk, written: 0, pending: Vec::new() })
+    }
+
+    /// Items so far: where the next one will be.
+    pub(super) fn len(&self) -> u64 {
+        (self.written + self.pending.len()) as u64
+    }
+
+    pub(super) fn push(&mut self, row: T) {
+        self.pending.push(row);
+    }
+
+    /// Hands whole chunks on when enough of them wait; bounds the memory of a writer.
+    pub(super) fn relieve(&mut self, path: &Path) -> Result<()> {
+        if self.pending.len() < self.chunk * CHUNKS_WAITING {
+            return Ok(());
+        }
+        self.write(self.pending.len() / self.chunk * self.chunk, path)
+    }
+
+    /// Writes the rest.
+    pub(super) fn finish(mut self, path: &Path) -> Result<u64> {
+        self.write(self.pending.len(), path)?;
+        Ok(self.written as u64)
+    }
+
+    fn write(&mut self, count: usize, path: &Path) -> Result<()> {
+        let end = self.written + count;
+        self.dataset
+            .resize((end,))
+            .and_then(|()| self.dataset.write_slice(&self.pending[..count], self.written..end))
+            .doing("write a dataset of", path)?;
+        self.pending.drain(..count);
+        self.written = end;
+        Ok(())
+    }
+}
+
+impl Appender<u8> {
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+}
+
+/// Reads `range` of a one-dimensional dataset.
+pub(super) fn read_range<T: H5Type>(dataset: &Dataset, range: std::ops::Range<u64>, path: &Path) -> Result<Vec<T>> {
+    let (start, end) = (range.start as usize, range.end as usize);
+    if start > end || end > dataset.size() {
+        let reason = format!("{} has {} items, {start}..{end} asked for", dataset.name(), dataset.size());
+        return Err(StoreError::damaged(path, reason));
+    }
+    Ok(dataset.read_slice_1d::<T, _>(start..end).doing("read", path)?.into_raw_vec_and_offset().0)
+}

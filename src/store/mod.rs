@@ -1,0 +1,37 @@
+//! Journal, shard, catalogue, reader, export: where a page's record lives from the moment it is settled.
+//!
+//! A rank appends every record to its *journal* ([`Writer`]); a journal that is full is sealed into an immutable
+//! HDF5 *shard*; the *catalogue* shows all shards as one table. `docs/store.md` describes the files for readers
+//! who have nothing but h5py. HDF5 is seen nowhere else, and nothing here knows how a page was read.
+//!
+//! HDF5 calls are serialised by one global lock of the library: one store thread a rank, never an async worker.
+
+pub mod catalogue;
+mod codes;
+mod error;
+mod export;
+mod frame;
+mod hdf;
+mod journal;
+mod layout;
+mod reader;
+mod recover;
+mod rows;
+mod seal;
+mod shard;
+mod shard_reader;
+mod tables;
+mod verify;
+mod writer;
+
+pub use error::StoreError;
+pub use export::{ExportFormat, ExportOptions, ExportSummary, export};
+pub use frame::{FRAME_HEADER, FrameKind};
+pub use journal::{JOURNAL_HEADER, JournalReader, JournalWriter, Opening, Provenance};
+pub use layout::{Layout, StoreFile};
+pub use reader::Reader;
+pub use recover::{Recovered, recover};
+pub use seal::{Sealed, seal};
+pub use shard_reader::{Settled, ShardReader};
+pub use verify::{Problem, VerifyReport, verify};
+pub use writer::{Durable, StoreEvent, Writer, WriterSummary};

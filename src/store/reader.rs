@@ -1,0 +1,128 @@
+//! Reads the final records of a run directory, whichever shard they are in.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
+
+use super::{
+    catalogue::{self, Index, IndexEntry},
+    error::{Result, StoreError},
+    layout::{Layout, StoreFile},
+    shard_reader::{Settled, ShardReader},
+};
+use crate::model::{Document, DocumentId, PageRecord, PageRef};
+
+/// Open shards kept at a time; each holds a file and about ten small caches of the library.
+const OPEN_SHARDS: usize = 64;
+
+/// The final records of a run directory.
+#[derive(Debug)]
+pub struct Reader {
+    layout: Layout,
+    index: Index,
+    documents: Vec<Document>,
+    open: BTreeMap<StoreFile, ShardReader>,
+}
+
+impl Reader {
+    /// Opens a run directory through its catalogue. Where there is none, or shards were sealed since it was written,
+    /// the index is computed from the shards and the documents are those that the shards name.
+    ///
+    /// # Errors
+    /// There is nothing to read, a shard that the catalogue lists is missing, or a file is damaged.
+    pub fn open(run_directory: &Path) -> Result<Reader> {
+        let layout = Layout::new(run_directory);
+        let present = layout.shards()?;
+        let (index, documents) = match open_catalogue(&layout, &present)? {
+            Some(catalogue) => catalogue,
+            None => (Index::scan(&layout)?, documents_of_shards(&layout, &present)?),
+        };
+        Ok(Reader { layout, index, documents, open: BTreeMap::new() })
+    }
+
+    /// The documents, by id: all of the plan where there is a catalogue, else those with settled pages.
+    pub fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// How every settled page stands, ordered by document and page.
+    pub fn pages(&self) -> impl ExactSizeIterator<Item = &Settled> {
+        self.index.entries.iter().map(|entry| &entry.settled)
+    }
+
+    /// How the settled pages of a document stand, in order.
+    pub fn pages_of(&self, document: DocumentId) -> impl ExactSizeIterator<Item = &Settled> {
+        let entries = &self.index.entries;
+        let start = entries.partition_point(|entry| entry.settled.page.document < document);
+        let end = entries.partition_point(|entry| entry.settled.page.document <= document);
+        entries[start..end].iter().map(|entry| &entry.settled)
+    }
+
+    /// Records that are not final.
+    pub fn superseded(&self) -> u64 {
+        self.index.superseded
+    }
+
+    /// The final record of a page; `None` where it is not settled.
+    ///
+    /// # Errors
+    /// The shard is missing, damaged, or not the one that was indexed.
+    pub fn read(&mut self, page: PageRef) -> Result<Option<PageRecord>> {
+        let Some(&IndexEntry { shard, row, settled }) = self.index.find(page) else { return Ok(None) };
+        if self.open.len() >= OPEN_SHARDS && !self.open.contains_key(&shard) {
+            self.open.clear();
+        }
+        let path = self.layout.shard(shard);
+        let reader = match self.open.entry(shard) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => place.insert(ShardReader::open(&path)?),
+        };
+        let record = reader.read(row.into())?;
+        if record.page != settled.page || record.lease != settled.lease {
+            let reason = format!("row {row} is {} and not {page} as the catalogue says", record.page);
+            return Err(StoreError::damaged(&path, reason));
+        }
+        Ok(Some(record))
+    }
+
+    /// The final records of a document, in page order.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_document(&mut self, document: DocumentId) -> Result<Vec<PageRecord>> {
+        let pages: Vec<PageRef> = self.pages_of(document).map(|settled| settled.page).collect();
+        pages.into_iter().filter_map(|page| self.read(page).transpose()).collect()
+    }
+}
+
+/// The catalogue, unless it is missing or older than the shards.
+fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Index, Vec<Document>)>> {
+    let path = layout.catalogue();
+    if !path.exists() {
+        if present.is_empty() {
+            return Err(StoreError::NothingToRead { path: layout.store() });
+        }
+        tracing::warn!(catalogue = %path.display(), "no catalogue yet: reading the shards themselves");
+        return Ok(None);
+    }
+    let (index, documents) = catalogue::load(&path)?;
+    if let Some(missing) = index.shards.iter().find(|listed| present.binary_search(&listed.file).is_err()) {
+        return Err(StoreError::MissingShard { path: layout.shard(missing.file) });
+    }
+    if index.shards.len() < present.len() {
+        tracing::warn!(catalogue = %path.display(), "shards were sealed after the catalogue: reading the shards themselves");
+        let index = Index::scan(layout)?;
+        return Ok(Some((index, documents)));
+    }
+    Ok(Some((index, documents)))
+}
+
+fn documents_of_shards(layout: &Layout, present: &[StoreFile]) -> Result<Vec<Document>> {
+    let mut documents = BTreeMap::new();
+    for file in present {
+        let named = ShardReader::open(&layout.shard(*file))?.documents()?;
+        documents.extend(named.into_iter().map(|document| (document.id, document)));
+    }
+    Ok(documents.into_values().collect())
+}

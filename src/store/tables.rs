@@ -1,0 +1,153 @@
+//! The small tables with text in them: documents, engines, labels, shards.
+
+use std::{collections::BTreeMap, path::Path};
+
+use hdf5::{Group, H5Type, types::VarLenUnicode};
+
+use super::{
+    error::{Context, Result, StoreError},
+    hdf::text,
+    rows::{DocumentRow, EngineRow},
+};
+use crate::model::{
+    Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy, ServerKind,
+};
+
+/// Numbers things in the order of their first appearance.
+#[derive(Debug)]
+pub(super) struct Numbering<T>(BTreeMap<T, u16>);
+
+impl<T: Ord + Clone> Numbering<T> {
+    pub(super) fn new() -> Self {
+        Numbering(BTreeMap::new())
+    }
+
+    /// The number of `value`; `None` when there are more than 65,535 different ones.
+    pub(super) fn number<Q: Ord + ToOwned<Owned = T> + ?Sized>(&mut self, value: &Q) -> Option<u16>
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        if let Some(number) = self.0.get(value) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.0.len()).ok()?;
+        self.0.insert(value.to_owned(), number);
+        Some(number)
+    }
+
+    /// The things, by number.
+    pub(super) fn into_ordered(self) -> Vec<T> {
+        let mut entries: Vec<_> = self.0.into_iter().collect();
+        entries.sort_by_key(|(_, number)| *number);
+        entries.into_iter().map(|(value, _)| value).collect()
+    }
+}
+
+/// Writes a table whole, unchunked: it is small, and variable-length text is not compressed anyway.
+pub(super) fn write<T: H5Type>(parent: &Group, name: &str, rows: &[T], path: &Path) -> Result<()> {
+    let dataset = parent.new_dataset::<T>().packed(true).shape((rows.len(),)).create(name);
+    dataset.and_then(|dataset| dataset.write_raw(rows)).doing("write a table of", path)
+}
+
+pub(super) fn read<T: H5Type>(parent: &Group, name: &str, path: &Path) -> Result<Vec<T>> {
+    parent.dataset(name).and_then(|dataset| dataset.read_raw()).doing("read a table of", path)
+}
+
+pub(super) fn write_labels(parent: &Group, labels: &[String], path: &Path) -> Result<()> {
+    let labels = labels.iter().map(|label| text(label)).collect::<Result<Vec<_>>>()?;
+    write(parent, "labels", &labels, path)
+}
+
+pub(super) fn read_labels(parent: &Group, path: &Path) -> Result<Vec<String>> {
+    Ok(read::<VarLenUnicode>(parent, "labels", path)?.iter().map(|label| label.as_str().to_owned()).collect())
+}
+
+pub(super) fn write_engines(parent: &Group, engines: &[ServedBy], path: &Path) -> Result<()> {
+    let row = |served_by: &ServedBy| {
+        let ServedBy { engine, server, profile, model, version, prompt_sha256 } = served_by;
+        Ok(EngineRow {
+            engine: *engine as u8,
+            server: *server as u8,
+            profile: text(profile)?,
+            model: text(model)?,
+            version: text(version)?,
+            prompt_sha256: text(prompt_sha256)?,
+        })
+    };
+    write(parent, "engines", &engines.iter().map(row).collect::<Result<Vec<_>>>()?, path)
+}
+
+pub(super) fn read_engines(parent: &Group, path: &Path) -> Result<Vec<ServedBy>> {
+    let served_by = |row: &EngineRow| {
+        let unknown = || StoreError::damaged(path, format!("unknown engine {} or server {}", row.engine, row.server));
+        Ok(ServedBy {
+            engine: Engine::from_code(row.engine).ok_or_else(unknown)?,
+            server: ServerKind::from_code(row.server).ok_or_else(unknown)?,
+            profile: row.profile.as_str().into(),
+            model: row.model.as_str().into(),
+            version: row.version.as_str().into(),
+            prompt_sha256: row.prompt_sha256.as_str().into(),
+        })
+    };
+    read::<EngineRow>(parent, "engines", path)?.iter().map(served_by).collect()
+}
+
+pub(super) fn write_documents<'a>(
+    parent: &Group,
+    documents: impl IntoIterator<Item = &'a Document>,
+    path: &Path,
+) -> Result<()> {
+    let rows = documents.into_iter().map(document_row).collect::<Result<Vec<_>>>()?;
+    write(parent, "documents", &rows, path)
+}
+
+pub(super) fn read_documents(parent: &Group, path: &Path) -> Result<Vec<Document>> {
+    read::<DocumentRow>(parent, "documents", path)?.iter().map(|row| document(row, path)).collect()
+}
+
+fn document_row(document: &Document) -> Result<DocumentRow> {
+    let Document { id, path, name, fingerprint, edition, state } = document;
+    let not_utf8 = || StoreError::Encode { what: "a document's path", reason: format!("{path:?} is not UTF-8") };
+    let (class, reason) = match state {
+        DocumentState::Planned { .. } => (0, ""),
+        DocumentState::Refused { class, reason } => (*class as u8, reason.as_str()),
+    };
+    Ok(DocumentRow {
+        id: id.0,
+        pages: document.pages(),
+        class,
+        language: edition.language as u8,
+        number: edition.number.map_or(-1, i64::from),
+        bytes: fingerprint.as_ref().map_or(-1, |fingerprint| fingerprint.bytes as i64),
+        name: text(name)?,
+        path: text(path.to_str().ok_or_else(not_utf8)?)?,
+        sha256: text(fingerprint.as_ref().map_or("", |fingerprint| &fingerprint.sha256))?,
+        suffix: text(edition.suffix.as_deref().unwrap_or_default())?,
+        reason: text(reason)?,
+    })
+}
+
+fn document(row: &DocumentRow, path: &Path) -> Result<Document> {
+    let damaged = || StoreError::damaged(path, format!("unknown code in document {}", row.id));
+    let state = match row.class {
+        0 => DocumentState::Planned { pages: row.pages },
+        code => DocumentState::Refused {
+            class: FailureClass::from_code(code).ok_or_else(damaged)?,
+            reason: row.reason.as_str().into(),
+        },
+    };
+    let fingerprint =
+        u64::try_from(row.bytes).ok().map(|bytes| Fingerprint { bytes, sha256: row.sha256.as_str().into() });
+    Ok(Document {
+        id: DocumentId(row.id),
+        path: row.path.as_str().into(),
+        name: row.name.as_str().into(),
+        fingerprint,
+        edition: Edition {
+            number: u32::try_from(row.number).ok(),
+            suffix: Some(row.suffix.as_str()).filter(|suffix| !suffix.is_empty()).map(str::to_owned),
+            language: Language::from_code(row.language).ok_or_else(damaged)?,
+        },
+        state,
+    })
+}

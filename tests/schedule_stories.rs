@@ -1,0 +1,311 @@
+//! Stories of the scheduler: what happens, and what it then wants done.
+
+use std::time::Duration;
+
+use bulletin_ocr::{
+    model::{
+        DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId,
+        StopReason, Verdict,
+    },
+    schedule::{Action, Event, PageStage, Policy, Restored, Scheduler, Settlement, Tick, Unit},
+};
+
+/// A scheduler, its clock, and the actions it has asked for that the story has not looked at.
+struct Story {
+    scheduler: Scheduler,
+    now: Duration,
+    actions: Vec<Action>,
+}
+
+const CHANDRA: RankId = RankId(0);
+const DEEPSEEK: RankId = RankId(1);
+
+impl Story {
+    fn begin(ranks: u32, page_counts: &[u32]) -> Self {
+        Self::resume(Policy { ranks, unit_pages: 4, deadline: None }, page_counts, Vec::new())
+    }
+
+    fn resume(policy: Policy, page_counts: &[u32], restored: Vec<Restored>) -> Self {
+        let scheduler = Scheduler::new(policy, page_counts, restored, LeaseId(100));
+        Story { scheduler, now: Duration::ZERO, actions: Vec::new() }
+    }
+
+    fn happens(&mut self, event: Event) {
+        self.now += Duration::from_millis(100);
+        self.scheduler.step(Tick(self.now), event, &mut self.actions);
+        self.scheduler.check_invariants().unwrap();
+    }
+
+    fn joins(&mut self, rank: RankId, engines: &str, credits: u32) {
+        let engines: EngineSet = engines.parse().unwrap();
+        self.happens(Event::RankJoined { rank, engines, credits });
+        for engine in engines.iter() {
+            self.happens(Event::EngineReady { rank, engine });
+        }
+    }
+
+    /// The units dealt since the last look; nothing else may have been asked for.
+    fn units(&mut self) -> Vec<(RankId, Unit)> {
+        self.actions
+            .drain(..)
+            .map(|action| match action {
+                Action::Assign { rank, unit, .. } => (rank, unit),
+                other => panic!("expected only assignments, got {other:?}"),
+            })
+            .collect()
+    }
+
+    fn settles(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict) {
+        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new() };
+        self.happens(Event::Settled { rank, settlement });
+    }
+
+    fn reads(&mut self, rank: RankId, unit: Unit) {
+        for page in unit.pages() {
+            self.settles(rank, unit, page, Verdict::Read);
+        }
+    }
+
+    fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
+        for page in unit.pages() {
+            self.happens(Event::Returned { rank, page, lease: unit.lease, fault });
+        }
+    }
+
+    fn assert_finished(&mut self, outcome: Outcome) {
+        assert_eq!(self.actions.drain(..).collect::<Vec<_>>(), [Action::Finish { outcome }]);
+    }
+
+    fn assert_quiet(&self) {
+        assert_eq!(self.actions, [], "something was asked for that the story does not expect");
+    }
+}
+
+fn page(document: u32, number: u32) -> PageRef {
+    PageRef { document: DocumentId(document), page: PageIndex::from_number(number).unwrap() }
+}
+
+#[test]
+fn a_page_that_chandra_fails_is_read_by_deepseek_while_stage_one_goes_on() {
+    let mut story = Story::begin(2, &[5]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 4);
+    let [(rank, first)] = story.units()[..] else { panic!("one unit at a time") };
+    assert_eq!((rank, first.first, first.engine), (CHANDRA, page(0, 1), Engine::Chandra));
+
+    story.settles(CHANDRA, first, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    let units = story.units();
+    let second = units.iter().find(|(rank, _)| *rank == DEEPSEEK).expect("the failed page goes to the other engine").1;
+    assert_eq!((second.first, second.count, second.engine), (page(0, 1), 1, Engine::DeepSeek));
+    assert!(units.iter().any(|(rank, unit)| *rank == CHANDRA && unit.first == page(0, 2)), "stage 1 goes on");
+
+    story.settles(DEEPSEEK, second, page(0, 1), Verdict::Read);
+    let mut unit = units.iter().find(|(rank, _)| *rank == CHANDRA).unwrap().1;
+    for _ in 2..5 {
+        story.reads(CHANDRA, unit);
+        unit = story.units()[0].1;
+    }
+    story.reads(CHANDRA, unit);
+    story.assert_finished(Outcome::Complete);
+    assert_eq!((story.scheduler.counts().read, story.scheduler.counts().recovered), (5, 1));
+}
+
+#[test]
+fn a_failure_that_only_a_person_can_mend_is_final_at_once() {
+    let mut story = Story::begin(2, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::RenderFailed));
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::RenderFailed], 1);
+}
+
+#[test]
+fn credits_are_never_exceeded_and_refilled_by_the_quarter() {
+    let mut story = Story::begin(1, &[100]);
+    story.joins(CHANDRA, "chandra", 8);
+    let units = story.units();
+    assert_eq!(units.iter().map(|(_, unit)| unit.count).sum::<u32>(), 8);
+
+    story.settles(CHANDRA, units[0].1, page(0, 1), Verdict::Read);
+    story.assert_quiet();
+    story.settles(CHANDRA, units[0].1, page(0, 2), Verdict::Blank);
+    assert_eq!(story.units().iter().map(|(_, unit)| unit.count).sum::<u32>(), 2);
+}
+
+#[test]
+fn the_last_pages_are_spread_over_all_ranks() {
+    let mut story = Story::begin(4, &[8]);
+    for rank in 0..4 {
+        story.happens(Event::RankJoined { rank: RankId(rank), engines: EngineSet::only(Engine::Chandra), credits: 2 });
+    }
+    for rank in 0..4 {
+        story.happens(Event::EngineReady { rank: RankId(rank), engine: Engine::Chandra });
+    }
+    let mut pages = [0; 4];
+    for (rank, unit) in story.units() {
+        pages[rank.0 as usize] += unit.count;
+    }
+    assert_eq!(pages, [2; 4]);
+}
+
+#[test]
+fn a_vanished_rank_loses_nothing_and_its_late_answer_is_ignored() {
+    let mut story = Story::begin(2, &[4]);
+    story.joins(RankId(1), "chandra", 4);
+    let units = story.units();
+    story.happens(Event::RankLost { rank: RankId(1) });
+    story.assert_quiet();
+    story.settles(RankId(1), units[0].1, page(0, 1), Verdict::Read);
+    assert_eq!(story.scheduler.counts().stale, 1);
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::Chandra)));
+
+    story.joins(CHANDRA, "chandra", 4);
+    let again = story.units();
+    assert_eq!(again.iter().map(|(_, unit)| unit.count).sum::<u32>(), 4);
+    assert_eq!(again[0].1.first, page(0, 1), "in the order of the document");
+    for (rank, unit) in again {
+        story.reads(rank, unit);
+    }
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_machine_fault_is_not_counted_against_the_page() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    for _ in 0..20 {
+        let (_, unit) = story.units()[0];
+        story.returns(CHANDRA, unit, MachineFault::Overloaded);
+    }
+    let (_, unit) = story.units()[0];
+    story.reads(CHANDRA, unit);
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn suspects_run_alone_and_the_innocent_are_read() {
+    let mut story = Story::begin(1, &[6]);
+    story.joins(CHANDRA, "chandra", 2);
+    let units = story.units();
+    for (rank, unit) in units {
+        story.returns(rank, unit, MachineFault::ServerDied);
+    }
+    // Both pages were in flight: each now runs alone, before any other page.
+    for number in [1, 2] {
+        let [(rank, unit)] = story.units()[..] else { panic!("a suspect must run alone") };
+        assert_eq!((unit.first, unit.count, unit.trial), (page(0, number), 1, Some(0)));
+        story.settles(rank, unit, page(0, number), Verdict::Read);
+    }
+    assert!(story.units().iter().all(|(_, unit)| unit.trial.is_none()), "the others run as usual");
+}
+
+#[test]
+fn a_page_alone_at_a_death_is_tried_once_more() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 2);
+    for expected in [None, Some(0), Some(1)] {
+        let (_, unit) = story.units()[0];
+        assert_eq!(unit.trial, expected);
+        if expected == Some(1) {
+            story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison));
+        } else {
+            story.returns(CHANDRA, unit, MachineFault::ServerDied);
+        }
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Poison], 1);
+}
+
+#[test]
+fn when_nobody_can_run_the_second_engine_the_first_verdict_stands() {
+    let mut story = Story::begin(2, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    let (_, second) = story.units()[0];
+    story.returns(DEEPSEEK, second, MachineFault::ConnectionLost);
+    assert_eq!(story.units().len(), 1);
+    story.happens(Event::RankLost { rank: DEEPSEEK });
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+}
+
+#[test]
+fn when_nobody_can_run_the_first_engine_the_run_stops_and_nothing_is_failed() {
+    let mut story = Story::begin(1, &[3]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::ConnectionLost);
+    let (_, unit) = story.units()[0];
+    story.happens(Event::EngineLost { rank: CHANDRA, engine: Engine::Chandra });
+    let asked: Vec<_> = story.actions.drain(..).collect();
+    assert_eq!(asked, [Action::Recall { rank: CHANDRA }]);
+    story.returns(CHANDRA, unit, MachineFault::Draining);
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::Chandra)));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+}
+
+#[test]
+fn at_the_deadline_pages_are_called_back_and_the_run_stops() {
+    let deadline = Some(Tick(Duration::from_millis(500)));
+    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, first) = story.units()[0];
+    story.settles(CHANDRA, first, page(0, 1), Verdict::Read);
+    let (_, refill) = story.units()[0];
+    story.now = Duration::from_secs(1);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.settles(CHANDRA, first, page(0, 2), Verdict::Read);
+    story.assert_quiet();
+    story.returns(CHANDRA, refill, MachineFault::Draining);
+    story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+}
+
+#[test]
+fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
+    let failed = |number, class| Restored {
+        page: page(0, number),
+        verdict: Verdict::Failed(class),
+        engine: Some(Engine::Chandra),
+        attempts: Vec::new(),
+    };
+    let read =
+        Restored { page: page(0, 1), verdict: Verdict::Read, engine: Some(Engine::Chandra), attempts: Vec::new() };
+    let restored = vec![read, failed(2, FailureClass::Loop), failed(3, FailureClass::RenderTimeout)];
+    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline: None }, &[4], restored);
+    story.joins(CHANDRA, "chandra+deepseek", 4);
+    let mut units = story.units();
+    units.sort_by_key(|(_, unit)| unit.first);
+    let dealt: Vec<_> = units.iter().map(|(_, unit)| (unit.first, unit.engine)).collect();
+    assert_eq!(dealt, [(page(0, 2), Engine::DeepSeek), (page(0, 4), Engine::Chandra)]);
+    assert!(units.iter().all(|(_, unit)| unit.lease > LeaseId(100)), "leases go on where the last start ended");
+    for (rank, unit) in units {
+        story.reads(rank, unit);
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().restored, 2);
+}
+
+#[test]
+fn a_run_without_pages_is_over_at_once() {
+    let mut story = Story::begin(1, &[0, 0]);
+    story.joins(CHANDRA, "chandra", 4);
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn the_scheduler_names_no_clock_no_file_and_no_driver() {
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/schedule")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in
+            ["std::fs", "std::net", "std::thread", "Instant", "SystemTime", "tokio", "mpi::", "reqwest", "HashMap"]
+        {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+    }
+}
