@@ -28,3 +28,5 @@ pub mod process;
 pub mod report;
 pub mod schedule;
 pub mod simulate;
+pub mod standin;
+pub mod store;
