@@ -1,10 +1,6 @@
 //! The measure of character errors, on answers whose errors are known.
 
-use std::{
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
@@ -13,28 +9,28 @@ const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
 /// What `scripts/lib/character_errors.py` prints about `parts` against the reference text of the test data.
 fn measure(parts: &[Value]) -> String {
     let python = std::env::var("BOCR_TEST_PYTHON").unwrap_or_else(|_| format!("{PROJECT}/.deps/python/bin/python"));
-    let mut child = Command::new(&python)
-        .args(["scripts/lib/character_errors.py", "tests/data/truth", "tests/data/truth/INDEX.tsv"])
-        .current_dir(PROJECT)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{python}: {error}; scripts/setup --tests makes it"));
+    let export = tempfile::tempdir().unwrap();
     let lines: String = parts.iter().map(|part| format!("{part}\n")).collect();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    fs::write(export.path().join("gazette.jsonl"), lines).unwrap();
+    let output = Command::new(&python)
+        .arg("scripts/lib/character_errors.py")
+        .arg(export.path())
+        .args(["tests/data/truth", "tests/data/truth/INDEX.tsv"])
+        .current_dir(PROJECT)
+        .output()
+        .unwrap_or_else(|error| panic!("{python}: {error}; scripts/setup --tests makes it"));
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn truth(page: &str) -> String {
-    std::fs::read_to_string(Path::new(PROJECT).join("tests/data/truth").join(page)).unwrap()
+    fs::read_to_string(Path::new(PROJECT).join("tests/data/truth").join(page)).unwrap()
 }
 
 fn part(document: &str, page: u32, part: u32, texts: &[(&str, u16, &str)]) -> Value {
     let blocks: Vec<_> = texts
         .iter()
-        .map(|(label, top, text)| json!({"label": label, "bbox": {"left": 0, "top": top, "right": 1000, "bottom": top + 20}, "html": text}))
+        .map(|(label, top, text)| json!({"label": label, "bbox": [0, top, 1000, top + 20], "html": text}))
         .collect();
     json!({"document": document, "page": page, "part": part, "text": "", "blocks": blocks})
 }

@@ -1,4 +1,4 @@
-"""Character error rate of exported pages (JSONL on standard input) against reference text.
+"""Character error rate of a run's pages, as `bocr export --format jsonl` writes them, against reference text.
 
 The rate is the edit distance over the reference's characters, after both sides are brought to one form:
 NFKC; Arabic vowel signs, tatweel and direction marks off; quotes and dashes folded; a dot leader of any length is one
@@ -51,18 +51,14 @@ def is_running_head(block: dict) -> bool:
     """Whether a block lies in the header band, which the reference leaves out."""
     if block["label"] in ("Page-Header", "Page-Footer"):
         return True
-    box = block["bbox"]
-    if box is None:
-        return False
-    bottom = box["bottom"] if isinstance(box, dict) else box[3]
-    return bottom <= HEADER_BAND
+    return block["bbox"] is not None and block["bbox"][3] <= HEADER_BAND
 
 
-def answers(lines) -> dict[tuple[str, int], str]:
+def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
     """Text of each page in reading order, parts joined, by file name and page."""
     pages: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    for line in lines:
-        part = json.loads(line)
+    lines = (line for path in sorted(export.rglob("*.jsonl")) for line in path.open(encoding="utf-8"))
+    for part in map(json.loads, lines):
         blocks = [plain_text(block["html"]) for block in part["blocks"] if not is_running_head(block)]
         text = "\n".join(blocks) if part["blocks"] else part["text"]
         key = (pathlib.PurePath(part["document"]).name, part["page"])
@@ -72,12 +68,13 @@ def answers(lines) -> dict[tuple[str, int], str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("truth", type=pathlib.Path)
-    parser.add_argument("index", type=pathlib.Path)
+    parser.add_argument("export", type=pathlib.Path, help="folder with the exported JSONL")
+    parser.add_argument("truth", type=pathlib.Path, help="folder with the reference text")
+    parser.add_argument("index", type=pathlib.Path, help="its table: file, page, lang, use, text")
     parser.add_argument("--worst", type=int, default=3, help="worst pages to name")
     arguments = parser.parse_args()
 
-    read = answers(sys.stdin)
+    read = answers(arguments.export)
     documents = {name for name, _ in read}
     rows: dict[str, list[tuple[float, int, int, str]]] = {}
     with arguments.index.open(encoding="utf-8") as index:
