@@ -11,7 +11,8 @@ fn measure(parts: &[Value]) -> String {
     let python = std::env::var("BOCR_TEST_PYTHON").unwrap_or_else(|_| format!("{PROJECT}/.deps/python/bin/python"));
     let export = tempfile::tempdir().unwrap();
     let lines: String = parts.iter().map(|part| format!("{part}\n")).collect();
-    fs::write(export.path().join("gazette.jsonl"), lines).unwrap();
+    fs::create_dir(export.path().join("jsonl")).unwrap();
+    fs::write(export.path().join("jsonl/gazette.jsonl"), lines).unwrap();
     let output = Command::new(&python)
         .arg("scripts/lib/character_errors.py")
         .arg(export.path())

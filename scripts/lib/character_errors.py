@@ -3,8 +3,8 @@
 The rate is the edit distance over the reference's characters, after both sides are brought to one form:
 NFKC; Arabic vowel signs, tatweel and direction marks off; quotes and dashes folded; a dot leader of any length is one
 sign; blanks around punctuation off; French without case, as the reference's small capitals are in the wrong case.
-The reference leaves out the header band of the page, so blocks that are running heads by their label, or lie above
-8.6 % of the page's height, are left out of the answer. A page that was not read counts with all its characters wrong.
+The reference leaves out the header band, the upper 8.6 % of the page. So blocks that are running heads by their label, or
+that begin in the band and are no taller than two lines of print, are left out of the answer. A page that was not read counts with all its characters wrong.
 """
 
 import argparse
@@ -19,7 +19,9 @@ import unicodedata
 
 from rapidfuzz.distance import Levenshtein
 
-HEADER_BAND = 86  # thousandths of the page's height
+# Thousandths of the page's height.
+HEADER_BAND = 86
+TWO_LINES = 30
 
 QUOTES = dict.fromkeys(map(ord, "«»“”„‟‹›\"'’‘‚‛`´"), "'")
 DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
@@ -51,13 +53,16 @@ def is_running_head(block: dict) -> bool:
     """Whether a block lies in the header band, which the reference leaves out."""
     if block["label"] in ("Page-Header", "Page-Footer"):
         return True
-    return block["bbox"] is not None and block["bbox"][3] <= HEADER_BAND
+    if block["bbox"] is None:
+        return False
+    _, top, _, bottom = block["bbox"]
+    return top < HEADER_BAND and bottom - top <= TWO_LINES
 
 
 def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
     """Text of each page in reading order, parts joined, by file name and page."""
     pages: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    lines = (line for path in sorted(export.rglob("*.jsonl")) for line in path.open(encoding="utf-8"))
+    lines = (line for path in sorted((export / "jsonl").rglob("*.jsonl")) for line in path.open(encoding="utf-8"))
     for part in map(json.loads, lines):
         blocks = [plain_text(block["html"]) for block in part["blocks"] if not is_running_head(block)]
         text = "\n".join(blocks) if part["blocks"] else part["text"]
@@ -68,7 +73,7 @@ def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("export", type=pathlib.Path, help="folder with the exported JSONL")
+    parser.add_argument("export", type=pathlib.Path, help="what bocr export wrote")
     parser.add_argument("truth", type=pathlib.Path, help="folder with the reference text")
     parser.add_argument("index", type=pathlib.Path, help="its table: file, page, lang, use, text")
     parser.add_argument("--worst", type=int, default=3, help="worst pages to name")
