@@ -1,0 +1,109 @@
+"""Character error rate of a run's pages, as `bocr export --format jsonl` writes them, against reference text.
+
+The rate is the edit distance over the reference's characters, after both sides are brought to one form:
+NFKC; Arabic vowel signs, tatweel and direction marks off; quotes and dashes folded; a dot leader of any length is one
+sign; blanks around punctuation off; French without case, as the reference's small capitals are in the wrong case.
+The reference leaves out the header band, the upper 8.6 % of the page. So blocks that are running heads by their label, or
+that begin in the band and are no taller than two lines of print, are left out of the answer. A page that was not read counts with all its characters wrong.
+"""
+
+import argparse
+import csv
+import html
+import json
+import pathlib
+import re
+import statistics
+import sys
+import unicodedata
+
+from rapidfuzz.distance import Levenshtein
+
+# Thousandths of the page's height.
+HEADER_BAND = 86
+TWO_LINES = 30
+
+QUOTES = dict.fromkeys(map(ord, "«»“”„‟‹›\"'’‘‚‛`´"), "'")
+DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
+NOT_COMPARED = re.compile(
+    "[\u00ad\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0640\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+BLOCK_END = re.compile(r"<(?:br|hr|/p|/div|/t[dhr]|/li|/h[1-6])\b[^>]*>", re.IGNORECASE)
+TAG = re.compile(r"<[^>]+>")
+
+
+def normalised(text: str, language: str) -> str:
+    """The one form in which text is compared."""
+    # Before NFKC, which would make a spacing acute accent a blank and a combining accent.
+    text = text.translate(QUOTES).translate(DASHES)
+    text = NOT_COMPARED.sub("", unicodedata.normalize("NFKC", text)).translate(DASHES)
+    text = re.sub(r"(?:[.·_]\s*){3,}", "…", text)
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r" ?([^\w\s]) ?", r"\1", text)
+    text = re.sub("'+", "'", text).strip()
+    return text.casefold() if language == "fr" else text
+
+
+def plain_text(inner_html: str) -> str:
+    """The text of a block; cells, lines and paragraphs are set apart by blanks."""
+    return html.unescape(TAG.sub("", BLOCK_END.sub(" ", inner_html)))
+
+
+def is_running_head(block: dict) -> bool:
+    """Whether a block lies in the header band, which the reference leaves out."""
+    if block["label"] in ("Page-Header", "Page-Footer"):
+        return True
+    if block["bbox"] is None:
+        return False
+    _, top, _, bottom = block["bbox"]
+    return top < HEADER_BAND and bottom - top <= TWO_LINES
+
+
+def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
+    """Text of each page in reading order, parts joined, by file name and page."""
+    pages: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    lines = (line for path in sorted((export / "jsonl").rglob("*.jsonl")) for line in path.open(encoding="utf-8"))
+    for part in map(json.loads, lines):
+        blocks = [plain_text(block["html"]) for block in part["blocks"] if not is_running_head(block)]
+        text = "\n".join(blocks) if part["blocks"] else part["text"]
+        key = (pathlib.PurePath(part["document"]).name, part["page"])
+        pages.setdefault(key, []).append((part["part"], text))
+    return {key: "\n".join(text for _, text in sorted(parts)) for key, parts in pages.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("export", type=pathlib.Path, help="what bocr export wrote")
+    parser.add_argument("truth", type=pathlib.Path, help="folder with the reference text")
+    parser.add_argument("index", type=pathlib.Path, help="its table: file, page, lang, use, text")
+    parser.add_argument("--worst", type=int, default=3, help="worst pages to name")
+    arguments = parser.parse_args()
+
+    read = answers(arguments.export)
+    documents = {name for name, _ in read}
+    rows: dict[str, list[tuple[float, int, int, str]]] = {}
+    with arguments.index.open(encoding="utf-8") as index:
+        for row in csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if row["use"] != "cer" or row["file"] not in documents:
+                continue
+            language, page = row["lang"], int(row["page"])
+            truth = arguments.truth / pathlib.PurePath(row["text"]).relative_to("truth")
+            reference = normalised(truth.read_text(encoding="utf-8"), language)
+            answer = normalised(read.get((row["file"], page), ""), language)
+            errors = Levenshtein.distance(reference, answer)
+            rows.setdefault(language, []).append((errors / len(reference), errors, len(reference), f"{row['file']} p.{page}"))
+    if not rows:
+        print("measure-cer: no page of the run has reference text for `cer`", file=sys.stderr)
+        return 2
+    print("language  pages  characters  CER total  CER median  worst pages")
+    for language, pages in sorted(rows.items()):
+        pages.sort(reverse=True)
+        errors, characters = (sum(column) for column in list(zip(*pages))[1:3])
+        worst = ", ".join(f"{name} {rate:.1%}" for rate, _, _, name in pages[: arguments.worst])
+        median = statistics.median(rate for rate, *_ in pages)
+        print(f"{language:8}  {len(pages):5}  {characters:10}  {errors / characters:9.2%}  {median:10.2%}  {worst}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
