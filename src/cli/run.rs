@@ -136,7 +136,7 @@ fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuratio
         if !urls.is_empty() {
             *server = ServerSource::Url { urls: urls.clone() };
         } else if let Some(mode) = arguments.stand_in {
-            *server = ServerSource::StandIn { mode: mode.into(), faults: None };
+            *server = ServerSource::StandIn { mode: mode.into(), faults: None, arguments: Vec::new() };
         }
         if let (Some(script), ServerSource::StandIn { faults, .. }) = (&arguments.faults, server) {
             *faults = Some(std::path::absolute(script)?);

@@ -189,6 +189,9 @@ pub enum ServerSource {
         /// Fault script for it.
         #[serde(default)]
         faults: Option<PathBuf>,
+        /// Further arguments of `bocr stand-in`, e.g. `["--time-scale", "0"]`.
+        #[serde(default)]
+        arguments: Vec<String>,
     },
     /// The profile's launch command, e.g. `vllm serve …`.
     Launch {
@@ -218,7 +221,7 @@ impl ServerSource {
 
 impl Default for ServerSource {
     fn default() -> Self {
-        ServerSource::StandIn { mode: StandInMode::default(), faults: None }
+        ServerSource::StandIn { mode: StandInMode::default(), faults: None, arguments: Vec::new() }
     }
 }
 

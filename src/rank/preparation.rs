@@ -38,6 +38,9 @@ pub enum PreparationError {
     /// Another run works in the directory.
     #[error("another bocr run is working in {0}: wait for it, or give another --output")]
     Locked(PathBuf),
+    /// Nothing to plan from.
+    #[error("{0} has no plan yet: say what to read with --input or --list")]
+    NoInput(PathBuf),
     /// The inputs cannot be planned.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
@@ -82,6 +85,9 @@ pub(super) fn prepare(
     write_configuration(run_directory, configuration)?;
     let plan = match corpus::read(run_directory).map_err(PreparationError::from)? {
         Some(plan) => plan,
+        None if inputs.paths.is_empty() && inputs.lists.is_empty() => {
+            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
+        }
         None => {
             let (pool, runtime) = renderers()?;
             let plan = new_plan(inputs, configuration, threads, &pool, &runtime).map_err(PreparationError::from)?;

@@ -18,7 +18,7 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::{Engine, RankId, configuration::Configuration},
-    report::EndReport,
+    report::{EndReport, REPORT_FILE},
     store::{StoreError, catalogue},
 };
 
@@ -123,7 +123,9 @@ impl RunError {
     /// The exit code: 2 for what the user must correct, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            RunError::Preparation(PreparationError::Corpus(_) | PreparationError::Locked(_))
+            RunError::Preparation(
+                PreparationError::NoInput(_) | PreparationError::Corpus(_) | PreparationError::Locked(_),
+            )
             | RunError::ProfileOfOtherEngine { .. }
             | RunError::Engine(_)
             | RunError::Pdfium(_) => 2,
@@ -159,7 +161,7 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
         }
     });
     if let Err(error) = &result {
-        tracing::error!("{rank} cannot go on: {error}");
+        tracing::info!("this rank cannot go on: {}", chain(error));
         if transport.size() > 1 {
             eprintln!("bocr: {rank} on {}: {}", rustix::system::uname().nodename().to_string_lossy(), chain(error));
             transport.abort(i32::from(error.exit_code()));
@@ -281,7 +283,9 @@ fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<
         ended.elapsed,
         &ended.summaries,
     );
-    report.write(run_directory).map_err(|source| RunError::Output { path: run_directory.to_owned(), source })?;
+    if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
+        report.write(run_directory).map_err(|source| RunError::Output { path: run_directory.to_owned(), source })?;
+    }
     Ok(report)
 }
 

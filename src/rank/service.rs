@@ -1,7 +1,7 @@
 //! An engine's server on this rank: brought up, watched, restarted when it dies, given up when it keeps dying.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc::Sender},
     time::Duration,
 };
@@ -158,7 +158,7 @@ impl Supervisor {
     /// One life of a server, from its launch to its death. The server is gone when this returns or is dropped.
     async fn one_start(&mut self, start: u32) {
         let engine = self.plan.profile.engine;
-        match self.bring_up(start).await {
+        match self.bring_up().await {
             Err(error) => {
                 let chain = error_chain(&error);
                 tracing::warn!(%engine, start, "the server did not start: {chain}");
@@ -177,7 +177,7 @@ impl Supervisor {
         }
     }
 
-    async fn bring_up(&self, start: u32) -> Result<(Option<Server>, Reader), StartError> {
+    async fn bring_up(&self) -> Result<(Option<Server>, Reader), StartError> {
         let ServicePlan { rank, profile, settings, logs, .. } = &self.plan;
         let limits = Limits {
             first_token: settings.first_token_limit,
@@ -187,7 +187,7 @@ impl Supervisor {
         let launch = Launch::new(&settings.server, profile, &self.plan.share)?;
         let (server, client) = match launch {
             Some(launch) => {
-                let log = logs.join(format!("server-{:04}-{}-{start}.log", rank.0, profile.engine));
+                let log = unused_log(logs, *rank, profile.engine);
                 let client = Client::new(launch.address.clone(), limits, None)?;
                 let mut server = Server::start(&launch, &log)?;
                 server.ready(&client, settings.start_limit).await?;
@@ -238,6 +238,12 @@ impl Supervisor {
         self.state.send_replace(State::Lost);
         let _ = self.events.send(LocalEvent::EngineLost(engine, reason));
     }
+}
+
+/// The next log of this rank's server: the logs of earlier starts are kept.
+fn unused_log(logs: &Path, rank: RankId, engine: Engine) -> PathBuf {
+    let name = |number: u32| logs.join(format!("server-{:04}-{engine}-{number}.log", rank.0));
+    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
 }
 
 /// An error with all its causes.

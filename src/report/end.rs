@@ -126,6 +126,11 @@ impl EndReport {
         }
     }
 
+    /// Whether an earlier start had settled everything: its report says more than this one.
+    pub fn did_nothing(&self) -> bool {
+        self.restored == self.pages
+    }
+
     /// Writes `report.json`, in one step.
     ///
     /// # Errors

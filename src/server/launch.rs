@@ -70,8 +70,10 @@ impl Launch {
     pub fn new(source: &ServerSource, profile: &Profile, share: &Share) -> Result<Option<Launch>, LaunchError> {
         let (command, environment) = match source {
             ServerSource::Url { .. } => return Ok(None),
-            ServerSource::StandIn { mode, faults } => {
-                (stand_in(profile, *mode, faults.as_deref(), share), BTreeMap::new())
+            ServerSource::StandIn { mode, faults, arguments } => {
+                let mut words = stand_in(profile, *mode, faults.as_deref(), share);
+                words.extend_from_slice(arguments);
+                (words, BTreeMap::new())
             }
             ServerSource::Launch { command, prefix, environment } => {
                 let mut words = prefix.clone();

@@ -1,0 +1,185 @@
+//! What a run makes of a server that misbehaves. One engine alone or both, invented answers, real processes.
+
+mod run_support;
+
+use std::{fs, process::Stdio};
+
+use bulletin_ocr::model::{AttemptOutcome, Engine, FailureClass, MachineFault, PageRecord, Verdict};
+use run_support::{Bench, Killed, text, until};
+
+/// Runs three pages with this fault script and roles; the exit code and the records.
+fn run_with(bench: &Bench, roles: &str, faults: &str) -> (Option<i32>, Vec<PageRecord>) {
+    let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf", "pages/digital_ar.pdf"]);
+    let configuration = bench.instant_configuration("");
+    let faults = bench.write("faults.toml", faults);
+    let run = bench.run_directory();
+    let arguments = [
+        "run",
+        "-i",
+        input.to_str().unwrap(),
+        "-o",
+        run.to_str().unwrap(),
+        "-c",
+        configuration.to_str().unwrap(),
+        "--roles",
+        roles,
+        "--faults",
+        faults.to_str().unwrap(),
+    ];
+    let output = bench.bocr(&arguments).output().unwrap();
+    bench.assert_nothing_left();
+    bench.assert_verified();
+    let mut reader = bench.reader();
+    let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
+    let records = pages.into_iter().map(|page| reader.read(page).unwrap().unwrap()).collect();
+    println!("{}", text(&output));
+    (output.status.code(), records)
+}
+
+/// The record of the page that the fault is for, and the outcomes of its attempts.
+fn struck(records: &[PageRecord]) -> (&PageRecord, Vec<(Engine, AttemptOutcome)>) {
+    let record = records.iter().max_by_key(|record| record.attempts.len()).unwrap();
+    (record, record.attempts.iter().map(|attempt| (attempt.served_by.engine, attempt.outcome)).collect())
+}
+
+fn fault(kind: &str, more: &str) -> String {
+    format!("[[fault]]\npage = \"digital_fr.p1\"\nengine = \"chandra\"\nkind = \"{kind}\"\n{more}\n")
+}
+
+const ACCEPTED: (Engine, AttemptOutcome) = (Engine::Chandra, AttemptOutcome::Accepted);
+
+fn failed(class: FailureClass) -> (Engine, AttemptOutcome) {
+    (Engine::Chandra, AttemptOutcome::Failed(class))
+}
+
+fn interrupted(fault: MachineFault) -> (Engine, AttemptOutcome) {
+    (Engine::Chandra, AttemptOutcome::Interrupted(fault))
+}
+
+#[test]
+fn answers_that_are_wrong_once_are_asked_for_again() {
+    for (kind, class) in [
+        ("loop", FailureClass::Loop),
+        ("empty", FailureClass::Empty),
+        ("500", FailureClass::ServerError),
+        ("stall", FailureClass::Stalled),
+    ] {
+        let (code, records) = run_with(&Bench::new(), "chandra", &fault(kind, "times = 1"));
+        let (record, attempts) = struck(&records);
+        assert_eq!((code, record.verdict), (Some(0), Verdict::Read), "{kind}");
+        assert_eq!(attempts, [failed(class), ACCEPTED], "{kind}");
+    }
+}
+
+/// Asking the same again would end the same: a refused request, and an answer that stops short of its budget because
+/// the context is full.
+#[test]
+fn what_would_fail_the_same_way_is_not_repeated_and_goes_to_the_other_engine() {
+    for (kind, class) in [("400", FailureClass::Rejected), ("truncated", FailureClass::ContextFull)] {
+        let (code, records) = run_with(&Bench::new(), "chandra+deepseek", &fault(kind, ""));
+        let (record, attempts) = struck(&records);
+        assert_eq!((code, record.verdict, record.engine), (Some(0), Verdict::Read, Some(Engine::DeepSeek)), "{kind}");
+        assert_eq!(attempts, [failed(class), (Engine::DeepSeek, AttemptOutcome::Accepted)], "{kind}");
+    }
+}
+
+#[test]
+fn an_overloaded_server_costs_the_page_nothing() {
+    let (code, records) = run_with(&Bench::new(), "chandra", &fault("503", "times = 2"));
+    let (record, attempts) = struck(&records);
+    let overloaded = interrupted(MachineFault::Overloaded);
+    assert_eq!((code, record.verdict), (Some(0), Verdict::Read));
+    assert_eq!(attempts, [overloaded, overloaded, ACCEPTED]);
+    assert_eq!(record.attempts[2].sampling, record.attempts[0].sampling, "the ladder is for the page's own failures");
+}
+
+#[test]
+fn a_page_that_fails_for_good_keeps_its_class_and_its_best_text() {
+    let (code, records) = run_with(&Bench::new(), "chandra", &fault("loop", "after_tokens = 40"));
+    let (record, attempts) = struck(&records);
+    assert_eq!((code, record.verdict), (Some(3), Verdict::Failed(FailureClass::Loop)));
+    assert_eq!(attempts, [failed(FailureClass::Loop); 3]);
+    assert!(record.attempts.iter().all(|attempt| !attempt.answer.is_empty()), "partial answers are kept");
+    let temperatures: Vec<_> = record.attempts.iter().map(|attempt| attempt.sampling.temperature).collect();
+    assert!(temperatures.is_sorted() && temperatures[0] < temperatures[2], "{temperatures:?}");
+}
+
+#[test]
+fn a_page_that_kills_its_server_is_found_and_read_by_the_other_engine() {
+    let (code, records) = run_with(&Bench::new(), "chandra+deepseek", &fault("death", ""));
+    let record = records.iter().find(|record| record.engine == Some(Engine::DeepSeek)).expect("the poison page");
+    assert_eq!((code, record.verdict), (Some(0), Verdict::Read));
+    assert!(
+        records.iter().filter(|other| other.page != record.page).all(|other| other.engine == Some(Engine::Chandra))
+    );
+}
+
+#[test]
+fn a_rank_killed_outright_leaves_no_server_and_the_next_start_continues() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf", "gazettes/ar/BO_7412_Ar.pdf"]);
+    let run = bench.run_directory();
+    let configuration = bench.write("configuration.toml", "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n");
+    let arguments =
+        [["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
+    let child = bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = Killed(child);
+    let settled = || -> u64 {
+        let status = fs::read(run.join("status.json")).unwrap_or_default();
+        serde_json::from_slice::<serde_json::Value>(&status)
+            .ok()
+            .and_then(|value| value["settled"].as_u64())
+            .unwrap_or(0)
+    };
+    until("two pages are settled", || settled() >= 2);
+    let second = bench.bocr(&arguments).output().unwrap();
+    assert_eq!(second.status.code(), Some(2), "two runs in one directory: {}", text(&second));
+    assert!(text(&second).contains("another bocr run is working in"), "{}", text(&second));
+
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    bench.assert_nothing_left();
+
+    let output = bench.bocr(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("by an earlier start"), "{}", text(&output));
+    bench.assert_verified();
+    assert_eq!(bench.reader().superseded(), 0, "nothing durable is read twice");
+}
+
+#[test]
+fn the_stop_file_ends_a_run_with_75_and_the_same_command_continues() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf"]);
+    let run = bench.run_directory();
+    let faults = bench.write("faults.toml", "[[fault]]\nnth = 2\nkind = \"hang\"\n");
+    let plain = ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
+    let mut arguments = plain.to_vec();
+    arguments.extend(["--faults", faults.to_str().unwrap()]);
+    let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the run has begun", || bench.log(0).contains("the server is ready"));
+    fs::write(run.join("stop"), "").unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(75));
+    bench.assert_nothing_left();
+
+    let output = bench.bocr(&plain).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bench.assert_verified();
+}
+
+#[test]
+fn a_server_given_by_url_is_used_and_left_running() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf"]);
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let serve = ["stand-in", "--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--port", &socket];
+    let mut server = Killed(bench.bocr(&serve).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let url = format!("http://127.0.0.1:{socket}");
+    until("the server listens", || std::net::TcpStream::connect(format!("127.0.0.1:{socket}")).is_ok());
+    let run = bench.run_directory();
+    let arguments = ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "--chandra-url", &url];
+    let output = bench.bocr(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(server.0.try_wait().unwrap().is_none(), "the server is somebody else's: it must run on");
+    bench.assert_verified();
+}

@@ -1,0 +1,141 @@
+//! A run as a user starts it: the real binary, real servers, a folder of its own, and a look for what it left behind.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use bulletin_ocr::store::Reader;
+use tempfile::TempDir;
+
+/// A folder for one test's run, and a mark that all its processes inherit.
+pub struct Bench {
+    folder: TempDir,
+    mark: String,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = format!("BOCR_TEST_MARK={}", folder.path().display());
+        Bench { folder, mark }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn run_directory(&self) -> PathBuf {
+        self.path("run")
+    }
+
+    /// Copies sample files into the input folder.
+    pub fn inputs(&self, files: &[&str]) -> PathBuf {
+        let folder = self.path("input");
+        fs::create_dir_all(&folder).unwrap();
+        for file in files {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
+            fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+        }
+        folder
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A configuration whose stand-ins invent answers at once.
+    pub fn instant_configuration(&self, more: &str) -> PathBuf {
+        let stand_in = |engine: &str| {
+            format!(
+                "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{more}\n\
+                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n"
+            )
+        };
+        self.write("configuration.toml", &format!("{}{}", stand_in("chandra"), stand_in("deepseek")))
+    }
+
+    /// `bocr` with arguments.
+    pub fn bocr(&self, arguments: &[&str]) -> Command {
+        self.marked(Command::new(env!("CARGO_BIN_EXE_bocr")), arguments)
+    }
+
+    /// `mpirun -n ranks bocr` with arguments.
+    pub fn mpirun(&self, ranks: u32, arguments: &[&str]) -> Command {
+        let mut command = Command::new("mpirun");
+        command.args(["-n", &ranks.to_string(), "--bind-to", "none", "--oversubscribe"]);
+        command.arg(env!("CARGO_BIN_EXE_bocr"));
+        command.envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")]);
+        self.marked(command, arguments)
+    }
+
+    fn marked(&self, mut command: Command, arguments: &[&str]) -> Command {
+        let (name, value) = self.mark.split_once('=').unwrap();
+        command.args(arguments).env(name, value).stdin(Stdio::null());
+        command
+    }
+
+    /// Processes of this test that are still there.
+    pub fn processes(&self) -> Vec<String> {
+        let carries_mark = |path: &Path| {
+            let environment = fs::read(path.join("environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+        };
+        let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let command_line = |path: PathBuf| {
+            let text = fs::read(path.join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&text).replace('\0', " ")
+        };
+        entries.filter(|path| carries_mark(path)).map(command_line).filter(|text| !text.is_empty()).collect()
+    }
+
+    /// Waits until none of this test's processes is left: those of a killed rank go within moments.
+    pub fn assert_nothing_left(&self) {
+        until("every process of the test has ended", || self.processes().is_empty());
+    }
+
+    pub fn reader(&self) -> Reader {
+        Reader::open(&self.run_directory()).unwrap()
+    }
+
+    pub fn log(&self, rank: u32) -> String {
+        fs::read_to_string(self.run_directory().join(format!("logs/rank-{rank:04}.log"))).unwrap_or_default()
+    }
+
+    /// `bocr verify` must find nothing wrong.
+    pub fn assert_verified(&self) {
+        let run = self.run_directory();
+        let output = self.bocr(&["verify", run.to_str().unwrap()]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+/// Everything a command wrote.
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Polls for a condition; a deadline that is never met fails the test.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited 60 s until {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// Ends a process that a failed test leaves.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
