@@ -1,5 +1,7 @@
 //! The measure of character errors, on answers whose errors are known.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
