@@ -121,7 +121,7 @@ fn a_rank_killed_outright_leaves_no_server_and_the_next_start_continues() {
     let run = bench.run_directory();
     let configuration = bench.write("configuration.toml", "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n");
     let arguments =
-        [["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
+        ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
     let child = bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut child = Killed(child);
     let settled = || -> u64 {
