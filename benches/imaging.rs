@@ -1,8 +1,10 @@
 //! What a page image costs. Bar: at most 40 ms median for PDFium and the encoder together, an A4 page at Chandra's size
 //! on one core. It is the client's share of the CPU seconds a page.
 //!
-//! `page/*` is that sum, in this process; `render/*`, `ink/*` and `encode/*` are its parts; `child/*` is a page through a real
-//! renderer child, pipes included.
+//! `page/*` is that sum, in this process; `render/*`, `ink/*` and `encode/*` are its parts; `child/*` is a page
+//! through a real renderer child, pipes included.
+
+#![allow(clippy::unwrap_used, reason = "a bench has nobody to report to")]
 
 use std::{
     hint::black_box,

@@ -1,5 +1,7 @@
 //! Discovery and planning on real folders, links and damaged plans.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     num::NonZeroUsize,

@@ -1,5 +1,7 @@
 //! The renderer pool with real children, real PDFium and real (also hostile) files.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     num::NonZeroU32,
@@ -55,7 +57,8 @@ fn class(failure: RenderFailure) -> (FailureClass, String) {
     }
 }
 
-/// A PDF of one A4 page with this content and these further entries of the page; PDFium finds the objects without a table.
+/// A PDF of one A4 page with this content and these further entries of the page; PDFium finds the objects without a
+/// table.
 fn write_pdf(folder: &TempDir, entries: &str, content: &str) -> PathBuf {
     let path = folder.path().join("page.pdf");
     let length = content.len();
@@ -223,7 +226,8 @@ async fn a_library_that_is_not_pdfium_is_said_at_the_start() {
     assert!(error.to_string().contains("/nowhere/bocr"), "{error}");
 }
 
-/// A program that runs `script` before it becomes the real child; `$STARTS` is a file with the process id of every start.
+/// A program that runs `script` before it becomes the real child; `$STARTS` is a file with the process id of every
+/// start.
 struct Wrapped {
     folder: TempDir,
 }

@@ -27,8 +27,8 @@ pub struct Inputs {
 pub struct Candidate {
     /// Absolute path. Bytes that are not UTF-8 are written as `\xNN`, and then `problem` says so.
     pub path: PathBuf,
-    /// Path below its input folder, with `/`; unique. Where two inputs hold the same, all names of both begin with as much
-    /// of the inputs' own paths as tells them apart.
+    /// Path below its input folder, with `/`; unique. Where two inputs hold the same, all names of both begin with as
+    /// much of the inputs' own paths as tells them apart.
     pub name: String,
     /// Why it cannot be read, if that is known already.
     pub problem: Option<String>,

@@ -35,7 +35,8 @@ pub enum CorpusError {
     },
     /// No document at all.
     #[error(
-        "no PDF file in {inputs}; folders are searched for names ending in .pdf (hidden ones left out), other names must be given themselves"
+        "no PDF file in {inputs}; folders are searched for names ending in .pdf (hidden ones left out), \
+         other names must be given themselves"
     )]
     NothingFound {
         /// The inputs, joined.

@@ -1,7 +1,7 @@
 //! The frozen plan: every document of a run with its pages, or why it has none.
 //!
-//! `plan.jsonl` in the run directory: a header line, then a document a line, in order of their ids. It is written once and
-//! never changed; a resumed run reads it instead of looking at the inputs again.
+//! `plan.jsonl` in the run directory: a header line, then a document a line, in order of their ids. It is written once
+//! and never changed; a resumed run reads it instead of looking at the inputs again.
 
 use std::{
     collections::BTreeSet,
@@ -71,8 +71,8 @@ struct Header {
     documents: usize,
 }
 
-/// Finds, fingerprints and counts all documents, on `threads` threads. `inspect` gets a document's path and name and returns
-/// its number of pages.
+/// Finds, fingerprints and counts all documents, on `threads` threads. `inspect` gets a document's path and name and
+/// returns its number of pages.
 ///
 /// # Errors
 /// See [`CorpusError`]; never because of what a document holds.

@@ -47,8 +47,8 @@ pub(super) async fn attend(
 }
 
 impl Attendant {
-    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, or be killed from
-    /// outside; so the request is tried once more with a fresh child before its page is blamed.
+    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, or be killed
+    /// from outside; so the request is tried once more with a fresh child before its page is blamed.
     async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {
         let frame = match protocol::head(request, 0) {
             Ok(frame) => frame,

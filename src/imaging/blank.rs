@@ -1,7 +1,7 @@
 //! Whether a page has anything to read, measured before the GPU sees it.
 //!
-//! A page is called blank only when nothing on it is as large as a letter: specks, dust and the black edges of a scan do
-//! not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
+//! A page is called blank only when nothing on it is as large as a letter: specks, dust and the black edges of a scan
+//! do not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
 //! that looks in vain costs seconds, a page that is thrown away is lost.
 
 use super::pixels::Pixels;

@@ -53,7 +53,7 @@ pub enum ChildError {
 /// # Errors
 /// The memory limit is refused or standard output is closed. A PDFium that cannot be loaded is said to the rank.
 pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
-    limit_resources(memory)?;
+    let memory = limit_resources(memory)?;
     let mut output = io::stdout().lock();
     let renderer = match Renderer::load(pdfium, memory) {
         Ok(renderer) => renderer,
@@ -72,15 +72,16 @@ pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
     Ok(())
 }
 
-/// Limits this process, so that a hostile page costs itself only; and no core dumps of gigabytes.
-fn limit_resources(memory: u64) -> Result<(), ChildError> {
+/// Limits this process, so that a hostile page costs itself only; and no core dumps of gigabytes. Returns the limit of
+/// its memory, which the system may have set lower already.
+fn limit_resources(memory: u64) -> Result<u64, ChildError> {
     let limit = |resource, bytes: u64| {
         let bytes = getrlimit(resource).maximum.map_or(bytes, |allowed| bytes.min(allowed));
         let both = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        setrlimit(resource, both).map_err(|source| ChildError::Limit { bytes, source })
+        setrlimit(resource, both).map(|()| bytes).map_err(|source| ChildError::Limit { bytes, source })
     };
-    limit(Resource::As, memory)?;
-    limit(Resource::Core, 0)
+    limit(Resource::Core, 0)?;
+    limit(Resource::As, memory)
 }
 
 /// Requests from standard input, read by a thread of its own that ends the process with the stream.
@@ -170,8 +171,8 @@ fn draw(
     Ok((Response::Page { facts, blank: ink.blank }, image))
 }
 
-/// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may have left
-/// something out.
+/// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may
+/// have left something out.
 fn memory_exhausted(memory: u64) -> io::Result<bool> {
     let status = fs::read_to_string("/proc/self/status")?;
     let peak =

@@ -10,6 +10,10 @@ use super::pixels::Pixels;
 /// Inches in a metre, the unit of PNG's resolution.
 const INCHES_PER_METRE: f32 = 39.370_08;
 
+/// On gazette pages Paeth costs 0.4 ms more than the cheapest filter and saves a tenth of the bytes; choosing a filter for
+/// every row costs as much again and saves 3 % more.
+const FILTER: Filter = Filter::Paeth;
+
 /// Encodes `pixels` and writes `dpi` into the file, which Tesseract reads.
 ///
 /// # Errors
@@ -20,7 +24,7 @@ pub fn png(pixels: &Pixels, dpi: f32) -> Result<Vec<u8>, EncodingError> {
     encoder.set_color(if pixels.grey { ColorType::Grayscale } else { ColorType::Rgb });
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Fast);
-    encoder.set_filter(Filter::Up);
+    encoder.set_filter(FILTER);
     let per_metre = (dpi * INCHES_PER_METRE).round() as u32;
     encoder.set_pixel_dims(Some(PixelDimensions { xppu: per_metre, yppu: per_metre, unit: Unit::Meter }));
     let mut writer = encoder.write_header()?;

@@ -17,8 +17,8 @@ const PROJECT_PATH: &str = ".deps/pdfium/libpdfium.so";
 /// No libpdfium was found.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no {FILE_NAME} (PDFium build {PDFIUM_BUILD}) at {}; take it from the pypdfium2 5.15.2 wheel and say where it is with \
-     `pdfium` in the configuration or PDFIUM_LIB in the environment, or run scripts/quickstart",
+    "no {FILE_NAME} (PDFium build {PDFIUM_BUILD}) at {}; take it from the pypdfium2 5.15.2 wheel and \
+     say where it is with `pdfium` in the configuration or PDFIUM_LIB in the environment, or run scripts/quickstart",
     Places(looked)
 )]
 pub struct LibraryNotFound {
@@ -35,8 +35,9 @@ impl fmt::Display for Places<'_> {
     }
 }
 
-/// Finds libpdfium: the configured path, else `PDFIUM_LIB`, else beside the binary, else in the `.deps` of a folder that
-/// holds the binary or the current directory. A path that is named but absent is an error, not a reason to look on.
+/// Finds libpdfium: the configured path, else `PDFIUM_LIB`, else beside the binary, else in the `.deps` of a folder
+/// that holds the binary or the current directory. A path that is named but absent is an error, not a reason to look
+/// on.
 ///
 /// # Errors
 /// Nothing there; names every place that was tried.

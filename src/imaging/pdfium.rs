@@ -14,8 +14,9 @@ use super::{
 };
 use crate::model::{FailureClass, ImageRule, PageIndex};
 
-/// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images that take
-/// more than this part of the memory are refused, and a process that has less than this part left is not believed.
+/// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images
+/// that take more than this part of the memory are refused, and a process that has less than this part left is not
+/// believed.
 pub const LARGE_ALLOCATION: u64 = 8;
 /// Forms within forms are looked into this deep.
 const MOST_NESTED: u32 = 8;
