@@ -177,7 +177,7 @@ fn a_wrong_script_is_refused_with_file_and_line() {
         .output()
         .unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(
         message.contains("line 3") && message.contains("after") && message.contains(script.path().to_str().unwrap()),
         "{message}"

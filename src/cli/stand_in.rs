@@ -1,14 +1,15 @@
 //! `bocr stand-in`: the stand-in server.
 
 use std::{
-    ffi::OsString, num::NonZeroU32, path::PathBuf, process::ExitCode, thread::available_parallelism, time::Duration,
+    ffi::OsString, io::IsTerminal as _, num::NonZeroU32, path::PathBuf, process::ExitCode,
+    thread::available_parallelism, time::Duration,
 };
 
 use clap::ValueEnum;
 
 use crate::{
     model::Engine,
-    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options},
+    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, StandInError},
 };
 
 /// What it does with an image.
@@ -127,16 +128,29 @@ fn number(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "is no number".into())
 }
 
+/// Exit status for a fault script that cannot be used, as for wrong flags.
+const WRONG_CONFIGURATION: u8 = 2;
+
 /// Serves until a signal.
 ///
 /// # Errors
-/// A wrong fault script, Tesseract or a language missing, an address that cannot be listened on.
+/// Tesseract or a language missing, an address that cannot be listened on.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     // A log that is set up already stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    standin::run(arguments.options())?;
-    Ok(ExitCode::SUCCESS)
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
+    match standin::run(arguments.options()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error @ StandInError::Faults(_)) => {
+            eprintln!("bocr: {error}");
+            Ok(ExitCode::from(WRONG_CONFIGURATION))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Arguments {
