@@ -1,5 +1,7 @@
 //! What a run makes of a server that misbehaves. One engine alone or both, invented answers, real processes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod run_support;
 
 use std::{fs, process::Stdio};

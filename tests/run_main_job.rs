@@ -1,5 +1,7 @@
 //! The main job as users start it: alone, and under mpirun.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod run_support;
 
 use std::{fs, path::Path};

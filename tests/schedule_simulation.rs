@@ -1,5 +1,7 @@
 //! A thousand small clusters with every kind of trouble, driven by the real scheduler.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use bulletin_ocr::{

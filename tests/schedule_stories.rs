@@ -1,5 +1,7 @@
 //! Stories of the scheduler: what happens, and what it then wants done.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use bulletin_ocr::{
