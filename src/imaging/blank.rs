@@ -54,14 +54,16 @@ impl Coarse {
         let side = ((dpi / CELLS_PER_INCH).round() as usize).max(2);
         let width = pixels.size.width as usize;
         let (across, down) = (width.div_ceil(side), (pixels.size.height as usize).div_ceil(side));
-        let luma: Vec<u8> = pixels.luma().collect();
-        let threshold = paper(&luma).saturating_sub(CONTRAST);
-        let mut dark = vec![0; across * down];
-        for (y, row) in luma.chunks_exact(width.max(1)).enumerate() {
-            let cells = &mut dark[y / side * across..][..across];
-            for (cell, run) in cells.iter_mut().zip(row.chunks(side)) {
-                *cell += run.iter().filter(|&&level| level < threshold).count() as u32;
+        let luma = pixels.luma();
+        let threshold = paper(&luma, width).saturating_sub(CONTRAST);
+        let mut dark = Vec::with_capacity(across * down);
+        let mut columns = vec![0u32; width];
+        for strip in luma.chunks(side * width.max(1)) {
+            columns.fill(0);
+            for row in strip.chunks_exact(width.max(1)) {
+                columns.iter_mut().zip(row).for_each(|(count, &level)| *count += u32::from(level < threshold));
             }
+            dark.extend(columns.chunks(side).map(|cell| cell.iter().sum::<u32>()));
         }
         let least = ((side * side) as f32 * CELL_INK).ceil() as u32;
         let mut grid = Coarse { across, down, inked: dark.iter().map(|&count| count >= least).collect(), dark };
@@ -139,15 +141,14 @@ impl Extent {
     }
 }
 
-/// Lightness of the paper: the commonest of the lighter half of all levels. A page that is dark all over has none, and
-/// then white is taken, so that it counts as ink.
-fn paper(luma: &[u8]) -> u8 {
+/// Lightness of the paper: the commonest of the lighter half of all levels, in every fourth row. A page that is dark
+/// all over has none, and then white is taken, so that it counts as ink.
+fn paper(luma: &[u8], width: usize) -> u8 {
     let mut histogram = [0u32; 256];
-    luma.iter().for_each(|&level| histogram[usize::from(level)] += 1);
-    (128..=255u8)
-        .max_by_key(|&level| histogram[usize::from(level)])
-        .filter(|&p| histogram[usize::from(p)] > 0)
-        .unwrap_or(255)
+    let rows = luma.chunks(width.max(1)).step_by(4);
+    rows.flatten().for_each(|&level| histogram[usize::from(level)] += 1);
+    let commonest = (128..=255u8).max_by_key(|&level| histogram[usize::from(level)]);
+    commonest.filter(|&level| histogram[usize::from(level)] > 0).unwrap_or(255)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::pixels::Pixels;
 /// Inches in a metre, the unit of PNG's resolution.
 const INCHES_PER_METRE: f32 = 39.370_08;
 
-/// On gazette pages Paeth costs 0.4 ms more than the cheapest filter and saves a tenth of the bytes; choosing a filter for
-/// every row costs as much again and saves 3 % more.
+/// On gazette pages Paeth costs 0.4 ms more than the cheapest filter and saves a tenth of the bytes; choosing a filter
+/// for every row costs as much again and saves 3 % more.
 const FILTER: Filter = Filter::Paeth;
 
 /// Encodes `pixels` and writes `dpi` into the file, which Tesseract reads.

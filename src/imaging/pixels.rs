@@ -1,5 +1,7 @@
 //! Pixels of a drawn page, in the form they are sent in.
 
+use std::borrow::Cow;
+
 use crate::model::PixelSize;
 
 /// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white
@@ -33,12 +35,12 @@ impl Pixels {
     }
 
     /// Lightness of every pixel, row by row.
-    pub fn luma(&self) -> impl Iterator<Item = u8> + '_ {
-        let step = if self.grey { 1 } else { 3 };
-        self.bytes.chunks_exact(step).map(|pixel| match *pixel {
-            [red, green, blue] => luma([red, green, blue, 0]),
-            _ => pixel[0],
-        })
+    pub fn luma(&self) -> Cow<'_, [u8]> {
+        if self.grey {
+            return Cow::Borrowed(&self.bytes);
+        }
+        let (pixels, _) = self.bytes.as_chunks::<3>();
+        pixels.iter().map(|&[red, green, blue]| luma([red, green, blue, 0])).collect()
     }
 }
 
@@ -70,6 +72,6 @@ mod tests {
     fn one_coloured_pixel_keeps_the_page_in_colour() {
         let pixels = Pixels::from_rgbx(TWO, &[0, 0, 0, 9, 200, 30, 40, 9]);
         assert_eq!(pixels, Pixels { size: TWO, bytes: vec![0, 0, 0, 200, 30, 40], grey: false });
-        assert_eq!(pixels.luma().collect::<Vec<_>>(), [0, 82]);
+        assert_eq!(*pixels.luma(), [0, 82]);
     }
 }
