@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, thread};
 use anyhow::Context;
 
 use crate::{
-    model::Block,
+    engine,
     store::{self, ExportFormat, ExportOptions, Layout},
 };
 
@@ -44,15 +44,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         headers: arguments.headers,
         partial: arguments.partial,
         threads: arguments.threads.unwrap_or_else(cores),
-        markdown,
+        markdown: engine::block_to_markdown,
     };
     let summary = store::export(&arguments.run_directory, &options)
         .with_context(|| format!("cannot export {}", arguments.run_directory.display()))?;
     println!("{} pages of {} documents in {}", summary.pages, summary.documents, options.output.display());
     Ok(ExitCode::SUCCESS)
-}
-
-// WIRE: becomes `engine::markdown::block_to_markdown` once both rooms are in one tree.
-fn markdown(block: &Block) -> String {
-    htmd::convert(&block.html).unwrap_or_else(|_| block.html.clone())
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
-use crate::store;
+use crate::{corpus, store};
 
 /// Recomputes the page ledger from the files.
 #[derive(Debug, clap::Args)]
@@ -20,9 +20,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let directory = &arguments.run_directory;
     let cannot = || format!("cannot verify {}", directory.display());
-    // WIRE: becomes `corpus::plan::read(directory)` once both rooms are in one tree.
-    let documents = store::Reader::open(directory).with_context(cannot)?.documents().to_vec();
-    let report = store::verify(directory, &documents).with_context(cannot)?;
+    let plan = corpus::read(directory).with_context(cannot)?;
+    let plan = plan.with_context(|| format!("{} is no run directory: it has no plan", directory.display()))?;
+    let report = store::verify(directory, &plan.documents).with_context(cannot)?;
     println!("{report}");
     for problem in &report.problems {
         eprintln!("bocr: {problem}");
