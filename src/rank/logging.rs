@@ -31,13 +31,12 @@ pub(super) fn start(run_directory: &Path, rank: RankId) -> io::Result<()> {
     });
     // A second run in one process (tests) keeps the first one's log.
     let _ = tracing_subscriber::registry().with(to_file).with(to_people).try_init();
-    end_the_process_on_panic();
     Ok(())
 }
 
 /// An unwinding panic would leave this rank waiting in `MPI_Finalize` for the others, and the whole job hanging.
 /// Release builds abort by themselves; this makes every build do so.
-fn end_the_process_on_panic() {
+pub(super) fn end_the_process_on_panic() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         tracing::error!("{panic}");

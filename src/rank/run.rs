@@ -139,6 +139,7 @@ impl RunError {
 /// # Errors
 /// Whatever keeps this rank from working. Under MPI all other ranks are ended too: the launcher starts again.
 pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
+    logging::end_the_process_on_panic();
     if launched_by_mpi() {
         run_on(&mut MpiTransport::start()?, request)
     } else {

@@ -77,9 +77,7 @@ impl Server {
         let log_error = |source| ServerError::Log { path: log.to_owned(), source };
         let output = File::create(log).map_err(log_error)?;
         let errors = output.try_clone().map_err(log_error)?;
-        let program =
-            std::env::current_exe().map_err(|source| ServerError::Spawn { program: PathBuf::from("bocr"), source })?;
-        let mut command = std::process::Command::new(&program);
+        let mut command = std::process::Command::new(&launch.guard);
         command.arg("guard").arg("--remove").arg(&launch.folder).arg("--").args(&launch.command);
         scrub_environment(&mut command);
         command.envs(&launch.environment);
