@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId,
-        StopReason, Verdict,
+        Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
+        PageIndex, PageRef, RankId, Sampling, ServedBy, ServerKind, StopReason, TokenUsage, Verdict,
     },
-    schedule::{Action, Event, PageStage, Policy, Restored, Scheduler, Settlement, Tick, Unit},
+    schedule::{Action, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
 
 /// A scheduler, its clock, and the actions it has asked for that the story has not looked at.
@@ -70,7 +70,7 @@ impl Story {
 
     fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
         for page in unit.pages() {
-            self.happens(Event::Returned { rank, page, lease: unit.lease, fault });
+            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new() });
         }
     }
 
@@ -150,6 +150,77 @@ fn the_last_pages_are_spread_over_all_ranks() {
         pages[rank.0 as usize] += unit.count;
     }
     assert_eq!(pages, [2; 4]);
+}
+
+#[test]
+fn no_rank_hoards_what_another_could_read() {
+    let mut story = Story::begin(4, &[120]);
+    for rank in 0..4 {
+        story.joins(RankId(rank), "chandra", 128);
+    }
+    let mut pages = [0; 4];
+    let mut count = |units: Vec<(RankId, Unit)>| {
+        for (rank, unit) in units {
+            pages[rank.0 as usize] += unit.count;
+        }
+        pages
+    };
+    // The first to be ready may hold a quarter of its credits, 32; the others share what is left.
+    let held = count(story.units());
+    assert!(held.iter().all(|pages| (24..=32).contains(pages)), "{held:?}");
+    story.happens(Event::RankLost { rank: RankId(0) });
+    let [_, rest @ ..] = count(story.units());
+    assert_eq!(rest, [40; 3], "what the lost rank held is shared, too");
+}
+
+#[test]
+fn a_rank_that_cannot_draw_any_more_gets_no_pages() {
+    let mut story = Story::begin(2, &[2]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::RendererLost);
+    story.assert_quiet();
+    story.joins(RankId(1), "chandra", 8);
+    assert!(story.units().iter().all(|(rank, _)| *rank == RankId(1)));
+}
+
+#[test]
+fn a_page_given_back_takes_its_attempts_along() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    let attempts = vec![attempt()];
+    let fault = MachineFault::Overloaded;
+    let returned =
+        Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
+    story.happens(returned);
+    let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
+    assert_eq!(*priors, [Prior { page: page(0, 1), attempts }]);
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        served_by: ServedBy {
+            engine: Engine::Chandra,
+            server: ServerKind::Model,
+            profile: "chandra-2".into(),
+            model: "chandra".into(),
+            version: "0.17.0".into(),
+            prompt_sha256: String::new(),
+        },
+        rank: CHANDRA,
+        part: 0,
+        outcome: AttemptOutcome::Failed(FailureClass::Loop),
+        finish: None,
+        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+        max_tokens: 12_384,
+        tokens: TokenUsage::default(),
+        started_unix_ms: 0,
+        time_to_first_token: None,
+        duration: Duration::ZERO,
+        reason: "7 copies".into(),
+        answer: String::new(),
+    }
 }
 
 #[test]

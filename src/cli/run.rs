@@ -31,7 +31,7 @@ pub struct Arguments {
     /// Configuration file (TOML); flags win over it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Engines of the ranks, e.g. `chandra,chandra,deepseek`; repeats
+    /// Engines of the ranks in order, e.g. `chandra,chandra,deepseek`; repeats
     #[arg(long)]
     roles: Option<RolePattern>,
     /// Running server for Chandra, instead of launching one; several: one a local rank
@@ -138,8 +138,10 @@ fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuratio
         } else if let Some(mode) = arguments.stand_in {
             *server = ServerSource::StandIn { mode: mode.into(), faults: None, arguments: Vec::new() };
         }
-        if let (Some(script), ServerSource::StandIn { faults, .. }) = (&arguments.faults, server) {
-            *faults = Some(std::path::absolute(script)?);
+        match (&arguments.faults, server) {
+            (None, _) => {}
+            (Some(script), ServerSource::StandIn { faults, .. }) => *faults = Some(std::path::absolute(script)?),
+            (Some(_), _) => anyhow::bail!("--faults is for stand-in servers, and {engine} has another server"),
         }
     }
     Ok(configuration)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
+    model::{Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
 };
@@ -31,7 +31,7 @@ pub enum ToWorker {
 pub struct Assignment {
     /// The pages, engine and lease.
     pub unit: Unit,
-    /// Earlier attempts on the other engine.
+    /// Earlier attempts: on the other engine, or on a rank that gave the page back.
     pub priors: Vec<Prior>,
 }
 
@@ -47,11 +47,24 @@ pub enum ToCoordinator {
     /// Pages settled; their records are on disk.
     Settled(Vec<Settlement>),
     /// Pages given back.
-    Returned(Vec<(PageRef, LeaseId, MachineFault)>),
+    Returned(Vec<Returned>),
     /// This rank cannot go on as it should: the run must stop early.
     StopRequested(StopReason, String),
     /// All is sealed and stopped.
     Finished(RankSummary),
+}
+
+/// A page that a rank gives back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The page.
+    pub page: PageRef,
+    /// The assignment.
+    pub lease: LeaseId,
+    /// The fault, which is not the page's.
+    pub fault: MachineFault,
+    /// Its attempts so far, without their answers.
+    pub attempts: Vec<Attempt>,
 }
 
 /// How a rank introduces itself.

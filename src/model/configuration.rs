@@ -13,7 +13,7 @@ use super::{Engine, RolePattern};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Configuration {
-    /// Which engines each rank serves, e.g. `chandra,chandra,deepseek`; repeats over the ranks of a node.
+    /// Which engines each rank serves, e.g. `chandra,chandra,deepseek`; repeats over the ranks.
     pub roles: RolePattern,
     /// libpdfium.so of build 8149; found by itself in the project's `.deps`, beside the binary, or from `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,

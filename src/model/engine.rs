@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::RankId;
+
 /// An OCR engine family. Which model and version serves it is the profile's matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -105,7 +107,8 @@ impl FromStr for EngineSet {
     }
 }
 
-/// Which engines each rank serves: `chandra,chandra,deepseek` is dealt to the ranks in turn and repeats.
+/// Which engines each rank serves: `chandra,chandra,deepseek` is dealt to the ranks in order of their numbers and repeats.
+/// Launchers number the ranks of a node one after the other, so a pattern as long as a node has GPUs is one a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RolePattern(Vec<EngineSet>);
@@ -116,9 +119,14 @@ impl RolePattern {
         RolePattern(vec![EngineSet::only(Engine::Chandra)])
     }
 
-    /// The engines of the `position`-th rank.
-    pub fn at(&self, position: usize) -> EngineSet {
-        self.0[position % self.0.len()]
+    /// The engines of a rank.
+    pub fn of(&self, rank: RankId) -> EngineSet {
+        self.0[rank.0 as usize % self.0.len()]
+    }
+
+    /// Whether some place of the pattern serves the engine.
+    pub fn serves(&self, engine: Engine) -> bool {
+        self.0.iter().any(|set| set.contains(engine))
     }
 }
 
@@ -194,8 +202,8 @@ mod tests {
     #[test]
     fn a_pattern_repeats_over_the_ranks() {
         let pattern: RolePattern = "chandra,chandra+deepseek".parse().unwrap();
-        assert_eq!(pattern.at(0), EngineSet::only(Engine::Chandra));
-        assert!(pattern.at(3).contains(Engine::DeepSeek));
+        assert_eq!(pattern.of(RankId(0)), EngineSet::only(Engine::Chandra));
+        assert!(pattern.of(RankId(3)).contains(Engine::DeepSeek));
         assert_eq!(pattern.to_string(), "chandra,chandra+deepseek");
     }
 

@@ -1,6 +1,6 @@
 //! How a run stands and how it ends.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,17 @@ pub enum StopReason {
     Store,
     /// No rank can serve this engine any more, and pages wait for it.
     NoEngine(Engine),
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StopReason::Deadline => f.write_str("the deadline"),
+            StopReason::Requested => f.write_str("asked to stop"),
+            StopReason::Store => f.write_str("a rank cannot write its records"),
+            StopReason::NoEngine(engine) => write!(f, "no rank can serve {engine}"),
+        }
+    }
 }
 
 /// How the dealing of pages ends.

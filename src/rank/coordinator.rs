@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    comm::{Assignment, Hello, ToCoordinator, ToWorker},
-    model::{Engine, Outcome, RankId, StopReason},
+    comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
+    model::{Engine, EngineSet, Outcome, RankId, StopReason},
     report::{Progress, RankSummary, Snapshot, write_status},
     schedule::{Action, Event, Policy, Scheduler, Tick},
 };
@@ -31,6 +31,9 @@ pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
 pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
+    joined: u32,
+    /// Engines that some rank serves.
+    engines: EngineSet,
     run_directory: PathBuf,
     start: Instant,
     next_clock: Instant,
@@ -63,6 +66,8 @@ impl Coordinator {
         Coordinator {
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
+            joined: 0,
+            engines: EngineSet::default(),
             run_directory: run_directory.to_owned(),
             start,
             next_clock: start,
@@ -79,6 +84,11 @@ impl Coordinator {
             ToCoordinator::Hello(hello) => {
                 check_version(rank, &hello)?;
                 tracing::info!(%rank, host = hello.host, engines = %hello.engines, credits = hello.credits, "joined");
+                self.engines = hello.engines.iter().fold(self.engines, EngineSet::with);
+                self.joined += 1;
+                if self.joined == self.ranks && !self.engines.contains(Engine::DeepSeek) {
+                    tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
+                }
                 self.step(Event::RankJoined { rank, engines: hello.engines, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine) => self.step(Event::EngineReady { rank, engine }, out),
@@ -92,9 +102,9 @@ impl Coordinator {
                 }
             }
             ToCoordinator::Returned(pages) => {
-                for (page, lease, fault) in pages {
+                for Returned { page, lease, fault, attempts } in pages {
                     tracing::info!(%rank, %page, "page given back: {fault}");
-                    self.step(Event::Returned { rank, page, lease, fault }, out);
+                    self.step(Event::Returned { rank, page, lease, fault, attempts }, out);
                 }
             }
             ToCoordinator::StopRequested(reason, why) => {

@@ -1,6 +1,9 @@
 //! The way of one page: draw, ask, judge, keep.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,21 +21,25 @@ use crate::{
     },
 };
 
-use super::{service::Ready, worker::Context};
+use super::{
+    service::Ready,
+    worker::{Context, lock},
+};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
     pub(super) context: Arc<Context>,
     pub(super) unit: Unit,
     pub(super) page: PageRef,
-    /// Earlier attempts on the other engine.
+    /// Earlier attempts: on the other engine, or on a rank that gave the page back.
     pub(super) prior: Vec<Attempt>,
+    /// Attempts of this task, kept here so that a page called back takes them along.
+    made: Mutex<Vec<Attempt>>,
 }
 
 /// What an engine said of a page, after all its attempts.
 struct Reading {
     verdict: Verdict,
-    attempts: Vec<Attempt>,
     /// The accepted answer, or the best partial one.
     parts: Vec<Part>,
     language: Language,
@@ -47,6 +54,17 @@ struct HeldImage {
 }
 
 impl PageTask {
+    pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Vec<Attempt>) -> Self {
+        PageTask { context, unit, page, prior, made: Mutex::default() }
+    }
+
+    /// Every attempt on the page so far.
+    pub(super) fn attempts(&self) -> Vec<Attempt> {
+        let mut attempts = self.prior.clone();
+        attempts.extend_from_slice(&lock(&self.made));
+        attempts
+    }
+
     /// Brings the page to a record, or to a fault that is not the page's.
     pub(super) async fn settle(&self) -> Result<PageRecord, MachineFault> {
         let held = match self.draw().await? {
@@ -97,11 +115,13 @@ impl PageTask {
     async fn ask(&self, image: &PageImage) -> Result<Reading, MachineFault> {
         let engine = self.unit.engine;
         let limit = self.context.configuration.engines.of(engine).attempts.get();
-        let mut reading = Reading { attempts: Vec::new(), ..Reading::blank() };
-        let (mut counted, mut interruptions, mut rung) = (0, 0, 0);
+        let mut reading = Reading::blank();
+        let mut counted = self.counted_before(engine);
+        let mut interruptions = 0;
+        let mut rung = counted as usize;
         loop {
             let ready = self.context.service(engine)?.ready().await?;
-            let request_id = self.request_id(self.prior.len() + reading.attempts.len() + 1);
+            let request_id = self.request_id(self.attempts().len() + 1);
             let slot = self.context.slot(engine).await?;
             let result = ready.reader.attempt(image, &request_id, rung).await;
             drop(slot);
@@ -114,24 +134,33 @@ impl PageTask {
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
                 self.notice(&ready, fault);
             }
-            reading.take(result.attempt, result.parts, result.language);
+            let said = result.attempt.reason.clone();
+            reading.take(&result.attempt, result.parts, result.language);
+            lock(&self.made).push(result.attempt);
             match after_attempt(outcome, Tally { counted, interruptions, limit, trial: self.unit.trial }) {
                 AfterAttempt::Accept => return Ok(Reading { verdict: Verdict::Read, ..reading }),
                 AfterAttempt::SettleBlank => {
                     return Ok(Reading { verdict: Verdict::Blank, parts: Vec::new(), ..reading });
                 }
                 AfterAttempt::SettleFailed(class) => {
-                    let said = reading.attempts.last().map(|attempt| attempt.reason.clone()).unwrap_or_default();
                     return Ok(Reading { verdict: Verdict::Failed(class), reason: said, ..reading });
                 }
                 AfterAttempt::Return(fault) => return Err(fault),
                 AfterAttempt::AskAgain { rung: next, pause } => {
-                    tracing::info!(request_id, rung = next, "asking again: {}", reading.last_reason());
+                    tracing::info!(request_id, rung = next, "asking again: {said}");
                     rung = next;
                     tokio::time::sleep(jittered(pause, self.page, counted + interruptions)).await;
                 }
             }
         }
+    }
+
+    /// Attempts on this engine that count against the page, made where it was before.
+    fn counted_before(&self, engine: Engine) -> u32 {
+        let counts = |attempt: &&Attempt| {
+            attempt.served_by.engine == engine && matches!(attempt.outcome, AttemptOutcome::Failed(_))
+        };
+        self.prior.iter().filter(counts).count() as u32
     }
 
     fn notice(&self, ready: &Ready, fault: MachineFault) {
@@ -152,8 +181,6 @@ impl PageTask {
     }
 
     fn record(&self, reading: Reading, image: Option<ImageFacts>, engine: Option<Engine>) -> PageRecord {
-        let mut attempts = self.prior.clone();
-        attempts.extend(reading.attempts);
         PageRecord {
             page: self.page,
             lease: self.unit.lease,
@@ -162,7 +189,7 @@ impl PageTask {
             engine,
             language: reading.language,
             image,
-            attempts,
+            attempts: self.attempts(),
             parts: reading.parts,
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
@@ -172,31 +199,20 @@ impl PageTask {
 
 impl Reading {
     fn blank() -> Self {
-        Reading {
-            verdict: Verdict::Blank,
-            attempts: Vec::new(),
-            parts: Vec::new(),
-            language: Language::Unknown,
-            reason: String::new(),
-        }
+        Reading { verdict: Verdict::Blank, parts: Vec::new(), language: Language::Unknown, reason: String::new() }
     }
 
     fn failed(class: FailureClass, reason: String) -> Self {
         Reading { verdict: Verdict::Failed(class), reason, ..Reading::blank() }
     }
 
-    /// Keeps the attempt, and its text if it is accepted or the longest so far.
-    fn take(&mut self, attempt: Attempt, parts: Vec<Part>, language: Language) {
+    /// Keeps the attempt's text if it is accepted or the longest so far.
+    fn take(&mut self, attempt: &Attempt, parts: Vec<Part>, language: Language) {
         let length = |parts: &[Part]| parts.iter().map(|part| part.html.len()).sum::<usize>();
         if attempt.outcome == AttemptOutcome::Accepted || length(&parts) > length(&self.parts) {
             self.parts = parts;
             self.language = language;
         }
-        self.attempts.push(attempt);
-    }
-
-    fn last_reason(&self) -> &str {
-        self.attempts.last().map_or("", |attempt| attempt.reason.as_str())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     corpus::{self, CorpusError, InspectFailure, Plan},
     imaging::{Pool, RenderFailure},
     model::{Attempt, DocumentState, FailureClass, LeaseId, PageRef, Verdict, configuration::Configuration},
+    report::REPORT_FILE,
     schedule::Restored,
     store::{self, Reader, StoreError},
 };
@@ -81,7 +82,7 @@ pub(super) fn prepare(
     renderers: impl FnOnce() -> Result<(Pool, tokio::runtime::Handle), super::RunError>,
 ) -> Result<Prepared, super::RunError> {
     let lock = lock(run_directory)?;
-    remove_stop_file(run_directory)?;
+    remove_if_present(run_directory.join(STOP_FILE))?;
     write_configuration(run_directory, configuration)?;
     let plan = match corpus::read(run_directory).map_err(PreparationError::from)? {
         Some(plan) => plan,
@@ -102,6 +103,10 @@ pub(super) fn prepare(
     }
     let recovered = store::recover(run_directory).map_err(PreparationError::from)?;
     let restored = restore(run_directory, &recovered).map_err(PreparationError::from)?;
+    if (restored.len() as u64) < plan.pages() {
+        // It speaks of an earlier start, which left pages to this one.
+        remove_if_present(run_directory.join(REPORT_FILE))?;
+    }
     let last_lease = recovered.highest_lease().unwrap_or(LeaseId(0));
     Ok(Prepared { plan, restored, last_lease, _lock: lock })
 }
@@ -161,8 +166,7 @@ fn lock(run_directory: &Path) -> Result<Option<File>, PreparationError> {
     }
 }
 
-fn remove_stop_file(run_directory: &Path) -> Result<(), PreparationError> {
-    let path = run_directory.join(STOP_FILE);
+fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),
         _ => Ok(()),

@@ -88,6 +88,9 @@ pub enum RunError {
         /// Where it was configured.
         engine: Engine,
     },
+    /// Nobody reads.
+    #[error("the roles {0} serve no chandra: every page goes to chandra first")]
+    NoFirstEngine(String),
     /// PDFium is not there.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
@@ -127,6 +130,7 @@ impl RunError {
                 PreparationError::NoInput(_) | PreparationError::Corpus(_) | PreparationError::Locked(_),
             )
             | RunError::ProfileOfOtherEngine { .. }
+            | RunError::NoFirstEngine(_)
             | RunError::Engine(_)
             | RunError::Pdfium(_) => 2,
             _ => 1,
@@ -300,7 +304,7 @@ fn receive<M: DeserializeOwned>(transport: &mut impl Transport) -> Result<Option
     Ok(Some((from, decode(&frame)?)))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
@@ -18,7 +19,7 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
+    comm::{Assignment, Hello, LocalPosition, Returned, ToCoordinator, ToWorker},
     corpus,
     engine::Profile,
     imaging::{Pool, PoolSettings, find_library},
@@ -35,9 +36,12 @@ use crate::{
 use super::{
     image_memory::ImageMemory,
     page::PageTask,
-    run::{RunError, RunRequest},
+    run::{RunError, RunRequest, chain},
     service::{Service, ServicePlan},
 };
+
+/// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
+const BATCH: usize = 256;
 
 /// What happens inside a rank, told to its main thread.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ pub(super) enum LocalEvent {
     EngineLost(Engine, String),
     Durable(Vec<Durable>),
     StoreFailed(String),
-    Returned(PageRef, LeaseId, MachineFault),
+    Returned(Returned),
     /// SIGTERM or SIGINT.
     Signal,
 }
@@ -63,8 +67,10 @@ pub(super) struct Context {
     events: Sender<LocalEvent>,
     /// Set to call all unsettled pages back.
     recall: watch::Sender<bool>,
-    /// Attempts of failed pages, until their records are on the disk and they can be told.
-    failed_attempts: Mutex<BTreeMap<(PageRef, LeaseId), Vec<Attempt>>>,
+    /// Pages whose records are not on the disk yet, with the attempts that will be told of them.
+    unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Vec<Attempt>>>,
+    /// The store thread has stopped: nothing more will reach the disk.
+    store_failed: Arc<AtomicBool>,
     summary: Mutex<RankSummary>,
 }
 
@@ -111,7 +117,7 @@ impl Worker {
         let mut worker = Worker {
             rank,
             local,
-            planned: planned_engines(request, local)?,
+            planned: planned_engines(request, rank, local)?,
             program: request.program.clone(),
             configuration: request.configuration.clone(),
             run_directory: request.run_directory.clone(),
@@ -171,8 +177,9 @@ impl Worker {
                 LocalEvent::Durable(records) => {
                     settled.extend(records.into_iter().map(|record| self.settlement(record)))
                 }
-                LocalEvent::Returned(page, lease, fault) => returned.push((page, lease, fault)),
+                LocalEvent::Returned(page) => returned.push(page),
                 LocalEvent::StoreFailed(reason) => {
+                    returned.extend(self.unsynced_pages());
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
                 LocalEvent::Signal if self.rank == RankId::COORDINATOR => {
@@ -183,12 +190,8 @@ impl Worker {
             }
             next = self.inbox.try_recv().ok();
         }
-        if !settled.is_empty() {
-            messages.push(ToCoordinator::Settled(settled));
-        }
-        if !returned.is_empty() {
-            messages.push(ToCoordinator::Returned(returned));
-        }
+        messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
+        messages.extend(returned.chunks(BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
         messages
@@ -208,7 +211,7 @@ impl Worker {
                     _ = interrupt.recv() => {}
                 }
                 if signals > 1 {
-                    std::process::exit(130);
+                    std::process::exit(75);
                 }
                 let _ = events.send(LocalEvent::Signal);
             }
@@ -241,11 +244,15 @@ impl Worker {
             configuration_toml: self.configuration.to_toml().map_err(RunError::Configuration)?,
             program_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let events = self.events.clone();
+        let store_failed = Arc::new(AtomicBool::new(false));
+        let (events, failed) = (self.events.clone(), Arc::clone(&store_failed));
         let on_event = move |event| match event {
             StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
             StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
-            StoreEvent::Failed(error) => drop(events.send(LocalEvent::StoreFailed(error.to_string()))),
+            StoreEvent::Failed(error) => {
+                failed.store(true, Ordering::SeqCst);
+                let _ = events.send(LocalEvent::StoreFailed(chain(&error)));
+            }
         };
         let store = &self.configuration.store;
         let writer =
@@ -266,7 +273,8 @@ impl Worker {
             writer,
             events: self.events.clone(),
             recall: watch::channel(false).0,
-            failed_attempts: Mutex::default(),
+            unsynced: Mutex::default(),
+            store_failed,
             summary: Mutex::default(),
         }));
         Ok(())
@@ -279,7 +287,7 @@ impl Worker {
             priors.into_iter().map(|prior| (prior.page, prior.attempts)).collect();
         for page in unit.pages() {
             let prior = priors.remove(&page).unwrap_or_default();
-            let task = PageTask { context: Arc::clone(context), unit, page, prior };
+            let task = PageTask::new(Arc::clone(context), unit, page, prior);
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
             self.pages.spawn_on(work(task).instrument(span), self.runtime.handle());
@@ -289,8 +297,15 @@ impl Worker {
 
     fn settlement(&self, record: Durable) -> Settlement {
         let Durable { page, lease, verdict } = record;
-        let attempts = self.context.as_ref().and_then(|context| lock(&context.failed_attempts).remove(&(page, lease)));
+        let attempts = self.context.as_ref().and_then(|context| lock(&context.unsynced).remove(&(page, lease)));
         Settlement { page, lease, verdict, attempts: attempts.unwrap_or_default() }
+    }
+
+    /// After the store has failed: the pages whose records will never reach the disk go back.
+    fn unsynced_pages(&self) -> Vec<Returned> {
+        let lost = self.context.as_ref().map(|context| std::mem::take(&mut *lock(&context.unsynced)));
+        let give_back = |((page, lease), attempts)| Returned { page, lease, fault: MachineFault::Draining, attempts };
+        lost.into_iter().flatten().map(give_back).collect()
     }
 
     /// Seals what is left, stops the servers and sums up. No page is under way any more.
@@ -304,9 +319,15 @@ impl Worker {
         let mut summary = context.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.services = context.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
         self.stop_services();
-        let written = context.writer.finish()?;
-        summary.pages = written.pages;
-        summary.shards = written.shards as u32;
+        match context.writer.finish() {
+            Ok(written) => {
+                summary.pages = written.pages;
+                summary.shards = written.shards as u32;
+            }
+            // Told before, with its pages given back: the journal keeps what had reached the disk.
+            Err(error) if context.store_failed.load(Ordering::SeqCst) => tracing::warn!("{error}"),
+            Err(error) => return Err(error.into()),
+        }
         Ok(summary)
     }
 
@@ -332,28 +353,31 @@ impl Context {
 
     /// Gives the record to the store; the verdict is told once it is on the disk.
     fn keep(&self, record: PageRecord) {
-        self.count(&record);
-        let key = (record.page, record.lease);
-        if let Verdict::Failed(_) = record.verdict {
-            let without_answer = |attempt: &Attempt| Attempt { answer: String::new(), ..attempt.clone() };
-            lock(&self.failed_attempts).insert(key, record.attempts.iter().map(without_answer).collect());
-        }
+        let (page, lease) = (record.page, record.lease);
+        let told = match record.verdict {
+            Verdict::Failed(_) => without_answers(&record.attempts),
+            Verdict::Read | Verdict::Blank => Vec::new(),
+        };
+        lock(&self.unsynced).insert((page, lease), told);
         // The store blocks for seconds while it seals.
         let kept = tokio::task::block_in_place(|| self.writer.append(record));
-        if let Err(error) = kept {
-            lock(&self.failed_attempts).remove(&key);
-            let _ = self.events.send(LocalEvent::StoreFailed(error.to_string()));
-            let _ = self.events.send(LocalEvent::Returned(key.0, key.1, MachineFault::Draining));
+        if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
+            // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
+            if let Some(attempts) = lock(&self.unsynced).remove(&(page, lease)) {
+                let fault = MachineFault::Draining;
+                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts }));
+            }
         }
     }
 
-    fn count(&self, record: &PageRecord) {
+    /// Adds up what a record cost this rank; `prior` attempts at its head were counted before.
+    fn count(&self, record: &PageRecord, prior: usize) {
         let mut summary = lock(&self.summary);
         if let Some(image) = &record.image {
             summary.rendering += Duration::from_micros(u64::from(image.render_micros));
             summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
         }
-        for attempt in record.attempts.iter().filter(|attempt| attempt.rank == self.rank) {
+        for attempt in &record.attempts[prior.min(record.attempts.len())..] {
             let totals = summary.tokens.entry(attempt.served_by.engine).or_default();
             totals.attempts += 1;
             totals.prompt += u64::from(attempt.tokens.prompt);
@@ -382,21 +406,40 @@ async fn work(task: PageTask) {
     match result {
         Ok(record) => {
             if let Verdict::Failed(class) = record.verdict {
-                tracing::warn!(%class, "the page failed: {}", record.reason);
+                tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
             }
+            task.context.count(&record, task.prior.len());
             task.context.keep(record);
         }
         Err(fault) => {
-            let _ = task.context.events.send(LocalEvent::Returned(task.page, task.unit.lease, fault));
+            let attempts = without_answers(&task.attempts());
+            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
+            let _ = task.context.events.send(LocalEvent::Returned(returned));
         }
     }
 }
 
+/// The copies of attempts that travel: without answers, and with reasons of a bounded length.
+fn without_answers(attempts: &[Attempt]) -> Vec<Attempt> {
+    const LONGEST_REASON: usize = 500;
+    let shorten = |reason: &str| reason.chars().take(LONGEST_REASON).collect();
+    let copy =
+        |attempt: &Attempt| Attempt { answer: String::new(), reason: shorten(&attempt.reason), ..attempt.clone() };
+    attempts.iter().map(copy).collect()
+}
+
 /// The engines of this rank's role, with their profiles and their share of the node.
-fn planned_engines(request: &RunRequest, local: LocalPosition) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
+fn planned_engines(
+    request: &RunRequest,
+    rank: RankId,
+    local: LocalPosition,
+) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let configuration = &request.configuration;
-    let roles = configuration.roles.at(local.rank as usize);
+    if !configuration.roles.serves(Engine::Chandra) {
+        return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
+    }
+    let roles = configuration.roles.of(rank);
     let share = Share {
         program: request.program.clone(),
         cores: (cores / local.size as usize).max(1),
@@ -434,6 +477,6 @@ pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration)
 }
 
 /// A panic aborts the process, so a lock is never seen poisoned.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -190,7 +190,7 @@ impl EndReport {
             let _ = writeln!(text, "  NOTE: a stand-in server read these pages, not the models. Every record says so.");
         }
         if let RunOutcome::Stopped(reason) = self.outcome {
-            let _ = writeln!(text, "  stopped early ({reason:?}): run the same command again to continue");
+            let _ = writeln!(text, "  stopped early ({reason}): run the same command again to continue");
         }
         text
     }

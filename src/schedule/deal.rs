@@ -1,7 +1,8 @@
 //! Which pages go to which rank next.
 //!
 //! * A rank never holds more than its credits.
-//! * Units shrink towards the end (guided self-scheduling), so that the last pages are spread over all ranks.
+//! * A rank never holds more than an even share of what is left, so that the last pages are spread over all ranks.
+//! * Units go round the ranks that want pages, one each, until nothing waits or nobody wants more.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A suspect runs alone. While one waits, the first rank ready for its engine is not refilled, so that it runs dry.
 
@@ -17,13 +18,12 @@ impl Scheduler {
     pub(super) fn deal(&mut self, out: &mut Vec<Action>) {
         let set_aside = self.deal_suspects(out);
         for engine in Engine::ALL.into_iter().rev() {
-            if self.waiting(engine) == 0 {
-                continue;
-            }
-            let most = self.unit_size(engine);
-            for rank in self.ranks.hungry(engine) {
-                if !set_aside.contains(&rank) {
-                    self.fill(rank, engine, most, out);
+            while self.waiting(engine) > 0 {
+                let mut wanting = self.ranks.hungry(engine);
+                wanting.retain(|rank| !set_aside.contains(rank));
+                let dealt = wanting.into_iter().filter(|rank| self.deal_one(*rank, engine, out)).count();
+                if dealt == 0 {
+                    break;
                 }
             }
         }
@@ -49,12 +49,18 @@ impl Scheduler {
         set_aside
     }
 
-    fn fill(&mut self, rank: RankId, engine: Engine, most: u32, out: &mut Vec<Action>) {
-        while let Some(free) = self.ranks.get(rank).map(|state| state.credits - state.held).filter(|free| *free > 0) {
-            let Some(range) = self.queue(engine).take(most.min(free)) else { return };
-            let unit = self.leases.issue(rank, engine, range.start(), range.count, None);
-            self.assign(rank, unit, out);
+    /// Deals one unit; false if the rank holds its share or nothing waits.
+    fn deal_one(&mut self, rank: RankId, engine: Engine, out: &mut Vec<Action>) -> bool {
+        let Some((credits, held)) = self.ranks.get(rank).map(|state| (state.credits, state.held)) else { return false };
+        let room = credits.min(self.even_share(engine, credits)).saturating_sub(held);
+        let most = room.min(self.policy.unit_pages);
+        if most == 0 {
+            return false;
         }
+        let Some(range) = self.queue(engine).take(most) else { return false };
+        let unit = self.leases.issue(rank, engine, range.start(), range.count, None);
+        self.assign(rank, unit, out);
+        true
     }
 
     fn assign(&mut self, rank: RankId, unit: Unit, out: &mut Vec<Action>) {
@@ -66,22 +72,20 @@ impl Scheduler {
     }
 
     fn prior(&self, page: PageRef) -> Option<Prior> {
-        let reading = self.second_readings.get(&page)?;
-        Some(Prior { page, attempts: reading.attempts.clone() })
+        let attempts = self.histories.get(&page)?.clone();
+        Some(Prior { page, attempts })
     }
 
     fn waiting(&self, engine: Engine) -> usize {
         self.queues.get(&engine).map_or(0, |queue| queue.len())
     }
 
-    /// Half an even share of what waits, at least one page, at most the policy's number.
-    fn unit_size(&self, engine: Engine) -> u32 {
-        let most = self.policy.unit_pages;
-        let waiting = self.waiting(engine);
-        if waiting >= most as usize * 2 * self.policy.ranks as usize {
-            return most;
-        }
-        let share = waiting / (2 * self.ranks.ready_count(engine).max(1));
-        u32::try_from(share).unwrap_or(most).clamp(1, most)
+    /// What waits for the engine and what its ranks hold, divided among them, rounded up. While some are still
+    /// starting, those that are ready may hold a quarter of their credits even so.
+    fn even_share(&self, engine: Engine, credits: u32) -> u32 {
+        let totals = self.ranks.totals(engine);
+        let pages = self.waiting(engine) as u64 + totals.held;
+        let share = u32::try_from(pages.div_ceil(totals.serving.max(1))).unwrap_or(u32::MAX);
+        if totals.ready < totals.serving { share.max(credits / 4) } else { share }
     }
 }

@@ -93,6 +93,8 @@ pub enum Event {
         lease: LeaseId,
         /// The fault.
         fault: MachineFault,
+        /// The page's attempts so far, without their answers: the next rank goes on from there.
+        attempts: Vec<Attempt>,
     },
     /// The rank is gone with all it held.
     RankLost {
@@ -108,7 +110,7 @@ pub enum Event {
     Clock,
 }
 
-/// A page's earlier attempts, sent along with it to the other engine.
+/// A page's earlier attempts, sent along with it: on the other engine, or on a rank that gave it back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// The page.

@@ -37,12 +37,24 @@ pub(super) struct Ranks {
     states: BTreeMap<RankId, RankState>,
     /// Ranks that are ready for the engine and want pages: keeps a step independent of the number of ranks.
     hungry: BTreeMap<Engine, BTreeSet<RankId>>,
+    totals: BTreeMap<Engine, Totals>,
+}
+
+/// Sums over the ranks of an engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    /// Ranks that serve it or will.
+    pub(super) serving: u64,
+    /// Ranks that are ready for it.
+    pub(super) ready: u64,
+    /// Pages that ready ranks hold.
+    pub(super) held: u64,
 }
 
 impl Ranks {
     pub(super) fn new(size: u32) -> Self {
         let hungry = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
-        Ranks { awaited: size, gone: BTreeSet::new(), states: BTreeMap::new(), hungry }
+        Ranks { awaited: size, gone: BTreeSet::new(), states: BTreeMap::new(), hungry, totals: BTreeMap::new() }
     }
 
     pub(super) fn join(&mut self, rank: RankId, engines: EngineSet, credits: u32) {
@@ -51,12 +63,17 @@ impl Ranks {
         }
         self.awaited = self.awaited.saturating_sub(1);
         let state = RankState { engines, ready: EngineSet::default(), credits, held: 0, holds_suspect: false };
+        self.total(&state, 1);
         self.states.insert(rank, state);
     }
 
     pub(super) fn remove(&mut self, rank: RankId) {
-        if self.gone.insert(rank) && self.states.remove(&rank).is_none() {
-            self.awaited = self.awaited.saturating_sub(1);
+        if !self.gone.insert(rank) {
+            return;
+        }
+        match self.states.remove(&rank) {
+            Some(state) => self.total(&state, -1),
+            None => self.awaited = self.awaited.saturating_sub(1),
         }
         self.hungry.values_mut().for_each(|ranks| {
             ranks.remove(&rank);
@@ -113,14 +130,28 @@ impl Ranks {
         self.iter().find(|(_, state)| state.ready.contains(engine)).map(|(rank, _)| rank)
     }
 
-    /// Number of ranks ready for the engine.
-    pub(super) fn ready_count(&self, engine: Engine) -> usize {
-        self.states.values().filter(|state| state.ready.contains(engine)).count()
+    /// Sums over the ranks of the engine; a rank that has not reported yet may serve it.
+    pub(super) fn totals(&self, engine: Engine) -> Totals {
+        let totals = self.totals.get(&engine).copied().unwrap_or_default();
+        Totals { serving: totals.serving + u64::from(self.awaited), ..totals }
+    }
+
+    /// Puts a rank's state into the totals (`sign` 1) or takes it out (-1).
+    fn total(&mut self, state: &RankState, sign: i64) {
+        for engine in state.engines.iter() {
+            let ready = state.ready.contains(engine);
+            let totals = self.totals.entry(engine).or_default();
+            totals.serving = totals.serving.saturating_add_signed(sign);
+            totals.ready = totals.ready.saturating_add_signed(sign * i64::from(ready));
+            totals.held = totals.held.saturating_add_signed(sign * i64::from(ready) * i64::from(state.held));
+        }
     }
 
     fn update(&mut self, rank: RankId, change: impl FnOnce(&mut RankState)) {
-        let Some(state) = self.states.get_mut(&rank) else { return };
-        change(state);
+        let Some(mut state) = self.states.remove(&rank) else { return };
+        self.total(&state, -1);
+        change(&mut state);
+        self.total(&state, 1);
         for (engine, ranks) in &mut self.hungry {
             if state.ready.contains(*engine) && state.wants_pages() {
                 ranks.insert(rank);
@@ -128,5 +159,6 @@ impl Ranks {
                 ranks.remove(&rank);
             }
         }
+        self.states.insert(rank, state);
     }
 }

@@ -40,10 +40,11 @@ pub struct Restored {
 }
 
 /// A page that stage 1 has failed and stage 2 is to read.
-#[derive(Debug)]
-pub(super) struct SecondReading {
-    pub(super) class: FailureClass,
-    pub(super) attempts: Vec<Attempt>,
+#[derive(Debug, Clone, Copy)]
+struct SecondReading {
+    class: FailureClass,
+    /// Stage 1 was an earlier start's.
+    restored: bool,
 }
 
 /// The state machine of rank 0. See the module's header.
@@ -56,7 +57,9 @@ pub struct Scheduler {
     pub(super) queues: BTreeMap<Engine, PageQueue>,
     /// Pages that were in flight when their engine died, and the deaths at which each was alone.
     pub(super) suspects: BTreeMap<PageRef, u8>,
-    pub(super) second_readings: BTreeMap<PageRef, SecondReading>,
+    second_readings: BTreeMap<PageRef, SecondReading>,
+    /// Attempts of pages that are not settled yet, to be sent along with them.
+    pub(super) histories: BTreeMap<PageRef, Vec<Attempt>>,
     counts: Counts,
     stop: Option<StopReason>,
     finished: bool,
@@ -74,6 +77,7 @@ impl Scheduler {
             queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
             suspects: BTreeMap::new(),
             second_readings: BTreeMap::new(),
+            histories: BTreeMap::new(),
             counts: Counts::default(),
             stop: None,
             finished: false,
@@ -99,7 +103,7 @@ impl Scheduler {
             Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement),
-            Event::Returned { rank, page, lease, fault } => self.returned(rank, page, lease, fault),
+            Event::Returned { rank, page, lease, fault, attempts } => self.returned(rank, page, lease, fault, attempts),
             Event::RankLost { rank } => self.rank_lost(rank),
             Event::StopRequested { reason } => self.stop(reason, out),
             Event::Clock => {}
@@ -134,7 +138,8 @@ impl Scheduler {
         if let (Verdict::Failed(class), Some(Engine::Chandra)) = (verdict, engine)
             && retry::after_engine(Engine::Chandra, class, true).is_some()
         {
-            self.second_readings.insert(page, SecondReading { class, attempts });
+            self.second_readings.insert(page, SecondReading { class, restored: true });
+            self.histories.insert(page, attempts);
             self.wait(page, Engine::DeepSeek);
             return;
         }
@@ -167,7 +172,8 @@ impl Scheduler {
         if let Verdict::Failed(class) = verdict {
             let served = self.ranks.may_serve(Engine::DeepSeek);
             if let Some(next) = retry::after_engine(engine, class, served) {
-                self.second_readings.insert(page, SecondReading { class, attempts });
+                self.second_readings.insert(page, SecondReading { class, restored: false });
+                self.histories.insert(page, attempts);
                 self.wait(page, next);
                 return;
             }
@@ -175,8 +181,14 @@ impl Scheduler {
         self.settle(page, verdict, engine == Engine::DeepSeek);
     }
 
-    fn returned(&mut self, rank: RankId, page: PageRef, lease: LeaseId, fault: MachineFault) {
+    fn returned(&mut self, rank: RankId, page: PageRef, lease: LeaseId, fault: MachineFault, attempts: Vec<Attempt>) {
+        if fault == MachineFault::RendererLost {
+            Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
+        }
         let Some((engine, trial)) = self.close(rank, page, lease) else { return };
+        if !attempts.is_empty() {
+            self.histories.insert(page, attempts);
+        }
         if fault == MachineFault::ServerDied {
             self.suspects.insert(page, trial.map_or(0, |deaths| deaths + 1));
             self.ledger.set(page, PageStage::Waiting(engine));
@@ -221,6 +233,7 @@ impl Scheduler {
             self.counts.recovered += 1;
         }
         self.second_readings.remove(&page);
+        self.histories.remove(&page);
         self.ledger.set(page, PageStage::Settled(verdict));
     }
 
@@ -254,7 +267,8 @@ impl Scheduler {
             waiting.extend(self.waiting_suspects(Engine::DeepSeek));
             for page in waiting {
                 self.suspects.remove(&page);
-                if let Some(SecondReading { class, .. }) = self.second_readings.remove(&page) {
+                if let Some(SecondReading { class, restored }) = self.second_readings.remove(&page) {
+                    self.counts.restored += u64::from(restored);
                     self.settle(page, Verdict::Failed(class), false);
                 }
             }
