@@ -364,6 +364,21 @@ fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
 }
 
 #[test]
+fn what_an_earlier_start_failed_stays_failed_where_no_rank_can_do_better() {
+    let failed = Restored {
+        page: page(0, 1),
+        verdict: Verdict::Failed(FailureClass::Loop),
+        engine: Some(Engine::Chandra),
+        attempts: Vec::new(),
+    };
+    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline: None }, &[1], vec![failed]);
+    story.joins(CHANDRA, "chandra", 4);
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.failed_total(), counts.restored), (1, 1), "this start did nothing");
+}
+
+#[test]
 fn a_run_without_pages_is_over_at_once() {
     let mut story = Story::begin(1, &[0, 0]);
     story.joins(CHANDRA, "chandra", 4);

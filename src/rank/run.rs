@@ -17,7 +17,7 @@ use crate::{
     corpus::CorpusError,
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
-    model::{Engine, RankId, configuration::Configuration},
+    model::{Engine, Outcome, RankId, configuration::Configuration},
     report::{EndReport, REPORT_FILE},
     store::{StoreError, catalogue},
 };
@@ -276,9 +276,9 @@ fn deliver(
     Ok(())
 }
 
-/// Writes the catalogue and the report.
+/// Writes the catalogue and the report. A run that stops early, perhaps because the disk is full, ends as it should
+/// without them: the next start writes them.
 fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<EndReport, RunError> {
-    catalogue::write(run_directory, &prepared.plan.documents)?;
     let report = EndReport::new(
         &prepared.plan.run_id,
         ended.outcome,
@@ -288,10 +288,20 @@ fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<
         ended.elapsed,
         &ended.summaries,
     );
+    match write_conclusion(run_directory, prepared, &report) {
+        Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
+        result => result?,
+    }
+    Ok(report)
+}
+
+fn write_conclusion(run_directory: &Path, prepared: &Prepared, report: &EndReport) -> Result<(), RunError> {
+    catalogue::write(run_directory, &prepared.plan.documents)?;
+    // A start that found everything settled leaves the report of the start that did it.
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
         report.write(run_directory).map_err(|source| RunError::Output { path: run_directory.to_owned(), source })?;
     }
-    Ok(report)
+    Ok(())
 }
 
 fn send<M: Serialize>(transport: &mut impl Transport, to: RankId, message: &M) -> Result<(), RunError> {
