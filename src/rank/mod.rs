@@ -8,7 +8,6 @@
 //! | `worker` | every rank's loop around its pages |
 //! | `page` | the way of one page through imaging, engine and store |
 //! | `image_memory` | the bound on page images held |
-//! | `service` | an engine's server on this rank, restarted when it dies |
 //! | `pump` | how long to wait for the next event |
 //! | `logging` | a log file a rank |
 
@@ -19,7 +18,6 @@ mod page;
 mod preparation;
 mod pump;
 mod run;
-mod service;
 mod worker;
 
 pub use preparation::{Inputs, PreparationError};

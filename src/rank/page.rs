@@ -16,9 +16,10 @@ use crate::{
         Unit,
         retry::{AfterAttempt, Tally, after_attempt},
     },
+    server::Ready,
 };
 
-use super::{service::Ready, worker::Context};
+use super::worker::Context;
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
@@ -100,9 +101,10 @@ impl PageTask {
         let mut reading = Reading { attempts: Vec::new(), ..Reading::blank() };
         let (mut counted, mut interruptions, mut rung) = (0, 0, 0);
         loop {
-            let ready = self.context.service(engine)?.ready().await?;
             let request_id = self.request_id(self.prior.len() + reading.attempts.len() + 1);
+            // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
             let slot = self.context.slot(engine).await?;
+            let ready = self.context.service(engine)?.ready().await?;
             let result = ready.reader.attempt(image, &request_id, rung).await;
             drop(slot);
             let outcome = result.attempt.outcome;
@@ -112,7 +114,7 @@ impl PageTask {
             if let AttemptOutcome::Interrupted(fault) = outcome {
                 interruptions += 1;
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
-                self.notice(&ready, fault);
+                self.notice(&ready, fault).await;
             }
             reading.take(result.attempt, result.parts, result.language);
             match after_attempt(outcome, Tally { counted, interruptions, limit, trial: self.unit.trial }) {
@@ -134,10 +136,14 @@ impl PageTask {
         }
     }
 
-    fn notice(&self, ready: &Ready, fault: MachineFault) {
-        if fault == MachineFault::ServerDied
-            && let Ok(service) = self.context.service(self.unit.engine)
-        {
+    /// Reports a dead server. One that was never reached shows only in its silence.
+    async fn notice(&self, ready: &Ready, fault: MachineFault) {
+        let dead = match fault {
+            MachineFault::ServerDied => true,
+            MachineFault::ConnectionLost => !ready.reader.client().alive().await,
+            _ => false,
+        };
+        if dead && let Ok(service) = self.context.service(self.unit.engine) {
             service.report_death(ready.start);
         }
     }

@@ -28,7 +28,7 @@ use crate::{
     },
     report::RankSummary,
     schedule::Settlement,
-    server::{Share, gpu_of},
+    server::{Service, ServiceEvent, ServicePlan, Share, gpu_of},
     store::{Durable, Provenance, StoreEvent, Writer},
 };
 
@@ -36,7 +36,6 @@ use super::{
     image_memory::ImageMemory,
     page::PageTask,
     run::{RunError, RunRequest},
-    service::{Service, ServicePlan},
 };
 
 /// What happens inside a rank, told to its main thread.
@@ -227,7 +226,14 @@ impl Worker {
                 share: planned.share.clone(),
                 logs: self.run_directory.join("logs"),
             };
-            self.services.insert(*engine, Service::start(plan, self.events.clone()));
+            let events = self.events.clone();
+            let on_event = move |event| {
+                let _ = events.send(match event {
+                    ServiceEvent::Ready(engine) => LocalEvent::EngineReady(engine),
+                    ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
+                });
+            };
+            self.services.insert(*engine, Service::start(plan, on_event));
         }
     }
 
