@@ -9,7 +9,7 @@
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
 //! | [`simulate`] | a cluster in discrete events that drives the very same `schedule` |
 //! | [`schedule`] | who works on what: the pure state machine of rank 0 |
-//! | [`server`] | a vLLM process: launch, ready, watch, stop |
+//! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
 //! | [`imaging`] | PDFium rendering in child processes, encoding, the blank test |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |

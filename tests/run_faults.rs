@@ -8,6 +8,7 @@ use std::{fs, process::Stdio};
 
 use bulletin_ocr::model::{AttemptOutcome, Engine, FailureClass, MachineFault, PageRecord, Verdict};
 use run_support::{Bench, Killed, text, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Runs three pages with this fault script and roles; the exit code and the records.
 fn run_with(bench: &Bench, roles: &str, faults: &str) -> (Option<i32>, Vec<PageRecord>) {
@@ -184,4 +185,91 @@ fn a_server_given_by_url_is_used_and_left_running() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(server.0.try_wait().unwrap().is_none(), "the server is somebody else's: it must run on");
     bench.assert_verified();
+}
+
+/// A crash of the server's process shows only as a cut connection. Its page goes back as one that saw a death, and the
+/// restarted server reads it.
+#[test]
+fn a_server_process_killed_under_a_page_is_started_again_and_all_pages_are_read() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
+    let patient =
+        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n";
+    let store = "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n";
+    let configuration = bench.write("configuration.toml", &format!("{patient}{store}"));
+    // The first page with the first lease never gets its answer; under its next lease it does.
+    let faults = bench.write("faults.toml", "[[fault]]\npage = \"p1.l1\"\nkind = \"stall\"\n");
+    let run = bench.run_directory();
+    let mut arguments =
+        vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
+    arguments.extend(["--roles", "chandra", "--faults", faults.to_str().unwrap()]);
+    let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let settled = || -> Option<u64> {
+        let status: serde_json::Value = serde_json::from_slice(&fs::read(run.join("status.json")).ok()?).ok()?;
+        status["settled"].as_u64()
+    };
+    until("the other two pages are settled", || settled() == Some(2));
+    let is_server = |line: &String| line.contains(" stand-in ") && !line.contains(" guard ");
+    let (server, _) = bench.marked_processes().into_iter().find(|(_, line)| is_server(line)).expect("the server");
+    kill_process(Pid::from_raw(server).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(0), "{}", bench.log(0));
+    bench.assert_nothing_left();
+    bench.assert_verified();
+    let mut reader = bench.reader();
+    let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
+    let records: Vec<_> = pages.into_iter().map(|page| reader.read(page).unwrap().unwrap()).collect();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert_eq!((record.verdict, struck(std::slice::from_ref(&record)).1), (Verdict::Read, vec![ACCEPTED]));
+    }
+    let log = bench.log(0);
+    assert!(log.contains(&format!("{}: ", MachineFault::ServerDied)), "{log}");
+}
+
+#[test]
+fn a_server_given_by_url_that_goes_away_ends_the_run_with_75_and_fails_no_page() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let faults = bench.write("faults.toml", "[[fault]]\nkind = \"stall\"\n");
+    let mut serve = vec!["stand-in", "--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"];
+    serve.extend(["--port", &port, "--faults", faults.to_str().unwrap()]);
+    let mut server = Killed(bench.bocr(&serve).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the server listens", || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
+    let (run, url) = (bench.run_directory(), format!("http://127.0.0.1:{port}"));
+    let mut arguments = vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
+    arguments.extend(["--roles", "chandra", "--chandra-url", &url]);
+    let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until("the run has begun", || bench.log(0).contains("the server is ready"));
+    server.0.kill().unwrap();
+    server.0.wait().unwrap();
+    let mut status = None;
+    until("the run has ended", || {
+        status = child.0.try_wait().unwrap();
+        status.is_some()
+    });
+    let log = bench.log(0);
+    assert_eq!(status.unwrap().code(), Some(75), "{log}");
+    assert!(log.contains("no server answers at http://127.0.0.1"), "{log}");
+    assert_eq!(bench.reader().pages().count(), 0, "no page was read, and none is counted as failed");
+}
+
+#[test]
+fn a_server_program_that_is_missing_is_named_and_leaves_no_folder() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf"]);
+    let configuration =
+        "[engines.chandra.server]\nkind = \"launch\"\ncommand = [\"no-such-vllm\", \"--uds\", \"{socket}\"]\n";
+    let configuration = bench.write("configuration.toml", configuration);
+    let (run, temporary) = (bench.run_directory(), bench.path("t"));
+    fs::create_dir(&temporary).unwrap();
+    let mut arguments =
+        vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
+    arguments.extend(["--roles", "chandra"]);
+    let output = bench.bocr(&arguments).env("TMPDIR", &temporary).output().unwrap();
+    assert_eq!(output.status.code(), Some(75), "{}", text(&output));
+    let log = bench.log(0);
+    assert!(log.contains("cannot start the server's program `no-such-vllm`"), "{log}");
+    bench.assert_nothing_left();
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }

@@ -22,7 +22,8 @@ pub enum Ruling {
 }
 
 /// Whether an ending leaves open whose fault it was, so that `/health` must be asked before [`classify`]: an HTTP 500
-/// does not tell a bad request from a dead engine (facts of the engines, C.2).
+/// does not tell a bad request from a dead engine (facts of the engines, C.2), nor a cut connection a bad line from a
+/// server that the request has crashed.
 pub(super) fn needs_health(end: &End) -> bool {
     match end {
         End::Refused { status, message } => {
@@ -30,7 +31,8 @@ pub(super) fn needs_health(end: &End) -> bool {
         }
         End::ErrorEvent { message } => !is_engine_death(message),
         End::Finished(FinishReason::Error) | End::Stalled(_) | End::Malformed { .. } => true,
-        End::Finished(_) | End::Cut { .. } | End::Lost { .. } => false,
+        End::Lost { sent, .. } => *sent,
+        End::Finished(_) | End::Cut { .. } => false,
     }
 }
 
@@ -58,7 +60,8 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
         }
         End::ErrorEvent { message } if is_engine_death(message) => interrupted(ServerDied, message),
         End::ErrorEvent { message } => unless_dead(ServerError, &format!("error event: {message}")),
-        End::Lost { message } => interrupted(ConnectionLost, message),
+        End::Lost { sent: true, message } if health == Health::Dead => interrupted(ServerDied, message),
+        End::Lost { message, .. } => interrupted(ConnectionLost, message),
         End::Stalled(deadline) => unless_dead(Stalled, stalled(*deadline)),
         End::Malformed { message } => unless_dead(ServerError, message),
         End::Refused { status, message } => {
@@ -158,7 +161,7 @@ mod tests {
         let interrupted = AttemptOutcome::Interrupted;
         let engine_death = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
         let too_long = "The decoder prompt (length 8607) is longer than the maximum model length of 2048. Make sure";
-        let lost = |message: &str| End::Lost { message: message.into() };
+        let lost = |sent, message: &str| End::Lost { sent, message: message.into() };
         let table = [
             (finished(FinishReason::Stop), Alive, AttemptOutcome::Accepted),
             (finished(FinishReason::Abort), Alive, interrupted(Fault::Aborted)),
@@ -169,7 +172,9 @@ mod tests {
             (End::ErrorEvent { message: engine_death.into() }, Alive, interrupted(Fault::ServerDied)),
             (End::ErrorEvent { message: "out of luck".into() }, Alive, failed(Class::ServerError)),
             (End::ErrorEvent { message: "out of luck".into() }, Dead, interrupted(Fault::ServerDied)),
-            (lost("connection refused"), Dead, interrupted(Fault::ConnectionLost)),
+            (lost(false, "connection refused"), Dead, interrupted(Fault::ConnectionLost)),
+            (lost(true, "connection reset by peer"), Alive, interrupted(Fault::ConnectionLost)),
+            (lost(true, "connection reset by peer"), Dead, interrupted(Fault::ServerDied)),
             (End::Stalled(Deadline::TokenGap), Alive, failed(Class::Stalled)),
             (End::Stalled(Deadline::FirstToken), Dead, interrupted(Fault::ServerDied)),
             (End::Malformed { message: "no".into() }, Alive, failed(Class::ServerError)),
@@ -208,5 +213,7 @@ mod tests {
         assert!(!needs_health(&refused(400, "")));
         assert!(needs_health(&End::Stalled(Deadline::Total)));
         assert!(!needs_health(&finished(FinishReason::Stop)));
+        assert!(needs_health(&End::Lost { sent: true, message: "reset".into() }));
+        assert!(!needs_health(&End::Lost { sent: false, message: "refused".into() }));
     }
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::warn;
 
-use super::{EngineError, Profile, Question, Reply, stream};
-use crate::model::ServerKind;
+use super::{End, EngineError, Profile, Question, Reply, stream};
+use crate::model::{ServerKind, error::chain};
 
 /// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
@@ -133,7 +133,7 @@ impl Client {
             }
             ServerAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".into()),
         };
-        let http = builder.build().map_err(|error| refuse(describe(&error)))?;
+        let http = builder.build().map_err(|error| refuse(chain(&error)))?;
         Ok(Client { http, address, base, limits })
     }
 
@@ -212,7 +212,7 @@ impl Client {
         let response = request.send().await.map_err(|error| EngineError::Unreachable {
             address: self.address.to_string(),
             path: COMPLETIONS,
-            reason: describe(&error),
+            reason: chain(&error),
         })?;
         Ok(response.status() == StatusCode::BAD_REQUEST)
     }
@@ -220,7 +220,7 @@ impl Client {
     async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
         let address = || self.address.to_string();
         let unreachable =
-            |error: reqwest::Error| EngineError::Unreachable { address: address(), path, reason: describe(&error) };
+            |error: reqwest::Error| EngineError::Unreachable { address: address(), path, reason: chain(&error) };
         let request = self.http.get(format!("{}{path}", self.base)).timeout(PROBE_LIMIT);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -244,7 +244,7 @@ impl Client {
         stream::follow(self.send(question), self.limits).await
     }
 
-    async fn send(&self, question: &Question) -> Result<Response, String> {
+    async fn send(&self, question: &Question) -> Result<Response, End> {
         let request = self
             .http
             .post(format!("{}{COMPLETIONS}", self.base))
@@ -252,19 +252,8 @@ impl Client {
             .header(header::ACCEPT, "text/event-stream")
             .header("X-Request-Id", &question.request_id)
             .body(question.body.clone());
-        request.send().await.map_err(|error| describe(&error))
+        request.send().await.map_err(|error| End::Lost { sent: !error.is_connect(), message: chain(&error) })
     }
-}
-
-/// An error with its causes: reqwest's own text names only the URL.
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// A stand-in says so in its version and as the owner of its model.

@@ -8,10 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     EventParser, Limits, StreamEvent,
-    client::describe,
     judge::{Judge, Judgement},
 };
-use crate::model::{FinishReason, TokenUsage};
+use crate::model::{FinishReason, TokenUsage, error::chain};
 
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +51,8 @@ pub enum End {
     },
     /// The connection was refused, reset or closed before the answer ended.
     Lost {
+        /// Whether the server may have seen the request; not where nobody took the connection.
+        sent: bool,
         /// What happened.
         message: String,
     },
@@ -82,7 +83,7 @@ pub struct Reply {
 }
 
 /// Follows the answer to a request that is being sent. Returning drops the connection, and so frees the slot.
-pub(super) async fn follow(sending: impl Future<Output = Result<Response, String>>, limits: Limits) -> Reply {
+pub(super) async fn follow(sending: impl Future<Output = Result<Response, End>>, limits: Limits) -> Reply {
     let start = Instant::now();
     let mut answer = Answer::new(start, limits);
     let end = match answer.read(sending).await {
@@ -119,12 +120,9 @@ impl Answer {
     }
 
     /// `Err` is an early end; both are ends.
-    async fn read(&mut self, sending: impl Future<Output = Result<Response, String>>) -> Result<End, End> {
+    async fn read(&mut self, sending: impl Future<Output = Result<Response, End>>) -> Result<End, End> {
         let (deadline, which) = self.deadline();
-        let mut response = timeout_at(deadline, sending)
-            .await
-            .map_err(|_| End::Stalled(which))?
-            .map_err(|message| End::Lost { message })?;
+        let mut response = timeout_at(deadline, sending).await.map_err(|_| End::Stalled(which))??;
         if response.status() != StatusCode::OK {
             return Err(refused(response, deadline, which).await);
         }
@@ -135,8 +133,8 @@ impl Answer {
                 Ok(Ok(Some(bytes))) => bytes,
                 // What follows the finish reason is only bookkeeping: the answer is whole.
                 Ok(_) | Err(_) if self.finish.is_some() => return self.whole(),
-                Ok(Ok(None)) => return Err(End::Lost { message: "the stream ended before the answer did".into() }),
-                Ok(Err(error)) => return Err(End::Lost { message: describe(&error) }),
+                Ok(Ok(None)) => return Err(lost("the stream ended before the answer did".into())),
+                Ok(Err(error)) => return Err(lost(chain(&error))),
                 Err(_) => return Err(End::Stalled(which)),
             };
             parser.push(&bytes, &mut events).map_err(|message| End::Malformed { message })?;
@@ -203,6 +201,11 @@ impl Answer {
     }
 }
 
+/// The connection went while the server was answering.
+fn lost(message: String) -> End {
+    End::Lost { sent: true, message }
+}
+
 /// The message of an error reply: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
 async fn refused(response: Response, deadline: Instant, which: Deadline) -> End {
     #[derive(Deserialize)]
@@ -213,7 +216,7 @@ async fn refused(response: Response, deadline: Instant, which: Deadline) -> End 
     let status = response.status().as_u16();
     let body = match timeout_at(deadline, response.text()).await {
         Ok(Ok(body)) => body,
-        Ok(Err(error)) => return End::Lost { message: format!("HTTP {status}, then {}", describe(&error)) },
+        Ok(Err(error)) => return lost(format!("HTTP {status}, then {}", chain(&error))),
         Err(_) => return End::Stalled(which),
     };
     let parsed = serde_json::from_str::<Body>(&body).ok().and_then(|body| {

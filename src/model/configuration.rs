@@ -201,9 +201,9 @@ pub enum ServerSource {
         /// Words put before the command, e.g. `["conda", "run", "-n", "vllm"]`.
         #[serde(default)]
         prefix: Vec<String>,
-        /// Added to the server's environment.
+        /// Added to the server's environment; the values, which may be tokens and keys, are never written.
         #[serde(default)]
-        environment: BTreeMap<String, String>,
+        environment: BTreeMap<String, Secret>,
     },
     /// A server that is already running; never stopped by us.
     Url {

@@ -7,6 +7,7 @@ mod block;
 pub mod configuration;
 mod document;
 mod engine;
+pub mod error;
 mod ids;
 mod image;
 mod record;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    comm::Returned,
     engine::PageImage,
     imaging::{RenderFailure, RenderJob},
     model::{
@@ -19,12 +20,10 @@ use crate::{
         Unit,
         retry::{AfterAttempt, Tally, after_attempt},
     },
+    server::Ready,
 };
 
-use super::{
-    service::Ready,
-    worker::{Context, lock},
-};
+use super::context::{Context, LocalEvent, lock, without_answers};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
@@ -120,9 +119,10 @@ impl PageTask {
         let mut interruptions = 0;
         let mut rung = counted as usize;
         loop {
-            let ready = self.context.service(engine)?.ready().await?;
             let request_id = self.request_id(self.attempts().len() + 1);
+            // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
             let slot = self.context.slot(engine).await?;
+            let ready = self.context.service(engine)?.ready().await?;
             let result = ready.reader.attempt(image, &request_id, rung).await;
             drop(slot);
             let outcome = result.attempt.outcome;
@@ -132,7 +132,7 @@ impl PageTask {
             if let AttemptOutcome::Interrupted(fault) = outcome {
                 interruptions += 1;
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
-                self.notice(&ready, fault);
+                self.notice(&ready, fault).await;
             }
             let said = result.attempt.reason.clone();
             reading.take(&result.attempt, result.parts, result.language);
@@ -163,10 +163,14 @@ impl PageTask {
         self.prior.iter().filter(counts).count() as u32
     }
 
-    fn notice(&self, ready: &Ready, fault: MachineFault) {
-        if fault == MachineFault::ServerDied
-            && let Ok(service) = self.context.service(self.unit.engine)
-        {
+    /// Reports a dead server. One that was never reached shows only in its silence.
+    async fn notice(&self, ready: &Ready, fault: MachineFault) {
+        let dead = match fault {
+            MachineFault::ServerDied => true,
+            MachineFault::ConnectionLost => !ready.reader.client().alive().await,
+            _ => false,
+        };
+        if dead && let Ok(service) = self.context.service(self.unit.engine) {
             service.report_death(ready.start);
         }
     }
@@ -193,6 +197,29 @@ impl PageTask {
             parts: reading.parts,
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
+        }
+    }
+}
+
+/// A page until it is settled, given back, or called back.
+pub(super) async fn work(task: PageTask) {
+    let mut recall = task.context.recall.subscribe();
+    let result = tokio::select! {
+        result = task.settle() => result,
+        _ = recall.wait_for(|recalled| *recalled) => Err(MachineFault::Draining),
+    };
+    match result {
+        Ok(record) => {
+            if let Verdict::Failed(class) = record.verdict {
+                tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
+            }
+            task.context.count(&record, task.prior.len());
+            task.context.keep(record);
+        }
+        Err(fault) => {
+            let attempts = without_answers(&task.attempts());
+            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
+            let _ = task.context.events.send(LocalEvent::Returned(returned));
         }
     }
 }

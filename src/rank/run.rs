@@ -17,7 +17,7 @@ use crate::{
     corpus::CorpusError,
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
-    model::{Engine, Outcome, RankId, configuration::Configuration},
+    model::{Engine, Outcome, RankId, configuration::Configuration, error::chain},
     report::{EndReport, REPORT_FILE},
     store::{StoreError, catalogue},
 };
@@ -25,9 +25,10 @@ use crate::{
 use super::{
     coordinator::{Coordinator, Ended, Outgoing},
     logging,
+    planned::renderer_pool,
     preparation::{Inputs, PreparationError, Prepared, prepare},
     pump::Idle,
-    worker::{Worker, renderer_pool},
+    worker::Worker,
 };
 
 /// What a run is asked to do.
@@ -312,14 +313,4 @@ fn send<M: Serialize>(transport: &mut impl Transport, to: RankId, message: &M) -
 fn receive<M: DeserializeOwned>(transport: &mut impl Transport) -> Result<Option<(RankId, M)>, RunError> {
     let Some((from, frame)) = transport.receive() else { return Ok(None) };
     Ok(Some((from, decode(&frame)?)))
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

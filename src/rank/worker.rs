@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -13,79 +13,32 @@ use std::{
 
 use tokio::{
     runtime::Runtime,
-    sync::{Semaphore, SemaphorePermit, watch},
+    sync::{Semaphore, watch},
     task::JoinSet,
 };
 use tracing::Instrument;
 
 use crate::{
-    comm::{Assignment, Hello, LocalPosition, Returned, ToCoordinator, ToWorker},
+    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
     corpus,
-    engine::Profile,
-    imaging::{Pool, PoolSettings, find_library},
     model::{
-        Attempt, AttemptOutcome, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId,
-        StopReason, Verdict, configuration::Configuration,
+        Attempt, Document, Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration, error::chain,
     },
     report::RankSummary,
-    schedule::Settlement,
-    server::{Share, gpu_of},
-    store::{Durable, Provenance, StoreEvent, Writer},
+    server::{Service, ServiceEvent, ServicePlan},
+    store::{Provenance, StoreEvent, Writer},
 };
 
 use super::{
+    context::{Context, LocalEvent, RankEngine},
     image_memory::ImageMemory,
-    page::PageTask,
-    run::{RunError, RunRequest, chain},
-    service::{Service, ServicePlan},
+    page::{PageTask, work},
+    planned::{PlannedEngine, planned_engines, renderer_pool},
+    run::{RunError, RunRequest},
 };
 
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
 const BATCH: usize = 256;
-
-/// What happens inside a rank, told to its main thread.
-#[derive(Debug)]
-pub(super) enum LocalEvent {
-    EngineReady(Engine),
-    EngineLost(Engine, String),
-    Durable(Vec<Durable>),
-    StoreFailed(String),
-    Returned(Returned),
-    /// SIGTERM or SIGINT.
-    Signal,
-}
-
-/// What the tasks of a rank's pages share.
-pub(super) struct Context {
-    pub(super) rank: RankId,
-    pub(super) configuration: Configuration,
-    pub(super) documents: Arc<[Document]>,
-    pub(super) renderers: Pool,
-    pub(super) image_memory: ImageMemory,
-    engines: BTreeMap<Engine, RankEngine>,
-    writer: Writer,
-    events: Sender<LocalEvent>,
-    /// Set to call all unsettled pages back.
-    recall: watch::Sender<bool>,
-    /// Pages whose records are not on the disk yet, with the attempts that will be told of them.
-    unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Vec<Attempt>>>,
-    /// The store thread has stopped: nothing more will reach the disk.
-    store_failed: Arc<AtomicBool>,
-    summary: Mutex<RankSummary>,
-}
-
-struct RankEngine {
-    profile: Arc<Profile>,
-    service: Service,
-    slots: Semaphore,
-}
-
-/// An engine as configured for this rank.
-struct PlannedEngine {
-    profile: Arc<Profile>,
-    in_flight: u32,
-    share: Share,
-}
 
 /// A rank's worker, driven by its main thread.
 pub(super) struct Worker {
@@ -175,11 +128,11 @@ impl Worker {
                 LocalEvent::EngineReady(engine) => messages.push(ToCoordinator::EngineReady(engine)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
                 LocalEvent::Durable(records) => {
-                    settled.extend(records.into_iter().map(|record| self.settlement(record)))
+                    settled.extend(self.context.iter().flat_map(|context| context.settlements(&records)))
                 }
                 LocalEvent::Returned(page) => returned.push(page),
                 LocalEvent::StoreFailed(reason) => {
-                    returned.extend(self.unsynced_pages());
+                    returned.extend(self.context.iter().flat_map(|context| context.take_unsynced()));
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
                 LocalEvent::Signal if self.rank == RankId::COORDINATOR => {
@@ -230,7 +183,14 @@ impl Worker {
                 share: planned.share.clone(),
                 logs: self.run_directory.join("logs"),
             };
-            self.services.insert(*engine, Service::start(plan, self.events.clone()));
+            let events = self.events.clone();
+            let on_event = move |event| {
+                let _ = events.send(match event {
+                    ServiceEvent::Ready(engine) => LocalEvent::EngineReady(engine),
+                    ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
+                });
+            };
+            self.services.insert(*engine, Service::start(plan, on_event));
         }
     }
 
@@ -295,19 +255,6 @@ impl Worker {
         Ok(())
     }
 
-    fn settlement(&self, record: Durable) -> Settlement {
-        let Durable { page, lease, verdict } = record;
-        let attempts = self.context.as_ref().and_then(|context| lock(&context.unsynced).remove(&(page, lease)));
-        Settlement { page, lease, verdict, attempts: attempts.unwrap_or_default() }
-    }
-
-    /// After the store has failed: the pages whose records will never reach the disk go back.
-    fn unsynced_pages(&self) -> Vec<Returned> {
-        let lost = self.context.as_ref().map(|context| std::mem::take(&mut *lock(&context.unsynced)));
-        let give_back = |((page, lease), attempts)| Returned { page, lease, fault: MachineFault::Draining, attempts };
-        lost.into_iter().flatten().map(give_back).collect()
-    }
-
     /// Seals what is left, stops the servers and sums up. No page is under way any more.
     fn finish(&mut self) -> Result<RankSummary, RunError> {
         let Some(context) = self.context.take() else {
@@ -316,167 +263,14 @@ impl Worker {
         };
         self.runtime.block_on(async { while self.pages.join_next().await.is_some() {} });
         let context = Arc::into_inner(context).ok_or(RunError::Busy)?;
-        let mut summary = context.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.services = context.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
+        let (services, summary) = context.close();
+        self.services = services;
         self.stop_services();
-        match context.writer.finish() {
-            Ok(written) => {
-                summary.pages = written.pages;
-                summary.shards = written.shards as u32;
-            }
-            // Told before, with its pages given back: the journal keeps what had reached the disk.
-            Err(error) if context.store_failed.load(Ordering::SeqCst) => tracing::warn!("{error}"),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(summary)
+        summary
     }
 
     fn stop_services(&mut self) {
         let services = std::mem::take(&mut self.services);
         self.runtime.block_on(futures_util::future::join_all(services.into_values().map(Service::stop)));
     }
-}
-
-impl Context {
-    pub(super) fn profile(&self, engine: Engine) -> &Profile {
-        &self.engines[&engine].profile
-    }
-
-    pub(super) fn service(&self, engine: Engine) -> Result<&Service, MachineFault> {
-        self.engines.get(&engine).map(|entry| &entry.service).ok_or(MachineFault::ConnectionLost)
-    }
-
-    /// A place among the requests in flight on the engine's server.
-    pub(super) async fn slot(&self, engine: Engine) -> Result<SemaphorePermit<'_>, MachineFault> {
-        self.engines[&engine].slots.acquire().await.map_err(|_| MachineFault::Draining)
-    }
-
-    /// Gives the record to the store; the verdict is told once it is on the disk.
-    fn keep(&self, record: PageRecord) {
-        let (page, lease) = (record.page, record.lease);
-        let told = match record.verdict {
-            Verdict::Failed(_) => without_answers(&record.attempts),
-            Verdict::Read | Verdict::Blank => Vec::new(),
-        };
-        lock(&self.unsynced).insert((page, lease), told);
-        // The store blocks for seconds while it seals.
-        let kept = tokio::task::block_in_place(|| self.writer.append(record));
-        if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
-            // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
-            if let Some(attempts) = lock(&self.unsynced).remove(&(page, lease)) {
-                let fault = MachineFault::Draining;
-                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts }));
-            }
-        }
-    }
-
-    /// Adds up what a record cost this rank; `prior` attempts at its head were counted before.
-    fn count(&self, record: &PageRecord, prior: usize) {
-        let mut summary = lock(&self.summary);
-        if let Some(image) = &record.image {
-            summary.rendering += Duration::from_micros(u64::from(image.render_micros));
-            summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
-        }
-        for attempt in &record.attempts[prior.min(record.attempts.len())..] {
-            let totals = summary.tokens.entry(attempt.served_by.engine).or_default();
-            totals.attempts += 1;
-            totals.prompt += u64::from(attempt.tokens.prompt);
-            match attempt.outcome {
-                AttemptOutcome::Accepted | AttemptOutcome::Blank => {
-                    totals.accepted += u64::from(attempt.tokens.completion)
-                }
-                AttemptOutcome::Failed(_) | AttemptOutcome::Interrupted(_) => {
-                    totals.wasted += u64::from(attempt.tokens.completion);
-                }
-            }
-            if !summary.served_by.contains(&attempt.served_by) {
-                summary.served_by.push(attempt.served_by.clone());
-            }
-        }
-    }
-}
-
-/// A page until it is settled, given back, or called back.
-async fn work(task: PageTask) {
-    let mut recall = task.context.recall.subscribe();
-    let result = tokio::select! {
-        result = task.settle() => result,
-        _ = recall.wait_for(|recalled| *recalled) => Err(MachineFault::Draining),
-    };
-    match result {
-        Ok(record) => {
-            if let Verdict::Failed(class) = record.verdict {
-                tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
-            }
-            task.context.count(&record, task.prior.len());
-            task.context.keep(record);
-        }
-        Err(fault) => {
-            let attempts = without_answers(&task.attempts());
-            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
-            let _ = task.context.events.send(LocalEvent::Returned(returned));
-        }
-    }
-}
-
-/// The copies of attempts that travel: without answers, and with reasons of a bounded length.
-fn without_answers(attempts: &[Attempt]) -> Vec<Attempt> {
-    const LONGEST_REASON: usize = 500;
-    let shorten = |reason: &str| reason.chars().take(LONGEST_REASON).collect();
-    let copy =
-        |attempt: &Attempt| Attempt { answer: String::new(), reason: shorten(&attempt.reason), ..attempt.clone() };
-    attempts.iter().map(copy).collect()
-}
-
-/// The engines of this rank's role, with their profiles and their share of the node.
-fn planned_engines(
-    request: &RunRequest,
-    rank: RankId,
-    local: LocalPosition,
-) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let configuration = &request.configuration;
-    if !configuration.roles.serves(Engine::Chandra) {
-        return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
-    }
-    let roles = configuration.roles.of(rank);
-    let share = Share {
-        program: request.program.clone(),
-        cores: (cores / local.size as usize).max(1),
-        gpu: gpu_of(local.rank, std::env::var_os("CUDA_VISIBLE_DEVICES")),
-    };
-    let plan = |engine| {
-        let settings = configuration.engines.of(engine);
-        let profile = Profile::load(configuration.engines.profile(engine), settings.prompt_file.as_deref())?;
-        if profile.engine != engine {
-            return Err(RunError::ProfileOfOtherEngine { profile: profile.name, engine });
-        }
-        let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
-            (Some(number), _) => number.get(),
-            // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
-            (None, true) => share.cores as u32 + 1,
-            (None, false) => profile.in_flight,
-        };
-        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
-    };
-    roles.iter().map(plan).collect()
-}
-
-/// The renderer children of a rank.
-pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration) -> Result<Pool, RunError> {
-    let imaging = &configuration.imaging;
-    let settings = PoolSettings {
-        program: program.to_owned(),
-        pdfium: find_library(configuration.pdfium.as_deref())?,
-        children: imaging.children,
-        page_limit: imaging.page_limit,
-        child_memory: imaging.child_memory.as_u64(),
-        answers_per_child: PoolSettings::ANSWERS_PER_CHILD,
-    };
-    Ok(Pool::start(settings).await?)
-}
-
-/// A panic aborts the process, so a lock is never seen poisoned.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::TempDir;
+
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
     model::{Engine, configuration::ServerSource, configuration::StandInMode},
@@ -32,7 +34,7 @@ pub enum LaunchError {
 }
 
 /// A command to run, and where its server will answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Launch {
     /// The `bocr` program, which guards the server.
     pub guard: PathBuf,
@@ -42,8 +44,8 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Where the server will answer.
     pub address: ServerAddress,
-    /// Private folder of its socket.
-    pub folder: PathBuf,
+    /// Private folder of its socket, removed with this value.
+    pub folder: TempDir,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
 }
@@ -79,12 +81,12 @@ impl Launch {
                 let mut words = prefix.clone();
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
-                variables.extend(environment.clone());
+                variables.extend(environment.iter().map(|(name, value)| (name.clone(), value.0.clone())));
                 (words, variables)
             }
         };
         let folder = private_folder()?;
-        let socket = folder.join("server.sock");
+        let socket = folder.path().join("server.sock");
         let address = if command.iter().any(|word| word.contains("{socket}")) {
             ServerAddress::Unix(socket.clone())
         } else if command.iter().any(|word| word.contains("{port}")) {
@@ -141,12 +143,12 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
 }
 
 /// A folder of mode 0700 with a path short enough for a Unix socket (108 bytes).
-fn private_folder() -> Result<PathBuf, LaunchError> {
+fn private_folder() -> Result<TempDir, LaunchError> {
     const LONGEST: usize = 60;
     let configured = std::env::temp_dir();
     let parent = if configured.as_os_str().len() <= LONGEST { configured } else { PathBuf::from("/tmp") };
     let made = tempfile::Builder::new().prefix("bocr-").tempdir_in(&parent);
-    made.map(tempfile::TempDir::keep).map_err(|source| LaunchError::Folder { folder: parent, source })
+    made.map_err(|source| LaunchError::Folder { folder: parent, source })
 }
 
 fn free_port() -> Result<u16, LaunchError> {
@@ -190,7 +192,9 @@ mod tests {
             let ServerAddress::Unix(socket) = &launch.address else { panic!("a socket") };
             assert!(launch.command.iter().any(|word| *word == socket.to_string_lossy()));
             assert!(!launch.command.iter().any(|word| word.contains('{') && !word.starts_with('{')), "{launch:?}");
-            std::fs::remove_dir(launch.folder).unwrap();
+            let folder = launch.folder.path().to_owned();
+            drop(launch);
+            assert!(!folder.exists(), "a launch that comes to nothing leaves no folder");
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::{
     process::{Child, ChildStdin, Command},
     time::{Instant, sleep, timeout},
@@ -42,7 +43,7 @@ pub enum ServerError {
     #[error("the server ended before it was ready ({status}); the end of its log {log}:\n{tail}")]
     Ended {
         /// Its exit status.
-        status: String,
+        status: std::process::ExitStatus,
         /// Its log.
         log: PathBuf,
         /// The last lines of it.
@@ -66,6 +67,8 @@ pub struct Server {
     guard: Child,
     /// The guard ends the server when this closes. Kept apart from the child, whose `wait` would close it.
     pipe: Option<ChildStdin>,
+    /// Folder of its socket. The guard removes it too, where this process is killed.
+    _folder: TempDir,
 }
 
 impl Server {
@@ -73,12 +76,12 @@ impl Server {
     ///
     /// # Errors
     /// The log cannot be opened or the guard not started.
-    pub fn start(launch: &Launch, log: &Path) -> Result<Server, ServerError> {
+    pub fn start(launch: Launch, log: &Path) -> Result<Server, ServerError> {
         let log_error = |source| ServerError::Log { path: log.to_owned(), source };
         let output = File::create(log).map_err(log_error)?;
         let errors = output.try_clone().map_err(log_error)?;
         let mut command = std::process::Command::new(&launch.guard);
-        command.arg("guard").arg("--remove").arg(&launch.folder).arg("--").args(&launch.command);
+        command.arg("guard").arg("--remove").arg(launch.folder.path()).arg("--").args(&launch.command);
         scrub_environment(&mut command);
         command.envs(&launch.environment);
         if let Some(gpu) = &launch.gpu {
@@ -89,7 +92,7 @@ impl Server {
         let mut guard =
             command.spawn().map_err(|source| ServerError::Spawn { program: launch.guard.clone(), source })?;
         let pipe = guard.stdin.take();
-        Ok(Server { address: launch.address.clone(), log: log.to_owned(), guard, pipe })
+        Ok(Server { address: launch.address, log: log.to_owned(), guard, pipe, _folder: launch.folder })
     }
 
     /// Where it answers.
@@ -107,7 +110,7 @@ impl Server {
         loop {
             if let Ok(Some(status)) = self.guard.try_wait() {
                 let tail = tail(&self.log);
-                return Err(ServerError::Ended { status: status.to_string(), log: self.log.clone(), tail });
+                return Err(ServerError::Ended { status, log: self.log.clone(), tail });
             }
             if client.alive().await {
                 return Ok(());

@@ -61,6 +61,11 @@ impl Bench {
         self.write("configuration.toml", &format!("{}{}", stand_in("chandra"), stand_in("deepseek")))
     }
 
+    /// Name and value of the mark, for processes started in another way.
+    pub fn mark(&self) -> (&str, &str) {
+        self.mark.split_once('=').unwrap()
+    }
+
     /// `bocr` with arguments.
     pub fn bocr(&self, arguments: &[&str]) -> Command {
         self.marked(Command::new(env!("CARGO_BIN_EXE_bocr")), arguments)
@@ -76,23 +81,29 @@ impl Bench {
     }
 
     fn marked(&self, mut command: Command, arguments: &[&str]) -> Command {
-        let (name, value) = self.mark.split_once('=').unwrap();
+        let (name, value) = self.mark();
         command.args(arguments).env(name, value).stdin(Stdio::null());
         command
     }
 
-    /// Processes of this test that are still there.
+    /// Command lines of this test's processes that are still there.
     pub fn processes(&self) -> Vec<String> {
+        self.marked_processes().into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// Ids and command lines of this test's processes.
+    pub fn marked_processes(&self) -> Vec<(i32, String)> {
         let carries_mark = |path: &Path| {
             let environment = fs::read(path.join("environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
         };
         let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-        let command_line = |path: PathBuf| {
-            let text = fs::read(path.join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&text).replace('\0', " ")
+        let described = |path: PathBuf| {
+            let id = path.file_name()?.to_str()?.parse().ok()?;
+            let line = fs::read(path.join("cmdline")).unwrap_or_default();
+            Some((id, String::from_utf8_lossy(&line).replace('\0', " ")))
         };
-        entries.filter(|path| carries_mark(path)).map(command_line).filter(|text| !text.is_empty()).collect()
+        entries.filter(|path| carries_mark(path)).filter_map(described).filter(|(_, line)| !line.is_empty()).collect()
     }
 
     /// Waits until none of this test's processes is left: those of a killed rank go within moments.

@@ -1,0 +1,178 @@
+//! What the tasks of a rank's pages share, and what they tell the main thread.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+    time::Duration,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use crate::{
+    comm::Returned,
+    engine::Profile,
+    imaging::Pool,
+    model::{
+        Attempt, AttemptOutcome, Document, Engine, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
+        configuration::Configuration,
+    },
+    report::RankSummary,
+    schedule::Settlement,
+    server::Service,
+    store::{Durable, Writer},
+};
+
+use super::{image_memory::ImageMemory, run::RunError};
+
+/// What happens inside a rank, told to its main thread.
+#[derive(Debug)]
+pub(super) enum LocalEvent {
+    EngineReady(Engine),
+    EngineLost(Engine, String),
+    Durable(Vec<Durable>),
+    StoreFailed(String),
+    Returned(Returned),
+    /// SIGTERM or SIGINT.
+    Signal,
+}
+
+/// What the tasks of a rank's pages share.
+pub(super) struct Context {
+    pub(super) rank: RankId,
+    pub(super) configuration: Configuration,
+    pub(super) documents: Arc<[Document]>,
+    pub(super) renderers: Pool,
+    pub(super) image_memory: ImageMemory,
+    pub(super) engines: BTreeMap<Engine, RankEngine>,
+    pub(super) writer: Writer,
+    pub(super) events: Sender<LocalEvent>,
+    /// Set to call all unsettled pages back.
+    pub(super) recall: watch::Sender<bool>,
+    /// Pages whose records are not on the disk yet, with the attempts that will be told of them.
+    pub(super) unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Vec<Attempt>>>,
+    /// The store thread has stopped: nothing more will reach the disk.
+    pub(super) store_failed: Arc<AtomicBool>,
+    pub(super) summary: Mutex<RankSummary>,
+}
+
+/// An engine at work on this rank.
+pub(super) struct RankEngine {
+    pub(super) profile: Arc<Profile>,
+    pub(super) service: Service,
+    pub(super) slots: Semaphore,
+}
+
+impl Context {
+    pub(super) fn profile(&self, engine: Engine) -> &Profile {
+        &self.engines[&engine].profile
+    }
+
+    pub(super) fn service(&self, engine: Engine) -> Result<&Service, MachineFault> {
+        self.engines.get(&engine).map(|entry| &entry.service).ok_or(MachineFault::ConnectionLost)
+    }
+
+    /// A place among the requests in flight on the engine's server.
+    pub(super) async fn slot(&self, engine: Engine) -> Result<SemaphorePermit<'_>, MachineFault> {
+        self.engines[&engine].slots.acquire().await.map_err(|_| MachineFault::Draining)
+    }
+
+    /// Gives the record to the store; the verdict is told once it is on the disk.
+    pub(super) fn keep(&self, record: PageRecord) {
+        let (page, lease) = (record.page, record.lease);
+        let told = match record.verdict {
+            Verdict::Failed(_) => without_answers(&record.attempts),
+            Verdict::Read | Verdict::Blank => Vec::new(),
+        };
+        lock(&self.unsynced).insert((page, lease), told);
+        // The store blocks for seconds while it seals.
+        let kept = tokio::task::block_in_place(|| self.writer.append(record));
+        if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
+            // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
+            if let Some(attempts) = lock(&self.unsynced).remove(&(page, lease)) {
+                let fault = MachineFault::Draining;
+                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts }));
+            }
+        }
+    }
+
+    /// What is told of records that have reached the disk.
+    pub(super) fn settlements(&self, records: &[Durable]) -> Vec<Settlement> {
+        let mut unsynced = lock(&self.unsynced);
+        let settlement = |record: &Durable| {
+            let Durable { page, lease, verdict } = *record;
+            let attempts = unsynced.remove(&(page, lease)).unwrap_or_default();
+            Settlement { page, lease, verdict, attempts }
+        };
+        records.iter().map(settlement).collect()
+    }
+
+    /// After the store has failed: the pages whose records will never reach the disk go back.
+    pub(super) fn take_unsynced(&self) -> Vec<Returned> {
+        let lost = std::mem::take(&mut *lock(&self.unsynced));
+        let give_back = |((page, lease), attempts)| Returned { page, lease, fault: MachineFault::Draining, attempts };
+        lost.into_iter().map(give_back).collect()
+    }
+
+    /// Seals what is left. No page is under way any more.
+    pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, RunError>) {
+        let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
+        let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let summary = match self.writer.finish() {
+            Ok(written) => {
+                summary.pages = written.pages;
+                summary.shards = written.shards as u32;
+                Ok(summary)
+            }
+            // Told before, with its pages given back: the journal keeps what had reached the disk.
+            Err(error) if self.store_failed.load(Ordering::SeqCst) => {
+                tracing::warn!("{error}");
+                Ok(summary)
+            }
+            Err(error) => Err(error.into()),
+        };
+        (services, summary)
+    }
+
+    /// Adds up what a record cost this rank; `prior` attempts at its head were counted before.
+    pub(super) fn count(&self, record: &PageRecord, prior: usize) {
+        let mut summary = lock(&self.summary);
+        if let Some(image) = &record.image {
+            summary.rendering += Duration::from_micros(u64::from(image.render_micros));
+            summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
+        }
+        for attempt in &record.attempts[prior.min(record.attempts.len())..] {
+            let totals = summary.tokens.entry(attempt.served_by.engine).or_default();
+            totals.attempts += 1;
+            totals.prompt += u64::from(attempt.tokens.prompt);
+            match attempt.outcome {
+                AttemptOutcome::Accepted | AttemptOutcome::Blank => {
+                    totals.accepted += u64::from(attempt.tokens.completion)
+                }
+                AttemptOutcome::Failed(_) | AttemptOutcome::Interrupted(_) => {
+                    totals.wasted += u64::from(attempt.tokens.completion);
+                }
+            }
+            if !summary.served_by.contains(&attempt.served_by) {
+                summary.served_by.push(attempt.served_by.clone());
+            }
+        }
+    }
+}
+
+/// The copies of attempts that travel: without answers, and with reasons of a bounded length.
+pub(super) fn without_answers(attempts: &[Attempt]) -> Vec<Attempt> {
+    const LONGEST_REASON: usize = 500;
+    let shorten = |reason: &str| reason.chars().take(LONGEST_REASON).collect();
+    let copy =
+        |attempt: &Attempt| Attempt { answer: String::new(), reason: shorten(&attempt.reason), ..attempt.clone() };
+    attempts.iter().map(copy).collect()
+}
+
+/// A panic aborts the process, so a lock is never seen poisoned.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
