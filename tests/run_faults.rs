@@ -39,6 +39,16 @@ fn run_with(bench: &Bench, roles: &str, faults: &str) -> (Option<i32>, Vec<PageR
     (output.status.code(), records)
 }
 
+/// The exit code of a run that must end soon.
+fn ended(run: &mut Killed) -> Option<i32> {
+    let mut status = None;
+    until("the run has ended", || {
+        status = run.0.try_wait().unwrap();
+        status.is_some()
+    });
+    status.and_then(|status| status.code())
+}
+
 /// The record of the page that the fault is for, and the outcomes of its attempts.
 fn struck(records: &[PageRecord]) -> (&PageRecord, Vec<(Engine, AttemptOutcome)>) {
     let record = records.iter().max_by_key(|record| record.attempts.len()).unwrap();
@@ -212,7 +222,7 @@ fn a_server_process_killed_under_a_page_is_started_again_and_all_pages_are_read(
     let is_server = |line: &String| line.contains(" stand-in ") && !line.contains(" guard ");
     let (server, _) = bench.marked_processes().into_iter().find(|(_, line)| is_server(line)).expect("the server");
     kill_process(Pid::from_raw(server).unwrap(), Signal::KILL).unwrap();
-    assert_eq!(child.0.wait().unwrap().code(), Some(0), "{}", bench.log(0));
+    assert_eq!(ended(&mut child), Some(0), "{}", bench.log(0));
     bench.assert_nothing_left();
     bench.assert_verified();
     let mut reader = bench.reader();
@@ -243,13 +253,9 @@ fn a_server_given_by_url_that_goes_away_ends_the_run_with_75_and_fails_no_page()
     until("the run has begun", || bench.log(0).contains("the server is ready"));
     server.0.kill().unwrap();
     server.0.wait().unwrap();
-    let mut status = None;
-    until("the run has ended", || {
-        status = child.0.try_wait().unwrap();
-        status.is_some()
-    });
+    let code = ended(&mut child);
     let log = bench.log(0);
-    assert_eq!(status.unwrap().code(), Some(75), "{log}");
+    assert_eq!(code, Some(75), "{log}");
     assert!(log.contains("no server answers at http://127.0.0.1"), "{log}");
     assert_eq!(bench.reader().pages().count(), 0, "no page was read, and none is counted as failed");
 }
