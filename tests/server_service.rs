@@ -18,7 +18,7 @@ use bulletin_ocr::{
     engine::Profile,
     model::{
         Engine, RankId,
-        configuration::{EngineSettings, ServerSource},
+        configuration::{EngineSettings, Secret, ServerSource},
     },
     server::{Service, ServiceEvent, ServicePlan, Share},
 };
@@ -30,7 +30,7 @@ fn start(bench: &Bench, command: &[&str], start_limit: Duration) -> (Service, Re
     let server = ServerSource::Launch {
         command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
         prefix: Vec::new(),
-        environment: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+        environment: BTreeMap::from([(name.to_owned(), Secret(value.to_owned()))]),
     };
     let plan = ServicePlan {
         rank: RankId::COORDINATOR,
