@@ -96,14 +96,50 @@ fn chandra_label(label: &str) -> &str {
 
 /// Markdown to HTML. Tables come as HTML and stay; `\(…\)` and `\[…\]` become Chandra's `<math>`; a dollar is a dollar.
 fn to_html(markdown: &str) -> String {
-    let markdown = markdown
+    let mut html = String::with_capacity(markdown.len() * 2);
+    let mut rest = markdown;
+    // CommonMark passes a table's HTML through untouched, formulas and all: it goes its own way.
+    while let Some(start) = rest.find("<table") {
+        let end = rest[start..].find("</table>").map_or(rest.len(), |length| start + length + "</table>".len());
+        html.push_str(&prose_to_html(&rest[..start]));
+        html.push_str(&formulas_to_math(&rest[start..end]));
+        rest = &rest[end..];
+    }
+    html.push_str(&prose_to_html(rest));
+    html.trim().into()
+}
+
+/// The formulas of an HTML fragment, whose other text is left as it is.
+fn formulas_to_math(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(start) = rest.find("\\(").into_iter().chain(rest.find("\\[")).min() {
+        let (open, close) = match rest.as_bytes()[start + 1] {
+            b'(' => ("<math>", "\\)"),
+            _ => ("<math display=\"block\">", "\\]"),
+        };
+        let Some(length) = rest[start + 2..].find(close) else { break };
+        let latex = &rest[start + 2..start + 2 + length];
+        out.push_str(&rest[..start]);
+        out.push_str(&format!("{open}{}</math>", escape(latex.trim())));
+        rest = &rest[start + 2 + length + 2..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn prose_to_html(markdown: &str) -> String {
+    // `\\` is a line break within a formula: its second half opens nothing.
+    let line_breaks = |text: &str| text.replace("\\\\", &LINE_BREAK.to_string());
+    let markdown = line_breaks(markdown)
         .replace('$', "\\$")
         .replace("\\coloneqq", ":=")
         .replace("\\eqqcolon", "=:")
         .replace("\\(", "$")
         .replace("\\)", "$")
         .replace("\\[", "$$")
-        .replace("\\]", "$$");
+        .replace("\\]", "$$")
+        .replace(LINE_BREAK, "\\\\");
     let events = Parser::new_ext(&markdown, Options::ENABLE_MATH | Options::ENABLE_TABLES).map(|event| match event {
         Event::InlineMath(latex) => math("<math>", &latex),
         Event::DisplayMath(latex) => math("<math display=\"block\">", &latex),
@@ -113,6 +149,9 @@ fn to_html(markdown: &str) -> String {
     pulldown_cmark::html::push_html(&mut html, events);
     html.trim().into()
 }
+
+/// Never text in any Unicode version; stands for `\\` meanwhile.
+const LINE_BREAK: char = '\u{FDD2}';
 
 fn math<'a>(open: &str, latex: &CowStr<'_>) -> Event<'a> {
     Event::InlineHtml(format!("{open}{}</math>", escape(latex.trim())).into())
@@ -142,6 +181,21 @@ mod tests {
         assert_eq!(htmls[3], "");
         assert_eq!(htmls[4], "<p>المملكة المغربية</p>");
         assert_eq!(reading.blocks[1].bbox, Some(BBox { left: 0, top: 100, right: 1000, bottom: 1000 }));
+    }
+
+    #[test]
+    fn dollars_and_formulas_survive_in_tables_and_in_text() {
+        let table = [
+            (
+                "<table><tr><td>100 $</td><td>\\(x_1 < 2\\)</td></tr></table>",
+                "<table><tr><td>100 $</td><td><math>x_1 &lt; 2</math></td></tr></table>",
+            ),
+            ("<table><tr><td>1</td></tr></table>\nprix : 5 $", "<table><tr><td>1</td></tr></table><p>prix : 5 $</p>"),
+            ("\\[a \\\\[2pt] b\\]", "<p><math display=\"block\">a \\\\[2pt] b</math></p>"),
+        ];
+        for (markdown, expected) in table {
+            assert_eq!(to_html(markdown), expected, "{markdown}");
+        }
     }
 
     #[test]

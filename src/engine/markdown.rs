@@ -172,8 +172,13 @@ fn converter() -> HtmlToMarkdown {
             (!alt.trim().is_empty() || !source.is_empty()).then(|| format!("![{}]({source})", alt.trim()).into())
         })
         .add_handler(vec!["input"], |_: &dyn Handlers, element: Element| {
-            let has = |name: &str| element.attrs.iter().any(|attribute| &*attribute.name.local == name);
-            Some(if has("checked") { "[x] " } else { "[ ] " }.into())
+            let attribute = |name: &str| element.attrs.iter().find(|attribute| &*attribute.name.local == name);
+            let kind = attribute("type").map_or("text", |kind| &*kind.value);
+            Some(match kind {
+                "checkbox" | "radio" if attribute("checked").is_some() => "[x] ".into(),
+                "checkbox" | "radio" => "[ ] ".into(),
+                _ => attribute("value").map(|value| value.value.to_string()).unwrap_or_default().into(),
+            })
         })
         .build()
 }
@@ -205,6 +210,7 @@ mod tests {
             ("<p>المادة الأولى، « نص »</p>", "المادة الأولى، « نص »"),
             ("<img alt=\"Sceau du Royaume\"/>", "![Sceau du Royaume]()"),
             ("<p><input type=\"checkbox\" checked/> oui</p>", "[x] oui"),
+            ("<p>Ville : <input type=\"text\" value=\"Casablanca\"/></p>", "Ville : Casablanca"),
             ("", ""),
         ];
         for (html, expected) in table {

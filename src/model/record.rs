@@ -21,7 +21,7 @@ pub struct Part {
 
 /// One rank's settlement of one page: a row of a journal, then of a shard.
 ///
-/// A page that went to a second engine has one record for each; see [`PageRecord::supersedes`].
+/// A page that went to a second engine has one record for each; see [`PageRecord::precedence`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageRecord {
     /// The page.
@@ -60,10 +60,5 @@ impl PageRecord {
         let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.served_by.engine) == self.engine);
         let accepted = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank);
         of_engine().find(accepted).or_else(|| of_engine().next()).map(|attempt| &attempt.served_by)
-    }
-
-    /// Whether this record, rather than `other`, is the page's final one.
-    pub fn supersedes(&self, other: &PageRecord) -> bool {
-        Self::precedence(self.verdict, self.lease) > Self::precedence(other.verdict, other.lease)
     }
 }

@@ -118,13 +118,16 @@ impl PageTask {
         let mut counted = self.counted_before(engine);
         let mut interruptions = 0;
         let mut rung = counted as usize;
+        // Kept while the page climbs its ladder: at the end of the line again, it would be the last of the run.
+        let mut slot = None;
         loop {
             let request_id = self.request_id(self.attempts().len() + 1);
             // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
-            let slot = self.context.slot(engine).await?;
+            if slot.is_none() {
+                slot = Some(self.context.slot(engine).await?);
+            }
             let ready = self.context.service(engine)?.ready().await?;
             let result = ready.reader.attempt(image, &request_id, rung).await;
-            drop(slot);
             let outcome = result.attempt.outcome;
             if matches!(outcome, AttemptOutcome::Failed(_)) {
                 (counted, interruptions) = (counted + 1, 0);
@@ -149,6 +152,9 @@ impl PageTask {
                 AfterAttempt::AskAgain { rung: next, pause } => {
                     tracing::info!(request_id, rung = next, "asking again: {said}");
                     rung = next;
+                    if pause > Duration::ZERO {
+                        slot = None;
+                    }
                     tokio::time::sleep(jittered(pause, self.page, counted + interruptions)).await;
                 }
             }

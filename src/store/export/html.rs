@@ -42,7 +42,7 @@ impl Sanitiser {
             ])
             .add_generic_attributes(["dir"])
             .add_tag_attributes("math", ["display"])
-            .add_tag_attributes("input", ["type", "checked"])
+            .add_tag_attributes("input", ["type", "checked", "value"])
             .link_rel(Some("noopener noreferrer nofollow"));
         Sanitiser(builder)
     }
