@@ -66,18 +66,17 @@ pub(super) struct RankEngine {
     pub(super) slots: Semaphore,
 }
 
-impl Context {
-    pub(super) fn profile(&self, engine: Engine) -> &Profile {
-        &self.engines[&engine].profile
-    }
-
-    pub(super) fn service(&self, engine: Engine) -> Result<&Service, MachineFault> {
-        self.engines.get(&engine).map(|entry| &entry.service).ok_or(MachineFault::ConnectionLost)
-    }
-
+impl RankEngine {
     /// A place among the requests in flight on the engine's server.
-    pub(super) async fn slot(&self, engine: Engine) -> Result<SemaphorePermit<'_>, MachineFault> {
-        self.engines[&engine].slots.acquire().await.map_err(|_| MachineFault::Draining)
+    pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>, MachineFault> {
+        self.slots.acquire().await.map_err(|_| MachineFault::Draining)
+    }
+}
+
+impl Context {
+    /// An engine of this rank; a page for another goes back.
+    pub(super) fn engine(&self, engine: Engine) -> Result<&RankEngine, MachineFault> {
+        self.engines.get(&engine).ok_or(MachineFault::ConnectionLost)
     }
 
     /// Gives the record to the store; the verdict is told once it is on the disk.

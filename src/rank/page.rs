@@ -23,7 +23,7 @@ use crate::{
     server::Ready,
 };
 
-use super::context::{Context, LocalEvent, lock, without_answers};
+use super::context::{Context, LocalEvent, RankEngine, lock, without_answers};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
@@ -84,7 +84,7 @@ impl PageTask {
 
     /// Draws the page. The outer error is the machine's, the inner the page's.
     async fn draw(&self) -> Result<Result<HeldImage, (FailureClass, String)>, MachineFault> {
-        let rule = self.context.profile(self.unit.engine).image;
+        let rule = self.context.engine(self.unit.engine)?.profile.image;
         let document = self.document();
         // Before the size is known, the share is that of the largest image that the rule allows, uncompressed.
         let largest = rule.max_pixels.saturating_mul(3);
@@ -112,10 +112,10 @@ impl PageTask {
 
     /// Asks the engine until the retry table says that it is enough.
     async fn ask(&self, image: &PageImage) -> Result<Reading, MachineFault> {
-        let engine = self.unit.engine;
-        let limit = self.context.configuration.engines.of(engine).attempts.get();
+        let engine = self.context.engine(self.unit.engine)?;
+        let limit = self.context.configuration.engines.of(self.unit.engine).attempts.get();
         let mut reading = Reading::blank();
-        let mut counted = self.counted_before(engine);
+        let mut counted = self.counted_before();
         let mut interruptions = 0;
         let mut rung = counted as usize;
         // Kept while the page climbs its ladder: at the end of the line again, it would be the last of the run.
@@ -124,9 +124,9 @@ impl PageTask {
             let request_id = self.request_id(self.attempts().len() + 1);
             // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
             if slot.is_none() {
-                slot = Some(self.context.slot(engine).await?);
+                slot = Some(engine.slot().await?);
             }
-            let ready = self.context.service(engine)?.ready().await?;
+            let ready = engine.service.ready().await?;
             let result = ready.reader.attempt(image, &request_id, rung).await;
             let outcome = result.attempt.outcome;
             if matches!(outcome, AttemptOutcome::Failed(_)) {
@@ -135,7 +135,7 @@ impl PageTask {
             if let AttemptOutcome::Interrupted(fault) = outcome {
                 interruptions += 1;
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
-                self.notice(&ready, fault).await;
+                notice(engine, &ready, fault).await;
             }
             let said = result.attempt.reason.clone();
             reading.take(&result.attempt, result.parts, result.language);
@@ -162,23 +162,11 @@ impl PageTask {
     }
 
     /// Attempts on this engine that count against the page, made where it was before.
-    fn counted_before(&self, engine: Engine) -> u32 {
+    fn counted_before(&self) -> u32 {
         let counts = |attempt: &&Attempt| {
-            attempt.served_by.engine == engine && matches!(attempt.outcome, AttemptOutcome::Failed(_))
+            attempt.served_by.engine == self.unit.engine && matches!(attempt.outcome, AttemptOutcome::Failed(_))
         };
         self.prior.iter().filter(counts).count() as u32
-    }
-
-    /// Reports a dead server. One that was never reached shows only in its silence.
-    async fn notice(&self, ready: &Ready, fault: MachineFault) {
-        let dead = match fault {
-            MachineFault::ServerDied => true,
-            MachineFault::ConnectionLost => !ready.reader.client().alive().await,
-            _ => false,
-        };
-        if dead && let Ok(service) = self.context.service(self.unit.engine) {
-            service.report_death(ready.start);
-        }
     }
 
     /// `BO_7500_Fr.p3.l17.a1`: names the request in the server's log, and finds its fault in a stand-in's script.
@@ -204,6 +192,18 @@ impl PageTask {
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
         }
+    }
+}
+
+/// Reports a dead server. One that was never reached shows only in its silence.
+async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
+    let dead = match fault {
+        MachineFault::ServerDied => true,
+        MachineFault::ConnectionLost => !ready.reader.client().alive().await,
+        _ => false,
+    };
+    if dead {
+        engine.service.report_death(ready.start);
     }
 }
 
