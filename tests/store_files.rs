@@ -340,6 +340,20 @@ fn a_finished_run_is_verified() {
     assert!(text.contains("2 failed (too-large: 1, truncated: 1)") && text.contains("stand-in"), "{text}");
 }
 
+#[test]
+fn a_shard_of_another_run_is_noticed() {
+    let problems = problems_after(|layout| {
+        let other = tempfile::tempdir().unwrap();
+        let mut others = plan();
+        others[0].name = "another/BO_1.pdf".into();
+        let record = bare(page_ref(0, 0), 99, Verdict::Blank);
+        write(other.path(), 7, 1 << 20, &others, &[record]);
+        let file = Layout::new(other.path()).shards().unwrap()[0];
+        fs::copy(Layout::new(other.path()).shard(file), layout.shard(file)).unwrap();
+    });
+    assert!(problems.iter().any(|problem| problem.contains("belongs to another run")), "{problems:?}");
+}
+
 /// Verifies a finished run after `change` and returns what is found wrong.
 fn problems_after(change: impl FnOnce(&Layout)) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();

@@ -48,6 +48,14 @@ pub enum Problem {
         /// Records according to the catalogue.
         listed: u64,
     },
+    /// A shard with pages of a document that is not the plan's.
+    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run", path.display())]
+    Foreign {
+        /// Name of the document.
+        name: String,
+        /// The shard.
+        path: PathBuf,
+    },
     /// The text of a record does not have its checksum.
     #[error("shard {}: the text of {pages} records has changed since it was sealed, the first is {first}", path.display())]
     Text {
@@ -157,7 +165,7 @@ pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyRepo
     let unsealed = layout.journals()?.into_iter().map(|file| Problem::JournalLeft { path: layout.journal(file) });
     report.problems.extend(unsealed);
     let catalogue = open_catalogue(&layout, documents, &mut report.problems);
-    let readable = check_shards(&layout, catalogue.as_ref(), &mut report)?;
+    let readable = check_shards(&layout, documents, catalogue.as_ref(), &mut report)?;
     match Index::scan(&layout) {
         Ok(index) => {
             count(&index, &mut report);
@@ -194,7 +202,12 @@ fn open_catalogue(layout: &Layout, documents: &[Document], problems: &mut Vec<Pr
 }
 
 /// Checks every shard on its own and against the catalogue's list; tells whether all can be read.
-fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyReport) -> Result<bool> {
+fn check_shards(
+    layout: &Layout,
+    documents: &[Document],
+    catalogue: Option<&Index>,
+    report: &mut VerifyReport,
+) -> Result<bool> {
     let mut readable = true;
     let present: BTreeSet<_> = layout.shards()?.into_iter().collect();
     report.shards = present.len();
@@ -205,8 +218,14 @@ fn check_shards(layout: &Layout, catalogue: Option<&Index>, report: &mut VerifyR
     problems.extend(missing.map(|file| StoreError::MissingShard { path: layout.shard(*file) }.into()));
     for file in present {
         let path = layout.shard(file);
-        match ShardReader::open(&path).and_then(|shard| Ok((shard.pages(), shard.check_texts()?))) {
-            Ok((found, changed)) => {
+        let read = |shard: ShardReader| Ok((shard.pages(), shard.check_texts()?, shard.documents()?));
+        match ShardReader::open(&path).and_then(read) {
+            Ok((found, changed, of_shard)) => {
+                let foreign =
+                    of_shard.into_iter().find(|document| documents.get(document.id.index()) != Some(document));
+                if let Some(document) = foreign {
+                    problems.push(Problem::Foreign { name: document.name, path: path.clone() });
+                }
                 if let Some(&first) = changed.first() {
                     problems.push(Problem::Text { pages: changed.len(), first, path: path.clone() });
                 }
