@@ -221,8 +221,9 @@ fn check_shards(
         let read = |shard: ShardReader| Ok((shard.pages(), shard.check_texts()?, shard.documents()?));
         match ShardReader::open(&path).and_then(read) {
             Ok((found, changed, of_shard)) => {
-                let foreign =
-                    of_shard.into_iter().find(|document| documents.get(document.id.index()) != Some(document));
+                let identity = |document: &Document| (document.name.clone(), document.fingerprint.clone());
+                let planned = |document: &Document| documents.get(document.id.index()).map(identity);
+                let foreign = of_shard.into_iter().find(|document| planned(document) != Some(identity(document)));
                 if let Some(document) = foreign {
                     problems.push(Problem::Foreign { name: document.name, path: path.clone() });
                 }
