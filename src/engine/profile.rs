@@ -188,17 +188,6 @@ impl Profile {
         let last = Sampling { temperature: 0.0, top_p: 1.0 };
         self.sampling.get(step).or(self.sampling.last()).copied().unwrap_or(last)
     }
-
-    /// The launch command for a server on this Unix socket.
-    pub fn launch_command(&self, socket: &Path) -> Vec<String> {
-        let socket = socket.to_string_lossy();
-        let fill = |word: &String| {
-            word.replace("{model}", &self.model)
-                .replace("{served_name}", &self.served_name)
-                .replace("{socket}", &socket)
-        };
-        self.launch.command.iter().map(fill).collect()
-    }
 }
 
 /// A prompt named by a profile: built in, or beside the profile file.
@@ -255,16 +244,6 @@ mod tests {
         for profile in [&one, &two, &deepseek] {
             assert!(!profile.launch.command.iter().any(|word| word.contains("disable-log-stats")));
         }
-    }
-
-    #[test]
-    fn a_launch_command_is_filled_in() {
-        let command = Profile::load("chandra-2", None).unwrap().launch_command(Path::new("/run/a b.sock"));
-        assert_eq!(command[..2], ["vllm", "serve"]);
-        assert!(command.contains(&"datalab-to/chandra-ocr-2".to_string()));
-        let position = command.iter().position(|word| word == "--uds").unwrap();
-        assert_eq!(command[position + 1], "/run/a b.sock");
-        assert!(!command.iter().any(|word| word.starts_with('{') && !word.contains('"')));
     }
 
     #[test]

@@ -191,23 +191,15 @@ impl Scheduler {
         }
         if fault == MachineFault::ServerDied {
             self.suspects.insert(page, trial.map_or(0, |deaths| deaths + 1));
-            self.ledger.set(page, PageStage::Waiting(engine));
-        } else if self.suspects.contains_key(&page) {
-            self.ledger.set(page, PageStage::Waiting(engine));
-        } else {
-            self.wait_first(page, engine);
         }
+        self.wait_again(page, engine);
     }
 
     fn rank_lost(&mut self, rank: RankId) {
         self.ranks.remove(rank);
         for lease in self.leases.revoke(rank).into_iter().rev() {
             for page in lease.open.into_iter().rev() {
-                if self.suspects.contains_key(&page) {
-                    self.ledger.set(page, PageStage::Waiting(lease.engine));
-                } else {
-                    self.wait_first(page, lease.engine);
-                }
+                self.wait_again(page, lease.engine);
             }
         }
     }
@@ -242,9 +234,12 @@ impl Scheduler {
         self.queue(engine).push_back(PageRange { document: page.document, first: page.page.0, count: 1 });
     }
 
-    fn wait_first(&mut self, page: PageRef, engine: Engine) {
+    /// A page that was out waits first in line; a suspect waits in no line, since it runs alone.
+    fn wait_again(&mut self, page: PageRef, engine: Engine) {
         self.ledger.set(page, PageStage::Waiting(engine));
-        self.queue(engine).push_front(page);
+        if !self.suspects.contains_key(&page) {
+            self.queue(engine).push_front(page);
+        }
     }
 
     pub(super) fn queue(&mut self, engine: Engine) -> &mut PageQueue {

@@ -188,6 +188,9 @@ mod tests {
         let source = ServerSource::Launch { command: None, prefix: vec!["env".into()], environment: BTreeMap::new() };
         let model = Launch::new(&source, &profile(), &share()).unwrap().unwrap();
         assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
+        assert!(model.command.contains(&"datalab-to/chandra-ocr-2".to_owned()));
+        let uds = model.command.iter().position(|word| word == "--uds").unwrap();
+        assert!(model.command[uds + 1].ends_with("server.sock"));
         for launch in [stand_in, model] {
             let ServerAddress::Unix(socket) = &launch.address else { panic!("a socket") };
             assert!(launch.command.iter().any(|word| *word == socket.to_string_lossy()));
