@@ -156,6 +156,10 @@ pub struct EngineSettings {
     /// Longest silence between two tokens.
     #[serde(with = "duration")]
     pub token_gap_limit: Duration,
+    /// No token on any request in flight for this long, and then none for a request of one token either: the engine
+    /// hangs, though its server says that it is healthy. Below `first_token_limit`, so that no page is blamed.
+    #[serde(with = "duration")]
+    pub hang_limit: Duration,
     /// Longest whole answer. Far above the published P95 of 156 s: a fixed 180 s throws healthy pages away.
     #[serde(with = "duration")]
     pub total_limit: Duration,
@@ -172,6 +176,7 @@ impl Default for EngineSettings {
             start_limit: Duration::from_secs(900),
             first_token_limit: Duration::from_secs(300),
             token_gap_limit: Duration::from_secs(60),
+            hang_limit: Duration::from_secs(120),
             total_limit: Duration::from_secs(900),
         }
     }
@@ -271,11 +276,25 @@ impl Default for Imaging {
 pub struct Schedule {
     /// Most pages of one assignment.
     pub unit_pages: NonZeroU32,
+    /// Once a run is asked to stop, pages in flight are given this long before they are called back.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// Time kept before the deadline for sealing and ending.
+    #[serde(with = "duration")]
+    pub seal_reserve: Duration,
+    /// A rank that is not heard of for this long is lost; a rank that hears nothing of rank 0 for so long ends itself.
+    #[serde(with = "duration")]
+    pub silence_limit: Duration,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Schedule { unit_pages: NonZeroU32::MIN.saturating_add(7) }
+        Schedule {
+            unit_pages: NonZeroU32::MIN.saturating_add(7),
+            drain: Duration::from_secs(15),
+            seal_reserve: Duration::from_secs(60),
+            silence_limit: Duration::from_secs(60),
+        }
     }
 }
 

@@ -80,6 +80,9 @@ pub enum DocumentState {
         /// The same for people, with the remedy.
         reason: String,
     },
+    /// Its file has changed since: a later document of the same name stands for it. Its records are superseded, and it
+    /// has no pages in the ledger any more.
+    Replaced,
 }
 
 /// One input file of the frozen plan. Same name in two folders is two documents.
@@ -89,22 +92,23 @@ pub struct Document {
     pub id: DocumentId,
     /// Absolute path of the input.
     pub path: PathBuf,
-    /// Path below the input folder it was found in, with `/`: unique in the plan, names the exports.
+    /// Path below the input folder it was found in, with `/`: unique among the documents that are not replaced, names
+    /// the exports.
     pub name: String,
     /// What identifies its bytes; `None` where the file could not be read.
     pub fingerprint: Option<Fingerprint>,
     /// What its name says.
     pub edition: Edition,
-    /// Planned or refused.
+    /// Planned, refused or replaced.
     pub state: DocumentState,
 }
 
 impl Document {
-    /// Number of pages in the ledger: 0 for a refused document.
+    /// Number of pages in the ledger: 0 for a document that is refused or replaced.
     pub fn pages(&self) -> u32 {
         match self.state {
             DocumentState::Planned { pages } => pages,
-            DocumentState::Refused { .. } => 0,
+            DocumentState::Refused { .. } | DocumentState::Replaced => 0,
         }
     }
 }

@@ -19,6 +19,17 @@ pub struct Part {
     pub markdown: String,
 }
 
+/// Where a sealed record lies: a row of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RecordPlace {
+    /// The rank that wrote the shard.
+    pub rank: RankId,
+    /// The shard's number among that rank's.
+    pub sequence: u32,
+    /// The row of its `/pages`.
+    pub row: u32,
+}
+
 /// One rank's settlement of one page: a row of a journal, then of a shard.
 ///
 /// A page that went to a second engine has one record for each; see [`PageRecord::precedence`].

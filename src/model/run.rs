@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass};
+use super::{Engine, FailureClass, RankId};
 
 /// How many pages ended how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum StopReason {
     Store,
     /// No rank can serve this engine any more, and pages wait for it.
     NoEngine(Engine),
+    /// This rank has not been heard of for too long.
+    RankSilent(RankId),
 }
 
 impl fmt::Display for StopReason {
@@ -58,6 +60,7 @@ impl fmt::Display for StopReason {
             StopReason::Requested => f.write_str("asked to stop"),
             StopReason::Store => f.write_str("a rank cannot write its records"),
             StopReason::NoEngine(engine) => write!(f, "no rank can serve {engine}"),
+            StopReason::RankSilent(rank) => write!(f, "{rank} has fallen silent"),
         }
     }
 }

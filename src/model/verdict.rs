@@ -92,6 +92,8 @@ failure_classes! {
     RenderTimeout = 4, "render-timeout", Operator;
     /// The page would not fit in the renderer's memory limit.
     TooLarge = 5, "too-large", Operator;
+    /// The file is no longer the one that was planned. The next start plans it anew.
+    Changed = 6, "changed", Operator;
     /// The answer repeats itself without end. Other sampling, then the other engine, may help.
     Loop = 10, "loop", SameEngine;
     /// The token budget ended before the answer did.

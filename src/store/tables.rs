@@ -111,6 +111,7 @@ fn document_row(document: &Document) -> Result<DocumentRow> {
     let (class, reason) = match state {
         DocumentState::Planned { .. } => (0, ""),
         DocumentState::Refused { class, reason } => (*class as u8, reason.as_str()),
+        DocumentState::Replaced => (FailureClass::Changed as u8, ""),
     };
     Ok(DocumentRow {
         id: id.0,
@@ -131,6 +132,7 @@ fn document(row: &DocumentRow, path: &Path) -> Result<Document> {
     let damaged = || StoreError::damaged(path, format!("unknown code in document {}", row.id));
     let state = match row.class {
         0 => DocumentState::Planned { pages: row.pages },
+        code if code == FailureClass::Changed as u8 => DocumentState::Replaced,
         code => DocumentState::Refused {
             class: FailureClass::from_code(code).ok_or_else(damaged)?,
             reason: row.reason.as_str().into(),

@@ -129,6 +129,7 @@ fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Re
             let (class, reason) = match &document.state {
                 DocumentState::Planned { .. } => (None, ""),
                 DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
+                DocumentState::Replaced => continue,
             };
             let line = serde_json::json!({
                 "document": document.name,
