@@ -20,9 +20,14 @@ fn row_pdf_replaced() {
     fs::rename(&fresh, &file).unwrap();
     assert_eq!(ended(&mut run), Some(3), "{}", row.bench.log(0));
     let changed = row.pages().remove(&(LAST.to_owned(), 1)).unwrap();
-    assert_eq!(changed.0, Verdict::Failed(FailureClass::Changed), "no page of other bytes is taken for the planned one");
+    assert_eq!(
+        changed.0,
+        Verdict::Failed(FailureClass::Changed),
+        "no page of other bytes is taken for the planned one"
+    );
 
-    let mut expected: Pages = REFERENCE.iter().filter(|((name, _), _)| name != LAST).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut expected: Pages =
+        REFERENCE.iter().filter(|((name, _), _)| name != LAST).map(|(k, v)| (k.clone(), v.clone())).collect();
     let replacing = REFERENCE.iter().filter(|((name, _), _)| name == "c/digital_fr.pdf");
     expected.extend(replacing.map(|((_, page), read)| ((LAST.to_owned(), *page), read.clone())));
     row.finish_with(&[], &expected);

@@ -42,7 +42,10 @@ fn every_row_has_its_test_and_every_test_its_row() {
         assert!(sources.iter().any(|source| source.contains(&format!("fn {name}()"))), "no test for the row `{name}`");
     }
     let tests = sources.iter().flat_map(|source| {
-        source.split("#[test]\n").skip(1).filter_map(|rest| Some(rest.split_once("fn ")?.1.split_once("()")?.0.to_owned()))
+        source
+            .split("#[test]\n")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once("fn ")?.1.split_once("()")?.0.to_owned()))
     });
     for test in tests.filter(|test| test.starts_with("row_")) {
         assert!(named.contains(&test), "no row in matrix.md for the test `{test}`");

@@ -19,7 +19,8 @@ fn row_server_killed() {
         let servers = row.servers();
         servers.iter().for_each(|server| signal(*server, Signal::KILL));
         let before = row.settled();
-        let again = time_until("the next page is settled", || row.settled() > before + 8 || row.bench.processes().is_empty());
+        let again =
+            time_until("the next page is settled", || row.settled() > before + 8 || row.bench.processes().is_empty());
         println!("{round}: eight more pages {again:?} after the death of server {servers:?}");
     }
     assert_eq!(ended(&mut run), Some(0), "{}", row.bench.log(0));

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::LazyLock,
     time::{Duration, Instant},
 };
@@ -225,9 +225,4 @@ pub fn time_until(what: &str, condition: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     until(what, condition);
     start.elapsed()
-}
-
-/// A child with nothing to say.
-pub fn quiet(mut command: Command) -> Child {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

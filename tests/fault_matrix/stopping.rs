@@ -47,9 +47,15 @@ fn row_deadline() {
     let mut run = row.start(&["--deadline", "6"]);
     assert_eq!(ended(&mut run), Some(75), "{}", row.bench.log(0));
     assert!(begin.elapsed().as_secs_f64() < 6.5, "it took {:?}", begin.elapsed());
-    assert!(!row.bench.run_directory().join("store").read_dir().unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().ends_with(".journal")
-    }), "all is sealed");
+    assert!(
+        !row.bench
+            .run_directory()
+            .join("store")
+            .read_dir()
+            .unwrap()
+            .any(|entry| { entry.unwrap().file_name().to_string_lossy().ends_with(".journal") }),
+        "all is sealed"
+    );
     assert!(row.pages().values().all(|(verdict, _)| verdict.class().is_none()), "no page fails for lack of time");
     row.finish(&["--deadline", "60"]);
 }
