@@ -173,7 +173,8 @@ impl Row {
             assert_eq!(pages.get(page), Some(expected), "{}: {page:?}", self.name);
         }
         assert_eq!(pages.len(), expected.len(), "{}: pages that nobody asked for", self.name);
-        println!("| {} | lost 0 | read twice {} |", self.name, self.read_twice());
+        let lost = expected.keys().filter(|page| !pages.contains_key(*page)).count();
+        println!("| {} | {} pages | {lost} lost | {} read twice |", self.name, pages.len(), self.read_twice());
     }
 
     /// Requests that were answered to their end beyond one a page: what was lost between a server and the disk, or asked
