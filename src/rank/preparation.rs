@@ -6,21 +6,25 @@ use std::{
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
     corpus::{self, CorpusError, InspectFailure, Plan},
     imaging::{Pool, RenderFailure},
-    model::{Attempt, DocumentState, FailureClass, LeaseId, PageRef, Verdict, configuration::Configuration},
+    model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
     report::REPORT_FILE,
     schedule::Restored,
-    store::{self, Reader, StoreError},
+    store::{self, Layout, Leftovers, Recorded, ShardReader, StoreError, StoreFile},
 };
 
 pub use crate::corpus::Inputs;
 
 /// Name of the file that asks a run to stop.
 pub(super) const STOP_FILE: &str = "stop";
+
+/// How long ranks of an earlier start may still hold their journals.
+const JOURNAL_WAIT: Duration = Duration::from_secs(10);
 
 const LOCK_FILE: &str = "lock";
 const CONFIGURATION_FILE: &str = "configuration.toml";
@@ -101,13 +105,15 @@ pub(super) fn prepare(
             tracing::warn!(%class, "document refused: {reason}");
         }
     }
-    let recovered = store::recover(run_directory).map_err(PreparationError::from)?;
-    let restored = restore(run_directory, &recovered).map_err(PreparationError::from)?;
+    let leftovers = Leftovers::find(run_directory).map_err(PreparationError::from)?;
+    let recovered =
+        store::recover(run_directory, &leftovers, &plan.run_id, JOURNAL_WAIT).map_err(PreparationError::from)?;
+    let restored = restore(run_directory, &plan, recovered.records).map_err(PreparationError::from)?;
     if (restored.len() as u64) < plan.pages() {
         // It speaks of an earlier start, which left pages to this one.
         remove_if_present(run_directory.join(REPORT_FILE))?;
     }
-    let last_lease = recovered.highest_lease().unwrap_or(LeaseId(0));
+    let last_lease = recovered.highest_lease.unwrap_or(LeaseId(0));
     Ok(Prepared { plan, restored, last_lease, _lock: lock })
 }
 
@@ -128,27 +134,31 @@ fn new_plan(
 }
 
 /// How every page stood at the end of the last start, with the attempts of those that another engine may still read.
-fn restore(run_directory: &Path, recovered: &store::Recovered) -> Result<Vec<Restored>, StoreError> {
-    let finals = recovered.finals();
-    let mut reader = match finals.values().any(|settled| matches!(settled.verdict, Verdict::Failed(_))) {
-        true => Some(Reader::open(run_directory)?),
-        false => None,
+fn restore(run_directory: &Path, plan: &Plan, records: Vec<Recorded>) -> Result<Vec<Restored>, StoreError> {
+    let is_replaced = |record: &Recorded| {
+        let document = plan.documents.get(record.page.document.index());
+        document.is_some_and(|document| document.state == DocumentState::Replaced)
     };
-    let mut attempts_of = |page: PageRef| -> Result<Vec<Attempt>, StoreError> {
-        let record = reader.as_mut().map(|reader| reader.read(page)).transpose()?.flatten();
-        let attempts = record.map(|record| record.attempts).unwrap_or_default();
-        Ok(attempts.into_iter().map(|attempt| Attempt { answer: String::new(), ..attempt }).collect())
+    let layout = Layout::new(run_directory);
+    // The failed pages of a document lie mostly in the shards of one rank.
+    let mut open: Option<(StoreFile, ShardReader)> = None;
+    let mut attempts_of = |record: &Recorded| {
+        let file = StoreFile::from(record.place);
+        let shard = match open.take() {
+            Some((of, shard)) if of == file => shard,
+            _ => ShardReader::open(&layout.shard(file))?,
+        };
+        let (_, shard) = open.insert((file, shard));
+        shard.read_attempts_at(record.place.row.into())
     };
-    finals
-        .into_iter()
-        .map(|(page, settled)| {
-            let attempts = match settled.verdict {
-                Verdict::Failed(_) => attempts_of(page)?,
-                Verdict::Read | Verdict::Blank => Vec::new(),
-            };
-            Ok(Restored { page, verdict: settled.verdict, engine: settled.engine, attempts })
-        })
-        .collect()
+    let restored = |record: Recorded| {
+        let attempts = match record.verdict {
+            Verdict::Failed(_) => attempts_of(&record)?,
+            Verdict::Read | Verdict::Blank => Vec::new(),
+        };
+        Ok(Restored { page: record.page, verdict: record.verdict, engine: record.engine, attempts })
+    };
+    records.into_iter().filter(|record| !is_replaced(record)).map(restored).collect()
 }
 
 /// Takes the run directory for this process. The lock lies with the open file, so it survives nobody.
