@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     EventParser, Limits, StreamEvent,
     judge::{Judge, Judgement},
+    traffic::Traffic,
 };
 use crate::model::{FinishReason, TokenUsage, error::chain};
 
@@ -83,16 +84,21 @@ pub struct Reply {
 }
 
 /// Follows the answer to a request that is being sent. Returning drops the connection, and so frees the slot.
-pub(super) async fn follow(sending: impl Future<Output = Result<Response, End>>, limits: Limits) -> Reply {
+pub(super) async fn follow(
+    sending: impl Future<Output = Result<Response, End>>,
+    limits: Limits,
+    traffic: &Traffic,
+) -> Reply {
     let start = Instant::now();
-    let mut answer = Answer::new(start, limits);
+    let mut answer = Answer::new(start, limits, traffic);
     let end = match answer.read(sending).await {
         Ok(end) | Err(end) => end,
     };
     answer.reply(end)
 }
 
-struct Answer {
+struct Answer<'t> {
+    traffic: &'t Traffic,
     start: Instant,
     limits: Limits,
     last_progress: Option<Instant>,
@@ -104,9 +110,10 @@ struct Answer {
     finish: Option<FinishReason>,
 }
 
-impl Answer {
-    fn new(start: Instant, limits: Limits) -> Answer {
+impl<'t> Answer<'t> {
+    fn new(start: Instant, limits: Limits, traffic: &'t Traffic) -> Answer<'t> {
         Answer {
+            traffic,
             start,
             limits,
             last_progress: None,
@@ -160,6 +167,7 @@ impl Answer {
                 if !text.is_empty() || finish.is_some() {
                     let now = Instant::now();
                     self.last_progress = Some(now);
+                    self.traffic.token();
                     self.first_token.get_or_insert(now - self.start);
                 }
                 match self.judge.push(&text) {
