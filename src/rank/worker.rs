@@ -181,7 +181,9 @@ impl Worker {
                 profile: Arc::clone(&planned.profile),
                 settings: self.configuration.engines.of(*engine).clone(),
                 share: planned.share.clone(),
+                run_directory: self.run_directory.clone(),
                 logs: self.run_directory.join("logs"),
+                linger: Duration::ZERO,
             };
             let events = self.events.clone();
             let on_event = move |event| {
