@@ -57,6 +57,8 @@ struct Server {
     requests: Mutex<Vec<(HeaderMap, Value)>>,
     /// Set: `/health` answers 503.
     dead: AtomicBool,
+    /// Set: requests of one token are not answered.
+    hung: AtomicBool,
     /// Answers whose connection is open.
     open: Arc<AtomicUsize>,
     closed: Arc<Notify>,
@@ -75,6 +77,9 @@ impl Drop for Open {
 }
 
 async fn chat(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    if headers.get("x-request-id").is_some_and(|id| id == "canary") {
+        return if server.hung.load(Ordering::SeqCst) { std::future::pending().await } else { "{}".into_response() };
+    }
     server.requests.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
     server.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(server.open.clone(), server.closed.clone());
@@ -374,6 +379,15 @@ async fn silence_is_cut_by_the_deadline_that_it_breaks() {
     let result = first.attempt(Script::Stream(vec![], After::Silence)).await;
     assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled));
     assert!(result.attempt.reason.contains("first token"), "{}", result.attempt.reason);
+
+    // Nothing else moves, and the engine does not answer a small request either: it hangs, whatever /health says.
+    let mut hung = setup("chandra-2", Limits { first_token: short, ..LIMITS }).await;
+    let client = hung.reader.client().clone().with_hang_limit(short);
+    hung.reader = Reader::connect(hung.reader.profile().clone(), client, RankId(3)).await.unwrap();
+    hung.server.hung.store(true, Ordering::SeqCst);
+    let result = hung.attempt(Script::Stream(vec![], After::Silence)).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied));
+    assert!(result.attempt.reason.contains("hangs"), "{}", result.attempt.reason);
 
     let gap = setup("chandra-2", Limits { token_gap: short, ..LIMITS }).await;
     let begun = Script::Stream(vec![delta(PAGE, None).into_bytes()], After::Silence);
