@@ -19,8 +19,11 @@ pub struct Originals {
     documents: Arc<[Document]>,
     modified: Vec<Option<Modified>>,
     /// What was read of files that look different: whether they hold the planned bytes all the same.
-    read: Mutex<HashMap<(DocumentId, Glance), Arc<Mutex<Option<bool>>>>>,
+    read: Mutex<HashMap<(DocumentId, Glance), Answer>>,
 }
+
+/// Held by who reads the file, until it is known.
+type Answer = Arc<Mutex<Option<bool>>>;
 
 /// How a document's file stands to the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
