@@ -7,9 +7,9 @@ use std::time::Duration;
 use bulletin_ocr::{
     model::{
         Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, RankId, Sampling, ServedBy, ServerKind, StopReason, TokenUsage, Verdict,
+        PageIndex, PageRef, RankId, RecordPlace, Sampling, ServedBy, ServerKind, StopReason, TokenUsage, Verdict,
     },
-    schedule::{Action, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
 
 /// A scheduler, its clock, and the actions it has asked for that the story has not looked at.
@@ -24,7 +24,7 @@ const DEEPSEEK: RankId = RankId(1);
 
 impl Story {
     fn begin(ranks: u32, page_counts: &[u32]) -> Self {
-        Self::resume(Policy { ranks, unit_pages: 4, deadline: None }, page_counts, Vec::new())
+        Self::resume(policy(ranks), page_counts, Vec::new())
     }
 
     fn resume(policy: Policy, page_counts: &[u32], restored: Vec<Restored>) -> Self {
@@ -81,6 +81,23 @@ impl Story {
     fn assert_quiet(&self) {
         assert_eq!(self.actions, [], "something was asked for that the story does not expect");
     }
+}
+
+fn policy(ranks: u32) -> Policy {
+    Policy { ranks, unit_pages: 4, deadline: None, drain: Duration::ZERO, silence_limit: None }
+}
+
+fn seconds(seconds: u64) -> Tick {
+    Tick(Duration::from_secs(seconds))
+}
+
+fn place(row: u32) -> RecordPlace {
+    RecordPlace { rank: RankId(0), sequence: 0, row }
+}
+
+/// A page of an earlier start that Chandra settled.
+fn restored(number: u32, verdict: Verdict) -> Restored {
+    Restored { page: page(0, number), verdict, engine: Some(Engine::Chandra), place: place(number), again: false }
 }
 
 fn page(document: u32, number: u32) -> PageRef {
@@ -195,7 +212,7 @@ fn a_page_given_back_takes_its_attempts_along() {
         Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
     story.happens(returned);
     let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
-    assert_eq!(*priors, [Prior { page: page(0, 1), attempts }]);
+    assert_eq!(*priors, [Prior { page: page(0, 1), sealed: None, attempts }]);
 }
 
 fn attempt() -> Attempt {
@@ -292,18 +309,32 @@ fn a_page_alone_at_a_death_is_tried_once_more() {
 }
 
 #[test]
-fn when_nobody_can_run_the_second_engine_the_first_verdict_stands() {
-    let mut story = Story::begin(2, &[1]);
+fn where_no_rank_was_meant_to_run_the_second_engine_the_first_verdict_stands() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+}
+
+#[test]
+fn a_second_engine_that_is_lost_everywhere_ends_the_run_early_but_not_before_stage_one_is_done() {
+    let mut story = Story::begin(2, &[2]);
     story.joins(CHANDRA, "chandra", 1);
     story.joins(DEEPSEEK, "deepseek", 1);
     let (_, unit) = story.units()[0];
     story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
-    let (_, second) = story.units()[0];
-    story.returns(DEEPSEEK, second, MachineFault::ConnectionLost);
-    assert_eq!(story.units().len(), 1);
-    story.happens(Event::RankLost { rank: DEEPSEEK });
-    story.assert_finished(Outcome::Complete);
-    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.returns(DEEPSEEK, of(DEEPSEEK), MachineFault::ConnectionLost);
+    let (_, again) = story.units()[0];
+    story.happens(Event::EngineLost { rank: DEEPSEEK, engine: Engine::DeepSeek });
+    story.returns(DEEPSEEK, again, MachineFault::ConnectionLost);
+    story.assert_quiet();
+    story.settles(CHANDRA, of(CHANDRA), page(0, 2), Verdict::Read);
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+    assert_eq!(story.scheduler.counts().failed_total(), 0, "a fault of the machine fails no page");
 }
 
 #[test]
@@ -322,35 +353,109 @@ fn when_nobody_can_run_the_first_engine_the_run_stops_and_nothing_is_failed() {
 }
 
 #[test]
-fn at_the_deadline_pages_are_called_back_and_the_run_stops() {
-    let deadline = Some(Tick(Duration::from_millis(500)));
-    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline }, &[9], Vec::new());
+fn before_the_deadline_dealing_stops_then_pages_are_called_back() {
+    let deadline = Some(Deadline { end: seconds(100), reserve: Duration::from_secs(20) });
+    let mut story = Story::resume(Policy { deadline, ..policy(1) }, &[9], Vec::new());
     story.joins(CHANDRA, "chandra", 2);
     let (_, first) = story.units()[0];
+    story.now = Duration::from_secs(10);
     story.settles(CHANDRA, first, page(0, 1), Verdict::Read);
-    let (_, refill) = story.units()[0];
-    story.now = Duration::from_secs(1);
-    story.happens(Event::Clock);
-    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    let (_, second) = story.units()[0];
+    // Pages take ten seconds: one dealt at 75 s would not come back before the recall at 80 s.
+    story.now = Duration::from_secs(75);
     story.settles(CHANDRA, first, page(0, 2), Verdict::Read);
     story.assert_quiet();
-    story.returns(CHANDRA, refill, MachineFault::Draining);
+    story.now = Duration::from_secs(80);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.happens(Event::Clock);
+    story.assert_quiet();
+    story.returns(CHANDRA, second, MachineFault::Draining);
     story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+    assert_eq!(story.scheduler.counts().failed_total(), 0);
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_lets_pages_end_for_a_while_and_calls_the_rest_back() {
+    let drain = Duration::from_secs(15);
+    let mut story = Story::resume(Policy { drain, ..policy(1) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, unit) = story.units()[0];
+    story.happens(Event::StopRequested { reason: StopReason::Requested });
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Read);
+    story.assert_quiet();
+    story.now += drain;
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.happens(Event::Returned {
+        rank: CHANDRA,
+        page: page(0, 2),
+        lease: unit.lease,
+        fault: MachineFault::Draining,
+        attempts: Vec::new(),
+    });
+    story.assert_finished(Outcome::Stopped(StopReason::Requested));
+    assert_eq!(story.scheduler.counts().read, 1);
+}
+
+#[test]
+fn a_rank_that_falls_silent_is_given_up_and_the_run_ends_so_that_another_start_goes_on() {
+    let silence_limit = Some(Duration::from_secs(60));
+    let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(RankId(1), "chandra", 2);
+    let units = story.units();
+    story.now = Duration::from_secs(50);
+    story.happens(Event::Alive { rank: CHANDRA });
+    story.happens(Event::Clock);
+    story.assert_quiet();
+    story.now = Duration::from_secs(70);
+    story.happens(Event::Clock);
+    assert!(story.scheduler.is_lost(RankId(1)) && !story.scheduler.is_lost(CHANDRA));
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    for (rank, unit) in units.into_iter().filter(|(rank, _)| *rank == CHANDRA) {
+        story.returns(rank, unit, MachineFault::Draining);
+    }
+    story.assert_finished(Outcome::Stopped(StopReason::RankSilent(RankId(1))));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+    // The other one may fall silent while it seals: nobody waits for it either.
+    story.now = Duration::from_secs(200);
+    story.happens(Event::Clock);
+    assert!(story.scheduler.is_lost(CHANDRA));
+}
+
+#[test]
+fn a_rank_that_never_reports_is_given_up_after_several_limits() {
+    let silence_limit = Some(Duration::from_secs(60));
+    let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[1], Vec::new());
+    story.happens(Event::RankJoined { rank: CHANDRA, engines: EngineSet::only(Engine::Chandra), credits: 1 });
+    for now in [100, 200, 299] {
+        story.now = Duration::from_secs(now);
+        story.happens(Event::Alive { rank: CHANDRA });
+        story.happens(Event::Clock);
+        story.assert_quiet();
+    }
+    story.now = Duration::from_secs(301);
+    story.happens(Event::Alive { rank: CHANDRA });
+    story.happens(Event::Clock);
+    story.assert_finished(Outcome::Stopped(StopReason::RankSilent(RankId(1))));
 }
 
 #[test]
 fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
-    let failed = |number, class| Restored {
-        page: page(0, number),
-        verdict: Verdict::Failed(class),
-        engine: Some(Engine::Chandra),
-        attempts: Vec::new(),
-    };
-    let read =
-        Restored { page: page(0, 1), verdict: Verdict::Read, engine: Some(Engine::Chandra), attempts: Vec::new() };
-    let restored = vec![read, failed(2, FailureClass::Loop), failed(3, FailureClass::RenderTimeout)];
-    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline: None }, &[4], restored);
+    let failed = |number, class| restored(number, Verdict::Failed(class));
+    let pages = vec![restored(1, Verdict::Read), failed(2, FailureClass::Loop), failed(3, FailureClass::RenderTimeout)];
+    let mut story = Story::resume(policy(1), &[4], pages);
     story.joins(CHANDRA, "chandra+deepseek", 4);
+    let sealed: Vec<_> = story
+        .actions
+        .iter()
+        .flat_map(|action| match action {
+            Action::Assign { priors, .. } => priors.iter().map(|prior| (prior.page, prior.sealed)).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(sealed, [(page(0, 2), Some(place(2)))], "its record of stage 1 goes with it");
     let mut units = story.units();
     units.sort_by_key(|(_, unit)| unit.first);
     let dealt: Vec<_> = units.iter().map(|(_, unit)| (unit.first, unit.engine)).collect();
@@ -364,14 +469,33 @@ fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
 }
 
 #[test]
+fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_where_that_fails() {
+    let again = |number, verdict| Restored { again: true, ..restored(number, verdict) };
+    let class = FailureClass::Rejected;
+    let pages = vec![
+        again(1, Verdict::Read),
+        again(2, Verdict::Failed(FailureClass::Loop)),
+        again(3, Verdict::Read),
+        restored(4, Verdict::Read),
+    ];
+    let mut story = Story::resume(policy(1), &[4], pages);
+    story.joins(CHANDRA, "chandra", 4);
+    let [Action::Assign { unit, priors, .. }] = &story.actions[..] else { panic!("one unit of three pages") };
+    assert_eq!((unit.first, unit.count), (page(0, 1), 3));
+    assert_eq!(priors.iter().map(|prior| prior.sealed).collect::<Vec<_>>(), [1, 2, 3].map(|row| Some(place(row))));
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(class));
+    story.settles(CHANDRA, unit, page(0, 2), Verdict::Failed(class));
+    story.settles(CHANDRA, unit, page(0, 3), Verdict::Read);
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.read, counts.failed[&class], counts.restored), (3, 1, 1));
+}
+
+#[test]
 fn what_an_earlier_start_failed_stays_failed_where_no_rank_can_do_better() {
-    let failed = Restored {
-        page: page(0, 1),
-        verdict: Verdict::Failed(FailureClass::Loop),
-        engine: Some(Engine::Chandra),
-        attempts: Vec::new(),
-    };
-    let mut story = Story::resume(Policy { ranks: 1, unit_pages: 4, deadline: None }, &[1], vec![failed]);
+    let failed = restored(1, Verdict::Failed(FailureClass::Loop));
+    let mut story = Story::resume(policy(1), &[1], vec![failed]);
     story.joins(CHANDRA, "chandra", 4);
     story.assert_finished(Outcome::Complete);
     let counts = story.scheduler.counts();

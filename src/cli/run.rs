@@ -10,7 +10,7 @@ use crate::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
-    rank::{self, Inputs, RunRequest},
+    rank::{self, Again, Inputs, RunRequest, TimeLimit, parse_walltime},
 };
 
 /// Exit code for wrong usage or configuration.
@@ -55,9 +55,28 @@ pub struct Arguments {
     /// Threads of rank 0 for planning
     #[arg(long, default_value = "2")]
     threads: NonZeroUsize,
-    /// Stop dealing pages after this many seconds, call back what is under way, seal, and exit with 75
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds after which the run must have ended: in time before, no more pages are dealt, those under way are called
+    /// back, all is sealed, and the exit code is 75
+    #[arg(long, value_name = "SECONDS", conflicts_with = "walltime", overrides_with = "deadline")]
     deadline: Option<u64>,
+    /// The same by the job's walltime: `auto` asks PBS or Slurm what is left of it, or HH:MM:SS
+    #[arg(long, value_name = "auto|HH:MM:SS", value_parser = time_limit)]
+    walltime: Option<TimeLimit>,
+    /// Go on in a run directory that was begun with other settings, where they cannot mix results
+    #[arg(long)]
+    accept_config: bool,
+    /// Read failed pages again, those of any class or of the classes given
+    #[arg(long, value_name = "failed[=CLASS,…]", value_parser = Again::retry)]
+    retry: Vec<Again>,
+    /// Read pages of a document again, e.g. `fr/BO_7510_Fr.pdf:2-4,9`; if they are not read then, what they had stays
+    #[arg(long, value_name = "DOC[:PAGES]", value_parser = Again::redo)]
+    redo: Vec<Again>,
+    /// Seconds to wait for an earlier start that is about to leave the run directory
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    wait: u64,
+    /// Seconds that a server outlives a killed rank, to be adopted by the next start (for scripts/launch)
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    linger: u64,
 }
 
 /// What a stand-in does.
@@ -95,8 +114,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
         run_directory: std::path::absolute(&arguments.output)?,
         configuration,
+        accept_configuration: arguments.accept_config,
+        again: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
         threads: arguments.threads,
-        deadline: arguments.deadline.map(Duration::from_secs),
+        time_limit: arguments
+            .deadline
+            .map(|seconds| TimeLimit::After(Duration::from_secs(seconds)))
+            .or(arguments.walltime),
+        wait: Duration::from_secs(arguments.wait),
+        linger: Duration::from_secs(arguments.linger),
     };
     match rank::run(&request) {
         Ok(None) => Ok(ExitCode::SUCCESS),
@@ -110,6 +136,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             eprintln!("bocr: {:#}", anyhow::Error::from(error));
             Ok(ExitCode::from(code))
         }
+    }
+}
+
+fn time_limit(text: &str) -> Result<TimeLimit, String> {
+    match parse_walltime(text) {
+        _ if text == "auto" => Ok(TimeLimit::Walltime),
+        Some(time) => Ok(TimeLimit::After(time)),
+        None => Err("say auto, HH:MM:SS or seconds".into()),
     }
 }
 

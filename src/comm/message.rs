@@ -6,11 +6,19 @@ use crate::{
     model::{Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
+    store::{Leftovers, Recorded},
 };
 
 /// From rank 0 to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
+    /// Seal and read these files of earlier starts, and tell how their pages stand.
+    Recover {
+        /// Identity of the run directory, which all of them must carry.
+        run_id: String,
+        /// This rank's share.
+        share: Leftovers,
+    },
     /// The plan is frozen on the shared file system: get ready to read pages of it.
     Begin {
         /// Identity of the run directory.
@@ -24,6 +32,8 @@ pub enum ToWorker {
     Finish,
     /// Everything is written: leave.
     Leave,
+    /// Rank 0 is there.
+    Alive,
 }
 
 /// Pages to read.
@@ -35,11 +45,24 @@ pub struct Assignment {
     pub priors: Vec<Prior>,
 }
 
+/// What one rank found of earlier starts, in parts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveredPart {
+    /// How pages stand.
+    pub records: Vec<Recorded>,
+    /// The highest lease that any record of the share carries.
+    pub highest_lease: Option<LeaseId>,
+    /// Whether this is the rank's last part.
+    pub last: bool,
+}
+
 /// From a worker to rank 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToCoordinator {
     /// The first word of every rank.
     Hello(Hello),
+    /// How the pages stand that earlier starts settled.
+    Recovered(RecoveredPart),
     /// A server is ready.
     EngineReady(Engine),
     /// A server is given up, for this reason.
@@ -52,6 +75,8 @@ pub enum ToCoordinator {
     StopRequested(StopReason, String),
     /// All is sealed and stopped.
     Finished(RankSummary),
+    /// This rank is there.
+    Alive,
 }
 
 /// A page that a rank gives back.

@@ -11,6 +11,6 @@ mod transport;
 
 pub use codec::{CodecError, decode, encode};
 pub use in_process::InProcess;
-pub use message::{Assignment, Hello, Returned, ToCoordinator, ToWorker};
+pub use message::{Assignment, Hello, RecoveredPart, Returned, ToCoordinator, ToWorker};
 pub use mpi_transport::{MpiError, MpiTransport, launched_by_mpi};
 pub use transport::{LocalPosition, Transport};

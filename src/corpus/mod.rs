@@ -13,3 +13,5 @@ pub use error::CorpusError;
 pub use fingerprint::fingerprint;
 pub use name::edition;
 pub use plan::{InspectFailure, PLAN_FILE, Plan, plan, read, write};
+mod shim;
+pub use shim::*;

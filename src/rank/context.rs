@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::{
     comm::Returned,
+    corpus::Originals,
     engine::Profile,
     imaging::Pool,
     model::{
@@ -23,13 +25,12 @@ use crate::{
     report::RankSummary,
     schedule::Settlement,
     server::Service,
-    store::{Durable, Writer},
+    store::{Durable, Recovered, Writer},
 };
 
-use super::{image_memory::ImageMemory, run::RunError};
+use super::{error::RunError, image_memory::ImageMemory};
 
 /// What happens inside a rank, told to its main thread.
-#[derive(Debug)]
 pub(super) enum LocalEvent {
     EngineReady(Engine),
     EngineLost(Engine, String),
@@ -38,13 +39,21 @@ pub(super) enum LocalEvent {
     Returned(Returned),
     /// SIGTERM or SIGINT.
     Signal,
+    /// How the pages of this rank's share stand, or why that cannot be known.
+    Recovered(Result<Recovered, RunError>),
+    /// This rank is ready to read pages, or cannot.
+    Begun(Result<Box<Context>, RunError>),
+    /// All is sealed and stopped, or could not be.
+    Finished(Result<RankSummary, RunError>),
 }
 
 /// What the tasks of a rank's pages share.
 pub(super) struct Context {
     pub(super) rank: RankId,
     pub(super) configuration: Configuration,
+    pub(super) run_directory: PathBuf,
     pub(super) documents: Arc<[Document]>,
+    pub(super) originals: Originals,
     pub(super) renderers: Pool,
     pub(super) image_memory: ImageMemory,
     pub(super) engines: BTreeMap<Engine, RankEngine>,

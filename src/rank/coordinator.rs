@@ -1,21 +1,22 @@
 //! Rank 0's side of the run: messages in, scheduler, messages out.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
     model::{Engine, EngineSet, Outcome, RankId, StopReason},
-    report::{Progress, RankSummary, Snapshot, write_status},
-    schedule::{Action, Event, Policy, Scheduler, Tick},
+    report::{Progress, RankSummary, RunPhase, Snapshot, StatusFile},
+    schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 
 use super::{
+    error::RunError,
     preparation::{Prepared, STOP_FILE},
-    run::RunError,
+    run::RunRequest,
 };
 
 /// How often the clock is told, the stop file looked for and the status written.
@@ -41,6 +42,7 @@ pub(super) struct Coordinator {
     actions: Vec<Action>,
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
+    hosts: BTreeMap<RankId, String>,
 }
 
 /// What the coordinator knows at the end.
@@ -49,18 +51,23 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     pub(super) summaries: Vec<RankSummary>,
     pub(super) elapsed: Duration,
+    /// Ranks that fell silent.
+    pub(super) lost: BTreeSet<RankId>,
+    /// Their hosts, where they had named them.
+    pub(super) silent_hosts: Vec<String>,
 }
 
 impl Coordinator {
-    pub(super) fn new(
-        prepared: &mut Prepared,
-        ranks: u32,
-        unit_pages: u32,
-        deadline: Option<Duration>,
-        run_directory: &Path,
-        start: Instant,
-    ) -> Self {
-        let policy = Policy { ranks, unit_pages, deadline: deadline.map(Tick) };
+    pub(super) fn new(prepared: &mut Prepared, ranks: u32, request: &RunRequest, start: Instant) -> Self {
+        let settings = &request.configuration.schedule;
+        let deadline = prepared.time_left.map(|left| Deadline { end: Tick(left), reserve: settings.seal_reserve });
+        let policy = Policy {
+            ranks,
+            unit_pages: settings.unit_pages.get(),
+            deadline,
+            drain: settings.drain,
+            silence_limit: Some(settings.silence_limit),
+        };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
         let restored = std::mem::take(&mut prepared.restored);
         Coordinator {
@@ -68,14 +75,20 @@ impl Coordinator {
             ranks,
             joined: 0,
             engines: EngineSet::default(),
-            run_directory: run_directory.to_owned(),
+            run_directory: request.run_directory.clone(),
             start,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE),
             actions: Vec::new(),
             outcome: None,
             summaries: BTreeMap::new(),
+            hosts: BTreeMap::new(),
         }
+    }
+
+    /// A rank gave a sign of life.
+    pub(super) fn heard(&mut self, rank: RankId, out: &mut Outgoing) {
+        self.step(Event::Alive { rank }, out);
     }
 
     /// Takes in what a rank says.
@@ -86,6 +99,7 @@ impl Coordinator {
                 tracing::info!(%rank, host = hello.host, engines = %hello.engines, credits = hello.credits, "joined");
                 self.engines = hello.engines.iter().fold(self.engines, EngineSet::with);
                 self.joined += 1;
+                self.hosts.insert(rank, hello.host);
                 if self.joined == self.ranks && !self.engines.contains(Engine::DeepSeek) {
                     tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
                 }
@@ -112,12 +126,14 @@ impl Coordinator {
                 self.step(Event::StopRequested { reason }, out);
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
+            ToCoordinator::Alive => self.heard(rank, out),
+            ToCoordinator::Recovered(_) => return Err(RunError::TooEarly),
         }
         Ok(())
     }
 
     /// Lets time pass: deadline, stop file, progress, status.
-    pub(super) fn tick(&mut self, out: &mut Outgoing) {
+    pub(super) fn tick(&mut self, status: &mut StatusFile, out: &mut Outgoing) {
         let now = Instant::now();
         if now < self.next_clock {
             return;
@@ -126,32 +142,39 @@ impl Coordinator {
         if self.run_directory.join(STOP_FILE).exists() {
             self.step(Event::StopRequested { reason: StopReason::Requested }, out);
         }
+        self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
         self.step(Event::Clock, out);
         let snapshot = self.snapshot();
         self.progress.show(&snapshot);
-        if let Err(error) = write_status(&self.run_directory, &snapshot) {
-            tracing::warn!(%error, "cannot write the status file");
-        }
+        let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };
+        status.write(phase, Some(snapshot));
     }
 
-    /// Whether every rank has reported its end.
+    /// Whether every rank has reported its end, or is lost.
     pub(super) fn is_over(&self) -> bool {
-        self.outcome.is_some() && self.summaries.len() as u32 == self.ranks
+        let ended = |rank: &RankId| self.summaries.contains_key(rank) || self.scheduler.is_lost(*rank);
+        self.outcome.is_some() && (0..self.ranks).map(RankId).all(|rank| ended(&rank))
     }
 
-    /// What is known at the end; `None` before it.
+    /// What is known at the end; `None` before it. Where a rank is lost, its journal waits for the next start, so the run
+    /// is not complete.
     pub(super) fn end(self) -> Option<Ended> {
-        let outcome = self.outcome?;
+        let lost: BTreeSet<_> = (0..self.ranks).map(RankId).filter(|rank| self.scheduler.is_lost(*rank)).collect();
+        let outcome = match lost.first() {
+            Some(rank) => Outcome::Stopped(StopReason::RankSilent(*rank)),
+            None => self.outcome?,
+        };
         let snapshot = self.snapshot();
-        if let Err(error) = write_status(&self.run_directory, &snapshot) {
-            tracing::warn!(%error, "cannot write the status file");
-        }
         self.progress.finish(&snapshot);
+        let mut silent_hosts: Vec<_> = lost.iter().filter_map(|rank| self.hosts.get(rank).cloned()).collect();
+        silent_hosts.sort();
+        silent_hosts.dedup();
         let summaries = self.summaries.into_values().collect();
-        Some(Ended { scheduler: self.scheduler, outcome, summaries, elapsed: self.start.elapsed() })
+        let elapsed = self.start.elapsed();
+        Some(Ended { scheduler: self.scheduler, outcome, summaries, elapsed, lost, silent_hosts })
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed())
     }
 

@@ -1,7 +1,7 @@
 //! The way of one page: draw, ask, judge, keep.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -10,17 +10,19 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     comm::Returned,
+    corpus::Original,
     engine::PageImage,
     imaging::{RenderFailure, RenderJob},
     model::{
         Attempt, AttemptOutcome, BBox, Document, Engine, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
-        PageRef, Part, Verdict,
+        PageRef, Part, RecordPlace, Verdict, error::chain,
     },
     schedule::{
         Unit,
         retry::{AfterAttempt, Tally, after_attempt},
     },
     server::Ready,
+    store,
 };
 
 use super::context::{Context, LocalEvent, RankEngine, lock, without_answers};
@@ -30,8 +32,12 @@ pub(super) struct PageTask {
     pub(super) context: Arc<Context>,
     pub(super) unit: Unit,
     pub(super) page: PageRef,
-    /// Earlier attempts: on the other engine, or on a rank that gave the page back.
-    pub(super) prior: Vec<Attempt>,
+    /// The page's record of an earlier start.
+    sealed: Option<RecordPlace>,
+    /// Attempts of that record, read when the page begins; they count for nothing now.
+    earlier: OnceLock<Vec<Attempt>>,
+    /// Earlier attempts of this start: on the other engine, or on a rank that gave the page back.
+    prior: Vec<Attempt>,
     /// Attempts of this task, kept here so that a page called back takes them along.
     made: Mutex<Vec<Attempt>>,
 }
@@ -53,19 +59,44 @@ struct HeldImage {
 }
 
 impl PageTask {
-    pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Vec<Attempt>) -> Self {
-        PageTask { context, unit, page, prior, made: Mutex::default() }
+    pub(super) fn new(
+        context: Arc<Context>,
+        unit: Unit,
+        page: PageRef,
+        sealed: Option<RecordPlace>,
+        prior: Vec<Attempt>,
+    ) -> Self {
+        PageTask { context, unit, page, sealed, earlier: OnceLock::new(), prior, made: Mutex::default() }
     }
 
-    /// Every attempt on the page so far.
-    pub(super) fn attempts(&self) -> Vec<Attempt> {
+    /// Every attempt of this start on the page so far.
+    fn attempts(&self) -> Vec<Attempt> {
         let mut attempts = self.prior.clone();
         attempts.extend_from_slice(&lock(&self.made));
         attempts
     }
 
+    /// Attempts that a record of this page has before those that were made here.
+    fn before(&self) -> usize {
+        self.earlier.get().map_or(0, Vec::len) + self.prior.len()
+    }
+
+    /// Reads the attempts of earlier starts. A page is not held up by a record that cannot be read: it stays where it is,
+    /// and `bocr verify` tells of it.
+    async fn remember(&self) {
+        let Some(place) = self.sealed else { return };
+        let run_directory = self.context.run_directory.clone();
+        let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
+        match reading.await {
+            Ok(Ok(attempts)) => drop(self.earlier.set(attempts)),
+            Ok(Err(error)) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
+            Err(error) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+        }
+    }
+
     /// Brings the page to a record, or to a fault that is not the page's.
-    pub(super) async fn settle(&self) -> Result<PageRecord, MachineFault> {
+    async fn settle(&self) -> Result<PageRecord, MachineFault> {
+        self.remember().await;
         let held = match self.draw().await? {
             Ok(held) => held,
             Err((class, reason)) => return Ok(self.record(Reading::failed(class, reason), None, None)),
@@ -97,6 +128,9 @@ impl PageTask {
         };
         match self.context.renderers.render(job).await {
             Ok(drawn) => {
+                if let Original::Changed { reason } = self.original().await {
+                    return Ok(Err((FailureClass::Changed, reason)));
+                }
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let blank = drawn.blank && self.context.configuration.imaging.skip_blank;
                 let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE };
@@ -108,6 +142,15 @@ impl PageTask {
                 Err(MachineFault::RendererLost)
             }
         }
+    }
+
+    /// Whether the page was drawn from the bytes that were planned. A file that is gone by now was there when it was
+    /// drawn.
+    async fn original(&self) -> Original {
+        let (context, document) = (Arc::clone(&self.context), self.page.document);
+        let checked = tokio::task::spawn_blocking(move || context.originals.check(document));
+        // The runtime ends only with the run.
+        checked.await.unwrap_or(Original::AsPlanned)
     }
 
     /// Asks the engine until the retry table says that it is enough.
@@ -187,7 +230,7 @@ impl PageTask {
             engine,
             language: reading.language,
             image,
-            attempts: self.attempts(),
+            attempts: self.earlier.get().cloned().unwrap_or_default().into_iter().chain(self.attempts()).collect(),
             parts: reading.parts,
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
@@ -219,7 +262,7 @@ pub(super) async fn work(task: PageTask) {
             if let Verdict::Failed(class) = record.verdict {
                 tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
             }
-            task.context.count(&record, task.prior.len());
+            task.context.count(&record, task.before());
             task.context.keep(record);
         }
         Err(fault) => {

@@ -10,7 +10,7 @@ use crate::{
     server::{Share, gpu_of},
 };
 
-use super::run::{RunError, RunRequest};
+use super::{error::RunError, run::RunRequest};
 
 /// An engine as configured for this rank.
 pub(super) struct PlannedEngine {

@@ -1,29 +1,32 @@
-//! What rank 0 does before the first page: the run directory, its lock, the plan, and what earlier starts left.
+//! What rank 0 does before the first page: the run directory, its lock, the settings, the plan, and how the pages stand.
 
 use std::{
     collections::BTreeMap,
-    fs::{File, TryLockError},
     io,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
 };
+
+use tokio::runtime::Handle;
 
 use crate::{
     corpus::{self, CorpusError, InspectFailure, Plan},
     imaging::{Pool, RenderFailure},
-    model::{Attempt, DocumentState, FailureClass, LeaseId, PageRef, Verdict, configuration::Configuration},
-    report::REPORT_FILE,
+    model::{DocumentState, FailureClass, LeaseId, configuration::Configuration},
+    report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
-    store::{self, Reader, StoreError},
+    store::{self, Leftovers, StoreError},
+};
+
+use super::{
+    again, error::RunError, lock::RunLock, recovery::Collected, run::RunRequest, settings, settings::Difference,
 };
 
 pub use crate::corpus::Inputs;
 
 /// Name of the file that asks a run to stop.
 pub(super) const STOP_FILE: &str = "stop";
-
-const LOCK_FILE: &str = "lock";
-const CONFIGURATION_FILE: &str = "configuration.toml";
 
 /// A run that cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +40,53 @@ pub enum PreparationError {
         source: io::Error,
     },
     /// Another run works in the directory.
-    #[error("another bocr run is working in {0}: wait for it, or give another --output")]
-    Locked(PathBuf),
+    #[error("another bocr run is working in {directory}{by}: wait for it, or give another --output")]
+    Locked {
+        /// The run directory.
+        directory: PathBuf,
+        /// Who it is.
+        by: String,
+    },
+    /// The settings are not those that the run directory was begun with.
+    #[error(
+        "{directory} was begun with other settings:{list}\n{remedy}",
+        list = differences.iter().map(Difference::to_string).collect::<String>(),
+        remedy = match refusable {
+            true => "what would mix results needs a run directory of its own: give another --output",
+            false => "give the settings it was begun with, or accept these with --accept-config",
+        }
+    )]
+    OtherSettings {
+        /// The run directory.
+        directory: PathBuf,
+        /// What differs.
+        differences: Vec<Difference>,
+        /// Whether something differs that would mix results.
+        refusable: bool,
+    },
+    /// `--redo` names no document of the plan.
+    #[error("--redo: no document of the plan is called `{0}`: give its name as in plan.jsonl, or its file name")]
+    NoSuchDocument(String),
+    /// `--redo` names several documents.
+    #[error("--redo: `{name}` may be `{one}` or `{other}`: give the whole name")]
+    AmbiguousDocument {
+        /// What was said.
+        name: String,
+        /// One that it may be.
+        one: String,
+        /// Another.
+        other: String,
+    },
+    /// `--redo` names a page that the document does not have.
+    #[error("--redo: `{name}` has {pages} pages, there is no page {page}")]
+    NoSuchPage {
+        /// The document.
+        name: String,
+        /// The page number.
+        page: u32,
+        /// Its pages.
+        pages: u32,
+    },
     /// Nothing to plan from.
     #[error("{0} has no plan yet: say what to read with --input or --list")]
     NoInput(PathBuf),
@@ -50,17 +98,46 @@ pub enum PreparationError {
     Store(#[from] StoreError),
 }
 
+impl PreparationError {
+    /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            PreparationError::NoInput(_)
+            | PreparationError::Corpus(_)
+            | PreparationError::Locked { .. }
+            | PreparationError::OtherSettings { .. }
+            | PreparationError::NoSuchDocument(_)
+            | PreparationError::AmbiguousDocument { .. }
+            | PreparationError::NoSuchPage { .. } => 2,
+            PreparationError::Store(error) if error.is_temporary() => 75,
+            PreparationError::RunDirectory { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                75
+            }
+            PreparationError::RunDirectory { .. } | PreparationError::Store(_) => 1,
+        }
+    }
+}
+
 /// A run directory that is ready, held until this is dropped.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) plan: Plan,
+    pub(super) leftovers: Leftovers,
+    pub(super) time_left: Option<Duration>,
+    /// How the pages stand that need not, or not only, be read by stage 1.
     pub(super) restored: Vec<Restored>,
     pub(super) last_lease: LeaseId,
-    /// The lock goes with the file, so also with a killed process.
-    _lock: Option<File>,
+    _lock: RunLock,
 }
 
 impl Prepared {
+    /// Documents of the run, without those that were replaced.
+    pub(super) fn documents(&self) -> u64 {
+        self.plan.documents.iter().filter(|document| document.state != DocumentState::Replaced).count() as u64
+    }
+
     /// Documents that cannot be read, by class.
     pub(super) fn refused(&self) -> BTreeMap<FailureClass, u64> {
         let mut refused = BTreeMap::new();
@@ -71,99 +148,94 @@ impl Prepared {
         }
         refused
     }
+
+    /// Takes in how every page stood at the end of the last start.
+    pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
+        let lease = collected.highest_lease.unwrap_or(LeaseId(0));
+        let finals = store::finals(collected.records);
+        let open = again::open_pages(&request.run_directory, &request.again, &self.plan, &finals, lease)?;
+        let settled = finals.len() - open.len();
+        if (settled as u64) < self.plan.pages() {
+            // It speaks of an earlier start, which left pages to this one.
+            remove_if_present(request.run_directory.join(REPORT_FILE))?;
+        }
+        self.last_lease = lease;
+        let restored = |record: store::Recorded| Restored {
+            page: record.page,
+            verdict: record.verdict,
+            engine: record.engine,
+            place: record.place,
+            again: open.contains(&record.page),
+        };
+        self.restored = finals.into_iter().map(restored).collect();
+        Ok(())
+    }
 }
 
-/// Makes the run directory ready: a new plan, or the frozen one of an earlier start.
+/// Makes the run directory ready: a new plan, or that of an earlier start brought up to date with its inputs.
 pub(super) fn prepare(
-    run_directory: &Path,
-    inputs: &Inputs,
-    configuration: &Configuration,
-    threads: NonZeroUsize,
-    renderers: impl FnOnce() -> Result<(Pool, tokio::runtime::Handle), super::RunError>,
-) -> Result<Prepared, super::RunError> {
-    let lock = lock(run_directory)?;
+    request: &RunRequest,
+    renderers: impl Fn() -> Result<(Pool, Handle), RunError> + Sync,
+) -> Result<Prepared, RunError> {
+    let run_directory = &request.run_directory;
+    let time_left = request.time_limit.map(super::TimeLimit::remaining).transpose()?.flatten();
+    let lock = RunLock::take(run_directory, request.wait)?;
     remove_if_present(run_directory.join(STOP_FILE))?;
-    write_configuration(run_directory, configuration)?;
-    let plan = match corpus::read(run_directory).map_err(PreparationError::from)? {
-        Some(plan) => plan,
-        None if inputs.paths.is_empty() && inputs.lists.is_empty() => {
-            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
-        }
-        None => {
-            let (pool, runtime) = renderers()?;
-            let plan = new_plan(inputs, configuration, threads, &pool, &runtime).map_err(PreparationError::from)?;
-            corpus::write(run_directory, &plan).map_err(PreparationError::from)?;
-            plan
-        }
-    };
+    remove_if_present(run_directory.join(FINISHED_FILE))?;
+    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
+    let plan = plan(request, renderers)?;
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
             tracing::warn!(%class, "document refused: {reason}");
         }
     }
-    let recovered = store::recover(run_directory).map_err(PreparationError::from)?;
-    let restored = restore(run_directory, &recovered).map_err(PreparationError::from)?;
-    if (restored.len() as u64) < plan.pages() {
-        // It speaks of an earlier start, which left pages to this one.
-        remove_if_present(run_directory.join(REPORT_FILE))?;
-    }
-    let last_lease = recovered.highest_lease().unwrap_or(LeaseId(0));
-    Ok(Prepared { plan, restored, last_lease, _lock: lock })
+    let leftovers = Leftovers::find(run_directory).map_err(PreparationError::from)?;
+    Ok(Prepared { plan, leftovers, time_left, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
 }
 
-fn new_plan(
-    inputs: &Inputs,
-    configuration: &Configuration,
-    threads: NonZeroUsize,
-    pool: &Pool,
-    runtime: &tokio::runtime::Handle,
-) -> Result<Plan, CorpusError> {
+fn plan(
+    request: &RunRequest,
+    renderers: impl Fn() -> Result<(Pool, Handle), RunError> + Sync,
+) -> Result<Plan, RunError> {
+    let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
+    // Started by the first document that must be looked at: in a resume there is none, as a rule.
+    let started: OnceLock<Result<(Pool, Handle), String>> = OnceLock::new();
     let inspect = |path: &Path, name: &str| {
-        runtime.block_on(pool.inspect(path, configuration.password_for(name))).map_err(|failure| match failure {
-            RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
-            RenderFailure::PoolLost(reason) => InspectFailure::Machine(reason),
-        })
+        let pool = started.get_or_init(|| renderers().map_err(|error| crate::model::error::chain(&error)));
+        let (pool, runtime) = pool.as_ref().map_err(|reason| InspectFailure::Machine(reason.clone()))?;
+        inspect_with(pool, runtime, configuration, path, name)
     };
-    corpus::plan(inputs, inspect, threads)
-}
-
-/// How every page stood at the end of the last start, with the attempts of those that another engine may still read.
-fn restore(run_directory: &Path, recovered: &store::Recovered) -> Result<Vec<Restored>, StoreError> {
-    let finals = recovered.finals();
-    let mut reader = match finals.values().any(|settled| matches!(settled.verdict, Verdict::Failed(_))) {
-        true => Some(Reader::open(run_directory)?),
-        false => None,
-    };
-    let mut attempts_of = |page: PageRef| -> Result<Vec<Attempt>, StoreError> {
-        let record = reader.as_mut().map(|reader| reader.read(page)).transpose()?.flatten();
-        let attempts = record.map(|record| record.attempts).unwrap_or_default();
-        Ok(attempts.into_iter().map(|attempt| Attempt { answer: String::new(), ..attempt }).collect())
-    };
-    finals
-        .into_iter()
-        .map(|(page, settled)| {
-            let attempts = match settled.verdict {
-                Verdict::Failed(_) => attempts_of(page)?,
-                Verdict::Read | Verdict::Blank => Vec::new(),
-            };
-            Ok(Restored { page, verdict: settled.verdict, engine: settled.engine, attempts })
-        })
-        .collect()
-}
-
-/// Takes the run directory for this process. The lock lies with the open file, so it survives nobody.
-fn lock(run_directory: &Path) -> Result<Option<File>, PreparationError> {
-    let path = run_directory.join(LOCK_FILE);
-    let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
-    let file = File::create(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(PreparationError::Locked(run_directory.to_owned())),
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!(%error, "this file system has no locks: make sure that no other run uses {}", run_directory.display());
-            Ok(None)
+    let corpus_error = PreparationError::from;
+    let Some(kept) = corpus::read(run_directory).map_err(corpus_error)? else {
+        if inputs.paths.is_empty() && inputs.lists.is_empty() {
+            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
         }
+        let plan = corpus::plan(inputs, inspect, *threads).map_err(corpus_error)?;
+        corpus::write(run_directory, &plan).map_err(corpus_error)?;
+        return Ok(plan);
+    };
+    let (plan, changes) = corpus::update(kept.clone(), inputs, inspect, *threads).map_err(corpus_error)?;
+    for line in changes.lines(&plan) {
+        tracing::warn!("{line}");
+        eprintln!("bocr: {line}");
     }
+    if plan != kept {
+        corpus::write(run_directory, &plan).map_err(corpus_error)?;
+    }
+    Ok(plan)
+}
+
+fn inspect_with(
+    pool: &Pool,
+    runtime: &Handle,
+    configuration: &Configuration,
+    path: &Path,
+    name: &str,
+) -> Result<u32, InspectFailure> {
+    runtime.block_on(pool.inspect(path, configuration.password_for(name))).map_err(|failure| match failure {
+        RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
+        RenderFailure::PoolLost(reason) => InspectFailure::Machine(reason),
+    })
 }
 
 fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
@@ -171,11 +243,4 @@ fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),
         _ => Ok(()),
     }
-}
-
-fn write_configuration(run_directory: &Path, configuration: &Configuration) -> Result<(), super::RunError> {
-    let path = run_directory.join(CONFIGURATION_FILE);
-    let text = configuration.to_toml().map_err(super::RunError::Configuration)?;
-    std::fs::write(&path, text).map_err(|source| PreparationError::RunDirectory { path, source })?;
-    Ok(())
 }

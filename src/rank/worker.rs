@@ -2,45 +2,39 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc,
         mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
 };
 
-use tokio::{
-    runtime::Runtime,
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{runtime::Runtime, task::JoinSet};
 use tracing::Instrument;
 
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
-    corpus,
-    model::{
-        Attempt, Document, Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration, error::chain,
-    },
-    report::RankSummary,
+    model::{Attempt, Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration},
     server::{Service, ServiceEvent, ServicePlan},
-    store::{Provenance, StoreEvent, Writer},
+    store,
 };
 
 use super::{
-    context::{Context, LocalEvent, RankEngine},
-    image_memory::ImageMemory,
+    beginning::Beginning,
+    context::{Context, LocalEvent},
+    error::RunError,
     page::{PageTask, work},
-    planned::{PlannedEngine, planned_engines, renderer_pool},
-    run::{RunError, RunRequest},
+    planned::{PlannedEngine, planned_engines},
+    recovery::parts,
+    run::RunRequest,
 };
 
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
 const BATCH: usize = 256;
 
-/// A rank's worker, driven by its main thread.
+/// A rank's worker, driven by its main thread, which never waits for a disk, a server or a child.
 pub(super) struct Worker {
     rank: RankId,
     local: LocalPosition,
@@ -49,12 +43,23 @@ pub(super) struct Worker {
     run_directory: PathBuf,
     planned: BTreeMap<Engine, PlannedEngine>,
     services: BTreeMap<Engine, Service>,
-    context: Option<Arc<Context>>,
+    stage: Stage,
     pages: JoinSet<()>,
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
     /// Declared last: everything above may have tasks on it.
     runtime: Runtime,
+}
+
+/// How far the worker is.
+enum Stage {
+    /// No plan yet.
+    Waiting,
+    /// The plan is read and the renderers are started; what has come meanwhile.
+    Beginning(Vec<ToWorker>),
+    Reading(Arc<Context>),
+    /// Told to finish.
+    Ending,
 }
 
 impl Worker {
@@ -75,7 +80,7 @@ impl Worker {
             configuration: request.configuration.clone(),
             run_directory: request.run_directory.clone(),
             services: BTreeMap::new(),
-            context: None,
+            stage: Stage::Waiting,
             pages: JoinSet::new(),
             events,
             inbox,
@@ -102,24 +107,32 @@ impl Worker {
         &self.runtime
     }
 
-    /// Does what rank 0 says; the last word of a finished run is returned.
-    pub(super) fn handle(&mut self, message: ToWorker) -> Result<Option<ToCoordinator>, RunError> {
+    /// Does what rank 0 says. What comes of it comes out of [`Worker::poll`].
+    pub(super) fn handle(&mut self, message: ToWorker) -> Result<(), RunError> {
+        if let (Stage::Beginning(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
+            (&mut self.stage, &message)
+        {
+            held.push(message);
+            return Ok(());
+        }
         match message {
+            ToWorker::Recover { run_id, share } => self.recover(run_id, share)?,
             ToWorker::Begin { run_id } => self.begin(run_id)?,
             ToWorker::Assign(assignment) => self.assign(assignment)?,
             ToWorker::Recall => {
-                if let Some(context) = &self.context {
+                if let Stage::Reading(context) = &self.stage {
                     context.recall.send_replace(true);
                 }
             }
-            ToWorker::Finish => return Ok(Some(ToCoordinator::Finished(self.finish()?))),
+            ToWorker::Finish => self.finish()?,
             ToWorker::Leave => self.stop_services(),
+            ToWorker::Alive => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     /// What happened on this rank, waiting for it up to `wait`. Verdicts of one wait travel together.
-    pub(super) fn poll(&mut self, wait: Duration) -> Vec<ToCoordinator> {
+    pub(super) fn poll(&mut self, wait: Duration) -> Result<Vec<ToCoordinator>, RunError> {
         let mut messages = Vec::new();
         let (mut settled, mut returned) = (Vec::new(), Vec::new());
         let mut next = self.inbox.recv_timeout(wait).ok();
@@ -128,18 +141,22 @@ impl Worker {
                 LocalEvent::EngineReady(engine) => messages.push(ToCoordinator::EngineReady(engine)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
                 LocalEvent::Durable(records) => {
-                    settled.extend(self.context.iter().flat_map(|context| context.settlements(&records)))
+                    settled.extend(self.context().into_iter().flat_map(|context| context.settlements(&records)))
                 }
                 LocalEvent::Returned(page) => returned.push(page),
                 LocalEvent::StoreFailed(reason) => {
-                    returned.extend(self.context.iter().flat_map(|context| context.take_unsynced()));
+                    returned.extend(self.context().into_iter().flat_map(|context| context.take_unsynced()));
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
-                LocalEvent::Signal if self.rank == RankId::COORDINATOR => {
-                    let reason = "asked to stop by a signal".into();
+                LocalEvent::Signal => {
+                    let reason = format!("{} was asked to stop by a signal", self.rank);
                     messages.push(ToCoordinator::StopRequested(StopReason::Requested, reason));
                 }
-                LocalEvent::Signal => {}
+                LocalEvent::Recovered(recovered) => {
+                    messages.extend(parts(recovered?).into_iter().map(ToCoordinator::Recovered))
+                }
+                LocalEvent::Begun(context) => self.begun(*context?)?,
+                LocalEvent::Finished(summary) => messages.push(ToCoordinator::Finished(summary?)),
             }
             next = self.inbox.try_recv().ok();
         }
@@ -147,10 +164,17 @@ impl Worker {
         messages.extend(returned.chunks(BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
-        messages
+        Ok(messages)
     }
 
-    /// The first signal asks rank 0 for a drain; a second one ends the process, and its servers with it.
+    fn context(&self) -> Option<&Arc<Context>> {
+        match &self.stage {
+            Stage::Reading(context) => Some(context),
+            Stage::Waiting | Stage::Beginning(_) | Stage::Ending => None,
+        }
+    }
+
+    /// The first signal asks rank 0 for an orderly end; a second one ends the process.
     fn listen_for_signals(&self) -> Result<(), RunError> {
         use tokio::signal::unix::{SignalKind, signal};
         let _guard = self.runtime.enter();
@@ -194,60 +218,52 @@ impl Worker {
         }
     }
 
+    /// Seals and reads this rank's share of what earlier starts left.
+    fn recover(&self, run_id: String, share: store::Leftovers) -> Result<(), RunError> {
+        let (events, run_directory) = (self.events.clone(), self.run_directory.clone());
+        let wait = self.configuration.schedule.silence_limit;
+        in_background("bocr-recover", move || {
+            let recovered = store::recover(&run_directory, &share, &run_id, wait);
+            let _ = events.send(LocalEvent::Recovered(recovered.map_err(RunError::from)));
+        })
+    }
+
     /// Reads the frozen plan and starts renderers and the store.
     fn begin(&mut self, run_id: String) -> Result<(), RunError> {
-        let plan = corpus::read(&self.run_directory)?.ok_or_else(|| RunError::NoPlan(self.run_directory.clone()))?;
-        let documents: Arc<[Document]> = plan.documents.into();
-        let renderers = self.runtime.block_on(renderer_pool(&self.program, &self.configuration))?;
-        let provenance = Provenance {
-            run_id,
-            configuration_toml: self.configuration.to_toml().map_err(RunError::Configuration)?,
-            program_version: env!("CARGO_PKG_VERSION").into(),
-        };
-        let store_failed = Arc::new(AtomicBool::new(false));
-        let (events, failed) = (self.events.clone(), Arc::clone(&store_failed));
-        let on_event = move |event| match event {
-            StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
-            StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
-            StoreEvent::Failed(error) => {
-                failed.store(true, Ordering::SeqCst);
-                let _ = events.send(LocalEvent::StoreFailed(chain(&error)));
-            }
-        };
-        let store = &self.configuration.store;
-        let writer =
-            Writer::start(&self.run_directory, self.rank, store, provenance, Arc::clone(&documents), on_event)?;
-        let services = std::mem::take(&mut self.services);
-        let engines = services.into_iter().filter_map(|(engine, service)| {
-            let planned = self.planned.get(&engine)?;
-            let slots = Semaphore::new(planned.in_flight as usize);
-            Some((engine, RankEngine { profile: Arc::clone(&planned.profile), service, slots }))
-        });
-        self.context = Some(Arc::new(Context {
+        self.stage = Stage::Beginning(Vec::new());
+        let beginning = Beginning {
             rank: self.rank,
-            image_memory: ImageMemory::new(self.configuration.imaging.in_flight),
+            run_id,
+            program: self.program.clone(),
+            run_directory: self.run_directory.clone(),
             configuration: self.configuration.clone(),
-            documents,
-            renderers,
-            engines: engines.collect(),
-            writer,
+            planned: std::mem::take(&mut self.planned),
+            services: std::mem::take(&mut self.services),
             events: self.events.clone(),
-            recall: watch::channel(false).0,
-            unsynced: Mutex::default(),
-            store_failed,
-            summary: Mutex::default(),
-        }));
-        Ok(())
+        };
+        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        in_background("bocr-begin", move || {
+            let context = beginning.context(&runtime);
+            let _ = events.send(LocalEvent::Begun(context.map(Box::new)));
+        })
+    }
+
+    fn begun(&mut self, context: Context) -> Result<(), RunError> {
+        let held = match std::mem::replace(&mut self.stage, Stage::Reading(Arc::new(context))) {
+            Stage::Beginning(held) => held,
+            Stage::Waiting | Stage::Reading(_) | Stage::Ending => return Err(RunError::TooEarly),
+        };
+        held.into_iter().try_for_each(|message| self.handle(message))
     }
 
     fn assign(&mut self, assignment: Assignment) -> Result<(), RunError> {
-        let context = self.context.as_ref().ok_or(RunError::TooEarly)?;
+        let Stage::Reading(context) = &self.stage else { return Err(RunError::TooEarly) };
         let Assignment { unit, priors } = assignment;
-        let mut priors: BTreeMap<PageRef, Vec<Attempt>> =
-            priors.into_iter().map(|prior| (prior.page, prior.attempts)).collect();
+        let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
-            let prior = priors.remove(&page).unwrap_or_default();
-            let task = PageTask::new(Arc::clone(context), unit, page, prior);
+            let (sealed, attempts) =
+                priors.remove(&page).map_or((None, Vec::<Attempt>::new()), |prior| (prior.sealed, prior.attempts));
+            let task = PageTask::new(Arc::clone(context), unit, page, sealed, attempts);
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
             self.pages.spawn_on(work(task).instrument(span), self.runtime.handle());
@@ -256,21 +272,38 @@ impl Worker {
     }
 
     /// Seals what is left, stops the servers and sums up. No page is under way any more.
-    fn finish(&mut self) -> Result<RankSummary, RunError> {
-        let Some(context) = self.context.take() else {
-            self.stop_services();
-            return Ok(RankSummary::default());
+    fn finish(&mut self) -> Result<(), RunError> {
+        let Stage::Reading(context) = std::mem::replace(&mut self.stage, Stage::Ending) else {
+            return Err(RunError::TooEarly);
         };
-        self.runtime.block_on(async { while self.pages.join_next().await.is_some() {} });
-        let context = Arc::into_inner(context).ok_or(RunError::Busy)?;
-        let (services, summary) = context.close();
-        self.services = services;
-        self.stop_services();
-        summary
+        let mut pages = std::mem::take(&mut self.pages);
+        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        in_background("bocr-finish", move || {
+            runtime.block_on(async { while pages.join_next().await.is_some() {} });
+            let summary = match Arc::into_inner(context) {
+                None => Err(RunError::Busy),
+                Some(context) => {
+                    let (services, summary) = context.close();
+                    runtime.block_on(stop_all(services));
+                    summary
+                }
+            };
+            let _ = events.send(LocalEvent::Finished(summary));
+        })
     }
 
     fn stop_services(&mut self) {
         let services = std::mem::take(&mut self.services);
-        self.runtime.block_on(futures_util::future::join_all(services.into_values().map(Service::stop)));
+        self.runtime.block_on(stop_all(services));
     }
+}
+
+async fn stop_all(services: BTreeMap<Engine, Service>) {
+    futures_util::future::join_all(services.into_values().map(Service::stop)).await;
+}
+
+/// Work that waits for disks, children or servers, off the main thread, which must keep giving signs of life.
+fn in_background(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
+    let named = std::thread::Builder::new().name(name.into());
+    named.spawn(work).map(drop).map_err(|source: io::Error| RunError::Runtime(source))
 }

@@ -131,6 +131,11 @@ impl EndReport {
         self.restored == self.pages
     }
 
+    /// Whether the run ended early because a rank fell silent: another start without it goes on.
+    pub fn lost_a_rank(&self) -> bool {
+        matches!(self.outcome, RunOutcome::Stopped(StopReason::RankSilent(_)))
+    }
+
     /// Writes `report.json`, in one step.
     ///
     /// # Errors

@@ -2,17 +2,19 @@
 //! the run.
 
 mod end;
+mod finished;
 mod progress;
 mod rank_summary;
 mod status;
 
 pub use end::{EndReport, RunOutcome};
+pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use rank_summary::{RankSummary, TokenTotals};
-pub use status::write_status;
+pub use status::{RunPhase, StatusFile};
 
 /// Name of the status file in the run directory.
 pub const STATUS_FILE: &str = "status.json";
 
-/// Name of the end report in the run directory. Its presence marks an attempt that came to its own end.
+/// Name of the end report in the run directory.
 pub const REPORT_FILE: &str = "report.json";

@@ -10,18 +10,18 @@ use crate::model::{Engine, PageRef, RankId};
 
 use super::{
     ledger::PageStage,
-    protocol::{Action, Prior, Unit},
+    protocol::{Action, Prior, Tick, Unit},
     scheduler::Scheduler,
 };
 
 impl Scheduler {
-    pub(super) fn deal(&mut self, out: &mut Vec<Action>) {
-        let set_aside = self.deal_suspects(out);
+    pub(super) fn deal(&mut self, now: Tick, out: &mut Vec<Action>) {
+        let set_aside = self.deal_suspects(now, out);
         for engine in Engine::ALL.into_iter().rev() {
             while self.waiting(engine) > 0 {
                 let mut wanting = self.ranks.hungry(engine);
                 wanting.retain(|rank| !set_aside.contains(rank));
-                let dealt = wanting.into_iter().filter(|rank| self.deal_one(*rank, engine, out)).count();
+                let dealt = wanting.into_iter().filter(|rank| self.deal_one(*rank, engine, now, out)).count();
                 if dealt == 0 {
                     break;
                 }
@@ -31,7 +31,7 @@ impl Scheduler {
 
     /// Gives a waiting suspect to the rank set aside for it, once that rank holds nothing else. Returns the ranks
     /// set aside.
-    fn deal_suspects(&mut self, out: &mut Vec<Action>) -> Vec<RankId> {
+    fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
         if self.suspects.is_empty() {
             return Vec::new();
         }
@@ -41,7 +41,7 @@ impl Scheduler {
             let Some(page) = self.waiting_suspects(engine).next() else { continue };
             if self.ranks.get(rank).is_some_and(|state| state.held == 0) {
                 let deaths = self.suspects.get(&page).copied().unwrap_or_default();
-                let unit = self.leases.issue(rank, engine, page, 1, Some(deaths));
+                let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), now);
                 self.assign(rank, unit, out);
             }
             set_aside.push(rank);
@@ -50,7 +50,7 @@ impl Scheduler {
     }
 
     /// Deals one unit; false if the rank holds its share or nothing waits.
-    fn deal_one(&mut self, rank: RankId, engine: Engine, out: &mut Vec<Action>) -> bool {
+    fn deal_one(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
         let Some((credits, held)) = self.ranks.get(rank).map(|state| (state.credits, state.held)) else { return false };
         let room = credits.min(self.even_share(engine, credits)).saturating_sub(held);
         let most = room.min(self.policy.unit_pages);
@@ -58,7 +58,7 @@ impl Scheduler {
             return false;
         }
         let Some(range) = self.queue(engine).take(most) else { return false };
-        let unit = self.leases.issue(rank, engine, range.start(), range.count, None);
+        let unit = self.leases.issue(rank, engine, range.start(), range.count, None, now);
         self.assign(rank, unit, out);
         true
     }
@@ -72,8 +72,11 @@ impl Scheduler {
     }
 
     fn prior(&self, page: PageRef) -> Option<Prior> {
-        let attempts = self.histories.get(&page)?.clone();
-        Some(Prior { page, attempts })
+        let (sealed, attempts) = (self.sealed.get(&page).copied(), self.histories.get(&page));
+        if sealed.is_none() && attempts.is_none() {
+            return None;
+        }
+        Some(Prior { page, sealed, attempts: attempts.cloned().unwrap_or_default() })
     }
 
     fn waiting(&self, engine: Engine) -> usize {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Engine, LeaseId, PageRef, RankId};
 
-use super::protocol::Unit;
+use super::protocol::{Tick, Unit};
 
 /// One assignment: who holds it, and which of its pages are still open.
 #[derive(Debug)]
@@ -12,7 +12,16 @@ pub(super) struct Lease {
     pub(super) rank: RankId,
     pub(super) engine: Engine,
     pub(super) trial: Option<u8>,
+    pub(super) assigned: Tick,
     pub(super) open: BTreeSet<PageRef>,
+}
+
+/// What a page was assigned under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) engine: Engine,
+    pub(super) trial: Option<u8>,
+    pub(super) assigned: Tick,
 }
 
 /// All assignments with open pages, by number.
@@ -35,21 +44,22 @@ impl Leases {
         first: PageRef,
         count: u32,
         trial: Option<u8>,
+        now: Tick,
     ) -> Unit {
         let unit = Unit { lease: self.next, engine, first, count, trial };
         self.next = LeaseId(self.next.0 + 1);
         let open = unit.pages().collect();
-        self.open.insert(unit.lease, Lease { rank, engine, trial, open });
+        self.open.insert(unit.lease, Lease { rank, engine, trial, assigned: now, open });
         unit
     }
 
     /// Closes one page of a lease; `None` if the answer belongs to no open lease of this rank.
-    pub(super) fn close(&mut self, lease: LeaseId, rank: RankId, page: PageRef) -> Option<(Engine, Option<u8>)> {
+    pub(super) fn close(&mut self, lease: LeaseId, rank: RankId, page: PageRef) -> Option<Closed> {
         let entry = self.open.get_mut(&lease).filter(|entry| entry.rank == rank)?;
         if !entry.open.remove(&page) {
             return None;
         }
-        let closed = (entry.engine, entry.trial);
+        let closed = Closed { engine: entry.engine, trial: entry.trial, assigned: entry.assigned };
         if entry.open.is_empty() {
             self.open.remove(&lease);
         }
@@ -80,10 +90,10 @@ mod tests {
     fn an_answer_counts_once_and_only_from_the_holder() {
         let page = PageRef { document: DocumentId(0), page: PageIndex(4) };
         let mut leases = Leases::new(LeaseId(9));
-        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None);
+        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None, Tick::default());
         assert_eq!(unit.lease, LeaseId(10));
         assert_eq!(leases.close(unit.lease, RankId(2), page), None);
-        assert_eq!(leases.close(unit.lease, RankId(1), page), Some((Engine::Chandra, None)));
+        assert!(leases.close(unit.lease, RankId(1), page).is_some_and(|closed| closed.engine == Engine::Chandra));
         assert_eq!(leases.close(unit.lease, RankId(1), page), None);
     }
 }

@@ -9,6 +9,8 @@
 //! | `protocol` | events, actions and the order in which a driver must carry them out |
 //! | `scheduler` | the state machine |
 //! | `deal` | which pages go to which rank next |
+//! | `ending` | the phases of an early end: deadline, stop, silence |
+//! | `page_times` | how long pages take |
 //! | `ledger` | one state a page |
 //! | `lease` | assignments that are out |
 //! | `queue` | pages that wait, as ranges |
@@ -17,15 +19,18 @@
 //! | `invariants` | what must hold after every step |
 
 mod deal;
+mod ending;
 mod invariants;
 mod lease;
 mod ledger;
+mod page_times;
 mod protocol;
 mod queue;
 mod ranks;
 pub mod retry;
 mod scheduler;
 
+pub use ending::Deadline;
 pub use ledger::PageStage;
 pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
 pub use scheduler::{Policy, Restored, Scheduler};

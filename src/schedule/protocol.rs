@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, StopReason, Verdict,
+    Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace, StopReason,
+    Verdict,
 };
 
 /// Time since the run began. The driver reads the clock; the scheduler is told.
@@ -96,6 +97,11 @@ pub enum Event {
         /// The page's attempts so far, without their answers: the next rank goes on from there.
         attempts: Vec<Attempt>,
     },
+    /// The rank says that it is there. Whatever else it says means the same.
+    Alive {
+        /// The rank.
+        rank: RankId,
+    },
     /// The rank is gone with all it held.
     RankLost {
         /// The rank.
@@ -110,12 +116,30 @@ pub enum Event {
     Clock,
 }
 
-/// A page's earlier attempts, sent along with it: on the other engine, or on a rank that gave it back.
+impl Event {
+    /// The rank that is heard by it.
+    pub(super) fn speaker(&self) -> Option<RankId> {
+        match self {
+            Event::RankJoined { rank, .. }
+            | Event::EngineReady { rank, .. }
+            | Event::EngineLost { rank, .. }
+            | Event::Settled { rank, .. }
+            | Event::Returned { rank, .. }
+            | Event::Alive { rank } => Some(*rank),
+            Event::RankLost { .. } | Event::StopRequested { .. } | Event::Clock => None,
+        }
+    }
+}
+
+/// A page's earlier attempts, sent along with it, so that its next record holds them all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// The page.
     pub page: PageRef,
-    /// Its attempts, without answers.
+    /// A record of an earlier start of the run, whose attempts come first. They count for nothing: what is asked of an
+    /// engine now has a budget of its own.
+    pub sealed: Option<RecordPlace>,
+    /// Attempts of this start without answers: on the other engine, or on a rank that gave the page back.
     pub attempts: Vec<Attempt>,
 }
 

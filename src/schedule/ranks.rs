@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Engine, EngineSet, RankId};
 
+use super::protocol::Tick;
+
 /// One rank that has reported itself.
 #[derive(Debug)]
 pub(super) struct RankState {
@@ -17,6 +19,8 @@ pub(super) struct RankState {
     pub(super) held: u32,
     /// It holds a suspect page, which must stay alone.
     pub(super) holds_suspect: bool,
+    /// When it was last heard of.
+    heard: Tick,
 }
 
 impl RankState {
@@ -30,8 +34,11 @@ impl RankState {
 /// All ranks of the run.
 #[derive(Debug)]
 pub(super) struct Ranks {
+    size: u32,
     /// Ranks that have not reported yet, nor been lost.
     awaited: u32,
+    /// Engines that some rank has ever served.
+    known: EngineSet,
     /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
     gone: BTreeSet<RankId>,
     states: BTreeMap<RankId, RankState>,
@@ -54,15 +61,25 @@ pub(super) struct Totals {
 impl Ranks {
     pub(super) fn new(size: u32) -> Self {
         let hungry = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
-        Ranks { awaited: size, gone: BTreeSet::new(), states: BTreeMap::new(), hungry, totals: BTreeMap::new() }
+        Ranks {
+            size,
+            awaited: size,
+            known: EngineSet::default(),
+            gone: BTreeSet::new(),
+            states: BTreeMap::new(),
+            hungry,
+            totals: BTreeMap::new(),
+        }
     }
 
-    pub(super) fn join(&mut self, rank: RankId, engines: EngineSet, credits: u32) {
+    pub(super) fn join(&mut self, rank: RankId, engines: EngineSet, credits: u32, now: Tick) {
         if self.gone.contains(&rank) || self.states.contains_key(&rank) {
             return;
         }
         self.awaited = self.awaited.saturating_sub(1);
-        let state = RankState { engines, ready: EngineSet::default(), credits, held: 0, holds_suspect: false };
+        let state =
+            RankState { engines, ready: EngineSet::default(), credits, held: 0, holds_suspect: false, heard: now };
+        self.known = engines.iter().fold(self.known, EngineSet::with);
         self.total(&state, 1);
         self.states.insert(rank, state);
     }
@@ -78,6 +95,22 @@ impl Ranks {
         self.hungry.values_mut().for_each(|ranks| {
             ranks.remove(&rank);
         });
+    }
+
+    pub(super) fn heard(&mut self, rank: RankId, now: Tick) {
+        if let Some(state) = self.states.get_mut(&rank) {
+            state.heard = now;
+        }
+    }
+
+    /// A rank that was last heard of before `since`, or one that has not reported although `all_must_be_there`.
+    pub(super) fn silent(&self, since: Option<Tick>, all_must_be_there: bool) -> Option<RankId> {
+        let silent = self.states.iter().find(|(_, state)| since.is_some_and(|since| state.heard < since));
+        let missing = || {
+            let unseen = |rank: &RankId| !self.states.contains_key(rank) && !self.gone.contains(rank);
+            (0..self.size).map(RankId).find(unseen).filter(|_| all_must_be_there && self.awaited > 0)
+        };
+        silent.map(|(rank, _)| *rank).or_else(missing)
     }
 
     pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine) {
@@ -123,6 +156,15 @@ impl Ranks {
     /// Whether some rank serves the engine, or may yet turn out to.
     pub(super) fn may_serve(&self, engine: Engine) -> bool {
         self.awaited > 0 || self.states.values().any(|state| state.engines.contains(engine))
+    }
+
+    pub(super) fn is_gone(&self, rank: RankId) -> bool {
+        self.gone.contains(&rank)
+    }
+
+    /// Whether some rank has ever served the engine.
+    pub(super) fn ever_served(&self, engine: Engine) -> bool {
+        self.known.contains(engine)
     }
 
     /// The first rank that is ready for the engine.

@@ -1,14 +1,17 @@
 //! The state machine.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    Attempt, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, StopReason, Verdict,
+    Attempt, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason,
+    Verdict,
 };
 
 use super::{
-    lease::Leases,
+    ending::{Deadline, Phase},
+    lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
+    page_times::PageTimes,
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
@@ -22,8 +25,12 @@ pub struct Policy {
     pub ranks: u32,
     /// Most pages of one unit.
     pub unit_pages: u32,
-    /// When to stop dealing and call pages back, so that all is sealed before the job's end.
-    pub deadline: Option<Tick>,
+    /// When the run must have ended.
+    pub deadline: Option<Deadline>,
+    /// How long pages in flight may go on once the run is asked to stop.
+    pub drain: Duration,
+    /// A rank that is not heard of for this long is lost; `None` where the driver tells of losses itself.
+    pub silence_limit: Option<Duration>,
 }
 
 /// A page that an earlier start of the run has a durable record of.
@@ -35,8 +42,10 @@ pub struct Restored {
     pub verdict: Verdict,
     /// The engine that gave it, if one saw the page.
     pub engine: Option<Engine>,
-    /// For a failed page, its attempts without answers.
-    pub attempts: Vec<Attempt>,
+    /// Where the record lies.
+    pub place: RecordPlace,
+    /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
+    pub again: bool,
 }
 
 /// A page that stage 1 has failed and stage 2 is to read.
@@ -60,8 +69,13 @@ pub struct Scheduler {
     second_readings: BTreeMap<PageRef, SecondReading>,
     /// Attempts of pages that are not settled yet, to be sent along with them.
     pub(super) histories: BTreeMap<PageRef, Vec<Attempt>>,
+    /// Records of earlier starts, whose attempts belong before those.
+    pub(super) sealed: BTreeMap<PageRef, RecordPlace>,
+    /// Verdicts that pages to be read again keep if they are not read this time.
+    kept: BTreeMap<PageRef, Verdict>,
+    pub(super) page_times: PageTimes,
     counts: Counts,
-    stop: Option<StopReason>,
+    pub(super) phase: Phase,
     finished: bool,
 }
 
@@ -78,8 +92,11 @@ impl Scheduler {
             suspects: BTreeMap::new(),
             second_readings: BTreeMap::new(),
             histories: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            page_times: PageTimes::default(),
             counts: Counts::default(),
-            stop: None,
+            phase: Phase::Dealing,
             finished: false,
         };
         scheduler.counts.pages = scheduler.ledger.len() as u64;
@@ -92,25 +109,31 @@ impl Scheduler {
 
     /// Takes in what happened and pushes what must be done.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
+        if let Some(rank) = event.speaker() {
+            self.ranks.heard(rank, now);
+        }
         if self.finished {
+            // A rank may fall silent while it seals: nothing is dealt any more, but nobody must wait for it.
+            if event == Event::Clock {
+                self.notice_silence(now);
+            }
             return;
         }
-        if self.policy.deadline.is_some_and(|deadline| now >= deadline) {
-            self.stop(StopReason::Deadline, out);
-        }
         match event {
-            Event::RankJoined { rank, engines, credits } => self.ranks.join(rank, engines, credits),
+            Event::RankJoined { rank, engines, credits } => self.ranks.join(rank, engines, credits, now),
             Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
-            Event::Settled { rank, settlement } => self.settled(rank, settlement),
+            Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts } => self.returned(rank, page, lease, fault, attempts),
             Event::RankLost { rank } => self.rank_lost(rank),
-            Event::StopRequested { reason } => self.stop(reason, out),
-            Event::Clock => {}
+            Event::StopRequested { reason } => self.stop(reason, now),
+            Event::Clock => self.notice_silence(now),
+            Event::Alive { .. } => {}
         }
-        self.give_up_unserved(out);
-        if self.stop.is_none() {
-            self.deal(out);
+        self.give_up_unserved(now);
+        self.advance(now, out);
+        if self.phase == Phase::Dealing {
+            self.deal(now, out);
         }
         self.finish_if_over(out);
     }
@@ -125,21 +148,31 @@ impl Scheduler {
         self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
     }
 
+    /// Whether the rank has been given up.
+    pub fn is_lost(&self, rank: RankId) -> bool {
+        self.ranks.is_gone(rank)
+    }
+
     /// Where a page stands; `None` if it is not in the plan.
     pub fn stage(&self, page: PageRef) -> Option<PageStage> {
         self.ledger.contains(page).then(|| self.ledger.stage(page))
     }
 
     fn restore(&mut self, restored: Restored) {
-        let Restored { page, verdict, engine, attempts } = restored;
+        let Restored { page, verdict, engine, place, again } = restored;
         if !self.ledger.contains(page) {
+            return;
+        }
+        if again {
+            self.sealed.insert(page, place);
+            self.kept.insert(page, verdict);
             return;
         }
         if let (Verdict::Failed(class), Some(Engine::Chandra)) = (verdict, engine)
             && retry::after_engine(Engine::Chandra, class, true).is_some()
         {
             self.second_readings.insert(page, SecondReading { class, restored: true });
-            self.histories.insert(page, attempts);
+            self.sealed.insert(page, place);
             self.wait(page, Engine::DeepSeek);
             return;
         }
@@ -165,12 +198,13 @@ impl Scheduler {
         }
     }
 
-    fn settled(&mut self, rank: RankId, settlement: Settlement) {
+    fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
         let Settlement { page, lease, verdict, attempts } = settlement;
-        let Some((engine, _)) = self.close(rank, page, lease) else { return };
+        let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else { return };
+        self.time_page(assigned, now);
         self.suspects.remove(&page);
         if let Verdict::Failed(class) = verdict {
-            let served = self.ranks.may_serve(Engine::DeepSeek);
+            let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
             if let Some(next) = retry::after_engine(engine, class, served) {
                 self.second_readings.insert(page, SecondReading { class, restored: false });
                 self.histories.insert(page, attempts);
@@ -185,7 +219,7 @@ impl Scheduler {
         if fault == MachineFault::RendererLost {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some((engine, trial)) = self.close(rank, page, lease) else { return };
+        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return };
         if !attempts.is_empty() {
             self.histories.insert(page, attempts);
         }
@@ -195,7 +229,7 @@ impl Scheduler {
         self.wait_again(page, engine);
     }
 
-    fn rank_lost(&mut self, rank: RankId) {
+    pub(super) fn rank_lost(&mut self, rank: RankId) {
         self.ranks.remove(rank);
         for lease in self.leases.revoke(rank).into_iter().rev() {
             for page in lease.open.into_iter().rev() {
@@ -205,17 +239,20 @@ impl Scheduler {
     }
 
     /// Closes a page of a lease and frees the credit; `None`, counted as stale, for an answer to an older lease.
-    fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<(Engine, Option<u8>)> {
+    fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
         let closed = self.leases.close(lease, rank, page);
-        let Some((_, trial)) = closed else {
-            self.counts.stale += 1;
-            return None;
-        };
-        self.ranks.release(rank, trial.is_some());
+        match closed {
+            None => self.counts.stale += 1,
+            Some(Closed { trial, .. }) => self.ranks.release(rank, trial.is_some()),
+        }
         closed
     }
 
     fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+        let verdict = match (verdict, self.kept.remove(&page)) {
+            (Verdict::Failed(_), Some(kept @ (Verdict::Read | Verdict::Blank))) => kept,
+            _ => verdict,
+        };
         match verdict {
             Verdict::Read => self.counts.read += 1,
             Verdict::Blank => self.counts.blank += 1,
@@ -226,6 +263,7 @@ impl Scheduler {
         }
         self.second_readings.remove(&page);
         self.histories.remove(&page);
+        self.sealed.remove(&page);
         self.ledger.set(page, PageStage::Settled(verdict));
     }
 
@@ -246,32 +284,30 @@ impl Scheduler {
         self.queues.entry(engine).or_default()
     }
 
-    fn stop(&mut self, reason: StopReason, out: &mut Vec<Action>) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.stop = Some(reason);
-        out.extend(self.ranks.iter().filter(|(_, state)| state.held > 0).map(|(rank, _)| Action::Recall { rank }));
-    }
-
-    /// Pages that wait for an engine nobody can serve: stage 2 ends with the verdict of stage 1, whose record is
-    /// durable; for stage 1 the run stops early and the pages stay uncounted.
-    fn give_up_unserved(&mut self, out: &mut Vec<Action>) {
-        if !self.second_readings.is_empty() && !self.ranks.may_serve(Engine::DeepSeek) {
-            let mut waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
-            waiting.extend(self.waiting_suspects(Engine::DeepSeek));
-            for page in waiting {
-                self.suspects.remove(&page);
-                if let Some(SecondReading { class, restored }) = self.second_readings.remove(&page) {
-                    self.counts.restored += u64::from(restored);
-                    self.settle(page, Verdict::Failed(class), false);
-                }
-            }
-        }
+    /// Pages that wait for an engine nobody can serve. Where no rank was ever meant to serve stage 2, they end with the
+    /// verdict of stage 1, whose record is durable. Else it is a fault of the machine: the run stops early and they stay
+    /// uncounted; for stage 2 not before everything else is done.
+    fn give_up_unserved(&mut self, now: Tick) {
         let first_waits =
             self.queue(Engine::Chandra).len() > 0 || self.waiting_suspects(Engine::Chandra).next().is_some();
         if first_waits && !self.ranks.may_serve(Engine::Chandra) {
-            self.stop(StopReason::NoEngine(Engine::Chandra), out);
+            self.stop(StopReason::NoEngine(Engine::Chandra), now);
+        }
+        if self.second_readings.is_empty() || self.ranks.may_serve(Engine::DeepSeek) {
+            return;
+        }
+        if self.ranks.ever_served(Engine::DeepSeek) {
+            if !first_waits && self.leases.is_empty() {
+                self.stop(StopReason::NoEngine(Engine::DeepSeek), now);
+            }
+            return;
+        }
+        let waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
+        for page in waiting {
+            if let Some(SecondReading { class, restored }) = self.second_readings.remove(&page) {
+                self.counts.restored += u64::from(restored);
+                self.settle(page, Verdict::Failed(class), false);
+            }
         }
     }
 
@@ -284,7 +320,7 @@ impl Scheduler {
     fn finish_if_over(&mut self, out: &mut Vec<Action>) {
         let outcome = if self.ledger.unsettled() == 0 {
             Outcome::Complete
-        } else if let Some(reason) = self.stop
+        } else if let Some(reason) = self.phase.reason()
             && self.leases.is_empty()
         {
             Outcome::Stopped(reason)

@@ -13,7 +13,7 @@ use crate::{
         Verdict,
     },
     schedule::{
-        Action, Event, Policy, Scheduler, Settlement, Tick, Unit,
+        Action, Deadline, Event, Policy, Scheduler, Settlement, Tick, Unit,
         retry::{self, AfterAttempt, Tally},
     },
 };
@@ -112,7 +112,13 @@ struct Simulation<'a> {
 /// # Errors
 /// A broken invariant, with the moment; only where [`Cluster::check`] is set.
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
-    let policy = Policy { ranks: cluster.ranks, unit_pages: cluster.unit_pages, deadline: cluster.deadline.map(Tick) };
+    let policy = Policy {
+        ranks: cluster.ranks,
+        unit_pages: cluster.unit_pages,
+        deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
+        drain: cluster.answer_time,
+        silence_limit: None,
+    };
     let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
     let mut simulation = Simulation::new(cluster);
     let mut report = Report {
@@ -176,7 +182,10 @@ impl<'a> Simulation<'a> {
             simulation.timeline.after(*at, Happening::Vanish(*rank));
         }
         if let Some(deadline) = cluster.deadline {
-            simulation.timeline.after(deadline, Happening::Tell(Event::Clock));
+            // The clock is told more often than the phases of the end change.
+            for part in 1..=8 {
+                simulation.timeline.after(deadline * part / 4, Happening::Tell(Event::Clock));
+            }
         }
         simulation
     }

@@ -1,0 +1,208 @@
+//! Pages that are settled and are to be read again all the same: `--retry failed[=class,…]` and `--redo DOC[:PAGES]`.
+//!
+//! A wish is kept in the run directory with the pages it meant and the highest lease of that moment. Its pages are open
+//! until they have a record of a higher lease; so the same command, given again after a kill, goes on with the wish
+//! instead of beginning it anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::RangeInclusive,
+    path::Path,
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    corpus::Plan,
+    model::{DocumentState, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
+    store::Recorded,
+};
+
+use super::preparation::PreparationError;
+
+const WISHES_FILE: &str = "again.json";
+
+/// Settled pages to be read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Again {
+    /// Failed pages, of these classes or of any.
+    Failed(BTreeSet<FailureClass>),
+    /// Pages of a document.
+    Document {
+        /// Its name in the plan, or its bare file name.
+        name: String,
+        /// Page numbers, from 1; all where there are none.
+        pages: Vec<RangeInclusive<u32>>,
+    },
+}
+
+/// What was wished, and what it meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Wish {
+    asked: String,
+    since: LeaseId,
+    pages: Vec<PageRef>,
+}
+
+/// `--retry` and `--redo` in words that do not parse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseAgainError {
+    /// Not `failed` or `failed=class,…`.
+    #[error("`{0}`: say `failed` or `failed=class,class`")]
+    NotFailed(String),
+    /// No such class.
+    #[error("`{0}` is no failure class; there are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
+    Class(String),
+    /// No such page numbers.
+    #[error("`{0}`: pages are given as 3 or 1-5 or 1-5,8, counted from 1")]
+    Pages(String),
+}
+
+impl Again {
+    /// The words of `--retry`.
+    ///
+    /// # Errors
+    /// Something else than `failed[=class,…]`.
+    pub fn retry(text: &str) -> Result<Again, ParseAgainError> {
+        let classes = match text.split_once('=') {
+            None if text == "failed" => "",
+            Some(("failed", classes)) => classes,
+            _ => return Err(ParseAgainError::NotFailed(text.into())),
+        };
+        let class = |name: &str| {
+            let known = FailureClass::ALL.iter().find(|class| class.name() == name);
+            known.copied().ok_or_else(|| ParseAgainError::Class(name.into()))
+        };
+        let names = classes.split(',').filter(|name| !name.is_empty());
+        Ok(Again::Failed(names.map(class).collect::<Result<_, _>>()?))
+    }
+
+    /// The words of `--redo`. What follows the last colon is pages if it looks like them.
+    ///
+    /// # Errors
+    /// Page numbers that cannot be.
+    pub fn redo(text: &str) -> Result<Again, ParseAgainError> {
+        let looks_like_pages = |text: &str| text.chars().all(|c| c.is_ascii_digit() || "-,".contains(c));
+        let (name, pages) = match text.rsplit_once(':') {
+            Some((name, pages)) if looks_like_pages(pages) => (name, pages),
+            _ => return Ok(Again::Document { name: text.into(), pages: Vec::new() }),
+        };
+        let wrong = || ParseAgainError::Pages(pages.into());
+        let number = |text: &str| u32::from_str(text).ok().filter(|number| *number > 0).ok_or_else(wrong);
+        let range = |text: &str| {
+            let (first, last) = text.split_once('-').unwrap_or((text, text));
+            let range = number(first)?..=number(last)?;
+            if range.is_empty() { Err(wrong()) } else { Ok(range) }
+        };
+        Ok(Again::Document { name: name.into(), pages: pages.split(',').map(range).collect::<Result<_, _>>()? })
+    }
+
+    /// The settled pages that it means now.
+    fn select(&self, plan: &Plan, finals: &[Recorded]) -> Result<Vec<PageRef>, PreparationError> {
+        let chosen = |keep: &dyn Fn(&Recorded) -> bool| {
+            finals.iter().filter(|record| keep(record)).map(|record| record.page).collect()
+        };
+        match self {
+            Again::Failed(classes) => Ok(chosen(&|record| match record.verdict {
+                Verdict::Failed(class) => classes.is_empty() || classes.contains(&class),
+                Verdict::Read | Verdict::Blank => false,
+            })),
+            Again::Document { name, pages } => {
+                let named = |candidate: &str| candidate == name || candidate.rsplit('/').next() == Some(name);
+                let mut documents = plan
+                    .documents
+                    .iter()
+                    .filter(|document| document.state != DocumentState::Replaced && named(&document.name));
+                let document = match (documents.next(), documents.next()) {
+                    (Some(document), None) => document,
+                    (None, _) => return Err(PreparationError::NoSuchDocument(name.clone())),
+                    (Some(one), Some(other)) => {
+                        let (one, other) = (one.name.clone(), other.name.clone());
+                        return Err(PreparationError::AmbiguousDocument { name: name.clone(), one, other });
+                    }
+                };
+                if let Some(range) = pages.iter().find(|range| *range.end() > document.pages()) {
+                    let (name, pages) = (document.name.clone(), document.pages());
+                    return Err(PreparationError::NoSuchPage { name, page: *range.end(), pages });
+                }
+                let wanted =
+                    |page: PageIndex| pages.is_empty() || pages.iter().any(|range| range.contains(&page.number()));
+                Ok(chosen(&|record| record.page.document == document.id && wanted(record.page.page)))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Again::Failed(classes) => {
+                let names: Vec<_> = classes.iter().map(|class| class.name()).collect();
+                write!(f, "retry failed={}", names.join(","))
+            }
+            Again::Document { name, pages } => write!(f, "redo {name}:{pages:?}"),
+        }
+    }
+}
+
+/// The pages that are to be read again although they are settled. New wishes are kept in the run directory.
+///
+/// # Errors
+/// A wish names what is not in the plan; the wishes cannot be read or written.
+pub(super) fn open_pages(
+    run_directory: &Path,
+    wishes: &[Again],
+    plan: &Plan,
+    finals: &[Recorded],
+    highest_lease: LeaseId,
+) -> Result<BTreeSet<PageRef>, PreparationError> {
+    let path = run_directory.join(WISHES_FILE);
+    let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
+    let mut kept: Vec<Wish> = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => serde_json::from_slice(&read.map_err(failed)?).map_err(|error| failed(error.into()))?,
+    };
+    let leases: BTreeMap<PageRef, LeaseId> = match wishes.is_empty() && kept.is_empty() {
+        true => return Ok(BTreeSet::new()),
+        false => finals.iter().map(|record| (record.page, record.last_lease)).collect(),
+    };
+    let is_open = |wish: &Wish, page: &PageRef| leases.get(page).is_some_and(|lease| *lease <= wish.since);
+    kept.retain(|wish| wish.pages.iter().any(|page| is_open(wish, page)));
+    for wish in wishes {
+        let asked = wish.to_string();
+        if kept.iter().any(|kept| kept.asked == asked) {
+            tracing::info!("going on with `{asked}`");
+            continue;
+        }
+        let pages = wish.select(plan, finals)?;
+        tracing::info!(pages = pages.len(), "`{asked}`");
+        kept.push(Wish { asked, since: highest_lease, pages });
+    }
+    let temporary = path.with_extension("json.tmp");
+    std::fs::write(&temporary, serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?).map_err(failed)?;
+    std::fs::rename(&temporary, &path).map_err(failed)?;
+    Ok(kept.iter().flat_map(|wish| wish.pages.iter().copied().filter(|page| is_open(wish, page))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_wishes() {
+        assert_eq!(Again::retry("failed"), Ok(Again::Failed(BTreeSet::new())));
+        let classes = [FailureClass::Loop, FailureClass::Poison];
+        assert_eq!(Again::retry("failed=loop,poison"), Ok(Again::Failed(classes.into())));
+        assert!(Again::retry("read").is_err());
+        assert!(Again::retry("failed=lop").unwrap_err().to_string().contains("truncated"));
+        let document = |name: &str, pages: &[RangeInclusive<u32>]| {
+            Ok(Again::Document { name: name.into(), pages: pages.to_vec() })
+        };
+        assert_eq!(Again::redo("fr/BO_1.pdf"), document("fr/BO_1.pdf", &[]));
+        assert_eq!(Again::redo("fr/BO_1.pdf:2-4,9"), document("fr/BO_1.pdf", &[2..=4, 9..=9]));
+        assert_eq!(Again::redo("odd:name.pdf"), document("odd:name.pdf", &[]));
+        assert!(Again::redo("fr/BO_1.pdf:0").is_err() && Again::redo("fr/BO_1.pdf:4-2").is_err());
+    }
+}

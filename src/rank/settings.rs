@@ -1,0 +1,190 @@
+//! What a run directory was begun with, and what a later start may change.
+//!
+//! The effective configuration and the profiles are kept in the run directory. A start that differs is refused with
+//! the differences; it may go on (`--accept-config`) where they cannot mix results: another number in flight, another
+//! address, another launch command. Another model, prompt, image or sampling needs a run directory of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::Profile,
+    model::{Engine, configuration::Configuration},
+};
+
+use super::{error::RunError, preparation::PreparationError};
+
+const CONFIGURATION_FILE: &str = "configuration.toml";
+const PROFILES_FILE: &str = "profiles.json";
+
+/// Fields of a profile that do not show in what is read.
+const OPERATIONAL_FIELDS: [&str; 7] =
+    ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt"];
+
+/// One setting that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    key: String,
+    was: Option<String>,
+    is: Option<String>,
+    /// Whether pages read before and after would not be comparable.
+    mixes: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+        write!(f, "\n  {}: was {}, is {}", self.key, word(&self.was), word(&self.is))?;
+        f.write_str(if self.mixes { " (would mix results)" } else { "" })
+    }
+}
+
+/// Compares the settings with those of earlier starts and keeps them.
+///
+/// # Errors
+/// They differ and may not; or the files cannot be read or written.
+pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept: bool) -> Result<(), RunError> {
+    let text = configuration.to_toml().map_err(RunError::Configuration)?;
+    let profiles = profiles(configuration)?;
+    let mut differences = Vec::new();
+    if let Some(kept) = read(run_directory, CONFIGURATION_FILE)? {
+        let (was, is) = (toml_value(&kept), toml_value(&text));
+        differences.extend(compare(&was, &is).into_iter().map(|difference| configured(difference, &was, &is)));
+    }
+    if let Some(kept) = read(run_directory, PROFILES_FILE)? {
+        let was: Value = serde_json::from_str(&kept).unwrap_or_default();
+        // An engine that no rank served, or serves now, has nothing to be compared with.
+        for engine in Engine::ALL.map(Engine::name) {
+            if let (Some(was), Some(is)) = (was.get(engine), profiles.get(engine)) {
+                differences.extend(compare(was, is).into_iter().map(|difference| profiled(engine, difference)));
+            }
+        }
+    }
+    if differences.iter().any(|difference| difference.mixes) || !accept && !differences.is_empty() {
+        let refusable = differences.iter().any(|difference| difference.mixes);
+        return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable }.into());
+    }
+    for difference in &differences {
+        tracing::warn!("accepted another setting:{difference}");
+    }
+    write(run_directory, CONFIGURATION_FILE, &text)?;
+    write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
+}
+
+/// The profiles of the engines that some rank serves, by engine.
+fn profiles(configuration: &Configuration) -> Result<Value, RunError> {
+    let mut all = serde_json::Map::new();
+    for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
+        let settings = configuration.engines.of(engine);
+        let profile = Profile::load(configuration.engines.profile(engine), settings.prompt_file.as_deref())?;
+        let mut value = json!(profile);
+        value["prompt_sha256"] = json!(profile.prompt_sha256);
+        all.insert(engine.name().into(), value);
+    }
+    Ok(Value::Object(all))
+}
+
+/// A setting mixes results where a stand-in takes the place of a model, or another stand-in's.
+fn configured(difference: Difference, was: &Value, is: &Value) -> Difference {
+    let kind_of = |settings: &Value, engine: &str| settings["engines"][engine]["server"]["kind"].clone();
+    let mixes = match difference.key.split('.').collect::<Vec<_>>()[..] {
+        ["engines", engine, "server", "kind"] => {
+            [was, is].into_iter().any(|settings| kind_of(settings, engine) == "stand-in")
+        }
+        ["engines", engine, "server", "mode"] => kind_of(was, engine) == kind_of(is, engine),
+        _ => false,
+    };
+    Difference { mixes, ..difference }
+}
+
+fn profiled(engine: &str, difference: Difference) -> Difference {
+    let field = difference.key.split('.').next().unwrap_or_default();
+    let mixes = !OPERATIONAL_FIELDS.contains(&field);
+    Difference { key: format!("profile of {engine}: {}", difference.key), mixes, ..difference }
+}
+
+fn compare(was: &Value, is: &Value) -> Vec<Difference> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", was, &mut old);
+    flatten("", is, &mut new);
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).cloned().collect();
+    let differs = |key: &String| old.get(key) != new.get(key);
+    keys.into_iter()
+        .filter(differs)
+        .map(|key| Difference { was: old.get(&key).cloned(), is: new.get(&key).cloned(), key, mixes: false })
+        .collect()
+}
+
+/// Dotted keys and values as text; a list is one value.
+fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                flatten(&key, field, out);
+            }
+        }
+        Value::Null => {}
+        value => drop(out.insert(prefix.to_owned(), value.to_string())),
+    }
+}
+
+fn toml_value(text: &str) -> Value {
+    toml::from_str(text).unwrap_or_default()
+}
+
+fn read(run_directory: &Path, name: &str) -> Result<Option<String>, PreparationError> {
+    let path = run_directory.join(name);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(|source| PreparationError::RunDirectory { path, source }),
+    }
+}
+
+fn write(run_directory: &Path, name: &str, text: &str) -> Result<(), RunError> {
+    let path = run_directory.join(name);
+    let temporary = run_directory.join(format!("{name}.tmp"));
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &path));
+    written.map_err(|source| PreparationError::RunDirectory { path, source }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(change: &str, accept: bool) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        settle(directory.path(), &Configuration::default(), false).unwrap();
+        settle(directory.path(), &Configuration::default(), false).unwrap();
+        let changed = Configuration::from_toml(change).unwrap();
+        settle(directory.path(), &changed, accept).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_difference_is_shown_and_may_be_accepted_where_it_mixes_nothing() {
+        let change = "[engines.chandra]\nin_flight = 9\n";
+        let refused = again(change, false).unwrap_err();
+        assert!(refused.contains("engines.chandra.in_flight: was nothing, is 9"), "{refused}");
+        assert!(refused.contains("--accept-config"), "{refused}");
+        again(change, true).unwrap();
+        again("[schedule]\nunit_pages = 3\n", true).unwrap();
+        again("roles = \"chandra,deepseek\"\n", true).unwrap();
+    }
+
+    #[test]
+    fn what_would_mix_results_is_refused_whatever_is_accepted() {
+        for change in [
+            "[engines.chandra]\nprofile = \"chandra\"\n",
+            "[engines.chandra.server]\nkind = \"url\"\nurls = [\"http://127.0.0.1:1\"]\n",
+            "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n",
+        ] {
+            let refused = again(change, true).unwrap_err();
+            assert!(refused.contains("would mix results") && refused.contains("--output"), "{refused}");
+        }
+    }
+}
