@@ -11,7 +11,10 @@ use crate::{
     store::StoreError,
 };
 
-use super::{preparation::PreparationError, walltime::WalltimeError};
+use super::{
+    preparation::{PreparationError, cannot_be_written},
+    walltime::WalltimeError,
+};
 
 /// A run that could not do its work. Pages are not lost: run the same command again.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +116,7 @@ impl RunError {
         match self {
             RunError::Preparation(error) => error.exit_code(),
             RunError::Store(error) if error.is_temporary() => 75,
+            RunError::Output { source, .. } if cannot_be_written(source) => 75,
             RunError::LauncherGone | RunError::CoordinatorSilent(_) | RunError::RankSilent { .. } => 75,
             RunError::Walltime(_)
             | RunError::ProfileOfOtherEngine { .. }

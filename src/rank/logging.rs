@@ -11,7 +11,8 @@ use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::Subs
 
 use crate::model::RankId;
 
-/// Opens `logs/rank-0000.log` in the run directory. `BOCR_LOG` sets the level, `info` by default.
+/// Opens `logs/rank-0000.log` in the run directory. `BOCR_LOG` sets the level, `info` by default. A log that cannot be
+/// written, on a full disk or to a launcher that is gone, ends nothing.
 ///
 /// # Errors
 /// The file cannot be opened.
@@ -20,11 +21,13 @@ pub(super) fn start(run_directory: &Path, rank: RankId) -> io::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let file = File::options().create(true).append(true).open(folder.join(format!("rank-{:04}.log", rank.0)))?;
     let filter = EnvFilter::try_from_env("BOCR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let to_file = fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).with_filter(filter);
+    let to_file =
+        fmt::layer().with_ansi(false).log_internal_errors(false).with_writer(Mutex::new(file)).with_filter(filter);
     let to_people = (rank == RankId::COORDINATOR).then(|| {
         fmt::layer()
             .without_time()
             .with_target(false)
+            .log_internal_errors(false)
             .with_ansi(io::stderr().is_terminal())
             .with_writer(io::stderr)
             .with_filter(LevelFilter::WARN)

@@ -110,11 +110,7 @@ impl PreparationError {
             | PreparationError::AmbiguousDocument { .. }
             | PreparationError::NoSuchPage { .. } => 2,
             PreparationError::Store(error) if error.is_temporary() => 75,
-            PreparationError::RunDirectory { source, .. }
-                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                75
-            }
+            PreparationError::RunDirectory { source, .. } if cannot_be_written(source) => 75,
             PreparationError::RunDirectory { .. } | PreparationError::Store(_) => 1,
         }
     }
@@ -217,7 +213,6 @@ fn plan(
     let (plan, changes) = corpus::update(kept.clone(), inputs, inspect, *threads).map_err(corpus_error)?;
     for line in changes.lines(&plan) {
         tracing::warn!("{line}");
-        eprintln!("bocr: {line}");
     }
     if plan != kept {
         corpus::write(run_directory, &plan).map_err(corpus_error)?;
@@ -243,4 +238,10 @@ fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),
         _ => Ok(()),
     }
+}
+
+/// Whether an output directory is full or read-only: once that is mended, the same command continues.
+pub(super) fn cannot_be_written(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }

@@ -1,6 +1,7 @@
 //! A run from start to exit code.
 
 use std::{
+    io::Write,
     num::NonZeroUsize,
     path::PathBuf,
     time::{Duration, Instant},
@@ -79,7 +80,9 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
     if let Err(error) = &result {
         tracing::info!("this rank cannot go on: {}", chain(error));
         if transport.size() > 1 {
-            eprintln!("bocr: {rank} on {}: {}", rustix::system::uname().nodename().to_string_lossy(), chain(error));
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            // The launcher that reads this may be gone.
+            let _ = writeln!(std::io::stderr(), "bocr: {rank} on {host}: {}", chain(error));
             end_if_mpi_cannot();
             transport.abort(i32::from(error.exit_code()));
         }

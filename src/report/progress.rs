@@ -1,7 +1,7 @@
 //! Progress on standard error: a bar on a terminal, a plain line at intervals elsewhere.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     time::Duration,
 };
 
@@ -102,7 +102,7 @@ impl Progress {
         }
         let elapsed = Duration::from_secs_f64(snapshot.seconds);
         if elapsed >= self.next_line {
-            eprintln!("bocr: {}", snapshot.line());
+            say(snapshot);
             self.next_line = elapsed + self.interval;
         }
     }
@@ -111,9 +111,14 @@ impl Progress {
     pub fn finish(self, snapshot: &Snapshot) {
         match self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => eprintln!("bocr: {}", snapshot.line()),
+            None => say(snapshot),
         }
     }
+}
+
+/// Whoever reads standard error may be gone: that ends no run.
+fn say(snapshot: &Snapshot) {
+    let _ = writeln!(stderr(), "bocr: {}", snapshot.line());
 }
 
 #[cfg(test)]
