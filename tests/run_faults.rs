@@ -166,7 +166,9 @@ fn the_stop_file_ends_a_run_with_75_and_the_same_command_continues() {
     let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf"]);
     let run = bench.run_directory();
     let faults = bench.write("faults.toml", "[[fault]]\nnth = 2\nkind = \"hang\"\n");
-    let plain = ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
+    let configuration = bench.write("configuration.toml", "[schedule]\ndrain = \"100ms\"\n");
+    let plain =
+        ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
     let mut arguments = plain.to_vec();
     arguments.extend(["--faults", faults.to_str().unwrap()]);
     let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
@@ -175,7 +177,10 @@ fn the_stop_file_ends_a_run_with_75_and_the_same_command_continues() {
     assert_eq!(child.0.wait().unwrap().code(), Some(75));
     bench.assert_nothing_left();
 
-    let output = bench.bocr(&plain).output().unwrap();
+    let refused = bench.bocr(&plain).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains("engines.chandra.server.faults: was"), "{}", text(&refused));
+    let output = bench.bocr(&[&plain[..], &["--accept-config"]].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bench.assert_verified();
 }

@@ -4,7 +4,7 @@
 
 mod run_support;
 
-use std::{num::NonZeroUsize, thread};
+use std::{num::NonZeroUsize, thread, time::Duration};
 
 use bulletin_ocr::{
     comm::InProcess,
@@ -25,8 +25,12 @@ fn three_ranks_in_one_process_share_the_pages() {
         inputs: Inputs { paths: vec![input], lists: Vec::new() },
         run_directory: bench.run_directory(),
         configuration: Configuration::from_toml(&format!("roles = \"chandra\"\n{configuration}")).unwrap(),
+        accept_configuration: false,
+        again: Vec::new(),
         threads: NonZeroUsize::MIN,
-        deadline: None,
+        time_limit: None,
+        wait: Duration::ZERO,
+        linger: Duration::ZERO,
     };
     let run_rank = |mut transport: InProcess| {
         let request = request.clone();

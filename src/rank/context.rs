@@ -138,6 +138,7 @@ impl Context {
             // Told before, with its pages given back: the journal keeps what had reached the disk.
             Err(error) if self.store_failed.load(Ordering::SeqCst) => {
                 tracing::warn!("{error}");
+                summary.unsealed = true;
                 Ok(summary)
             }
             Err(error) => Err(error.into()),

@@ -156,12 +156,13 @@ impl Coordinator {
         self.outcome.is_some() && (0..self.ranks).map(RankId).all(|rank| ended(&rank))
     }
 
-    /// What is known at the end; `None` before it. Where a rank is lost, its journal waits for the next start, so the run
-    /// is not complete.
+    /// What is known at the end; `None` before it. Where a rank is lost or could not seal, its journal waits for the next
+    /// start, so the run is not complete.
     pub(super) fn end(self) -> Option<Ended> {
         let lost: BTreeSet<_> = (0..self.ranks).map(RankId).filter(|rank| self.scheduler.is_lost(*rank)).collect();
         let outcome = match lost.first() {
             Some(rank) => Outcome::Stopped(StopReason::RankSilent(*rank)),
+            None if self.summaries.values().any(|summary| summary.unsealed) => Outcome::Stopped(StopReason::Store),
             None => self.outcome?,
         };
         let snapshot = self.snapshot();

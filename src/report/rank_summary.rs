@@ -36,6 +36,8 @@ pub struct RankSummary {
     pub pages: u64,
     /// Shards it sealed.
     pub shards: u32,
+    /// Its store failed: a journal is left for the next start.
+    pub unsealed: bool,
     /// Tokens by engine.
     pub tokens: BTreeMap<Engine, TokenTotals>,
     /// What answered it.

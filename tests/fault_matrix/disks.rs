@@ -1,0 +1,62 @@
+//! Output directories that fail, in a mount namespace of the test's own; and a clock that jumps.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::row::{REFERENCE, Row, ended};
+
+/// Runs `bocr run` on a small file system that `trouble` is done to; `disk.sh` says how. The run must end with 75 and name
+/// the directory; the same command on the mended file system must end with 0.
+fn on_a_bad_disk(name: &'static str, trouble: &str) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("NOT RUN: {name}: mounting a file system needs root");
+        return;
+    }
+    let row = Row::with(name, "", &["--time-scale", "0.05"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fault_matrix/disk.sh");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "bash", script.to_str().unwrap(), trouble]);
+    command.arg(row.bench.run_directory()).arg(row.bench.path("out")).arg(env!("CARGO_BIN_EXE_bocr"));
+    command.args(row.arguments(&[])).env(row.bench.mark().0, row.bench.mark().1);
+    let mut script = row.spawn(command);
+    let code = ended(&mut script);
+    let said = fs::read_to_string(row.bench.path("out")).unwrap();
+    assert_eq!(code, Some(0), "{name}: {said}");
+    row.reckon(&REFERENCE);
+}
+
+#[test]
+fn row_disk_full() {
+    on_a_bad_disk("disk full", "full");
+}
+
+#[test]
+fn row_run_directory_read_only() {
+    on_a_bad_disk("run directory read-only", "read-only");
+}
+
+#[test]
+fn row_run_directory_gone() {
+    on_a_bad_disk("run directory gone", "gone");
+}
+
+/// The clock goes back an hour, then ahead two, under all processes of a run. Nothing is measured by it.
+#[test]
+fn row_clock_stepped() {
+    let row = Row::with("clock stepped", "", &["--time-scale", "0.2"]);
+    let library = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1");
+    if !library.exists() {
+        eprintln!("NOT RUN: clock stepped: {} is not installed (scripts/setup --tests)", library.display());
+        return;
+    }
+    let clock = row.bench.write("clock", "+0");
+    let mut command = row.command(&[]);
+    command.envs([("LD_PRELOAD", library), ("FAKETIME_TIMESTAMP_FILE", &clock)]);
+    command.envs([("FAKETIME_NO_CACHE", "1"), ("DONT_FAKE_MONOTONIC", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+    let mut run = row.spawn(command);
+    for (settled, step) in [(5, "-3600"), (15, "+7200"), (25, "+0")] {
+        row.until_settled(settled);
+        fs::write(&clock, step).unwrap();
+    }
+    assert_eq!(ended(&mut run), Some(0), "{}", row.bench.log(0));
+    row.reckon(&REFERENCE);
+}
