@@ -6,7 +6,7 @@
 mod launch_support;
 mod run_support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Instant};
 
 use launch_support::{Hosts, Launch, PAGES, signal};
 use run_support::Bench;
@@ -141,6 +141,22 @@ fn a_second_signal_ends_a_run_that_does_not_obey_the_first() {
     run_support::until("the ranks have ended", || ranks() == 0);
 }
 
+#[test]
+fn all_attempts_together_end_in_time() {
+    let bench = Bench::new();
+    let schedule = "[schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n";
+    let launch = Launch::new(&bench, schedule).options(&["--ranks", "2", "--time", "10", "--attempts", "1000"]);
+    let begin = Instant::now();
+    let mut run = launch.start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stdout().contains("stopped early"), "by its own deadline: {}{}", run.stdout(), run.stderr());
+    let mut run = launch.bocr(&dying(&bench)).start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stderr().contains("no time is left"), "{}", run.stderr());
+    let took = begin.elapsed();
+    assert!(took.as_secs() < 2 * 12, "{took:?}");
+}
+
 /// A program that dies before it does anything.
 fn dying(bench: &Bench) -> PathBuf {
     let program = bench.write("dying", "#!/bin/sh\nkill -KILL $$\n");
@@ -192,7 +208,6 @@ fn survives_the_loss(
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("without n2 ("), "{told}");
     assert!(told.contains("attempt 2: 2 ranks on n1 n3;"), "{told}");
-    println!("{told}");
     assert_whole(&bench);
     drop(hosts);
     bench.assert_nothing_left();
@@ -205,5 +220,7 @@ fn a_host_that_loses_power_is_left_out() {
 
 #[test]
 fn a_host_that_is_cut_off_is_noticed_by_its_silence() {
-    survives_the_loss("a host cut off", &[], "[schedule]\nsilence_limit = \"6s\"\n", |hosts| hosts.cut("n2"));
+    survives_the_loss("a host cut off", &[], "[schedule]\nsilence_limit = \"6s\"\ndrain = \"1s\"\n", |hosts| {
+        hosts.cut("n2")
+    });
 }

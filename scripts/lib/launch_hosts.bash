@@ -46,6 +46,11 @@ ranks_on_each() {
     [[ ${#counts[@]} -ne 1 ]] || echo "${counts[0]}"
 }
 
+answers() {
+    is_this_host "$1" || [[ ${#probe[@]} -eq 0 ]] \
+        || timeout -k 1 "$PROBE_LIMIT" "${probe[@]}" "$1" true </dev/null >/dev/null 2>&1
+}
+
 # Takes hosts out for good: silent ones (the arguments), and those that do not answer. This host stays.
 drop_hosts() {
     local host at kept=() asked=() probes=() dropped=()
@@ -53,7 +58,7 @@ drop_hosts() {
         if ! is_this_host "$host" && printf '%s\n' "$@" | cut -d. -f1 | grep -qxF "${host%%.*}"; then
             dropped+=("$host (silent)")
         else
-            { is_this_host "$host" || timeout -k 1 "$PROBE_LIMIT" "${probe[@]}" "$host" true </dev/null >/dev/null 2>&1; } &
+            answers "$host" &
             asked+=("$host") probes+=("$!")
         fi
     done
@@ -67,7 +72,8 @@ drop_hosts() {
     [[ ${#hosts[@]} -gt 0 ]] || end_early "no host is left"
 }
 
-# `open-mpi` with its major version, or `hydra`; whether PBS starts the processes; how a host is asked whether it lives.
+# `open-mpi` with its major version, or `hydra`; whether PBS starts the processes; how a host is asked whether it lives
+# (empty: there is no way, and no host is dropped for not answering).
 family='' major='' pbs_starts=false probe=()
 
 inspect_mpirun() {
@@ -84,8 +90,8 @@ inspect_mpirun() {
         read -ra probe <<<"$agent"
     elif [[ $family == open-mpi && -n ${PBS_JOBID:-} ]] && knows_pbs; then
         pbs_starts=true
-        probe=(pbs_tmrsh)
-    else
+        if command -v pbs_tmrsh >/dev/null; then probe=(pbs_tmrsh); fi
+    elif [[ -z ${SLURM_JOB_ID:-} ]]; then
         probe=(ssh -o BatchMode=yes)
     fi
 }
