@@ -11,26 +11,32 @@ mod store_support;
 use std::{
     env, fs,
     hint::black_box,
+    num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
-    process::Command,
-    time::Instant,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use bulletin_ocr::{
     model::{Document, PageRecord, RankId, Verdict},
-    store::{self, JournalWriter, Layout, Opening, ShardReader, StoreFile, catalogue},
+    store::{self, JournalWriter, Layout, Leftovers, Opening, Recovered, ShardReader, StoreFile, catalogue},
 };
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use oorandom::Rand32;
 use store_support::*;
 
 const FILE: StoreFile = StoreFile { rank: RankId(0), sequence: 0 };
 const PAGES: u32 = 2000;
-const SETTLED: u32 = 100_000;
+
+/// A resumed run: as many shards as a run of 1 M pages has at the default size of a shard.
+const SHARDS: u32 = 100;
+const SHARD_PAGES: u32 = 10_000;
+const SHARE: &str = "BOCR_BENCH_SHARE";
+const DIRECTORY: &str = "BOCR_BENCH_DIRECTORY";
 
 fn plan() -> Vec<Document> {
-    vec![document(0, "bench.pdf", SETTLED)]
+    vec![document(0, "bench.pdf", SHARDS * SHARD_PAGES)]
 }
 
 /// Bytes of raw answer with which all forms of a page's text together have 3 to 20 KB.
@@ -52,10 +58,10 @@ fn text_bytes(record: &PageRecord) -> u64 {
     parts.chain(attempts).sum::<usize>() as u64
 }
 
-fn journal(layout: &Layout, records: &[PageRecord]) {
-    let opening = Opening { rank: FILE.rank, sequence: FILE.sequence, created_unix_ns: 1, provenance: provenance() };
+fn journal(layout: &Layout, file: StoreFile, records: &[PageRecord]) {
+    let opening = Opening { rank: file.rank, sequence: file.sequence, created_unix_ns: 1, provenance: provenance() };
     fs::create_dir_all(layout.store()).unwrap();
-    let mut journal = JournalWriter::create(&layout.journal(FILE), &opening).unwrap();
+    let mut journal = JournalWriter::create(&layout.journal(file), &opening).unwrap();
     let plan = plan();
     for record in records {
         journal.append(record, &plan[0]).unwrap();
@@ -99,7 +105,7 @@ fn seal(criterion: &mut Criterion, name: &str, raw_bytes: Range<u32>) {
     let bytes: u64 = records.iter().map(text_bytes).sum();
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path());
-    journal(&layout, &records);
+    journal(&layout, FILE, &records);
     let saved = directory.path().join("saved");
     fs::rename(layout.journal(FILE), &saved).unwrap();
     let prepare = || {
@@ -109,12 +115,16 @@ fn seal(criterion: &mut Criterion, name: &str, raw_bytes: Range<u32>) {
     let mut group = criterion.benchmark_group("sealing 2,000 pages (bar: 5,000 pages/s and 60 MB/s)");
     group.sample_size(10).throughput(Throughput::ElementsAndBytes { elements: PAGES.into(), bytes });
     group.bench_function(name, |bencher| {
-        bencher.iter_batched(prepare, |()| store::seal(&layout, FILE).unwrap(), BatchSize::PerIteration);
+        bencher.iter_batched(
+            prepare,
+            |()| store::seal(&layout, FILE, Duration::ZERO).unwrap(),
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
     prepare();
     let (wall, processor) = (Instant::now(), processor_seconds());
-    store::seal(&layout, FILE).unwrap();
+    store::seal(&layout, FILE, Duration::ZERO).unwrap();
     let (wall, processor) = (wall.elapsed().as_secs_f64(), processor_seconds() - processor);
     let size = fs::metadata(layout.shard(FILE)).unwrap().len() as f64 / 1e6;
     let text = bytes as f64 / 1e6;
@@ -130,8 +140,8 @@ fn seal(criterion: &mut Criterion, name: &str, raw_bytes: Range<u32>) {
 fn random_read(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path());
-    journal(&layout, &records(RAW_ALONE));
-    store::seal(&layout, FILE).unwrap();
+    journal(&layout, FILE, &records(RAW_ALONE));
+    store::seal(&layout, FILE, Duration::ZERO).unwrap();
     let shard = ShardReader::open(&layout.shard(FILE)).unwrap();
     let mut random = Rand32::new(5);
     let mut group = criterion.benchmark_group("random page (bar: 1.5 ms)");
@@ -153,23 +163,55 @@ fn time_h5py(run_directory: &Path) {
     }
 }
 
-/// Bar: state of 1 M done pages known in 10 s, so at least 100,000 pages/s.
-fn resume(criterion: &mut Criterion) {
+/// Bar: state of 1 M done pages known in 10 s; by one process, and by two that have a share each (HDF5's lock is one
+/// a process, so threads would not help).
+fn resume() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path());
-    let record = |page| read_page(page_ref(0, page), 1, 1, &mut Rand32::new(1));
-    let some = record(0);
-    let pages = (0..SETTLED).map(|page| match page % 8 {
-        0 => bare(page_ref(0, page), u64::from(page), Verdict::Blank),
-        _ => PageRecord { page: page_ref(0, page), ..some.clone() },
-    });
-    journal(&layout, &pages.collect::<Vec<_>>());
-    store::seal(&layout, FILE).unwrap();
-    let mut group = criterion.benchmark_group("resume (bar: 1 M pages in 10 s)");
-    group.sample_size(10).throughput(Throughput::Elements(SETTLED.into()));
-    group
-        .bench_function("recover", |bencher| bencher.iter(|| store::recover(directory.path()).unwrap().finals().len()));
-    group.finish();
+    for number in 0..SHARDS {
+        let file = StoreFile { rank: RankId(number % 8), sequence: number / 8 };
+        let pages = (number * SHARD_PAGES..(number + 1) * SHARD_PAGES).map(|page| {
+            let verdict = if page.is_multiple_of(8) { Verdict::Blank } else { Verdict::Read };
+            bare(page_ref(0, page), u64::from(page), verdict)
+        });
+        journal(&layout, file, &pages.collect::<Vec<_>>());
+        store::seal(&layout, file, Duration::ZERO).unwrap();
+    }
+    let pages = SHARDS * SHARD_PAGES;
+    for shares in [1, 2] {
+        let start = Instant::now();
+        let children: Vec<Child> = (1..shares).map(|share| start_share(directory.path(), share, shares)).collect();
+        let recovered = recover_share(directory.path(), 0, shares);
+        for mut child in children {
+            assert!(child.wait().unwrap().success());
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let found = recovered.records.len();
+        println!(
+            "resume: {pages} pages in {SHARDS} shards, {shares} processes: {seconds:.2} s (bar: 10 s), {found} here"
+        );
+    }
+    let start = Instant::now();
+    let leftovers = Leftovers::find(directory.path()).unwrap();
+    let shares = leftovers.shares(NonZeroUsize::new(2).unwrap());
+    let run_id = provenance().run_id;
+    let recover = |share| store::recover(directory.path(), share, &run_id, Duration::ZERO).unwrap().records;
+    let records: Vec<_> = shares.iter().flat_map(recover).collect();
+    let merging = Instant::now();
+    assert_eq!(black_box(store::finals(records)).len(), pages as usize);
+    let (all, merging) = (start.elapsed().as_secs_f64(), merging.elapsed().as_secs_f64());
+    println!("resume: both shares one after the other {all:.2} s, of which merging them {merging:.2} s\n");
+}
+
+fn start_share(run_directory: &Path, share: usize, shares: usize) -> Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.env(DIRECTORY, run_directory).env(SHARE, format!("{share}/{shares}")).stdout(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Recovered {
+    let leftovers = Leftovers::find(run_directory).unwrap().shares(NonZeroUsize::new(shares).unwrap());
+    store::recover(run_directory, &leftovers[share], &provenance().run_id, Duration::ZERO).unwrap()
 }
 
 /// Time this thread had a processor; other work on the machine does not count.
@@ -178,5 +220,15 @@ fn processor_seconds() -> f64 {
     statistics.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
-criterion_group!(benches, append, sealing, random_read, resume);
-criterion_main!(benches);
+criterion_group!(benches, append, sealing, random_read);
+
+fn main() {
+    if let (Some(directory), Ok(share)) = (env::var_os(DIRECTORY), env::var(SHARE)) {
+        let (share, shares) = share.split_once('/').unwrap();
+        black_box(recover_share(Path::new(&directory), share.parse().unwrap(), shares.parse().unwrap()));
+        return;
+    }
+    resume();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

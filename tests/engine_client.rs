@@ -1,6 +1,9 @@
-//! The client against a real HTTP server that behaves as vLLM 0.11.2 and 0.32.0 were seen to behave.
+//! The client against a real HTTP server that behaves as vLLM 0.11.2 and 0.32.0 were seen to behave, and against the
+//! stand-in process with every fault of its script.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod standin_common;
 
 use std::{
     collections::VecDeque,
@@ -26,7 +29,7 @@ use bulletin_ocr::{
         ServerKind,
     },
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -38,6 +41,8 @@ enum Script {
     Stream(Vec<Vec<u8>>, After),
     /// A unit that is written for ever.
     Endless(&'static str),
+    /// A refusal whose body never ends.
+    EndlessRefusal(u16),
 }
 
 enum After {
@@ -90,6 +95,10 @@ async fn chat(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
                 }
                 After::Silence => Body::from_stream(writes.chain(stream::pending()).map(hold(open))),
             }
+        }
+        Script::EndlessRefusal(status) => {
+            let body = Body::from_stream(stream::repeat_with(|| Ok("no ".repeat(1_000).into_bytes())).map(hold(open)));
+            return (StatusCode::from_u16(status).unwrap(), body).into_response();
         }
         Script::Endless(unit) => {
             let writes = stream::repeat_with(move || Ok(delta(unit, None).into_bytes()));
@@ -299,6 +308,17 @@ async fn an_error_event_before_done_is_never_a_good_page() {
 }
 
 #[tokio::test]
+async fn what_came_before_garbage_is_kept_and_what_comes_after_is_not_read() {
+    let setup = setup("chandra-2", LIMITS).await;
+    let garbage = b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n".to_vec();
+    let end = delta("", Some("stop")) + DONE;
+    let write = [delta(PAGE, None).into_bytes(), garbage, end.into_bytes()].concat();
+    let result = setup.attempt(Script::Stream(vec![write], After::End)).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ServerError));
+    assert_eq!(result.attempt.answer, PAGE);
+}
+
+#[tokio::test]
 async fn endings_have_their_classes() {
     use AttemptOutcome::{Blank, Failed, Interrupted};
     let setup = setup("chandra-2", LIMITS).await;
@@ -469,4 +489,144 @@ async fn a_unix_socket_serves_as_well() {
     assert_eq!(result.parts[0].blocks[0].bbox, Some(BBox::PAGE));
     assert_eq!(result.attempt.served_by.version, "0.11.2");
     serving.abort();
+}
+
+/// Bytes of text that an answer of Chandra's 12,384 tokens may have.
+const MOST_BYTES: usize = 12_384 * 64 + 16 * 1024;
+
+/// A real stand-in process whose script has each of these kinds for a page of that name, and a reader of it.
+struct Troubled {
+    server: standin_common::Server,
+    reader: Reader,
+    image: PageImage,
+    _script: tempfile::NamedTempFile,
+}
+
+async fn troubled(kinds: &[&str], limits: Limits) -> Troubled {
+    let entries = kinds.iter().map(|kind| format!("[[fault]]\npage = \"{kind}.p1\"\nkind = \"{kind}\"\n"));
+    let script = standin_common::script(&entries.collect::<String>());
+    let path = script.path().to_str().unwrap();
+    let instant = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--faults", path];
+    let server = standin_common::Server::start(&instant);
+    let client = Client::new(server.address(), limits, None).unwrap();
+    let reader = Reader::connect(Profile::load("chandra-2", None).unwrap(), client, RankId(0)).await.unwrap();
+    let image = PageImage { png: standin_common::blank(1600, 2240).into(), ..image() };
+    Troubled { server, reader, image, _script: script }
+}
+
+impl Troubled {
+    /// One attempt that is struck by this kind of fault.
+    async fn struck(&self, kind: &str) -> AttemptResult {
+        self.reader.attempt(&self.image, &format!("{kind}.p1.l1.a1"), 0).await
+    }
+
+    async fn good_text(&self) -> String {
+        let result = self.struck("none").await;
+        assert_eq!(result.attempt.outcome, AttemptOutcome::Accepted, "{}", result.attempt.reason);
+        result.attempt.answer
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_a_stream_has_its_class_and_none_is_taken_for_a_page() {
+    use AttemptOutcome::{Failed, Interrupted};
+    let table = [
+        ("garbage-utf8", Failed(FailureClass::ServerError), "not UTF-8"),
+        ("garbage-json", Failed(FailureClass::ServerError), "not vLLM's"),
+        ("done-early", Failed(FailureClass::ServerError), "without a finish reason"),
+        ("error-event", Interrupted(MachineFault::ServerDied), "EngineCore"),
+        ("error-event-other", Failed(FailureClass::ServerError), "Internal server error"),
+        ("abort", Interrupted(MachineFault::Aborted), "aborted"),
+        ("cut", Interrupted(MachineFault::ConnectionLost), "ended before the answer"),
+        ("reset", Interrupted(MachineFault::ConnectionLost), ""),
+        ("500", Failed(FailureClass::ServerError), "HTTP 500"),
+        ("503", Interrupted(MachineFault::Overloaded), "HTTP 503"),
+        ("400", Failed(FailureClass::Rejected), "HTTP 400"),
+        ("empty", Failed(FailureClass::Empty), ""),
+        ("loop", Failed(FailureClass::Loop), "copies"),
+        ("truncated", Failed(FailureClass::ContextFull), "fill the context"),
+    ];
+    let troubled = troubled(&table.map(|(kind, ..)| kind), LIMITS).await;
+    let good = troubled.good_text().await;
+    let results = join_all(table.iter().map(|(kind, ..)| troubled.struck(kind))).await;
+    for ((kind, outcome, words), result) in table.into_iter().zip(results) {
+        assert_eq!(result.attempt.outcome, outcome, "{kind}: {}", result.attempt.reason);
+        assert!(result.attempt.reason.contains(words), "{kind}: {}", result.attempt.reason);
+        let answer = &result.attempt.answer;
+        let refused = ["500", "503", "400", "empty"].contains(&kind);
+        // A reset may overtake the bytes before it.
+        assert!(kind == "reset" || answer.is_empty() == refused, "{kind}: what had come is kept: {answer}");
+        assert!(kind == "loop" || (good.starts_with(answer.as_str()) && good != *answer), "{kind}: {answer}");
+    }
+    assert_eq!(troubled.good_text().await, good, "the server and the client go on");
+    let requests = troubled.server.until_requests(table.len() + 2).await;
+    assert_eq!(requests.len(), table.len() + 2, "each was asked once: {requests:?}");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_its_tokens_is_given_up_before_it_fills_the_memory() {
+    let limits = Limits { total: Duration::from_secs(30), ..LIMITS };
+    let troubled = troubled(&["huge-event", "huge-stream"], limits).await;
+    let good = troubled.good_text().await;
+    for kind in ["huge-event", "huge-stream"] {
+        let result = troubled.struck(kind).await;
+        assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ServerError), "{kind}");
+        let reason = &result.attempt.reason;
+        assert!(reason.contains(&format!("longer than {MOST_BYTES} bytes")), "{kind}: {reason}");
+        assert!(result.attempt.answer.len() <= MOST_BYTES, "{kind}: {} bytes", result.attempt.answer.len());
+    }
+    let requests = troubled.server.until_requests(3).await;
+    assert!(requests.contains(&"huge-stream.p1.l1.a1 fault huge-stream disconnected".into()), "{requests:?}");
+    assert_eq!(troubled.good_text().await, good);
+}
+
+#[tokio::test]
+async fn progress_is_a_token_and_not_a_byte() {
+    let gap = Duration::from_secs(1);
+    let within = |result: &AttemptResult, what: &str| {
+        let took = result.attempt.duration;
+        assert!(took >= gap && took <= gap + Duration::from_secs(1), "{what}: {took:?}");
+    };
+    let limits = Limits { token_gap: gap, ..LIMITS };
+    let troubled = troubled(&["slow-loris", "stall"], limits).await;
+    for kind in ["slow-loris", "stall"] {
+        let result = troubled.struck(kind).await;
+        assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled), "{kind}");
+        assert!(result.attempt.reason.contains("further token"), "{kind}: {}", result.attempt.reason);
+        assert!(!result.attempt.answer.is_empty());
+        within(&result, kind);
+        let line = format!("{kind}.p1.l1.a1 fault {kind} disconnected");
+        assert_eq!(troubled.server.until_requests(1).await.last(), Some(&line), "the slot is freed");
+    }
+    // Events without a token are no progress either, however fast they come.
+    let idle = setup("chandra-2", Limits { first_token: gap, ..LIMITS }).await;
+    let result = idle.attempt(Script::Endless("")).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled));
+    within(&result, "empty events");
+}
+
+#[tokio::test]
+async fn a_hang_and_a_death_end_the_attempt() {
+    let gap = Duration::from_secs(1);
+    let hanging = troubled(&["hang"], Limits { first_token: gap, ..LIMITS }).await;
+    let result = hanging.struck("hang").await;
+    let stalled = AttemptOutcome::Failed(FailureClass::Stalled);
+    assert!(
+        [stalled, AttemptOutcome::Interrupted(MachineFault::ServerDied)].contains(&result.attempt.outcome),
+        "{:?}",
+        result.attempt.outcome
+    );
+    assert!(result.attempt.duration <= gap + Duration::from_secs(1), "{:?}", result.attempt.duration);
+    let dying = troubled(&["death"], LIMITS).await;
+    let result = dying.struck("death").await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied));
+    assert!(result.attempt.reason.contains("EngineCore") && !result.attempt.answer.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_without_end_is_read_no_further_than_it_matters() {
+    let setup = setup("chandra-2", Limits { first_token: Duration::from_secs(5), ..LIMITS }).await;
+    let result = setup.attempt(Script::EndlessRefusal(400)).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Rejected));
+    assert!(result.attempt.reason.len() < 1_000 && result.attempt.reason.contains("no no"));
 }

@@ -6,7 +6,7 @@ mod standin_common;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use standin_common::{Server, blank, chunks, dense, page, text_of, until_gone};
+use standin_common::{Server, blank, canary, chunks, dense, page, script, text_of, until_gone};
 
 const INSTANT: [&str; 6] = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"];
 
@@ -33,6 +33,95 @@ async fn the_key_guards_v1_only() {
     assert_eq!(server.chat(&body).await, (401, json!({ "error": "Unauthorized" })));
     let answer = server.post(&body).header("authorization", "Bearer secret").send().await.unwrap();
     assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn the_key_comes_from_the_environment_as_for_a_real_server() {
+    let server = Server::start_with_key(&INSTANT, Some("secret"));
+    assert_eq!(server.get("/health").await.0, 200);
+    assert_eq!(server.get("/v1/models").await, (401, r#"{"error":"Unauthorized"}"#.into()));
+    let status = async |value: &str| {
+        let request = server.client.get(format!("{}/v1/models", server.url)).header("authorization", value);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!([status("Bearer wrong").await, status("secret").await, status("Basic secret").await], [401; 3]);
+    assert_eq!([status("Bearer secret").await, status("bearer secret").await], [200; 2]);
+    assert_eq!(server.chat(&canary("chandra")).await.0, 401);
+    assert!(server.requests().is_empty(), "who lacks the key asks nothing");
+
+    let open = Server::start_with_key(&INSTANT, Some(""));
+    assert_eq!(open.get("/v1/models").await.0, 200, "an empty variable is no key");
+    let flag = Server::start_with_key(&[&INSTANT[..], &["--api-key", "other"]].concat(), Some("secret"));
+    let request = flag.client.get(format!("{}/v1/models", flag.url)).header("authorization", "Bearer other");
+    assert_eq!(request.send().await.unwrap().status(), 200, "the flag wins");
+}
+
+/// The text of a page on a server, asked until it is answered to its end.
+async fn read(server: &Server, png: &[u8], attempt: u32) -> String {
+    let mut body = page("chandra", png);
+    body["max_tokens"] = json!(16_000);
+    body["temperature"] = json!(0.1 * f64::from(attempt));
+    body["cache_salt"] = json!(format!("s{attempt}"));
+    for again in attempt.. {
+        let id = format!("BO_7500_Fr.p{}.l3.a{again}", png.len());
+        let answer = server.post(&body).header("x-request-id", id).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let choice = &answer["choices"][0];
+        if status == 200 && choice["finish_reason"] == "stop" {
+            return choice["message"]["content"].as_str().unwrap().into();
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn an_invented_answer_depends_on_the_image_and_the_seed_alone() {
+    let pages: Vec<Vec<u8>> = (1..=8).map(|side| blank(200 * side, 300)).collect();
+    let calm = Server::start(&INSTANT);
+    let mut texts = Vec::new();
+    for png in &pages {
+        texts.push(read(&calm, png, 1).await);
+    }
+    let storm = script(
+        "[[fault]]\nkind = \"503\"\nprobability = 0.4\n[[fault]]\nkind = \"truncated\"\nprobability = 0.4\n\
+         [[fault]]\nkind = \"loop\"\nprobability = 0.4\n",
+    );
+    let path = storm.path().to_str().unwrap();
+    let slow = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0.001", "--max-num-seqs", "2"];
+    let troubled = Server::start(&[&slow[..], &["--faults", path]].concat());
+    // In another order, several at once, at another step of the ladder.
+    let read_again = pages.iter().rev().map(|png| read(&troubled, png, 3));
+    let mut again = futures_util::future::join_all(read_again).await;
+    again.reverse();
+    assert_eq!(texts, again);
+    assert!(troubled.requests().iter().any(|line| line.contains(" fault ")), "{:?}", troubled.requests());
+    let other = Server::start(&[&INSTANT[..], &["--seed", "1"]].concat());
+    assert_ne!(read(&other, &pages[0], 1).await, texts[0]);
+}
+
+#[tokio::test]
+async fn a_canary_is_answered_at_once_however_many_pages_wait() {
+    for mode in [
+        ["--mode", "synthetic", "--answer-median", "15000", "--max-num-seqs", "1"],
+        ["--mode", "tesseract", "--time-limit", "60", "--max-num-seqs", "1"],
+    ] {
+        let server = Server::start(&[&["--speak", "chandra"], &mode[..]].concat());
+        let mut body = page("chandra", &dense(3500));
+        body["max_tokens"] = json!(8_000);
+        let reading = tokio::spawn(server.post(&body).send());
+        server.until_metric("vllm:num_requests_running", 1.0).await;
+        let tokens = server.metric("vllm:generation_tokens_total").await;
+        let (status, answer) = server.chat(&canary("chandra")).await;
+        assert_eq!((status, &answer["usage"]["completion_tokens"]), (200, &json!(1)), "{answer}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "length");
+        assert!(!answer["choices"][0]["message"]["content"].as_str().unwrap().is_empty());
+        assert!(server.metric("vllm:generation_tokens_total").await > tokens, "it counts as a token made");
+        let (events, orderly) = server.stream(&canary("chandra")).await;
+        assert!(orderly && events.last().unwrap() == "[DONE]" && !text_of(&events).is_empty(), "{events:?}");
+        assert_eq!(server.metric("vllm:num_requests_running").await, 1.0, "the page is still being read");
+        reading.abort();
+    }
 }
 
 #[tokio::test]

@@ -3,15 +3,10 @@
 
 mod store_support;
 
-use std::{
-    env, fs,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 
 use bulletin_ocr::{
-    model::PageRecord,
+    model::{DocumentState, PageRecord},
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
 use store_support::*;
@@ -25,17 +20,6 @@ fn options(output: &Path) -> ExportOptions {
         threads: NonZeroUsize::new(2).unwrap(),
         markdown,
     }
-}
-
-fn python() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/python/bin/python");
-    let python = env::var_os("BOCR_TEST_PYTHON").map_or(own, PathBuf::from);
-    assert!(
-        python.exists(),
-        "{} is missing: run scripts/test, which sets it up, or point BOCR_TEST_PYTHON to a Python with h5py",
-        python.display()
-    );
-    python
 }
 
 #[test]
@@ -91,6 +75,25 @@ fn an_unfinished_run_exports_what_is_settled_and_marks_the_rest() {
     let markdown = fs::read_to_string(output.join("md/1998/BO_1.md")).unwrap();
     assert!(markdown.contains("<!-- page 1 -->\n") && markdown.contains("<!-- page 3: unsettled -->"), "{markdown}");
     assert_eq!(fs::read_to_string(output.join("jsonl/1998/BO_1.jsonl")).unwrap().lines().count(), 1);
+}
+
+/// Its pages were read before its file changed: the new file has the name, and the exports.
+#[test]
+fn a_replaced_document_is_not_exported() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = plan();
+    write(directory.path(), 0, 1 << 20, &plan, &varied()[..3]);
+    plan[0].state = DocumentState::Replaced;
+    plan.push(document(3, "1998/BO_1.pdf", 1));
+    write(directory.path(), 1, 1 << 20, &plan, &[PageRecord { page: page_ref(3, 0), ..varied().remove(1) }]);
+    catalogue::write(directory.path(), &plan).unwrap();
+    let output = directory.path().join("export");
+    let summary = store::export(directory.path(), &options(&output)).unwrap();
+    assert_eq!((summary.documents, summary.pages), (2, 1));
+    let markdown = fs::read_to_string(output.join("md/1998/BO_1.md")).unwrap();
+    assert!(markdown.contains("المادة 4") && !markdown.contains("page 3"), "{markdown}");
+    let listed = fs::read_to_string(output.join("documents.jsonl")).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{listed}");
 }
 
 #[test]

@@ -58,8 +58,8 @@ pub struct Arguments {
     /// Fault script (TOML)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Key that requests below /v1 must carry
-    #[arg(long, value_name = "KEY")]
+    /// Key that requests below /v1 must carry; better given in the environment, which no list of processes shows
+    #[arg(long, value_name = "KEY", env = "VLLM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
     #[command(flatten)]
     tesseract: TesseractArguments,
@@ -179,7 +179,8 @@ impl Arguments {
             chunk_tokens: self.chunk_tokens,
             token_rate: self.tesseract.token_rate,
             faults: self.faults.clone(),
-            api_key: self.api_key.clone(),
+            // An empty variable is no key, as for vLLM.
+            api_key: self.api_key.clone().filter(|key| !key.is_empty()),
             mode: self.mode(max_num_seqs as usize),
         }
     }

@@ -1,31 +1,58 @@
 //! `bocr verify`: recomputes the page ledger from the files.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 
-use crate::{corpus, store};
+use crate::{
+    corpus::{self, Plan},
+    rank::RunLock,
+    store,
+};
 
 /// Recomputes the page ledger from the files.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The run directory
     run_directory: PathBuf,
+    /// First delete interrupted files, seal leftover journals and write the catalogue anew (no run may be working there)
+    #[arg(long)]
+    repair: bool,
 }
 
 /// Runs the subcommand: 0 when all is well, 1 with every problem on standard error otherwise.
 ///
 /// # Errors
-/// The plan or the directory cannot be read at all.
+/// The plan or the directory cannot be read at all, or cannot be repaired.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let directory = &arguments.run_directory;
     let cannot = || format!("cannot verify {}", directory.display());
     let plan = corpus::read(directory).with_context(cannot)?;
     let plan = plan.with_context(|| format!("{} is no run directory: it has no plan", directory.display()))?;
-    let report = store::verify(directory, &plan.documents).with_context(cannot)?;
+    if arguments.repair {
+        repair(directory, &plan)?;
+    }
+    let report = store::verify(directory, &plan.documents, &plan.run_id).with_context(cannot)?;
     println!("{report}");
     for problem in &report.problems {
         eprintln!("bocr: {problem}");
     }
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Repairs the run directory and says what was done.
+fn repair(directory: &Path, plan: &Plan) -> anyhow::Result<()> {
+    let _lock = RunLock::take(directory, Duration::ZERO)?;
+    let repaired = store::repair(directory, &plan.documents, &plan.run_id)
+        .with_context(|| format!("cannot repair {}", directory.display()))?;
+    println!(
+        "deleted {} interrupted files, sealed {} journals, wrote the catalogue anew",
+        repaired.deleted,
+        repaired.sealed.len()
+    );
+    Ok(())
 }

@@ -241,7 +241,7 @@ impl Client {
     /// Asks one question and follows the answer until it ends, is cut by the judge, fails, or a deadline passes.
     /// Dropping the future closes the connection, which frees the server's slot.
     pub async fn ask(&self, question: &Question) -> Reply {
-        stream::follow(self.send(question), self.limits).await
+        stream::follow(self.send(question), self.limits, question.max_tokens).await
     }
 
     async fn send(&self, question: &Question) -> Result<Response, End> {

@@ -1,6 +1,7 @@
 //! Server-sent events, and what vLLM puts into them.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::model::{FinishReason, TokenUsage};
 
@@ -29,8 +30,10 @@ pub enum StreamEvent {
 
 /// Cuts a byte stream into events: lines may be split anywhere, also within a character; comments and unknown fields
 /// are skipped; `data` lines of one event are joined.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EventParser {
+    /// Most bytes of one event.
+    limit: usize,
     line: Vec<u8>,
     data: String,
     has_data: bool,
@@ -38,16 +41,24 @@ pub struct EventParser {
 }
 
 impl EventParser {
-    /// Feeds bytes and pushes the events they complete.
+    /// A parser that never holds more than `limit` bytes of an event that is not complete.
+    pub fn new(limit: usize) -> EventParser {
+        EventParser { limit, line: Vec::new(), data: String::new(), has_data: false, after_carriage_return: false }
+    }
+
+    /// Feeds bytes and pushes the events they complete, also those before an error.
     ///
     /// # Errors
-    /// What is wrong with the stream: no UTF-8, or data that is not vLLM's.
+    /// What is wrong with the stream: no UTF-8, data that is not vLLM's, or an event beyond the limit.
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<StreamEvent>) -> Result<(), String> {
         for &byte in bytes {
             let follows_carriage_return = std::mem::replace(&mut self.after_carriage_return, byte == b'\r');
             match byte {
                 b'\n' if follows_carriage_return => {}
                 b'\n' | b'\r' => self.end_line(events)?,
+                _ if self.line.len() + self.data.len() >= self.limit => {
+                    return Err(format!("an event is longer than {} bytes", self.limit));
+                }
                 _ => self.line.push(byte),
             }
         }
@@ -81,7 +92,7 @@ fn interpret(data: &str) -> Result<StreamEvent, String> {
     let chunk: Chunk = serde_json::from_str(data)
         .map_err(|error| format!("an event is not vLLM's: {error}: {}", data.chars().take(200).collect::<String>()))?;
     if let Some(error) = chunk.error {
-        return Ok(StreamEvent::Error { message: error.message, code: error.code });
+        return Ok(error_event(&error));
     }
     let usage =
         chunk.usage.map(|usage| TokenUsage { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
@@ -91,6 +102,14 @@ fn interpret(data: &str) -> Result<StreamEvent, String> {
     let finish = choice.finish_reason.as_deref().map(finish_reason).transpose()?;
     let text = choice.delta.and_then(|delta| delta.content).unwrap_or_default();
     Ok(StreamEvent::Piece { text, finish, usage })
+}
+
+/// An error is an error in whatever form: `{"message":…,"code":…}`, or a bare text.
+fn error_event(error: &Value) -> StreamEvent {
+    let message = error.get("message").unwrap_or(error);
+    let message = message.as_str().map_or_else(|| message.to_string(), str::to_string);
+    let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    StreamEvent::Error { message, code }
 }
 
 fn finish_reason(word: &str) -> Result<FinishReason, String> {
@@ -108,7 +127,7 @@ fn finish_reason(word: &str) -> Result<FinishReason, String> {
 struct Chunk {
     choices: Option<Vec<Choice>>,
     usage: Option<Usage>,
-    error: Option<ErrorBody>,
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -130,13 +149,6 @@ struct Usage {
     completion_tokens: u32,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody {
-    #[serde(default)]
-    message: String,
-    code: Option<u16>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +168,10 @@ mod tests {
         "data: [DONE]\n\n",
     );
 
+    fn parser() -> EventParser {
+        EventParser::new(10_000)
+    }
+
     fn expected() -> Vec<StreamEvent> {
         let piece = |text: &str, finish, usage| StreamEvent::Piece { text: text.into(), finish, usage };
         vec![
@@ -173,7 +189,7 @@ mod tests {
             let mut cuts = cuts;
             cuts.extend([0, STREAM.len()]);
             cuts.sort_unstable();
-            let (mut parser, mut events) = (EventParser::default(), Vec::new());
+            let (mut parser, mut events) = (parser(), Vec::new());
             for pair in cuts.windows(2) {
                 parser.push(&STREAM.as_bytes()[pair[0]..pair[1]], &mut events).unwrap();
             }
@@ -185,18 +201,54 @@ mod tests {
     fn an_error_event_is_an_error_whatever_its_form() {
         let mut events = Vec::new();
         let data = "data: {\"error\": {\"message\": \"EngineCore encountered an issue\", \"type\": \"BadRequestError\", \"param\": null, \"code\": 400}}\n\ndata: [DONE]\n\n";
-        EventParser::default().push(data.as_bytes(), &mut events).unwrap();
+        parser().push(data.as_bytes(), &mut events).unwrap();
         let message = "EngineCore encountered an issue".to_string();
         assert_eq!(events, [StreamEvent::Error { message, code: Some(400) }, StreamEvent::Done]);
+        for form in
+            [r#""EngineCore""#, r#"{"message":"EngineCore","code":"x"}"#, r#"{"message":"EngineCore","code":-1}"#]
+        {
+            let mut events = Vec::new();
+            parser().push(format!("data: {{\"error\":{form}}}\n\n").as_bytes(), &mut events).unwrap();
+            assert_eq!(events, [StreamEvent::Error { message: "EngineCore".into(), code: None }], "{form}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_end_is_held_up_to_the_limit_only() {
+        for unit in ["x", "data: x\n", "data: {\"choices\":null}\n: \n"] {
+            let (mut parser, mut events) = (EventParser::new(1000), Vec::new());
+            let mut fed = 0;
+            let error = loop {
+                assert!(fed < 20_000, "{unit:?}");
+                fed += unit.len();
+                if let Err(error) = parser.push(unit.as_bytes(), &mut events) {
+                    break error;
+                }
+                assert!(parser.line.len() + parser.data.len() <= 1000);
+            };
+            assert!(error.contains("1000 bytes"), "{error}");
+        }
+        let (mut parser, mut events) = (EventParser::new(100), Vec::new());
+        (0..50).for_each(|_| {
+            parser.push(STREAM[..200].split_inclusive("\n\n").next().unwrap().as_bytes(), &mut events).unwrap()
+        });
+    }
+
+    #[test]
+    fn what_came_before_an_error_is_kept() {
+        let mut events = Vec::new();
+        let data = b"data: {\"choices\":null}\n\ndata: \xff\n\n";
+        assert!(parser().push(data, &mut events).is_err());
+        assert_eq!(events.len(), 1);
     }
 
     #[test]
     fn null_choices_and_foreign_data_are_told_apart() {
         let mut events = Vec::new();
-        EventParser::default().push(b"data: {\"choices\":null}\n\n", &mut events).unwrap();
+        parser().push(b"data: {\"choices\":null}\n\n", &mut events).unwrap();
         assert_eq!(events, [StreamEvent::Piece { text: String::new(), finish: None, usage: None }]);
-        let error = EventParser::default().push(b"data: <html>\n\n", &mut events).unwrap_err();
+        let error = parser().push(b"data: <html>\n\n", &mut events).unwrap_err();
         assert!(error.contains("<html>"), "{error}");
-        assert!(EventParser::default().push(b"data: \xff\n\n", &mut events).is_err());
+        assert!(parser().push(b"data: \xff\n\n", &mut events).is_err());
     }
 }

@@ -12,6 +12,24 @@ use super::{
 };
 use crate::model::{FinishReason, TokenUsage, error::chain};
 
+/// Bytes of answer that one token may mean on average, in the text itself or in the event that carries it. Gazettes in
+/// the dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but
+/// ASCII; the rest is room. Only a server that has lost its way writes more, and without a bound it would fill the
+/// memory of the rank.
+const BYTES_PER_TOKEN: usize = 64;
+
+/// Bytes of an event around the text: ids, names, usage, a finish reason, or the words of an error.
+const ENVELOPE: usize = 16 * 1024;
+
+/// Longest body of a refusal that is read. What matters stands at its beginning.
+const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// Most bytes of an answer of `max_tokens` tokens, and of any one of its events: a server that is behind puts many
+/// tokens into one.
+fn answer_limit(max_tokens: u32) -> usize {
+    usize::try_from(max_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_PER_TOKEN).saturating_add(ENVELOPE)
+}
+
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
@@ -58,7 +76,7 @@ pub enum End {
     },
     /// A deadline passed.
     Stalled(Deadline),
-    /// HTTP 200 with something that is not a stream of vLLM's.
+    /// HTTP 200 with something that is not a stream of vLLM's, or more of it than the token budget can mean.
     Malformed {
         /// What is wrong.
         message: String,
@@ -82,10 +100,15 @@ pub struct Reply {
     pub duration: Duration,
 }
 
-/// Follows the answer to a request that is being sent. Returning drops the connection, and so frees the slot.
-pub(super) async fn follow(sending: impl Future<Output = Result<Response, End>>, limits: Limits) -> Reply {
+/// Follows the answer of at most `max_tokens` tokens to a request that is being sent. Returning drops the connection,
+/// and so frees the slot.
+pub(super) async fn follow(
+    sending: impl Future<Output = Result<Response, End>>,
+    limits: Limits,
+    max_tokens: u32,
+) -> Reply {
     let start = Instant::now();
-    let mut answer = Answer::new(start, limits);
+    let mut answer = Answer::new(start, limits, answer_limit(max_tokens));
     let end = match answer.read(sending).await {
         Ok(end) | Err(end) => end,
     };
@@ -95,6 +118,8 @@ pub(super) async fn follow(sending: impl Future<Output = Result<Response, End>>,
 struct Answer {
     start: Instant,
     limits: Limits,
+    /// Most bytes of the text, and of one event.
+    most_bytes: usize,
     last_progress: Option<Instant>,
     raw: String,
     judge: Judge,
@@ -105,10 +130,11 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(start: Instant, limits: Limits) -> Answer {
+    fn new(start: Instant, limits: Limits, most_bytes: usize) -> Answer {
         Answer {
             start,
             limits,
+            most_bytes,
             last_progress: None,
             raw: String::new(),
             judge: Judge::default(),
@@ -126,23 +152,29 @@ impl Answer {
         if response.status() != StatusCode::OK {
             return Err(refused(response, deadline, which).await);
         }
-        let (mut parser, mut events) = (EventParser::default(), Vec::new());
+        let (mut parser, mut events) = (EventParser::new(self.most_bytes), Vec::new());
         loop {
             let (deadline, which) = self.deadline();
-            let bytes = match timeout_at(deadline, response.chunk()).await {
-                Ok(Ok(Some(bytes))) => bytes,
-                // What follows the finish reason is only bookkeeping: the answer is whole.
-                Ok(_) | Err(_) if self.finish.is_some() => return self.whole(),
-                Ok(Ok(None)) => return Err(lost("the stream ended before the answer did".into())),
-                Ok(Err(error)) => return Err(lost(chain(&error))),
-                Err(_) => return Err(End::Stalled(which)),
+            // Bytes that are always there would keep the timer from ever being looked at.
+            let next = match Instant::now() < deadline {
+                true => timeout_at(deadline, response.chunk()).await.ok(),
+                false => None,
             };
-            parser.push(&bytes, &mut events).map_err(|message| End::Malformed { message })?;
+            let bytes = match next {
+                Some(Ok(Some(bytes))) => bytes,
+                // What follows the finish reason is only bookkeeping: the answer is whole.
+                Some(_) | None if self.finish.is_some() => return self.whole(),
+                Some(Ok(None)) => return Err(lost("the stream ended before the answer did".into())),
+                Some(Err(error)) => return Err(lost(chain(&error))),
+                None => return Err(End::Stalled(which)),
+            };
+            let parsed = parser.push(&bytes, &mut events);
             for event in events.drain(..) {
                 if let Some(end) = self.take(event)? {
                     return Ok(end);
                 }
             }
+            parsed.map_err(|message| End::Malformed { message })?;
         }
     }
 
@@ -153,6 +185,10 @@ impl Answer {
             StreamEvent::Piece { text, finish, usage } => {
                 self.usage = usage.or(self.usage);
                 self.finish = finish.or(self.finish);
+                if self.raw.len().saturating_add(text.len()) > self.most_bytes {
+                    let message = format!("the answer is longer than {} bytes", self.most_bytes);
+                    return Err(End::Malformed { message });
+                }
                 if !text.is_empty() {
                     self.pieces += 1;
                     self.raw.push_str(&text);
@@ -207,18 +243,23 @@ fn lost(message: String) -> End {
 }
 
 /// The message of an error reply: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
-async fn refused(response: Response, deadline: Instant, which: Deadline) -> End {
+async fn refused(mut response: Response, deadline: Instant, which: Deadline) -> End {
     #[derive(Deserialize)]
     struct Body {
         error: Option<serde_json::Value>,
         detail: Option<serde_json::Value>,
     }
     let status = response.status().as_u16();
-    let body = match timeout_at(deadline, response.text()).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return lost(format!("HTTP {status}, then {}", chain(&error))),
-        Err(_) => return End::Stalled(which),
-    };
+    let mut body = Vec::new();
+    while body.len() < REFUSAL_LIMIT {
+        match timeout_at(deadline, response.chunk()).await {
+            Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => return lost(format!("HTTP {status}, then {}", chain(&error))),
+            Err(_) => return End::Stalled(which),
+        }
+    }
+    let body = String::from_utf8_lossy(&body);
     let parsed = serde_json::from_str::<Body>(&body).ok().and_then(|body| {
         let error = body.error.map(|error| error.get("message").cloned().unwrap_or(error));
         error.or(body.detail).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string))

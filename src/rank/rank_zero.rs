@@ -2,6 +2,7 @@
 //! that of its own worker, and never waits for a disk: whatever does runs beside it.
 
 use std::{
+    num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
 };
@@ -114,7 +115,8 @@ impl<T: Transport> Desk<'_, '_, T> {
             self.listen(Duration::from_millis(1))?;
         }
         let present = self.present();
-        let shares = prepared.leftovers.shares(present.len());
+        let ranks = NonZeroUsize::new(present.len()).unwrap_or(NonZeroUsize::MIN);
+        let shares = prepared.leftovers.clone().shares(ranks);
         let mut awaited = Vec::new();
         for (rank, share) in present.into_iter().zip(shares) {
             if !share.is_empty() {

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     dialect::{Dialect, SPECIAL_TOKENS},
-    faults::Fault,
+    faults::{Fault, StreamFault},
     gpu::SequenceEvent,
     gpu_driver::SequenceHandle,
     invention,
@@ -42,6 +42,8 @@ pub enum Broken {
     EngineDead,
     /// The fault script cuts the connection.
     Reset,
+    /// The fault script spoils the stream.
+    Spoiled(StreamFault),
     /// Reading the page failed.
     Failed(ApiError),
 }
@@ -52,6 +54,7 @@ enum Trip {
     Stall,
     Death,
     Reset,
+    Spoil(StreamFault),
 }
 
 /// An answer to one request.
@@ -82,6 +85,7 @@ impl Answer {
 
     async fn progress(&mut self) -> Result<Piece, Broken> {
         if self.fault == Some(Fault::Hang) {
+            tracing::error!("FAULT INJECTED: the engine hangs by the fault script");
             self.stand_in.condition.hang();
             return pending().await;
         }
@@ -96,6 +100,7 @@ impl Answer {
         match generation.tripped() {
             Some(Trip::Stall) => return pending().await,
             Some(Trip::Reset) => return Err(Broken::Reset),
+            Some(Trip::Spoil(fault)) => return Err(Broken::Spoiled(fault)),
             Some(Trip::Death) => {
                 self.stand_in.condition.die();
                 return pending().await;
@@ -119,6 +124,10 @@ impl Answer {
     }
 }
 
+/// The answer, one token long, to a request without an image. A server that lives answers such a canary at once,
+/// however many pages it reads: it neither waits for Tesseract nor takes a place on the modelled GPU.
+const TEXT_ANSWER: &str = "ok";
+
 /// Waits for a place, gets the text, and lays down how it will be told.
 async fn begin(
     stand_in: &StandIn,
@@ -126,7 +135,11 @@ async fn begin(
     fault: Option<&Fault>,
     clock: &mut RequestClock,
 ) -> Result<Generation, ApiError> {
-    let picture = request.picture.take().filter(|_| fault != Some(&Fault::Empty));
+    let Some(picture) = request.picture.take() else {
+        clock.admitted();
+        return Ok(Generation::new(AnswerText::of(TEXT_ANSWER.into()), request.budget, fault));
+    };
+    let picture = Some(picture).filter(|_| fault != Some(&Fault::Empty));
     let (text, place) = match &stand_in.reader {
         Reader::Tesseract { tesseract, places, dpi } => {
             let place = Arc::clone(places).acquire_owned().await;
@@ -173,7 +186,7 @@ fn bend(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText, u32) {
             (AnswerText { text: text[..end].into(), position: 0, repeated: Some(phrase.clone()) }, budget)
         }
         // The answer is shorter than the cut: the cut is moved before its end.
-        Some(Fault::Truncated { after_tokens }) => {
+        Some(Fault::Truncated { after_tokens } | Fault::Abort { after_tokens }) => {
             let limit = (*after_tokens).min(tokens::count(&text)).max(1);
             (AnswerText::of(text), budget.min(limit))
         }
@@ -196,13 +209,18 @@ struct Generation {
 impl Generation {
     fn new(text: AnswerText, budget: u32, fault: Option<&Fault>) -> Self {
         let natural = text.tokens().map(|tokens| tokens + 1).filter(|tokens| *tokens <= budget);
-        let reason = if natural.is_some() { FinishReason::Stop } else { FinishReason::Length };
+        let reason = match (natural, fault) {
+            (Some(_), _) => FinishReason::Stop,
+            (None, Some(Fault::Abort { .. })) => FinishReason::Abort,
+            (None, _) => FinishReason::Length,
+        };
         let length = natural.unwrap_or(budget);
         // An answer that is shorter than the fault's place goes wrong before its last token.
         let trip = match fault {
             Some(Fault::Stall { after_tokens }) => Some((*after_tokens, Trip::Stall)),
             Some(Fault::Death { after_tokens }) => Some((*after_tokens, Trip::Death)),
             Some(Fault::Reset { after_tokens }) => Some((*after_tokens, Trip::Reset)),
+            Some(Fault::Stream { fault, after_tokens }) => Some((*after_tokens, Trip::Spoil(*fault))),
             _ => None,
         }
         .map(|(after_tokens, trip)| (after_tokens.min(length - 1), trip));
@@ -324,5 +342,8 @@ mod tests {
         assert!(matches!(generation.trip, Some((1, Trip::Reset))));
         let (text, budget) = bend("Vu la loi".into(), 100, Some(&Fault::Truncated { after_tokens: 64 }));
         assert_eq!(Generation::new(text, budget, None).reason, FinishReason::Length);
+        let abort = Fault::Abort { after_tokens: 64 };
+        let (text, budget) = bend("Vu la loi".into(), 100, Some(&abort));
+        assert_eq!(Generation::new(text, budget, Some(&abort)).reason, FinishReason::Abort);
     }
 }

@@ -23,9 +23,12 @@ use super::{
     faults::Fault,
     protocol::{AnswerHead, ApiError, usage_body},
     request::StreamOptions,
+    request_log::RequestLog,
     socket::Cut,
+    spoil::{Spoiled, done, event},
     stand_in::StandIn,
 };
+use crate::model::TokenUsage;
 
 /// Answers a chat request.
 pub async fn completions(
@@ -34,24 +37,35 @@ pub async fn completions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let mut log = RequestLog::new(request_id);
     if stand_in.condition.now() == Condition::Dead {
-        return ApiError::engine_dead().into_response();
+        let error = ApiError::engine_dead();
+        log.broken(error.status);
+        return error.into_response();
     }
     let request = match stand_in.model.check(&body) {
         Ok(request) => request,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            log.refused(error.status);
+            return error.into_response();
+        }
     };
     drop(body);
-    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let fault = stand_in.faults.next(request_id);
+    let fault = request.picture.as_ref().and_then(|_| stand_in.faults.next(request_id));
     if let Some(fault) = &fault {
-        tracing::warn!(request = request_id, fault = fault.name(), "FAULT INJECTED by the fault script");
+        log.injected(fault);
+        tracing::debug!(request = request_id, fault = fault.name(), "FAULT INJECTED by the fault script");
     }
-    match fault {
-        Some(Fault::ServerError) => return ApiError::internal("Internal server error (fault script)").into_response(),
-        Some(Fault::Unavailable) => return ApiError::unavailable("Server overloaded (fault script)").into_response(),
-        Some(Fault::BadRequest) => return ApiError::bad_request("Bad request (fault script)").into_response(),
-        _ => {}
+    let refusal = match fault {
+        Some(Fault::ServerError) => Some(ApiError::internal("Internal server error (fault script)")),
+        Some(Fault::Unavailable) => Some(ApiError::unavailable("Server overloaded (fault script)")),
+        Some(Fault::BadRequest) => Some(ApiError::bad_request("Bad request (fault script)")),
+        _ => None,
+    };
+    if let Some(error) = refusal {
+        log.struck();
+        return error.into_response();
     }
     let head = AnswerHead {
         id: answer_id(request_id),
@@ -62,8 +76,8 @@ pub async fn completions(
     let options = request.stream;
     let answer = Answer::new(stand_in, request, fault);
     match options {
-        Some(options) => Events::new(answer, head, options, cut).into_response(),
-        None => whole(answer, &head, &cut).await,
+        Some(options) => Events::new(answer, head, options, cut, log).into_response(),
+        None => whole(answer, &head, &cut, log).await,
     }
 }
 
@@ -76,19 +90,32 @@ fn answer_id(request_id: &str) -> String {
     }
 }
 
-async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut) -> Response {
+async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: RequestLog) -> Response {
     let mut text = String::new();
     loop {
         match answer.next().await {
             Ok(piece) => {
                 text.push_str(&piece.text);
                 if let Some(finish) = piece.finish {
+                    log.finished(finish);
                     return Json(head.completion(&text, finish, piece.usage)).into_response();
                 }
             }
-            Err(Broken::EngineDead) => return ApiError::engine_dead().into_response(),
-            Err(Broken::Failed(error)) => return error.into_response(),
+            Err(Broken::EngineDead) => {
+                let error = ApiError::engine_dead();
+                log.broken(error.status);
+                return error.into_response();
+            }
+            Err(Broken::Failed(error)) => {
+                log.broken(error.status);
+                return error.into_response();
+            }
+            Err(Broken::Spoiled(_)) => {
+                log.struck();
+                return ApiError::internal("a fault of streams (fault script)").into_response();
+            }
             Err(Broken::Reset) => {
+                log.struck();
                 cut.now();
                 return ApiError::internal("never seen: the connection is cut").into_response();
             }
@@ -102,15 +129,31 @@ struct Events {
     head: AnswerHead,
     options: StreamOptions,
     cut: Cut,
+    log: RequestLog,
     /// Events that are ready.
     ready: VecDeque<Bytes>,
+    /// Tokens so far.
+    usage: TokenUsage,
+    /// What follows the events where the fault script has spoiled the stream.
+    spoiled: Option<Spoiled>,
     begun: bool,
     ended: bool,
 }
 
 impl Events {
-    fn new(answer: Answer, head: AnswerHead, options: StreamOptions, cut: Cut) -> Self {
-        Events { answer, head, options, cut, ready: VecDeque::new(), begun: false, ended: false }
+    fn new(answer: Answer, head: AnswerHead, options: StreamOptions, cut: Cut, log: RequestLog) -> Self {
+        Events {
+            answer,
+            head,
+            options,
+            cut,
+            log,
+            ready: VecDeque::new(),
+            usage: TokenUsage::default(),
+            spoiled: None,
+            begun: false,
+            ended: false,
+        }
     }
 
     /// The next event; `None` at the end, an error where the connection is to be cut.
@@ -118,13 +161,15 @@ impl Events {
         if self.ready.is_empty() && !self.ended {
             match self.answer.next().await {
                 Ok(piece) => {
+                    self.usage = piece.usage;
                     let usage = self.options.continuous_usage_stats.then(|| usage_body(piece.usage));
                     if !self.begun {
                         self.begun = true;
                         self.push_with(self.head.role_chunk(), usage.clone());
                     }
                     self.push_with(self.head.text_chunk(&piece.text, piece.finish), usage);
-                    if piece.finish.is_some() {
+                    if let Some(finish) = piece.finish {
+                        self.log.finished(finish);
                         if self.options.include_usage {
                             self.push(&self.head.usage_chunk(piece.usage));
                         }
@@ -133,18 +178,32 @@ impl Events {
                 }
                 Err(Broken::EngineDead) => self.fail(&ApiError::engine_dead()),
                 Err(Broken::Failed(error)) => self.fail(&error),
+                Err(Broken::Spoiled(fault)) => {
+                    self.ended = true;
+                    self.spoiled = Some(Spoiled::new(fault, self.head.clone(), self.usage));
+                }
                 Err(Broken::Reset) => {
                     self.ended = true;
+                    self.log.struck();
                     self.cut.now();
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
             }
         }
-        self.ready.pop_front().map(Ok)
+        if let Some(bytes) = self.ready.pop_front() {
+            return Some(Ok(bytes));
+        }
+        let spoiled = self.spoiled.as_mut()?;
+        let bytes = spoiled.next().await;
+        // A client may leave at the end mark, before the end itself.
+        if spoiled.is_told() {
+            self.log.struck();
+        }
+        bytes.map(Ok)
     }
 
-    fn push(&mut self, event: &Value) {
-        self.ready.push_back(format!("data: {event}\n\n").into());
+    fn push(&mut self, data: &Value) {
+        self.ready.push_back(event(data));
     }
 
     fn push_with(&mut self, mut event: Value, usage: Option<Value>) {
@@ -155,6 +214,7 @@ impl Events {
     }
 
     fn fail(&mut self, error: &ApiError) {
+        self.log.broken(error.status);
         self.push(&error.stream_event());
         self.end();
     }
@@ -162,7 +222,7 @@ impl Events {
     /// A broken stream ends so too: `[DONE]` proves nothing.
     fn end(&mut self) {
         self.ended = true;
-        self.ready.push_back(Bytes::from_static(b"data: [DONE]\n\n"));
+        self.ready.push_back(done());
     }
 
     fn into_response(self) -> Response {

@@ -4,15 +4,40 @@
 //! [[fault]]
 //! page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` stands for anything; left out: every request
 //! engine = "chandra"       # only a stand-in that speaks this engine; left out: either
-//! nth = 5                  # only the fifth chat request of this process, counted from 1
+//! nth = 5                  # only the fifth request for a page of this process, counted from 1
 //! times = 2                # only the first two requests that match; left out: always
-//! kind = "loop"            # loop stall truncated death reset hang empty 500 503 400
-//! after_tokens = 200       # loop, stall, truncated, death, reset: tokens written before it
+//! probability = 0.3        # only this share of the request ids, always the same ones; left out: all
+//! kind = "loop"            # the table below
+//! after_tokens = 200       # tokens written before it; left out: 64
 //! phrase = "et de la "     # loop: what is repeated
 //! ```
 //!
+//! | kind | what happens | `after_tokens` |
+//! |---|---|---|
+//! | `loop` | a phrase is repeated until the token budget or a disconnect | yes |
+//! | `truncated` | finish reason `length` before the answer's end | yes |
+//! | `abort` | finish reason `abort` with HTTP 200, as a server that shuts down | yes |
+//! | `empty` | content `""`, finish reason `stop` | |
+//! | `500` `503` `400` | that HTTP status | |
+//! | `stall` | nothing more comes, the connection stays open | yes |
+//! | `hang` | the engine hangs for good: no request progresses, `/health` stays 200 | |
+//! | `death` | the engine dies, then the process | yes |
+//! | `reset` | the connection is cut | yes |
+//! | `slow-loris` | an event is dribbled, ten bytes a second, and never completed | yes |
+//! | `garbage-utf8` | an event that is no UTF-8, then `stop` and `[DONE]` as if nothing had been | yes |
+//! | `garbage-json` | an event whose JSON is broken, then the same | yes |
+//! | `huge-event` | 10 MB of text in one event, then the same | yes |
+//! | `huge-stream` | events of text without end, as fast as they are taken | yes |
+//! | `cut` | the stream ends in order, without finish reason and without `[DONE]` | yes |
+//! | `done-early` | `[DONE]` without finish reason | yes |
+//! | `error-event` | an error event in the words of a dying EngineCore, then `[DONE]` | yes |
+//! | `error-event-other` | the same in other words | yes |
+//!
+//! From `slow-loris` on they are faults of a stream; an answer in one piece becomes HTTP 500.
+//!
 //! The first entry that matches is injected. A page pattern matches whole words: `BO_7500_Fr.p3` is not found in
-//! `BO_7500_Fr.p31.l9.a1`.
+//! `BO_7500_Fr.p31.l9.a1`. Requests without an image, such as canaries, are neither counted nor struck; a hang or a
+//! death that is in force strikes them too.
 
 use std::{
     fs, io,
@@ -22,6 +47,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use crate::model::Engine;
@@ -87,6 +113,58 @@ pub enum Fault {
     },
     /// The engine hangs for good; `/health` stays 200.
     Hang,
+    /// Finish reason `abort` before the answer's end.
+    Abort {
+        /// Tokens written.
+        after_tokens: u32,
+    },
+    /// The stream goes wrong, with HTTP 200.
+    Stream {
+        /// How.
+        fault: StreamFault,
+        /// Tokens before it.
+        after_tokens: u32,
+    },
+}
+
+/// What goes wrong in a stream that began well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFault {
+    /// An event that comes byte by byte and never ends.
+    SlowLoris,
+    /// An event that is no UTF-8 in an otherwise good stream.
+    GarbageUtf8,
+    /// An event that is no JSON in an otherwise good stream.
+    GarbageJson,
+    /// One event of 10 MB in an otherwise good stream.
+    HugeEvent,
+    /// Text without end.
+    HugeStream,
+    /// An orderly end without finish reason or end mark.
+    Cut,
+    /// The end mark without finish reason.
+    DoneEarly,
+    /// An error event in the words of a dying engine.
+    ErrorEvent,
+    /// An error event in other words.
+    ErrorEventOther,
+}
+
+impl StreamFault {
+    /// The word of the script.
+    pub fn name(self) -> &'static str {
+        match self {
+            StreamFault::SlowLoris => "slow-loris",
+            StreamFault::GarbageUtf8 => "garbage-utf8",
+            StreamFault::GarbageJson => "garbage-json",
+            StreamFault::HugeEvent => "huge-event",
+            StreamFault::HugeStream => "huge-stream",
+            StreamFault::Cut => "cut",
+            StreamFault::DoneEarly => "done-early",
+            StreamFault::ErrorEvent => "error-event",
+            StreamFault::ErrorEventOther => "error-event-other",
+        }
+    }
 }
 
 impl Fault {
@@ -103,6 +181,8 @@ impl Fault {
             Fault::Death { .. } => "death",
             Fault::Reset { .. } => "reset",
             Fault::Hang => "hang",
+            Fault::Abort { .. } => "abort",
+            Fault::Stream { fault, .. } => fault.name(),
         }
     }
 }
@@ -126,13 +206,14 @@ struct Entry {
     engine: Option<Engine>,
     nth: Option<NonZeroU64>,
     times: Option<NonZeroU32>,
+    probability: Option<f64>,
     kind: Kind,
     after_tokens: Option<u32>,
     phrase: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     Loop,
     Stall,
@@ -147,11 +228,22 @@ enum Kind {
     Death,
     Reset,
     Hang,
+    Abort,
+    SlowLoris,
+    GarbageUtf8,
+    GarbageJson,
+    HugeEvent,
+    HugeStream,
+    Cut,
+    DoneEarly,
+    ErrorEvent,
+    ErrorEventOther,
 }
 
 impl Entry {
     fn fault(&self) -> Result<Fault, &'static str> {
         let after_tokens = self.after_tokens.unwrap_or(AFTER_TOKENS);
+        let stream = |fault| Fault::Stream { fault, after_tokens };
         let fault = match self.kind {
             Kind::Loop => {
                 let phrase = self.phrase.clone().unwrap_or_else(|| PHRASE.into());
@@ -161,8 +253,11 @@ impl Entry {
                 Fault::Loop { after_tokens, phrase }
             }
             Kind::Stall => Fault::Stall { after_tokens },
-            Kind::Truncated if after_tokens == 0 => return Err("a truncated answer has at least one token"),
+            Kind::Truncated | Kind::Abort if after_tokens == 0 => {
+                return Err("a truncated or aborted answer has at least one token");
+            }
             Kind::Truncated => Fault::Truncated { after_tokens },
+            Kind::Abort => Fault::Abort { after_tokens },
             Kind::Death => Fault::Death { after_tokens },
             Kind::Reset => Fault::Reset { after_tokens },
             Kind::ServerError => Fault::ServerError,
@@ -170,10 +265,22 @@ impl Entry {
             Kind::BadRequest => Fault::BadRequest,
             Kind::Empty => Fault::Empty,
             Kind::Hang => Fault::Hang,
+            Kind::SlowLoris => stream(StreamFault::SlowLoris),
+            Kind::GarbageUtf8 => stream(StreamFault::GarbageUtf8),
+            Kind::GarbageJson => stream(StreamFault::GarbageJson),
+            Kind::HugeEvent => stream(StreamFault::HugeEvent),
+            Kind::HugeStream => stream(StreamFault::HugeStream),
+            Kind::Cut => stream(StreamFault::Cut),
+            Kind::DoneEarly => stream(StreamFault::DoneEarly),
+            Kind::ErrorEvent => stream(StreamFault::ErrorEvent),
+            Kind::ErrorEventOther => stream(StreamFault::ErrorEventOther),
         };
-        let takes_tokens = matches!(self.kind, Kind::Loop | Kind::Stall | Kind::Truncated | Kind::Death | Kind::Reset);
-        if self.after_tokens.is_some() && !takes_tokens {
-            return Err("`after_tokens` is for loop, stall, truncated, death and reset only");
+        let at_once = [Kind::ServerError, Kind::Unavailable, Kind::BadRequest, Kind::Empty, Kind::Hang];
+        if self.after_tokens.is_some() && at_once.contains(&self.kind) {
+            return Err("`after_tokens` is not for 500, 503, 400, empty and hang");
+        }
+        if self.probability.is_some_and(|probability| !(0.0..=1.0).contains(&probability)) {
+            return Err("`probability` must be from 0 to 1");
         }
         if self.phrase.is_some() && self.kind != Kind::Loop {
             return Err("`phrase` is for loop only");
@@ -188,6 +295,7 @@ struct Rule {
     page: Option<String>,
     nth: Option<NonZeroU64>,
     left: Option<u32>,
+    probability: Option<f64>,
     fault: Fault,
 }
 
@@ -221,25 +329,40 @@ impl FaultScript {
             let entry = spanned.into_inner();
             let fault = entry.fault().map_err(|message| format!("entry at line {line}: {message}"))?;
             if entry.engine.is_none_or(|wanted| wanted == engine) {
-                rules.push(Rule { page: entry.page, nth: entry.nth, left: entry.times.map(NonZeroU32::get), fault });
+                rules.push(Rule {
+                    page: entry.page,
+                    nth: entry.nth,
+                    left: entry.times.map(NonZeroU32::get),
+                    probability: entry.probability,
+                    fault,
+                });
             }
         }
         Ok(FaultScript { progress: Mutex::new(Progress { requests: 0, rules }) })
     }
 
-    /// Counts a chat request and says what goes wrong with it. `request_id` is its `X-Request-Id`.
+    /// Counts a request for a page and says what goes wrong with it. `request_id` is its `X-Request-Id`.
     pub fn next(&self, request_id: &str) -> Option<Fault> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.requests += 1;
         let number = progress.requests;
-        let rule = progress.rules.iter_mut().find(|rule| {
+        let (_, rule) = progress.rules.iter_mut().enumerate().find(|(place, rule)| {
             rule.left != Some(0)
                 && rule.nth.is_none_or(|nth| nth.get() == number)
                 && rule.page.as_deref().is_none_or(|page| matches(page, request_id))
+                && rule.probability.is_none_or(|probability| draw(*place, request_id) < probability)
         })?;
         rule.left = rule.left.map(|left| left - 1);
         Some(rule.fault.clone())
     }
+}
+
+/// A number in 0.0..1.0 that follows from the request id and the entry's place in the script alone: the same requests
+/// are struck in every run, whatever their order, and two entries strike independently.
+fn draw(place: usize, request_id: &str) -> f64 {
+    let digest = Sha256::new().chain_update(place.to_le_bytes()).chain_update(request_id).finalize();
+    let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
 /// Whether `pattern`, in which `*` stands for anything, is found in `text` at the limits of words: what stands
@@ -295,6 +418,22 @@ mod tests {
     }
 
     #[test]
+    fn a_storm_strikes_its_share_and_always_the_same_requests() {
+        let text = "[[fault]]\nprobability = 0.3\nkind = \"503\"\n[[fault]]\nprobability = 0.5\nkind = \"empty\"\n";
+        let ids: Vec<String> = (0..2000).map(|page| format!("BO_7500_Fr.p{page}.l{}.a1", page * 7)).collect();
+        let forwards = script(text);
+        let struck: Vec<_> = ids.iter().map(|id| forwards.next(id)).collect();
+        let count = |fault: Fault| struck.iter().filter(|struck| **struck == Some(fault.clone())).count();
+        assert!((520..=680).contains(&count(Fault::Unavailable)), "{}", count(Fault::Unavailable));
+        // Half of the other 70 %: the second entry draws for itself.
+        assert!((620..=780).contains(&count(Fault::Empty)), "{}", count(Fault::Empty));
+        let backwards = script(text);
+        let mut again: Vec<_> = ids.iter().rev().map(|id| backwards.next(id)).collect();
+        again.reverse();
+        assert_eq!(struck, again);
+    }
+
+    #[test]
     fn an_entry_for_the_other_engine_is_left_out() {
         let script = script("[[fault]]\nengine = \"deepseek\"\nkind = \"hang\"\n");
         assert_eq!(script.next("any"), None);
@@ -302,7 +441,10 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_word() {
-        for word in ["loop", "stall", "500", "503", "400", "empty", "truncated", "death", "reset", "hang"] {
+        let whole = ["loop", "stall", "500", "503", "400", "empty", "truncated", "death", "reset", "hang", "abort"];
+        let stream = ["slow-loris", "garbage-utf8", "garbage-json", "huge-event", "huge-stream"];
+        let early = ["cut", "done-early", "error-event", "error-event-other"];
+        for word in whole.into_iter().chain(stream).chain(early) {
             let fault = script(&format!("[[fault]]\nkind = \"{word}\"\n")).next("any").unwrap();
             assert_eq!(fault.name(), word);
         }
@@ -316,6 +458,8 @@ mod tests {
             ("[[fault]]\nkind = \"explode\"\n", "line 2", "explode"),
             ("[[fault]]\nkind = \"hang\"\nafter_tokens = 3\n", "line 1", "after_tokens"),
             ("[[fault]]\nkind = \"loop\"\ntimes = 0\n", "line 3", "nonzero"),
+            ("[[fault]]\nkind = \"503\"\nprobability = 1.5\n", "line 1", "probability"),
+            ("[[fault]]\nkind = \"abort\"\nafter_tokens = 0\n", "line 1", "aborted"),
         ] {
             let message = FaultScript::parse(text, Engine::Chandra).unwrap_err();
             assert!(message.contains(line) && message.contains(word), "{text}: {message}");

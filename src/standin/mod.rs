@@ -7,6 +7,9 @@
 //! **How a client recognises it.** `/version` is `0.11.2+stand-in-tesseract` or `0.11.2+stand-in-synthetic`: what
 //! follows the `+` is the name of a [`ServerKind`](crate::model::ServerKind). `/v1/models` has
 //! `"owned_by": "bocr-stand-in-…"`, and every answer `"system_fingerprint": "stand-in-…"`.
+//!
+//! **Who was asked what.** Every chat request that passes the key is one line on standard error when it ends, such as
+//! `request BO_7500_Fr.p3.l17.a1 finished stop` (see `request_log.rs`).
 
 mod answer;
 mod chat;
@@ -22,8 +25,10 @@ mod picture;
 mod protocol;
 mod reading;
 mod request;
+mod request_log;
 mod server;
 mod socket;
+mod spoil;
 mod stand_in;
 mod tesseract;
 mod tokens;

@@ -64,7 +64,7 @@ pub struct StreamOptions {
 /// A request that a real server would have begun to work on.
 #[derive(Debug)]
 pub struct ChatRequest {
-    /// The page. A request without one is answered as a blank page.
+    /// The page. A request without one is a canary, answered at once with one token.
     pub picture: Option<Picture>,
     /// Prompt tokens: image, text and template.
     pub prompt_tokens: u32,

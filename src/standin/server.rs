@@ -63,7 +63,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
 
 async fn dying(stand_in: &StandIn) {
     stand_in.condition.death().await;
-    tracing::error!("the engine died by the fault script");
+    tracing::error!("FAULT INJECTED: the engine died by the fault script");
     tokio::time::sleep(DYING).await;
 }
 
@@ -106,7 +106,9 @@ fn detail(status: StatusCode, text: &str) -> Response {
 async fn authorize(State(stand_in): State<Arc<StandIn>>, request: Request, next: Next) -> Response {
     let authorized = stand_in.options.api_key.as_ref().is_none_or(|key| {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        given.and_then(|value| value.strip_prefix("Bearer ")) == Some(key)
+        given
+            .and_then(|value| value.split_once(' '))
+            .is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && given == key)
     });
     if !authorized && request.uri().path().starts_with("/v1") {
         return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "Unauthorized" }))).into_response();

@@ -4,6 +4,8 @@
 //! missing or older than the shards, the same index is computed from them ([`Index::scan`]).
 
 use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::Path,
 };
@@ -14,10 +16,10 @@ use super::{
     hdf::{self, Appender, Attributes, text},
     layout::{Layout, StoreFile, parse_shard_name, shard_name, sync_directory},
     rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexRow, ShardRow},
-    shard_reader::{Settled, ShardReader, finals, page_ref},
+    shard_reader::{Settled, ShardReader, page_ref},
     tables,
 };
-use crate::model::{Document, DocumentState, Engine, Language, LeaseId, PageRef, RankId, ServerKind};
+use crate::model::{Document, DocumentId, DocumentState, Engine, Language, LeaseId, PageRef, RankId, ServerKind};
 
 /// What a catalogue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,29 +70,33 @@ pub struct Index {
 }
 
 impl Index {
-    /// Computes the index from the shards. Reads no text.
+    /// Computes the index from the shards. Reads no text. Rows of documents in `replaced` are never final.
     ///
     /// # Errors
     /// A shard cannot be read.
-    pub fn scan(layout: &Layout) -> Result<Index> {
+    pub fn scan(layout: &Layout, replaced: &BTreeSet<DocumentId>) -> Result<Index> {
         let mut shards = Vec::new();
-        let mut records = Vec::new();
+        let mut entries = Vec::new();
         for file in layout.shards()? {
             let path = layout.shard(file);
             let settled = ShardReader::open(&path)?.settled()?;
             shards.push(ListedShard { file, pages: settled.len() as u64, final_pages: 0 });
-            for (row, settled) in settled.into_iter().enumerate() {
-                let row = u32::try_from(row).map_err(|_| StoreError::damaged(&path, "too many rows"))?;
-                records.push(((shards.len() - 1, row), settled));
+            u32::try_from(settled.len()).map_err(|_| StoreError::damaged(&path, "too many rows"))?;
+            let entry = |(row, settled)| IndexEntry { shard: file, row: row as u32, settled };
+            entries.extend(settled.into_iter().enumerate().map(entry));
+        }
+        let records = entries.len();
+        entries.retain(|entry| !replaced.contains(&entry.settled.page.document));
+        entries.sort_unstable_by_key(|entry| {
+            (entry.settled.page, Reverse(entry.settled.precedence()), entry.shard, entry.row)
+        });
+        entries.dedup_by_key(|entry| entry.settled.page);
+        for entry in &entries {
+            if let Ok(listed) = shards.binary_search_by_key(&entry.shard, |listed: &ListedShard| listed.file) {
+                shards[listed].final_pages += 1;
             }
         }
-        let (finals, superseded) = finals(records);
-        let mut entries = Vec::with_capacity(finals.len());
-        for ((shard, row), settled) in finals.into_values() {
-            let listed = &mut shards[shard];
-            listed.final_pages += 1;
-            entries.push(IndexEntry { shard: listed.file, row, settled });
-        }
+        let superseded = (records - entries.len()) as u64;
         Ok(Index { entries, shards, superseded })
     }
 
@@ -101,26 +107,44 @@ impl Index {
     }
 }
 
+/// The documents whose records are never final: those that the plan says were replaced, and those that share their
+/// name with a later one, where only shards are there to be asked.
+pub(super) fn replaced(documents: &[Document]) -> BTreeSet<DocumentId> {
+    let mut latest: BTreeMap<&str, DocumentId> = BTreeMap::new();
+    for document in documents {
+        let latest = latest.entry(&document.name).or_insert(document.id);
+        *latest = document.id.max(*latest);
+    }
+    let is_replaced = |document: &&Document| {
+        document.state == DocumentState::Replaced || latest.get(&*document.name) != Some(&document.id)
+    };
+    documents.iter().filter(is_replaced).map(|document| document.id).collect()
+}
+
+/// Sums up an index against the plan. `journals`: how many are left.
+pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) -> CatalogueSummary {
+    let settled = |document: &Document| {
+        (0..document.pages()).filter(|page| index.find(page_ref(document.id.0, *page)).is_some()).count() as u64
+    };
+    let declared = documents.iter().map(|document| u64::from(document.pages())).sum();
+    CatalogueSummary {
+        declared,
+        settled: index.entries.len() as u64,
+        superseded: index.superseded,
+        shards: index.shards.len(),
+        complete: documents.iter().map(settled).sum::<u64>() == declared && journals == 0,
+    }
+}
+
 /// Writes `catalogue.h5` anew from the shards: temporary name, then rename.
 ///
 /// # Errors
 /// A shard cannot be read, or the disk is full.
 pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSummary> {
     let layout = Layout::new(run_directory);
-    let index = Index::scan(&layout)?;
-    let settled = |document: &Document| {
-        (0..document.pages()).filter(|page| index.find(page_ref(document.id.0, *page)).is_some()).count() as u64
-    };
-    let declared = documents.iter().map(|document| u64::from(document.pages())).sum();
-    let summary = CatalogueSummary {
-        declared,
-        settled: index.entries.len() as u64,
-        superseded: index.superseded,
-        shards: index.shards.len(),
-        complete: documents.iter().map(settled).sum::<u64>() == declared && layout.journals()?.is_empty(),
-    };
-    let path = layout.catalogue();
-    let temporary = path.with_extension("h5.tmp");
+    let index = Index::scan(&layout, &replaced(documents))?;
+    let summary = summarise(&index, documents, layout.journals()?.len());
+    let (path, temporary) = (layout.catalogue(), layout.unfinished_catalogue());
     save(&temporary, &layout, &index, documents, &summary)?;
     File::open(&temporary).and_then(|file| file.sync_all()).doing("sync", &temporary)?;
     fs::rename(&temporary, &path).doing("rename the catalogue to", &path)?;
@@ -168,11 +192,21 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     file.close().doing("close", path)
 }
 
-/// Reads a catalogue: its index and its documents.
+/// What a catalogue file says.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    pub(super) index: Index,
+    pub(super) documents: Vec<Document>,
+    pub(super) summary: CatalogueSummary,
+    /// `None` where it was written before there was a shard.
+    pub(super) run_id: Option<String>,
+}
+
+/// Reads a catalogue.
 ///
 /// # Errors
 /// There is none, or it is damaged.
-pub(super) fn load(path: &Path) -> Result<(Index, Vec<Document>)> {
+pub(super) fn load(path: &Path) -> Result<Catalogue> {
     let file = hdf::open(path)?;
     hdf::check_format(&file, path, CATALOGUE_FORMAT, CATALOGUE_VERSION)?;
     let listed = |row: &ShardRow| {
@@ -183,8 +217,36 @@ pub(super) fn load(path: &Path) -> Result<(Index, Vec<Document>)> {
     let shards: Vec<ListedShard> = tables::read(&file, "shards", path)?.iter().map(listed).collect::<Result<_>>()?;
     let rows: Vec<IndexRow> = tables::read(&file, "index", path)?;
     let entries = rows.iter().map(|row| index_entry(row, &shards, path)).collect::<Result<_>>()?;
-    let superseded = hdf::attribute(&file, path, "superseded")?;
-    Ok((Index { entries, shards, superseded }, tables::read_documents(&file, path)?))
+    let summary = CatalogueSummary {
+        declared: hdf::attribute(&file, path, "declared")?,
+        settled: hdf::attribute(&file, path, "pages")?,
+        superseded: hdf::attribute(&file, path, "superseded")?,
+        shards: shards.len(),
+        complete: hdf::attribute::<u8>(&file, path, "complete")? != 0,
+    };
+    let has_run = file.attr_names().doing("read the attributes of", path)?.iter().any(|name| name == "run_id");
+    Ok(Catalogue {
+        documents: tables::read_documents(&file, path)?,
+        run_id: has_run.then(|| hdf::text_attribute(&file, path, "run_id")).transpose()?,
+        index: Index { entries, shards, superseded: summary.superseded },
+        summary,
+    })
+}
+
+/// The shards among `shards` to which no link of a catalogue leads.
+pub(super) fn unlinked(path: &Path, shards: impl IntoIterator<Item = StoreFile>) -> Result<Vec<StoreFile>> {
+    let file = hdf::open(path)?;
+    Ok(shards.into_iter().filter(|shard| !is_linked(&file, *shard)).collect())
+}
+
+/// Whether a catalogue's link leads to this very shard.
+fn is_linked(catalogue: &hdf5::File, shard: StoreFile) -> bool {
+    let number = |root: &hdf5::Group, name: &str| root.attr(name).and_then(|attribute| attribute.read_scalar::<u32>());
+    let link = format!("links/{}", shard_name(shard).trim_end_matches(".h5"));
+    catalogue.group(&link).is_ok_and(|root| {
+        number(&root, "rank").is_ok_and(|rank| rank == shard.rank.0)
+            && number(&root, "sequence").is_ok_and(|sequence| sequence == shard.sequence)
+    })
 }
 
 fn index_row(entry: &IndexEntry, shard: u32) -> IndexRow {

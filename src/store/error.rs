@@ -5,19 +5,58 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
+
 use crate::model::PageRef;
 
 /// An error of the store. Every variant names the file, and says what to do where a person can do something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system has no room. What was reported durable is safe.
+    /// The file system, or the user's quota there, has no room. What was reported durable is safe.
     #[error(
-        "no space left for {}: free some space and give the same command again; nothing that was recorded is lost",
+        "no space left in {}: free some space or raise the quota there, and give the same command again; nothing that \
+         was recorded is lost",
         path.display()
     )]
     Full {
-        /// The file or directory being written.
+        /// The directory being written to.
         path: PathBuf,
+    },
+    /// The file system has become, or always was, read-only. What was reported durable is safe.
+    #[error(
+        "{} is on a read-only file system: make it writable (an error of the disk may have turned it), and give the \
+         same command again; nothing that was recorded is lost",
+        path.display()
+    )]
+    ReadOnly {
+        /// The directory being written to.
+        path: PathBuf,
+    },
+    /// The directory was deleted, renamed or unmounted while its files were being written.
+    #[error(
+        "{} has vanished: put it back or mount it again, and give the same command again; records written since then \
+         are read anew",
+        path.display()
+    )]
+    Vanished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A living process holds a journal.
+    #[error("another process still writes {}: wait until it has ended, or end it", path.display())]
+    InUse {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// A journal or shard of another run.
+    #[error("{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory", path.display())]
+    OtherRun {
+        /// The journal or shard.
+        path: PathBuf,
+        /// The run it names.
+        found: String,
+        /// The run of the plan.
+        expected: String,
     },
     /// An operating system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -107,6 +146,12 @@ pub enum StoreError {
         /// What the codec said.
         reason: String,
     },
+    /// A defect: the thread that seals has panicked. The journal is whole, and the next start seals it.
+    #[error("sealing {} ended in a panic: give the same command again", path.display())]
+    SealingPanicked {
+        /// The run directory's store.
+        path: PathBuf,
+    },
     /// The store thread is gone; the event that it sent before says why.
     #[error("the store thread of {} has stopped: its earlier error says why", path.display())]
     Stopped {
@@ -127,6 +172,18 @@ pub enum StoreError {
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl StoreError {
+    /// Whether the same command goes on once the directory can be written again.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Full { .. }
+                | StoreError::ReadOnly { .. }
+                | StoreError::Vanished { .. }
+                | StoreError::InUse { .. }
+                | StoreError::Stopped { .. }
+        )
+    }
+
     pub(super) fn damaged(path: &Path, reason: impl Into<String>) -> Self {
         StoreError::Damaged { path: path.into(), reason: reason.into() }
     }
@@ -140,7 +197,8 @@ pub(super) trait Context<T> {
 impl<T> Context<T> for io::Result<T> {
     fn doing(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path: path.into() },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path: directory_of(path) },
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path: directory_of(path) },
             _ => StoreError::Io { action, path: path.into(), source },
         })
     }
@@ -151,13 +209,23 @@ impl<T> Context<T> for hdf5::Result<T> {
         self.map_err(|error| {
             let reason = error.to_string();
             // The library hands the system's code on in its error stack only as text.
-            let full = ["errno = 28,", "errno = 122,"].iter().any(|code| reason.contains(code));
-            if full {
-                StoreError::Full { path: path.into() }
+            let is = |code: Errno| reason.contains(&format!("errno = {},", code.raw_os_error()));
+            if is(Errno::NOSPC) || is(Errno::DQUOT) {
+                StoreError::Full { path: directory_of(path) }
+            } else if is(Errno::ROFS) {
+                StoreError::ReadOnly { path: directory_of(path) }
             } else {
                 StoreError::Hdf5 { action, path: path.into(), reason }
             }
         })
+    }
+}
+
+/// The directory whose file system is meant by an error on `path`.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !path.is_dir() => parent.into(),
+        _ => path.into(),
     }
 }
 
@@ -166,13 +234,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_told_from_other_errors_and_names_the_place() {
-        let full: io::Result<()> = Err(io::Error::from_raw_os_error(28));
-        let error = full.doing("write", Path::new("run/store")).unwrap_err();
-        assert!(matches!(&error, StoreError::Full { .. }), "{error}");
-        assert!(error.to_string().contains("run/store"));
-        let denied: io::Result<()> = Err(io::Error::from_raw_os_error(13));
-        let error = denied.doing("write", Path::new("run/store")).unwrap_err().to_string();
-        assert!(error.starts_with("cannot write run/store: "), "{error}");
+    fn what_a_person_can_mend_names_the_directory_and_other_errors_the_file() {
+        let told = |code: Errno| {
+            let failed: io::Result<()> = Err(io::Error::from_raw_os_error(code.raw_os_error()));
+            failed.doing("write", Path::new("run/store/rank-00000.0000.journal")).unwrap_err()
+        };
+        for code in [Errno::NOSPC, Errno::DQUOT] {
+            let error = told(code);
+            assert!(matches!(&error, StoreError::Full { path } if path == Path::new("run/store")), "{error}");
+        }
+        let error = told(Errno::ROFS);
+        assert!(matches!(&error, StoreError::ReadOnly { path } if path == Path::new("run/store")), "{error}");
+        let error = told(Errno::ACCESS).to_string();
+        assert!(error.starts_with("cannot write run/store/rank-00000.0000.journal: "), "{error}");
     }
 }

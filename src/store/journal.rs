@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufReader, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{Context, Result, StoreError},
     frame::{self, FRAME_HEADER, FrameKind, Header},
+    hold::Hold,
     layout::sync_directory,
 };
 use crate::model::{Document, DocumentId, PageRecord, RankId};
@@ -49,11 +50,10 @@ pub struct Opening {
     pub provenance: Provenance,
 }
 
-/// A journal being written.
+/// A journal being written. No other process can seal it meanwhile.
 #[derive(Debug)]
 pub struct JournalWriter {
-    path: PathBuf,
-    file: File,
+    hold: Hold,
     pending: Vec<u8>,
     durable: u64,
     documents: BTreeSet<DocumentId>,
@@ -63,13 +63,13 @@ impl JournalWriter {
     /// Creates a journal and makes it durable; an existing file is never touched.
     ///
     /// # Errors
-    /// The file exists or cannot be written.
+    /// The file exists or cannot be written, or the directory is gone.
     pub fn create(path: &Path, opening: &Opening) -> Result<Self> {
         let mut pending = Vec::from(MAGIC);
         pending.extend_from_slice(&VERSION.to_le_bytes());
         frame::encode(FrameKind::Opening, opening, &mut pending)?;
-        let file = OpenOptions::new().append(true).create_new(true).open(path).doing("create journal", path)?;
-        let mut journal = JournalWriter { path: path.into(), file, pending, durable: 0, documents: BTreeSet::new() };
+        let hold = Hold::create(path)?;
+        let mut journal = JournalWriter { hold, pending, durable: 0, documents: BTreeSet::new() };
         journal.sync()?;
         if let Some(directory) = path.parent() {
             sync_directory(directory)?;
@@ -88,12 +88,15 @@ impl JournalWriter {
         frame::encode(FrameKind::Page, record, &mut self.pending)
     }
 
-    /// Writes what was appended and waits for the disk.
+    /// Writes what was appended and waits for the disk. Durable means also that the file can be found again.
     ///
     /// # Errors
-    /// The disk is full or fails. The journal must not be used after that: its tail may be torn.
+    /// The disk is full or fails, or the directory has vanished. The journal must not be used after that: its tail may
+    /// be torn.
     pub fn sync(&mut self) -> Result<()> {
-        self.file.write_all(&self.pending).and_then(|()| self.file.sync_data()).doing("write journal", &self.path)?;
+        let mut file = self.hold.file();
+        file.write_all(&self.pending).and_then(|()| file.sync_data()).doing("write journal", self.hold.path())?;
+        self.hold.check_in_place()?;
         self.durable += self.pending.len() as u64;
         self.pending.clear();
         Ok(())
@@ -111,7 +114,12 @@ impl JournalWriter {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.hold.path()
+    }
+
+    /// Ends the writing; the journal stays held, to be sealed.
+    pub(super) fn into_hold(self) -> Hold {
+        self.hold
     }
 }
 

@@ -2,21 +2,45 @@
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{BufWriter, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process,
+    sync::LazyLock,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{Context, Result};
-use crate::model::RankId;
+use crate::model::{RankId, RecordPlace};
+
+/// What tells this process's temporary files from those of any other, on any node.
+static PROCESS: LazyLock<String> =
+    LazyLock::new(|| format!("{}-{:08x}", process::id(), RandomState::new().hash_one(process::id()) as u32));
+
+const CATALOGUE: &str = "catalogue.h5";
 
 /// Which file of which rank. Names sort by rank, then by sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreFile {
     /// The rank that wrote it.
     pub rank: RankId,
     /// Its number among that rank's files; never used twice in a run directory.
     pub sequence: u32,
+}
+
+impl StoreFile {
+    /// The place of one of its rows.
+    pub fn place(self, row: u32) -> RecordPlace {
+        RecordPlace { rank: self.rank, sequence: self.sequence, row }
+    }
+}
+
+impl From<RecordPlace> for StoreFile {
+    fn from(place: RecordPlace) -> Self {
+        StoreFile { rank: place.rank, sequence: place.sequence }
+    }
 }
 
 /// Where the store's files are.
@@ -38,7 +62,7 @@ impl Layout {
 
     /// The catalogue: `catalogue.h5`.
     pub fn catalogue(&self) -> PathBuf {
-        self.run_directory.join("catalogue.h5")
+        self.run_directory.join(CATALOGUE)
     }
 
     /// Where exports go unless told otherwise: `export/`.
@@ -48,7 +72,7 @@ impl Layout {
 
     /// `store/rank-00003.0002.journal`
     pub fn journal(&self, file: StoreFile) -> PathBuf {
-        self.store().join(format!("rank-{:05}.{:04}.journal", file.rank.0, file.sequence))
+        self.store().join(journal_name(file))
     }
 
     /// `store/shard-00003-0002.h5`
@@ -56,9 +80,15 @@ impl Layout {
         self.store().join(shard_name(file))
     }
 
-    /// `store/shard-00003-0002.h5.tmp`: a shard that is being written; never read.
+    /// `store/shard-00003-0002.h5.71-c0ffee00.tmp`: a shard that this process is writing; never read. No other
+    /// process has the name, so that a rank that outlived its run cannot rename what another has half written.
     pub fn unfinished_shard(&self, file: StoreFile) -> PathBuf {
-        self.store().join(format!("{}.tmp", shard_name(file)))
+        self.store().join(format!("{}.{}.tmp", shard_name(file), *PROCESS))
+    }
+
+    /// `catalogue.h5.71-c0ffee00.tmp`: a catalogue that this process is writing.
+    pub(super) fn unfinished_catalogue(&self) -> PathBuf {
+        self.run_directory.join(format!("{CATALOGUE}.{}.tmp", *PROCESS))
     }
 
     /// All journals, in order.
@@ -66,7 +96,7 @@ impl Layout {
     /// # Errors
     /// The directory cannot be listed.
     pub fn journals(&self) -> Result<Vec<StoreFile>> {
-        self.list(|name| parse(name, "rank-", '.', ".journal"))
+        Ok(self.listing()?.journals)
     }
 
     /// All shards, in order.
@@ -74,15 +104,7 @@ impl Layout {
     /// # Errors
     /// The directory cannot be listed.
     pub fn shards(&self) -> Result<Vec<StoreFile>> {
-        self.list(|name| parse(name, "shard-", '-', ".h5"))
-    }
-
-    /// All shards whose writing was interrupted, in order.
-    ///
-    /// # Errors
-    /// The directory cannot be listed.
-    pub fn unfinished_shards(&self) -> Result<Vec<StoreFile>> {
-        self.list(|name| parse(name, "shard-", '-', ".h5.tmp"))
+        Ok(self.listing()?.shards)
     }
 
     /// The first sequence number that none of `rank`'s files has.
@@ -90,25 +112,66 @@ impl Layout {
     /// # Errors
     /// The directory cannot be listed.
     pub fn next_sequence(&self, rank: RankId) -> Result<u32> {
-        let files = [self.journals()?, self.shards()?, self.unfinished_shards()?];
-        let used = files.iter().flatten().filter(|file| file.rank == rank).map(|file| file.sequence);
-        Ok(used.max().map_or(0, |last| last + 1))
+        let Listing { journals, shards, temporaries, .. } = self.listing()?;
+        let unfinished = temporaries.into_iter().filter_map(|(file, _)| file);
+        let files = journals.into_iter().chain(shards).chain(unfinished);
+        Ok(files.filter(|file| file.rank == rank).map(|file| file.sequence + 1).max().unwrap_or(0))
     }
 
-    fn list(&self, parse: impl Fn(&str) -> Option<StoreFile>) -> Result<Vec<StoreFile>> {
-        let store = self.store();
-        let entries = match fs::read_dir(&store) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.doing("list", &store)?,
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry.doing("list", &store)?.file_name();
-            files.extend(name.to_str().and_then(&parse));
+    /// Everything in the store's directory, and temporaries of the catalogue beside it.
+    pub(super) fn listing(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for path in list(&self.store())? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Some(file) = parse_journal_name(name) {
+                listing.journals.push(file);
+            } else if let Some(file) = parse_shard_name(name) {
+                listing.shards.push(file);
+            } else if name.ends_with(".tmp") && name.starts_with("shard-") {
+                let shard = name.find(".h5").and_then(|end| parse_shard_name(&name[..end + ".h5".len()]));
+                listing.temporaries.push((shard, path));
+            } else if !name.starts_with(".nfs") {
+                // NFS keeps a deleted file that is still open under such a name, and deletes it itself.
+                listing.unknown.push(path);
+            }
         }
-        files.sort();
-        Ok(files)
+        for path in list(&self.run_directory)? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with(CATALOGUE) && name.ends_with(".tmp") {
+                listing.temporaries.push((None, path));
+            }
+        }
+        listing.journals.sort();
+        listing.shards.sort();
+        listing.temporaries.sort();
+        listing.unknown.sort();
+        Ok(listing)
     }
+}
+
+/// What is in the store's directory, each in order.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) journals: Vec<StoreFile>,
+    pub(super) shards: Vec<StoreFile>,
+    /// Files whose writing was interrupted, or goes on in a living process; which shard, where it is one.
+    pub(super) temporaries: Vec<(Option<StoreFile>, PathBuf)>,
+    /// Files that are not the store's.
+    pub(super) unknown: Vec<PathBuf>,
+}
+
+/// The entries of a directory; none where it does not exist.
+fn list(directory: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+            .doing("list", directory),
+    }
+}
+
+fn journal_name(file: StoreFile) -> String {
+    format!("rank-{:05}.{:04}.journal", file.rank.0, file.sequence)
 }
 
 /// The file name of a shard, as the catalogue lists it.
@@ -118,7 +181,11 @@ pub(super) fn shard_name(file: StoreFile) -> String {
 
 /// The shard with this file name.
 pub(super) fn parse_shard_name(name: &str) -> Option<StoreFile> {
-    parse(name, "shard-", '-', ".h5")
+    parse(name, "shard-", '-', ".h5").filter(|file| shard_name(*file) == name)
+}
+
+fn parse_journal_name(name: &str) -> Option<StoreFile> {
+    parse(name, "rank-", '.', ".journal").filter(|file| journal_name(*file) == name)
 }
 
 fn parse(name: &str, prefix: &str, separator: char, suffix: &str) -> Option<StoreFile> {
@@ -171,10 +238,14 @@ mod tests {
         for path in [layout.shard(file(1)), layout.journal(file(2)), layout.unfinished_shard(file(12_345))] {
             fs::write(path, "").unwrap();
         }
-        fs::write(layout.store().join("notes.txt"), "").unwrap();
+        for name in ["notes.txt", "shard-3-4.h5", ".nfs0001"] {
+            fs::write(layout.store().join(name), "").unwrap();
+        }
         assert_eq!(layout.shards().unwrap(), [file(1)]);
         assert_eq!(layout.journals().unwrap(), [file(2)]);
-        assert_eq!(layout.unfinished_shards().unwrap(), [file(12_345)]);
+        let Listing { temporaries, unknown, .. } = layout.listing().unwrap();
+        assert_eq!(temporaries, [(Some(file(12_345)), layout.unfinished_shard(file(12_345)))]);
+        assert_eq!(unknown, ["notes.txt", "shard-3-4.h5"].map(|name| layout.store().join(name)));
         assert_eq!(layout.next_sequence(RankId(3)).unwrap(), 12_346);
         assert_eq!(layout.next_sequence(RankId(4)).unwrap(), 0);
     }

@@ -4,35 +4,39 @@
 //! HDF5 *shard*; the *catalogue* shows all shards as one table. `docs/store.md` describes the files for readers
 //! who have nothing but h5py. HDF5 is seen nowhere else, and nothing here knows how a page was read.
 //!
-//! HDF5 calls are serialised by one global lock of the library: one store thread a rank, never an async worker.
+//! HDF5 calls are serialised by one global lock of the library: one sealing thread a rank, never an async worker.
 
+mod audit;
 pub mod catalogue;
 mod codes;
 mod error;
 mod export;
 mod frame;
 mod hdf;
+mod hold;
 mod journal;
 mod layout;
 mod reader;
 mod recover;
+mod repair;
 mod rows;
 mod seal;
 mod shard;
 mod shard_reader;
-mod shim;
 mod tables;
 mod verify;
 mod writer;
 
+pub use audit::Flaw;
 pub use error::StoreError;
 pub use export::{ExportFormat, ExportOptions, ExportSummary, export};
 pub use frame::{FRAME_HEADER, FrameKind};
 pub use journal::{JOURNAL_HEADER, JournalReader, JournalWriter, Opening, Provenance};
 pub use layout::{Layout, StoreFile};
 pub use reader::Reader;
-pub use seal::{Sealed, seal};
-pub use shard_reader::{Settled, ShardReader};
-pub use shim::*;
-pub use verify::{Problem, VerifyReport, verify};
+pub use recover::{Leftover, Leftovers, Recorded, Recovered, finals, recover};
+pub use repair::{Repaired, repair};
+pub use seal::{SealStep, Sealed, seal, seal_observed};
+pub use shard_reader::{Settled, ShardReader, attempts};
+pub use verify::{Count, Problem, VerifyReport, verify};
 pub use writer::{Durable, StoreEvent, Writer, WriterSummary};

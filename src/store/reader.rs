@@ -11,7 +11,7 @@ use super::{
     layout::{Layout, StoreFile},
     shard_reader::{Settled, ShardReader},
 };
-use crate::model::{Document, DocumentId, PageRecord, PageRef};
+use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef};
 
 /// Open shards kept at a time; each holds a file and about ten small caches of the library.
 const OPEN_SHARDS: usize = 64;
@@ -27,16 +27,25 @@ pub struct Reader {
 
 impl Reader {
     /// Opens a run directory through its catalogue. Where there is none, or shards were sealed since it was written,
-    /// the index is computed from the shards and the documents are those that the shards name.
+    /// the index is computed from the shards, with the documents that they name; of several documents of one name
+    /// only the last counts, because it has replaced the others.
     ///
     /// # Errors
     /// There is nothing to read, a shard that the catalogue lists is missing, or a file is damaged.
     pub fn open(run_directory: &Path) -> Result<Reader> {
         let layout = Layout::new(run_directory);
         let present = layout.shards()?;
-        let (index, documents) = match open_catalogue(&layout, &present)? {
-            Some(catalogue) => catalogue,
-            None => (Index::scan(&layout)?, documents_of_shards(&layout, &present)?),
+        let (known, current) = match open_catalogue(&layout, &present)? {
+            Some((index, documents, true)) => (documents, Some(index)),
+            Some((_, documents, false)) => (documents, None),
+            None => (Vec::new(), None),
+        };
+        let (index, documents) = match current {
+            Some(index) => (index, known),
+            None => {
+                let documents = documents_of_shards(&layout, &present, known)?;
+                (Index::scan(&layout, &catalogue::replaced(&documents))?, documents)
+            }
         };
         Ok(Reader { layout, index, documents, open: BTreeMap::new() })
     }
@@ -96,8 +105,8 @@ impl Reader {
     }
 }
 
-/// The catalogue, unless it is missing or older than the shards.
-fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Index, Vec<Document>)>> {
+/// The catalogue, unless it is missing, and whether it knows all shards.
+fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Index, Vec<Document>, bool)>> {
     let path = layout.catalogue();
     if !path.exists() {
         if present.is_empty() {
@@ -106,23 +115,29 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
         tracing::warn!(catalogue = %path.display(), "no catalogue yet: reading the shards themselves");
         return Ok(None);
     }
-    let (index, documents) = catalogue::load(&path)?;
+    let catalogue::Catalogue { index, documents, .. } = catalogue::load(&path)?;
     if let Some(missing) = index.shards.iter().find(|listed| present.binary_search(&listed.file).is_err()) {
         return Err(StoreError::MissingShard { path: layout.shard(missing.file) });
     }
-    if index.shards.len() < present.len() {
+    let current = index.shards.len() == present.len();
+    if !current {
         tracing::warn!(catalogue = %path.display(), "shards were sealed after the catalogue: reading the shards themselves");
-        let index = Index::scan(layout)?;
-        return Ok(Some((index, documents)));
     }
-    Ok(Some((index, documents)))
+    Ok(Some((index, documents, current)))
 }
 
-fn documents_of_shards(layout: &Layout, present: &[StoreFile]) -> Result<Vec<Document>> {
-    let mut documents = BTreeMap::new();
+/// The documents that are known, and those that only shards name; the replaced ones are marked.
+fn documents_of_shards(layout: &Layout, present: &[StoreFile], known: Vec<Document>) -> Result<Vec<Document>> {
+    let mut documents: BTreeMap<_, _> = known.into_iter().map(|document| (document.id, document)).collect();
     for file in present {
-        let named = ShardReader::open(&layout.shard(*file))?.documents()?;
-        documents.extend(named.into_iter().map(|document| (document.id, document)));
+        for document in ShardReader::open(&layout.shard(*file))?.documents()? {
+            documents.entry(document.id).or_insert(document);
+        }
     }
-    Ok(documents.into_values().collect())
+    let mut documents: Vec<_> = documents.into_values().collect();
+    let replaced = catalogue::replaced(&documents);
+    for document in documents.iter_mut().filter(|document| replaced.contains(&document.id)) {
+        document.state = DocumentState::Replaced;
+    }
+    Ok(documents)
 }

@@ -1,61 +1,235 @@
-//! What an earlier run left: its journals are sealed and its records made known, without reading text.
+//! What earlier starts left: journals are sealed and the records of all shards made known, without reading text.
+//!
+//! The work is dealt in shares, so that all ranks of a start do it together: one process finds the leftovers, each
+//! rank recovers a share, and [`finals`] merges what they found.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{cmp::Reverse, fs, num::NonZeroUsize, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
-    error::Result,
-    layout::{Layout, remove_if_present},
-    seal::{Sealed, seal},
-    shard_reader::{Settled, ShardReader, finals},
+    error::{Context, Result, StoreError},
+    hold::Hold,
+    journal::JournalReader,
+    layout::{Layout, StoreFile, remove_if_present},
+    seal::{Sealed, seal_held},
+    shard_reader::settled_columns,
 };
-use crate::model::{LeaseId, PageRef};
+use crate::model::{Engine, LeaseId, PageRecord, PageRef, RecordPlace, Verdict};
 
-/// What is known of a run directory's pages.
+/// A byte of a journal takes as long to seal as this many bytes of a shard take to have their rows read: a shard is a
+/// fifth of its journal, and most of it is text that is passed over.
+const JOURNAL_WEIGHT: u64 = 100;
+
+/// A file that an earlier start left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Which.
+    pub file: StoreFile,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What earlier starts left in a run directory, or a share of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftovers {
+    /// Journals to be sealed.
+    pub journals: Vec<Leftover>,
+    /// Shards whose journals are gone.
+    pub shards: Vec<Leftover>,
+    /// Interrupted files that were deleted when this was found.
+    pub deleted: u64,
+}
+
+impl Leftovers {
+    /// Deletes files whose writing was interrupted and lists the rest. Called by one process, before any share is
+    /// recovered. A process that outlived its run and still seals loses its temporary file: its sealing fails, and its
+    /// journal is kept.
+    ///
+    /// # Errors
+    /// The directory cannot be listed, or a file cannot be deleted.
+    pub fn find(run_directory: &Path) -> Result<Leftovers> {
+        let layout = Layout::new(run_directory);
+        let listing = layout.listing()?;
+        for (_, path) in &listing.temporaries {
+            remove_if_present(path)?;
+        }
+        let size = |file, path: &Path| match fs::metadata(path) {
+            // A process that outlived its run has sealed it since it was listed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Leftover { file, bytes: 0 }),
+            metadata => Ok(Leftover { file, bytes: metadata.doing("look at", path)?.len() }),
+        };
+        let journals = listing.journals.iter().map(|file| size(*file, &layout.journal(*file)));
+        // A shard beside its journal is known once the journal is recovered.
+        let sealed = listing.shards.iter().filter(|file| listing.journals.binary_search(file).is_err());
+        Ok(Leftovers {
+            journals: journals.collect::<Result<_>>()?,
+            shards: sealed.map(|file| size(*file, &layout.shard(*file))).collect::<Result<_>>()?,
+            deleted: listing.temporaries.len() as u64,
+        })
+    }
+
+    /// Whether there is nothing to recover.
+    pub fn is_empty(&self) -> bool {
+        self.journals.is_empty() && self.shards.is_empty()
+    }
+
+    /// Deals the files to `ranks` ranks, so that all have about the same work.
+    pub fn shares(self, ranks: NonZeroUsize) -> Vec<Leftovers> {
+        let mut shares = vec![Leftovers::default(); ranks.get()];
+        shares[0].deleted = self.deleted;
+        let mut load = vec![0; ranks.get()];
+        let mut deal = |files: Vec<Leftover>, weight: u64, table: fn(&mut Leftovers) -> &mut Vec<Leftover>| {
+            let mut files = files;
+            files.sort_by_key(|leftover| (Reverse(leftover.bytes), leftover.file));
+            for leftover in files {
+                let least = (0..load.len()).min_by_key(|rank| load[*rank]).unwrap_or_default();
+                // An empty file has to be opened too.
+                load[least] += (leftover.bytes + 1) * weight;
+                table(&mut shares[least]).push(leftover);
+            }
+        };
+        deal(self.journals, JOURNAL_WEIGHT, |share| &mut share.journals);
+        deal(self.shards, 1, |share| &mut share.shards);
+        shares
+    }
+}
+
+/// How a record settled its page, and where it lies. Small: it travels between ranks for every page of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The page.
+    pub page: PageRef,
+    /// Under which assignment.
+    pub lease: LeaseId,
+    /// The highest lease of all the page's records: a later one may have failed what this one had read.
+    pub last_lease: LeaseId,
+    /// How.
+    pub verdict: Verdict,
+    /// By which engine; `None` where no engine saw the page.
+    pub engine: Option<Engine>,
+    /// Where the record lies.
+    pub place: RecordPlace,
+}
+
+/// What is known of a share's pages.
 #[derive(Debug, Clone, Default)]
 pub struct Recovered {
-    /// How every record settled its page, superseded ones included, shard by shard in row order.
-    pub records: Vec<Settled>,
+    /// The final record of each page in the share, ordered by page. Those of documents that were replaced since are
+    /// among them: only the plan knows.
+    pub records: Vec<Recorded>,
+    /// Records of the share that are not among these.
+    pub superseded: u64,
+    /// The highest lease that any record carries; the next start's leases begin above it.
+    pub highest_lease: Option<LeaseId>,
     /// Journals that had been left and are shards now. Those with `torn_bytes` were cut there.
     pub sealed: Vec<Sealed>,
 }
 
-impl Recovered {
-    /// The highest lease that any record carries; the next run's leases begin above it.
-    pub fn highest_lease(&self) -> Option<LeaseId> {
-        self.records.iter().map(|record| record.lease).max()
-    }
-
-    /// The final record of each page: see [`crate::model::PageRecord::precedence`]. A failed one says on which engine.
-    pub fn finals(&self) -> BTreeMap<PageRef, Settled> {
-        let (finals, _) = finals(self.records.iter().map(|record| ((), *record)));
-        finals.into_iter().map(|(page, ((), record))| (page, record)).collect()
-    }
-}
-
-/// Makes a run directory ready for its next start: deletes interrupted shards, seals leftover journals, and tells
-/// how all pages stand. Called by rank 0 before any [`super::Writer`] is started.
+/// Seals the journals of a share and tells how the pages of all its shards stand. A journal that a living process
+/// holds is waited for up to `wait`.
 ///
 /// # Errors
-/// A journal or shard is damaged, or the disk fails. Nothing is deleted that is not safe elsewhere.
-pub fn recover(run_directory: &Path) -> Result<Recovered> {
+/// A journal or shard is damaged, held by another process, or of another run than `run_id`, or the disk fails. Nothing
+/// is deleted that is not safe elsewhere.
+pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Duration) -> Result<Recovered> {
     let layout = Layout::new(run_directory);
-    for file in layout.unfinished_shards()? {
-        remove_if_present(&layout.unfinished_shard(file))?;
-    }
     let mut recovered = Recovered::default();
-    for file in layout.journals()? {
-        let sealed = seal(&layout, file)?;
-        if sealed.torn_bytes > 0 {
-            tracing::warn!(
-                journal = %sealed.journal.display(),
-                bytes = sealed.torn_bytes,
-                "cut a torn tail; its pages were not reported and will be read again"
-            );
+    let mut shards = Vec::with_capacity(share.journals.len() + share.shards.len());
+    for Leftover { file, .. } in &share.journals {
+        match recover_journal(&layout, *file, run_id, wait)? {
+            Some(sealed) => {
+                shards.extend(sealed.shard.is_some().then_some(*file));
+                recovered.sealed.push(sealed);
+            }
+            // Sealed by its own process meanwhile.
+            None => shards.extend(layout.shard(*file).exists().then_some(*file)),
         }
-        recovered.sealed.push(sealed);
     }
-    for file in layout.shards()? {
-        recovered.records.extend(ShardReader::open(&layout.shard(file))?.settled()?);
+    shards.extend(share.shards.iter().map(|leftover| leftover.file));
+    let mut records = Vec::new();
+    for file in shards {
+        settled_columns(&layout.shard(file), file, run_id, &mut records)?;
     }
+    recovered.highest_lease = records.iter().map(|record: &Recorded| record.lease).max();
+    let all = records.len();
+    recovered.records = reduce(records);
+    recovered.superseded = (all - recovered.records.len()) as u64;
     Ok(recovered)
+}
+
+fn recover_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
+    let path = layout.journal(file);
+    let Some(hold) = Hold::acquire(&path, wait)? else { return Ok(None) };
+    if let Some(reader) = JournalReader::open(&path)? {
+        check_run(&path, &reader.opening().provenance.run_id, run_id)?;
+    }
+    let sealed = seal_held(layout, file, &hold, &mut |_| ())?;
+    if sealed.torn_bytes > 0 {
+        tracing::warn!(
+            journal = %sealed.journal.display(),
+            bytes = sealed.torn_bytes,
+            "cut a torn tail; its pages were not reported and will be read again"
+        );
+    }
+    Ok(Some(sealed))
+}
+
+/// Refuses a file of another run.
+pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(StoreError::OtherRun { path: path.into(), found: found.into(), expected: expected.into() })
+}
+
+/// The final record of each page among those of all shares, ordered by page: see [`PageRecord::precedence`]. A failed
+/// one says on which engine.
+pub fn finals(records: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> {
+    reduce(records.into_iter().collect())
+}
+
+fn reduce(mut records: Vec<Recorded>) -> Vec<Recorded> {
+    let precedence = |record: &Recorded| Reverse(PageRecord::precedence(record.verdict, record.lease));
+    records.sort_unstable_by_key(|record| (record.page, precedence(record), record.place));
+    records.dedup_by(|other, kept| {
+        let same = other.page == kept.page;
+        if same {
+            kept.last_lease = kept.last_lease.max(other.last_lease);
+        }
+        same
+    });
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RankId;
+
+    #[test]
+    fn shares_hold_every_file_once_and_are_even() {
+        let leftover = |sequence: u32, bytes| Leftover { file: StoreFile { rank: RankId(1), sequence }, bytes };
+        let journals: Vec<_> = (0..7).map(|number| leftover(number, 1_000_000 * u64::from(number))).collect();
+        let shards: Vec<_> = (10..50).map(|number| leftover(number, 10_000_000)).collect();
+        let all = Leftovers { journals: journals.clone(), shards: shards.clone(), deleted: 3 };
+        for ranks in [1, 3, 64] {
+            let shares = all.clone().shares(NonZeroUsize::new(ranks).unwrap());
+            assert_eq!(shares.len(), ranks);
+            assert_eq!(shares.iter().map(|share| share.deleted).sum::<u64>(), 3);
+            let mut dealt: Vec<_> = shares.iter().flat_map(|share| share.journals.clone()).collect();
+            dealt.sort_by_key(|leftover| leftover.file);
+            assert_eq!(dealt, journals);
+            let mut dealt: Vec<_> = shares.iter().flat_map(|share| share.shards.clone()).collect();
+            dealt.sort_by_key(|leftover| leftover.file);
+            assert_eq!(dealt, shards);
+        }
+        let work = |share: &Leftovers| {
+            let bytes = |files: &[Leftover]| files.iter().map(|leftover| leftover.bytes).sum::<u64>();
+            bytes(&share.journals) * JOURNAL_WEIGHT + bytes(&share.shards)
+        };
+        let shares = all.shares(NonZeroUsize::new(3).unwrap());
+        let (least, most) = (shares.iter().map(work).min().unwrap(), shares.iter().map(work).max().unwrap());
+        assert!(most - least <= most / 10, "{least} to {most}");
+    }
 }

@@ -78,6 +78,18 @@ pub(super) struct SettledRow {
     pub sha64: u64,
 }
 
+/// The fields of [`PageRow`] that a start needs of every page.
+#[derive(Debug, Clone, Copy, H5Type)]
+#[repr(C)]
+pub(super) struct RecordedRow {
+    pub document: u32,
+    pub page: u32,
+    pub lease: u64,
+    pub verdict: u8,
+    pub class: u8,
+    pub engine: u8,
+}
+
 /// `/parts`
 #[derive(Debug, Clone, Copy, H5Type)]
 #[repr(C)]

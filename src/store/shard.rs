@@ -163,8 +163,8 @@ impl<'a> ShardWriter<'a> {
         self.text.relieve(path)
     }
 
-    /// Writes the rest and closes the file.
-    pub(super) fn finish(self, opening: &Opening) -> Result<Counts> {
+    /// Writes the rest.
+    pub(super) fn fill(self, opening: &Opening) -> Result<FilledShard<'a>> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
@@ -177,8 +177,21 @@ impl<'a> ShardWriter<'a> {
             text: self.text.finish(path)?,
         };
         write_attributes(&self.file, path, opening, counts.pages)?;
-        self.file.close().doing("close", path)?;
-        Ok(counts)
+        Ok(FilledShard { path, file: self.file, counts })
+    }
+}
+
+/// A shard with everything in it, to be closed: dropping the file would hide an error.
+pub(super) struct FilledShard<'a> {
+    path: &'a Path,
+    file: File,
+    counts: Counts,
+}
+
+impl FilledShard<'_> {
+    pub(super) fn close(self) -> Result<Counts> {
+        self.file.close().doing("close", self.path)?;
+        Ok(self.counts)
     }
 }
 

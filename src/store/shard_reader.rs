@@ -1,7 +1,6 @@
 //! Reads a sealed shard: how its pages stand, or one record whole.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,17 +12,16 @@ use super::{
     error::{Context, Result, StoreError},
     hdf,
     journal::{Opening, Provenance},
-    rows::{AttemptRow, BlockRow, PageRow, PartRow, SHARD_FORMAT, SHARD_VERSION, SettledRow},
-    shard::{Counts, sha64},
+    layout::{Layout, StoreFile},
+    recover::{Recorded, check_run},
+    rows::{AttemptRow, BlockRow, PageRow, PartRow, RecordedRow, SHARD_FORMAT, SHARD_VERSION, SettledRow},
+    shard::Counts,
     tables,
 };
 use crate::model::{
     Attempt, BBox, Block, Document, DocumentId, Engine, ImageFacts, Language, LeaseId, PageIndex, PageRecord, PageRef,
-    Part, PixelSize, RankId, Sampling, ServedBy, ServerKind, TokenUsage, Verdict,
+    Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, TokenUsage, Verdict,
 };
-
-/// Rows whose text is checked together.
-const WINDOW: u64 = 256;
 
 /// How a record settled its page: all of a record but what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,15 +56,15 @@ impl Settled {
 /// An open shard.
 #[derive(Debug)]
 pub struct ShardReader {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     file: File,
-    pages: Dataset,
-    parts: Dataset,
-    blocks: Dataset,
-    attempts: Dataset,
-    text: Dataset,
-    labels: Vec<String>,
-    engines: Vec<ServedBy>,
+    pub(super) pages: Dataset,
+    pub(super) parts: Dataset,
+    pub(super) blocks: Dataset,
+    pub(super) attempts: Dataset,
+    pub(super) text: Dataset,
+    pub(super) labels: Vec<String>,
+    pub(super) engines: Vec<ServedBy>,
 }
 
 impl ShardReader {
@@ -75,11 +73,7 @@ impl ShardReader {
     /// # Errors
     /// The file is not there, is no shard, has another version or lacks pages.
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.exists() {
-            return Err(StoreError::MissingShard { path: path.into() });
-        }
-        let file = hdf::open(path)?;
-        hdf::check_format(&file, path, SHARD_FORMAT, SHARD_VERSION)?;
+        let file = open(path)?;
         let dataset = |name: &str| file.dataset(name).doing("open a table of", path);
         let reader = ShardReader {
             path: path.into(),
@@ -92,11 +86,7 @@ impl ShardReader {
             engines: tables::read_engines(&file, path)?,
             file,
         };
-        let sealed: u64 = hdf::attribute(&reader.file, path, "pages")?;
-        if sealed != reader.pages() {
-            let reason = format!("{} pages where {sealed} were sealed", reader.pages());
-            return Err(StoreError::damaged(path, reason));
-        }
+        check_pages(&reader.file, &reader.pages, path)?;
         Ok(reader)
     }
 
@@ -166,6 +156,22 @@ impl ShardReader {
         })
     }
 
+    /// The attempts of the record in a row of `/pages`, with their reasons and without their answers.
+    ///
+    /// # Errors
+    /// As [`ShardReader::read`].
+    pub fn read_attempts_at(&self, row: u64) -> Result<Vec<Attempt>> {
+        let rows: Vec<PageRow> = hdf::read_range(&self.pages, row..row + 1, &self.path)?;
+        let [page] = rows[..] else { return Err(self.damaged("no such row")) };
+        let rows: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
+        let attempt = |row: &AttemptRow| {
+            let bytes = self.range(&self.text, row.reason_offset, row.reason_length.into())?;
+            let reason = String::from_utf8(bytes).map_err(|_| self.damaged("text that is not UTF-8"))?;
+            self.attempt(row, reason, String::new())
+        };
+        rows.iter().map(attempt).collect()
+    }
+
     fn read_parts(&self, page: &PageRow, text: &PageText) -> Result<Vec<Part>> {
         let parts: Vec<PartRow> = self.range(&self.parts, page.first_part, page.parts.into())?;
         let blocks: Vec<BlockRow> = self.range(&self.blocks, page.first_block, page.blocks.into())?;
@@ -196,10 +202,14 @@ impl ShardReader {
 
     fn read_attempts(&self, page: &PageRow, text: &PageText) -> Result<Vec<Attempt>> {
         let rows: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
-        rows.iter().map(|row| self.attempt(row, text)).collect()
+        let attempt = |row: &AttemptRow| {
+            let reason = self.cut(text, row.reason_offset, row.reason_length)?;
+            self.attempt(row, reason, self.cut(text, row.answer_offset, row.answer_length)?)
+        };
+        rows.iter().map(attempt).collect()
     }
 
-    fn attempt(&self, row: &AttemptRow, text: &PageText) -> Result<Attempt> {
+    fn attempt(&self, row: &AttemptRow, reason: String, answer: String) -> Result<Attempt> {
         let served_by = self.engines.get(usize::from(row.served_by)).ok_or_else(|| self.damaged("unknown engine"))?;
         let outcome = codes::outcome_from(row.outcome, row.class, row.fault);
         let microseconds = |value: i64| u64::try_from(value).ok().map(Duration::from_micros);
@@ -219,34 +229,9 @@ impl ShardReader {
             started_unix_ms: row.started_unix_ms,
             time_to_first_token: microseconds(row.first_token_us),
             duration: microseconds(row.duration_us).unwrap_or_default(),
-            reason: self.cut(text, row.reason_offset, row.reason_length)?,
-            answer: self.cut(text, row.answer_offset, row.answer_length)?,
+            reason,
+            answer,
         })
-    }
-
-    /// Recomputes the checksum of every page's text and returns the pages whose text differs.
-    ///
-    /// # Errors
-    /// A table or the text cannot be read at all.
-    pub fn check_texts(&self) -> Result<Vec<PageRef>> {
-        let mut bad = Vec::new();
-        let mut expected = 0;
-        for start in (0..self.pages()).step_by(WINDOW as usize) {
-            let end = (start + WINDOW).min(self.pages());
-            let rows: Vec<PageRow> = hdf::read_range(&self.pages, start..end, &self.path)?;
-            let length = rows.iter().map(|row| u64::from(row.text_length)).sum::<u64>();
-            let bytes: Vec<u8> = hdf::read_range(&self.text, expected..expected + length, &self.path)?;
-            let mut rest = &bytes[..];
-            for row in &rows {
-                let (text, after) = rest.split_at(row.text_length as usize);
-                if row.text_offset != expected || sha64(text) != row.sha64 {
-                    bad.push(page_ref(row.document, row.page));
-                }
-                expected += u64::from(row.text_length);
-                rest = after;
-            }
-        }
-        Ok(bad)
     }
 
     /// Lengths of all tables and blobs.
@@ -275,6 +260,55 @@ impl ShardReader {
     fn damaged(&self, reason: &str) -> StoreError {
         StoreError::damaged(&self.path, reason)
     }
+}
+
+/// The attempts of a record, with their reasons and without their answers: for a rank that goes on with a page of an
+/// earlier start.
+///
+/// # Errors
+/// The shard is missing or damaged.
+pub fn attempts(run_directory: &Path, place: RecordPlace) -> Result<Vec<Attempt>> {
+    let shard = ShardReader::open(&Layout::new(run_directory).shard(place.into()))?;
+    shard.read_attempts_at(place.row.into())
+}
+
+/// Adds how every record of a shard of this run settled its page. Opens nothing but the rows and reads only the
+/// columns needed.
+pub(super) fn settled_columns(path: &Path, file: StoreFile, run_id: &str, records: &mut Vec<Recorded>) -> Result<()> {
+    let shard = open(path)?;
+    check_run(path, &hdf::text_attribute(&shard, path, "run_id")?, run_id)?;
+    let pages = shard.dataset("pages").doing("open a table of", path)?;
+    check_pages(&shard, &pages, path)?;
+    let rows: Vec<RecordedRow> = hdf::read_range(&pages, 0..pages.size() as u64, path)?;
+    u32::try_from(rows.len()).map_err(|_| StoreError::damaged(path, "too many rows"))?;
+    records.reserve(rows.len());
+    for (index, row) in rows.iter().enumerate() {
+        let page = page_ref(row.document, row.page);
+        let verdict = codes::verdict_from(row.verdict, row.class)
+            .ok_or_else(|| StoreError::damaged(path, format!("unknown verdict at {page}")))?;
+        let (lease, engine) = (LeaseId(row.lease), engine(row.engine, path)?);
+        records.push(Recorded { page, lease, last_lease: lease, verdict, engine, place: file.place(index as u32) });
+    }
+    Ok(())
+}
+
+/// Opens the file of a shard and checks what it says it is.
+fn open(path: &Path) -> Result<File> {
+    if !path.exists() {
+        return Err(StoreError::MissingShard { path: path.into() });
+    }
+    let file = hdf::open(path)?;
+    hdf::check_format(&file, path, SHARD_FORMAT, SHARD_VERSION)?;
+    Ok(file)
+}
+
+/// Checks that a shard has the number of pages that it was sealed with.
+fn check_pages(file: &File, pages: &Dataset, path: &Path) -> Result<()> {
+    let (found, sealed) = (pages.size() as u64, hdf::attribute::<u64>(file, path, "pages")?);
+    if found == sealed {
+        return Ok(());
+    }
+    Err(StoreError::damaged(path, format!("{found} pages where {sealed} were sealed")))
 }
 
 /// All text of a page, and where it begins in `/text`.
@@ -319,26 +353,4 @@ fn image(row: &PageRow) -> ImageFacts {
         render_micros: row.render_us,
         encode_micros: row.encode_us,
     }
-}
-
-/// Final records among many, and how many others there are: see [`PageRecord::precedence`].
-pub(super) fn finals<K: Copy>(
-    records: impl IntoIterator<Item = (K, Settled)>,
-) -> (BTreeMap<PageRef, (K, Settled)>, u64) {
-    let mut finals: BTreeMap<PageRef, (K, Settled)> = BTreeMap::new();
-    let mut superseded = 0;
-    for (place, record) in records {
-        match finals.get_mut(&record.page) {
-            None => {
-                finals.insert(record.page, (place, record));
-            }
-            Some(best) => {
-                superseded += 1;
-                if record.precedence() > best.1.precedence() {
-                    *best = (place, record);
-                }
-            }
-        }
-    }
-    (finals, superseded)
 }

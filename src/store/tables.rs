@@ -132,7 +132,8 @@ fn document(row: &DocumentRow, path: &Path) -> Result<Document> {
     let damaged = || StoreError::damaged(path, format!("unknown code in document {}", row.id));
     let state = match row.class {
         0 => DocumentState::Planned { pages: row.pages },
-        code if code == FailureClass::Changed as u8 => DocumentState::Replaced,
+        // A refused document has a reason.
+        code if code == FailureClass::Changed as u8 && row.reason.is_empty() => DocumentState::Replaced,
         code => DocumentState::Refused {
             class: FailureClass::from_code(code).ok_or_else(damaged)?,
             reason: row.reason.as_str().into(),

@@ -7,24 +7,27 @@ use std::{
 };
 
 use super::{
-    catalogue::{self, Index, refused},
+    audit::{Flaw, audit},
+    catalogue::{self, Catalogue, CatalogueSummary, Index, refused},
     error::{Result, StoreError},
-    layout::Layout,
+    journal::JournalReader,
+    layout::{Layout, StoreFile, shard_name},
+    recover::check_run,
     shard_reader::{ShardReader, page_ref},
 };
-use crate::model::{Document, FailureClass, PageRef, ServerKind, Verdict};
+use crate::model::{Document, DocumentState, FailureClass, PageRef, ServerKind, Verdict};
 
 /// Something that is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// Records wait in a journal.
-    #[error("journal {} is not sealed: the run has not finished, give the same command again", path.display())]
+    #[error("journal {} is not sealed: the run has not finished, give the same command again, or `bocr verify --repair` seals it", path.display())]
     JournalLeft {
         /// The journal.
         path: PathBuf,
     },
     /// There is no catalogue.
-    #[error("catalogue {} is missing: give the same command again", path.display())]
+    #[error("catalogue {} is missing: `bocr verify --repair` writes it anew", path.display())]
     NoCatalogue {
         /// Where it should be.
         path: PathBuf,
@@ -33,23 +36,62 @@ pub enum Problem {
     #[error(transparent)]
     File(#[from] StoreError),
     /// A shard that the catalogue does not list.
-    #[error("shard {} is not in the catalogue: give the same command again", path.display())]
+    #[error("shard {} is not in the catalogue: `bocr verify --repair` writes it anew", path.display())]
     Unlisted {
         /// The shard.
         path: PathBuf,
     },
-    /// A shard holds another number of records than the catalogue says.
-    #[error("shard {} holds {found} records, the catalogue says {listed}", path.display())]
+    /// The catalogue says another number than the files give.
+    #[error("{} says {listed} {what}, the files give {found}: `bocr verify --repair` writes it anew", path.display())]
     Count {
-        /// The shard.
+        /// The catalogue.
         path: PathBuf,
-        /// Records in it.
+        /// What is counted.
+        what: Count,
+        /// The number according to the files.
         found: u64,
-        /// Records according to the catalogue.
+        /// The number according to the catalogue.
         listed: u64,
     },
+    /// The catalogue has no link to a shard, or one that leads elsewhere.
+    #[error("{} does not lead to {}: `bocr verify --repair` writes it anew", path.display(), shard.display())]
+    Link {
+        /// The catalogue.
+        path: PathBuf,
+        /// The shard.
+        shard: PathBuf,
+    },
+    /// A file whose writing was interrupted.
+    #[error(
+        "{} is what an interrupted sealing left: the next start deletes it, and so does `bocr verify --repair`",
+        path.display()
+    )]
+    Temporary {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that the store did not make.
+    #[error("{} is none of the store's files: move it away", path.display())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Rows of a shard that do not lead where they should.
+    #[error(
+        "shard {} is damaged in {flaws} places, the first: {first}; put a good copy back, or delete it and give the \
+         same command again to read its pages anew",
+        path.display()
+    )]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// How many flaws were found.
+        flaws: usize,
+        /// The first of them.
+        first: Flaw,
+    },
     /// A shard with pages of a document that is not the plan's.
-    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run", path.display())]
+    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run, move it away", path.display())]
     Foreign {
         /// Name of the document.
         name: String,
@@ -57,7 +99,11 @@ pub enum Problem {
         path: PathBuf,
     },
     /// The text of a record does not have its checksum.
-    #[error("shard {}: the text of {pages} records has changed since it was sealed, the first is {first}", path.display())]
+    #[error(
+        "shard {}: the text of {pages} records has changed since it was sealed, the first is {first}; put a good copy \
+         back, or delete it and give the same command again to read its pages anew",
+        path.display()
+    )]
     Text {
         /// Records with changed text.
         pages: usize,
@@ -67,7 +113,9 @@ pub enum Problem {
         path: PathBuf,
     },
     /// Pages of the plan that no record settles.
-    #[error("{name}: {pages} of {declared} pages are not settled, the first is page {first}")]
+    #[error(
+        "{name}: {pages} of {declared} pages are not settled, the first is page {first}: give the same command again"
+    )]
     Unsettled {
         /// Name of the document.
         name: String,
@@ -79,7 +127,9 @@ pub enum Problem {
         first: u32,
     },
     /// Records of pages that the plan does not have.
-    #[error("{pages} pages have a record but are not in the plan, the first is {first}")]
+    #[error(
+        "{pages} pages have a record but are not in the plan, the first is {first}: move the shards of another run away"
+    )]
     Undeclared {
         /// Such pages.
         pages: usize,
@@ -88,7 +138,8 @@ pub enum Problem {
     },
     /// The catalogue's rows are not those that the shards give.
     #[error(
-        "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: give the same command again"
+        "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: `bocr verify \
+         --repair` writes it anew"
     )]
     IndexDiffers {
         /// Such pages.
@@ -97,15 +148,47 @@ pub enum Problem {
         first: PageRef,
     },
     /// The catalogue lists other documents than the plan.
-    #[error("the catalogue's documents are not those of the plan: give the same command again")]
+    #[error("the catalogue's documents are not those of the plan: `bocr verify --repair` writes it anew")]
     DocumentsDiffer,
+}
+
+/// What a catalogue counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Pages that the plan declares.
+    Declared,
+    /// Pages with a final record.
+    Settled,
+    /// Records that are not final.
+    Superseded,
+    /// Whether all is settled: 1 or 0.
+    Complete,
+    /// Records of this shard.
+    Pages(StoreFile),
+    /// Final records of this shard.
+    FinalPages(StoreFile),
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Declared => f.write_str("pages declared"),
+            Count::Settled => f.write_str("pages settled"),
+            Count::Superseded => f.write_str("superseded records"),
+            Count::Complete => f.write_str("for `complete`"),
+            Count::Pages(file) => write!(f, "records in {}", shard_name(*file)),
+            Count::FinalPages(file) => write!(f, "final records in {}", shard_name(*file)),
+        }
+    }
 }
 
 /// The ledger as the files give it.
 #[derive(Debug, Default)]
 pub struct VerifyReport {
-    /// Documents of the plan.
+    /// Documents of the plan, replaced ones not counted.
     pub documents: usize,
+    /// Documents whose file has changed since, so that a later one stands for them.
+    pub replaced: usize,
     /// Those that could not be worked on.
     pub refused: usize,
     /// Pages that the plan declares.
@@ -136,7 +219,11 @@ impl VerifyReport {
 impl fmt::Display for VerifyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed: u64 = self.failed.values().sum();
-        writeln!(f, "{} documents, {} refused; {} pages declared", self.documents, self.refused, self.declared)?;
+        write!(f, "{} documents, {} refused", self.documents, self.refused)?;
+        if self.replaced > 0 {
+            write!(f, ", {} replaced", self.replaced)?;
+        }
+        writeln!(f, "; {} pages declared", self.declared)?;
         write!(f, "{} read, {} blank, {failed} failed", self.read, self.blank)?;
         for (class, pages) in &self.failed {
             write!(f, "{}{class}: {pages}", if Some(class) == self.failed.keys().next() { " (" } else { ", " })?;
@@ -150,49 +237,85 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// Verifies a run directory against its plan.
+/// Verifies a run directory against the plan of the run `run_id`. Reads everything, text included.
 ///
 /// # Errors
 /// The directory cannot be listed. What is wrong with its files is in the report.
-pub fn verify(run_directory: &Path, documents: &[Document]) -> Result<VerifyReport> {
+pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<VerifyReport> {
     let layout = Layout::new(run_directory);
+    let replaced = documents.iter().filter(|document| document.state == DocumentState::Replaced).count();
     let mut report = VerifyReport {
-        documents: documents.len(),
+        documents: documents.len() - replaced,
+        replaced,
         refused: refused(documents),
         declared: documents.iter().map(|document| u64::from(document.pages())).sum(),
         ..VerifyReport::default()
     };
-    let unsealed = layout.journals()?.into_iter().map(|file| Problem::JournalLeft { path: layout.journal(file) });
-    report.problems.extend(unsealed);
-    let catalogue = open_catalogue(&layout, documents, &mut report.problems);
-    let readable = check_shards(&layout, documents, catalogue.as_ref(), &mut report)?;
-    match Index::scan(&layout) {
+    let listing = layout.listing()?;
+    report.shards = listing.shards.len();
+    let problems = &mut report.problems;
+    for file in &listing.journals {
+        let path = layout.journal(*file);
+        problems.extend(check_journal(&path, run_id).err().map(Problem::from));
+        problems.push(Problem::JournalLeft { path });
+    }
+    problems.extend(listing.temporaries.into_iter().map(|(_, path)| Problem::Temporary { path }));
+    problems.extend(listing.unknown.into_iter().map(|path| Problem::Unknown { path }));
+    let catalogue = open_catalogue(&layout, documents, run_id, problems);
+    let mut readable = BTreeSet::new();
+    for file in &listing.shards {
+        match check_shard(&layout, *file, documents, run_id, problems) {
+            Ok(()) => drop(readable.insert(*file)),
+            Err(error) => problems.push(error.into()),
+        }
+    }
+    if let Some(catalogue) = &catalogue {
+        compare_shards(&layout, catalogue, &listing.shards, &readable, problems);
+    }
+    match Index::scan(&layout, &catalogue::replaced(documents)) {
         Ok(index) => {
             count(&index, &mut report);
             check_pages(&index, documents, &mut report.problems);
             if let Some(catalogue) = catalogue {
-                compare(&catalogue, &index, &mut report.problems);
+                let expected = catalogue::summarise(&index, documents, listing.journals.len());
+                compare_counts(&layout.catalogue(), &catalogue, &index, expected, &mut report.problems);
+                compare_rows(&catalogue.index, &index, &mut report.problems);
             }
         }
         // The same error was told when the shard was checked.
-        Err(_) if !readable => {}
+        Err(_) if readable.len() < listing.shards.len() => {}
         Err(error) => report.problems.push(error.into()),
     }
     Ok(report)
 }
 
-fn open_catalogue(layout: &Layout, documents: &[Document], problems: &mut Vec<Problem>) -> Option<Index> {
+fn check_journal(path: &Path, run_id: &str) -> Result<()> {
+    match JournalReader::open(path)? {
+        Some(reader) => check_run(path, &reader.opening().provenance.run_id, run_id),
+        None => Ok(()),
+    }
+}
+
+fn open_catalogue(
+    layout: &Layout,
+    documents: &[Document],
+    run_id: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Catalogue> {
     let path = layout.catalogue();
     if !path.exists() {
         problems.push(Problem::NoCatalogue { path });
         return None;
     }
     match catalogue::load(&path) {
-        Ok((index, listed)) => {
-            if listed != documents {
+        Ok(catalogue) => {
+            if catalogue.documents != documents {
                 problems.push(Problem::DocumentsDiffer);
             }
-            Some(index)
+            if let Some(found) = &catalogue.run_id {
+                problems.extend(check_run(&path, found, run_id).err().map(Problem::from));
+            }
+            Some(catalogue)
         }
         Err(error) => {
             problems.push(error.into());
@@ -201,48 +324,30 @@ fn open_catalogue(layout: &Layout, documents: &[Document], problems: &mut Vec<Pr
     }
 }
 
-/// Checks every shard on its own and against the catalogue's list; tells whether all can be read.
-fn check_shards(
+/// Checks a shard on its own and against the plan.
+fn check_shard(
     layout: &Layout,
+    file: StoreFile,
     documents: &[Document],
-    catalogue: Option<&Index>,
-    report: &mut VerifyReport,
-) -> Result<bool> {
-    let mut readable = true;
-    let present: BTreeSet<_> = layout.shards()?.into_iter().collect();
-    report.shards = present.len();
-    let listed: BTreeMap<_, _> =
-        catalogue.iter().flat_map(|index| &index.shards).map(|listed| (listed.file, listed.pages)).collect();
-    let problems = &mut report.problems;
-    let missing = listed.keys().filter(|file| !present.contains(file));
-    problems.extend(missing.map(|file| StoreError::MissingShard { path: layout.shard(*file) }.into()));
-    for file in present {
-        let path = layout.shard(file);
-        let read = |shard: ShardReader| Ok((shard.pages(), shard.check_texts()?, shard.documents()?));
-        match ShardReader::open(&path).and_then(read) {
-            Ok((found, changed, of_shard)) => {
-                let identity = |document: &Document| (document.name.clone(), document.fingerprint.clone());
-                let planned = |document: &Document| documents.get(document.id.index()).map(identity);
-                let foreign = of_shard.into_iter().find(|document| planned(document) != Some(identity(document)));
-                if let Some(document) = foreign {
-                    problems.push(Problem::Foreign { name: document.name, path: path.clone() });
-                }
-                if let Some(&first) = changed.first() {
-                    problems.push(Problem::Text { pages: changed.len(), first, path: path.clone() });
-                }
-                match listed.get(&file) {
-                    Some(&listed) if listed != found => problems.push(Problem::Count { path, found, listed }),
-                    None if catalogue.is_some() => problems.push(Problem::Unlisted { path }),
-                    _ => {}
-                }
-            }
-            Err(error) => {
-                readable = false;
-                problems.push(error.into());
-            }
-        }
+    run_id: &str,
+    problems: &mut Vec<Problem>,
+) -> Result<()> {
+    let path = layout.shard(file);
+    let shard = ShardReader::open(&path)?;
+    problems.extend(check_run(&path, &shard.opening()?.provenance.run_id, run_id).err().map(Problem::from));
+    let of_shard = shard.documents()?;
+    let audit = audit(&shard, file, &of_shard)?;
+    if let Some(first) = audit.first {
+        problems.push(Problem::Shard { path: path.clone(), flaws: audit.flaws, first });
     }
-    Ok(readable)
+    if let Some(&first) = audit.changed.first() {
+        problems.push(Problem::Text { pages: audit.changed.len(), first, path: path.clone() });
+    }
+    let identity = |document: &Document| (document.name.clone(), document.fingerprint.clone());
+    let planned = |document: &Document| documents.get(document.id.index()).map(identity);
+    let foreign = of_shard.into_iter().find(|document| planned(document) != Some(identity(document)));
+    problems.extend(foreign.map(|document| Problem::Foreign { name: document.name, path }));
+    Ok(())
 }
 
 fn count(index: &Index, report: &mut VerifyReport) {
@@ -276,18 +381,65 @@ fn check_pages(index: &Index, documents: &[Document], problems: &mut Vec<Problem
     }
 }
 
-fn compare(catalogue: &Index, shards: &Index, problems: &mut Vec<Problem>) {
+/// Compares what the catalogue counts.
+fn compare_counts(
+    path: &Path,
+    catalogue: &Catalogue,
+    index: &Index,
+    expected: CatalogueSummary,
+    problems: &mut Vec<Problem>,
+) {
+    let CatalogueSummary { declared, settled, superseded, shards: _, complete } = catalogue.summary;
+    let mut counts = vec![
+        (Count::Declared, declared, expected.declared),
+        (Count::Settled, settled, expected.settled),
+        (Count::Superseded, superseded, expected.superseded),
+        (Count::Complete, complete.into(), expected.complete.into()),
+    ];
+    for listed in &catalogue.index.shards {
+        if let Ok(at) = index.shards.binary_search_by_key(&listed.file, |shard| shard.file) {
+            let found = &index.shards[at];
+            counts.push((Count::Pages(listed.file), listed.pages, found.pages));
+            counts.push((Count::FinalPages(listed.file), listed.final_pages, found.final_pages));
+        }
+    }
+    let differing = counts.into_iter().filter(|(_, listed, found)| listed != found);
+    problems.extend(differing.map(|(what, listed, found)| Problem::Count { path: path.into(), what, found, listed }));
+}
+
+/// Compares the shards that the catalogue lists with those that are there, and follows its links to readable ones.
+fn compare_shards(
+    layout: &Layout,
+    catalogue: &Catalogue,
+    present: &[StoreFile],
+    readable: &BTreeSet<StoreFile>,
+    problems: &mut Vec<Problem>,
+) {
+    let listed: BTreeSet<_> = catalogue.index.shards.iter().map(|shard| shard.file).collect();
+    let present: BTreeSet<_> = present.iter().copied().collect();
+    let missing = listed.difference(&present).map(|file| StoreError::MissingShard { path: layout.shard(*file) }.into());
+    problems.extend(missing);
+    problems.extend(present.difference(&listed).map(|file| Problem::Unlisted { path: layout.shard(*file) }));
+    let path = layout.catalogue();
+    match catalogue::unlinked(&path, listed.intersection(readable).copied()) {
+        Ok(unlinked) => {
+            let problem = |file| Problem::Link { path: path.clone(), shard: layout.shard(file) };
+            problems.extend(unlinked.into_iter().map(problem));
+        }
+        Err(error) => problems.push(error.into()),
+    }
+}
+
+/// Compares the rows: one final row a page, in order, and the right one.
+fn compare_rows(catalogue: &Index, shards: &Index, problems: &mut Vec<Problem>) {
     let by_page = |index: &Index| index.entries.iter().map(|entry| (entry.settled.page, *entry)).collect();
     let (listed, expected): (BTreeMap<_, _>, BTreeMap<_, _>) = (by_page(catalogue), by_page(shards));
     let changed = |page: &&PageRef| listed.get(page) != expected.get(page);
-    let differing: BTreeSet<_> = listed.keys().chain(expected.keys()).filter(changed).collect();
-    if let Some(&&first) = differing.first() {
+    let mut differing: BTreeSet<PageRef> = listed.keys().chain(expected.keys()).filter(changed).copied().collect();
+    // A page listed twice hides one of its rows above, and one out of order cannot be found.
+    let pairs = catalogue.entries.windows(2).map(|pair| (pair[0].settled.page, pair[1].settled.page));
+    differing.extend(pairs.filter(|(page, next)| page >= next).map(|(_, next)| next));
+    if let Some(&first) = differing.first() {
         problems.push(Problem::IndexDiffers { pages: differing.len(), first });
-    }
-    // A page listed twice: one row has hidden the other above.
-    if listed.len() < catalogue.entries.len() {
-        let twice = catalogue.entries.windows(2).filter(|pair| pair[0].settled.page == pair[1].settled.page);
-        let pages: Vec<_> = twice.map(|pair| pair[0].settled.page).collect();
-        problems.extend(pages.first().map(|&first| Problem::IndexDiffers { pages: pages.len(), first }));
     }
 }

@@ -1,4 +1,7 @@
 //! The store thread of a rank: journal with group commit, sealing when the journal is full.
+//!
+//! A full journal is sealed on a thread of its own, one at a time, while the next journal takes the records. A journal
+//! that is full before the sealing has ended grows on until then.
 
 use std::{
     path::Path,
@@ -12,13 +15,14 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
+    hold::Hold,
     journal::{JournalWriter, Opening, Provenance},
     layout::{Layout, StoreFile},
-    seal::{Sealed, seal},
+    seal::{Sealed, seal_held},
 };
 use crate::model::{Document, LeaseId, PageRecord, PageRef, RankId, Verdict, configuration};
 
-/// Records that may wait for the store thread; it is away for seconds only while it seals.
+/// Records that may wait for the store thread; it is away only while the disk syncs.
 const QUEUE: usize = 256;
 
 /// A record that is on the disk: its verdict may be told.
@@ -54,18 +58,38 @@ pub struct WriterSummary {
     pub syncs: u64,
 }
 
+/// What the store thread is told.
+#[derive(Debug)]
+enum Message {
+    Record(Box<PageRecord>),
+    /// The sealing thread has ended: its result can be joined.
+    SealingEnded,
+    /// No record follows.
+    Finish,
+}
+
+/// Tells the store thread that the sealing thread ends, also when it panics.
+struct TellEnd(SyncSender<Message>);
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        // A store thread that has failed does not listen any more; it joins us.
+        let _ = self.0.send(Message::SealingEnded);
+    }
+}
+
 /// The handle of a rank's store thread.
 #[derive(Debug)]
 pub struct Writer {
     layout: Layout,
     documents: Arc<[Document]>,
-    queue: Option<SyncSender<PageRecord>>,
+    queue: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<Option<WriterSummary>>>,
 }
 
 impl Writer {
-    /// Starts the store thread of `rank`. Rank 0 has called [`super::recover()`] before, so that no other process
-    /// writes below `run_directory/store`. `documents` is the plan: shards name the documents of their pages.
+    /// Starts the store thread of `rank`. What earlier starts left has been recovered before ([`super::recover()`]),
+    /// so that no other process writes below `run_directory/store`. `documents` is the plan: shards name the documents of their pages.
     ///
     /// `on_event` is called on the store thread and should only hand the event on.
     ///
@@ -82,7 +106,7 @@ impl Writer {
         let layout = Layout::new(run_directory);
         let store = layout.store();
         std::fs::create_dir_all(&store).doing("create directory", &store)?;
-        let (queue, records) = sync_channel(QUEUE);
+        let (queue, messages) = sync_channel(QUEUE);
         let mut worker = StoreThread {
             next: StoreFile { rank, sequence: layout.next_sequence(rank)? },
             layout: layout.clone(),
@@ -91,17 +115,25 @@ impl Writer {
             documents: Arc::clone(&documents),
             on_event,
             journal: None,
+            queue: queue.clone(),
+            sealing: None,
+            finishing: false,
             waiting: Vec::new(),
             due: None,
             summary: WriterSummary::default(),
         };
         let thread = thread::Builder::new()
             .name(format!("store-{}", rank.0))
-            .spawn(move || match worker.work(&records) {
+            .spawn(move || match worker.work(&messages) {
                 Ok(()) => Some(worker.summary),
                 Err(error) => {
                     tracing::error!(%error, "the store thread stops");
+                    // Nobody is left waiting for room in the queue, the sealing thread included.
+                    drop(messages);
                     (worker.on_event)(StoreEvent::Failed(error));
+                    if let Err(error) = worker.join_sealing() {
+                        tracing::error!(%error, "the last sealing failed too");
+                    }
                     None
                 }
             })
@@ -109,8 +141,8 @@ impl Writer {
         Ok(Writer { layout, documents, queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Queues a record. Blocks while the queue is full, which happens only while the thread seals or the disk is
-    /// slow: call it from a thread that may wait.
+    /// Queues a record. Blocks while the queue is full, which happens only while the disk is slow: call it from a
+    /// thread that may wait.
     ///
     /// # Errors
     /// The page is not in the plan, or the store thread has stopped.
@@ -119,12 +151,12 @@ impl Writer {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         }
         match &self.queue {
-            Some(queue) => queue.send(record).map_err(|_| self.stopped()),
+            Some(queue) => queue.send(Message::Record(Box::new(record))).map_err(|_| self.stopped()),
             None => Err(self.stopped()),
         }
     }
 
-    /// Makes everything durable, seals the journal and ends the thread.
+    /// Makes everything durable, waits for a sealing under way, seals the journal and ends the thread.
     ///
     /// # Errors
     /// The thread has stopped before; its event says why.
@@ -133,7 +165,10 @@ impl Writer {
     }
 
     fn join(&mut self) -> Option<WriterSummary> {
-        self.queue = None;
+        if let Some(queue) = self.queue.take() {
+            // A thread that has stopped takes no message; it is joined all the same.
+            let _ = queue.send(Message::Finish);
+        }
         self.thread.take()?.join().ok().flatten()
     }
 
@@ -163,6 +198,10 @@ struct StoreThread<F> {
     on_event: F,
     journal: Option<(StoreFile, JournalWriter)>,
     next: StoreFile,
+    /// For the sealing thread to tell its end.
+    queue: SyncSender<Message>,
+    sealing: Option<JoinHandle<Result<Sealed>>>,
+    finishing: bool,
     /// Records in the journal's buffer, and when they must be on the disk.
     waiting: Vec<Durable>,
     due: Option<Instant>,
@@ -170,22 +209,24 @@ struct StoreThread<F> {
 }
 
 impl<F: FnMut(StoreEvent)> StoreThread<F> {
-    /// Works until the queue is closed.
-    fn work(&mut self, records: &Receiver<PageRecord>) -> Result<()> {
-        loop {
+    /// Works until it is told to finish and all is sealed.
+    fn work(&mut self, messages: &Receiver<Message>) -> Result<()> {
+        while !(self.finishing && self.journal.is_none() && self.sealing.is_none()) {
             let wait = self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-            match records.recv_timeout(wait) {
-                Ok(record) => self.append(&record)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            match messages.recv_timeout(wait) {
+                Ok(Message::Record(record)) => self.append(&record)?,
+                Ok(Message::SealingEnded) => self.join_sealing()?,
+                Ok(Message::Finish) => self.finishing = true,
+                // We hold a sender, so it is never disconnected.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             let full = self.waiting.len() >= self.settings.sync_records.get() as usize;
-            if full || self.due.is_some_and(|due| due <= Instant::now()) {
+            if full || self.finishing || self.due.is_some_and(|due| due <= Instant::now()) {
                 self.sync()?;
             }
+            self.seal_if_full()?;
         }
-        self.sync()?;
-        self.seal()
+        Ok(())
     }
 
     fn append(&mut self, record: &PageRecord) -> Result<()> {
@@ -219,19 +260,41 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
             return Ok(());
         }
         journal.sync()?;
-        let size = journal.len();
         self.summary.syncs += 1;
         self.summary.pages += self.waiting.len() as u64;
         (self.on_event)(StoreEvent::Durable(std::mem::take(&mut self.waiting)));
-        if size >= self.settings.shard.as_u64() { self.seal() } else { Ok(()) }
+        Ok(())
     }
 
-    fn seal(&mut self) -> Result<()> {
-        let Some((file, journal)) = self.journal.take() else { return Ok(()) };
-        drop(journal);
-        let started = Instant::now();
-        let sealed = seal(&self.layout, file)?;
-        tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, elapsed = ?started.elapsed(), "sealed");
+    /// Seals the journal where it is full or no record follows, all of it is on the disk, and no sealing is under way.
+    fn seal_if_full(&mut self) -> Result<()> {
+        let full = |journal: &JournalWriter| journal.len() >= self.settings.shard.as_u64();
+        let ready = self.waiting.is_empty() && self.sealing.is_none();
+        if let Some((file, journal)) = self.journal.take_if(|(_, journal)| ready && (self.finishing || full(journal))) {
+            self.sealing = Some(self.start_sealing(file, journal.into_hold())?);
+        }
+        Ok(())
+    }
+
+    fn start_sealing(&self, file: StoreFile, hold: Hold) -> Result<JoinHandle<Result<Sealed>>> {
+        let (layout, end) = (self.layout.clone(), TellEnd(self.queue.clone()));
+        let thread = thread::Builder::new().name(format!("seal-{}", file.rank.0));
+        let work = move || {
+            let _end = end;
+            let started = Instant::now();
+            let sealed = seal_held(&layout, file, &hold, &mut |_| ())?;
+            let elapsed = started.elapsed();
+            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, ?elapsed, "sealed");
+            Ok(sealed)
+        };
+        thread.spawn(work).doing("start a thread that seals in", &self.layout.store())
+    }
+
+    /// Takes the result of the sealing under way, if any, and tells it.
+    fn join_sealing(&mut self) -> Result<()> {
+        let Some(sealing) = self.sealing.take() else { return Ok(()) };
+        let panicked = |_| Err(StoreError::SealingPanicked { path: self.layout.store() });
+        let sealed = sealing.join().unwrap_or_else(panicked)?;
         self.summary.shards += 1;
         (self.on_event)(StoreEvent::Sealed(sealed));
         Ok(())

@@ -9,6 +9,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bulletin_ocr::engine::ServerAddress;
 use serde_json::{Value, json};
 
 /// Nothing here takes this long unless it never happens.
@@ -19,36 +20,75 @@ pub struct Server {
     pub child: Child,
     pub url: String,
     pub client: reqwest::Client,
+    /// Its standard error.
+    log: tempfile::NamedTempFile,
 }
 
 impl Server {
     /// A stand-in on a free port.
     pub fn start(arguments: &[&str]) -> Self {
-        Self::launch(&[arguments, &["--port", "0"]].concat(), |address| (address.into(), reqwest::Client::builder()))
+        Self::start_with_key(arguments, None)
+    }
+
+    /// A stand-in on a free port, with this key in its environment.
+    pub fn start_with_key(arguments: &[&str], key: Option<&str>) -> Self {
+        let arguments = [arguments, &["--port", "0"]].concat();
+        Self::launch(&arguments, key, |address| (address.into(), reqwest::Client::builder()))
     }
 
     /// A stand-in on a Unix socket.
     pub fn start_on_socket(arguments: &[&str], socket: &Path) -> Self {
         let path = socket.to_str().unwrap();
-        Self::launch(&[arguments, &["--uds", path]].concat(), |address| {
+        Self::launch(&[arguments, &["--uds", path]].concat(), None, |address| {
             assert_eq!(address, format!("unix:{path}"));
             ("http://localhost".into(), reqwest::Client::builder().unix_socket(path))
         })
     }
 
-    fn launch(arguments: &[&str], connect: impl FnOnce(&str) -> (String, reqwest::ClientBuilder)) -> Self {
+    fn launch(
+        arguments: &[&str],
+        key: Option<&str>,
+        connect: impl FnOnce(&str) -> (String, reqwest::ClientBuilder),
+    ) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_bocr"))
             .arg("stand-in")
             .args(arguments)
+            .env_remove("VLLM_API_KEY")
+            .envs(key.map(|key| ("VLLM_API_KEY", key)))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
         let (url, builder) = connect(address);
-        Server { child, url, client: builder.no_proxy().build().unwrap() }
+        Server { child, url, client: builder.no_proxy().build().unwrap(), log }
+    }
+
+    /// The address for the engine's own client.
+    pub fn address(&self) -> ServerAddress {
+        ServerAddress::Tcp(self.url.clone())
+    }
+
+    /// The chat requests that have ended, as the stand-in tells them: `ID OUTCOME`.
+    pub fn requests(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.log.path()).unwrap();
+        text.lines().filter_map(|line| line.strip_prefix("request ")).map(String::from).collect()
+    }
+
+    /// Waits until so many chat requests have ended.
+    pub async fn until_requests(&self, number: usize) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let requests = self.requests();
+            if requests.len() >= number {
+                return requests;
+            }
+            assert!(began.elapsed() < DEADLINE, "never {number} requests: {requests:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub async fn get(&self, path: &str) -> (u16, String) {
@@ -72,6 +112,12 @@ impl Server {
 
     /// All events of a stream, and whether the connection ended in order.
     pub async fn stream(&self, body: &Value) -> (Vec<String>, bool) {
+        let (bytes, orderly) = self.stream_bytes(body).await;
+        (events(&String::from_utf8(bytes).unwrap()), orderly)
+    }
+
+    /// All bytes of a stream, and whether the connection ended in order.
+    pub async fn stream_bytes(&self, body: &Value) -> (Vec<u8>, bool) {
         let mut body = body.clone();
         body["stream"] = json!(true);
         let mut response = self.post(&body).send().await.unwrap();
@@ -84,7 +130,7 @@ impl Server {
                 Err(_) => break false,
             }
         };
-        (events(&String::from_utf8(bytes).unwrap()), orderly)
+        (bytes, orderly)
     }
 
     /// A sample of `/metrics`.
@@ -216,6 +262,11 @@ pub fn page(model: &str, png: &[u8]) -> Value {
             { "type": "text", "text": "Read the page." },
         ]}],
     })
+}
+
+/// A request without an image, as a watcher sends it to see whether the engine still makes tokens.
+pub fn canary(model: &str) -> Value {
+    json!({ "model": model, "max_tokens": 1, "messages": [{ "role": "user", "content": "." }] })
 }
 
 /// A fault script in a file of its own.

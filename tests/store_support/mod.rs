@@ -1,7 +1,13 @@
 //! Records as a run makes them, from the text of real gazettes, for the tests and benches of the store.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
-use std::{fmt::Write, path::Path, sync::Arc, time::Duration};
+use std::{
+    env,
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bulletin_ocr::{
     model::{
@@ -9,7 +15,7 @@ use bulletin_ocr::{
         Fingerprint, FinishReason, ImageFacts, Language, LeaseId, MachineFault, PageIndex, PageRecord, PageRef, Part,
         PixelSize, RankId, Sampling, ServedBy, ServerKind, TokenUsage, Verdict, configuration,
     },
-    store::{Provenance, StoreEvent, Writer, catalogue},
+    store::{self, Leftovers, Provenance, Recovered, StoreError, StoreEvent, Writer, catalogue},
 };
 use bytesize::ByteSize;
 use oorandom::Rand32;
@@ -236,6 +242,23 @@ pub fn write(run_directory: &Path, rank: u32, shard_bytes: u64, plan: &[Document
         writer.append(record.clone()).unwrap();
     }
     writer.finish().unwrap();
+}
+
+/// Recovers a run directory of [`provenance`] in one share, without waiting for anybody.
+pub fn recover(run_directory: &Path) -> Result<Recovered, StoreError> {
+    store::recover(run_directory, &Leftovers::find(run_directory)?, &provenance().run_id, Duration::ZERO)
+}
+
+/// A Python with h5py.
+pub fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/python/bin/python");
+    let python = env::var_os("BOCR_TEST_PYTHON").map_or(own, PathBuf::from);
+    assert!(
+        python.exists(),
+        "{} is missing: run scripts/test, which sets it up, or point BOCR_TEST_PYTHON to a Python with h5py",
+        python.display()
+    );
+    python
 }
 
 /// A finished run of [`varied`] in several shards of two ranks.

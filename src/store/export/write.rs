@@ -73,7 +73,8 @@ pub struct ExportSummary {
 /// A shard is missing or damaged, a document's name leads out of the folder, or the disk is full.
 pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSummary> {
     let reader = Reader::open(run_directory)?;
-    let documents = reader.documents().to_vec();
+    let replaced = |document: &&Document| document.state == DocumentState::Replaced;
+    let documents: Vec<Document> = reader.documents().iter().filter(|document| !replaced(document)).cloned().collect();
     let stems = names::stems(&documents)?;
     write_documents(&reader, &documents, &options.output)?;
     let planned: Vec<&Document> = documents.iter().filter(|document| document.pages() > 0).collect();
@@ -129,6 +130,7 @@ fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Re
             let (class, reason) = match &document.state {
                 DocumentState::Planned { .. } => (None, ""),
                 DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
+                // They are left out above.
                 DocumentState::Replaced => continue,
             };
             let line = serde_json::json!({

@@ -1,0 +1,326 @@
+//! Looks through a whole shard: every row leads where it should, and nothing is left over.
+//!
+//! The tables and `/text` are tiled exactly by the rows of `/pages`, in order; the text of a page is tiled by its
+//! pieces in the order that `docs/store.md` gives.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use super::{
+    codes,
+    error::Result,
+    hdf,
+    layout::StoreFile,
+    rows::{AttemptRow, BlockRow, PageRow, PartRow},
+    shard::{Counts, sha64},
+    shard_reader::{ShardReader, page_ref},
+};
+use crate::model::{Document, DocumentId, Engine, Language, PageRef, ServerKind};
+
+/// Rows that are checked together.
+const WINDOW: u64 = 256;
+
+/// What may be wrong inside a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// An offset or a length that does not follow from the rows before it.
+    #[error("row {row} of /{table}: {field} is out of place")]
+    Place {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        row: u64,
+        /// The field.
+        field: &'static str,
+    },
+    /// A number that stands for nothing.
+    #[error("row {row} of /{table}: {field} is unknown")]
+    Code {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        row: u64,
+        /// The field.
+        field: &'static str,
+    },
+    /// A row that names another row of `/pages`, or another part, than the one that leads to it.
+    #[error("row {row} of /{table} belongs to another page or part")]
+    Owner {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        row: u64,
+    },
+    /// A table is longer or shorter than the rows of `/pages` say.
+    #[error("/{table} has {found} items, the rows of /pages have {expected}")]
+    Length {
+        /// The table.
+        table: &'static str,
+        /// Its items.
+        found: u64,
+        /// Items according to `/pages`.
+        expected: u64,
+    },
+    /// A page of a document that `/documents` does not have, or beyond the document's end.
+    #[error("{0} is not in /documents")]
+    Undocumented(PageRef),
+    /// A document listed twice, or without a page.
+    #[error("document {} is listed in /documents without reason", .0.0)]
+    Document(DocumentId),
+    /// A root attribute that does not fit the file's name.
+    #[error("its attribute {0} is not that of its name")]
+    Attribute(&'static str),
+}
+
+/// What was found in a shard.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    /// The first flaw.
+    pub(super) first: Option<Flaw>,
+    pub(super) flaws: usize,
+    /// Pages whose text does not have its checksum.
+    pub(super) changed: Vec<PageRef>,
+}
+
+impl Audit {
+    fn add(&mut self, flaw: Flaw) {
+        self.flaws += 1;
+        self.first.get_or_insert(flaw);
+    }
+
+    fn place(&mut self, good: bool, table: &'static str, row: u64, field: &'static str) {
+        if !good {
+            self.add(Flaw::Place { table, row, field });
+        }
+    }
+
+    fn code(&mut self, good: bool, table: &'static str, row: u64, field: &'static str) {
+        if !good {
+            self.add(Flaw::Code { table, row, field });
+        }
+    }
+
+    fn owner(&mut self, good: bool, table: &'static str, row: u64) {
+        if !good {
+            self.add(Flaw::Owner { table, row });
+        }
+    }
+}
+
+/// Looks through a shard.
+///
+/// # Errors
+/// A table or the text cannot be read at all.
+pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]) -> Result<Audit> {
+    let mut audit = Audit::default();
+    let opening = shard.opening()?;
+    for (name, good) in [("rank", opening.rank == file.rank), ("sequence", opening.sequence == file.sequence)] {
+        if !good {
+            audit.add(Flaw::Attribute(name));
+        }
+    }
+    let mut uses: BTreeMap<DocumentId, (u32, u64)> = BTreeMap::new();
+    for document in documents {
+        if uses.insert(document.id, (document.pages(), 0)).is_some() {
+            audit.add(Flaw::Document(document.id));
+        }
+    }
+    let found = shard.counts();
+    let mut next = Counts::default();
+    while next.pages < found.pages {
+        let rows = next.pages..(next.pages + WINDOW).min(found.pages);
+        let pages: Vec<PageRow> = hdf::read_range(&shard.pages, rows, &shard.path)?;
+        let mut window = Window::default();
+        for row in &pages {
+            let page = page_ref(row.document, row.page);
+            match uses.get_mut(&page.document) {
+                Some((declared, used)) if row.page < *declared => *used += 1,
+                _ => audit.add(Flaw::Undocumented(page)),
+            }
+        }
+        if !window.read(shard, &pages, &next)? {
+            // What lies behind cannot be told apart: the lengths below say so.
+            next = pages.iter().fold(next, after);
+            break;
+        }
+        for row in &pages {
+            window.check(&mut audit, shard, row, &next);
+            next = after(next, row);
+        }
+    }
+    for (document, (_, used)) in uses {
+        if used == 0 {
+            audit.add(Flaw::Document(document));
+        }
+    }
+    let lengths = [
+        ("parts", found.parts, next.parts),
+        ("blocks", found.blocks, next.blocks),
+        ("attempts", found.attempts, next.attempts),
+        ("text", found.text, next.text),
+    ];
+    for (table, found, expected) in lengths {
+        if found != expected {
+            audit.add(Flaw::Length { table, found, expected });
+        }
+    }
+    Ok(audit)
+}
+
+/// Where the rows and text of the page after `row` begin.
+fn after(mut next: Counts, row: &PageRow) -> Counts {
+    next.pages += 1;
+    next.parts += u64::from(row.parts);
+    next.blocks += u64::from(row.blocks);
+    next.attempts += u64::from(row.attempts);
+    next.text += u64::from(row.text_length);
+    next
+}
+
+/// The tables and the text of some consecutive rows of `/pages`.
+#[derive(Default)]
+struct Window {
+    first: Counts,
+    parts: Vec<PartRow>,
+    blocks: Vec<BlockRow>,
+    attempts: Vec<AttemptRow>,
+    text: Vec<u8>,
+}
+
+impl Window {
+    /// `false` where the shard has not as much as the rows say.
+    fn read(&mut self, shard: &ShardReader, pages: &[PageRow], first: &Counts) -> Result<bool> {
+        let (end, found) = (pages.iter().fold(*first, after), shard.counts());
+        let whole = end.parts <= found.parts
+            && end.blocks <= found.blocks
+            && end.attempts <= found.attempts
+            && end.text <= found.text;
+        if !whole {
+            return Ok(false);
+        }
+        self.first = *first;
+        self.parts = hdf::read_range(&shard.parts, first.parts..end.parts, &shard.path)?;
+        self.blocks = hdf::read_range(&shard.blocks, first.blocks..end.blocks, &shard.path)?;
+        self.attempts = hdf::read_range(&shard.attempts, first.attempts..end.attempts, &shard.path)?;
+        self.text = hdf::read_range(&shard.text, first.text..end.text, &shard.path)?;
+        Ok(true)
+    }
+
+    /// Checks one row of `/pages`, whose rows and text begin at `next`, and all that belongs to it.
+    fn check(&self, audit: &mut Audit, shard: &ShardReader, row: &PageRow, next: &Counts) {
+        let number = next.pages;
+        audit.place(row.first_part == next.parts, "pages", number, "first_part");
+        audit.place(row.first_block == next.blocks, "pages", number, "first_block");
+        audit.place(row.first_attempt == next.attempts, "pages", number, "first_attempt");
+        audit.place(row.text_offset == next.text, "pages", number, "text_offset");
+        audit.code(codes::verdict_from(row.verdict, row.class).is_some(), "pages", number, "verdict");
+        audit.code(row.engine == 0 || Engine::from_code(row.engine).is_some(), "pages", number, "engine");
+        audit.code(row.server == 0 || ServerKind::from_code(row.server).is_some(), "pages", number, "server");
+        audit.code(Language::from_code(row.language).is_some(), "pages", number, "language");
+
+        let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());
+        if sha64(bytes) != row.sha64 {
+            audit.changed.push(page_ref(row.document, row.page));
+        }
+        // Text that is not UTF-8 has no places between characters.
+        let mut text = Pieces { start: next.text, at: next.text, text: std::str::from_utf8(bytes).unwrap_or_default() };
+        let html = text.take(row.html_offset, row.html_length);
+        audit.place(html.is_some(), "pages", number, "html_offset");
+        let markdown = text.take(row.markdown_offset, row.markdown_length);
+        audit.place(markdown.is_some(), "pages", number, "markdown_offset");
+        let reason = text.take(row.reason_offset, row.reason_length);
+        audit.place(reason.is_some(), "pages", number, "reason_offset");
+
+        self.check_parts(audit, shard, row, next, &mut text);
+        let attempts = slice(&self.attempts, next.attempts - self.first.attempts, row.attempts.into());
+        for (at, attempt) in (next.attempts..).zip(attempts) {
+            check_attempt(audit, shard, attempt, (at, number), &mut text);
+        }
+        audit.place(text.at == next.text + u64::from(row.text_length), "pages", number, "text_length");
+    }
+
+    fn check_parts(&self, audit: &mut Audit, shard: &ShardReader, row: &PageRow, next: &Counts, text: &mut Pieces<'_>) {
+        let parts = slice(&self.parts, next.parts - self.first.parts, row.parts.into());
+        let mut blocks = slice(&self.blocks, next.blocks - self.first.blocks, row.blocks.into()).iter();
+        let mut block_row = next.blocks;
+        let (mut html, mut markdown) = (row.html_offset, row.markdown_offset);
+        for (index, part) in parts.iter().enumerate() {
+            let at = next.parts + index as u64;
+            let own = u64::from(part.page_row) == next.pages && usize::from(part.part) == index;
+            audit.owner(own, "parts", at);
+            let place = |offset, length, expected| offset == expected && text.has(offset, length);
+            audit.place(place(part.html_offset, part.html_length, html), "parts", at, "html_offset");
+            audit.place(place(part.markdown_offset, part.markdown_length, markdown), "parts", at, "markdown_offset");
+            (html, markdown) = (html + u64::from(part.html_length), markdown + u64::from(part.markdown_length));
+            // Inside its part's HTML, in order, or a piece of its own after all that came before.
+            let mut searched = part.html_offset;
+            for block in blocks.by_ref().take(part.blocks as usize) {
+                let own = u64::from(block.page_row) == next.pages && block.part == part.part;
+                audit.owner(own, "blocks", block_row);
+                audit.code(usize::from(block.label) < shard.labels.len(), "blocks", block_row, "label");
+                let end = block.html_offset.saturating_add(block.html_length.into());
+                if (searched..=html).contains(&block.html_offset) && end <= html {
+                    audit.place(text.has(block.html_offset, block.html_length), "blocks", block_row, "html_offset");
+                    searched = end;
+                } else {
+                    let piece = text.take(block.html_offset, block.html_length);
+                    audit.place(piece.is_some(), "blocks", block_row, "html_offset");
+                }
+                block_row += 1;
+            }
+        }
+        audit.place(html == row.html_offset + u64::from(row.html_length), "pages", next.pages, "html_length");
+        let length = u64::from(row.markdown_length);
+        audit.place(markdown == row.markdown_offset.saturating_add(length), "pages", next.pages, "markdown_length");
+        audit.place(block_row == next.blocks + u64::from(row.blocks), "pages", next.pages, "blocks");
+    }
+}
+
+/// Checks an attempt, whose row and whose page's row are `rows`.
+fn check_attempt(
+    audit: &mut Audit,
+    shard: &ShardReader,
+    attempt: &AttemptRow,
+    rows: (u64, u64),
+    text: &mut Pieces<'_>,
+) {
+    let (at, page) = rows;
+    audit.owner(u64::from(attempt.page_row) == page, "attempts", at);
+    let outcome = codes::outcome_from(attempt.outcome, attempt.class, attempt.fault);
+    audit.code(outcome.is_some(), "attempts", at, "outcome");
+    audit.code(attempt.finish == 0 || codes::finish_from(attempt.finish).is_some(), "attempts", at, "finish");
+    audit.code(usize::from(attempt.served_by) < shard.engines.len(), "attempts", at, "served_by");
+    let reason = text.take(attempt.reason_offset, attempt.reason_length);
+    audit.place(reason.is_some(), "attempts", at, "reason_offset");
+    let answer = text.take(attempt.answer_offset, attempt.answer_length);
+    audit.place(answer.is_some(), "attempts", at, "answer_offset");
+}
+
+/// The text of a page, taken piece by piece.
+struct Pieces<'a> {
+    /// Where it begins in `/text`.
+    start: u64,
+    /// Where the next piece begins in `/text`.
+    at: u64,
+    text: &'a str,
+}
+
+impl Pieces<'_> {
+    /// Takes the next piece; `None` where the span is not that. The span counts as taken, so that one flaw is told once.
+    fn take(&mut self, offset: u64, length: u32) -> Option<()> {
+        let good = offset == self.at && self.has(offset, length);
+        self.at = offset.saturating_add(length.into());
+        good.then_some(())
+    }
+
+    /// Whether the span lies in the text and begins and ends between characters.
+    fn has(&self, offset: u64, length: u32) -> bool {
+        let start = offset.checked_sub(self.start).and_then(|start| usize::try_from(start).ok());
+        let range = start.and_then(|start| Some(Range { start, end: start.checked_add(length as usize)? }));
+        range.is_some_and(|range| self.text.get(range).is_some())
+    }
+}
+
+/// Rows that [`Window::read`] has made sure of.
+fn slice<T>(items: &[T], start: u64, count: u64) -> &[T] {
+    items.get(start as usize..(start + count) as usize).unwrap_or_default()
+}
