@@ -1,0 +1,226 @@
+//! `scripts/launch`: what a lost rank, a lost mpirun and a lost host cost a run. Real processes, real mpirun; three hosts
+//! are network namespaces of this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod launch_support;
+mod run_support;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Instant};
+
+use launch_support::{Hosts, Launch, PAGES, signal};
+use run_support::Bench;
+use rustix::process::Signal;
+
+/// Nothing is lost, nothing durable is read twice, and nothing is left running.
+fn assert_whole(bench: &Bench) {
+    bench.assert_verified();
+    let reader = bench.reader();
+    assert_eq!((reader.pages().count() as u64, reader.superseded()), (PAGES, 0));
+}
+
+#[test]
+fn a_run_without_trouble_has_the_exit_code_and_the_output_of_bocr() {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").without_fault().options(&["--ranks", "2"]).start();
+    assert_eq!(run.end(), Some(0), "{}", run.stderr());
+    let (said, told) = (run.stdout(), run.stderr());
+    assert!(said.starts_with("4 pages of 3 documents on 2 ranks"), "{said}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("launch:")).count(), 1, "{told}");
+    assert_whole(&bench);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn wrong_usage_of_bocr_is_final() {
+    let bench = Bench::new();
+    let launch = Launch::new(&bench, "").options(&["--ranks", "2"]);
+    fs::write(bench.path("configuration.toml"), "[no-such-part]\n").unwrap();
+    let mut run = launch.start();
+    assert_eq!(run.end(), Some(2), "{}", run.stderr());
+    assert!(!run.stderr().contains("attempt 2"), "{}", run.stderr());
+}
+
+#[test]
+fn usage_errors_name_the_remedy() {
+    let launch = |arguments: &[&str]| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch");
+        let bocr = ["--bocr", env!("CARGO_BIN_EXE_bocr")];
+        let output = std::process::Command::new(script).args(bocr).args(arguments).output().unwrap();
+        (output.status.code(), run_support::text(&output))
+    };
+    for (arguments, said) in [
+        (&["--ranks", "2", "--", "-i", "x"][..], "--output RUNDIR"),
+        (&["--ranks", "two", "--", "-o", "x"], "`two`"),
+        (&["--rank", "2", "--", "-o", "x"], "--help"),
+        (&["--per-host", "2", "--", "-o", "x"], "--hosts"),
+        (&["--hosts", "/no/such", "--", "-o", "x"], "/no/such"),
+        (&["--mpirun", "/bin/true", "--", "-o", "x"], "neither of Open MPI nor of MPICH"),
+        (&["--", "-o", "x", "--walltime", "01:00:00"], "--time"),
+    ] {
+        let (code, text) = launch(arguments);
+        assert!(code == Some(2) && text.contains(said), "{arguments:?}: {code:?} {text}");
+    }
+    let (code, line) = launch(&["--ranks", "3", "--dry-run", "--time", "90", "--", "-o", "x", "--deadline", "50"]);
+    assert!(code == Some(0) && line.trim_end().ends_with("-o x --deadline 50 --deadline 90"), "{line}");
+    assert!(line.contains("--bind-to none"), "{line}");
+}
+
+/// Kills something of a run under way; the next attempt ends it.
+fn survives(what: &str, victim: impl FnOnce(&launch_support::Launched) -> i32) {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).start();
+    run.all_but_one_settled();
+    let moment = signal(victim(&run), Signal::KILL);
+    let code = run.end_after_death(what, moment);
+    assert_eq!(code, Some(0), "{}", run.stderr());
+    assert!(!run.stderr().contains("attempt 3"), "{}", run.stderr());
+    assert_whole(&bench);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_killed_rank_costs_one_more_attempt() {
+    survives("rank 1 killed", |run| run.rank(1));
+}
+
+#[test]
+fn a_killed_rank_0_costs_one_more_attempt() {
+    survives("rank 0 killed", |run| run.rank(0));
+}
+
+#[test]
+fn a_killed_mpirun_costs_one_more_attempt() {
+    survives("mpirun killed", |run| run.mpirun());
+}
+
+#[test]
+fn a_rank_0_that_stands_still_is_noticed_by_its_status() {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--silence", "3"]).start();
+    run.all_but_one_settled();
+    let moment = signal(run.rank(0), Signal::STOP);
+    let code = run.end_after_death("rank 0 stopped, silence 3 s", moment);
+    assert_eq!(code, Some(0), "{}", run.stderr());
+    assert!(run.stderr().contains("did not change for 3 s"), "{}", run.stderr());
+    assert_whole(&bench);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_signal_asks_for_an_orderly_end_and_the_same_command_continues() {
+    let bench = Bench::new();
+    let launch = Launch::new(&bench, "[schedule]\ndrain = \"1s\"\n").options(&["--ranks", "2"]);
+    let mut run = launch.start();
+    run.all_but_one_settled();
+    signal(run.child.0.id() as i32, Signal::TERM);
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stdout().contains("stopped early"), "an orderly end: {}{}", run.stdout(), run.stderr());
+    bench.assert_nothing_left();
+    assert!(!bench.run_directory().join("stop").exists());
+
+    let mut run = launch.start();
+    assert_eq!(run.end(), Some(0), "{}", run.stderr());
+    assert_whole(&bench);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_second_signal_ends_a_run_that_does_not_obey_the_first() {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).start();
+    run.all_but_one_settled();
+    signal(run.rank(0), Signal::STOP);
+    let launcher = run.child.0.id() as i32;
+    signal(launcher, Signal::TERM);
+    let stop = bench.run_directory().join("stop");
+    run.poll("the stop file is there", |_| stop.exists().then_some(()));
+    signal(launcher, Signal::TERM);
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    let ranks = || bench.processes().iter().filter(|line| line.contains(" run ")).count();
+    run_support::until("the ranks have ended", || ranks() == 0);
+}
+
+#[test]
+fn all_attempts_together_end_in_time() {
+    let bench = Bench::new();
+    let schedule = "[schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n";
+    let launch = Launch::new(&bench, schedule).options(&["--ranks", "2", "--time", "10", "--attempts", "1000"]);
+    let begin = Instant::now();
+    let mut run = launch.start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stdout().contains("stopped early"), "by its own deadline: {}{}", run.stdout(), run.stderr());
+    let mut run = launch.bocr(&dying(&bench)).start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stderr().contains("no time is left"), "{}", run.stderr());
+    let took = begin.elapsed();
+    assert!(took.as_secs() < 2 * 12, "{took:?}");
+}
+
+/// A program that dies before it does anything.
+fn dying(bench: &Bench) -> PathBuf {
+    let program = bench.write("dying", "#!/bin/sh\nkill -KILL $$\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn a_run_that_always_dies_at_once_is_given_up() {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "3"]).bocr(&dying(&bench)).start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    let told = run.stderr();
+    assert!(told.contains("attempt 3:") && !told.contains("attempt 4:"), "{told}");
+    assert!(told.contains("3 starts in a row settled no page"), "{told}");
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn three_hosts_read_together() {
+    let bench = Bench::new();
+    let Some(hosts) = Hosts::up(&bench) else { return };
+    let mut run = Launch::new(&bench, "").without_fault().on(&hosts).start();
+    assert_eq!(run.end(), Some(0), "{}", run.stderr());
+    assert!(run.stdout().contains("on 3 ranks"), "{}", run.stdout());
+    let log = bench.log(0);
+    for host in ["n1", "n2", "n3"] {
+        assert!(log.contains(&format!("host=\"{host}\"")), "{host}: {log}");
+    }
+    assert_whole(&bench);
+    drop(hosts);
+    bench.assert_nothing_left();
+}
+
+/// Loses a host in the middle of a run; the others end it.
+fn survives_the_loss(
+    what: &str,
+    options: &[&str],
+    schedule: &str,
+    lose: impl FnOnce(&Hosts) -> launch_support::Moment,
+) {
+    let bench = Bench::new();
+    let Some(hosts) = Hosts::up(&bench) else { return };
+    let mut run = Launch::new(&bench, schedule).on(&hosts).options(options).start();
+    run.all_but_one_settled();
+    let moment = lose(&hosts);
+    let code = run.end_after_death(what, moment);
+    let told = run.stderr();
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("without n2 ("), "{told}");
+    assert!(told.contains("attempt 2: 2 ranks on n1 n3;"), "{told}");
+    assert_whole(&bench);
+    drop(hosts);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_host_that_loses_power_is_left_out() {
+    survives_the_loss("a host off", &[], "", |hosts| hosts.off("n2"));
+}
+
+#[test]
+fn a_host_that_is_cut_off_is_noticed_by_its_silence() {
+    survives_the_loss("a host cut off", &[], "[schedule]\nsilence_limit = \"6s\"\ndrain = \"1s\"\n", |hosts| {
+        hosts.cut("n2")
+    });
+}
