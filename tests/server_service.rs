@@ -59,6 +59,9 @@ fn start(bench: &Bench, command: &[&str], start_limit: Duration) -> (Service, Re
     start_with(bench, EngineSettings { start_limit, ..settings(bench, command) }, 0)
 }
 
+/// Longer than any test.
+const LINGER: u64 = 300;
+
 const STAND_IN: [&str; 12] = [
     env!("CARGO_BIN_EXE_bocr"),
     "stand-in",
@@ -199,11 +202,11 @@ async fn a_server_that_is_not_ready_in_time_is_gone_before_the_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_attempt_adopts_the_server_of_a_rank_that_died() {
     let bench = Bench::new();
-    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), 1000);
+    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), LINGER);
     first.ready().await.unwrap();
     let (id, folders) = (server_of(&bench), folders(&bench));
     // The first still holds the server when the second comes.
-    let (second, _heard) = start_with(&bench, settings(&bench, &STAND_IN), 1000);
+    let (second, _heard) = start_with(&bench, settings(&bench, &STAND_IN), LINGER);
     drop(first);
     let ready = second.ready().await.unwrap();
     assert_eq!((server_of(&bench), ready.start), (id, 1));
@@ -218,7 +221,7 @@ async fn the_next_attempt_adopts_the_server_of_a_rank_that_died() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_launched_otherwise_is_ended_before_the_next_starts() {
     let bench = Bench::new();
-    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), 1000);
+    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), LINGER);
     first.ready().await.unwrap();
     let id = server_of(&bench);
     drop(first);
@@ -234,7 +237,7 @@ async fn a_server_that_was_launched_otherwise_is_ended_before_the_next_starts() 
 async fn a_server_whose_engine_hangs_is_not_adopted() {
     let bench = Bench::new();
     let slow = EngineSettings { hang_limit: Duration::from_secs(600), ..faulty(&bench, HANG) };
-    let (first, _) = start_with(&bench, slow, 1000);
+    let (first, _) = start_with(&bench, slow, LINGER);
     let ready = first.ready().await.unwrap();
     let id = server_of(&bench);
     let asked = tokio::spawn(async move { attempt(&ready, "hangs.p1").await });
@@ -252,7 +255,7 @@ async fn a_server_whose_engine_hangs_is_not_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_guard_or_rank_is_ended_before_the_next_starts() {
     let bench = Bench::new();
-    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), 1000);
+    let (first, _) = start_with(&bench, settings(&bench, &STAND_IN), LINGER);
     first.ready().await.unwrap();
     let (id, guard) = (server_of(&bench), guard_of(&bench));
     // The owner of the service goes first, so that nobody is there to clean up.
@@ -276,7 +279,7 @@ async fn a_server_without_guard_or_rank_is_ended_before_the_next_starts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guard_killed_under_its_rank_takes_the_server_along() {
     let bench = Bench::new();
-    let (service, _heard) = start_with(&bench, settings(&bench, &STAND_IN), 1000);
+    let (service, _heard) = start_with(&bench, settings(&bench, &STAND_IN), LINGER);
     service.ready().await.unwrap();
     let id = server_of(&bench);
     let folders = folders(&bench);
@@ -351,7 +354,7 @@ fn on_a_port(key: &str) -> String {
 async fn a_server_on_a_port_answers_nobody_without_the_runs_key() {
     let bench = Bench::new();
     let script = on_a_port("exec") + " --api-key \"$VLLM_API_KEY\"";
-    let (first, _) = start_with(&bench, settings(&bench, &["sh", "-c", &script]), 1000);
+    let (first, _) = start_with(&bench, settings(&bench, &["sh", "-c", &script]), LINGER);
     let ready = first.ready().await.unwrap();
     let client = ready.reader.client();
     assert!(matches!(client.address(), ServerAddress::Tcp(_)));
