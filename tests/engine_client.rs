@@ -522,7 +522,7 @@ async fn troubled(kinds: &[&str], limits: Limits) -> Troubled {
     let path = script.path().to_str().unwrap();
     let instant = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--faults", path];
     let server = standin_common::Server::start(&instant);
-    let client = Client::new(server.address(), limits, None).unwrap();
+    let client = Client::new(server.address(), limits, None).unwrap().with_hang_limit(Duration::from_secs(2));
     let reader = Reader::connect(Profile::load("chandra-2", None).unwrap(), client, RankId(0)).await.unwrap();
     let image = PageImage { png: standin_common::blank(1600, 2240).into(), ..image() };
     Troubled { server, reader, image, _script: script }
@@ -603,14 +603,15 @@ async fn progress_is_a_token_and_not_a_byte() {
     };
     let limits = Limits { token_gap: gap, ..LIMITS };
     let troubled = troubled(&["slow-loris", "stall"], limits).await;
-    for kind in ["slow-loris", "stall"] {
+    for (lines, kind) in [(2, "slow-loris"), (4, "stall")] {
         let result = troubled.struck(kind).await;
         assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled), "{kind}");
         assert!(result.attempt.reason.contains("further token"), "{kind}: {}", result.attempt.reason);
         assert!(!result.attempt.answer.is_empty());
         within(&result, kind);
         let line = format!("{kind}.p1.l1.a1 fault {kind} disconnected");
-        assert_eq!(troubled.server.until_requests(1).await.last(), Some(&line), "the slot is freed");
+        let requests = troubled.server.until_requests(lines).await;
+        assert!(requests.contains(&line), "the slot is freed, and a canary asked: {requests:?}");
     }
     // Events without a token are no progress either, however fast they come.
     let idle = setup("chandra-2", Limits { first_token: gap, ..LIMITS }).await;
@@ -624,12 +625,7 @@ async fn a_hang_and_a_death_end_the_attempt() {
     let gap = Duration::from_secs(1);
     let hanging = troubled(&["hang"], Limits { first_token: gap, ..LIMITS }).await;
     let result = hanging.struck("hang").await;
-    let stalled = AttemptOutcome::Failed(FailureClass::Stalled);
-    assert!(
-        [stalled, AttemptOutcome::Interrupted(MachineFault::ServerDied)].contains(&result.attempt.outcome),
-        "{:?}",
-        result.attempt.outcome
-    );
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied), "no blame for the page");
     assert!(result.attempt.duration <= gap + Duration::from_secs(1), "{:?}", result.attempt.duration);
     let dying = troubled(&["death"], LIMITS).await;
     let result = dying.struck("death").await;

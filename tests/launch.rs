@@ -6,17 +6,30 @@
 mod launch_support;
 mod run_support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Instant};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock, time::Instant};
 
 use launch_support::{Hosts, Launch, PAGES, signal};
-use run_support::Bench;
+use run_support::{Bench, Pages};
 use rustix::process::Signal;
 
-/// Nothing is lost, nothing durable is read twice, and nothing is left running.
+/// What a run without any fault reads.
+static REFERENCE: LazyLock<Pages> = LazyLock::new(|| {
+    let bench = Bench::new();
+    let mut run = Launch::new(&bench, "").without_fault().start();
+    assert_eq!(run.end(), Some(0), "{}", run.stderr());
+    bench.pages()
+});
+
+/// Nothing is lost, nothing durable is read twice, and the text is that of a run without the fault.
 fn assert_whole(bench: &Bench) {
     bench.assert_verified();
     let reader = bench.reader();
     assert_eq!((reader.pages().count() as u64, reader.superseded()), (PAGES, 0));
+    assert_eq!(bench.pages(), *REFERENCE);
+    let thread = std::thread::current();
+    let row = thread.name().unwrap_or_default().replace('_', " ");
+    let pages = reader.pages().count() as u64;
+    println!("| {row} | {pages} pages | {} lost | {} read twice |", PAGES - pages, reader.superseded());
 }
 
 #[test]

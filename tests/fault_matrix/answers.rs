@@ -49,5 +49,5 @@ fn row_abort_with_200() {
 
 #[test]
 fn row_error_events() {
-    thrice("error event within a stream", "error-event");
+    thrice("error event within a stream", "error-event-other");
 }

@@ -4,7 +4,10 @@ use std::fs;
 
 use bulletin_ocr::model::{FailureClass, Verdict};
 
-use crate::row::{Pages, REFERENCE, Row, ended};
+use crate::{
+    row::{REFERENCE, Row, ended},
+    run_support::Pages,
+};
 
 /// The last document in the plan's order: none of its pages is drawn when the first are settled.
 const LAST: &str = "c/scan_fr.pdf";
@@ -19,7 +22,7 @@ fn row_pdf_replaced() {
     fs::copy(&other, &fresh).unwrap();
     fs::rename(&fresh, &file).unwrap();
     assert_eq!(ended(&mut run), Some(3), "{}", row.bench.log(0));
-    let changed = row.pages().remove(&(LAST.to_owned(), 1)).unwrap();
+    let changed = row.bench.pages().remove(&(LAST.to_owned(), 1)).unwrap();
     assert_eq!(
         changed.0,
         Verdict::Failed(FailureClass::Changed),
@@ -42,7 +45,7 @@ fn row_pdf_deleted() {
     let kept = row.bench.path("kept.pdf");
     fs::rename(&file, &kept).unwrap();
     assert_eq!(ended(&mut run), Some(3), "{}", row.bench.log(0));
-    let gone = row.pages().remove(&(LAST.to_owned(), 1)).unwrap();
+    let gone = row.bench.pages().remove(&(LAST.to_owned(), 1)).unwrap();
     assert_eq!(gone.0, Verdict::Failed(FailureClass::Unreadable));
     fs::rename(&kept, &file).unwrap();
     row.finish(&["--retry", "failed=unreadable"]);

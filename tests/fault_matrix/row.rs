@@ -1,7 +1,6 @@
 //! One row of the matrix: a run in a folder of its own, a fault, as many starts as it takes, and the reckoning.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::PathBuf,
     process::Command,
@@ -9,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulletin_ocr::{model::Verdict, store::Reader};
+use bulletin_ocr::model::Verdict;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::run_support::{Bench, Killed, text, until};
+use crate::run_support::{Bench, Killed, Pages, text, until};
 
 /// The sample files; each folder holds a copy, so that there are pages enough to be in the middle of them.
 const FILES: [&str; 9] = [
@@ -28,15 +27,12 @@ const FILES: [&str; 9] = [
 ];
 const FOLDERS: [&str; 3] = ["a", "b", "c"];
 
-/// Document name and page number, with the verdict and the HTML of the page.
-pub type Pages = BTreeMap<(String, u32), (Verdict, String)>;
-
 /// What a run without any fault reads.
 pub static REFERENCE: LazyLock<Pages> = LazyLock::new(|| {
     let row = Row::new("no fault");
     let output = row.command(&[]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let pages = row.pages();
+    let pages = row.bench.pages();
     assert!(pages.len() >= 40 && pages.values().all(|(verdict, html)| *verdict == Verdict::Read && !html.is_empty()));
     pages
 });
@@ -168,12 +164,13 @@ impl Row {
     pub fn reckon(&self, expected: &Pages) {
         self.bench.assert_nothing_left();
         self.bench.assert_verified();
-        let pages = self.pages();
+        let pages = self.bench.pages();
         for (page, expected) in expected {
             assert_eq!(pages.get(page), Some(expected), "{}: {page:?}", self.name);
         }
         assert_eq!(pages.len(), expected.len(), "{}: pages that nobody asked for", self.name);
         let lost = expected.keys().filter(|page| !pages.contains_key(*page)).count();
+        assert_eq!(lost, 0, "{}", self.name);
         println!("| {} | {} pages | {lost} lost | {} read twice |", self.name, pages.len(), self.read_twice());
     }
 
@@ -184,25 +181,11 @@ impl Row {
         let logs = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok());
         let finished: usize = logs
             .map(|log| {
-                let ended = |line: &&str| line.contains("request ") && line.contains(" finished");
+                let ended = |line: &&str| line.contains(" finished ") && !line.contains("request canary");
                 log.lines().filter(ended).count()
             })
             .sum();
-        finished.saturating_sub(self.pages().len())
-    }
-
-    /// All settled pages.
-    pub fn pages(&self) -> Pages {
-        let mut reader = Reader::open(&self.bench.run_directory()).unwrap();
-        let names: BTreeMap<_, _> =
-            reader.documents().iter().map(|document| (document.id, document.name.clone())).collect();
-        let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
-        let described = |page| {
-            let record = reader.read(page).unwrap().unwrap();
-            let html = record.parts.iter().map(|part| part.html.as_str()).collect();
-            ((names[&page.document].clone(), page.page.number()), (record.verdict, html))
-        };
-        pages.into_iter().map(described).collect()
+        finished.saturating_sub(self.bench.pages().len())
     }
 }
 

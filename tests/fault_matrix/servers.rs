@@ -31,6 +31,11 @@ fn row_engine_dies() {
     once("engine dies under its requests", "[[fault]]\nnth = 9\nkind = \"death\"\n", "death");
 }
 
+#[test]
+fn row_engine_says_that_it_dies() {
+    once("engine says that it dies", "[[fault]]\nnth = 9\nkind = \"error-event\"\n", "fault error-event");
+}
+
 /// A fault that passes by itself.
 fn passing(name: &'static str, faults: &str) {
     let row = Row::with(name, "attempts = 8", &["--time-scale", "0.02"]);

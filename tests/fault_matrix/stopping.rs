@@ -56,6 +56,6 @@ fn row_deadline() {
             .any(|entry| { entry.unwrap().file_name().to_string_lossy().ends_with(".journal") }),
         "all is sealed"
     );
-    assert!(row.pages().values().all(|(verdict, _)| verdict.class().is_none()), "no page fails for lack of time");
+    assert!(row.bench.pages().values().all(|(verdict, _)| verdict.class().is_none()), "no page fails for lack of time");
     row.finish(&["--deadline", "60"]);
 }

@@ -3,15 +3,22 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use bulletin_ocr::store::Reader;
+use bulletin_ocr::{
+    model::{PageRef, Verdict},
+    store::Reader,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+/// Document name and page number, with the verdict and the HTML of the page.
+pub type Pages = BTreeMap<(String, u32), (Verdict, String)>;
 
 /// A folder for one test's run, and a mark that all its processes inherit.
 pub struct Bench {
@@ -114,6 +121,20 @@ impl Bench {
 
     pub fn reader(&self) -> Reader {
         Reader::open(&self.run_directory()).unwrap()
+    }
+
+    /// What was read, by document name and page number.
+    pub fn pages(&self) -> Pages {
+        let mut reader = self.reader();
+        let names: BTreeMap<_, _> =
+            reader.documents().iter().map(|document| (document.id, document.name.clone())).collect();
+        let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
+        let described = |page: PageRef| {
+            let record = reader.read(page).unwrap().unwrap();
+            let html = record.parts.iter().map(|part| part.html.as_str()).collect();
+            ((names[&page.document].clone(), page.page.number()), (record.verdict, html))
+        };
+        pages.into_iter().map(described).collect()
     }
 
     pub fn log(&self, rank: u32) -> String {
