@@ -26,6 +26,9 @@ const PROFILES_FILE: &str = "profiles.json";
 const OPERATIONAL_FIELDS: [&str; 7] =
     ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt"];
 
+/// Settings of a start rather than of the run: another place of the library, a password that was missing.
+const FREE_SETTINGS: [&str; 2] = ["pdfium", "passwords"];
+
 /// One setting that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -54,7 +57,9 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
     let mut differences = Vec::new();
     if let Some(kept) = read(run_directory, CONFIGURATION_FILE)? {
         let (was, is) = (toml_value(&kept), toml_value(&text));
-        differences.extend(compare(&was, &is).into_iter().map(|difference| configured(difference, &was, &is)));
+        let free = |difference: &Difference| FREE_SETTINGS.contains(&difference.key.as_str());
+        let compared = compare(&was, &is).into_iter().filter(|difference| !free(difference));
+        differences.extend(compared.map(|difference| configured(difference, &was, &is)));
     }
     if let Some(kept) = read(run_directory, PROFILES_FILE)? {
         let was: Value = serde_json::from_str(&kept).unwrap_or_default();
@@ -174,6 +179,7 @@ mod tests {
         again(change, true).unwrap();
         again("[schedule]\nunit_pages = 3\n", true).unwrap();
         again("roles = \"chandra,deepseek\"\n", true).unwrap();
+        again("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
     }
 
     #[test]
