@@ -1,6 +1,8 @@
-//! Discovery and planning on real folders, links and damaged plans.
+//! Discovery and planning on real folders, links and damaged plans, and plans brought up to date with changed inputs.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod corpus_update;
 
 use std::{
     fs,
@@ -195,7 +197,7 @@ fn a_damaged_plan_is_an_error_that_names_file_and_line() {
     let lines: Vec<&str> = good.lines().collect();
     let cases = [
         (String::new(), 1),
-        (good.replace("\"version\":1", "\"version\":9"), 1),
+        (good.replace("\"format\":\"bulletin-ocr plan\"", "\"format\":\"something else\""), 1),
         (good[..lines[0].len() + 50].to_owned(), 2),
         (lines[..3].join("\n"), 4),
         ([lines[0], lines[2], lines[1], lines[3]].join("\n"), 2),
@@ -213,4 +215,15 @@ fn a_damaged_plan_is_an_error_that_names_file_and_line() {
         );
         assert!(error.to_string().contains(PLAN_FILE), "{error}");
     }
+}
+
+#[test]
+fn a_plan_of_another_version_is_an_error_with_the_remedy() {
+    let run = tempfile::tempdir().unwrap();
+    let first = r#"{"format":"bulletin-ocr plan","version":1,"run_id":"20260101T000000Z-00000000",
+        "created":"2026-01-01T00:00:00Z","inputs":["/in"],"documents":0}"#;
+    fs::write(run.path().join(PLAN_FILE), first.replace("\n", "")).unwrap();
+    let error = read(run.path()).unwrap_err();
+    assert!(matches!(error, CorpusError::PlanVersion { found: 1, known: 2, .. }), "{error}");
+    assert!(error.to_string().contains(PLAN_FILE) && error.to_string().contains("--output"), "{error}");
 }

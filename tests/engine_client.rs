@@ -57,6 +57,8 @@ struct Server {
     requests: Mutex<Vec<(HeaderMap, Value)>>,
     /// Set: `/health` answers 503.
     dead: AtomicBool,
+    /// Set: requests of one token are not answered.
+    hung: AtomicBool,
     /// Answers whose connection is open.
     open: Arc<AtomicUsize>,
     closed: Arc<Notify>,
@@ -75,6 +77,9 @@ impl Drop for Open {
 }
 
 async fn chat(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
+    if headers.get("x-request-id").is_some_and(|id| id == "canary") {
+        return if server.hung.load(Ordering::SeqCst) { std::future::pending().await } else { "{}".into_response() };
+    }
     server.requests.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
     server.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(server.open.clone(), server.closed.clone());
@@ -375,6 +380,15 @@ async fn silence_is_cut_by_the_deadline_that_it_breaks() {
     assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled));
     assert!(result.attempt.reason.contains("first token"), "{}", result.attempt.reason);
 
+    // Nothing else moves, and the engine does not answer a small request either: it hangs, whatever /health says.
+    let mut hung = setup("chandra-2", Limits { first_token: short, ..LIMITS }).await;
+    let client = hung.reader.client().clone().with_hang_limit(short);
+    hung.reader = Reader::connect(hung.reader.profile().clone(), client, RankId(3)).await.unwrap();
+    hung.server.hung.store(true, Ordering::SeqCst);
+    let result = hung.attempt(Script::Stream(vec![], After::Silence)).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied));
+    assert!(result.attempt.reason.contains("hangs"), "{}", result.attempt.reason);
+
     let gap = setup("chandra-2", Limits { token_gap: short, ..LIMITS }).await;
     let begun = Script::Stream(vec![delta(PAGE, None).into_bytes()], After::Silence);
     let result = gap.attempt(begun).await;
@@ -568,11 +582,11 @@ async fn an_answer_beyond_its_tokens_is_given_up_before_it_fills_the_memory() {
     let limits = Limits { total: Duration::from_secs(30), ..LIMITS };
     let troubled = troubled(&["huge-event", "huge-stream"], limits).await;
     let good = troubled.good_text().await;
-    for kind in ["huge-event", "huge-stream"] {
+    for (kind, what) in [("huge-event", "an event"), ("huge-stream", "the answer")] {
         let result = troubled.struck(kind).await;
         assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ServerError), "{kind}");
         let reason = &result.attempt.reason;
-        assert!(reason.contains(&format!("longer than {MOST_BYTES} bytes")), "{kind}: {reason}");
+        assert!(reason.contains(&format!("{what} is longer than {MOST_BYTES} bytes")), "{kind}: {reason}");
         assert!(result.attempt.answer.len() <= MOST_BYTES, "{kind}: {} bytes", result.attempt.answer.len());
     }
     let requests = troubled.server.until_requests(3).await;

@@ -248,7 +248,7 @@ fn a_server_given_by_url_that_goes_away_ends_the_run_with_75_and_fails_no_page()
     let bench = Bench::new();
     let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let faults = bench.write("faults.toml", "[[fault]]\nkind = \"stall\"\n");
+    let faults = bench.write("faults.toml", "[[fault]]\npage = \"*.p1\"\nkind = \"stall\"\n");
     let mut serve = vec!["stand-in", "--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"];
     serve.extend(["--port", &port, "--faults", faults.to_str().unwrap()]);
     let mut server = Killed(bench.bocr(&serve).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());

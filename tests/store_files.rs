@@ -14,7 +14,7 @@ use std::{
 };
 
 use bulletin_ocr::{
-    corpus::{self, Plan},
+    corpus::{self, Inputs, Plan},
     model::{Attempt, DocumentState, Engine, FailureClass, LeaseId, PageRecord, RankId, Verdict},
     store::{
         self, FRAME_HEADER, JOURNAL_HEADER, JournalReader, JournalWriter, Layout, Leftovers, Opening, Problem,
@@ -778,7 +778,13 @@ fn the_command_line_repairs_and_then_verifies() {
     let directory = tempfile::tempdir().unwrap();
     let run_directory = directory.path().to_str().unwrap();
     let created = jiff::Timestamp::UNIX_EPOCH;
-    let plan = Plan { run_id: RUN.into(), created, inputs: Vec::new(), documents: plan() };
+    let plan = Plan {
+        run_id: RUN.into(),
+        created,
+        inputs: Inputs::default(),
+        modified: vec![None; plan().len()],
+        documents: plan(),
+    };
     corpus::write(directory.path(), &plan).unwrap();
     write(directory.path(), 0, 1 << 20, &plan.documents, &varied()[..2]);
     let (layout, _) = leave_journal(directory.path(), &varied()[2..]);

@@ -2,17 +2,29 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use crate::server::guard::{Guarded, guard};
+use crate::server::{
+    LaunchHash,
+    guard::{Guarded, guard},
+};
 
-/// Runs a server until standard input closes, then ends its whole process group
+/// Runs a server until its holder says goodbye or goes away, then ends its whole process group
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Milliseconds between asking the server to end and ending it
     #[arg(long, default_value_t = 2000)]
     grace: u64,
-    /// Folder to remove at the end
+    /// Seconds for which the server outlives a holder that goes away without a goodbye, and can be taken over
+    #[arg(long, default_value_t = 0)]
+    linger: u64,
+    /// Folder of the server: made private, removed at the end
     #[arg(long)]
-    remove: Option<PathBuf>,
+    folder: PathBuf,
+    /// What is launched, to be compared by whoever takes it over
+    #[arg(long, env = "BOCR_LAUNCH", default_value = "")]
+    launch: String,
+    /// Where the server answers, unless on the folder's socket
+    #[arg(long)]
+    url: Option<String>,
     /// The server's command
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -27,7 +39,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let guarded = Guarded {
         command: arguments.command.clone(),
         grace: Duration::from_millis(arguments.grace),
-        remove: arguments.remove.clone(),
+        linger: Duration::from_secs(arguments.linger),
+        folder: arguments.folder.clone(),
+        launch: LaunchHash(arguments.launch.clone()),
+        url: arguments.url.clone(),
     };
     let code = runtime.block_on(guard(guarded))?;
     // The thread that reads standard input cannot be joined: leave without waiting for it.

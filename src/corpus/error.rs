@@ -69,6 +69,19 @@ pub enum CorpusError {
         /// Why not.
         source: io::Error,
     },
+    /// The plan is of another version of the program.
+    #[error(
+        "plan {path} is of version {found} and this program continues version {known}: continue the run with the \
+         program that began it, or begin a new one with another --output"
+    )]
+    PlanVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that this program reads and writes.
+        known: u32,
+    },
     /// The plan is not what was written.
     #[error(
         "plan {path} line {line}: {reason}; the run directory is damaged: restore the file, or use a new run directory"

@@ -1,17 +1,52 @@
-//! What identifies the bytes of an input.
+//! What identifies the bytes of an input: their hash, and what a look at the file says without reading it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::Fingerprint;
 
 /// Read at once; large reads are what parallel file systems are good at.
 const CHUNK: usize = 1 << 20;
+
+/// When a file was last written, as its file system says: nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Modified(pub i64);
+
+/// What a look at a file says of it without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Glance {
+    /// Size in bytes.
+    pub(super) bytes: u64,
+    /// `None` where it is centuries away: such a time is not to be trusted.
+    pub(super) modified: Option<Modified>,
+}
+
+impl Glance {
+    /// Whether a file of these bytes, last written then, need not be read to know it again.
+    pub(super) fn shows(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
+        self.bytes == fingerprint.bytes && self.modified.is_some() && self.modified == modified
+    }
+}
+
+/// Looks at what a path leads to.
+///
+/// # Errors
+/// It leads nowhere, or to something else than a regular file.
+pub(super) fn glance(path: &Path) -> io::Result<Glance> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let nanoseconds = metadata.mtime().checked_mul(1_000_000_000).and_then(|of| of.checked_add(metadata.mtime_nsec()));
+    Ok(Glance { bytes: metadata.size(), modified: nanoseconds.map(Modified) })
+}
 
 /// Size and SHA-256 of the whole file.
 ///

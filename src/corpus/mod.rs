@@ -1,17 +1,27 @@
-//! The documents of a run: found, named, fingerprinted, counted, and written down as a frozen plan.
+//! The documents of a run: found, named, fingerprinted, counted, and written down as a plan, which is brought up to
+//! date when the run starts again.
 //!
 //! Inputs are only ever read. What cannot be read is a refused document with its reason, never a missing one.
 
+mod changes;
+mod contents;
 mod discover;
 mod error;
 mod fingerprint;
+mod inputs;
 mod name;
+mod originals;
 mod plan;
+mod unique;
+mod update;
 
-pub use discover::{Candidate, Inputs, discover};
+pub use changes::Changes;
+pub use contents::InspectFailure;
+pub use discover::{Candidate, discover};
 pub use error::CorpusError;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{Modified, fingerprint};
+pub use inputs::Inputs;
 pub use name::edition;
-pub use plan::{InspectFailure, PLAN_FILE, Plan, plan, read, write};
-mod shim;
-pub use shim::*;
+pub use originals::{Original, Originals};
+pub use plan::{PLAN_FILE, Plan, plan, read, write};
+pub use update::update;

@@ -1,10 +1,10 @@
-//! The frozen plan: every document of a run with its pages, or why it has none.
+//! The plan: every document of a run with its pages, or why it has none.
 //!
-//! `plan.jsonl` in the run directory: a header line, then a document a line, in order of their ids. It is written once
-//! and never changed; a resumed run reads it instead of looking at the inputs again.
+//! `plan.jsonl` in the run directory: a header line, then a document a line, in order of their ids. An id stands for one
+//! file's bytes for ever: what changes in the inputs ([`super::update`]) adds documents and marks others as replaced.
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     io::{self, BufRead, BufReader, BufWriter, Write},
@@ -16,13 +16,19 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Candidate, CorpusError, Inputs, discover, edition, fingerprint};
-use crate::model::{Document, DocumentId, DocumentState, FailureClass};
+use super::{
+    Candidate, CorpusError, Inputs, InspectFailure, Modified,
+    contents::{Contents, examine},
+    discover::discover_below,
+    edition,
+    inputs::roots,
+};
+use crate::model::{Document, DocumentId, DocumentState};
 
 /// Name of the file in the run directory.
 pub const PLAN_FILE: &str = "plan.jsonl";
 const FORMAT: &str = "bulletin-ocr plan";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The documents of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +37,13 @@ pub struct Plan {
     pub run_id: String,
     /// When it was made.
     pub created: Timestamp,
-    /// The inputs as they were given, lists included.
-    pub inputs: Vec<PathBuf>,
+    /// The inputs that were given, to this start and to earlier ones: absolute, and so that they can be looked at again
+    /// from any directory. What standard input or a pipe named is kept as paths.
+    pub inputs: Inputs,
     /// The documents, each at the index of its id.
     pub documents: Vec<Document>,
+    /// When the file of each was last written, as seen before it was read; `None` where it could not be read.
+    pub modified: Vec<Option<Modified>>,
 }
 
 impl Plan {
@@ -42,20 +51,6 @@ impl Plan {
     pub fn pages(&self) -> u64 {
         self.documents.iter().map(|document| u64::from(document.pages())).sum()
     }
-}
-
-/// The pages of a document cannot be counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InspectFailure {
-    /// It is the document's fault: it is refused, the others go on.
-    Document {
-        /// Who must act.
-        class: FailureClass,
-        /// For people, with the remedy.
-        reason: String,
-    },
-    /// It is not: planning stops, lest good documents be refused.
-    Machine(String),
 }
 
 /// First line of the file.
@@ -66,9 +61,24 @@ struct Header {
     version: u32,
     run_id: String,
     created: Timestamp,
-    inputs: Vec<PathBuf>,
+    inputs: Inputs,
     /// Number of lines that follow.
     documents: usize,
+}
+
+/// What the first line of every version says.
+#[derive(Deserialize)]
+struct Format {
+    format: String,
+    version: u32,
+}
+
+/// Every other line.
+#[derive(Serialize, Deserialize)]
+struct Line<D> {
+    #[serde(flatten)]
+    document: D,
+    modified: Option<Modified>,
 }
 
 /// Finds, fingerprints and counts all documents, on `threads` threads. `inspect` gets a document's path and name and
@@ -81,16 +91,31 @@ pub fn plan(
     inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
     threads: NonZeroUsize,
 ) -> Result<Plan, CorpusError> {
-    let candidates = discover(inputs)?;
-    u32::try_from(candidates.len()).map_err(|_| CorpusError::TooMany(candidates.len()))?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).thread_name(|index| format!("plan-{index}"));
-    let pool = pool.build().map_err(|source| CorpusError::Threads { threads: threads.get(), source })?;
-    let describe = |(index, candidate)| document(DocumentId(index as u32), candidate, &inspect);
-    let documents = pool.install(|| candidates.into_par_iter().enumerate().map(describe).collect::<Result<_, _>>())?;
+    let roots = roots(&Inputs::default(), inputs)?;
+    let candidates = discover_below(&roots, inputs)?;
+    check_number(candidates.len())?;
+    let describe = |(index, Candidate { path, name, problem }): (usize, Candidate)| {
+        let contents = match problem {
+            Some(problem) => Contents::unreadable(&path, &problem),
+            None => examine(&path, &name, None, &inspect)?,
+        };
+        Ok(document(DocumentId(index as u32), path, name, contents))
+    };
+    let described = planning_threads(threads)?
+        .install(|| candidates.into_par_iter().enumerate().map(describe).collect::<Result<Vec<_>, CorpusError>>())?;
+    let (documents, modified) = described.into_iter().unzip();
     let created = Timestamp::now();
-    let inputs =
-        inputs.paths.iter().chain(&inputs.lists).map(|path| path.to_string_lossy().into_owned().into()).collect();
-    Ok(Plan { run_id: run_id(created), created, inputs, documents })
+    Ok(Plan { run_id: run_id(created), created, inputs: roots.inputs, documents, modified })
+}
+
+/// Whether so many documents can be numbered.
+pub(super) fn check_number(documents: usize) -> Result<(), CorpusError> {
+    u32::try_from(documents).map(drop).map_err(|_| CorpusError::TooMany(documents))
+}
+
+pub(super) fn planning_threads(threads: NonZeroUsize) -> Result<rayon::ThreadPool, CorpusError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).thread_name(|index| format!("plan-{index}"));
+    pool.build().map_err(|source| CorpusError::Threads { threads: threads.get(), source })
 }
 
 /// Sorts by time, and two runs that start in the same second differ.
@@ -98,35 +123,18 @@ fn run_id(created: Timestamp) -> String {
     format!("{}-{:08x}", created.strftime("%Y%m%dT%H%M%SZ"), RandomState::new().hash_one(created) as u32)
 }
 
-fn document(
+/// A document of the plan.
+pub(super) fn document(
     id: DocumentId,
-    candidate: Candidate,
-    inspect: &impl Fn(&Path, &str) -> Result<u32, InspectFailure>,
-) -> Result<Document, CorpusError> {
-    let Candidate { path, name, problem } = candidate;
-    let unreadable = |reason: String| DocumentState::Refused {
-        class: FailureClass::Unreadable,
-        reason: format!("{}: {reason}", path.display()),
-    };
-    let (fingerprint, state) = match problem {
-        Some(problem) => (None, unreadable(problem)),
-        None => match fingerprint(&path) {
-            Err(error) => (None, unreadable(format!("cannot be read: {error}"))),
-            Ok(fingerprint) => {
-                let state = match inspect(&path, &name) {
-                    Ok(0) => unreadable("a PDF without pages".into()),
-                    Ok(pages) => DocumentState::Planned { pages },
-                    Err(InspectFailure::Document { class, reason }) => DocumentState::Refused { class, reason },
-                    Err(InspectFailure::Machine(reason)) => {
-                        return Err(CorpusError::Inspect { document: name, reason });
-                    }
-                };
-                (Some(fingerprint), state)
-            }
-        },
-    };
+    path: PathBuf,
+    name: String,
+    contents: Contents,
+) -> (Document, Option<Modified>) {
+    let Contents { bytes, state } = contents;
     let edition = edition(name.rsplit('/').next().unwrap_or(&name));
-    Ok(Document { id, path, name, fingerprint, edition, state })
+    let modified = bytes.as_ref().and_then(|bytes| bytes.modified);
+    let fingerprint = bytes.map(|bytes| bytes.fingerprint);
+    (Document { id, path, name, fingerprint, edition, state }, modified)
 }
 
 /// Writes the plan into the run directory: whole or not at all, and on the disk when this returns.
@@ -141,7 +149,7 @@ pub fn write(run_directory: &Path, plan: &Plan) -> Result<(), CorpusError> {
 fn write_atomically(directory: &Path, path: &Path, plan: &Plan) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".plan-").tempfile_in(directory)?;
     let mut writer = BufWriter::new(file.as_file_mut());
-    let Plan { run_id, created, inputs, documents } = plan;
+    let Plan { run_id, created, inputs, documents, modified } = plan;
     let header = Header {
         format: FORMAT.into(),
         version: VERSION,
@@ -151,7 +159,9 @@ fn write_atomically(directory: &Path, path: &Path, plan: &Plan) -> io::Result<()
         documents: documents.len(),
     };
     write_line(&mut writer, &header)?;
-    documents.iter().try_for_each(|document| write_line(&mut writer, document))?;
+    for (document, modified) in documents.iter().zip(modified) {
+        write_line(&mut writer, &Line { document, modified: *modified })?;
+    }
     writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     // A temporary file is private to its owner; the plan is read by whoever may read the run directory.
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
@@ -182,23 +192,32 @@ pub fn read(run_directory: &Path) -> Result<Option<Plan>, CorpusError> {
         line += 1;
         (line, lines.next())
     };
-    let header: Header = parse(next()).map_err(|(line, reason)| damaged(line, reason))?;
-    if header.format != FORMAT || header.version != VERSION {
-        let found = format!("it is `{}` version {}, not `{FORMAT}` version {VERSION}", header.format, header.version);
-        return Err(damaged(1, found));
+    let (number, first) = text(next()).map_err(|(line, reason)| damaged(line, reason))?;
+    let Format { format, version } = parse(number, &first).map_err(|(line, reason)| damaged(line, reason))?;
+    if format != FORMAT {
+        return Err(damaged(number, format!("it is `{format}`, not `{FORMAT}`")));
     }
-    let mut documents: Vec<Document> = Vec::new();
-    let mut names = BTreeSet::new();
+    if version != VERSION {
+        return Err(CorpusError::PlanVersion { path, found: version, known: VERSION });
+    }
+    let header: Header = parse(number, &first).map_err(|(line, reason)| damaged(line, reason))?;
+    let (mut documents, mut times): (Vec<Document>, Vec<_>) = Default::default();
+    let mut names = HashSet::new();
     for index in 0..header.documents {
-        let document: Document = parse(next()).map_err(|(line, reason)| damaged(line, reason))?;
-        if document.id.index() != index || !names.insert(document.name.clone()) {
+        let parsed = text(next()).and_then(|(number, text)| parse(number, &text));
+        let Line { document, modified } = parsed.map_err(|(line, reason)| damaged(line, reason))?;
+        let document: Document = document;
+        let stands = document.state != DocumentState::Replaced;
+        if document.id.index() != index || stands && !names.insert(document.name.clone()) {
             return Err(damaged(index + 2, format!("document {} ({}) is out of place", document.id.0, document.name)));
         }
         documents.push(document);
+        times.push(modified);
     }
     match next() {
         (_, None) => {
-            Ok(Some(Plan { run_id: header.run_id, created: header.created, inputs: header.inputs, documents }))
+            let Header { run_id, created, inputs, .. } = header;
+            Ok(Some(Plan { run_id, created, inputs, documents, modified: times }))
         }
         (line, Some(_)) => {
             Err(damaged(line, format!("more than the {} documents that the header announces", header.documents)))
@@ -206,12 +225,15 @@ pub fn read(run_directory: &Path) -> Result<Option<Plan>, CorpusError> {
     }
 }
 
-/// A line of the plan; the error carries its number.
-fn parse<T: DeserializeOwned>((number, line): (usize, Option<io::Result<String>>)) -> Result<T, (usize, String)> {
-    let text = match line {
-        Some(Ok(text)) => text,
-        Some(Err(error)) => return Err((number, error.to_string())),
-        None => return Err((number, "the file ends too early".into())),
-    };
-    serde_json::from_str(&text).map_err(|error| (number, error.to_string()))
+/// A line of the plan with its number; the error carries it too.
+fn text((number, line): (usize, Option<io::Result<String>>)) -> Result<(usize, String), (usize, String)> {
+    match line {
+        Some(Ok(text)) => Ok((number, text)),
+        Some(Err(error)) => Err((number, error.to_string())),
+        None => Err((number, "the file ends too early".into())),
+    }
+}
+
+fn parse<T: DeserializeOwned>(number: usize, text: &str) -> Result<T, (usize, String)> {
+    serde_json::from_str(text).map_err(|error| (number, error.to_string()))
 }

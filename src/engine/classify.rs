@@ -3,12 +3,15 @@
 use super::{Deadline, End, Reply};
 use crate::model::{AttemptOutcome, FailureClass, FinishReason, MachineFault};
 
-/// What the server's `/health` said after a bad ending.
+/// What was found of the server after a bad ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// 200 for as long as a dying engine may still say so.
+    /// `/health` said 200 for as long as a dying engine may still say so. After silence, the engine has also answered
+    /// others: further streams of pages, or a request of one token.
     Alive,
-    /// Anything else.
+    /// `/health` said 200, but the engine answers nobody.
+    Hung,
+    /// `/health` said anything else.
     Dead,
 }
 
@@ -23,7 +26,7 @@ pub enum Ruling {
 
 /// Whether an ending leaves open whose fault it was, so that `/health` must be asked before [`classify`]: an HTTP 500
 /// does not tell a bad request from a dead engine (facts of the engines, C.2), nor a cut connection a bad line from a
-/// server that the request has crashed.
+/// server that the request has crashed, nor silence a slow page from a hung engine.
 pub(super) fn needs_health(end: &End) -> bool {
     match end {
         End::Refused { status, message } => {
@@ -46,6 +49,7 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
     let interrupted = |fault, reason: &str| Ruling::Ends(AttemptOutcome::Interrupted(fault), reason.into());
     let unless_dead = |class, reason: &str| match health {
         Health::Alive => failed(class, reason),
+        Health::Hung => interrupted(ServerDied, &format!("the engine hangs: {reason}")),
         Health::Dead => interrupted(ServerDied, reason),
     };
     match &reply.end {
@@ -60,7 +64,7 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
         }
         End::ErrorEvent { message } if is_engine_death(message) => interrupted(ServerDied, message),
         End::ErrorEvent { message } => unless_dead(ServerError, &format!("error event: {message}")),
-        End::Lost { sent: true, message } if health == Health::Dead => interrupted(ServerDied, message),
+        End::Lost { sent: true, message } if health != Health::Alive => interrupted(ServerDied, message),
         End::Lost { message, .. } => interrupted(ConnectionLost, message),
         End::Stalled(deadline) => unless_dead(Stalled, stalled(*deadline)),
         End::Malformed { message } => unless_dead(ServerError, message),
@@ -123,7 +127,7 @@ mod tests {
     use super::*;
     use crate::model::TokenUsage;
     use FailureClass as Class;
-    use Health::{Alive, Dead};
+    use Health::{Alive, Dead, Hung};
     use MachineFault as Fault;
 
     fn reply(end: End, prompt: u32, completion: u32) -> Reply {
@@ -177,6 +181,9 @@ mod tests {
             (lost(true, "connection reset by peer"), Dead, interrupted(Fault::ServerDied)),
             (End::Stalled(Deadline::TokenGap), Alive, failed(Class::Stalled)),
             (End::Stalled(Deadline::FirstToken), Dead, interrupted(Fault::ServerDied)),
+            (End::Stalled(Deadline::FirstToken), Hung, interrupted(Fault::ServerDied)),
+            (End::Stalled(Deadline::TokenGap), Hung, interrupted(Fault::ServerDied)),
+            (End::Stalled(Deadline::Total), Hung, interrupted(Fault::ServerDied)),
             (End::Malformed { message: "no".into() }, Alive, failed(Class::ServerError)),
             (refused(400, "cannot identify image file"), Alive, failed(Class::Rejected)),
             (refused(400, too_long), Alive, failed(Class::ContextFull)),

@@ -1,13 +1,14 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{error::Error as _, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 
-use super::{End, EngineError, Profile, Question, Reply, stream};
+use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
 use crate::model::{ServerKind, error::chain};
 
 /// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
@@ -91,13 +92,28 @@ fn release(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// A connection pool to one server.
+/// What a server says to `/health`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// 200. A hung engine still says so (facts of the engines, C.1).
+    Beats,
+    /// Another status, or none in time.
+    Fails,
+    /// Nobody listens there any more.
+    Refused,
+}
+
+/// A connection pool to one server. Clones share it, and the count of what comes over it.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     address: ServerAddress,
     base: String,
     limits: Limits,
+    traffic: Arc<Traffic>,
+    hang_limit: Duration,
+    /// When a request of one token was last sent for its answer, and whether that came.
+    canary: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Client {
@@ -134,7 +150,14 @@ impl Client {
             ServerAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".into()),
         };
         let http = builder.build().map_err(|error| refuse(chain(&error)))?;
-        Ok(Client { http, address, base, limits })
+        let (traffic, canary) = (Arc::default(), Arc::default());
+        Ok(Client { http, address, base, limits, traffic, hang_limit: CANARY_LIMIT, canary })
+    }
+
+    /// With this longest wait for the answer to a request of one token.
+    #[must_use]
+    pub fn with_hang_limit(self, hang_limit: Duration) -> Client {
+        Client { hang_limit, ..self }
     }
 
     /// Where the server listens.
@@ -142,10 +165,83 @@ impl Client {
         &self.address
     }
 
+    /// What comes over all streams of this client and its clones.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Asks `/health`.
+    pub async fn pulse(&self) -> Pulse {
+        let probe = self.http.get(format!("{}/health", self.base)).timeout(PROBE_LIMIT).send();
+        match probe.await {
+            Ok(response) if response.status() == StatusCode::OK => Pulse::Beats,
+            Err(error) if is_refused(&error) => Pulse::Refused,
+            Ok(_) | Err(_) => Pulse::Fails,
+        }
+    }
+
     /// Whether the server answers `/health` with 200. A hung engine still does (facts of the engines, C.1).
     pub async fn alive(&self) -> bool {
-        let probe = self.http.get(format!("{}/health", self.base)).timeout(PROBE_LIMIT).send();
-        probe.await.is_ok_and(|response| response.status() == StatusCode::OK)
+        self.pulse().await == Pulse::Beats
+    }
+
+    /// Whether the engine answers a request of one token, without an image, within the hang limit: a hung engine does
+    /// not, whatever `/health` says. Those who ask together share one answer.
+    pub async fn sings(&self, model: &str) -> bool {
+        let asked = Instant::now();
+        let mut last = self.canary.lock().await;
+        if let Some((sent, answered)) = *last
+            && sent >= asked
+        {
+            return answered;
+        }
+        let sent = Instant::now();
+        let body = json!({
+            "messages": [{ "role": "user", "content": "." }],
+            "model": model,
+            "max_tokens": 1,
+            "temperature": 0.0,
+        });
+        let request = self
+            .http
+            .post(format!("{}{COMPLETIONS}", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("X-Request-Id", "canary")
+            .timeout(self.hang_limit)
+            .body(body.to_string());
+        // A request that is refused as such says nothing against the engine.
+        let answered = match request.send().await {
+            Ok(response) if [StatusCode::OK, StatusCode::BAD_REQUEST].contains(&response.status()) => {
+                response.bytes().await.is_ok()
+            }
+            Ok(_) | Err(_) => false,
+        };
+        *last = Some((sent, answered));
+        answered
+    }
+
+    /// Tokens that the engine has read and written since its start, by its own count; `None` where it does not say
+    /// (facts of the engines, C.6).
+    pub async fn engine_tokens(&self) -> Option<u64> {
+        let request = self.http.get(format!("{}/metrics", self.base)).timeout(PROBE_LIMIT);
+        let text = request.send().await.ok()?.error_for_status().ok()?.text().await.ok()?;
+        engine_tokens(&text)
+    }
+
+    /// Whether the server refuses who has no key, as one that was started with a key does.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn refuses_strangers(&self) -> Result<bool, EngineError> {
+        const PATH: &str = "/v1/models";
+        let stranger = Client::new(self.address.clone(), self.limits, None)?;
+        let request = stranger.http.get(format!("{}{PATH}", stranger.base)).timeout(PROBE_LIMIT);
+        let response = request.send().await.map_err(|error| EngineError::Unreachable {
+            address: self.address.to_string(),
+            path: PATH,
+            reason: chain(&error),
+        })?;
+        Ok(response.status() == StatusCode::UNAUTHORIZED)
     }
 
     /// Whether the server stays alive for this long: after its engine died, `/health` still says 200 for up to a
@@ -241,7 +337,8 @@ impl Client {
     /// Asks one question and follows the answer until it ends, is cut by the judge, fails, or a deadline passes.
     /// Dropping the future closes the connection, which frees the server's slot.
     pub async fn ask(&self, question: &Question) -> Reply {
-        stream::follow(self.send(question), self.limits, question.max_tokens).await
+        let _in_flight = self.traffic.begin();
+        stream::follow(self.send(question), self.limits, question.max_tokens, &self.traffic).await
     }
 
     async fn send(&self, question: &Question) -> Result<Response, End> {
@@ -254,6 +351,32 @@ impl Client {
             .body(question.body.clone());
         request.send().await.map_err(|error| End::Lost { sent: !error.is_connect(), message: chain(&error) })
     }
+}
+
+/// Whether nobody listens. A connection that is not made in time, or a full queue of them, is no refusal.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The sum of both token counters over all engines and models, of a page of `/metrics`.
+fn engine_tokens(text: &str) -> Option<u64> {
+    const COUNTERS: [&str; 2] = ["vllm:generation_tokens_total", "vllm:prompt_tokens_total"];
+    let value = |line: &str| {
+        let rest = COUNTERS.iter().find_map(|counter| line.strip_prefix(counter))?;
+        if !rest.starts_with(['{', ' ']) {
+            return None;
+        }
+        rest.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    let values: Vec<f64> = text.lines().filter_map(value).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
 }
 
 /// A stand-in says so in its version and as the owner of its model.
@@ -312,6 +435,17 @@ mod tests {
         let knows = |version| Capabilities::new(version, "m", 1, ServerKind::Model).repetition_detection;
         assert!(knows("0.17.0") && knows("v0.17.1") && knows("0.32.0rc1+g12") && knows("1.0"));
         assert!(!knows("0.11.2") && !knows("0.9") && !knows("dev") && !knows(""));
+    }
+
+    #[test]
+    fn the_engines_counters_are_added_up_and_their_absence_is_told() {
+        let text = "# HELP vllm:prompt_tokens_total Number of prefill tokens processed.\n\
+                    vllm:prompt_tokens_total{engine=\"0\",model_name=\"chandra\"} 1.5e+03\n\
+                    vllm:prompt_tokens_total_created{engine=\"0\"} 1.7e9\n\
+                    vllm:generation_tokens_total{engine=\"0\",model_name=\"chandra\"} 20.0\n\
+                    vllm:generation_tokens_total{engine=\"1\",model_name=\"chandra\"} 3.0\n";
+        assert_eq!(engine_tokens(text), Some(1523));
+        assert_eq!(engine_tokens("vllm:num_requests_running 3.0\n"), None);
     }
 
     #[test]

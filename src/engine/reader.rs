@@ -103,12 +103,24 @@ impl Reader {
         if reply.usage_reported && reply.usage.prompt > budget.image + budget.text {
             debug!(request_id, counted = reply.usage.prompt, ?budget, "the prompt took more tokens than reckoned");
         }
-        let health = match needs_health(&reply.end) {
-            true if !self.client.stays_alive(DEATH_WATCH).await => Health::Dead,
-            _ => Health::Alive,
-        };
+        let health = self.health_after(&reply.end).await;
         let ruling = classify(&reply, budget.answer, context, health);
         self.settle(image, &question, started, reply, ruling)
+    }
+
+    /// What became of the server where that decides whose fault an ending was. A page that stalls while others go on
+    /// getting tokens has stalled by itself; where none does, a request of one token tells a slow page from a hung engine.
+    async fn health_after(&self, end: &End) -> Health {
+        if !needs_health(end) {
+            return Health::Alive;
+        }
+        let tokens = self.client.traffic().tokens();
+        if !self.client.stays_alive(DEATH_WATCH).await {
+            return Health::Dead;
+        }
+        let moves = || self.client.traffic().tokens() > tokens;
+        let silent = matches!(end, End::Stalled(_)) && !moves();
+        if silent && !self.client.sings(&self.server.model).await && !moves() { Health::Hung } else { Health::Alive }
     }
 
     fn settle(

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     EventParser, Limits, StreamEvent,
     judge::{Judge, Judgement},
+    traffic::Traffic,
 };
 use crate::model::{FinishReason, TokenUsage, error::chain};
 
@@ -106,16 +107,18 @@ pub(super) async fn follow(
     sending: impl Future<Output = Result<Response, End>>,
     limits: Limits,
     max_tokens: u32,
+    traffic: &Traffic,
 ) -> Reply {
     let start = Instant::now();
-    let mut answer = Answer::new(start, limits, answer_limit(max_tokens));
+    let mut answer = Answer::new(start, limits, answer_limit(max_tokens), traffic);
     let end = match answer.read(sending).await {
         Ok(end) | Err(end) => end,
     };
     answer.reply(end)
 }
 
-struct Answer {
+struct Answer<'t> {
+    traffic: &'t Traffic,
     start: Instant,
     limits: Limits,
     /// Most bytes of the text, and of one event.
@@ -129,9 +132,10 @@ struct Answer {
     finish: Option<FinishReason>,
 }
 
-impl Answer {
-    fn new(start: Instant, limits: Limits, most_bytes: usize) -> Answer {
+impl<'t> Answer<'t> {
+    fn new(start: Instant, limits: Limits, most_bytes: usize, traffic: &'t Traffic) -> Answer<'t> {
         Answer {
+            traffic,
             start,
             limits,
             most_bytes,
@@ -196,6 +200,7 @@ impl Answer {
                 if !text.is_empty() || finish.is_some() {
                     let now = Instant::now();
                     self.last_progress = Some(now);
+                    self.traffic.token();
                     self.first_token.get_or_insert(now - self.start);
                 }
                 match self.judge.push(&text) {

@@ -65,7 +65,7 @@ macro_rules! failure_classes {
         }
 
         impl FailureClass {
-            /// Every class, in code order.
+            /// Every class, in order of declaration.
             pub const ALL: &'static [FailureClass] = &[$(FailureClass::$variant),+];
 
             /// The name used in shards, exports, reports and on the command line.
@@ -81,6 +81,7 @@ macro_rules! failure_classes {
     };
 }
 
+// A new class is declared last: journals hold a class by its place here.
 failure_classes! {
     /// The file cannot be opened as a PDF (empty, truncated, not a PDF, no pages). The operator must fetch it again.
     Unreadable = 1, "unreadable", Operator;
@@ -92,8 +93,6 @@ failure_classes! {
     RenderTimeout = 4, "render-timeout", Operator;
     /// The page would not fit in the renderer's memory limit.
     TooLarge = 5, "too-large", Operator;
-    /// The file is no longer the one that was planned. The next start plans it anew.
-    Changed = 6, "changed", Operator;
     /// The answer repeats itself without end. Other sampling, then the other engine, may help.
     Loop = 10, "loop", SameEngine;
     /// The token budget ended before the answer did.
@@ -112,6 +111,8 @@ failure_classes! {
     Stalled = 22, "stalled", SameEngine;
     /// The page was alone in flight at two engine deaths. It goes to the other engine.
     Poison = 30, "poison", OtherEngine;
+    /// The file is no longer the one that was planned. The next start plans it anew.
+    Changed = 6, "changed", Operator;
 }
 
 impl FailureClass {

@@ -96,7 +96,7 @@ impl Context {
             Verdict::Read | Verdict::Blank => Vec::new(),
         };
         lock(&self.unsynced).insert((page, lease), told);
-        // The store blocks for seconds while it seals.
+        // The store blocks where the disk is slow.
         let kept = tokio::task::block_in_place(|| self.writer.append(record));
         if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
             // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.

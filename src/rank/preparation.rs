@@ -214,11 +214,11 @@ fn plan(
         corpus::write(run_directory, &plan).map_err(corpus_error)?;
         return Ok(plan);
     };
-    let (plan, changes) = corpus::update(kept.clone(), inputs, inspect, *threads).map_err(corpus_error)?;
+    let (plan, changes) = corpus::update(kept, Some(inputs), inspect, *threads).map_err(corpus_error)?;
     for line in changes.lines(&plan) {
         tracing::warn!("{line}");
     }
-    if plan != kept {
+    if changes.must_be_written() {
         corpus::write(run_directory, &plan).map_err(corpus_error)?;
     }
     Ok(plan)

@@ -41,6 +41,8 @@ pub(super) struct Worker {
     program: PathBuf,
     configuration: Configuration,
     run_directory: PathBuf,
+    /// How long servers outlive this rank where it is killed.
+    linger: Duration,
     planned: BTreeMap<Engine, PlannedEngine>,
     services: BTreeMap<Engine, Service>,
     stage: Stage,
@@ -79,6 +81,7 @@ impl Worker {
             program: request.program.clone(),
             configuration: request.configuration.clone(),
             run_directory: request.run_directory.clone(),
+            linger: request.linger,
             services: BTreeMap::new(),
             stage: Stage::Waiting,
             pages: JoinSet::new(),
@@ -205,7 +208,9 @@ impl Worker {
                 profile: Arc::clone(&planned.profile),
                 settings: self.configuration.engines.of(*engine).clone(),
                 share: planned.share.clone(),
+                run_directory: self.run_directory.clone(),
                 logs: self.run_directory.join("logs"),
+                linger: self.linger,
             };
             let events = self.events.clone();
             let on_event = move |event| {

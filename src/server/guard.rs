@@ -10,15 +10,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, set_child_subreaper, waitpgid};
 use tokio::{
-    io::{AsyncReadExt, Stdin},
+    io::{AsyncReadExt, AsyncWriteExt, Stdin},
+    net::{UnixListener, UnixStream},
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
     task::spawn_blocking,
-    time::timeout,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// Longest wait for killed processes to be gone: the driver takes seconds to free the memory of a large GPU.
-const REAP_LIMIT: Duration = Duration::from_secs(10);
+use super::{
+    control::{BUSY, HELD, Word},
+    folder::{FOLDER_VARIABLE, FolderError, FolderLock, Process, REAP_LIMIT, Record, ServerFolder, boot},
+    launch::{KEY_VARIABLE, LaunchHash},
+};
+
+/// How long a guard waits for the folder. Whoever only looks whether it is guarded holds it for a moment.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// What to guard.
 #[derive(Debug, Clone)]
@@ -27,8 +34,14 @@ pub struct Guarded {
     pub command: Vec<String>,
     /// Time between asking the server to end and ending it.
     pub grace: Duration,
-    /// Folder of the server's socket, removed at the end.
-    pub remove: Option<PathBuf>,
+    /// How long the server outlives a holder that goes away without a goodbye.
+    pub linger: Duration,
+    /// Folder of the server, made here and removed at the end.
+    pub folder: PathBuf,
+    /// What is launched, for the next holder.
+    pub launch: LaunchHash,
+    /// Where the server answers, unless it is on the folder's socket.
+    pub url: Option<String>,
 }
 
 /// A server that cannot be guarded.
@@ -45,40 +58,115 @@ pub enum GuardError {
         /// Why not.
         source: io::Error,
     },
-    /// The operating system refuses signals or the wait for a child.
+    /// Another guard is at work.
+    #[error("another guard is at work in {0}: is another run working in the same run directory on this node?")]
+    Guarded(PathBuf),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The operating system refuses signals, the wait for a child, or the control socket.
     #[error("cannot watch the server")]
     Watch(#[from] io::Error),
 }
 
-/// Runs the server until it ends by itself, or until standard input closes or a signal comes; then ends its whole
-/// process group and waits until it is gone. Returns the server's exit code (128 + the signal that killed it), 0 if it
-/// was ended.
+/// Runs the server until it ends by itself, a signal comes, its holder says goodbye, or there has been no holder for
+/// `linger`; then ends its whole process group and waits until it is gone. Returns the server's exit code (128 + the
+/// signal that killed it), 0 if it was ended.
+///
+/// The first holder has standard input, those after it connect to the control socket: see [`super::control`]. What an
+/// earlier guard left in the folder is ended first.
 ///
 /// A server asked to end with requests in flight may never do so (vLLM waits for its clients for ever), and a dead
 /// engine exits with status 0: so the group is always killed, and the status is only passed on for the log.
 ///
 /// # Errors
-/// The program cannot be started. The folder is removed all the same.
+/// The folder is not ours, or the program cannot be started. The folder is removed all the same.
 pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
-    let _folder = RemovedAtEnd(guarded.remove);
-    let [program, arguments @ ..] = guarded.command.as_slice() else { return Err(GuardError::NoCommand) };
     // From here on a signal ends the server, not the guard alone.
-    let mut release = Release::listen()?;
+    let signals = Signals::listen()?;
     // Processes that outlive the server become children of this one, which can so wait for their end.
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
+    let folder = ServerFolder::at(&guarded.folder);
+    let lock = lock(&folder).await?;
+    let result = match folder.end_orphans(&lock).await {
+        Ok(()) => serve(guarded, &folder, &lock, signals).await,
+        // Its record is needed again.
+        Err(error) => return Err(error.into()),
+    };
+    folder.remove(lock);
+    result
+}
+
+async fn lock(folder: &ServerFolder) -> Result<FolderLock, GuardError> {
+    let deadline = Instant::now() + LOCK_LIMIT;
+    loop {
+        if let Some(lock) = folder.lock()? {
+            return Ok(lock);
+        }
+        if Instant::now() > deadline {
+            return Err(GuardError::Guarded(folder.path().to_owned()));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn serve(
+    guarded: Guarded,
+    folder: &ServerFolder,
+    lock: &FolderLock,
+    signals: Signals,
+) -> Result<i32, GuardError> {
+    let [program, arguments @ ..] = guarded.command.as_slice() else { return Err(GuardError::NoCommand) };
+    folder.clear_sockets(lock);
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).process_group(0);
+    command.args(arguments).env(FOLDER_VARIABLE, folder.path()).stdin(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(|source| GuardError::Program { program: program.clone(), source })?;
     let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-    let status = tokio::select! {
-        status = child.wait() => Some(status?),
-        () = release.given() => None,
+    let mut hold = Hold { linger: guarded.linger, holder: Holder::First(tokio::io::stdin()), signals };
+    let ended = match prepare(&guarded, group, folder, lock) {
+        Ok(control) => tokio::select! {
+            status = child.wait() => status.map(Ended::ByItself),
+            word = hold.ends(&control) => Ok(Ended::Told(word)),
+        },
+        Err(error) => Err(error),
     };
     if let Some(group) = group {
-        let grace = status.is_none().then_some(guarded.grace);
+        let grace = matches!(ended, Ok(Ended::Told(Word::Goodbye))).then_some(guarded.grace);
         end(&mut child, group, grace).await;
     }
-    Ok(status.map_or(0, exit_code))
+    // Those that have left the group.
+    folder.end_orphans(lock).await?;
+    Ok(match ended? {
+        Ended::ByItself(status) => exit_code(status),
+        Ended::Told(_) => 0,
+    })
+}
+
+/// How the server's life ended.
+enum Ended {
+    ByItself(ExitStatus),
+    Told(Word),
+}
+
+/// What the next holder needs.
+fn prepare(
+    guarded: &Guarded,
+    group: Option<Pid>,
+    folder: &ServerFolder,
+    lock: &FolderLock,
+) -> io::Result<UnixListener> {
+    let group = group.map_or(0, |group| group.as_raw_nonzero().get());
+    let record = Record {
+        launch: guarded.launch.clone(),
+        url: guarded.url.clone(),
+        key: guarded.url.as_ref().and_then(|_| std::env::var(KEY_VARIABLE).ok()),
+        group,
+        started: Process::of(group).map_or(0, |leader| leader.started),
+        boot: boot(),
+        log: std::fs::read_link("/proc/self/fd/2").ok(),
+    };
+    folder.write(&record, lock)?;
+    UnixListener::bind(folder.control())
 }
 
 /// Ends the group: politely first, where it has a grace.
@@ -99,37 +187,86 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
 }
 
-/// What makes a guard end its server.
-struct Release {
-    signals: [tokio::signal::unix::Signal; 3],
-    pipe: Stdin,
+/// Who wants the server to live, and what ends it.
+struct Hold {
+    linger: Duration,
+    holder: Holder,
+    signals: Signals,
 }
 
-impl Release {
-    fn listen() -> io::Result<Release> {
-        let signals =
-            [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
-        Ok(Release { signals, pipe: tokio::io::stdin() })
-    }
+enum Holder {
+    /// Whoever started the guard.
+    First(Stdin),
+    /// Whoever took the server over.
+    Next(UnixStream),
+    /// Nobody, until then.
+    Nobody(Instant),
+}
 
-    async fn given(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.signals;
+impl Holder {
+    /// The holder's last word; `None` where it went away without one.
+    async fn word(&mut self) -> Option<Word> {
         let mut byte = [0u8; 1];
-        tokio::select! {
-            _ = self.pipe.read(&mut byte) => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
+        loop {
+            let read = match self {
+                Holder::First(pipe) => pipe.read(&mut byte).await,
+                Holder::Next(stream) => stream.read(&mut byte).await,
+                Holder::Nobody(until) => {
+                    sleep_until(*until).await;
+                    return Some(Word::Goodbye);
+                }
+            };
+            match read {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {
+                    if let Some(word) = Word::of(byte[0]) {
+                        return Some(word);
+                    }
+                }
+            }
         }
     }
 }
 
-struct RemovedAtEnd(Option<PathBuf>);
+impl Hold {
+    async fn ends(&mut self, control: &UnixListener) -> Word {
+        loop {
+            tokio::select! {
+                // A holder that has gone is seen before the one that comes in its place.
+                biased;
+                () = self.signals.given() => return Word::Goodbye,
+                word = self.holder.word() => match word {
+                    Some(word) => return word,
+                    None => self.holder = Holder::Nobody(Instant::now() + self.linger),
+                },
+                Ok((mut stream, _)) = control.accept() => {
+                    let free = matches!(self.holder, Holder::Nobody(_));
+                    let answer = if free { HELD } else { BUSY };
+                    // One byte always fits into an empty socket.
+                    if stream.write_all(&[answer]).await.is_ok() && free {
+                        self.holder = Holder::Next(stream);
+                    }
+                }
+            }
+        }
+    }
+}
 
-impl Drop for RemovedAtEnd {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.0 {
-            let _ = std::fs::remove_dir_all(folder);
+struct Signals([tokio::signal::unix::Signal; 3]);
+
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [terminate, interrupt, hangup] = kinds.map(signal);
+        Ok(Signals([terminate?, interrupt?, hangup?]))
+    }
+
+    async fn given(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }

@@ -3,16 +3,24 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    fs::File,
+    io::{self, Read},
     net::TcpListener,
     path::{Path, PathBuf},
 };
 
-use tempfile::TempDir;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
     model::{Engine, configuration::ServerSource, configuration::StandInMode},
 };
+
+use super::folder::ServerFolder;
+
+/// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.
+pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
 
 /// A server that cannot be launched as configured.
 #[derive(Debug, thiserror::Error)]
@@ -20,18 +28,18 @@ pub enum LaunchError {
     /// Neither placeholder is in the command.
     #[error("the launch command of {0} names neither {{socket}} nor {{port}}: its server could not be found")]
     NoAddress(Engine),
-    /// No private folder for the socket.
-    #[error("cannot make a private folder for the server's socket in {folder}")]
-    Folder {
-        /// Where it was tried.
-        folder: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
-    Port(#[source] std::io::Error),
+    Port(#[source] io::Error),
+    /// No random numbers.
+    #[error("cannot make a key for the server: no random numbers from /dev/urandom")]
+    Key(#[source] io::Error),
 }
+
+/// Tells whether a server that runs is the one that would be launched: of the command before its address is filled in,
+/// the environment, the GPU, and the version of this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchHash(pub String);
 
 /// A command to run, and where its server will answer.
 #[derive(Debug)]
@@ -44,8 +52,13 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
     /// Where the server will answer.
     pub address: ServerAddress,
-    /// Private folder of its socket, removed with this value.
-    pub folder: TempDir,
+    /// Key that it will want from its clients, where it listens on a port that every user of the node can reach. In its
+    /// environment too.
+    pub key: Option<String>,
+    /// Its folder, which its guard makes.
+    pub folder: ServerFolder,
+    /// What is launched.
+    pub hash: LaunchHash,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
 }
@@ -62,15 +75,20 @@ pub struct Share {
 }
 
 impl Launch {
-    /// The launch of a server for `profile`; `None` when it is already running elsewhere.
+    /// The launch of a server for `profile` in `folder`; `None` when it is already running elsewhere.
     ///
     /// The server answers on a Unix socket in a folder that only this user can enter, so that neither ports nor
     /// users of a shared node collide; a configured command may ask for `{port}` instead.
     ///
     /// # Errors
-    /// No place for the socket, no free port, or a command that names neither.
-    pub fn new(source: &ServerSource, profile: &Profile, share: &Share) -> Result<Option<Launch>, LaunchError> {
-        let (command, environment) = match source {
+    /// No free port, no key for it, or a command that names neither.
+    pub fn new(
+        source: &ServerSource,
+        profile: &Profile,
+        share: &Share,
+        folder: ServerFolder,
+    ) -> Result<Option<Launch>, LaunchError> {
+        let (template, mut environment) = match source {
             ServerSource::Url { .. } => return Ok(None),
             ServerSource::StandIn { mode, faults, arguments } => {
                 let mut words = stand_in(profile, *mode, faults.as_deref(), share);
@@ -85,28 +103,36 @@ impl Launch {
                 (words, variables)
             }
         };
-        let folder = private_folder()?;
-        let socket = folder.path().join("server.sock");
-        let address = if command.iter().any(|word| word.contains("{socket}")) {
-            ServerAddress::Unix(socket.clone())
-        } else if command.iter().any(|word| word.contains("{port}")) {
-            ServerAddress::Tcp(format!("http://127.0.0.1:{}", free_port()?))
-        } else {
-            return Err(LaunchError::NoAddress(profile.engine));
-        };
-        let port = match &address {
-            ServerAddress::Tcp(url) => url.rsplit(':').next().unwrap_or_default().to_owned(),
-            ServerAddress::Unix(_) => String::new(),
-        };
-        let fill = |word: &String| {
-            word.replace("{socket}", &socket.to_string_lossy())
-                .replace("{port}", &port)
-                .replace("{model}", &profile.model)
-                .replace("{served_name}", &profile.served_name)
-        };
-        let command = command.iter().map(fill).collect();
-        let guard = share.program.clone();
-        Ok(Some(Launch { guard, command, environment, address, folder, gpu: share.gpu.clone() }))
+        let name =
+            |word: &String| word.replace("{model}", &profile.model).replace("{served_name}", &profile.served_name);
+        let template: Vec<String> = template.iter().map(name).collect();
+        let hash = LaunchHash::of(&template, &environment, share.gpu.as_deref());
+        let (mut address, mut port, mut key) = (ServerAddress::Unix(folder.socket()), String::new(), None);
+        if !template.iter().any(|word| word.contains("{socket}")) {
+            if !template.iter().any(|word| word.contains("{port}")) {
+                return Err(LaunchError::NoAddress(profile.engine));
+            }
+            port = free_port()?.to_string();
+            address = ServerAddress::Tcp(format!("http://127.0.0.1:{port}"));
+            let own = match environment.get(KEY_VARIABLE) {
+                Some(configured) => configured.clone(),
+                None => random_key().map_err(LaunchError::Key)?,
+            };
+            environment.insert(KEY_VARIABLE.to_owned(), own.clone());
+            key = Some(own);
+        }
+        let socket = folder.socket();
+        let fill = |word: &String| word.replace("{socket}", &socket.to_string_lossy()).replace("{port}", &port);
+        let command = template.iter().map(fill).collect();
+        let (guard, gpu) = (share.program.clone(), share.gpu.clone());
+        Ok(Some(Launch { guard, command, environment, address, key, folder, hash, gpu }))
+    }
+}
+
+impl LaunchHash {
+    fn of(template: &[String], environment: &BTreeMap<String, String>, gpu: Option<&str>) -> LaunchHash {
+        let all = format!("{:?}", (template, environment, gpu, env!("CARGO_PKG_VERSION")));
+        LaunchHash(Sha256::digest(all).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -142,18 +168,15 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
     words
 }
 
-/// A folder of mode 0700 with a path short enough for a Unix socket (108 bytes).
-fn private_folder() -> Result<TempDir, LaunchError> {
-    const LONGEST: usize = 60;
-    let configured = std::env::temp_dir();
-    let parent = if configured.as_os_str().len() <= LONGEST { configured } else { PathBuf::from("/tmp") };
-    let made = tempfile::Builder::new().prefix("bocr-").tempdir_in(&parent);
-    made.map_err(|source| LaunchError::Folder { folder: parent, source })
-}
-
 fn free_port() -> Result<u16, LaunchError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LaunchError::Port)?;
     listener.local_addr().map(|address| address.port()).map_err(LaunchError::Port)
+}
+
+fn random_key() -> io::Result<String> {
+    let mut bytes = [0u8; 24];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The GPU of the `local_rank`-th rank of a node: the matching entry of `CUDA_VISIBLE_DEVICES` where it is set (ids are
@@ -177,16 +200,26 @@ mod tests {
         Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()) }
     }
 
+    fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
+        let folder = ServerFolder::at(Path::new("/tmp/bocr-0-run/chandra-0"));
+        Launch::new(source, &profile(), share, folder).map(|launch| launch.expect("a launch"))
+    }
+
+    fn command(words: &[&str]) -> ServerSource {
+        let command = Some(words.iter().map(|word| (*word).to_owned()).collect());
+        ServerSource::Launch { command, prefix: Vec::new(), environment: BTreeMap::new() }
+    }
+
     fn profile() -> Profile {
         Profile::load("chandra-2", None).unwrap()
     }
 
     #[test]
     fn the_stand_in_and_the_model_are_launched_alike() {
-        let stand_in = Launch::new(&ServerSource::default(), &profile(), &share()).unwrap().unwrap();
+        let stand_in = launch(&ServerSource::default(), &share()).unwrap();
         assert!(stand_in.command.contains(&"stand-in".to_owned()));
         let source = ServerSource::Launch { command: None, prefix: vec!["env".into()], environment: BTreeMap::new() };
-        let model = Launch::new(&source, &profile(), &share()).unwrap().unwrap();
+        let model = launch(&source, &share()).unwrap();
         assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
         assert!(model.command.contains(&"datalab-to/chandra-ocr-2".to_owned()));
         let uds = model.command.iter().position(|word| word == "--uds").unwrap();
@@ -195,18 +228,35 @@ mod tests {
             let ServerAddress::Unix(socket) = &launch.address else { panic!("a socket") };
             assert!(launch.command.iter().any(|word| *word == socket.to_string_lossy()));
             assert!(!launch.command.iter().any(|word| word.contains('{') && !word.starts_with('{')), "{launch:?}");
-            let folder = launch.folder.path().to_owned();
-            drop(launch);
-            assert!(!folder.exists(), "a launch that comes to nothing leaves no folder");
+            assert_eq!(launch.key, None);
+            assert!(!launch.folder.path().exists(), "a launch that comes to nothing leaves no folder");
         }
     }
 
     #[test]
     fn a_command_without_an_address_is_refused() {
-        let command = Some(vec!["vllm".into(), "serve".into()]);
-        let source = ServerSource::Launch { command, prefix: Vec::new(), environment: BTreeMap::new() };
-        let error = Launch::new(&source, &profile(), &share()).unwrap_err().to_string();
+        let error = launch(&command(&["vllm", "serve"]), &share()).unwrap_err().to_string();
         assert!(error.contains("{socket}"), "{error}");
+    }
+
+    #[test]
+    fn a_server_on_a_port_has_a_key_that_only_its_environment_knows() {
+        let source = command(&["vllm", "serve", "--port", "{port}"]);
+        let (first, second) = (launch(&source, &share()).unwrap(), launch(&source, &share()).unwrap());
+        let key = first.key.clone().unwrap();
+        assert_eq!(first.environment.get(KEY_VARIABLE), Some(&key));
+        assert!(key.len() >= 32 && !first.command.iter().any(|word| word.contains(&key)));
+        assert_ne!(first.key, second.key);
+        assert_eq!(first.hash, second.hash, "neither port nor key makes it another launch");
+    }
+
+    #[test]
+    fn what_changes_the_server_makes_it_another_launch() {
+        let first = launch(&command(&["vllm", "{socket}"]), &share()).unwrap().hash;
+        let other_gpu = Share { gpu: None, ..share() };
+        assert_eq!(launch(&command(&["vllm", "{socket}"]), &share()).unwrap().hash, first);
+        assert_ne!(launch(&command(&["vllm", "-v", "{socket}"]), &share()).unwrap().hash, first);
+        assert_ne!(launch(&command(&["vllm", "{socket}"]), &other_gpu).unwrap().hash, first);
     }
 
     #[test]

@@ -1,14 +1,49 @@
 //! The server process of a GPU: launched, waited for, watched, restarted, stopped. Knows nothing of pages.
 //!
-//! A server is started through `bocr guard`, a small process that holds the other end of a pipe and takes the whole
-//! process group of the server down when that pipe closes. So no server outlives its rank, whatever kills the rank:
-//! a killed API server would else leave its engine process holding the GPU (measured on vLLM 0.11.2).
+//! A server is started through `bocr guard`, a small process that keeps a connection to the rank, its holder, and takes
+//! the whole process group of the server down when that ends: at once after a goodbye, else after the linger time, in
+//! which the next attempt of the run may take the server over. So no server outlives its run, whatever kills the rank.
+//!
+//! # What happens to servers, and the answer to it
+//!
+//! Measured on real servers (facts on real servers, death and signals):
+//!
+//! | event | answer | where |
+//! |---|---|---|
+//! | engine killed: HTTP 500 or an error event with `EngineCore`, then `[DONE]` | the page is interrupted, not failed; its rank reports the death; the group is killed without grace, the next start follows at once | `engine::classify`, [`Service::report_death`] |
+//! | … idle: `/health` 503, or refused | refused: dead at once; anything else: three times in a row | `watch` |
+//! | … the process ends with exit status 0 | any end of the process is a death; no status is believed | [`guard`], `process` |
+//! | engine hangs: `/health` 200, no token, no end | no token on any stream for `hang_limit`, counters in `/metrics` still, a request of one token unanswered for `hang_limit`: killed; pages that stall meanwhile ask the same and are not blamed | `watch`, `engine::Reader` |
+//! | SIGTERM, idle | is how an orderly end begins | [`guard`] |
+//! | SIGTERM with requests in flight: waits for its clients for ever | SIGKILL of the group after a grace of 2 s | [`guard`] |
+//! | SIGTERM while starting: wedged, or lost | the same | [`guard`] |
+//! | API server killed: its engine lives on, holding the GPU | the guard sees its child's end and kills the group | [`guard`] |
+//! | two servers on one port, both ready | each has a key of its own: what answers without one is not ours, another port is tried | `process`, `launch` |
+//! | not ready in time | killed as a group and gone before the next start | `service` |
+//!
+//! And to those who watch over them:
+//!
+//! | event | answer | where |
+//! |---|---|---|
+//! | rank killed, guard lives | the server lingers; the next attempt adopts it if it was launched alike, is healthy and answers a request of one token, and ends it otherwise | `service`, `control` |
+//! | nobody comes in the linger time | the guard ends the server | [`guard`] |
+//! | earlier attempt still holds the server | busy: waited for 30 s, then an error | `process` |
+//! | guard killed, rank lives | the rank ends the group by what the guard wrote into the folder | `process`, `folder` |
+//! | guard and rank killed | the next guard ends the group before it launches | [`guard`], `folder` |
+//! | guard does not end | killed, then as above | `process` |
+//! | the URL of a server that is not ours hangs or dies | nothing is killed; it is asked again as if it had been restarted | `service` |
 
+mod control;
+mod folder;
 pub mod guard;
 mod launch;
+mod port;
 mod process;
 mod service;
+mod watch;
 
-pub use launch::{Launch, LaunchError, Share, gpu_of};
-pub use process::{Server, ServerError};
+pub use control::Word;
+pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
+pub use launch::{Launch, LaunchError, LaunchHash, Share, gpu_of};
+pub use process::{CheckError, Server, ServerError};
 pub use service::{Ready, Service, ServiceEvent, ServicePlan};

@@ -22,8 +22,11 @@ use crate::{
 };
 
 use super::{
+    control::Word,
+    folder::ServerFolder,
     launch::{Launch, LaunchError, Share},
-    process::{Server, ServerError},
+    process::{CheckError, Server, ServerError},
+    watch::death,
 };
 
 /// How a service is to be run.
@@ -39,8 +42,12 @@ pub struct ServicePlan {
     pub settings: EngineSettings,
     /// What this rank gives to it.
     pub share: Share,
+    /// Names the server's folder on this node, where the next attempt of the run finds it.
+    pub run_directory: PathBuf,
     /// Folder for its logs, one a start.
     pub logs: PathBuf,
+    /// How long a launched server outlives this rank where it is killed, to be taken over by the next attempt.
+    pub linger: Duration,
 }
 
 /// What the owner of a service hears.
@@ -74,7 +81,7 @@ impl State {
     }
 }
 
-/// The handle of a service. Dropping it ends the server without waiting for its end.
+/// The handle of a service. Dropping it is as the death of this rank: the server lives on for the plan's linger time.
 #[derive(Debug)]
 pub struct Service {
     state: watch::Sender<State>,
@@ -90,6 +97,10 @@ enum StartError {
     Server(#[from] ServerError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("another server answers on the port of ours")]
+    AnotherOnPort(#[source] EngineError),
+    #[error("the server at {0} says that it is healthy, but did not answer a request of one token")]
+    Silent(ServerAddress),
     #[error("no url is configured for this rank")]
     NoUrl,
     #[error("no server answers at {0}")]
@@ -103,7 +114,19 @@ impl StartError {
             StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
             StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
             StartError::NoUrl => true,
-            StartError::Server(_) | StartError::NotRunning(_) => false,
+            StartError::AnotherOnPort(_)
+            | StartError::Silent(_)
+            | StartError::Server(_)
+            | StartError::NotRunning(_) => false,
+        }
+    }
+}
+
+impl From<CheckError> for StartError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Server(error) => error.into(),
+            CheckError::Engine(error) => error.into(),
         }
     }
 }
@@ -166,12 +189,12 @@ impl Supervisor {
         for start in 1.. {
             let ended = tokio::select! {
                 ended = self.live(start) => ended,
-                _ = &mut stopped => break,
+                told = &mut stopped => return self.leave(told.is_ok()).await,
             };
-            // The next start needs the memory of the GPU that this one still holds.
-            self.stop_server().await;
+            // The next start needs the memory of the GPU that this one still holds. A dead server gets no grace.
+            self.end_server(if ended.is_ok() { Word::Kill } else { Word::Goodbye }).await;
             let (life, reason) = match ended {
-                Ok(life) => (life, "the server died".to_owned()),
+                Ok((life, cause)) => (life, format!("the server died: {cause}")),
                 Err(error) if error.is_permanent() => {
                     self.give_up(chain(&error));
                     break;
@@ -188,51 +211,95 @@ impl Supervisor {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = &mut stopped => break,
+                told = &mut stopped => return self.leave(told.is_ok()).await,
             }
         }
-        self.stop_server().await;
+    }
+
+    /// The end of the service: told by its owner, or because the owner is gone.
+    async fn leave(mut self, told: bool) {
+        if told {
+            self.end_server(Word::Goodbye).await;
+        }
         self.state.send_replace(State::Lost);
     }
 
-    /// One life of a server, from its launch to its death; how long it was ready. The process is left to
-    /// [`Supervisor::stop_server`], also when this is dropped.
-    async fn live(&mut self, start: u32) -> Result<Duration, StartError> {
+    /// One life of a server, from its launch to its death: how long it was ready, and what it died of. The process is
+    /// left to [`Supervisor::end_server`], also when this is dropped.
+    async fn live(&mut self, start: u32) -> Result<(Duration, String), StartError> {
         let engine = self.plan.profile.engine;
-        let reader = self.bring_up().await?;
+        let reader = Arc::new(self.bring_up().await?);
         tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
         let since = Instant::now();
-        self.state.send_replace(State::Ready(Ready { start, reader: Arc::new(reader) }));
+        self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
         (self.on_event)(ServiceEvent::Ready(engine));
-        self.until_death(start).await;
+        let cause = self.until_death(start, &reader).await;
         self.state.send_replace(State::Starting);
-        Ok(since.elapsed())
+        Ok((since.elapsed(), cause))
     }
 
     async fn bring_up(&mut self) -> Result<Reader, StartError> {
-        let ServicePlan { rank, profile, settings, logs, share, .. } = &self.plan;
+        let plan = self.plan.clone();
+        let folder = ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
+        let Some(launch) = Launch::new(&plan.settings.server, &plan.profile, &plan.share, folder)? else {
+            let client = self.client(self.url()?, None)?;
+            if !client.alive().await {
+                return Err(StartError::NotRunning(client.address().clone()));
+            }
+            let reader = self.connect(client).await?;
+            // An engine that hangs is not restarted here: nobody is to be sent to it.
+            let answers = reader.client().sings(&reader.server().model).await;
+            return if answers { Ok(reader) } else { Err(StartError::Silent(reader.client().address().clone())) };
+        };
+        if let Some(reader) = self.adopt(&launch).await? {
+            return Ok(reader);
+        }
+        let log = unused_log(&plan.logs, plan.rank, plan.profile.engine);
+        let client = self.client(launch.address.clone(), launch.key.as_deref())?;
+        let server = self.server.insert(Server::start(launch, &log, plan.linger)?);
+        server.ready(&client, plan.settings.start_limit).await?;
+        server.check_port(&client).await?;
+        let on_port = matches!(server.address(), ServerAddress::Tcp(_));
+        self.connect(client).await.map_err(|error| match error {
+            EngineError::Unauthorized { .. } | EngineError::WrongModel { .. } if on_port => {
+                StartError::AnotherOnPort(error)
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Takes over the server that an earlier attempt of the run has left, if it is the one that would be launched and
+    /// its engine answers; ends it otherwise.
+    async fn adopt(&mut self, launch: &Launch) -> Result<Option<Reader>, StartError> {
+        let Some(server) = Server::take_over(&launch.folder, &launch.hash).await? else { return Ok(None) };
+        let server = self.server.insert(server);
+        let (address, key, log) = (server.address().clone(), server.key().map(str::to_owned), server.log());
+        let log = log.map(Path::to_owned).unwrap_or_default();
+        let client = self.client(address, key.as_deref())?;
+        if client.alive().await
+            && let Ok(reader) = self.connect(client).await
+            && reader.client().sings(&reader.server().model).await
+        {
+            tracing::info!(log = %log.display(), "adopted the server of an earlier attempt");
+            return Ok(Some(reader));
+        }
+        tracing::warn!(log = %log.display(), "ending the server of an earlier attempt: it does not answer");
+        self.end_server(Word::Kill).await;
+        Ok(None)
+    }
+
+    fn client(&self, address: ServerAddress, key: Option<&str>) -> Result<Client, EngineError> {
+        let settings = &self.plan.settings;
         let limits = Limits {
             first_token: settings.first_token_limit,
             token_gap: settings.token_gap_limit,
             total: settings.total_limit,
         };
-        let client = match Launch::new(&settings.server, profile, share)? {
-            Some(launch) => {
-                let log = unused_log(logs, *rank, profile.engine);
-                let client = Client::new(launch.address.clone(), limits, None)?;
-                let server = self.server.insert(Server::start(launch, &log)?);
-                server.ready(&client, settings.start_limit).await?;
-                client
-            }
-            None => {
-                let client = Client::new(self.url()?, limits, None)?;
-                if !client.alive().await {
-                    return Err(StartError::NotRunning(client.address().clone()));
-                }
-                client
-            }
-        };
-        Ok(Reader::connect(Profile::clone(profile), client, *rank).await?)
+        Ok(Client::new(address, limits, key)?.with_hang_limit(settings.hang_limit))
+    }
+
+    async fn connect(&self, client: Client) -> Result<Reader, EngineError> {
+        Reader::connect(Profile::clone(&self.plan.profile), client, self.plan.rank).await
     }
 
     fn url(&self) -> Result<ServerAddress, StartError> {
@@ -241,22 +308,28 @@ impl Supervisor {
         urls.get(index).map(|url| ServerAddress::Tcp(url.clone())).ok_or(StartError::NoUrl)
     }
 
-    /// Waits until the process ends, or a page reports its engine dead.
-    async fn until_death(&mut self, start: u32) {
+    /// Waits until the process ends, a page reports its engine dead, or it shows from outside; says what it was.
+    async fn until_death(&mut self, start: u32, reader: &Reader) -> String {
         let mut state = self.state.subscribe();
         let reported = state.wait_for(|state| !state.is_start(start));
-        match &mut self.server {
-            None => drop(reported.await),
-            Some(server) => tokio::select! {
-                () = server.ended() => {}
-                _ = reported => {}
-            },
+        let ended = async {
+            match &mut self.server {
+                Some(server) => server.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = ended => "its process ended".into(),
+            _ = reported => "a page was told so".into(),
+            death = death(reader.client(), &reader.server().model, self.plan.settings.hang_limit) => death.to_string(),
         }
     }
 
-    async fn stop_server(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.stop().await;
+    async fn end_server(&mut self, word: Word) {
+        if let Some(server) = self.server.take()
+            && let Err(error) = server.end(word).await
+        {
+            tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
         }
     }
 
@@ -279,13 +352,18 @@ impl StartBudget {
     /// A server that was ready for this long was no false start: the budget is whole again.
     const HEALTHY_LIFE: Duration = Duration::from_secs(600);
 
-    /// The pause after a start whose server was ready for `life`; `None` once the budget is spent.
+    /// The pause after a start whose server was ready for `life`; `None` once the budget is spent. The first death of a
+    /// server that was ready needs none: the fault is most likely not in how it is started.
     fn after(&mut self, life: Duration) -> Option<Duration> {
         if life >= Self::HEALTHY_LIFE {
             self.spent = 0;
         }
         self.spent += 1;
-        (self.spent < Self::STARTS).then(|| Duration::from_millis(500) * 2u32.pow(self.spent - 1))
+        let pause = match self.spent {
+            1 if life > Duration::ZERO => Duration::ZERO,
+            spent => Duration::from_millis(500) * 2u32.pow(spent - 1),
+        };
+        (self.spent < Self::STARTS).then_some(pause)
     }
 }
 
@@ -304,10 +382,11 @@ mod tests {
         let mut budget = StartBudget::default();
         let early = Duration::from_secs(20);
         let pauses: Vec<_> = (0..4).map(|_| budget.after(early).unwrap().as_millis()).collect();
-        assert_eq!(pauses, [500, 1000, 2000, 4000]);
+        assert_eq!(pauses, [0, 1000, 2000, 4000]);
         for _ in 0..20 {
-            assert_eq!(budget.after(StartBudget::HEALTHY_LIFE), Some(Duration::from_millis(500)));
+            assert_eq!(budget.after(StartBudget::HEALTHY_LIFE), Some(Duration::ZERO));
         }
+        assert_eq!(StartBudget::default().after(Duration::ZERO), Some(Duration::from_millis(500)), "a false start");
         assert!((0..3).all(|_| budget.after(early).is_some()));
         assert_eq!(budget.after(Duration::ZERO), None);
     }

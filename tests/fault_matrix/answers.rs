@@ -29,17 +29,17 @@ fn row_streams_done_too_early() {
 
 #[test]
 fn row_invalid_utf8() {
-    thrice("invalid UTF-8", "invalid-utf8");
+    thrice("invalid UTF-8", "garbage-utf8");
 }
 
 #[test]
 fn row_invalid_json() {
-    thrice("invalid JSON", "invalid-json");
+    thrice("invalid JSON", "garbage-json");
 }
 
 #[test]
 fn row_huge_answers() {
-    thrice("answers of 10 MB", "huge");
+    thrice("answers of 10 MB", "huge-event");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bulletin_ocr::store::Reader;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A folder for one test's run, and a mark that all its processes inherit.
@@ -124,6 +125,16 @@ impl Bench {
         let run = self.run_directory();
         let output = self.bocr(&["verify", run.to_str().unwrap()]).output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
+    }
+}
+
+/// A test that fails may leave servers that would linger.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let left = if std::thread::panicking() { self.marked_processes() } else { Vec::new() };
+        for id in left.into_iter().filter_map(|(id, _)| Pid::from_raw(id)) {
+            let _ = kill_process(id, Signal::KILL);
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
         let (url, builder) = connect(address);
-        Server { child, url, client: builder.no_proxy().build().unwrap(), log }
+        Server { child, url, client: builder.no_proxy().timeout(DEADLINE).build().unwrap(), log }
     }
 
     /// The address for the engine's own client.

@@ -1,0 +1,375 @@
+//! Bringing a plan up to date with inputs that have changed, vanished, appeared or moved since.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    Changes, CorpusError, Inputs, InspectFailure, Modified, Plan,
+    contents::{Bytes, Contents, Inspect, examine, read_bytes},
+    discover::{Found, walk},
+    fingerprint::glance,
+    inputs::roots,
+    plan::{check_number, document, planning_threads},
+    unique::{Extra, endings, extra_of, named, possible_names, whole_name},
+};
+use crate::model::{Document, DocumentId, DocumentState};
+
+/// Looks at the inputs again, the recorded ones and those `given` to this start, and brings the plan up to date with
+/// them, on `threads` threads. An id keeps its meaning, which is one file's bytes, and a name its document:
+///
+/// - A file of the planned size and time is taken to be the planned one. One of another is read, and is if its bytes are.
+/// - Else its document is replaced by a new one of the same name.
+/// - A new file is planned at the end, unless a document whose file is gone has its bytes, and a name that is the end of
+///   its path, or ends as its own would: then the document has moved.
+/// - A document whose file is gone otherwise stays as it is.
+/// - A refused document is inspected again: passwords and permissions may have been given meanwhile.
+///
+/// A file that several paths lead to is one document; but documents that have come to share a file that holds the bytes
+/// of each stay as they are. Nothing is written.
+///
+/// # Errors
+/// See [`CorpusError`]. Recorded inputs may be gone; given ones must exist unless they are also recorded.
+pub fn update(
+    plan: Plan,
+    given: Option<&Inputs>,
+    inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
+    threads: NonZeroUsize,
+) -> Result<(Plan, Changes), CorpusError> {
+    let roots = roots(&plan.inputs, given.unwrap_or(&Inputs::default()))?;
+    let ways = walk(&roots.paths);
+    planning_threads(threads)?.install(|| {
+        let mut update = Update::new(&plan, roots.inputs);
+        let fresh = update.compare(&ways, &inspect)?;
+        let fresh = update.recognise_moved(fresh);
+        update.add(fresh, &ways);
+        update.finish(&inspect)
+    })
+}
+
+/// What is known of a document's file.
+struct Look {
+    /// The file, if there is one; see [`Found::identity`].
+    identity: Option<PathBuf>,
+    finding: Finding,
+}
+
+/// In the order in which documents claim the files that several of them lead to.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Holds,
+    Replaced,
+    First,
+}
+
+enum Finding {
+    /// Not there, or not readable any more.
+    Gone,
+    /// The document's bytes, last written then.
+    Same(Option<Modified>),
+    /// Of a refused document: its bytes, inspected again.
+    Again(Contents),
+    /// Other bytes.
+    Other(Bytes),
+    /// Of a refused document that had no bytes: what is there now.
+    First(Contents),
+    /// Of a refused document: a folder, which could not be listed when it was planned.
+    Folder,
+}
+
+impl Finding {
+    fn claim(&self) -> Claim {
+        match self {
+            Finding::Gone | Finding::Same(_) | Finding::Again(_) | Finding::Folder => Claim::Holds,
+            Finding::Other(_) => Claim::Replaced,
+            Finding::First(_) => Claim::First,
+        }
+    }
+}
+
+/// A file that no document stands for.
+struct Fresh<'a> {
+    /// It is named by the first, but a document that has moved may have had another.
+    ways: Vec<&'a Found>,
+    /// If it has been read already.
+    bytes: Option<Bytes>,
+}
+
+/// A document to be.
+struct Addition {
+    path: PathBuf,
+    name: String,
+    problem: Option<String>,
+    bytes: Option<Bytes>,
+}
+
+struct Update<'a> {
+    before: &'a Plan,
+    after: Plan,
+    changes: Changes,
+    /// Documents whose files are gone.
+    gone: Vec<DocumentId>,
+    /// Refused documents that have moved, with what is known of their new places.
+    to_inspect: Vec<(DocumentId, Option<String>, Option<Bytes>)>,
+    /// In the order of their ids, which follow those of the plan.
+    additions: Vec<Addition>,
+}
+
+impl<'a> Update<'a> {
+    fn new(before: &'a Plan, inputs: Inputs) -> Self {
+        let after = Plan { inputs, ..before.clone() };
+        Update {
+            before,
+            after,
+            changes: Changes::default(),
+            gone: Vec::new(),
+            to_inspect: Vec::new(),
+            additions: Vec::new(),
+        }
+    }
+
+    /// The documents that a file may stand for.
+    fn standing(&self) -> impl Iterator<Item = &'a Document> + use<'a> {
+        self.before.documents.iter().filter(|document| document.state != DocumentState::Replaced)
+    }
+
+    /// Looks at every document's file, and returns the files that none stands for.
+    fn compare<'w>(&mut self, ways: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
+        let by_path = by_path(ways);
+        let standing: Vec<&Document> = self.standing().collect();
+        let look = |document: &&Document| {
+            let modified = self.before.modified.get(document.id.index()).copied().flatten();
+            look_again(document, modified, by_path.get(&*document.path).copied(), inspect)
+        };
+        let looks = standing.par_iter().map(look).collect::<Result<Vec<_>, _>>()?;
+        let mut looks: Vec<_> = standing.iter().zip(looks).collect();
+        looks.sort_by_key(|(_, look)| look.finding.claim());
+        let mut holders: HashMap<PathBuf, DocumentId> = HashMap::new();
+        for (document, Look { identity, finding }) in looks {
+            let identity = identity.unwrap_or_else(|| document.path.clone());
+            let id = match finding {
+                Finding::Other(_) => self.next_id(),
+                _ => document.id,
+            };
+            let holder = *holders.entry(identity).or_insert(id);
+            match finding {
+                Finding::Gone => self.gone.push(document.id),
+                Finding::Same(modified) => self.after.modified[document.id.index()] = modified,
+                Finding::Again(contents) => self.settle(document.id, contents),
+                Finding::First(contents) if holder == id => self.settle(document.id, contents),
+                // It never had bytes of its own: other documents stand for what it leads to.
+                Finding::First(_) | Finding::Folder => {
+                    self.after.documents[document.id.index()].state = DocumentState::Replaced;
+                    self.changes.mended.push(document.id);
+                }
+                Finding::Other(bytes) => {
+                    if holder == id {
+                        let (path, name) = (document.path.clone(), document.name.clone());
+                        self.additions.push(Addition { path, name, problem: None, bytes: Some(bytes) });
+                    }
+                    self.after.documents[document.id.index()].state = DocumentState::Replaced;
+                    self.changes.replaced.push((document.id, holder));
+                }
+            }
+        }
+        let planned: HashSet<&Path> = standing.iter().map(|document| document.path.as_path()).collect();
+        let mut fresh: Vec<Fresh> = Vec::new();
+        let mut places: HashMap<&Path, usize> = HashMap::new();
+        for way in ways.iter().filter(|way| !holders.contains_key(&way.identity) && !planned.contains(&*way.path)) {
+            let place = *places.entry(&way.identity).or_insert(fresh.len());
+            match fresh.get_mut(place) {
+                Some(fresh) => fresh.ways.push(way),
+                None => fresh.push(Fresh { ways: vec![way], bytes: None }),
+            }
+        }
+        Ok(fresh)
+    }
+
+    /// Takes out the files of documents that are gone from where they were.
+    fn recognise_moved<'w>(&mut self, fresh: Vec<Fresh<'w>>) -> Vec<Fresh<'w>> {
+        let before = self.before;
+        let gone: Vec<&Document> = self.gone.iter().filter_map(|id| before.documents.get(id.index())).collect();
+        let mut by_ending: HashMap<&str, Vec<&Document>> = HashMap::new();
+        for document in &gone {
+            for ending in endings(&document.name) {
+                by_ending.entry(ending).or_default().push(document);
+            }
+        }
+        let recognise = |fresh: Fresh<'w>| match by_ending.is_empty() {
+            true => (fresh, Vec::new()),
+            false => recognise(fresh, &by_ending),
+        };
+        let recognised: Vec<_> = fresh.into_par_iter().map(recognise).collect();
+        let mut rest = Vec::new();
+        let mut vanished: BTreeSet<DocumentId> = gone.iter().map(|document| document.id).collect();
+        for (fresh, documents) in recognised {
+            let Some((document, way)) = documents.into_iter().find(|(document, _)| vanished.remove(&document.id))
+            else {
+                rest.push(fresh);
+                continue;
+            };
+            let bytes = fresh.bytes;
+            let index = document.id.index();
+            self.after.documents[index].path = way.path.clone();
+            self.after.modified[index] = bytes.as_ref().and_then(|bytes| bytes.modified);
+            self.changes.moved.push(document.id);
+            if matches!(document.state, DocumentState::Refused { .. }) {
+                self.to_inspect.push((document.id, way.problem.clone(), bytes));
+            }
+        }
+        self.changes.moved.sort_unstable();
+        self.changes.vanished = vanished.into_iter().collect();
+        rest
+    }
+
+    /// Names what is new. Inputs whose documents were given longer names go on with such.
+    fn add(&mut self, fresh: Vec<Fresh>, ways: &[Found]) {
+        let by_path = by_path(ways);
+        let mut extra = Extra::new();
+        for document in &self.after.documents {
+            if let Some(way) = by_path.get(&*document.path) {
+                let longest = extra.entry(way.root).or_default();
+                *longest = (*longest).max(extra_of(way, &document.name));
+            }
+        }
+        let taken: HashSet<&str> = self.standing().map(|document| document.name.as_str()).collect();
+        let (ways, bytes): (Vec<&Found>, Vec<_>) =
+            fresh.into_iter().filter_map(|fresh| Some((*fresh.ways.first()?, fresh.bytes))).unzip();
+        let names = named(&ways, &taken, extra);
+        for ((way, bytes), name) in ways.into_iter().zip(bytes).zip(names) {
+            self.changes.added.push(self.next_id());
+            self.additions.push(Addition { path: way.path.clone(), name, problem: way.problem.clone(), bytes });
+        }
+    }
+
+    /// Inspects what is new or elsewhere.
+    fn finish(mut self, inspect: &impl Inspect) -> Result<(Plan, Changes), CorpusError> {
+        check_number(self.before.documents.len() + self.additions.len())?;
+        let contents = |path: &Path, name: &str, problem: Option<String>, bytes: Option<Bytes>| match problem {
+            Some(problem) => Ok(Contents::unreadable(path, &problem)),
+            None => examine(path, name, bytes, inspect),
+        };
+        let to_inspect = std::mem::take(&mut self.to_inspect);
+        let moved = |(id, problem, bytes): (DocumentId, _, _)| {
+            let document = &self.after.documents[id.index()];
+            Ok((id, contents(&document.path, &document.name, problem, bytes)?))
+        };
+        let inspected = to_inspect.into_par_iter().map(moved).collect::<Result<Vec<_>, CorpusError>>()?;
+        for (id, contents) in inspected {
+            self.settle(id, contents);
+        }
+        let first = self.before.documents.len();
+        let describe = |(index, addition): (usize, Addition)| {
+            let Addition { path, name, problem, bytes } = addition;
+            let contents = contents(&path, &name, problem, bytes)?;
+            Ok(document(DocumentId((first + index) as u32), path, name, contents))
+        };
+        let additions = std::mem::take(&mut self.additions);
+        let added = additions.into_par_iter().enumerate().map(describe).collect::<Result<Vec<_>, CorpusError>>()?;
+        for (document, modified) in added {
+            self.after.documents.push(document);
+            self.after.modified.push(modified);
+        }
+        self.changes.mended.sort_unstable();
+        self.changes.differs = self.after != *self.before;
+        Ok((self.after, self.changes))
+    }
+
+    fn next_id(&self) -> DocumentId {
+        DocumentId((self.before.documents.len() + self.additions.len()) as u32)
+    }
+
+    /// A refused document after another inspection.
+    fn settle(&mut self, id: DocumentId, contents: Contents) {
+        let document = &mut self.after.documents[id.index()];
+        if matches!(contents.state, DocumentState::Planned { .. }) {
+            self.changes.mended.push(id);
+        }
+        document.state = contents.state;
+        if let Some(Bytes { fingerprint, modified }) = contents.bytes {
+            document.fingerprint = Some(fingerprint);
+            self.after.modified[id.index()] = modified;
+        }
+    }
+}
+
+/// The first way to each path.
+fn by_path(ways: &[Found]) -> HashMap<&Path, &Found> {
+    ways.iter().rev().map(|way| (way.path.as_path(), way)).collect()
+}
+
+/// Looks at the file of a document that stands; `way` is how the inputs lead to it, if they do.
+fn look_again(
+    document: &Document,
+    modified: Option<Modified>,
+    way: Option<&Found>,
+    inspect: &impl Inspect,
+) -> Result<Look, CorpusError> {
+    let Document { path, name, fingerprint, state, .. } = document;
+    let identity = match way {
+        Some(way) => Some(way.identity.clone()),
+        None => fs::canonicalize(path).ok(),
+    };
+    let finding = match (way.and_then(|way| way.problem.as_deref()), fingerprint) {
+        (Some(problem), None) => Finding::First(Contents::unreadable(path, problem)),
+        (Some(_), Some(_)) => Finding::Gone,
+        (None, _) if identity.is_none() => Finding::Gone,
+        (None, None) if path.is_dir() => Finding::Folder,
+        (None, None) => Finding::First(examine(path, name, None, inspect)?),
+        (None, Some(planned)) => {
+            let bytes = match glance(path) {
+                Ok(seen) if seen.shows(planned, modified) => Ok(Bytes { fingerprint: planned.clone(), modified }),
+                Ok(_) => read_bytes(path),
+                Err(error) => Err(error),
+            };
+            match (bytes, state) {
+                (Err(error), _) => {
+                    tracing::warn!("{}: {error}; it stays as it was planned", path.display());
+                    Finding::Gone
+                }
+                (Ok(bytes), _) if bytes.fingerprint != *planned => Finding::Other(bytes),
+                (Ok(bytes), DocumentState::Refused { .. }) => {
+                    Finding::Again(examine(path, name, Some(bytes), inspect)?)
+                }
+                (Ok(bytes), _) => Finding::Same(bytes.modified),
+            }
+        }
+    };
+    Ok(Look { identity, finding })
+}
+
+/// The documents, of those whose files are gone, that a new file may be, the likeliest first, with the ways to it that
+/// say so: their bytes are the same, and one's name is the end of the other's path. One without bytes is known by its
+/// name alone.
+fn recognise<'w, 'a>(mut fresh: Fresh<'w>, gone: &HashMap<&str, Vec<&'a Document>>) -> Recognised<'w, 'a> {
+    let Fresh { ways, bytes } = &mut fresh;
+    let mut documents: Vec<(&Document, &Found)> = Vec::new();
+    for &way in ways.iter() {
+        let size = glance(&way.path).ok().filter(|_| way.problem.is_none()).map(|seen| seen.bytes);
+        let mut same = |document: &Document, name: &str| match &document.fingerprint {
+            None => document.name == name,
+            Some(planned) if size != Some(planned.bytes) => false,
+            Some(planned) => {
+                if bytes.is_none() {
+                    *bytes = read_bytes(&way.path).ok();
+                }
+                bytes.as_ref().is_some_and(|bytes| bytes.fingerprint == *planned)
+            }
+        };
+        for name in possible_names(&whole_name(way), way) {
+            for document in gone.get(name).into_iter().flatten() {
+                if !documents.iter().any(|(known, _)| known.id == document.id) && same(document, name) {
+                    documents.push((document, way));
+                }
+            }
+        }
+    }
+    (fresh, documents)
+}
+
+type Recognised<'w, 'a> = (Fresh<'w>, Vec<(&'a Document, &'w Found)>);

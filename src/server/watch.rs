@@ -1,0 +1,82 @@
+//! Whether a server that is ready still lives, and its engine still moves.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::engine::{Client, Pulse};
+
+/// Between two questions to `/health`.
+const PULSE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Between a failed question and the next.
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
+
+/// So many failures in a row mean death. Each takes up to the client's limit of 20 s: a healthy server was seen to take
+/// 4.2 s (facts on real servers).
+const FAILURES: u32 = 3;
+
+/// How a server that is ready came to its end, as far as it shows from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Death {
+    /// Nobody listens any more.
+    #[error("its connections are refused")]
+    Refused,
+    /// `/health` is not 200, or not in time, again and again.
+    #[error("/health failed {FAILURES} times in a row")]
+    Unhealthy,
+    /// `/health` says 200, but nothing comes of any request.
+    #[error(
+        "its engine hangs: with requests in flight there was no token for {0:?}, its counters do not move, and a request \
+         of one token was not answered either"
+    )]
+    Hangs(Duration),
+}
+
+/// Waits until the server that serves `model` is dead by any of its signs.
+pub(super) async fn death(client: &Client, model: &str, hang_limit: Duration) -> Death {
+    tokio::select! {
+        death = failing(client) => death,
+        death = hanging(client, model, hang_limit) => death,
+    }
+}
+
+async fn failing(client: &Client) -> Death {
+    let mut failures = 0;
+    loop {
+        sleep(if failures == 0 { PULSE_INTERVAL } else { AFTER_FAILURE }).await;
+        match client.pulse().await {
+            Pulse::Beats => failures = 0,
+            Pulse::Refused => return Death::Refused,
+            Pulse::Fails => failures += 1,
+        }
+        if failures == FAILURES {
+            return Death::Unhealthy;
+        }
+    }
+}
+
+/// Silence alone proves nothing: vLLM reads the images of all requests before it answers one (108 s for eight large
+/// pages on a slow machine, facts on real servers). Its own counters and a small request have the last word.
+async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
+    let interval = (hang_limit / 20).clamp(Duration::from_millis(20), Duration::from_secs(5));
+    let traffic = client.traffic();
+    let is_silent = || traffic.silence().is_some_and(|silence| silence >= hang_limit);
+    loop {
+        sleep(interval).await;
+        if !is_silent() {
+            continue;
+        }
+        tracing::warn!(server = %client.address(), "no token for {hang_limit:?} with requests in flight: looking closer");
+        let before = client.engine_tokens().await;
+        sleep(interval).await;
+        let after = client.engine_tokens().await;
+        let moved = before.is_some() && after > before;
+        let tokens = traffic.tokens();
+        if moved || client.sings(model).await || traffic.tokens() > tokens {
+            traffic.move_now();
+        } else {
+            return Death::Hangs(hang_limit);
+        }
+    }
+}
