@@ -6,12 +6,7 @@
 mod launch_support;
 mod run_support;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Instant};
 
 use launch_support::{Hosts, Launch, PAGES, signal};
 use run_support::Bench;
@@ -81,6 +76,9 @@ fn survives(what: &str, victim: impl FnOnce(&launch_support::Launched) -> i32) {
     let code = run.end_after_death(what, moment, next);
     assert_eq!(code, Some(0), "{}", run.stderr());
     assert!(!run.stderr().contains("attempt 3"), "{}", run.stderr());
+    for rank in 0..2 {
+        assert!(bench.log(rank).contains("adopted the server of an earlier attempt"), "{}", bench.log(rank));
+    }
     assert_whole(&bench);
     bench.assert_nothing_left();
 }
