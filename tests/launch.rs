@@ -85,9 +85,13 @@ fn survives(what: &str, victim: impl FnOnce(&launch_support::Launched) -> i32) {
     let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).start();
     run.all_but_one_settled();
     let moment = signal(victim(&run), Signal::KILL);
-    let code = run.end_after_death(what, moment);
+    let next = run.attempt(2) - moment.instant;
+    let code = run.end_after_death(what, moment, next);
     assert_eq!(code, Some(0), "{}", run.stderr());
     assert!(!run.stderr().contains("attempt 3"), "{}", run.stderr());
+    for rank in 0..2 {
+        assert!(bench.log(rank).contains("adopted the server of an earlier attempt"), "{}", bench.log(rank));
+    }
     assert_whole(&bench);
     bench.assert_nothing_left();
 }
@@ -113,7 +117,8 @@ fn a_rank_0_that_stands_still_is_noticed_by_its_status() {
     let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--silence", "3"]).start();
     run.all_but_one_settled();
     let moment = signal(run.rank(0), Signal::STOP);
-    let code = run.end_after_death("rank 0 stopped, silence 3 s", moment);
+    let next = run.attempt(2) - moment.instant;
+    let code = run.end_after_death("rank 0 stopped, silence 3 s", moment, next);
     assert_eq!(code, Some(0), "{}", run.stderr());
     assert!(run.stderr().contains("did not change for 3 s"), "{}", run.stderr());
     assert_whole(&bench);
@@ -141,7 +146,7 @@ fn a_signal_asks_for_an_orderly_end_and_the_same_command_continues() {
 #[test]
 fn a_second_signal_ends_a_run_that_does_not_obey_the_first() {
     let bench = Bench::new();
-    let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).start();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--linger", "1"]).start();
     run.all_but_one_settled();
     signal(run.rank(0), Signal::STOP);
     let launcher = run.child.0.id() as i32;
@@ -150,8 +155,8 @@ fn a_second_signal_ends_a_run_that_does_not_obey_the_first() {
     run.poll("the stop file is there", |_| stop.exists().then_some(()));
     signal(launcher, Signal::TERM);
     assert_eq!(run.end(), Some(75), "{}", run.stderr());
-    let ranks = || bench.processes().iter().filter(|line| line.contains(" run ")).count();
-    run_support::until("the ranks have ended", || ranks() == 0);
+    assert!(run.stderr().contains("a second signal came"), "{}", run.stderr());
+    bench.assert_nothing_left();
 }
 
 #[test]
@@ -163,24 +168,36 @@ fn all_attempts_together_end_in_time() {
     let mut run = launch.start();
     assert_eq!(run.end(), Some(75), "{}", run.stderr());
     assert!(run.stdout().contains("stopped early"), "by its own deadline: {}{}", run.stdout(), run.stderr());
-    let mut run = launch.bocr(&dying(&bench)).start();
+    let mut run = launch.bocr(&program(&bench, DIES)).start();
     assert_eq!(run.end(), Some(75), "{}", run.stderr());
     assert!(run.stderr().contains("no time is left"), "{}", run.stderr());
     let took = begin.elapsed();
     assert!(took.as_secs() < 2 * 12, "{took:?}");
 }
 
-/// A program that dies before it does anything.
-fn dying(bench: &Bench) -> PathBuf {
-    let program = bench.write("dying", "#!/bin/sh\nkill -KILL $$\n");
+/// A program that stands for `bocr`.
+fn program(bench: &Bench, script: &str) -> PathBuf {
+    let program = bench.write("program", &format!("#!/bin/sh\n{script}\n"));
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     program
+}
+
+const DIES: &str = "kill -KILL $$";
+
+#[test]
+fn ranks_that_outlive_their_mpirun_are_killed() {
+    let bench = Bench::new();
+    let stays = program(&bench, "kill -KILL $PPID; exec sleep 100");
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "2"]).bocr(&stays).start();
+    assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    bench.assert_nothing_left();
 }
 
 #[test]
 fn a_run_that_always_dies_at_once_is_given_up() {
     let bench = Bench::new();
-    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "3"]).bocr(&dying(&bench)).start();
+    let mut run =
+        Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "3"]).bocr(&program(&bench, DIES)).start();
     assert_eq!(run.end(), Some(75), "{}", run.stderr());
     let told = run.stderr();
     assert!(told.contains("attempt 3:") && !told.contains("attempt 4:"), "{told}");
@@ -216,7 +233,8 @@ fn survives_the_loss(
     let mut run = Launch::new(&bench, schedule).on(&hosts).options(options).start();
     run.all_but_one_settled();
     let moment = lose(&hosts);
-    let code = run.end_after_death(what, moment);
+    let next = run.attempt(2) - moment.instant;
+    let code = run.end_after_death(what, moment, next);
     let told = run.stderr();
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("without n2 ("), "{told}");

@@ -160,9 +160,8 @@ impl Launched<'_> {
         found.unwrap_or_else(|| panic!("not among {processes:#?}")).0
     }
 
-    /// Waits for the run's end, and prints what a death at `moment` cost.
-    pub fn end_after_death(&mut self, what: &str, moment: Moment) -> Option<i32> {
-        let next = self.attempt(2) - moment.instant;
+    /// Waits for the run's end, and prints what a death at `moment` cost, the next attempt coming after `next`.
+    pub fn end_after_death(&mut self, what: &str, moment: Moment, next: Duration) -> Option<i32> {
         let code = self.end();
         let mut reader = self.bench.reader();
         let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
