@@ -23,7 +23,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Write Markdown, HTML and JSONL from a run directory
     Export(export::Arguments),
     /// Recompute the page ledger of a run directory from its files
