@@ -260,6 +260,28 @@ impl Wrapped {
     }
 }
 
+/// PDFium draws what it has read and passes over the rest: the page would look blank.
+#[tokio::test]
+async fn a_file_that_is_cut_or_swapped_under_an_open_document_is_never_drawn_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gazette.pdf");
+    fs::copy(data("gazettes/fr/BO_7510_Fr.pdf"), &path).unwrap();
+    let pool = Pool::start(settings(1)).await.unwrap();
+    let whole = pool.render(job(path.clone(), 0)).await.unwrap();
+    assert!(!whole.blank);
+    fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+    let (found, reason) = class(pool.render(job(path.clone(), 1)).await.unwrap_err());
+    assert_eq!(found, FailureClass::Unreadable, "{reason}");
+    let other = folder.path().join("other.pdf");
+    fs::copy(data("pages/cover_fr.pdf"), &other).unwrap();
+    fs::rename(&other, &path).unwrap();
+    let swapped = pool.render(job(path.clone(), 0)).await.unwrap();
+    assert_ne!(swapped.png, whole.png, "the document that is there now is drawn");
+    // Gone, but whole and open: what it holds can still be drawn.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(pool.render(job(path, 0)).await.unwrap().png, swapped.png);
+}
+
 #[tokio::test]
 async fn a_child_that_is_killed_costs_nothing() {
     let wrapped = Wrapped::new("");

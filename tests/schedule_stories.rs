@@ -274,6 +274,38 @@ fn a_machine_fault_is_not_counted_against_the_page() {
     story.assert_finished(Outcome::Complete);
 }
 
+/// Such a page would be asked for ever: every other page is read by the same server.
+#[test]
+fn a_page_that_always_comes_back_is_tried_alone() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 4);
+    let mut trials = Vec::new();
+    for _ in 0..5 {
+        let (_, unit) = story.units()[0];
+        trials.push(unit.trial);
+        let outcome = AttemptOutcome::Interrupted(MachineFault::Aborted);
+        story.happens(Event::Returned {
+            rank: CHANDRA,
+            page: page(0, 1),
+            lease: unit.lease,
+            fault: MachineFault::Aborted,
+            attempts: vec![Attempt { outcome, ..attempt() }],
+        });
+    }
+    assert_eq!(trials, [None, None, None, Some(0), Some(1)], "the table of attempts settles it there");
+}
+
+#[test]
+fn a_rank_that_cannot_reach_the_inputs_gets_no_pages_and_fails_none() {
+    let mut story = Story::begin(1, &[2]);
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::InputLost);
+    let outcome = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+    assert_eq!(story.actions.last(), Some(&Action::Finish { outcome }));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+}
+
 #[test]
 fn suspects_run_alone_and_the_innocent_are_read() {
     let mut story = Story::begin(1, &[6]);
@@ -289,6 +321,29 @@ fn suspects_run_alone_and_the_innocent_are_read() {
         story.settles(rank, unit, page(0, number), Verdict::Read);
     }
     assert!(story.units().iter().all(|(_, unit)| unit.trial.is_none()), "the others run as usual");
+}
+
+/// One death must not slow the others down, and a page that kills must not take their servers one after the other.
+#[test]
+fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
+    let mut story = Story::begin(2, &[40]);
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(RankId(1), "chandra", 2);
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.returns(RankId(1), of(RankId(1)), MachineFault::ServerDied);
+    let again = story.units();
+    assert!(again.iter().all(|(rank, unit)| *rank == RankId(1) && unit.trial == Some(0)), "{again:?}");
+    assert_eq!(again.len(), 1, "one alone");
+    story.reads(CHANDRA, of(CHANDRA));
+    let next = story.units();
+    assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.trial.is_none()) && !next.is_empty(), "{next:?}");
+    // Where that rank is gone, another tries them.
+    story.happens(Event::RankLost { rank: RankId(1) });
+    for (rank, unit) in next {
+        story.reads(rank, unit);
+    }
+    assert!(story.units().iter().any(|(rank, unit)| *rank == CHANDRA && unit.trial == Some(0)));
 }
 
 #[test]
@@ -421,6 +476,21 @@ fn a_rank_that_falls_silent_is_given_up_and_the_run_ends_so_that_another_start_g
     // The other one may fall silent while it seals: nobody waits for it either.
     story.now = Duration::from_secs(200);
     story.happens(Event::Clock);
+    assert!(story.scheduler.is_lost(CHANDRA));
+}
+
+#[test]
+fn a_rank_that_gives_nothing_back_is_left_behind_before_the_deadline() {
+    let deadline = Some(Deadline { end: seconds(100), reserve: Duration::from_secs(20) });
+    let mut story = Story::resume(Policy { deadline, ..policy(1) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    story.units();
+    story.now = Duration::from_secs(80);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.now = Duration::from_secs(91);
+    story.happens(Event::Clock);
+    story.assert_finished(Outcome::Stopped(StopReason::Deadline));
     assert!(story.scheduler.is_lost(CHANDRA));
 }
 

@@ -97,6 +97,8 @@ pub struct Returned {
 pub struct Hello {
     /// Version of this program; all ranks must run the same.
     pub program_version: String,
+    /// Digest of its settings and profiles; all ranks must have the same.
+    pub settings: String,
     /// Host name.
     pub host: String,
     /// Position among the ranks of its host.

@@ -1,8 +1,10 @@
 //! Whether the files of a plan are still the ones that were planned, asked while pages are drawn from them.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
-    fmt, io,
+    fmt, fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,6 +18,8 @@ use crate::model::{Document, DocumentId};
 /// The files of a plan.
 #[derive(Debug)]
 pub struct Originals {
+    /// The inputs that documents were found below.
+    roots: Vec<PathBuf>,
     documents: Arc<[Document]>,
     modified: Vec<Option<Modified>>,
     /// What was read of files that look different: whether they hold the planned bytes all the same.
@@ -30,19 +34,30 @@ type Answer = Arc<Mutex<Option<bool>>>;
 pub enum Original {
     /// It holds the planned bytes.
     AsPlanned,
-    /// It does not, or cannot be read to know it.
+    /// It does not.
     Changed {
         /// For people: names the file and the remedy.
         reason: String,
     },
-    /// It cannot be reached. What was drawn from it before is good.
-    Gone,
+    /// There is no such file any more. What was drawn from it before is good.
+    Gone {
+        /// For people: names the file and the remedy.
+        reason: String,
+    },
+    /// Its file system fails, or its input is not there at all: not mounted, perhaps.
+    Unreachable {
+        /// For people: names what is missing and the remedy.
+        reason: String,
+    },
 }
 
 impl Originals {
     /// The files of this plan.
     pub fn new(plan: Plan) -> Self {
-        Originals { documents: plan.documents.into(), modified: plan.modified, read: Mutex::default() }
+        let mut roots = plan.inputs.paths;
+        // The longest that leads to a document is its own.
+        roots.sort_by_key(|root| Reverse(root.as_os_str().len()));
+        Originals { roots, documents: plan.documents.into(), modified: plan.modified, read: Mutex::default() }
     }
 
     /// The documents of the plan, each at the index of its id.
@@ -68,7 +83,7 @@ impl Originals {
         let seen = match glance(&document.path) {
             Ok(seen) => seen,
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return changed(&"is no file any more"),
-            Err(_) => return Original::Gone,
+            Err(error) => return self.missing(&document.path, &error),
         };
         if seen.shows(planned, *modified) {
             return Original::AsPlanned;
@@ -83,13 +98,36 @@ impl Originals {
             Some(same) => same,
             None => match read_bytes(&document.path) {
                 Ok(bytes) => *slot.insert(bytes.fingerprint == *planned),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Original::Gone,
-                Err(error) => {
-                    return changed(&format_args!("has another time and cannot be read to compare it ({error})"));
-                }
+                Err(error) => return self.missing(&document.path, &error),
             },
         };
         if same { Original::AsPlanned } else { changed(&"is not the file that was planned") }
+    }
+}
+
+impl Originals {
+    /// A file that cannot be looked at: gone by itself, or with its whole input. A mount point without its file system is
+    /// an empty folder.
+    fn missing(&self, path: &Path, error: &io::Error) -> Original {
+        let root = self.roots.iter().find(|root| path.starts_with(root)).map_or(path, PathBuf::as_path);
+        let folder = if root == path { path.parent().unwrap_or(path) } else { root };
+        let holds_something = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        let of_the_file = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+        if holds_something && of_the_file {
+            let reason = format!(
+                "{} cannot be read any more ({error}): put it back, then read its pages with --retry failed=unreadable",
+                path.display()
+            );
+            return Original::Gone { reason };
+        }
+        let why = if holds_something { "its file system fails" } else { "nothing is there" };
+        Original::Unreachable {
+            reason: format!(
+                "{} cannot be read ({error}), and {why} in {}: mount it again, then give the same command again",
+                path.display(),
+                folder.display()
+            ),
+        }
     }
 }
 

@@ -47,14 +47,14 @@ pub(super) async fn attend(
 }
 
 impl Attendant {
-    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, or be killed
-    /// from outside; so the request is tried once more with a fresh child before its page is blamed.
+    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, be killed from
+    /// outside, or wait for a slow disk; so the request is tried again with fresh children before its page is blamed.
     async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {
         let frame = match protocol::head(request, 0) {
             Ok(frame) => frame,
             Err(error) => return Ok(Err(refused(FailureClass::Unreadable, request, &error.to_string()))),
         };
-        let mut tried = false;
+        let mut tries = 0;
         loop {
             let child = match self.child.take() {
                 Some(child) => child,
@@ -66,9 +66,10 @@ impl Attendant {
                     self.keep(child).await;
                     return Ok(answer(response, image));
                 }
-                Err(loss) if !tried && loss.may_be_innocent(fresh) => {
-                    tracing::warn!("{}: {loss}; trying once more with a fresh one", request.subject());
-                    tried = true;
+                Err(loss) if tries < loss.innocent_tries(fresh) => {
+                    tracing::warn!("{}: {loss}; trying again with a fresh one", request.subject());
+                    sleep(REPLACEMENTS[tries]).await;
+                    tries += 1;
                 }
                 Err(loss) => return Ok(Err(self.blame(request, &loss))),
             }
@@ -112,12 +113,13 @@ impl Attendant {
 }
 
 impl Loss {
-    /// Whether the request in flight may have had nothing to do with it.
-    fn may_be_innocent(&self, fresh: bool) -> bool {
+    /// How often the request in flight may have had nothing to do with it. A machine that is short of memory kills what
+    /// is largest, for seconds.
+    fn innocent_tries(&self, fresh: bool) -> usize {
         match self {
-            Loss::Late => false,
-            Loss::Died { killed, .. } => *killed || !fresh,
-            Loss::Garbled(_) => !fresh,
+            Loss::Died { killed: true, .. } => REPLACEMENTS.len(),
+            Loss::Late => 1,
+            Loss::Died { .. } | Loss::Garbled(_) => usize::from(!fresh),
         }
     }
 }

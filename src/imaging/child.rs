@@ -20,6 +20,7 @@ use super::{
     encode,
     pdfium::{Drawing, LARGE_ALLOCATION, OpenDocument, Renderer},
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
+    watched_file::Identity,
 };
 use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
 
@@ -117,12 +118,28 @@ impl<'a> Shelf<'a> {
             }
             Request::Render { document, password, page, rule } => {
                 let name = document.display().to_string();
-                draw(self.document(document, password)?, &name, page, &rule)
+                let mut fault = String::new();
+                // A file that was only touched is drawn from once more; one that changes again and again is not.
+                for _ in 0..2 {
+                    let open = self.document(document.clone(), password.clone())?;
+                    let drawn = draw(open, &name, page, &rule);
+                    match open.faults().found() {
+                        None => return drawn,
+                        Some(found) => fault = found,
+                    }
+                    self.open.pop_front();
+                }
+                let reason = format!("{name} page {}: {fault}", page.number());
+                Err(Refusal { class: FailureClass::Unreadable, reason })
             }
         }
     }
 
+    /// The document, opened anew if its path leads to another file by now. One whose file is gone stays open.
     fn document(&mut self, path: PathBuf, password: Option<String>) -> Result<&OpenDocument<'a>, Refusal> {
+        let now = Identity::at(&path).ok();
+        let is_same = |open: &OpenDocument<'_>| now.is_none_or(|now| now == open.faults().identity());
+        self.open.retain(|(other, _, open)| *other != path || is_same(open));
         let known = self.open.iter().position(|(other, with, _)| *other == path && *with == password);
         let entry = match known.and_then(|position| self.open.remove(position)) {
             Some(entry) => entry,

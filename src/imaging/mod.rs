@@ -15,6 +15,7 @@ mod protocol;
 mod remote;
 mod size;
 mod symptom;
+mod watched_file;
 
 pub use blank::Ink;
 pub use child::{ChildError, serve as serve_child};

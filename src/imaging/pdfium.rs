@@ -1,7 +1,7 @@
 //! PDFium, the only file that calls it. PDFium is not thread-safe and its input is hostile: this code runs in the
 //! renderer's child process, on one thread, and nowhere else (benches apart).
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use pdfium_render::prelude::*;
 
@@ -11,6 +11,7 @@ use super::{
     protocol::Refusal,
     size::{PageSize, Target},
     symptom,
+    watched_file::{ReadFaults, WatchedFile},
 };
 use crate::model::{FailureClass, ImageRule, PageIndex};
 
@@ -35,6 +36,7 @@ pub struct OpenDocument<'a> {
     document: PdfDocument<'a>,
     /// For messages.
     name: String,
+    faults: ReadFaults,
     /// Decoded size in bytes beyond which an image is refused.
     most_image: u64,
 }
@@ -77,12 +79,12 @@ impl Renderer {
     /// looks like.
     pub fn open(&self, path: &Path, password: Option<&str>) -> Result<OpenDocument<'_>, Refusal> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| unreadable(format!("{name}: {error}")))?;
+        let (file, faults) = WatchedFile::open(path).map_err(|error| unreadable(format!("{name}: {error}")))?;
         let document = self
             .pdfium
             .load_pdf_from_reader(file, password)
             .map_err(|error| refusal_to_open(path, password.is_some(), &error))?;
-        let open = OpenDocument { document, name, most_image: self.memory / LARGE_ALLOCATION };
+        let open = OpenDocument { document, name, faults, most_image: self.memory / LARGE_ALLOCATION };
         match open.pages() {
             0 => Err(unreadable(format!("{}: a PDF without pages", open.name))),
             _ => Ok(open),
@@ -117,6 +119,11 @@ fn unreadable(reason: String) -> Refusal {
 }
 
 impl OpenDocument<'_> {
+    /// What went wrong with the file since it was opened.
+    pub(super) fn faults(&self) -> &ReadFaults {
+        &self.faults
+    }
+
     /// Number of pages.
     pub fn pages(&self) -> u32 {
         u32::try_from(self.document.pages().len()).unwrap_or(0)

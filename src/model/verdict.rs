@@ -144,6 +144,8 @@ pub enum MachineFault {
     RendererLost,
     /// The run is draining: deadline, stop file or signal.
     Draining,
+    /// The inputs cannot be reached from this rank: a file system that is not mounted, or fails.
+    InputLost,
 }
 
 impl fmt::Display for MachineFault {
@@ -155,6 +157,7 @@ impl fmt::Display for MachineFault {
             MachineFault::Aborted => "the server aborted the request",
             MachineFault::RendererLost => "the renderer pool is gone",
             MachineFault::Draining => "the run is stopping",
+            MachineFault::InputLost => "the inputs cannot be reached",
         })
     }
 }

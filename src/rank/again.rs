@@ -2,7 +2,7 @@
 //!
 //! A wish is kept in the run directory with the pages it meant and the highest lease of that moment. Its pages are open
 //! until they have a record of a higher lease; so the same command, given again after a kill, goes on with the wish
-//! instead of beginning it anew.
+//! instead of beginning it anew. A run that comes to its end forgets them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,10 @@ use crate::{
     store::Recorded,
 };
 
-use super::preparation::PreparationError;
+use super::{
+    files::replace,
+    preparation::{PreparationError, remove_if_present},
+};
 
 const WISHES_FILE: &str = "again.json";
 
@@ -110,11 +113,12 @@ impl Again {
                 Verdict::Read | Verdict::Blank => false,
             })),
             Again::Document { name, pages } => {
-                let named = |candidate: &str| candidate == name || candidate.rsplit('/').next() == Some(name);
-                let mut documents = plan
-                    .documents
-                    .iter()
-                    .filter(|document| document.state != DocumentState::Replaced && named(&document.name));
+                let current = || plan.documents.iter().filter(|document| document.state != DocumentState::Replaced);
+                let exact = current().find(|document| document.name == *name);
+                let mut documents = current().filter(|document| match exact {
+                    Some(exact) => document.id == exact.id,
+                    None => document.name.rsplit('/').next() == Some(name),
+                });
                 let document = match (documents.next(), documents.next()) {
                     (Some(document), None) => document,
                     (None, _) => return Err(PreparationError::NoSuchDocument(name.clone())),
@@ -147,6 +151,14 @@ impl fmt::Display for Again {
     }
 }
 
+/// Forgets the wishes of a run that has settled every page: the next ones are new.
+///
+/// # Errors
+/// The run directory cannot be written.
+pub(super) fn forget(run_directory: &Path) -> Result<(), PreparationError> {
+    remove_if_present(run_directory.join(WISHES_FILE))
+}
+
 /// The pages that are to be read again although they are settled. New wishes are kept in the run directory.
 ///
 /// # Errors
@@ -162,14 +174,14 @@ pub(super) fn open_pages(
     let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
     let mut kept: Vec<Wish> = match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        read => serde_json::from_slice(&read.map_err(failed)?).map_err(|error| failed(error.into()))?,
+        read => serde_json::from_slice(&read.map_err(failed)?)
+            .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
     };
     let leases: BTreeMap<PageRef, LeaseId> = match wishes.is_empty() && kept.is_empty() {
         true => return Ok(BTreeSet::new()),
         false => finals.iter().map(|record| (record.page, record.last_lease)).collect(),
     };
     let is_open = |wish: &Wish, page: &PageRef| leases.get(page).is_some_and(|lease| *lease <= wish.since);
-    kept.retain(|wish| wish.pages.iter().any(|page| is_open(wish, page)));
     for wish in wishes {
         let asked = wish.to_string();
         if kept.iter().any(|kept| kept.asked == asked) {
@@ -180,9 +192,8 @@ pub(super) fn open_pages(
         tracing::info!(pages = pages.len(), "`{asked}`");
         kept.push(Wish { asked, since: highest_lease, pages });
     }
-    let temporary = path.with_extension("json.tmp");
-    std::fs::write(&temporary, serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?).map_err(failed)?;
-    std::fs::rename(&temporary, &path).map_err(failed)?;
+    let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;
+    replace(&path, &text).map_err(failed)?;
     Ok(kept.iter().flat_map(|wish| wish.pages.iter().copied().filter(|page| is_open(wish, page))).collect())
 }
 

@@ -45,7 +45,7 @@ impl Beginning {
     /// Reads the plan, starts renderers and the store. Waits for them: not for a main thread.
     pub(super) fn context(self, runtime: &Handle) -> Result<Context, RunError> {
         let plan = corpus::read(&self.run_directory)?.ok_or_else(|| RunError::NoPlan(self.run_directory.clone()))?;
-        let originals = Originals::new(plan);
+        let originals = Arc::new(Originals::new(plan));
         let documents: Arc<[Document]> = Arc::clone(originals.documents());
         let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration))?;
         let provenance = Provenance {

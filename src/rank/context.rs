@@ -53,7 +53,7 @@ pub(super) struct Context {
     pub(super) configuration: Configuration,
     pub(super) run_directory: PathBuf,
     pub(super) documents: Arc<[Document]>,
-    pub(super) originals: Originals,
+    pub(super) originals: Arc<Originals>,
     pub(super) renderers: Pool,
     pub(super) image_memory: ImageMemory,
     pub(super) engines: BTreeMap<Engine, RankEngine>,

@@ -2,22 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
-    model::{Engine, EngineSet, Outcome, RankId, StopReason},
+    model::{Engine, EngineSet, MachineFault, Outcome, RankId, StopReason},
     report::{Progress, RankSummary, RunPhase, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 
-use super::{
-    error::RunError,
-    preparation::{Prepared, STOP_FILE},
-    run::RunRequest,
-};
+use super::{error::RunError, preparation::Prepared, run::RunRequest};
 
 /// How often the clock is told, the stop file looked for and the status written.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -35,7 +30,6 @@ pub(super) struct Coordinator {
     joined: u32,
     /// Engines that some rank serves.
     engines: EngineSet,
-    run_directory: PathBuf,
     start: Instant,
     next_clock: Instant,
     progress: Progress,
@@ -43,6 +37,8 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
+    /// Digest of the settings of this rank, which all must have.
+    settings: String,
 }
 
 /// What the coordinator knows at the end.
@@ -58,15 +54,22 @@ pub(super) struct Ended {
 }
 
 impl Coordinator {
-    pub(super) fn new(prepared: &mut Prepared, ranks: u32, request: &RunRequest, start: Instant) -> Self {
-        let settings = &request.configuration.schedule;
-        let deadline = prepared.time_left.map(|left| Deadline { end: Tick(left), reserve: settings.seal_reserve });
+    pub(super) fn new(
+        prepared: &mut Prepared,
+        ranks: u32,
+        settings: String,
+        request: &RunRequest,
+        start: Instant,
+        time_left: Option<Duration>,
+    ) -> Self {
+        let schedule = &request.configuration.schedule;
+        let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
         let policy = Policy {
             ranks,
-            unit_pages: settings.unit_pages.get(),
+            unit_pages: schedule.unit_pages.get(),
             deadline,
-            drain: settings.drain,
-            silence_limit: Some(settings.silence_limit),
+            drain: schedule.drain,
+            silence_limit: Some(schedule.silence_limit),
         };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
         let restored = std::mem::take(&mut prepared.restored);
@@ -75,7 +78,6 @@ impl Coordinator {
             ranks,
             joined: 0,
             engines: EngineSet::default(),
-            run_directory: request.run_directory.clone(),
             start,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE),
@@ -83,6 +85,7 @@ impl Coordinator {
             outcome: None,
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            settings,
         }
     }
 
@@ -95,7 +98,7 @@ impl Coordinator {
     pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => {
-                check_version(rank, &hello)?;
+                self.check_sameness(rank, &hello)?;
                 tracing::info!(%rank, host = hello.host, engines = %hello.engines, credits = hello.credits, "joined");
                 self.engines = hello.engines.iter().fold(self.engines, EngineSet::with);
                 self.joined += 1;
@@ -117,7 +120,12 @@ impl Coordinator {
             }
             ToCoordinator::Returned(pages) => {
                 for Returned { page, lease, fault, attempts } in pages {
-                    tracing::info!(%rank, %page, "page given back: {fault}");
+                    match fault {
+                        MachineFault::RendererLost | MachineFault::InputLost => {
+                            tracing::error!(%rank, "gets no more pages: {fault}; its log says more");
+                        }
+                        _ => tracing::info!(%rank, %page, "page given back: {fault}"),
+                    }
                     self.step(Event::Returned { rank, page, lease, fault, attempts }, out);
                 }
             }
@@ -133,13 +141,13 @@ impl Coordinator {
     }
 
     /// Lets time pass: deadline, stop file, progress, status.
-    pub(super) fn tick(&mut self, status: &mut StatusFile, out: &mut Outgoing) {
+    pub(super) fn tick(&mut self, stop_wanted: bool, status: &StatusFile, out: &mut Outgoing) {
         let now = Instant::now();
         if now < self.next_clock {
             return;
         }
         self.next_clock = now + CLOCK;
-        if self.run_directory.join(STOP_FILE).exists() {
+        if stop_wanted {
             self.step(Event::StopRequested { reason: StopReason::Requested }, out);
         }
         self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
@@ -160,10 +168,11 @@ impl Coordinator {
     /// start, so the run is not complete.
     pub(super) fn end(self) -> Option<Ended> {
         let lost: BTreeSet<_> = (0..self.ranks).map(RankId).filter(|rank| self.scheduler.is_lost(*rank)).collect();
-        let outcome = match lost.first() {
-            Some(rank) => Outcome::Stopped(StopReason::RankSilent(*rank)),
-            None if self.summaries.values().any(|summary| summary.unsealed) => Outcome::Stopped(StopReason::Store),
-            None => self.outcome?,
+        let unsealed = self.summaries.values().any(|summary| summary.unsealed);
+        let outcome = match (self.outcome?, lost.first()) {
+            (Outcome::Complete, Some(rank)) => Outcome::Stopped(StopReason::RankSilent(*rank)),
+            (Outcome::Complete, None) if unsealed => Outcome::Stopped(StopReason::Store),
+            (outcome, _) => outcome,
         };
         let snapshot = self.snapshot();
         self.progress.finish(&snapshot);
@@ -177,6 +186,19 @@ impl Coordinator {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed())
+    }
+
+    /// Pages read under other settings, or by another build, would be mixed with these.
+    fn check_sameness(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
+        let ours = env!("CARGO_PKG_VERSION");
+        let host = || hello.host.clone();
+        if hello.program_version != ours {
+            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone(), ours });
+        }
+        if hello.settings != self.settings {
+            return Err(RunError::MixedSettings { rank, host: host() });
+        }
+        Ok(())
     }
 
     fn step(&mut self, event: Event, out: &mut Outgoing) {
@@ -199,12 +221,4 @@ impl Coordinator {
         }
         self.actions = actions;
     }
-}
-
-fn check_version(rank: RankId, hello: &Hello) -> Result<(), RunError> {
-    let ours = env!("CARGO_PKG_VERSION");
-    if hello.program_version == ours {
-        return Ok(());
-    }
-    Err(RunError::MixedVersions { rank, host: hello.host.clone(), theirs: hello.program_version.clone(), ours })
 }

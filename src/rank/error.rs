@@ -7,7 +7,7 @@ use crate::{
     corpus::CorpusError,
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
-    model::{Engine, RankId},
+    model::{Engine, RankId, StopReason},
     store::StoreError,
 };
 
@@ -37,6 +37,19 @@ pub enum RunError {
         /// Ours.
         ours: &'static str,
     },
+    /// Ranks have different settings.
+    #[error(
+        "{rank} on {host} has other settings or profiles than rank 0: give all ranks the same configuration, profile and prompt files"
+    )]
+    MixedSettings {
+        /// The other rank.
+        rank: RankId,
+        /// Its host.
+        host: String,
+    },
+    /// Asked to stop, or out of time, before the first page.
+    #[error("stopped while the run was being prepared ({0}): run the same command again to continue")]
+    StoppedEarly(StopReason),
     /// The run cannot begin.
     #[error(transparent)]
     Preparation(#[from] PreparationError),
@@ -117,6 +130,8 @@ impl RunError {
             RunError::Preparation(error) => error.exit_code(),
             RunError::Store(error) if error.is_temporary() => 75,
             RunError::Output { source, .. } if cannot_be_written(source) => 75,
+            RunError::StoppedEarly(_) => 75,
+            RunError::MixedVersions { .. } | RunError::MixedSettings { .. } => 2,
             RunError::LauncherGone | RunError::CoordinatorSilent(_) | RunError::RankSilent { .. } => 75,
             RunError::Walltime(_)
             | RunError::ProfileOfOtherEngine { .. }

@@ -53,37 +53,40 @@ impl RunLock {
         let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let taken = |locks| Self::hold(&path, file.try_clone().map_err(failed)?, locks);
         let last = Instant::now() + wait;
         loop {
-            match file.try_lock() {
-                Ok(()) => break taken(true),
-                Err(TryLockError::WouldBlock) if Instant::now() < last => std::thread::sleep(POLL),
+            let system_locks = match file.try_lock() {
+                Ok(()) => true,
+                Err(TryLockError::WouldBlock) if Instant::now() < last => {
+                    std::thread::sleep(POLL);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(in_use(run_directory, read_owner(&file))),
                 Err(TryLockError::Error(error)) => {
                     tracing::warn!(%error, "this file system has no locks: relying on signs of life in {}", path.display());
-                    break taken(false);
+                    false
                 }
+            };
+            match read_owner(&file) {
+                Some(owner) if owner.may_live(system_locks) && gives_signs(&file, &owner) => {
+                    if Instant::now() >= last {
+                        return Err(in_use(run_directory, Some(owner)));
+                    }
+                    std::thread::sleep(POLL);
+                }
+                _ => return Self::hold(file).map_err(failed),
             }
         }
     }
 
-    fn hold(path: &Path, file: File, system_locks: bool) -> Result<RunLock, PreparationError> {
-        let run_directory = path.parent().unwrap_or(path);
-        let failed = |source| PreparationError::RunDirectory { path: path.to_owned(), source };
-        if let Some(owner) = read_owner(&file)
-            && owner.may_live(system_locks)
-            && gives_signs(&file, &owner)
-        {
-            return Err(in_use(run_directory, Some(owner)));
-        }
+    fn hold(file: File) -> io::Result<RunLock> {
         let owner = Owner::this_process();
-        write_owner(&file, &owner).map_err(failed)?;
+        write_owner(&file, &owner)?;
         let (stop, stopped) = channel();
-        let beating = file.try_clone().map_err(failed)?;
+        let beating = file.try_clone()?;
         let thread =
-            std::thread::Builder::new().name("bocr-lock".into()).spawn(move || beat(&beating, owner, &stopped));
-        Ok(RunLock { beats: Some((stop, thread.map_err(failed)?)), file })
+            std::thread::Builder::new().name("bocr-lock".into()).spawn(move || beat(&beating, owner, &stopped))?;
+        Ok(RunLock { beats: Some((stop, thread)), file })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `preparation` | what rank 0 does before the first page: lock, plan, how the pages stand |
 //! | `lock` | one run at a time in a run directory |
 //! | `settings` | what a later start may change |
+//! | `stop_file` | the file that asks a run to stop |
 //! | `again` | settled pages to be read again |
 //! | `recovery` | what earlier starts left, shared among the ranks |
 //! | `walltime` | how long the job may still run |
@@ -19,6 +20,7 @@
 //! | `image_memory` | the bound on page images held |
 //! | `post` | messages, and signs of life |
 //! | `pump` | how long to wait for the next event |
+//! | `files` | small files, replaced in one step |
 //! | `error` | why a run could not do its work |
 //! | `logging` | a log file a rank |
 
@@ -27,6 +29,7 @@ mod beginning;
 mod context;
 mod coordinator;
 mod error;
+mod files;
 mod image_memory;
 mod lock;
 mod logging;
@@ -39,6 +42,7 @@ mod rank_zero;
 mod recovery;
 mod run;
 mod settings;
+mod stop_file;
 mod walltime;
 mod worker;
 

@@ -126,29 +126,36 @@ impl PageTask {
             page: self.page.page,
             rule,
         };
-        match self.context.renderers.render(job).await {
-            Ok(drawn) => {
-                if let Original::Changed { reason } = self.original().await {
-                    return Ok(Err((FailureClass::Changed, reason)));
-                }
+        let drawn = match self.context.renderers.render(job).await {
+            Ok(drawn) => Ok(drawn),
+            Err(RenderFailure::Page { class, reason }) => Err((class, reason)),
+            Err(RenderFailure::PoolLost(reason)) => {
+                tracing::error!("{reason}");
+                return Err(MachineFault::RendererLost);
+            }
+        };
+        match (self.original().await, drawn) {
+            (Original::Changed { reason }, _) => Ok(Err((FailureClass::Changed, reason))),
+            (Original::Unreachable { reason }, Err(_)) => {
+                tracing::error!("{reason}");
+                Err(MachineFault::InputLost)
+            }
+            (Original::Gone { reason }, Err(_)) => Ok(Err((FailureClass::Unreadable, reason))),
+            (Original::AsPlanned, Err(failure)) => Ok(Err(failure)),
+            (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let blank = drawn.blank && self.context.configuration.imaging.skip_blank;
                 let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE };
                 Ok(Ok(HeldImage { image, blank, _share: share }))
             }
-            Err(RenderFailure::Page { class, reason }) => Ok(Err((class, reason))),
-            Err(RenderFailure::PoolLost(reason)) => {
-                tracing::error!("{reason}");
-                Err(MachineFault::RendererLost)
-            }
         }
     }
 
-    /// Whether the page was drawn from the bytes that were planned. A file that is gone by now was there when it was
-    /// drawn.
+    /// How the document's file stands, now that the page was drawn or could not be.
     async fn original(&self) -> Original {
-        let (context, document) = (Arc::clone(&self.context), self.page.document);
-        let checked = tokio::task::spawn_blocking(move || context.originals.check(document));
+        // Without the context: a run that ends does not wait for a slow disk.
+        let (originals, document) = (Arc::clone(&self.context.originals), self.page.document);
+        let checked = tokio::task::spawn_blocking(move || originals.check(document));
         // The runtime ends only with the run.
         checked.await.unwrap_or(Original::AsPlanned)
     }

@@ -5,7 +5,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::OnceLock,
-    time::Duration,
 };
 
 use tokio::runtime::Handle;
@@ -13,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::{
     corpus::{self, CorpusError, InspectFailure, Plan},
     imaging::{Pool, RenderFailure},
-    model::{DocumentState, FailureClass, LeaseId, configuration::Configuration},
+    model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
     report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
     store::{self, Leftovers, StoreError},
@@ -21,12 +20,10 @@ use crate::{
 
 use super::{
     again, error::RunError, lock::RunLock, recovery::Collected, run::RunRequest, settings, settings::Difference,
+    stop_file::STOP_FILE,
 };
 
 pub use crate::corpus::Inputs;
-
-/// Name of the file that asks a run to stop.
-pub(super) const STOP_FILE: &str = "stop";
 
 /// A run that cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +84,14 @@ pub enum PreparationError {
         /// Its pages.
         pages: u32,
     },
+    /// A file of the run directory is not what this program writes.
+    #[error("{path} is damaged ({reason}): move it away, or give another --output")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nothing to plan from.
     #[error("{0} has no plan yet: say what to read with --input or --list")]
     NoInput(PathBuf),
@@ -102,8 +107,12 @@ impl PreparationError {
     /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
+            PreparationError::Corpus(CorpusError::Inspect { .. }) => 75,
+            PreparationError::Corpus(CorpusError::PlanFile { source, .. }) if cannot_be_written(source) => 75,
+            PreparationError::Corpus(CorpusError::PlanFile { .. } | CorpusError::Threads { .. }) => 1,
             PreparationError::NoInput(_)
             | PreparationError::Corpus(_)
+            | PreparationError::Damaged { .. }
             | PreparationError::Locked { .. }
             | PreparationError::OtherSettings { .. }
             | PreparationError::NoSuchDocument(_)
@@ -121,7 +130,6 @@ impl PreparationError {
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) leftovers: Leftovers,
-    pub(super) time_left: Option<Duration>,
     /// How the pages stand that need not, or not only, be read by stage 1.
     pub(super) restored: Vec<Restored>,
     pub(super) last_lease: LeaseId,
@@ -165,7 +173,8 @@ impl Prepared {
             verdict: record.verdict,
             engine: record.engine,
             place: record.place,
-            again: open.contains(&record.page),
+            // A page of a file that had changed is open as long as its document stands: the file is what it was again.
+            again: open.contains(&record.page) || record.verdict == Verdict::Failed(FailureClass::Changed),
         };
         self.restored = finals.into_iter().map(restored).collect();
         Ok(())
@@ -178,11 +187,11 @@ pub(super) fn prepare(
     renderers: impl Fn() -> Result<(Pool, Handle), RunError> + Sync,
 ) -> Result<Prepared, RunError> {
     let run_directory = &request.run_directory;
-    let time_left = request.time_limit.map(super::TimeLimit::remaining).transpose()?.flatten();
     let lock = RunLock::take(run_directory, request.wait)?;
+    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
+    // From here on this start is the run: a refused one leaves these as they were.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;
-    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
     let plan = plan(request, renderers)?;
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
@@ -190,7 +199,7 @@ pub(super) fn prepare(
         }
     }
     let leftovers = Leftovers::find(run_directory).map_err(PreparationError::from)?;
-    Ok(Prepared { plan, leftovers, time_left, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
+    Ok(Prepared { plan, leftovers, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
 }
 
 fn plan(
@@ -237,7 +246,7 @@ fn inspect_with(
     })
 }
 
-fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
+pub(super) fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),
         _ => Ok(()),

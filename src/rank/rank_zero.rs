@@ -2,6 +2,7 @@
 //! that of its own worker, and never waits for a disk: whatever does runs beside it.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
@@ -9,12 +10,13 @@ use std::{
 
 use crate::{
     comm::{RecoveredPart, ToCoordinator, ToWorker, Transport},
-    model::{Outcome, RankId, error::chain},
+    model::{Outcome, RankId, StopReason, error::chain},
     report::{EndReport, Finished, REPORT_FILE, RunPhase, StatusFile},
     store::catalogue,
 };
 
 use super::{
+    again,
     coordinator::{Coordinator, Ended, Outgoing},
     error::RunError,
     planned::renderer_pool,
@@ -23,6 +25,7 @@ use super::{
     pump::Idle,
     recovery::Collected,
     run::RunRequest,
+    stop_file::StopFile,
     worker::Worker,
 };
 
@@ -40,18 +43,33 @@ pub(super) fn coordinate(
 ) -> Result<EndReport, RunError> {
     let start = Instant::now();
     let runtime = worker.runtime().handle().clone();
-    let mut desk = Desk { post, worker, held: Vec::new(), status: StatusFile::new(&request.run_directory) };
-    desk.held.push((RankId::COORDINATOR, ToCoordinator::Hello(desk.worker.hello())));
-    let pool = || Ok((runtime.block_on(renderer_pool(&request.program, &request.configuration))?, runtime.clone()));
-    let mut prepared = desk.meanwhile(RunPhase::Preparing, || prepare(request, pool))??;
-    let recovered = desk.recover(&prepared, request.configuration.schedule.silence_limit)?;
-    desk.meanwhile(RunPhase::Preparing, || prepared.restore(request, recovered))??;
+    let status = StatusFile::new(&request.run_directory).map_err(RunError::Runtime)?;
+    let mut desk = Desk { post, worker, held: Vec::new(), status, stop_before: None };
+    let hello = desk.worker.hello();
+    let settings = hello.settings.clone();
+    desk.held.push((RankId::COORDINATOR, ToCoordinator::Hello(hello)));
+    let time_left = match request.time_limit {
+        None => None,
+        Some(limit) => desk.prepare(move || limit.remaining())??,
+    };
+    desk.stop_before = time_left.map(|left| start + left);
 
-    let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), request, start);
-    desk.read(&mut coordinator, &prepared.plan.run_id)?;
+    let asked = request.clone();
+    let mut prepared = desk.prepare(move || {
+        let pool = || Ok((runtime.block_on(renderer_pool(&asked.program, &asked.configuration))?, runtime.clone()));
+        prepare(&asked, pool)
+    })??;
+    let recovered = desk.recover(&prepared, request.configuration.schedule.silence_limit)?;
+    let asked = request.clone();
+    let mut prepared = desk.prepare(move || prepared.restore(&asked, recovered).map(|()| prepared))??;
+
+    let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), settings, request, start, time_left);
+    desk.read(&mut coordinator, &prepared.plan.run_id, &request.run_directory)?;
     let ended = coordinator.end().ok_or(RunError::Busy)?;
-    let report = desk.meanwhile(RunPhase::Ending, || conclude(&request.run_directory, &prepared, &ended))??;
-    desk.farewell(&ended)?;
+    let lost = ended.lost.clone();
+    let run_directory = request.run_directory.clone();
+    let report = desk.meanwhile(RunPhase::Ending, move || conclude(&run_directory, &prepared, &ended))??;
+    desk.farewell(&lost)?;
     Ok(report)
 }
 
@@ -62,25 +80,48 @@ struct Desk<'a, 'b, T> {
     /// What ranks have said before there was a coordinator.
     held: Vec<(RankId, ToCoordinator)>,
     status: StatusFile,
+    /// When the run must have ended.
+    stop_before: Option<Instant>,
 }
 
 impl<T: Transport> Desk<'_, '_, T> {
-    /// Does `work` on another thread and keeps the conversation alive meanwhile.
-    fn meanwhile<R: Send>(&mut self, phase: RunPhase, work: impl FnOnce() -> R + Send) -> Result<R, RunError> {
-        std::thread::scope(|scope| {
-            let thread = scope.spawn(work);
-            let mut next_status = Instant::now() + STATUS_INTERVAL;
-            let mut idle = Idle::new();
-            while !thread.is_finished() {
-                let busy = self.listen(idle.wait())?;
-                if Instant::now() >= next_status {
-                    next_status += STATUS_INTERVAL;
-                    self.status.write(phase, None);
-                }
-                idle.after(busy);
+    /// Does `work` on another thread and keeps the conversation alive meanwhile. After an error the work is left to
+    /// itself: the process ends.
+    fn meanwhile<R: Send + 'static>(
+        &mut self,
+        phase: RunPhase,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, RunError> {
+        let thread = std::thread::Builder::new().name("bocr-rank-0".into()).spawn(work).map_err(RunError::Runtime)?;
+        let mut next_status = Instant::now() + STATUS_INTERVAL;
+        let mut idle = Idle::new();
+        while !thread.is_finished() {
+            let busy = self.listen(idle.wait())?;
+            if phase == RunPhase::Preparing {
+                self.obey_a_stop()?;
             }
-            thread.join().map_err(|_| RunError::Busy)
-        })
+            if Instant::now() >= next_status {
+                next_status += STATUS_INTERVAL;
+                self.status.write(phase, None);
+            }
+            idle.after(busy);
+        }
+        thread.join().map_err(|_| RunError::Busy)
+    }
+
+    /// [`Desk::meanwhile`] before the first page.
+    fn prepare<R: Send + 'static>(&mut self, work: impl FnOnce() -> R + Send + 'static) -> Result<R, RunError> {
+        self.meanwhile(RunPhase::Preparing, work)
+    }
+
+    /// Before the first page there is nothing to call back or to seal.
+    fn obey_a_stop(&self) -> Result<(), RunError> {
+        let asked = self.held.iter().find_map(|(_, message)| match message {
+            ToCoordinator::StopRequested(reason, _) => Some(*reason),
+            _ => None,
+        });
+        let late = self.stop_before.is_some_and(|end| Instant::now() >= end).then_some(StopReason::Deadline);
+        asked.or(late).map_or(Ok(()), |reason| Err(RunError::StoppedEarly(reason)))
     }
 
     /// Holds what is said; whether anything was.
@@ -133,6 +174,7 @@ impl<T: Transport> Desk<'_, '_, T> {
             for (rank, part) in self.take_recovered() {
                 collected.add(rank, part);
             }
+            self.obey_a_stop()?;
             if self.post.is_silent(awaited) {
                 return Err(RunError::RankSilent { rank: awaited, limit: silence_limit });
             }
@@ -163,7 +205,8 @@ impl<T: Transport> Desk<'_, '_, T> {
     }
 
     /// Deals pages until every rank has sealed what it read.
-    fn read(&mut self, coordinator: &mut Coordinator, run_id: &str) -> Result<(), RunError> {
+    fn read(&mut self, coordinator: &mut Coordinator, run_id: &str, run_directory: &Path) -> Result<(), RunError> {
+        let stop_file = StopFile::watch(run_directory).map_err(RunError::Runtime)?;
         let mut out: Outgoing = Vec::new();
         let begin = ToWorker::Begin { run_id: run_id.to_owned() };
         out.extend((0..self.post.size()).map(|rank| (RankId(rank), begin.clone())));
@@ -176,25 +219,25 @@ impl<T: Transport> Desk<'_, '_, T> {
             for rank in self.post.take_heard() {
                 coordinator.heard(rank, &mut out);
             }
-            coordinator.tick(&mut self.status, &mut out);
+            coordinator.tick(stop_file.is_there(), &self.status, &mut out);
             for (rank, message) in out.drain(..) {
                 self.tell(rank, message)?;
             }
             self.post.progress();
             idle.after(busy);
         }
-        self.status.write(RunPhase::Ending, Some(coordinator.snapshot()));
+        self.status.write_last(RunPhase::Ending, coordinator.snapshot());
         Ok(())
     }
 
     /// Lets the ranks go. With a rank lost nobody waits long for messages to leave.
-    fn farewell(self, ended: &Ended) -> Result<(), RunError> {
+    fn farewell(self, lost: &BTreeSet<RankId>) -> Result<(), RunError> {
         let mut idle = Idle::new();
-        for rank in (1..self.post.size()).map(RankId).filter(|rank| !ended.lost.contains(rank)) {
+        for rank in (1..self.post.size()).map(RankId).filter(|rank| !lost.contains(rank)) {
             self.post.send(rank, &ToWorker::Leave)?;
         }
         let last = Instant::now() + FAREWELL;
-        while !self.post.progress() && (ended.lost.is_empty() || Instant::now() < last) {
+        while !self.post.progress() && (lost.is_empty() || Instant::now() < last) {
             std::thread::sleep(idle.wait());
             idle.after(false);
         }
@@ -213,6 +256,7 @@ fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<
         prepared.refused(),
         ended.elapsed,
         &ended.summaries,
+        ended.lost.iter().copied().collect(),
     );
     match write_conclusion(run_directory, prepared, &report, ended) {
         Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
@@ -229,6 +273,9 @@ fn write_conclusion(
 ) -> Result<(), RunError> {
     let output = |source| RunError::Output { path: run_directory.to_owned(), source };
     catalogue::write(run_directory, &prepared.plan.documents)?;
+    if ended.outcome == Outcome::Complete {
+        again::forget(run_directory)?;
+    }
     // A start that found everything settled leaves the report of the start that did it.
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
         report.write(run_directory).map_err(output)?;
@@ -236,7 +283,7 @@ fn write_conclusion(
     let finished = Finished {
         exit_code: report.exit_code,
         outcome: report.outcome,
-        again: report.lost_a_rank(),
+        again: matches!(ended.outcome, Outcome::Stopped(StopReason::RankSilent(_))),
         silent_hosts: ended.silent_hosts.clone(),
     };
     finished.write(run_directory).map_err(output)

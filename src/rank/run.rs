@@ -55,7 +55,7 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     }
     let mut transport = MpiTransport::start()?;
     let result = run_on(&mut transport, request);
-    if result.as_ref().is_ok_and(|report| report.as_ref().is_some_and(EndReport::lost_a_rank)) {
+    if result.as_ref().is_ok_and(|report| report.as_ref().is_some_and(|report| !report.lost_ranks.is_empty())) {
         // MPI would wait for the lost rank for ever. Without a farewell the launcher ends the other ranks, which have
         // nothing left to do.
         std::mem::forget(transport);

@@ -11,13 +11,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
     engine::Profile,
     model::{Engine, configuration::Configuration},
 };
 
-use super::{error::RunError, preparation::PreparationError};
+use super::{error::RunError, files::replace, preparation::PreparationError};
 
 const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";
@@ -53,21 +54,28 @@ impl fmt::Display for Difference {
 /// They differ and may not; or the files cannot be read or written.
 pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept: bool) -> Result<(), RunError> {
     let text = configuration.to_toml().map_err(RunError::Configuration)?;
-    let profiles = profiles(configuration)?;
+    let mut profiles = profiles(configuration)?;
+    let kept_profiles: Value = match read(run_directory, PROFILES_FILE)? {
+        Some(kept) => serde_json::from_str(&kept).map_err(|error| damaged(run_directory, PROFILES_FILE, &error))?,
+        None => json!({}),
+    };
     let mut differences = Vec::new();
     if let Some(kept) = read(run_directory, CONFIGURATION_FILE)? {
-        let (was, is) = (toml_value(&kept), toml_value(&text));
+        let was = toml::from_str(&kept).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
+        let is = toml::from_str(&text).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
         let free = |difference: &Difference| FREE_SETTINGS.contains(&difference.key.as_str());
         let compared = compare(&was, &is).into_iter().filter(|difference| !free(difference));
-        differences.extend(compared.map(|difference| configured(difference, &was, &is)));
+        let served = |engine: &str| kept_profiles.get(engine).is_some() && profiles.get(engine).is_some();
+        differences.extend(compared.map(|difference| configured(difference, &was, &is, served)));
     }
-    if let Some(kept) = read(run_directory, PROFILES_FILE)? {
-        let was: Value = serde_json::from_str(&kept).unwrap_or_default();
-        // An engine that no rank served, or serves now, has nothing to be compared with.
-        for engine in Engine::ALL.map(Engine::name) {
-            if let (Some(was), Some(is)) = (was.get(engine), profiles.get(engine)) {
+    for engine in Engine::ALL.map(Engine::name) {
+        match (kept_profiles.get(engine), profiles.get(engine)) {
+            (Some(was), Some(is)) => {
                 differences.extend(compare(was, is).into_iter().map(|difference| profiled(engine, difference)));
             }
+            // What an engine was once served with is remembered, though no rank serves it now.
+            (Some(was), None) => profiles[engine] = was.clone(),
+            (None, _) => {}
         }
     }
     if differences.iter().any(|difference| difference.mixes) || !accept && !differences.is_empty() {
@@ -79,6 +87,21 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
     }
     write(run_directory, CONFIGURATION_FILE, &text)?;
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
+}
+
+/// What two ranks of one run must agree on, as one word.
+///
+/// # Errors
+/// A profile cannot be used.
+pub(super) fn digest(configuration: &Configuration) -> Result<String, RunError> {
+    let mut settings = BTreeMap::new();
+    let text = configuration.to_toml().map_err(RunError::Configuration)?;
+    let values = toml::from_str(&text).map_err(|error| damaged(Path::new(""), CONFIGURATION_FILE, &error))?;
+    flatten("", &values, &mut settings);
+    settings.retain(|key, _| !FREE_SETTINGS.contains(&key.as_str()));
+    flatten("profiles", &profiles(configuration)?, &mut settings);
+    let digest = Sha256::digest(format!("{settings:?}"));
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The profiles of the engines that some rank serves, by engine.
@@ -94,14 +117,15 @@ fn profiles(configuration: &Configuration) -> Result<Value, RunError> {
     Ok(Value::Object(all))
 }
 
-/// A setting mixes results where a stand-in takes the place of a model, or another stand-in's.
-fn configured(difference: Difference, was: &Value, is: &Value) -> Difference {
+/// A setting mixes results where a stand-in takes the place of a model, or another stand-in's, for an engine that has
+/// been and is `served`.
+fn configured(difference: Difference, was: &Value, is: &Value, served: impl Fn(&str) -> bool) -> Difference {
     let kind_of = |settings: &Value, engine: &str| settings["engines"][engine]["server"]["kind"].clone();
     let mixes = match difference.key.split('.').collect::<Vec<_>>()[..] {
-        ["engines", engine, "server", "kind"] => {
+        ["engines", engine, "server", "kind"] if served(engine) => {
             [was, is].into_iter().any(|settings| kind_of(settings, engine) == "stand-in")
         }
-        ["engines", engine, "server", "mode"] => kind_of(was, engine) == kind_of(is, engine),
+        ["engines", engine, "server", "mode"] if served(engine) => kind_of(was, engine) == kind_of(is, engine),
         _ => false,
     };
     Difference { mixes, ..difference }
@@ -139,8 +163,8 @@ fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
     }
 }
 
-fn toml_value(text: &str) -> Value {
-    toml::from_str(text).unwrap_or_default()
+fn damaged(run_directory: &Path, name: &str, error: &dyn fmt::Display) -> PreparationError {
+    PreparationError::Damaged { path: run_directory.join(name), reason: error.to_string() }
 }
 
 fn read(run_directory: &Path, name: &str) -> Result<Option<String>, PreparationError> {
@@ -153,8 +177,7 @@ fn read(run_directory: &Path, name: &str) -> Result<Option<String>, PreparationE
 
 fn write(run_directory: &Path, name: &str, text: &str) -> Result<(), RunError> {
     let path = run_directory.join(name);
-    let temporary = run_directory.join(format!("{name}.tmp"));
-    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &path));
+    let written = replace(&path, text.as_bytes());
     written.map_err(|source| PreparationError::RunDirectory { path, source }.into())
 }
 
@@ -179,7 +202,25 @@ mod tests {
         again(change, true).unwrap();
         again("[schedule]\nunit_pages = 3\n", true).unwrap();
         again("roles = \"chandra,deepseek\"\n", true).unwrap();
+        again("roles = \"chandra\"\n[engines.deepseek.server]\nkind = \"url\"\nurls = []\n", true).unwrap();
         again("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
+    }
+
+    #[test]
+    fn what_an_engine_was_served_with_is_remembered_while_it_is_not_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = |text: &str| {
+            let configuration = Configuration::from_toml(text).unwrap();
+            settle(directory.path(), &configuration, true).map_err(|error| error.to_string())
+        };
+        start("roles = \"chandra,deepseek\"\n").unwrap();
+        start("roles = \"chandra\"\n").unwrap();
+        let prompt = directory.path().join("prompt.txt");
+        std::fs::write(&prompt, "Free OCR.").unwrap();
+        let other = format!("roles = \"chandra,deepseek\"\n[engines.deepseek]\nprompt_file = {prompt:?}\n");
+        assert!(start(&other).unwrap_err().contains("would mix results"));
+        std::fs::write(directory.path().join(PROFILES_FILE), "{").unwrap();
+        assert!(start("roles = \"chandra\"\n").unwrap_err().contains(PROFILES_FILE));
     }
 
     #[test]

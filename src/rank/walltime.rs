@@ -3,7 +3,7 @@
 use std::{
     process::{Command, Stdio},
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -54,6 +54,9 @@ impl TimeLimit {
     }
 }
 
+/// A scheduler's server that is busy answers late; one that hangs does not.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
 /// Kept before a walltime of the scheduler's.
 const MARGIN: Duration = Duration::from_secs(120);
 
@@ -79,8 +82,21 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
 }
 
 fn ask(command: &[&str]) -> Result<String, WalltimeError> {
-    let run = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output();
-    let output = run.map_err(|error| not_told(command, error.to_string()))?;
+    let failed = |error: std::io::Error| not_told(command, error.to_string());
+    let mut asked = Command::new(command[0]);
+    asked.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = asked.spawn().map_err(failed)?;
+    let last = Instant::now() + ANSWER_LIMIT;
+    // Its answer of some kilobytes fits into the pipe.
+    while child.try_wait().map_err(failed)?.is_none() {
+        if Instant::now() >= last {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(not_told(command, format!("no answer in {ANSWER_LIMIT:?}")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() {
         return Err(not_told(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }

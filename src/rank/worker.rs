@@ -29,6 +29,7 @@ use super::{
     planned::{PlannedEngine, planned_engines},
     recovery::parts,
     run::RunRequest,
+    settings,
 };
 
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
@@ -38,6 +39,8 @@ const BATCH: usize = 256;
 pub(super) struct Worker {
     rank: RankId,
     local: LocalPosition,
+    /// Digest of the settings, for rank 0 to compare.
+    settings: String,
     program: PathBuf,
     configuration: Configuration,
     run_directory: PathBuf,
@@ -77,6 +80,7 @@ impl Worker {
         let mut worker = Worker {
             rank,
             local,
+            settings: settings::digest(&request.configuration)?,
             planned: planned_engines(request, rank, local)?,
             program: request.program.clone(),
             configuration: request.configuration.clone(),
@@ -98,6 +102,7 @@ impl Worker {
     pub(super) fn hello(&self) -> Hello {
         Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
+            settings: self.settings.clone(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Counts, Engine, FailureClass, Outcome, ServedBy, ServerKind, StopReason};
+use crate::model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason};
 
 use super::{REPORT_FILE, RankSummary, TokenTotals};
 
@@ -73,6 +73,8 @@ pub struct EndReport {
     pub pages_per_second: f64,
     /// Number of ranks.
     pub ranks: u32,
+    /// Ranks that fell silent.
+    pub lost_ranks: Vec<RankId>,
     /// Tokens by engine, of this start.
     pub tokens: BTreeMap<Engine, TokenTotals>,
     /// Seconds spent drawing and encoding pages, over all ranks.
@@ -91,6 +93,7 @@ impl EndReport {
         refused: BTreeMap<FailureClass, u64>,
         elapsed: Duration,
         summaries: &[RankSummary],
+        lost_ranks: Vec<RankId>,
     ) -> Self {
         let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
@@ -119,7 +122,8 @@ impl EndReport {
             restored: counts.restored,
             seconds,
             pages_per_second: (counts.settled() - counts.restored) as f64 / seconds.max(0.001),
-            ranks: summaries.len() as u32,
+            ranks: (summaries.len() + lost_ranks.len()) as u32,
+            lost_ranks,
             tokens,
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
@@ -129,11 +133,6 @@ impl EndReport {
     /// Whether an earlier start had settled everything: its report says more than this one.
     pub fn did_nothing(&self) -> bool {
         self.restored == self.pages
-    }
-
-    /// Whether the run ended early because a rank fell silent: another start without it goes on.
-    pub fn lost_a_rank(&self) -> bool {
-        matches!(self.outcome, RunOutcome::Stopped(StopReason::RankSilent(_)))
     }
 
     /// Writes `report.json`, in one step.

@@ -1,7 +1,12 @@
 //! `status.json`: the snapshot for other programs, for a login node, and for the launcher, which takes a file that
 //! does not change any more for a run that hangs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::JoinHandle,
+};
 
 use serde::Serialize;
 
@@ -19,13 +24,12 @@ pub enum RunPhase {
     Ending,
 }
 
-/// The status file of a run directory.
+/// The status file of a run directory, written by a thread of its own: a slow disk holds nobody up. Dropping it waits
+/// until the last status is written.
 #[derive(Debug)]
 pub struct StatusFile {
-    run_directory: PathBuf,
-    beat: u64,
-    last: Option<Snapshot>,
-    failing: bool,
+    statuses: Option<SyncSender<(RunPhase, Option<Snapshot>)>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Serialize)]
@@ -38,29 +42,63 @@ struct Status<'a> {
 }
 
 impl StatusFile {
-    /// Nothing is written yet.
-    pub fn new(run_directory: &Path) -> StatusFile {
-        StatusFile { run_directory: run_directory.to_owned(), beat: 0, last: None, failing: false }
+    /// Starts the thread; nothing is written yet.
+    ///
+    /// # Errors
+    /// The system refuses the thread.
+    pub fn new(run_directory: &Path) -> io::Result<StatusFile> {
+        let (sender, statuses) = sync_channel(1);
+        let run_directory = run_directory.to_owned();
+        let thread = std::thread::Builder::new().name("bocr-status".into());
+        let thread = thread.spawn(move || write_all(&run_directory, &statuses))?;
+        Ok(StatusFile { statuses: Some(sender), thread: Some(thread) })
     }
 
-    /// Writes the file in one step, so that a reader never sees half of it; without a snapshot, with the last. A directory that cannot be written is said
-    /// once: those who lose something by it end the run.
-    pub fn write(&mut self, phase: RunPhase, snapshot: Option<Snapshot>) {
-        self.beat += 1;
-        self.last = snapshot.or_else(|| self.last.take());
-        let path = self.run_directory.join(STATUS_FILE);
-        let temporary = self.run_directory.join(format!("{STATUS_FILE}.tmp"));
-        let written = serde_json::to_vec_pretty(&Status { phase, beat: self.beat, snapshot: self.last.as_ref() })
-            .map_err(std::io::Error::from)
-            .and_then(|text| std::fs::write(&temporary, text))
-            .and_then(|()| std::fs::rename(&temporary, &path));
-        match written {
-            Ok(()) => self.failing = false,
-            Err(error) if !self.failing => {
-                self.failing = true;
+    /// Hands on what is to be written; without a snapshot the last one stays. Left out where the disk is behind.
+    pub fn write(&self, phase: RunPhase, snapshot: Option<Snapshot>) {
+        if let Some(statuses) = &self.statuses {
+            let _ = statuses.try_send((phase, snapshot));
+        }
+    }
+
+    /// Hands on a status that must not be left out.
+    pub fn write_last(&self, phase: RunPhase, snapshot: Snapshot) {
+        if let Some(statuses) = &self.statuses {
+            let _ = statuses.send((phase, Some(snapshot)));
+        }
+    }
+}
+
+impl Drop for StatusFile {
+    fn drop(&mut self) {
+        self.statuses = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A directory that cannot be written is said once: those who lose something by it end the run.
+fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapshot>)>) {
+    let path = run_directory.join(STATUS_FILE);
+    let mut last = None;
+    let mut failing = false;
+    for (beat, (phase, snapshot)) in (1..).zip(statuses) {
+        last = snapshot.or(last);
+        match write(&path, &Status { phase, beat, snapshot: last.as_ref() }) {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
                 tracing::warn!(%error, "cannot write {}", path.display());
             }
             Err(_) => {}
         }
     }
+}
+
+/// In one step, so that a reader never sees half of it.
+fn write(path: &PathBuf, status: &Status<'_>) -> io::Result<()> {
+    let temporary = path.with_extension("json.tmp");
+    std::fs::write(&temporary, serde_json::to_vec_pretty(status)?)?;
+    std::fs::rename(&temporary, path)
 }

@@ -4,7 +4,7 @@
 //! * A rank never holds more than an even share of what is left, so that the last pages are spread over all ranks.
 //! * Units go round the ranks that want pages, one each, until nothing waits or nobody wants more.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
-//! * A suspect runs alone. While one waits, the first rank ready for its engine is not refilled, so that it runs dry.
+//! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
 
 use crate::model::{Engine, PageRef, RankId};
 
@@ -29,22 +29,40 @@ impl Scheduler {
         }
     }
 
-    /// Gives a waiting suspect to the rank set aside for it, once that rank holds nothing else. Returns the ranks
-    /// set aside.
+    /// Gives waiting suspects to the ranks set aside for them, each once it holds nothing else: where their server died,
+    /// or on any rank where that one does not serve the engine any more, or nothing else is left to be dealt. Returns
+    /// the ranks set aside.
     fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
         if self.suspects.is_empty() {
             return Vec::new();
         }
         let mut set_aside = Vec::new();
         for engine in Engine::ALL {
-            let Some(rank) = self.ranks.first_ready(engine) else { continue };
-            let Some(page) = self.waiting_suspects(engine).next() else { continue };
-            if self.ranks.get(rank).is_some_and(|state| state.held == 0) {
-                let deaths = self.suspects.get(&page).copied().unwrap_or_default();
-                let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), now);
-                self.assign(rank, unit, out);
+            let waiting: Vec<_> = self.waiting_suspects(engine).collect();
+            let nothing_else = self.waiting(engine) == 0;
+            // Where each is to be tried; `None` for any rank.
+            let home = |page: &PageRef| {
+                let rank = self.suspects.get(page)?.rank;
+                let serves = self.ranks.get(rank).is_some_and(|state| state.engines.contains(engine));
+                (serves && !nothing_else).then_some(rank)
+            };
+            let mut homes: Vec<_> = waiting.iter().map(|page| (*page, home(page))).collect();
+            let ready = match homes.iter().any(|(_, home)| home.is_none()) {
+                true => self.ranks.ready(engine),
+                false => homes.iter().filter_map(|(_, home)| *home).collect(),
+            };
+            for rank in ready {
+                let ready = self.ranks.get(rank).filter(|state| state.ready.contains(engine));
+                let Some(held) = ready.map(|state| state.held).filter(|_| !set_aside.contains(&rank)) else { continue };
+                let place = homes.iter().position(|(_, home)| home.is_none_or(|home| home == rank));
+                let Some((page, _)) = place.map(|place| homes.remove(place)) else { continue };
+                if held == 0 {
+                    let deaths = self.suspects.get(&page).map(|suspect| suspect.deaths).unwrap_or_default();
+                    let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), now);
+                    self.assign(rank, unit, out);
+                }
+                set_aside.push(rank);
             }
-            set_aside.push(rank);
         }
         set_aside
     }

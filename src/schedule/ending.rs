@@ -37,7 +37,7 @@ pub(super) enum Phase {
     /// No more pages are dealt; what is in flight may end until then.
     Draining { reason: StopReason, until: Tick },
     /// What was in flight has been called back.
-    Recalled { reason: StopReason },
+    Recalled { reason: StopReason, since: Tick },
 }
 
 impl Phase {
@@ -45,7 +45,7 @@ impl Phase {
     pub(super) fn reason(self) -> Option<StopReason> {
         match self {
             Phase::Dealing => None,
-            Phase::Draining { reason, .. } | Phase::Recalled { reason } => Some(reason),
+            Phase::Draining { reason, .. } | Phase::Recalled { reason, .. } => Some(reason),
         }
     }
 }
@@ -72,9 +72,19 @@ impl Scheduler {
         if let Phase::Draining { reason, until } = self.phase
             && now >= until
         {
-            self.phase = Phase::Recalled { reason };
+            self.phase = Phase::Recalled { reason, since: now };
             out.extend(self.ranks.iter().filter(|(_, state)| state.held > 0).map(|(rank, _)| Action::Recall { rank }));
         }
+    }
+
+    /// A rank that has given nothing back halfway from the recall to the deadline is not waited for: the others must seal.
+    pub(super) fn leave_behind(&mut self, now: Tick) {
+        let (Phase::Recalled { since, .. }, Some(deadline)) = (self.phase, self.policy.deadline) else { return };
+        if now.0 < since.0 + deadline.end.0.saturating_sub(since.0) / 2 {
+            return;
+        }
+        let late: Vec<_> = self.ranks.iter().filter(|(_, state)| state.held > 0).map(|(rank, _)| rank).collect();
+        late.into_iter().for_each(|rank| self.rank_lost(rank));
     }
 
     /// A rank that nobody has heard of for too long is lost, and the run ends early: what is left of the job starts

@@ -147,7 +147,8 @@ pub struct Prior {
 ///
 /// 1. A [`Event::Settled`] is only ever fed in after the record is synced to disk (journal before verdict).
 /// 2. Actions are carried out in the order given.
-/// 3. After [`Action::Finish`] no further event is fed in; ranks seal and report, then the catalogue is written.
+/// 3. After [`Action::Finish`] only the clock and signs of life are fed in, so that a rank that falls silent while it
+///    seals is given up; then the catalogue is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Send the unit to the rank. Never exceeds the rank's credits.

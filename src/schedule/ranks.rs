@@ -167,9 +167,9 @@ impl Ranks {
         self.known.contains(engine)
     }
 
-    /// The first rank that is ready for the engine.
-    pub(super) fn first_ready(&self, engine: Engine) -> Option<RankId> {
-        self.iter().find(|(_, state)| state.ready.contains(engine)).map(|(rank, _)| rank)
+    /// Ranks that are ready for the engine, in order.
+    pub(super) fn ready(&self, engine: Engine) -> Vec<RankId> {
+        self.iter().filter(|(_, state)| state.ready.contains(engine)).map(|(rank, _)| rank).collect()
     }
 
     /// Sums over the ranks of the engine; a rank that has not reported yet may serve it.

@@ -37,8 +37,18 @@ pub struct Tally {
     pub trial: Option<u8>,
 }
 
+impl Tally {
+    /// Whether another death or interruption of the page alone proves that it is the cause.
+    fn last_trial(self) -> bool {
+        self.trial.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS)
+    }
+}
+
 /// Engine deaths with the page alone in flight that prove it poison.
 pub const POISON_DEATHS: u8 = 2;
+
+/// Times that a page may come back for a fault of its connection before it is tried alone.
+pub const RETURNS_LIMIT: u8 = 3;
 
 /// Interruptions of one page that a rank rides out by itself before it gives the page back.
 pub const INTERRUPTIONS_LIMIT: u32 = 6;
@@ -47,9 +57,9 @@ pub const INTERRUPTIONS_LIMIT: u32 = 6;
 ///
 /// A loop or an unusable answer is asked again one rung up the ladder (facts of the engines, E9: higher
 /// temperature, fresh cache salt); a server error or a stall at the same rung after a pause; a refused request
-/// never, since the same request is refused again. Overload and lost connections are ridden out with a growing
-/// pause and never count; a dead server or a drain gives the page back at once, unless the page was alone in flight
-/// at [`POISON_DEATHS`] deaths.
+/// never, since the same request is refused again. Overload, aborts and lost connections are ridden out with a growing
+/// pause and never count; a dead server or a drain gives the page back at once. But a page that is alone in flight, on a
+/// server that serves others, at [`POISON_DEATHS`] deaths or such interruptions, is the cause of them.
 pub fn after_attempt(outcome: AttemptOutcome, tally: Tally) -> AfterAttempt {
     match outcome {
         AttemptOutcome::Accepted => AfterAttempt::Accept,
@@ -65,11 +75,14 @@ pub fn after_attempt(outcome: AttemptOutcome, tally: Tally) -> AfterAttempt {
             Remedy::SameEngine | Remedy::OtherEngine | Remedy::Operator => AfterAttempt::SettleFailed(class),
         },
         AttemptOutcome::Interrupted(fault) => match fault {
-            MachineFault::Overloaded | MachineFault::ConnectionLost if tally.interruptions < INTERRUPTIONS_LIMIT => {
+            MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
+                if tally.interruptions < INTERRUPTIONS_LIMIT =>
+            {
                 AfterAttempt::AskAgain { rung: tally.counted as usize, pause: pause(tally.interruptions) }
             }
-            MachineFault::ServerDied if tally.trial.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS) => {
-                AfterAttempt::SettleFailed(FailureClass::Poison)
+            MachineFault::ServerDied if tally.last_trial() => AfterAttempt::SettleFailed(FailureClass::Poison),
+            MachineFault::ConnectionLost | MachineFault::Aborted if tally.last_trial() => {
+                AfterAttempt::SettleFailed(FailureClass::ServerError)
             }
             _ => AfterAttempt::Return(fault),
         },
@@ -133,7 +146,23 @@ mod tests {
             (Interrupted(MachineFault::ServerDied), suspect(1), SettleFailed(FailureClass::Poison)),
             (Interrupted(MachineFault::ConnectionLost), suspect(1), again(0, 500)),
             (Interrupted(MachineFault::Draining), tally(2, 1), Return(MachineFault::Draining)),
-            (Interrupted(MachineFault::Aborted), tally(0, 1), Return(MachineFault::Aborted)),
+            (Interrupted(MachineFault::Aborted), tally(0, 1), again(0, 500)),
+            (Interrupted(MachineFault::Aborted), tally(0, 6), Return(MachineFault::Aborted)),
+            (
+                Interrupted(MachineFault::Aborted),
+                Tally { trial: Some(0), ..tally(0, 6) },
+                Return(MachineFault::Aborted),
+            ),
+            (
+                Interrupted(MachineFault::ConnectionLost),
+                Tally { trial: Some(1), ..tally(0, 6) },
+                SettleFailed(FailureClass::ServerError),
+            ),
+            (
+                Interrupted(MachineFault::Overloaded),
+                Tally { trial: Some(1), ..tally(0, 6) },
+                Return(MachineFault::Overloaded),
+            ),
         ];
         for (outcome, tally, expected) in table {
             assert_eq!(after_attempt(outcome, tally), expected, "{outcome:?} {tally:?}");

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    Attempt, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason,
-    Verdict,
+    Attempt, AttemptOutcome, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId,
+    RecordPlace, StopReason, Verdict,
 };
 
 use super::{
@@ -56,6 +56,15 @@ struct SecondReading {
     restored: bool,
 }
 
+/// A page that was in flight when its engine died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspect {
+    /// Deaths at which it was alone.
+    pub(super) deaths: u8,
+    /// Where the last death was. It is tried there: one rank loses its server by it, not one after the other.
+    pub(super) rank: RankId,
+}
+
 /// The state machine of rank 0. See the module's header.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -64,9 +73,11 @@ pub struct Scheduler {
     pub(super) leases: Leases,
     pub(super) ranks: Ranks,
     pub(super) queues: BTreeMap<Engine, PageQueue>,
-    /// Pages that were in flight when their engine died, and the deaths at which each was alone.
-    pub(super) suspects: BTreeMap<PageRef, u8>,
+    /// Pages that were in flight when their engine died.
+    pub(super) suspects: BTreeMap<PageRef, Suspect>,
     second_readings: BTreeMap<PageRef, SecondReading>,
+    /// How often unsettled pages came back for a fault of their connection.
+    returns: BTreeMap<PageRef, u8>,
     /// Attempts of pages that are not settled yet, to be sent along with them.
     pub(super) histories: BTreeMap<PageRef, Vec<Attempt>>,
     /// Records of earlier starts, whose attempts belong before those.
@@ -91,6 +102,7 @@ impl Scheduler {
             queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
             suspects: BTreeMap::new(),
             second_readings: BTreeMap::new(),
+            returns: BTreeMap::new(),
             histories: BTreeMap::new(),
             sealed: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -127,7 +139,10 @@ impl Scheduler {
             Event::Returned { rank, page, lease, fault, attempts } => self.returned(rank, page, lease, fault, attempts),
             Event::RankLost { rank } => self.rank_lost(rank),
             Event::StopRequested { reason } => self.stop(reason, now),
-            Event::Clock => self.notice_silence(now),
+            Event::Clock => {
+                self.notice_silence(now);
+                self.leave_behind(now);
+            }
             Event::Alive { .. } => {}
         }
         self.give_up_unserved(now);
@@ -203,6 +218,7 @@ impl Scheduler {
         let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else { return };
         self.time_page(assigned, now);
         self.suspects.remove(&page);
+        self.returns.remove(&page);
         if let Verdict::Failed(class) = verdict {
             let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
             if let Some(next) = retry::after_engine(engine, class, served) {
@@ -216,17 +232,29 @@ impl Scheduler {
     }
 
     fn returned(&mut self, rank: RankId, page: PageRef, lease: LeaseId, fault: MachineFault, attempts: Vec<Attempt>) {
-        if fault == MachineFault::RendererLost {
+        if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
         let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return };
+        let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
             self.histories.insert(page, attempts);
         }
-        if fault == MachineFault::ServerDied {
-            self.suspects.insert(page, trial.map_or(0, |deaths| deaths + 1));
+        if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
+            let deaths = trial.map_or(0, |deaths| deaths + 1);
+            self.suspects.insert(page, Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
+    }
+
+    /// Whether a page has come back so often, for faults that others do not have, that it must be tried alone.
+    fn comes_back_again(&mut self, page: PageRef, fault: MachineFault) -> bool {
+        if !matches!(fault, MachineFault::Aborted | MachineFault::ConnectionLost | MachineFault::Overloaded) {
+            return false;
+        }
+        let returns = self.returns.entry(page).or_default();
+        *returns += 1;
+        *returns >= retry::RETURNS_LIMIT
     }
 
     pub(super) fn rank_lost(&mut self, rank: RankId) {

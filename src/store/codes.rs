@@ -14,13 +14,14 @@ const FINISHES: [FinishReason; 6] = [
     FinishReason::Repetition,
     FinishReason::Cut,
 ];
-const FAULTS: [(MachineFault, u8, &str); 6] = [
+const FAULTS: [(MachineFault, u8, &str); 7] = [
     (MachineFault::ServerDied, 1, "server-died"),
     (MachineFault::ConnectionLost, 2, "connection-lost"),
     (MachineFault::Overloaded, 3, "overloaded"),
     (MachineFault::Aborted, 4, "aborted"),
     (MachineFault::RendererLost, 5, "renderer-lost"),
     (MachineFault::Draining, 6, "draining"),
+    (MachineFault::InputLost, 7, "input-lost"),
 ];
 const SERVERS: [ServerKind; 3] = [ServerKind::Model, ServerKind::StandInTesseract, ServerKind::StandInSynthetic];
 const LANGUAGES: [Language; 4] = [Language::Unknown, Language::French, Language::Arabic, Language::Mixed];

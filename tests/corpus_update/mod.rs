@@ -399,7 +399,8 @@ fn originals_tell_files_that_are_no_longer_the_planned_ones() {
     corpus.write_bytes("in/b.pdf", &bytes);
     corpus.write("in/c.pdf", AR);
     corpus.remove("in/d.pdf");
-    assert_eq!((check(0), check(3)), (Original::AsPlanned, Original::Gone));
+    assert_eq!(check(0), Original::AsPlanned);
+    assert!(matches!(check(3), Original::Gone { reason } if reason.contains("d.pdf")));
     for (id, name) in [(1, "in/b.pdf"), (2, "in/c.pdf")] {
         let Original::Changed { reason } = check(id) else { panic!("{name} is taken to be as planned") };
         assert!(reason.contains(name) && reason.contains("run the same command again"), "{reason}");
