@@ -256,8 +256,8 @@ fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<
         prepared.refused(),
         ended.elapsed,
         &ended.summaries,
-        ended.lost.iter().copied().collect(),
-    );
+    )
+    .without(ended.lost.iter().copied().collect());
     match write_conclusion(run_directory, prepared, &report, ended) {
         Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
         result => result?,

@@ -93,7 +93,6 @@ impl EndReport {
         refused: BTreeMap<FailureClass, u64>,
         elapsed: Duration,
         summaries: &[RankSummary],
-        lost_ranks: Vec<RankId>,
     ) -> Self {
         let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
@@ -122,12 +121,17 @@ impl EndReport {
             restored: counts.restored,
             seconds,
             pages_per_second: (counts.settled() - counts.restored) as f64 / seconds.max(0.001),
-            ranks: (summaries.len() + lost_ranks.len()) as u32,
-            lost_ranks,
+            ranks: summaries.len() as u32,
+            lost_ranks: Vec::new(),
             tokens,
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
         }
+    }
+
+    /// The report of a run that lost these ranks.
+    pub fn without(self, lost_ranks: Vec<RankId>) -> Self {
+        EndReport { ranks: self.ranks + lost_ranks.len() as u32, lost_ranks, ..self }
     }
 
     /// Whether an earlier start had settled everything: its report says more than this one.
