@@ -165,3 +165,60 @@ fn wrong_usage_ends_with_two_and_names_the_remedy() {
     }
     bench.assert_nothing_left();
 }
+
+#[test]
+fn a_second_start_reads_what_has_appeared_and_keeps_what_has_vanished() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
+    let configuration = bench.instant_configuration("");
+    let run = bench.run_directory();
+    let arguments =
+        ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
+    assert_eq!(bench.bocr(&arguments).output().unwrap().status.code(), Some(0));
+    let before = bench.pages();
+    fs::remove_file(input.join("scan_fr.pdf")).unwrap();
+    bench.inputs(&["pages/digital_ar.pdf"]);
+    // Without --input: the recorded ones are looked at again.
+    let output = bench.bocr(&["run", "-o", arguments[4], "-c", arguments[6]]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("1 document new: digital_ar.pdf") && said.contains("gone from the inputs"), "{said}");
+    let after = bench.pages();
+    assert!(before.iter().all(|(page, read)| after.get(page) == Some(read)), "what was read stays");
+    assert!(after.len() > before.len());
+    bench.assert_verified();
+
+    let refused =
+        bench.bocr(&["run", "-o", arguments[4], "-c", arguments[6], "--redo", "no-such.pdf"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    let redone =
+        bench.bocr(&["run", "-o", arguments[4], "-c", arguments[6], "--redo", "digital_ar.pdf:1"]).output().unwrap();
+    assert_eq!(redone.status.code(), Some(0), "{}", text(&redone));
+    let mut reader = bench.reader();
+    let document = reader.documents().iter().find(|document| document.name == "digital_ar.pdf").unwrap().id;
+    let records = reader.read_document(document).unwrap();
+    assert_eq!(records[0].attempts.len(), 2, "its earlier attempt stays in the record");
+    assert_eq!((reader.superseded(), bench.pages()), (1, after));
+    bench.assert_verified();
+}
+
+/// Pages read under other settings would lie among the others, and nobody could tell.
+#[test]
+fn ranks_with_different_settings_are_refused() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf"]);
+    let one = bench.instant_configuration("");
+    let other = bench.write("other.toml", &fs::read_to_string(&one).unwrap().replace("\"2s\"", "\"3s\""));
+    let run = bench.run_directory();
+    let arguments = |configuration: &Path| {
+        ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()]
+            .map(str::to_owned)
+    };
+    let first = arguments(&one);
+    let mut command = bench.mpirun(1, &first.each_ref().map(String::as_str));
+    command.args([":", "-n", "1", "--bind-to", "none", "--oversubscribe", env!("CARGO_BIN_EXE_bocr")]);
+    let output = command.args(arguments(&other)).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("rank 1") && text(&output).contains("other settings"), "{}", text(&output));
+    bench.assert_nothing_left();
+}
