@@ -63,6 +63,8 @@ pub(super) fn coordinate(
     let asked = request.clone();
     let mut prepared = desk.prepare(move || prepared.restore(&asked, recovered).map(|()| prepared))??;
 
+    let (known, elapsed) = (prepared.restored.len(), start.elapsed());
+    tracing::info!(pages = prepared.plan.pages(), known, ?elapsed, "the run is prepared");
     let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), settings, request, start, time_left);
     desk.read(&mut coordinator, &prepared.plan.run_id, &request.run_directory)?;
     let ended = coordinator.end().ok_or(RunError::Busy)?;
