@@ -11,6 +11,7 @@ mod store_support;
 use std::{
     env, fs,
     hint::black_box,
+    io::{Read, Write},
     num::NonZeroUsize,
     ops::Range,
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use std::{
 
 use bulletin_ocr::{
     model::{Document, PageRecord, RankId, Verdict},
-    store::{self, JournalWriter, Layout, Leftovers, Opening, Recovered, ShardReader, StoreFile, catalogue},
+    store::{self, JournalWriter, Layout, Leftovers, Opening, Recorded, ShardReader, StoreFile, catalogue},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use oorandom::Rand32;
@@ -94,6 +95,35 @@ fn append(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What a page pays for its journal: groups of 64 records of about 11 KB each, the mean record of a run.
+fn journal_a_page() {
+    const GROUP: usize = 64;
+    const GROUPS: usize = 101;
+    let mut random = Rand32::new(13);
+    let records: Vec<_> = (0..GROUP as u32).map(|page| read_page(page_ref(0, page), 1, 2_400, &mut random)).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let opening = Opening { rank: FILE.rank, sequence: 0, created_unix_ns: 1, provenance: provenance() };
+    let mut journal = JournalWriter::create(&directory.path().join("journal"), &opening).unwrap();
+    let (plan, begun) = (plan(), journal.len());
+    let group = |_| {
+        let start = Instant::now();
+        for record in &records {
+            journal.append(record, &plan[0]).unwrap();
+        }
+        journal.sync().unwrap();
+        start.elapsed().as_secs_f64() * 1e3 / GROUP as f64
+    };
+    let mut times: Vec<f64> = (0..GROUPS).map(group).collect();
+    times.sort_by(f64::total_cmp);
+    let size = (journal.len() - begun) as f64 / (GROUP * GROUPS) as f64 / 1e3;
+    println!(
+        "journal: {:.3} ms a page (median of {GROUPS} groups of {GROUP} records of {size:.1} KB, appended and synced; \
+         the slowest {:.3} ms a page)\n",
+        times[GROUPS / 2],
+        times[GROUPS - 1]
+    );
+}
+
 /// Bar: at least 5,000 pages/s and 60 MB/s of text into sealed gzip-4 shards on one core.
 fn sealing(criterion: &mut Criterion) {
     seal(criterion, "3 to 20 KB of text a page", ALL_FORMS);
@@ -164,7 +194,7 @@ fn time_h5py(run_directory: &Path) {
 }
 
 /// Bar: state of 1 M done pages known in 10 s; by one process, and by two that have a share each (HDF5's lock is one
-/// a process, so threads would not help).
+/// a process, so threads would not help) and whose records are merged in the first.
 fn resume() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path());
@@ -181,37 +211,41 @@ fn resume() {
     for shares in [1, 2] {
         let start = Instant::now();
         let children: Vec<Child> = (1..shares).map(|share| start_share(directory.path(), share, shares)).collect();
-        let recovered = recover_share(directory.path(), 0, shares);
+        let mut records = recover_share(directory.path(), 0, shares);
         for mut child in children {
+            let mut told = Vec::new();
+            child.stdout.take().unwrap().read_to_end(&mut told).unwrap();
             assert!(child.wait().unwrap().success());
+            records.extend(decode(&told));
         }
-        let seconds = start.elapsed().as_secs_f64();
-        let found = recovered.records.len();
+        let merging = Instant::now();
+        assert_eq!(black_box(store::finals(records, &plan())).len(), pages as usize);
+        let (all, merging) = (start.elapsed().as_secs_f64(), merging.elapsed().as_secs_f64());
         println!(
-            "resume: {pages} pages in {SHARDS} shards, {shares} processes: {seconds:.2} s (bar: 10 s), {found} here"
+            "resume: {pages} pages in {SHARDS} shards, {shares} processes: {all:.2} s (bar: 10 s), of which merging \
+             {merging:.2} s"
         );
     }
-    let start = Instant::now();
-    let leftovers = Leftovers::find(directory.path()).unwrap();
-    let shares = leftovers.shares(NonZeroUsize::new(2).unwrap());
-    let run_id = provenance().run_id;
-    let recover = |share| store::recover(directory.path(), share, &run_id, Duration::ZERO).unwrap().records;
-    let records: Vec<_> = shares.iter().flat_map(recover).collect();
-    let merging = Instant::now();
-    assert_eq!(black_box(store::finals(records)).len(), pages as usize);
-    let (all, merging) = (start.elapsed().as_secs_f64(), merging.elapsed().as_secs_f64());
-    println!("resume: both shares one after the other {all:.2} s, of which merging them {merging:.2} s\n");
+    println!();
 }
 
 fn start_share(run_directory: &Path, share: usize, shares: usize) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.env(DIRECTORY, run_directory).env(SHARE, format!("{share}/{shares}")).stdout(Stdio::null());
+    command.env(DIRECTORY, run_directory).env(SHARE, format!("{share}/{shares}")).stdout(Stdio::piped());
     command.spawn().unwrap()
 }
 
-fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Recovered {
+fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Vec<Recorded> {
     let leftovers = Leftovers::find(run_directory).unwrap().shares(NonZeroUsize::new(shares).unwrap());
-    store::recover(run_directory, &leftovers[share], &provenance().run_id, Duration::ZERO).unwrap()
+    store::recover(run_directory, &leftovers[share], &provenance().run_id, Duration::ZERO).unwrap().records
+}
+
+fn encode(records: &[Recorded]) -> Vec<u8> {
+    bincode::serde::encode_to_vec(records, bincode::config::standard()).unwrap()
+}
+
+fn decode(bytes: &[u8]) -> Vec<Recorded> {
+    bincode::serde::decode_from_slice(bytes, bincode::config::standard()).unwrap().0
 }
 
 /// Time this thread had a processor; other work on the machine does not count.
@@ -225,9 +259,11 @@ criterion_group!(benches, append, sealing, random_read);
 fn main() {
     if let (Some(directory), Ok(share)) = (env::var_os(DIRECTORY), env::var(SHARE)) {
         let (share, shares) = share.split_once('/').unwrap();
-        black_box(recover_share(Path::new(&directory), share.parse().unwrap(), shares.parse().unwrap()));
+        let records = recover_share(Path::new(&directory), share.parse().unwrap(), shares.parse().unwrap());
+        std::io::stdout().write_all(&encode(&records)).unwrap();
         return;
     }
+    journal_a_page();
     resume();
     benches();
     Criterion::default().configure_from_args().final_summary();

@@ -205,13 +205,16 @@ fn full_disk_process() {
     let tell = move |event| drop(sender.send(event));
     let writer = Writer::start(directory, RankId(0), &settings(1 << 30), provenance(), plan().into(), tell).unwrap();
     let mut random = Rand32::new(1);
-    let mut page = 0;
+    writer.append(read_page(page_ref(0, 0), 0, 3000, &mut random)).unwrap();
+    // A first group is on the disk before the one for which there is no room.
+    let first = events.recv().unwrap();
+    let mut page = 1;
     while writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random)).is_ok() {
         page += 1;
     }
     drop(writer);
     let (mut durable, mut failure) = (BTreeSet::new(), None);
-    for event in events {
+    for event in std::iter::once(first).chain(events) {
         match event {
             StoreEvent::Durable(records) => durable.extend(records.iter().map(|record| record.page)),
             StoreEvent::Sealed(_) => panic!("there is no room for a shard"),

@@ -156,11 +156,7 @@ impl Prepared {
     /// Takes in how every page stood at the end of the last start.
     pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
         let lease = collected.highest_lease.unwrap_or(LeaseId(0));
-        let current = |record: &store::Recorded| {
-            let document = self.plan.documents.get(record.page.document.index());
-            document.is_some_and(|document| document.pages() > 0)
-        };
-        let finals = store::finals(collected.records.into_iter().filter(current));
+        let finals = store::finals(collected.records, &self.plan.documents);
         let open = again::open_pages(&request.run_directory, &request.again, &self.plan, &finals, lease)?;
         let settled = finals.len() - open.len();
         if (settled as u64) < self.plan.pages() {

@@ -1,25 +1,23 @@
 //! The catalogue: one file that shows all shards as one table with one final row a page.
 //!
 //! It holds nothing that the shards and the plan do not hold, so it can be written again at any time. Where it is
-//! missing or older than the shards, the same index is computed from them ([`Index::scan`]).
+//! missing or older than the shards, the same index is computed from them ([`Index::new`]).
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    path::Path,
-};
+use std::path::Path;
 
 use super::{
     codes,
     error::{Context, Result, StoreError},
+    finals::{Candidate, reduce, replaced},
     hdf::{self, Appender, Attributes, text},
-    layout::{Layout, StoreFile, parse_shard_name, shard_name, sync_directory},
+    layout::{Layout, StoreFile, Worth, parse_shard_name, publish, shard_name},
     rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexRow, ShardRow},
     shard_reader::{Settled, ShardReader, page_ref},
     tables,
 };
-use crate::model::{Document, DocumentId, DocumentState, Engine, Language, LeaseId, PageRef, RankId, ServerKind};
+use crate::model::{
+    Document, DocumentState, Engine, Language, LeaseId, PageRef, RankId, RecordPlace, ServerKind, Verdict,
+};
 
 /// What a catalogue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +45,24 @@ pub struct IndexEntry {
     pub settled: Settled,
 }
 
+impl Candidate for IndexEntry {
+    fn page(&self) -> PageRef {
+        self.settled.page
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.settled.verdict
+    }
+
+    fn lease(&self) -> LeaseId {
+        self.settled.lease
+    }
+
+    fn place(&self) -> RecordPlace {
+        self.shard.place(self.row)
+    }
+}
+
 /// A shard as the catalogue lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedShard {
@@ -70,34 +86,28 @@ pub struct Index {
 }
 
 impl Index {
-    /// Computes the index from the shards. Reads no text. Rows of documents in `replaced` are never final.
-    ///
-    /// # Errors
-    /// A shard cannot be read.
-    pub fn scan(layout: &Layout, replaced: &BTreeSet<DocumentId>) -> Result<Index> {
-        let mut shards = Vec::new();
-        let mut entries = Vec::new();
-        for file in layout.shards()? {
-            let path = layout.shard(file);
-            let settled = ShardReader::open(&path)?.settled()?;
-            shards.push(ListedShard { file, pages: settled.len() as u64, final_pages: 0 });
-            u32::try_from(settled.len()).map_err(|_| StoreError::damaged(&path, "too many rows"))?;
-            let entry = |(row, settled)| IndexEntry { shard: file, row: row as u32, settled };
-            entries.extend(settled.into_iter().enumerate().map(entry));
-        }
+    /// Computes the index from the rows of all shards, in order ([`ShardReader::settled`]). Rows of documents that
+    /// `documents` says were replaced are never final.
+    pub fn new(shards: Vec<(StoreFile, Vec<Settled>)>, documents: &[Document]) -> Index {
+        let listed = |(file, rows): &(StoreFile, Vec<Settled>)| ListedShard {
+            file: *file,
+            pages: rows.len() as u64,
+            final_pages: 0,
+        };
+        let mut listed: Vec<_> = shards.iter().map(listed).collect();
+        let entry = |(file, rows): (StoreFile, Vec<Settled>)| {
+            (0..).zip(rows).map(move |(row, settled)| IndexEntry { shard: file, row, settled })
+        };
+        let entries: Vec<IndexEntry> = shards.into_iter().flat_map(entry).collect();
         let records = entries.len();
-        entries.retain(|entry| !replaced.contains(&entry.settled.page.document));
-        entries.sort_unstable_by_key(|entry| {
-            (entry.settled.page, Reverse(entry.settled.precedence()), entry.shard, entry.row)
-        });
-        entries.dedup_by_key(|entry| entry.settled.page);
+        let entries = reduce(entries, &replaced(documents));
         for entry in &entries {
-            if let Ok(listed) = shards.binary_search_by_key(&entry.shard, |listed: &ListedShard| listed.file) {
-                shards[listed].final_pages += 1;
+            if let Ok(shard) = listed.binary_search_by_key(&entry.shard, |listed| listed.file) {
+                listed[shard].final_pages += 1;
             }
         }
         let superseded = (records - entries.len()) as u64;
-        Ok(Index { entries, shards, superseded })
+        Index { entries, shards: listed, superseded }
     }
 
     /// The entry of a page.
@@ -105,20 +115,6 @@ impl Index {
         let place = self.entries.binary_search_by_key(&page, |entry| entry.settled.page).ok()?;
         self.entries.get(place)
     }
-}
-
-/// The documents whose records are never final: those that the plan says were replaced, and those that share their
-/// name with a later one, where only shards are there to be asked.
-pub(super) fn replaced(documents: &[Document]) -> BTreeSet<DocumentId> {
-    let mut latest: BTreeMap<&str, DocumentId> = BTreeMap::new();
-    for document in documents {
-        let latest = latest.entry(&document.name).or_insert(document.id);
-        *latest = document.id.max(*latest);
-    }
-    let is_replaced = |document: &&Document| {
-        document.state == DocumentState::Replaced || latest.get(&*document.name) != Some(&document.id)
-    };
-    documents.iter().filter(is_replaced).map(|document| document.id).collect()
 }
 
 /// Sums up an index against the plan. `journals`: how many are left.
@@ -142,13 +138,13 @@ pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) 
 /// A shard cannot be read, or the disk is full.
 pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSummary> {
     let layout = Layout::new(run_directory);
-    let index = Index::scan(&layout, &replaced(documents))?;
-    let summary = summarise(&index, documents, layout.journals()?.len());
-    let (path, temporary) = (layout.catalogue(), layout.unfinished_catalogue());
+    let listing = layout.listing()?;
+    let settled = |file: StoreFile| Ok((file, ShardReader::open(&layout.shard(file))?.settled()?));
+    let index = Index::new(listing.shards.into_iter().map(settled).collect::<Result<_>>()?, documents);
+    let summary = summarise(&index, documents, listing.journals.len());
+    let temporary = layout.unfinished_catalogue();
     save(&temporary, &layout, &index, documents, &summary)?;
-    File::open(&temporary).and_then(|file| file.sync_all()).doing("sync", &temporary)?;
-    fs::rename(&temporary, &path).doing("rename the catalogue to", &path)?;
-    sync_directory(run_directory)?;
+    publish(&temporary, &layout.catalogue(), Worth::Lasting, &mut |_| ())?;
     Ok(summary)
 }
 

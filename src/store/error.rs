@@ -7,7 +7,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::model::PageRef;
+use crate::{corpus::CorpusError, model::PageRef};
 
 /// An error of the store. Every variant names the file, and says what to do where a person can do something.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,31 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A journal whose beginning cannot be read, so that nobody knows whose records it holds.
+    #[error(
+        "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and its \
+         pages are read again",
+        path.display(), path.display()
+    )]
+    OpeningLost {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// Records that had been reported durable could not be read back when their journal was sealed.
+    #[error(
+        "{records} records in {} have become unreadable, which is an error of the disk: give the same command again to \
+         read their pages anew",
+        path.display()
+    )]
+    RecordsLost {
+        /// The journal, under the name that it has now.
+        path: PathBuf,
+        /// How many.
+        records: u64,
+    },
+    /// The plan, where damage to a journal makes it needed.
+    #[error(transparent)]
+    Plan(CorpusError),
     /// A file was written by a version of the program that this one does not understand.
     #[error("{} has format version {found}, this program reads {expected}: use the program that wrote it", path.display())]
     Version {
@@ -181,6 +206,7 @@ impl StoreError {
                 | StoreError::Vanished { .. }
                 | StoreError::InUse { .. }
                 | StoreError::Stopped { .. }
+                | StoreError::RecordsLost { .. }
         )
     }
 

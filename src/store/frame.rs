@@ -43,6 +43,11 @@ impl Header {
         Header { length: u32::from_le_bytes([l0, l1, l2, l3]), checksum: u32::from_le_bytes([c0, c1, c2, c3]), kind }
     }
 
+    /// Size of the frame, this part included.
+    pub(super) fn frame_size(self) -> u64 {
+        FRAME_HEADER as u64 + u64::from(self.length)
+    }
+
     pub(super) fn matches(self, payload: &[u8]) -> bool {
         self.checksum == checksum(self.length, self.kind, payload)
     }

@@ -20,6 +20,7 @@ static PROCESS: LazyLock<String> =
     LazyLock::new(|| format!("{}-{:08x}", process::id(), RandomState::new().hash_one(process::id()) as u32));
 
 const CATALOGUE: &str = "catalogue.h5";
+const DAMAGED: &str = ".damaged";
 
 /// Which file of which rank. Names sort by rank, then by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,6 +56,11 @@ impl Layout {
         Layout { run_directory: run_directory.into() }
     }
 
+    /// The directory of the run.
+    pub(super) fn run_directory(&self) -> &Path {
+        &self.run_directory
+    }
+
     /// Journals and shards: `store/`.
     pub fn store(&self) -> PathBuf {
         self.run_directory.join("store")
@@ -73,6 +79,11 @@ impl Layout {
     /// `store/rank-00003.0002.journal`
     pub fn journal(&self, file: StoreFile) -> PathBuf {
         self.store().join(journal_name(file))
+    }
+
+    /// `store/rank-00003.0002.journal.damaged`: a damaged journal, kept after what can be read of it was sealed.
+    pub fn damaged_journal(&self, file: StoreFile) -> PathBuf {
+        self.store().join(journal_name(file) + DAMAGED)
     }
 
     /// `store/shard-00003-0002.h5`
@@ -112,9 +123,9 @@ impl Layout {
     /// # Errors
     /// The directory cannot be listed.
     pub fn next_sequence(&self, rank: RankId) -> Result<u32> {
-        let Listing { journals, shards, temporaries, .. } = self.listing()?;
+        let Listing { journals, damaged, shards, temporaries, .. } = self.listing()?;
         let unfinished = temporaries.into_iter().filter_map(|(file, _)| file);
-        let files = journals.into_iter().chain(shards).chain(unfinished);
+        let files = journals.into_iter().chain(damaged).chain(shards).chain(unfinished);
         Ok(files.filter(|file| file.rank == rank).map(|file| file.sequence + 1).max().unwrap_or(0))
     }
 
@@ -125,6 +136,8 @@ impl Layout {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if let Some(file) = parse_journal_name(name) {
                 listing.journals.push(file);
+            } else if let Some(file) = name.strip_suffix(DAMAGED).and_then(parse_journal_name) {
+                listing.damaged.push(file);
             } else if let Some(file) = parse_shard_name(name) {
                 listing.shards.push(file);
             } else if name.ends_with(".tmp") && name.starts_with("shard-") {
@@ -142,6 +155,7 @@ impl Layout {
             }
         }
         listing.journals.sort();
+        listing.damaged.sort();
         listing.shards.sort();
         listing.temporaries.sort();
         listing.unknown.sort();
@@ -153,6 +167,8 @@ impl Layout {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) journals: Vec<StoreFile>,
+    /// Journals that were damaged and are kept.
+    pub(super) damaged: Vec<StoreFile>,
     pub(super) shards: Vec<StoreFile>,
     /// Files whose writing was interrupted, or goes on in a living process; which shard, where it is one.
     pub(super) temporaries: Vec<(Option<StoreFile>, PathBuf)>,
@@ -206,9 +222,45 @@ pub(super) fn remove_if_present(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes a file under a temporary name in its directory, then renames it: a reader sees all of it or none.
+/// What a file that is put into place is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// It must survive a power cut from then on.
+    Lasting,
+    /// Whoever misses it makes it again with a command.
+    Remade,
+}
+
+/// What has just been done to put a file into place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Publishing {
+    Synced,
+    Renamed,
+    DirectorySynced,
+}
+
+/// Gives a whole file its name: a reader sees all of it or none.
+pub(super) fn publish(temporary: &Path, path: &Path, worth: Worth, on_step: &mut dyn FnMut(Publishing)) -> Result<()> {
+    if worth == Worth::Lasting {
+        File::open(temporary).and_then(|file| file.sync_all()).doing("sync", temporary)?;
+        on_step(Publishing::Synced);
+    }
+    fs::rename(temporary, path).doing("rename a file to", path)?;
+    on_step(Publishing::Renamed);
+    if worth == Worth::Lasting {
+        sync_directory(directory_of(path))?;
+        on_step(Publishing::DirectorySynced);
+    }
+    Ok(())
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Writes a file that can be made again under a temporary name in its directory, then gives it its name.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>) -> Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     fs::create_dir_all(directory).doing("create directory", directory)?;
     let temporary = tempfile::Builder::new()
         .prefix(".")
@@ -219,7 +271,10 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     let mut buffered = BufWriter::new(temporary.as_file());
     write(&mut buffered).and_then(|()| buffered.flush()).doing("write", path)?;
     drop(buffered);
-    temporary.persist(path).map(drop).map_err(|error| error.error).doing("rename a file to", path)
+    let temporary = temporary.into_temp_path();
+    publish(&temporary, path, Worth::Remade, &mut |_| ())?;
+    // Under its old name there is nothing left to delete.
+    temporary.keep().map(drop).map_err(|error| error.error).doing("keep", path)
 }
 
 #[cfg(test)]
@@ -238,6 +293,7 @@ mod tests {
         for path in [layout.shard(file(1)), layout.journal(file(2)), layout.unfinished_shard(file(12_345))] {
             fs::write(path, "").unwrap();
         }
+        fs::write(layout.damaged_journal(StoreFile { rank: RankId(5), sequence: 6 }), "").unwrap();
         for name in ["notes.txt", "shard-3-4.h5", ".nfs0001"] {
             fs::write(layout.store().join(name), "").unwrap();
         }
@@ -248,5 +304,6 @@ mod tests {
         assert_eq!(unknown, ["notes.txt", "shard-3-4.h5"].map(|name| layout.store().join(name)));
         assert_eq!(layout.next_sequence(RankId(3)).unwrap(), 12_346);
         assert_eq!(layout.next_sequence(RankId(4)).unwrap(), 0);
+        assert_eq!(layout.next_sequence(RankId(5)).unwrap(), 7);
     }
 }

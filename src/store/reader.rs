@@ -1,7 +1,7 @@
 //! Reads the final records of a run directory, whichever shard they are in.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     path::Path,
 };
 
@@ -35,17 +35,10 @@ impl Reader {
     pub fn open(run_directory: &Path) -> Result<Reader> {
         let layout = Layout::new(run_directory);
         let present = layout.shards()?;
-        let (known, current) = match open_catalogue(&layout, &present)? {
-            Some((index, documents, true)) => (documents, Some(index)),
-            Some((_, documents, false)) => (documents, None),
-            None => (Vec::new(), None),
-        };
-        let (index, documents) = match current {
-            Some(index) => (index, known),
-            None => {
-                let documents = documents_of_shards(&layout, &present, known)?;
-                (Index::scan(&layout, &catalogue::replaced(&documents))?, documents)
-            }
+        let (index, documents) = match open_catalogue(&layout, &present)? {
+            Some((index, documents, true)) => (index, documents),
+            Some((_, documents, false)) => read_shards(&layout, present, documents)?,
+            None => read_shards(&layout, present, Vec::new())?,
         };
         Ok(Reader { layout, index, documents, open: BTreeMap::new() })
     }
@@ -126,18 +119,24 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
     Ok(Some((index, documents, current)))
 }
 
-/// The documents that are known, and those that only shards name; the replaced ones are marked.
-fn documents_of_shards(layout: &Layout, present: &[StoreFile], known: Vec<Document>) -> Result<Vec<Document>> {
+/// The index of all shards, with the documents that are known and those that only shards name. Of several documents of
+/// one name, the last has replaced the others; they are marked.
+fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -> Result<(Index, Vec<Document>)> {
     let mut documents: BTreeMap<_, _> = known.into_iter().map(|document| (document.id, document)).collect();
+    let mut shards = Vec::with_capacity(present.len());
     for file in present {
-        for document in ShardReader::open(&layout.shard(*file))?.documents()? {
+        let shard = ShardReader::open(&layout.shard(file))?;
+        shards.push((file, shard.settled()?));
+        for document in shard.documents()? {
             documents.entry(document.id).or_insert(document);
         }
     }
     let mut documents: Vec<_> = documents.into_values().collect();
-    let replaced = catalogue::replaced(&documents);
-    for document in documents.iter_mut().filter(|document| replaced.contains(&document.id)) {
-        document.state = DocumentState::Replaced;
+    let mut names = BTreeSet::new();
+    for document in documents.iter_mut().rev().filter(|document| document.state != DocumentState::Replaced) {
+        if !names.insert(document.name.clone()) {
+            document.state = DocumentState::Replaced;
+        }
     }
-    Ok(documents)
+    Ok((Index::new(shards, &documents), documents))
 }

@@ -1,21 +1,22 @@
 //! What earlier starts left: journals are sealed and the records of all shards made known, without reading text.
 //!
 //! The work is dealt in shares, so that all ranks of a start do it together: one process finds the leftovers, each
-//! rank recovers a share, and [`finals`] merges what they found.
+//! rank recovers a share, and [`super::finals()`] merges what they found.
 
-use std::{cmp::Reverse, fs, num::NonZeroUsize, path::Path, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, fs, num::NonZeroUsize, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::{Context, Result, StoreError},
+    finals::reduce,
     hold::Hold,
-    journal::JournalReader,
+    journal_reader::JournalReader,
     layout::{Layout, StoreFile, remove_if_present},
-    seal::{Sealed, seal_held},
+    seal::{Kept, Sealed, seal_held},
     shard_reader::settled_columns,
 };
-use crate::model::{Engine, LeaseId, PageRecord, PageRef, RecordPlace, Verdict};
+use crate::model::{Engine, LeaseId, PageRef, RecordPlace, Verdict};
 
 /// A byte of a journal takes as long to seal as this many bytes of a shard take to have their rows read: a shard is a
 /// fifth of its journal, and most of it is text that is passed over.
@@ -122,7 +123,7 @@ pub struct Recovered {
     pub superseded: u64,
     /// The highest lease that any record carries; the next start's leases begin above it.
     pub highest_lease: Option<LeaseId>,
-    /// Journals that had been left and are shards now. Those with `torn_bytes` were cut there.
+    /// Journals that had been left and are shards now. Those with `torn_bytes` were cut there; damaged ones were kept.
     pub sealed: Vec<Sealed>,
 }
 
@@ -130,8 +131,8 @@ pub struct Recovered {
 /// holds is waited for up to `wait`.
 ///
 /// # Errors
-/// A journal or shard is damaged, held by another process, or of another run than `run_id`, or the disk fails. Nothing
-/// is deleted that is not safe elsewhere.
+/// A shard is damaged, a journal cannot be understood or is held by another process, a file is of another run than
+/// `run_id`, or the disk fails. Nothing is deleted that is not safe elsewhere.
 pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Duration) -> Result<Recovered> {
     let layout = Layout::new(run_directory);
     let mut recovered = Recovered::default();
@@ -153,7 +154,7 @@ pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Dura
     }
     recovered.highest_lease = records.iter().map(|record: &Recorded| record.lease).max();
     let all = records.len();
-    recovered.records = reduce(records);
+    recovered.records = reduce(records, &BTreeSet::new());
     recovered.superseded = (all - recovered.records.len()) as u64;
     Ok(recovered)
 }
@@ -161,8 +162,11 @@ pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Dura
 fn recover_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
     let path = layout.journal(file);
     let Some(hold) = Hold::acquire(&path, wait)? else { return Ok(None) };
-    if let Some(reader) = JournalReader::open(&path)? {
-        check_run(&path, &reader.opening().provenance.run_id, run_id)?;
+    match JournalReader::open(&path) {
+        Ok(Some(reader)) => check_run(&path, &reader.opening().provenance.run_id, run_id)?,
+        // There is no record to be of another run.
+        Ok(None) | Err(StoreError::OpeningLost { .. }) => {}
+        Err(error) => return Err(error),
     }
     let sealed = seal_held(layout, file, &hold, &mut |_| ())?;
     if sealed.torn_bytes > 0 {
@@ -170,6 +174,18 @@ fn recover_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duratio
             journal = %sealed.journal.display(),
             bytes = sealed.torn_bytes,
             "cut a torn tail; its pages were not reported and will be read again"
+        );
+    }
+    if let Some(Kept { path: kept, damage, homeless }) = &sealed.kept {
+        tracing::warn!(
+            journal = %sealed.journal.display(),
+            places = damage.places,
+            bytes = damage.bytes,
+            homeless,
+            saved = sealed.pages,
+            "a journal was damaged, which is an error of the disk; the rest of its pages will be read again; kept as {}, \
+             delete it after that",
+            kept.display()
         );
     }
     Ok(Some(sealed))
@@ -181,25 +197,6 @@ pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> 
         return Ok(());
     }
     Err(StoreError::OtherRun { path: path.into(), found: found.into(), expected: expected.into() })
-}
-
-/// The final record of each page among those of all shares, ordered by page: see [`PageRecord::precedence`]. A failed
-/// one says on which engine.
-pub fn finals(records: impl IntoIterator<Item = Recorded>) -> Vec<Recorded> {
-    reduce(records.into_iter().collect())
-}
-
-fn reduce(mut records: Vec<Recorded>) -> Vec<Recorded> {
-    let precedence = |record: &Recorded| Reverse(PageRecord::precedence(record.verdict, record.lease));
-    records.sort_unstable_by_key(|record| (record.page, precedence(record), record.place));
-    records.dedup_by(|other, kept| {
-        let same = other.page == kept.page;
-        if same {
-            kept.last_lease = kept.last_lease.max(other.last_lease);
-        }
-        same
-    });
-    records
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //! 2. the shard is written under a temporary name of this process in the same directory and closed;
 //! 3. it is opened again and its counts are compared with what was written;
 //! 4. it is synced, renamed, and the directory synced;
-//! 5. the journal is deleted.
+//! 5. the journal is deleted; one that is damaged is kept under another name, for what cannot be read of it.
 //!
 //! Until 4 the journal is the truth, after it the shard is, and 1 keeps the two from being counted together. The
 //! journal is held throughout. Temporary files of killed processes are deleted by [`super::Leftovers::find`].
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,16 +18,20 @@ use std::{
 use super::{
     error::{Context, Result, StoreError},
     hold::Hold,
-    journal::{Entry, JournalReader},
-    layout::{Layout, StoreFile, remove_if_present, sync_directory},
+    journal_reader::{Damage, Entry, JournalReader},
+    layout::{Layout, Publishing, StoreFile, Worth, publish, remove_if_present, sync_directory},
     shard::{Counts, ShardWriter},
     shard_reader::ShardReader,
+};
+use crate::{
+    corpus,
+    model::{Document, PageRef},
 };
 
 /// What became of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The journal, now deleted.
+    /// The journal, now deleted or renamed.
     pub journal: PathBuf,
     /// The shard; `None` where the journal held no record.
     pub shard: Option<PathBuf>,
@@ -35,6 +39,20 @@ pub struct Sealed {
     pub pages: u64,
     /// Bytes of a torn tail that were cut; they were never reported durable.
     pub torn_bytes: u64,
+    /// Where the journal was damaged.
+    pub kept: Option<Kept>,
+}
+
+/// A damaged journal. Its lost pages are read again, because no record settles them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its new name.
+    pub path: PathBuf,
+    /// What could not be read.
+    pub damage: Damage,
+    /// Records that can be read but are in no shard, because the document that they belong to was lost and the plan has
+    /// no such page.
+    pub homeless: u64,
 }
 
 /// What has just been done in a sealing. A process may be killed after each, and so before the next.
@@ -58,7 +76,7 @@ pub enum SealStep {
     Renamed,
     /// So it has on the disk.
     DirectorySynced,
-    /// The journal is deleted.
+    /// The journal is deleted, or has its other name.
     JournalDeleted,
 }
 
@@ -66,8 +84,8 @@ pub enum SealStep {
 /// its process has sealed it.
 ///
 /// # Errors
-/// The journal is damaged or held by a living process, the disk is full, or a shard of other origin has its name. The
-/// journal is kept.
+/// The journal is held by a living process or cannot be understood, the disk is full, or a shard of other origin has its
+/// name. The journal is left as it is.
 pub fn seal(layout: &Layout, file: StoreFile, wait: Duration) -> Result<Option<Sealed>> {
     seal_observed(layout, file, wait, &mut |_| ())
 }
@@ -96,11 +114,24 @@ pub(super) fn seal_held(
     let (journal, shard, temporary) = (layout.journal(file), layout.shard(file), layout.unfinished_shard(file));
     hold.check_in_place()?;
     on_step(SealStep::Begun);
-    let Some(mut reader) = JournalReader::open(&journal)? else {
-        let torn_bytes = fs::metadata(&journal).doing("open journal", &journal)?.len();
-        remove_if_present(&journal)?;
-        return Ok(Sealed { journal, shard: None, pages: 0, torn_bytes });
+    let size = || fs::metadata(&journal).map(|metadata| metadata.len()).doing("look at journal", &journal);
+    let mut reader = match JournalReader::open(&journal) {
+        Ok(Some(reader)) => reader,
+        Ok(None) => {
+            let torn_bytes = size()?;
+            remove_if_present(&journal)?;
+            let (shard, pages) = made_before(shard)?;
+            return Ok(Sealed { journal, shard, pages, torn_bytes, kept: None });
+        }
+        Err(StoreError::OpeningLost { .. }) => {
+            let damage = Damage { places: 1, bytes: size()? };
+            let kept = Some(Kept { path: keep(layout, file)?, damage, homeless: 0 });
+            let (shard, pages) = made_before(shard)?;
+            return Ok(Sealed { journal, shard, pages, torn_bytes: 0, kept });
+        }
+        Err(error) => return Err(error),
     };
+    let mut homeless = 0;
     let pages = if shard.exists() {
         let sealed = ShardReader::open(&shard)?;
         if sealed.opening()? != *reader.opening() {
@@ -111,33 +142,108 @@ pub(super) fn seal_held(
         sync_directory(&layout.store())?;
         sealed.pages()
     } else {
-        let made = write(&mut reader, &temporary, on_step).and_then(|pages| {
-            if pages > 0 {
-                publish(&temporary, &shard, &layout.store(), on_step)?;
+        let mut plan = Plan { layout, documents: None };
+        let made = write(&mut reader, &mut plan, &temporary, on_step).and_then(|written| {
+            if written.pages > 0 {
+                let mut tell = |step| {
+                    on_step(match step {
+                        Publishing::Synced => SealStep::Synced,
+                        Publishing::Renamed => SealStep::Renamed,
+                        Publishing::DirectorySynced => SealStep::DirectorySynced,
+                    });
+                };
+                publish(&temporary, &shard, Worth::Lasting, &mut tell)?;
             }
-            Ok(pages)
+            Ok(written)
         });
         if made.is_err() {
             // On a full disk its room is wanted; the first error is the one to tell.
             let _ = fs::remove_file(&temporary);
         }
-        made?
+        let written = made?;
+        homeless = written.homeless;
+        written.pages
     };
-    let torn_bytes = reader.torn_bytes();
-    remove_if_present(&journal)?;
+    let (torn_bytes, damage) = (reader.torn_bytes(), reader.damage());
+    let kept = if damage.places > 0 || homeless > 0 {
+        Some(Kept { path: keep(layout, file)?, damage, homeless })
+    } else {
+        remove_if_present(&journal)?;
+        None
+    };
     on_step(SealStep::JournalDeleted);
-    Ok(Sealed { journal, shard: (pages > 0).then_some(shard), pages, torn_bytes })
+    Ok(Sealed { journal, shard: (pages > 0).then_some(shard), pages, torn_bytes, kept })
+}
+
+/// The shard that was made of a journal before, and its records.
+fn made_before(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
+    if !shard.exists() {
+        return Ok((None, 0));
+    }
+    let pages = ShardReader::open(&shard)?.pages();
+    Ok((Some(shard), pages))
+}
+
+/// Gives a damaged journal the name under which it is kept.
+fn keep(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
+    let (journal, kept) = (layout.journal(file), layout.damaged_journal(file));
+    if kept.exists() {
+        let reason = format!("it would be kept as {}, which is there already: move that one away", kept.display());
+        return Err(StoreError::damaged(&journal, reason));
+    }
+    fs::rename(&journal, &kept).doing("rename a damaged journal to", &kept)?;
+    Ok(kept)
+}
+
+/// The documents of the plan, read when a journal has lost one of its own.
+struct Plan<'a> {
+    layout: &'a Layout,
+    documents: Option<Vec<Document>>,
+}
+
+impl Plan<'_> {
+    /// The document of a page.
+    fn document_of(&mut self, page: PageRef) -> Result<Option<Document>> {
+        let documents = match &mut self.documents {
+            Some(documents) => documents,
+            none => {
+                let plan = corpus::read(self.layout.run_directory()).map_err(StoreError::Plan)?;
+                none.insert(plan.map(|plan| plan.documents).unwrap_or_default())
+            }
+        };
+        let document = documents.get(page.document.index());
+        Ok(document.filter(|document| page.page.0 < document.pages()).cloned())
+    }
+}
+
+/// What a journal gave.
+struct Written {
+    pages: u64,
+    /// See [`Kept::homeless`].
+    homeless: u64,
 }
 
 /// Writes the journal's records under the temporary name and checks the closed file; no file where there is none.
-fn write(reader: &mut JournalReader, temporary: &Path, on_step: &mut dyn FnMut(SealStep)) -> Result<u64> {
+fn write(
+    reader: &mut JournalReader,
+    plan: &mut Plan<'_>,
+    temporary: &Path,
+    on_step: &mut dyn FnMut(SealStep),
+) -> Result<Written> {
     let mut writer = ShardWriter::create(temporary)?;
     on_step(SealStep::Created);
-    let mut pages = 0;
+    let (mut pages, mut homeless) = (0, 0);
     while let Some(entry) = reader.next_entry()? {
         match entry {
             Entry::Document(document) => writer.document(document),
             Entry::Page(record) => {
+                if !writer.has_document(record.page.document) {
+                    let Some(document) = plan.document_of(record.page)? else {
+                        homeless += 1;
+                        continue;
+                    };
+                    writer.document(document);
+                }
                 writer.page(&record)?;
                 on_step(SealStep::Written(pages));
                 pages += 1;
@@ -150,11 +256,11 @@ fn write(reader: &mut JournalReader, temporary: &Path, on_step: &mut dyn FnMut(S
     on_step(SealStep::Closed);
     if pages == 0 {
         remove_if_present(temporary)?;
-        return Ok(0);
+        return Ok(Written { pages, homeless });
     }
     check(temporary, written, pages)?;
     on_step(SealStep::Checked);
-    Ok(pages)
+    Ok(Written { pages, homeless })
 }
 
 fn check(temporary: &Path, written: Counts, pages: u64) -> Result<()> {
@@ -163,14 +269,4 @@ fn check(temporary: &Path, written: Counts, pages: u64) -> Result<()> {
         return Ok(());
     }
     Err(StoreError::damaged(temporary, format!("{found:?} read back where {written:?} were written")))
-}
-
-fn publish(temporary: &Path, shard: &Path, directory: &Path, on_step: &mut dyn FnMut(SealStep)) -> Result<()> {
-    File::open(temporary).and_then(|file| file.sync_all()).doing("sync", temporary)?;
-    on_step(SealStep::Synced);
-    fs::rename(temporary, shard).doing("rename a shard to", shard)?;
-    on_step(SealStep::Renamed);
-    sync_directory(directory)?;
-    on_step(SealStep::DirectorySynced);
-    Ok(())
 }

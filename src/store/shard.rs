@@ -60,6 +60,10 @@ impl<'a> ShardWriter<'a> {
         self.documents.insert(document.id, document);
     }
 
+    pub(super) fn has_document(&self, id: DocumentId) -> bool {
+        self.documents.contains_key(&id)
+    }
+
     pub(super) fn page(&mut self, record: &PageRecord) -> Result<()> {
         let mut text = PageText { record, start: self.text.len(), text: String::new() };
         let html = text.push_all(record.parts.iter().map(|part| &*part.html))?;

@@ -127,6 +127,7 @@ impl ShardReader {
     /// The table cannot be read.
     pub fn settled(&self) -> Result<Vec<Settled>> {
         let rows: Vec<SettledRow> = hdf::read_range(&self.pages, 0..self.pages(), &self.path)?;
+        u32::try_from(rows.len()).map_err(|_| self.damaged("too many rows"))?;
         rows.iter().map(|row| settled(row, &self.path)).collect()
     }
 

@@ -10,10 +10,10 @@ use super::{
     audit::{Flaw, audit},
     catalogue::{self, Catalogue, CatalogueSummary, Index, refused},
     error::{Result, StoreError},
-    journal::JournalReader,
+    journal_reader::{Damage, JournalReader},
     layout::{Layout, StoreFile, shard_name},
     recover::check_run,
-    shard_reader::{ShardReader, page_ref},
+    shard_reader::{Settled, ShardReader, page_ref},
 };
 use crate::model::{Document, DocumentState, FailureClass, PageRef, ServerKind, Verdict};
 
@@ -24,6 +24,28 @@ pub enum Problem {
     #[error("journal {} is not sealed: the run has not finished, give the same command again, or `bocr verify --repair` seals it", path.display())]
     JournalLeft {
         /// The journal.
+        path: PathBuf,
+    },
+    /// A journal has places that cannot be read, and others behind them.
+    #[error(
+        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest and \
+         keeps it as {}.damaged",
+        path.display(), damage.places, damage.bytes, path.display()
+    )]
+    JournalDamaged {
+        /// The journal.
+        path: PathBuf,
+        /// What cannot be read.
+        damage: Damage,
+    },
+    /// A damaged journal was kept.
+    #[error(
+        "{} is a damaged journal, kept after what could be saved of it was sealed: give the same command again to read \
+         its lost pages anew, then delete the file",
+        path.display()
+    )]
+    JournalKept {
+        /// The file.
         path: PathBuf,
     },
     /// There is no catalogue.
@@ -256,44 +278,48 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     let problems = &mut report.problems;
     for file in &listing.journals {
         let path = layout.journal(*file);
-        problems.extend(check_journal(&path, run_id).err().map(Problem::from));
+        match check_journal(&path, run_id) {
+            Ok(damage) if damage.places > 0 => problems.push(Problem::JournalDamaged { path: path.clone(), damage }),
+            Ok(_) => {}
+            Err(error) => problems.push(error.into()),
+        }
         problems.push(Problem::JournalLeft { path });
     }
+    problems.extend(listing.damaged.iter().map(|file| Problem::JournalKept { path: layout.damaged_journal(*file) }));
     problems.extend(listing.temporaries.into_iter().map(|(_, path)| Problem::Temporary { path }));
     problems.extend(listing.unknown.into_iter().map(|path| Problem::Unknown { path }));
     let catalogue = open_catalogue(&layout, documents, run_id, problems);
-    let mut readable = BTreeSet::new();
+    let mut readable = Vec::new();
     for file in &listing.shards {
         match check_shard(&layout, *file, documents, run_id, problems) {
-            Ok(()) => drop(readable.insert(*file)),
+            Ok(settled) => readable.push((*file, settled)),
             Err(error) => problems.push(error.into()),
         }
     }
     if let Some(catalogue) = &catalogue {
+        let readable = readable.iter().map(|(file, _)| *file).collect();
         compare_shards(&layout, catalogue, &listing.shards, &readable, problems);
     }
-    match Index::scan(&layout, &catalogue::replaced(documents)) {
-        Ok(index) => {
-            count(&index, &mut report);
-            check_pages(&index, documents, &mut report.problems);
-            if let Some(catalogue) = catalogue {
-                let expected = catalogue::summarise(&index, documents, listing.journals.len());
-                compare_counts(&layout.catalogue(), &catalogue, &index, expected, &mut report.problems);
-                compare_rows(&catalogue.index, &index, &mut report.problems);
-            }
+    // Without all shards nobody knows which records are final.
+    if readable.len() == listing.shards.len() {
+        let index = Index::new(readable, documents);
+        count(&index, &mut report);
+        check_pages(&index, documents, &mut report.problems);
+        if let Some(catalogue) = catalogue {
+            let expected = catalogue::summarise(&index, documents, listing.journals.len());
+            compare_counts(&layout.catalogue(), &catalogue, &index, expected, &mut report.problems);
+            compare_rows(&catalogue.index, &index, &mut report.problems);
         }
-        // The same error was told when the shard was checked.
-        Err(_) if readable.len() < listing.shards.len() => {}
-        Err(error) => report.problems.push(error.into()),
     }
     Ok(report)
 }
 
-fn check_journal(path: &Path, run_id: &str) -> Result<()> {
-    match JournalReader::open(path)? {
-        Some(reader) => check_run(path, &reader.opening().provenance.run_id, run_id),
-        None => Ok(()),
-    }
+/// Reads a journal that is left to its end.
+fn check_journal(path: &Path, run_id: &str) -> Result<Damage> {
+    let Some(mut reader) = JournalReader::open(path)? else { return Ok(Damage::default()) };
+    check_run(path, &reader.opening().provenance.run_id, run_id)?;
+    while reader.next_entry()?.is_some() {}
+    Ok(reader.damage())
 }
 
 fn open_catalogue(
@@ -324,14 +350,14 @@ fn open_catalogue(
     }
 }
 
-/// Checks a shard on its own and against the plan.
+/// Checks a shard on its own and against the plan, and tells how its records settled their pages.
 fn check_shard(
     layout: &Layout,
     file: StoreFile,
     documents: &[Document],
     run_id: &str,
     problems: &mut Vec<Problem>,
-) -> Result<()> {
+) -> Result<Vec<Settled>> {
     let path = layout.shard(file);
     let shard = ShardReader::open(&path)?;
     problems.extend(check_run(&path, &shard.opening()?.provenance.run_id, run_id).err().map(Problem::from));
@@ -347,7 +373,7 @@ fn check_shard(
     let planned = |document: &Document| documents.get(document.id.index()).map(identity);
     let foreign = of_shard.into_iter().find(|document| planned(document) != Some(identity(document)));
     problems.extend(foreign.map(|document| Problem::Foreign { name: document.name, path }));
-    Ok(())
+    shard.settled()
 }
 
 fn count(index: &Index, report: &mut VerifyReport) {

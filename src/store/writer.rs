@@ -189,6 +189,13 @@ fn document_of<'a>(documents: &'a [Document], record: &PageRecord) -> Option<&'a
     (document.id == record.page.document && record.page.page.0 < document.pages()).then_some(document)
 }
 
+/// A sealing under way.
+struct Sealing {
+    /// Durable records of the journal.
+    records: u64,
+    thread: JoinHandle<Result<Sealed>>,
+}
+
 /// State of the store thread.
 struct StoreThread<F> {
     layout: Layout,
@@ -200,7 +207,7 @@ struct StoreThread<F> {
     next: StoreFile,
     /// For the sealing thread to tell its end.
     queue: SyncSender<Message>,
-    sealing: Option<JoinHandle<Result<Sealed>>>,
+    sealing: Option<Sealing>,
     finishing: bool,
     /// Records in the journal's buffer, and when they must be on the disk.
     waiting: Vec<Durable>,
@@ -271,7 +278,8 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
         let full = |journal: &JournalWriter| journal.len() >= self.settings.shard.as_u64();
         let ready = self.waiting.is_empty() && self.sealing.is_none();
         if let Some((file, journal)) = self.journal.take_if(|(_, journal)| ready && (self.finishing || full(journal))) {
-            self.sealing = Some(self.start_sealing(file, journal.into_hold())?);
+            let records = journal.records();
+            self.sealing = Some(Sealing { records, thread: self.start_sealing(file, journal.into_hold())? });
         }
         Ok(())
     }
@@ -290,14 +298,19 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
         thread.spawn(work).doing("start a thread that seals in", &self.layout.store())
     }
 
-    /// Takes the result of the sealing under way, if any, and tells it.
+    /// Takes the result of the sealing under way, if any, and tells it. All records were told durable, so all must be in
+    /// the shard.
     fn join_sealing(&mut self) -> Result<()> {
-        let Some(sealing) = self.sealing.take() else { return Ok(()) };
+        let Some(Sealing { records, thread }) = self.sealing.take() else { return Ok(()) };
         let panicked = |_| Err(StoreError::SealingPanicked { path: self.layout.store() });
-        let sealed = sealing.join().unwrap_or_else(panicked)?;
+        let sealed = thread.join().unwrap_or_else(panicked)?;
+        let lost = (sealed.pages < records).then(|| StoreError::RecordsLost {
+            path: sealed.kept.as_ref().map_or(&sealed.journal, |kept| &kept.path).clone(),
+            records: records - sealed.pages,
+        });
         self.summary.shards += 1;
         (self.on_event)(StoreEvent::Sealed(sealed));
-        Ok(())
+        lost.map_or(Ok(()), Err)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     env,
     fmt::Write,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -15,7 +16,10 @@ use bulletin_ocr::{
         Fingerprint, FinishReason, ImageFacts, Language, LeaseId, MachineFault, PageIndex, PageRecord, PageRef, Part,
         PixelSize, RankId, Sampling, ServedBy, ServerKind, TokenUsage, Verdict, configuration,
     },
-    store::{self, Leftovers, Provenance, Recovered, StoreError, StoreEvent, Writer, catalogue},
+    store::{
+        self, JournalWriter, Layout, Leftovers, Opening, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
+        StoreFile, Writer, catalogue,
+    },
 };
 use bytesize::ByteSize;
 use oorandom::Rand32;
@@ -247,6 +251,44 @@ pub fn write(run_directory: &Path, rank: u32, shard_bytes: u64, plan: &[Document
 /// Recovers a run directory of [`provenance`] in one share, without waiting for anybody.
 pub fn recover(run_directory: &Path) -> Result<Recovered, StoreError> {
     store::recover(run_directory, &Leftovers::find(run_directory)?, &provenance().run_id, Duration::ZERO)
+}
+
+/// The file of [`leave_journal`].
+pub const FILE: StoreFile = StoreFile { rank: RankId(3), sequence: 2 };
+
+/// The opening of [`leave_journal`].
+pub fn opening() -> Opening {
+    Opening {
+        rank: FILE.rank,
+        sequence: FILE.sequence,
+        created_unix_ns: 1_790_000_000_000_000_000,
+        provenance: provenance(),
+    }
+}
+
+/// A journal of `records` that nobody sealed; returns the layout and the file size after each record.
+pub fn leave_journal(run_directory: &Path, records: &[PageRecord]) -> (Layout, Vec<u64>) {
+    let layout = Layout::new(run_directory);
+    fs::create_dir_all(layout.store()).unwrap();
+    let mut journal = JournalWriter::create(&layout.journal(FILE), &opening()).unwrap();
+    let plan = plan();
+    let mut sizes = vec![journal.len()];
+    for record in records {
+        journal.append(record, &plan[record.page.document.index()]).unwrap();
+        journal.sync().unwrap();
+        sizes.push(journal.len());
+    }
+    (layout, sizes)
+}
+
+/// All records of all shards, in order.
+pub fn records_of(run_directory: &Path) -> Vec<PageRecord> {
+    let layout = Layout::new(run_directory);
+    let read = |file| {
+        let shard = ShardReader::open(&layout.shard(file)).unwrap();
+        (0..shard.pages()).map(move |row| shard.read(row).unwrap()).collect::<Vec<_>>()
+    };
+    layout.shards().unwrap().into_iter().flat_map(read).collect()
 }
 
 /// A Python with h5py.
