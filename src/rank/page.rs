@@ -242,7 +242,7 @@ impl PageTask {
 async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
-        MachineFault::ConnectionLost => !ready.reader.client().alive().await,
+        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
         _ => false,
     };
     if dead {
