@@ -255,7 +255,8 @@ fn a_server_given_by_url_that_goes_away_ends_the_run_with_75_and_fails_no_page()
     until("the server listens", || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
     let (run, url) = (bench.run_directory(), format!("http://127.0.0.1:{port}"));
     let mut arguments = vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
-    arguments.extend(["--roles", "chandra", "--chandra-url", &url]);
+    let configuration = bench.write("configuration.toml", "[engines.chandra]\nstart_limit = \"2s\"\n");
+    arguments.extend(["--roles", "chandra", "--chandra-url", &url, "-c", configuration.to_str().unwrap()]);
     let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until("the run has begun", || bench.log(0).contains("the server is ready"));
     server.0.kill().unwrap();
