@@ -9,7 +9,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,7 +23,7 @@ use axum::{
     routing::{get, post},
 };
 use bulletin_ocr::{
-    engine::{AttemptResult, Client, EngineError, Limits, PageImage, Profile, Reader, ServerAddress},
+    engine::{AttemptResult, Client, EngineError, Gone, Limits, PageImage, Profile, Reader, ServerAddress},
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId,
         ServerKind,
@@ -57,6 +57,10 @@ struct Server {
     requests: Mutex<Vec<(HeaderMap, Value)>>,
     /// Set: `/health` answers 503.
     dead: AtomicBool,
+    /// So many questions to `/health` are answered with 503 first.
+    ailing: AtomicU32,
+    /// So many questions for the version are answered with 502 first.
+    loading: AtomicU32,
     /// Set: requests of one token are not answered.
     hung: AtomicBool,
     /// Answers whose connection is open.
@@ -129,12 +133,21 @@ fn hold(open: Open) -> impl FnMut(Write) -> Write {
     }
 }
 
-async fn health(State(server): State<Arc<Server>>) -> StatusCode {
-    if server.dead.load(Ordering::SeqCst) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+/// Whether something is still to happen once more.
+fn again(times: &AtomicU32) -> bool {
+    times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
-async fn version(State(server): State<Arc<Server>>) -> String {
-    json!({ "version": *server.version.lock().unwrap() }).to_string()
+async fn health(State(server): State<Arc<Server>>) -> StatusCode {
+    let ill = server.dead.load(Ordering::SeqCst) || again(&server.ailing);
+    if ill { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
+}
+
+async fn version(State(server): State<Arc<Server>>) -> Response {
+    match again(&server.loading) {
+        true => StatusCode::BAD_GATEWAY.into_response(),
+        false => json!({ "version": *server.version.lock().unwrap() }).to_string().into_response(),
+    }
 }
 
 async fn models(State(server): State<Arc<Server>>) -> String {
@@ -377,7 +390,7 @@ async fn silence_is_cut_by_the_deadline_that_it_breaks() {
     let short = Duration::from_millis(200);
     let first = setup("chandra-2", Limits { first_token: short, ..LIMITS }).await;
     let result = first.attempt(Script::Stream(vec![], After::Silence)).await;
-    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled));
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::Overloaded), "a queue, no fault");
     assert!(result.attempt.reason.contains("first token"), "{}", result.attempt.reason);
 
     // Nothing else moves, and the engine does not answer a small request either: it hangs, whatever /health says.
@@ -400,6 +413,75 @@ async fn silence_is_cut_by_the_deadline_that_it_breaks() {
     total.server.dead.store(true, Ordering::SeqCst);
     let result = total.attempt(Script::Stream(vec![], After::Silence)).await;
     assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied));
+}
+
+#[tokio::test]
+async fn a_page_behind_a_full_server_is_not_blamed_for_its_wait() {
+    let one_at_a_time = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "1", "--max-num-seqs", "1"];
+    let server = standin_common::Server::start(&one_at_a_time);
+    let reader = |first_token| {
+        let client = Client::new(server.address(), Limits { first_token, ..LIMITS }, None).unwrap();
+        Reader::connect(Profile::load("chandra-2", None).unwrap(), client, RankId(0))
+    };
+    let (patient, hasty) =
+        (reader(LIMITS.first_token).await.unwrap(), reader(Duration::from_millis(100)).await.unwrap());
+    let image = PageImage { png: standin_common::blank(1600, 2240).into(), ..image() };
+    let first = tokio::spawn({
+        let image = image.clone();
+        async move { patient.attempt(&image, "first.p1.l1.a1", 0).await }
+    });
+    server.until_metric("vllm:num_requests_running", 1.0).await;
+    let second = hasty.attempt(&image, "second.p1.l1.a1", 0).await;
+    assert_eq!(second.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::Overloaded), "{second:?}");
+    assert_eq!(first.await.unwrap().attempt.outcome, AttemptOutcome::Accepted);
+}
+
+#[tokio::test]
+async fn failed_questions_to_health_are_death_only_three_in_a_row() {
+    let setup = setup("chandra-2", LIMITS).await;
+    let broken = || Script::Stream(vec![delta(PAGE, None).into_bytes()], After::Break);
+    setup.server.ailing.store(2, Ordering::SeqCst);
+    assert_eq!(setup.outcome(broken()).await, AttemptOutcome::Interrupted(MachineFault::ConnectionLost));
+    assert_eq!(setup.reader.client().gone(Duration::ZERO).await, None);
+    setup.server.ailing.store(3, Ordering::SeqCst);
+    assert_eq!(setup.outcome(broken()).await, AttemptOutcome::Interrupted(MachineFault::ServerDied));
+    setup.server.ailing.store(3, Ordering::SeqCst);
+    assert_eq!(setup.reader.client().gone(Duration::ZERO).await, Some(Gone::Unhealthy));
+}
+
+#[tokio::test]
+async fn a_full_queue_of_connections_is_not_death_and_a_closed_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.sock");
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(&path).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let client = Client::new(ServerAddress::Unix(path.clone()), LIMITS, None).unwrap();
+    let mut queued = Vec::new();
+    // As many as fit: the next is told EAGAIN.
+    while let Ok(stream) = tokio::net::UnixStream::connect(&path).await {
+        queued.push(stream);
+    }
+    // Long enough for three failures in a row.
+    let judged = tokio::time::timeout(Duration::from_secs(2), client.gone(Duration::ZERO)).await;
+    assert!(judged.is_err(), "{judged:?} while nothing was known yet");
+    let server = server_of(&Profile::load("chandra-2", None).unwrap());
+    let serving = tokio::spawn(axum::serve(listener, router(server)).into_future());
+    assert_eq!(client.gone(Duration::ZERO).await, None);
+    serving.abort();
+    assert!(serving.await.unwrap_err().is_cancelled());
+    assert_eq!(client.gone(Duration::ZERO).await, Some(Gone::Refused));
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_is_no_wrong_server() {
+    let profile = Profile::load("chandra-2", None).unwrap();
+    let server = server_of(&profile);
+    server.loading.store(1, Ordering::SeqCst);
+    let client = Client::new(listen(server).await, LIMITS, None).unwrap();
+    let error = client.handshake(&profile).await.unwrap_err();
+    assert!(matches!(error, EngineError::Unreachable { .. }) && error.to_string().contains("502"), "{error}");
+    client.handshake(&profile).await.unwrap();
 }
 
 #[tokio::test]
@@ -616,7 +698,7 @@ async fn progress_is_a_token_and_not_a_byte() {
     // Events without a token are no progress either, however fast they come.
     let idle = setup("chandra-2", Limits { first_token: gap, ..LIMITS }).await;
     let result = idle.attempt(Script::Endless("")).await;
-    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Stalled));
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::Overloaded));
     within(&result, "empty events");
 }
 

@@ -127,6 +127,16 @@ fn a_page_that_kills_its_server_is_found_and_read_by_the_other_engine() {
     );
 }
 
+/// Each costs three deaths of the server: none of them is the server's fault.
+#[test]
+fn several_poison_pages_do_not_cost_a_rank_its_engine() {
+    let bench = Bench::new();
+    let faults = "[[fault]]\npage = \"*.p1\"\nengine = \"chandra\"\nkind = \"death\"\n";
+    let (code, records) = run_with(&bench, "chandra", faults);
+    let poison = Verdict::Failed(FailureClass::Poison);
+    assert_eq!((code, records.iter().filter(|record| record.verdict == poison).count()), (Some(3), 3));
+}
+
 #[test]
 fn a_rank_killed_outright_leaves_no_server_and_the_next_start_continues() {
     let bench = Bench::new();
@@ -255,7 +265,8 @@ fn a_server_given_by_url_that_goes_away_ends_the_run_with_75_and_fails_no_page()
     until("the server listens", || std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
     let (run, url) = (bench.run_directory(), format!("http://127.0.0.1:{port}"));
     let mut arguments = vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
-    arguments.extend(["--roles", "chandra", "--chandra-url", &url]);
+    let configuration = bench.write("configuration.toml", "[engines.chandra]\nstart_limit = \"2s\"\n");
+    arguments.extend(["--roles", "chandra", "--chandra-url", &url, "-c", configuration.to_str().unwrap()]);
     let mut child = Killed(bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until("the run has begun", || bench.log(0).contains("the server is ready"));
     server.0.kill().unwrap();

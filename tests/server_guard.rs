@@ -5,15 +5,22 @@
 mod run_support;
 
 use std::{
+    fs::{DirBuilder, File},
     io::{Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::{DirBuilderExt, PermissionsExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use run_support::{Bench, Killed, text, until};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
 
 /// A server that ignores SIGTERM, and so do its children, one of them a grandchild.
 const STUBBORN: &str = "trap '' TERM; sleep 1000 & sh -c 'sleep 1001 & wait' & wait";
@@ -163,7 +170,13 @@ fn a_second_guard_of_the_same_folder_does_nothing() {
     let (mut first, folder) = guard(&bench, STUBBORN);
     until_all_run(&bench);
     let arguments = ["guard", "--folder", folder.to_str().unwrap(), "--", "touch", "never"];
-    let second = bench.bocr(&arguments).current_dir(bench.path("")).stdin(Stdio::piped()).output().unwrap();
+    let mut second = bench.bocr(&arguments);
+    second.current_dir(bench.path("")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut second = second.spawn().unwrap();
+    // Nobody would hear what a guard without a holder says.
+    let holder = second.stdin.take();
+    let second = second.wait_with_output().unwrap();
+    drop(holder);
     assert!(!second.status.success() && text(&second).contains("another guard is at work"), "{}", text(&second));
     assert!(!bench.path("never").exists());
     until_all_run(&bench);
@@ -200,4 +213,45 @@ fn a_folder_that_others_may_enter_is_refused() {
     let arguments = ["guard", "--folder", folder.to_str().unwrap(), "--", "true"];
     let output = bench.bocr(&arguments).stdin(Stdio::piped()).output().unwrap();
     assert!(!output.status.success() && text(&output).contains("only this user can enter"), "{}", text(&output));
+}
+
+#[test]
+fn a_folder_whose_place_is_missing_is_named_at_once() {
+    let bench = Bench::new();
+    let folder = bench.path("missing/guards/chandra-0");
+    let arguments = ["guard", "--folder", folder.to_str().unwrap(), "--", "true"];
+    let mut guard = bench.bocr(&arguments);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut guard = Killed(guard.spawn().unwrap());
+    assert_eq!(status(&mut guard).code(), Some(1));
+    let mut said = String::new();
+    guard.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains(folder.to_str().unwrap()) && said.contains("set TMPDIR"), "{said}");
+}
+
+/// Whatever it waits for, here a folder that somebody else has: it needs not do what is not wanted any more.
+#[test]
+fn a_guard_that_is_still_starting_hears_its_holder_and_signals() {
+    for signal in [false, true] {
+        let bench = Bench::new();
+        let run = bench.path("guards");
+        DirBuilder::new().mode(0o700).create(&run).unwrap();
+        DirBuilder::new().mode(0o700).create(run.join("chandra-0")).unwrap();
+        let lock = File::create(run.join("chandra-0/lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let (mut guard, _) = guard(&bench, "touch started");
+        if signal {
+            // It has its signals from its first act on; before that, one would kill it.
+            let handled = |id| {
+                let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap_or_default();
+                u64::from_str_radix(caught, 16).unwrap_or_default() & (1 << 14) != 0
+            };
+            until("it catches SIGTERM", || handled(guard.0.id()));
+            kill_process(Pid::from_child(&guard.0), Signal::TERM).unwrap();
+        } else {
+            drop(guard.0.stdin.take());
+        }
+        assert_eq!(status(&mut guard).code(), Some(0), "told in order, not refused the folder");
+    }
 }

@@ -20,7 +20,7 @@ use std::{
 use bulletin_ocr::{
     engine::{PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, BBox, Engine, FailureClass, ImageFacts, MachineFault, PixelSize, RankId,
+        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PixelSize, RankId,
         configuration::{EngineSettings, Secret, ServerSource},
     },
     server::{Ready, Service, ServiceEvent, ServicePlan, Share},
@@ -40,19 +40,29 @@ fn settings(bench: &Bench, command: &[&str]) -> EngineSettings {
     EngineSettings { server, start_limit: Duration::from_secs(60), ..EngineSettings::default() }
 }
 
-fn start_with(bench: &Bench, settings: EngineSettings, linger: u64) -> (Service, Receiver<ServiceEvent>) {
-    let plan = ServicePlan {
+fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
+    // Everything of the run is in its directory.
+    std::fs::create_dir_all(bench.run_directory()).unwrap();
+    ServicePlan {
         rank: RankId::COORDINATOR,
         local_rank: 0,
         profile: Arc::new(Profile::load("chandra-2", None).unwrap()),
+        engines: EngineSet::only(Engine::Chandra),
         settings,
         share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None },
         run_directory: bench.run_directory(),
         logs: bench.path(""),
         linger: Duration::from_secs(linger),
-    };
+    }
+}
+
+fn begin(plan: ServicePlan) -> (Service, Receiver<ServiceEvent>) {
     let (events, heard) = channel();
     (Service::start(plan, move |event| drop(events.send(event))), heard)
+}
+
+fn start_with(bench: &Bench, settings: EngineSettings, linger: u64) -> (Service, Receiver<ServiceEvent>) {
+    begin(plan(bench, settings, linger))
 }
 
 fn start(bench: &Bench, command: &[&str], start_limit: Duration) -> (Service, Receiver<ServiceEvent>) {
@@ -135,6 +145,12 @@ fn is_there(bench: &Bench, id: i32) -> bool {
     bench.marked_processes().iter().any(|(other, _)| *other == id)
 }
 
+/// What a guard answers whoever asks for its server.
+fn answer(control: &Path) -> Option<u8> {
+    let mut answer = [0];
+    UnixStream::connect(control).and_then(|mut guard| guard.read_exact(&mut answer)).ok().map(|()| answer[0])
+}
+
 /// Folders of running guards.
 fn folders(bench: &Bench) -> Vec<PathBuf> {
     let after_flag = |line: String| {
@@ -176,7 +192,9 @@ async fn a_stop_while_the_server_starts_waits_until_it_is_gone() {
     let (service, heard) = start(&bench, &silent, Duration::from_secs(600));
     until("the server runs", || bench.processes().iter().any(|process| process.starts_with("sleep 1000")));
     let folders = folders(&bench);
+    let since = Instant::now();
     service.stop().await;
+    assert!(since.elapsed() < Duration::from_secs(4), "a grace of 2 s, then its end: {:?}", since.elapsed());
     assert_gone(&bench, &folders);
     assert!(heard.into_iter().next().is_none());
 }
@@ -216,6 +234,76 @@ async fn the_next_attempt_adopts_the_server_of_a_rank_that_died() {
     assert_eq!((restarted(&second).await.start, server_of(&bench) == id), (2, false));
     second.stop().await;
     assert_gone(&bench, &folders);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_still_starting_is_waited_for_by_the_next_attempt() {
+    let bench = Bench::new();
+    let loaded = bench.path("loaded");
+    let script = format!("until [ -e {} ]; do sleep 0.05; done; exec {}", loaded.display(), STAND_IN.join(" "));
+    let command = ["sh", "-c", &script];
+    let (first, _) = start_with(&bench, settings(&bench, &command), LINGER);
+    until("the guard listens", || folders(&bench).first().is_some_and(|folder| folder.join("control.sock").exists()));
+    let (guard, control) = (guard_of(&bench), folders(&bench)[0].join("control.sock"));
+    drop(first);
+    until("nobody holds the server", || answer(&control) == Some(b'h'));
+    let (second, _heard) = start_with(&bench, settings(&bench, &command), 0);
+    until("the second holds it", || answer(&control) == Some(b'b'));
+    std::fs::write(loaded, "").unwrap();
+    second.ready().await.unwrap();
+    assert_eq!(guard_of(&bench), guard);
+    second.stop().await;
+    bench.assert_nothing_left();
+}
+
+/// The server of an engine that this rank served before has the memory that the next one needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_next_starts() {
+    let bench = Bench::new();
+    let chandra = EngineSet::only(Engine::Chandra);
+    let on = |gpu: &str, engines, profile: &str, command: &[&str], linger| {
+        let plan = plan(&bench, settings(&bench, command), linger);
+        let share = Share { gpu: Some(gpu.into()), ..plan.share };
+        let profile = Arc::new(Profile::load(profile, None).unwrap());
+        begin(ServicePlan { profile, engines, share, ..plan })
+    };
+    let silent = ["sh", "-c", "sleep 1000 & wait; : {socket}"];
+    let (elder, _) = on("GPU-7", EngineSet::only(Engine::DeepSeek), "deepseek-ocr", &silent, LINGER);
+    until("the guard listens", || folders(&bench).first().is_some_and(|folder| folder.join("control.sock").exists()));
+    let (guard, control) = (guard_of(&bench), folders(&bench)[0].join("control.sock"));
+
+    // Not while it is held, nor for another GPU, nor where the rank serves that engine too.
+    let (held, _heard) = on("GPU-7", chandra, "chandra-2", &STAND_IN, 0);
+    held.ready().await.unwrap();
+    held.stop().await;
+    drop(elder);
+    until("nobody holds the server", || answer(&control) == Some(b'h'));
+    for (gpu, engines) in [("GPU-8", chandra), ("GPU-7", chandra.with(Engine::DeepSeek))] {
+        let (service, _heard) = on(gpu, engines, "chandra-2", &STAND_IN, 0);
+        service.ready().await.unwrap();
+        service.stop().await;
+    }
+    assert_eq!(guard_of(&bench), guard);
+
+    let (service, _heard) = on("GPU-7", chandra, "chandra-2", &STAND_IN, 0);
+    service.ready().await.unwrap();
+    assert_ne!(guard_of(&bench), guard, "one server on the GPU");
+    service.stop().await;
+    bench.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_without_a_temporary_folder_works_elsewhere_and_says_so() {
+    let bench = Bench::new();
+    let (input, run) = (bench.inputs(&["pages/digital_fr.pdf"]), bench.run_directory());
+    let (configuration, temporary) = (bench.instant_configuration(""), bench.path("missing/t"));
+    let mut arguments = vec!["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
+    arguments.extend(["-c", configuration.to_str().unwrap(), "--roles", "chandra"]);
+    let output = bench.bocr(&arguments).env("TMPDIR", &temporary).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", run_support::text(&output));
+    let log = bench.log(0);
+    assert!(log.contains("the server's folder is /tmp/") && log.contains(temporary.to_str().unwrap()), "{log}");
+    bench.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,11 +349,7 @@ async fn a_server_without_guard_or_rank_is_ended_before_the_next_starts() {
     // The owner of the service goes first, so that nobody is there to clean up.
     let control = folders(&bench)[0].join("control.sock");
     drop(first);
-    until("nobody holds the server", || {
-        let mut answer = [0];
-        let asked = UnixStream::connect(&control).and_then(|mut guard| guard.read_exact(&mut answer));
-        asked.is_ok() && answer == *b"h"
-    });
+    until("nobody holds the server", || answer(&control) == Some(b'h'));
     kill(guard);
     until("the guard is gone", || !is_there(&bench, guard));
     assert!(is_there(&bench, id), "an orphan");
@@ -389,16 +473,53 @@ async fn a_server_that_needs_no_key_is_not_ours_and_another_port_is_tried() {
     bench.assert_nothing_left();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_not_ours_is_given_up_when_it_hangs_but_never_killed() {
-    let bench = Bench::new();
-    let script = bench.write("faults.toml", HANG);
-    let arguments = ["stand-in", "--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--port", "0"];
-    let mut command = bench.bocr(&[&arguments[..], &["--faults", script.to_str().unwrap()]].concat());
+/// A stand-in that no service has launched, with its URL.
+fn elsewhere(bench: &Bench, port: &str, more: &[&str]) -> (Killed, String) {
+    let arguments = ["stand-in", "--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--port", port];
+    let mut command = bench.bocr(&[&arguments, more].concat());
     let mut child = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let mut line = String::new();
     BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().trim_start_matches("listening on ").to_owned();
+    (child, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_ours_is_waited_for_and_given_up_after_the_start_limit() {
+    let bench = Bench::new();
+    let (mut child, url) = elsewhere(&bench, "0", &[]);
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let settings = |start_limit| {
+        let server = ServerSource::Url { urls: vec![url.clone()] };
+        EngineSettings { server, start_limit, ..EngineSettings::default() }
+    };
+    let (service, heard) = start_with(&bench, settings(Duration::from_secs(60)), 0);
+    service.ready().await.unwrap();
+    assert_eq!(heard.recv().unwrap(), ServiceEvent::Ready(Engine::Chandra));
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    // Longer than five starts that fail at once.
+    let heard = tokio::task::spawn_blocking(move || (heard.recv_timeout(Duration::from_secs(10)), heard));
+    let (nothing, heard) = heard.await.unwrap();
+    assert!(nothing.is_err(), "{nothing:?}");
+    let (mut child, _) = elsewhere(&bench, &port, &[]);
+    assert_eq!(restarted(&service).await.start, 2);
+    service.stop().await;
+    drop(heard);
+
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let (_service, heard) = start_with(&bench, settings(Duration::from_millis(300)), 0);
+    let events: Vec<_> = tokio::task::spawn_blocking(|| heard.into_iter().collect()).await.unwrap();
+    let [ServiceEvent::Lost(_, reason)] = &events[..] else { panic!("{events:?}") };
+    assert!(reason.contains("no server answers") && reason.contains("start_limit"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_ours_is_given_up_when_it_hangs_but_never_killed() {
+    let bench = Bench::new();
+    let script = bench.write("faults.toml", HANG);
+    let (mut child, url) = elsewhere(&bench, "0", &["--faults", script.to_str().unwrap()]);
     let server = ServerSource::Url { urls: vec![url] };
     let hang_limit = Duration::from_millis(200);
     let (service, heard) = start_with(&bench, EngineSettings { server, hang_limit, ..EngineSettings::default() }, 0);

@@ -44,8 +44,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         launch: LaunchHash(arguments.launch.clone()),
         url: arguments.url.clone(),
     };
-    let code = runtime.block_on(guard(guarded))?;
+    let code = runtime.block_on(guard(guarded));
     // The thread that reads standard input cannot be joined: leave without waiting for it.
     runtime.shutdown_background();
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+    Ok(ExitCode::from(u8::try_from(code?).unwrap_or(1)))
 }

@@ -11,7 +11,7 @@ pub enum Health {
     Alive,
     /// `/health` said 200, but the engine answers nobody.
     Hung,
-    /// `/health` said anything else.
+    /// It is gone, as [`super::Client::gone`] judges.
     Dead,
 }
 
@@ -66,6 +66,10 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
         End::ErrorEvent { message } => unless_dead(ServerError, &format!("error event: {message}")),
         End::Lost { sent: true, message } if health != Health::Alive => interrupted(ServerDied, message),
         End::Lost { message, .. } => interrupted(ConnectionLost, message),
+        // The engine answers others: the page has waited in its queue.
+        End::Stalled(deadline @ Deadline::FirstToken) if health == Health::Alive => {
+            interrupted(Overloaded, stalled(*deadline))
+        }
         End::Stalled(deadline) => unless_dead(Stalled, stalled(*deadline)),
         End::Malformed { message } => unless_dead(ServerError, message),
         End::Refused { status, message } => {
@@ -110,9 +114,10 @@ fn is_too_long(message: &str) -> bool {
     message.contains("maximum context length") || message.contains("maximum model length")
 }
 
-/// The words of a dying engine; `/health` may still say 200 when they arrive.
+/// The words of a dying engine, or of a server that shuts down; `/health` may still say 200 when they arrive (facts on
+/// real servers, death).
 fn is_engine_death(message: &str) -> bool {
-    message.contains("EngineCore") || message.contains("EngineDead")
+    ["EngineCore", "EngineDead", "cannot schedule new futures after shutdown"].iter().any(|word| message.contains(word))
 }
 
 /// vLLM 0.11 answers 500 to an image it cannot decode, for ever.
@@ -180,6 +185,8 @@ mod tests {
             (lost(true, "connection reset by peer"), Alive, interrupted(Fault::ConnectionLost)),
             (lost(true, "connection reset by peer"), Dead, interrupted(Fault::ServerDied)),
             (End::Stalled(Deadline::TokenGap), Alive, failed(Class::Stalled)),
+            (End::Stalled(Deadline::Total), Alive, failed(Class::Stalled)),
+            (End::Stalled(Deadline::FirstToken), Alive, interrupted(Fault::Overloaded)),
             (End::Stalled(Deadline::FirstToken), Dead, interrupted(Fault::ServerDied)),
             (End::Stalled(Deadline::FirstToken), Hung, interrupted(Fault::ServerDied)),
             (End::Stalled(Deadline::TokenGap), Hung, interrupted(Fault::ServerDied)),
@@ -196,6 +203,7 @@ mod tests {
             (refused(500, ""), Alive, failed(Class::ServerError)),
             (refused(500, ""), Dead, interrupted(Fault::ServerDied)),
             (refused(500, engine_death), Alive, interrupted(Fault::ServerDied)),
+            (refused(500, "cannot schedule new futures after shutdown"), Alive, interrupted(Fault::ServerDied)),
             (refused(500, "image file is truncated"), Alive, failed(Class::Rejected)),
             (refused(500, "could be decompression bomb DOS attack."), Dead, failed(Class::Rejected)),
         ];

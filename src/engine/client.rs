@@ -1,11 +1,20 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry.
 
-use std::{error::Error as _, fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use reqwest::{Response, StatusCode, header};
+use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use tracing::warn;
 
 use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
@@ -22,6 +31,15 @@ const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest wait for the first generated token of a fresh server, whose kernels are still cold.
 const CANARY_LIMIT: Duration = Duration::from_secs(120);
+
+/// Between two questions to `/health`, where one is not enough.
+const PROBE_PAUSE: Duration = Duration::from_millis(500);
+
+/// So many failed questions to `/health` in a row mean death.
+const FAILURES: u32 = 3;
+
+/// Before a connection is tried again that a full queue has turned away.
+const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 
@@ -92,14 +110,25 @@ fn release(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+/// How a server that was ready shows that it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Gone {
+    /// Nobody listens there any more.
+    #[error("its connections are refused")]
+    Refused,
+    /// `/health` was not 200, or not in time, again and again.
+    #[error("/health failed {FAILURES} times in a row")]
+    Unhealthy,
+}
+
 /// What a server says to `/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pulse {
+enum Pulse {
     /// 200. A hung engine still says so (facts of the engines, C.1).
     Beats,
     /// Another status, or none in time.
     Fails,
-    /// Nobody listens there any more.
+    /// Nobody listens there.
     Refused,
 }
 
@@ -170,10 +199,8 @@ impl Client {
         &self.traffic
     }
 
-    /// Asks `/health`.
-    pub async fn pulse(&self) -> Pulse {
-        let probe = self.http.get(format!("{}/health", self.base)).timeout(PROBE_LIMIT).send();
-        match probe.await {
+    async fn pulse(&self) -> Pulse {
+        match self.probe(PROBE_LIMIT, || self.http.get(format!("{}/health", self.base))).await {
             Ok(response) if response.status() == StatusCode::OK => Pulse::Beats,
             Err(error) if is_refused(&error) => Pulse::Refused,
             Ok(_) | Err(_) => Pulse::Fails,
@@ -183,6 +210,53 @@ impl Client {
     /// Whether the server answers `/health` with 200. A hung engine still does (facts of the engines, C.1).
     pub async fn alive(&self) -> bool {
         self.pulse().await == Pulse::Beats
+    }
+
+    /// Whether a server that was ready is gone; `None` once it has looked well for `period`, which may be zero. The one
+    /// judgement on this: whoever kills or leaves a server has it from here, or from the words of its dying engine.
+    ///
+    /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
+    /// 4.2 s (facts on real servers), and who writes tokens meanwhile lives.
+    pub async fn gone(&self, period: Duration) -> Option<Gone> {
+        let end = Instant::now() + period;
+        let mut failures = 0;
+        loop {
+            let tokens = self.traffic.tokens();
+            let pulse = self.pulse().await;
+            let lives = pulse == Pulse::Beats || self.traffic.tokens() > tokens;
+            if pulse == Pulse::Refused {
+                return Some(Gone::Refused);
+            }
+            if lives && Instant::now() >= end {
+                return None;
+            }
+            failures = if lives { 0 } else { failures + 1 };
+            if failures == FAILURES {
+                return Some(Gone::Unhealthy);
+            }
+            sleep(PROBE_PAUSE).await;
+        }
+    }
+
+    /// Sends a small request that is answered within `limit`. A Unix socket whose queue of connections is full turns
+    /// one away at once (EAGAIN), which says that the server is busy: it is tried again.
+    async fn probe(&self, limit: Duration, request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let sent = request().timeout(deadline.saturating_duration_since(Instant::now())).send().await;
+            match sent {
+                Err(error) if is_queue_full(&error) && Instant::now() + QUEUE_PAUSE < deadline => {
+                    sleep(QUEUE_PAUSE).await;
+                }
+                sent => return sent,
+            }
+        }
+    }
+
+    /// A chat request with this body.
+    fn completions(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        let request = self.http.post(format!("{}{COMPLETIONS}", self.base));
+        request.header(header::CONTENT_TYPE, "application/json").body(body)
     }
 
     /// Whether the engine answers a request of one token, without an image, within the hang limit: a hung engine does
@@ -202,15 +276,9 @@ impl Client {
             "max_tokens": 1,
             "temperature": 0.0,
         });
-        let request = self
-            .http
-            .post(format!("{}{COMPLETIONS}", self.base))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("X-Request-Id", "canary")
-            .timeout(self.hang_limit)
-            .body(body.to_string());
+        let request = || self.completions(body.to_string()).header("X-Request-Id", "canary");
         // A request that is refused as such says nothing against the engine.
-        let answered = match request.send().await {
+        let answered = match self.probe(self.hang_limit, request).await {
             Ok(response) if [StatusCode::OK, StatusCode::BAD_REQUEST].contains(&response.status()) => {
                 response.bytes().await.is_ok()
             }
@@ -242,22 +310,6 @@ impl Client {
             reason: chain(&error),
         })?;
         Ok(response.status() == StatusCode::UNAUTHORIZED)
-    }
-
-    /// Whether the server stays alive for this long: after its engine died, `/health` still says 200 for up to a
-    /// second (facts on real servers, death).
-    pub async fn stays_alive(&self, period: Duration) -> bool {
-        let end = tokio::time::Instant::now() + period;
-        let mut probes = tokio::time::interval(Duration::from_millis(250));
-        loop {
-            probes.tick().await;
-            if !self.alive().await {
-                return false;
-            }
-            if tokio::time::Instant::now() >= end {
-                return true;
-            }
-        }
     }
 
     /// Asks the server for its version and model, and refuses a server that does not serve the profile's.
@@ -299,34 +351,33 @@ impl Client {
             "max_tokens": 1,
             "vllm_xargs": { "ngram_size": 0 },
         });
-        let request = self
-            .http
-            .post(format!("{}{COMPLETIONS}", self.base))
-            .header(header::CONTENT_TYPE, "application/json")
-            .timeout(CANARY_LIMIT)
-            .body(body.to_string());
-        let response = request.send().await.map_err(|error| EngineError::Unreachable {
-            address: self.address.to_string(),
-            path: COMPLETIONS,
-            reason: chain(&error),
-        })?;
-        Ok(response.status() == StatusCode::BAD_REQUEST)
+        let unreachable =
+            |reason| EngineError::Unreachable { address: self.address.to_string(), path: COMPLETIONS, reason };
+        let response = self.probe(CANARY_LIMIT, || self.completions(body.to_string())).await;
+        let status = response.map_err(|error| unreachable(chain(&error)))?.status();
+        if status.is_server_error() {
+            return Err(unreachable(format!("HTTP {status}")));
+        }
+        Ok(status == StatusCode::BAD_REQUEST)
     }
 
     async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
         let address = || self.address.to_string();
-        let unreachable =
-            |error: reqwest::Error| EngineError::Unreachable { address: address(), path, reason: chain(&error) };
-        let request = self.http.get(format!("{}{path}", self.base)).timeout(PROBE_LIMIT);
-        let response = request.send().await.map_err(unreachable)?;
+        let unreachable = |reason| EngineError::Unreachable { address: address(), path, reason };
+        let response = self.probe(PROBE_LIMIT, || self.http.get(format!("{}{path}", self.base))).await;
+        let response = response.map_err(|error| unreachable(chain(&error)))?;
         let status = response.status();
+        // A server that is loading, or a proxy before it.
+        if status.is_server_error() {
+            return Err(unreachable(format!("HTTP {status}")));
+        }
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
             return Err(EngineError::Unauthorized { address: address(), status: status.as_u16() });
         }
         if status != StatusCode::OK {
             return Err(EngineError::NotVllm { address: address(), path, reason: format!("HTTP {status}") });
         }
-        let body = response.bytes().await.map_err(unreachable)?;
+        let body = response.bytes().await.map_err(|error| unreachable(chain(&error)))?;
         serde_json::from_slice(&body).map_err(|error| EngineError::NotVllm {
             address: address(),
             path,
@@ -343,26 +394,32 @@ impl Client {
 
     async fn send(&self, question: &Question) -> Result<Response, End> {
         let request = self
-            .http
-            .post(format!("{}{COMPLETIONS}", self.base))
-            .header(header::CONTENT_TYPE, "application/json")
+            .completions(question.body.clone())
             .header(header::ACCEPT, "text/event-stream")
-            .header("X-Request-Id", &question.request_id)
-            .body(question.body.clone());
+            .header("X-Request-Id", &question.request_id);
         request.send().await.map_err(|error| End::Lost { sent: !error.is_connect(), message: chain(&error) })
     }
 }
 
-/// Whether nobody listens. A connection that is not made in time, or a full queue of them, is no refusal.
+/// Whether nobody listens. A connection that is not made in time is no refusal.
 fn is_refused(error: &reqwest::Error) -> bool {
+    matches!(io_error(error), Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
+}
+
+fn is_queue_full(error: &reqwest::Error) -> bool {
+    error.is_connect() && io_error(error) == Some(io::ErrorKind::WouldBlock)
+}
+
+/// What the operating system said, if it is behind an error.
+fn io_error(error: &reqwest::Error) -> Option<io::ErrorKind> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+            return Some(error.kind());
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// The sum of both token counters over all engines and models, of a page of `/metrics`.
@@ -406,15 +463,18 @@ struct ServedModel {
     max_model_len: Option<u32>,
 }
 
+/// The models of the built-in profiles.
+static BUILT_IN_MODELS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    Profile::built_in().filter_map(|name| Profile::load(name, None).ok()).map(|profile| profile.model).collect()
+});
+
 impl ServedModel {
     /// Chandra 1 and 2 are usually served under one name, but their boxes have different scales: a server whose root
     /// is the model of another built-in profile is refused.
     fn is_of(&self, profile: &Profile) -> bool {
         let named = self.id == profile.served_name || self.id == profile.model;
         let root = self.root.as_deref().unwrap_or_default();
-        let another = Profile::built_in()
-            .filter_map(|name| Profile::load(name, None).ok())
-            .any(|other| other.model == root && other.model != profile.model);
+        let another = BUILT_IN_MODELS.iter().any(|other| other == root && *other != profile.model);
         named && !another
     }
 

@@ -25,7 +25,7 @@ mod visual;
 pub use acceptance::{Acceptance, accept};
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
-pub use client::{Capabilities, Client, Limits, Pulse, ServerAddress};
+pub use client::{Capabilities, Client, Gone, Limits, ServerAddress};
 pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};

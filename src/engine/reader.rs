@@ -115,7 +115,7 @@ impl Reader {
             return Health::Alive;
         }
         let tokens = self.client.traffic().tokens();
-        if !self.client.stays_alive(DEATH_WATCH).await {
+        if self.client.gone(DEATH_WATCH).await.is_some() {
             return Health::Dead;
         }
         let moves = || self.client.traffic().tokens() > tokens;

@@ -221,12 +221,13 @@ impl<'t> Answer<'t> {
     }
 
     fn deadline(&self) -> (Instant, Deadline) {
-        let total = (self.start + self.limits.total, Deadline::Total);
-        let progress = match self.last_progress {
-            None => (self.start + self.limits.first_token, Deadline::FirstToken),
-            Some(last) => (last + self.limits.token_gap, Deadline::TokenGap),
-        };
-        if progress.0 <= total.0 { progress } else { total }
+        let total = self.start + self.limits.total;
+        match self.last_progress.map(|last| last + self.limits.token_gap) {
+            // Whatever the limit, an answer that has not begun has broken no other.
+            None => (total.min(self.start + self.limits.first_token), Deadline::FirstToken),
+            Some(progress) if progress <= total => (progress, Deadline::TokenGap),
+            Some(_) => (total, Deadline::Total),
+        }
     }
 
     fn reply(self, end: End) -> Reply {

@@ -177,8 +177,14 @@ impl PageTask {
                 slot = Some(engine.slot().await?);
             }
             let ready = engine.service.ready().await?;
+            if self.unit.trial.is_some() {
+                engine.service.begin_trial(ready.start);
+            }
             let result = ready.reader.attempt(image, &request_id, rung).await;
             let outcome = result.attempt.outcome;
+            if !matches!(outcome, AttemptOutcome::Interrupted(_)) {
+                engine.service.end_trial();
+            }
             if matches!(outcome, AttemptOutcome::Failed(_)) {
                 (counted, interruptions) = (counted + 1, 0);
             }
@@ -249,7 +255,7 @@ impl PageTask {
 async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
-        MachineFault::ConnectionLost => !ready.reader.client().alive().await,
+        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
         _ => false,
     };
     if dead {

@@ -106,9 +106,13 @@ impl Worker {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
-            engines: self.planned.keys().fold(EngineSet::default(), |set, engine| set.with(*engine)),
+            engines: self.engines(),
             credits: self.planned.values().map(|planned| 2 * planned.in_flight).sum(),
         }
+    }
+
+    fn engines(&self) -> EngineSet {
+        self.planned.keys().fold(EngineSet::default(), |set, engine| set.with(*engine))
     }
 
     pub(super) fn runtime(&self) -> &Runtime {
@@ -211,6 +215,7 @@ impl Worker {
                 rank: self.rank,
                 local_rank: self.local.rank,
                 profile: Arc::clone(&planned.profile),
+                engines: self.engines(),
                 settings: self.configuration.engines.of(*engine).clone(),
                 share: planned.share.clone(),
                 run_directory: self.run_directory.clone(),

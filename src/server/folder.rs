@@ -5,26 +5,30 @@ use std::{
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{Access, FlockOperation, access, flock},
     io::Errno,
     process::{Pid, Signal, getpid, getuid, kill_process, kill_process_group},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use crate::model::Engine;
+use crate::model::{Engine, error::chain};
 
-use super::launch::LaunchHash;
+use super::launch::{LaunchHash, random_hex};
 
 /// Names the folder in the environment of the server and all its processes.
 pub const FOLDER_VARIABLE: &str = "BOCR_SERVER";
 
-/// Longest wait for killed processes to be gone: the driver takes seconds to free the memory of a large GPU.
-pub(super) const REAP_LIMIT: Duration = Duration::from_secs(10);
+/// Where a folder is put if not below `TMPDIR`.
+const FALLBACK: &str = "/tmp";
+
+/// How often a folder may go away under the hands of its next guard before that is no coincidence.
+const REMOVALS: u32 = 100;
 
 /// A socket's path has 108 bytes at most; some systems have fewer.
 const LONGEST_SOCKET: usize = 99;
@@ -47,6 +51,26 @@ pub enum FolderError {
     Io {
         /// The folder.
         folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its sockets' paths would be too long.
+    #[error("{folder} is too long for the path of a socket: set TMPDIR to a shorter one")]
+    TooLong {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// No folder of this node will do.
+    #[error("no folder for the server's sockets: {}", tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
+    Nowhere {
+        /// What is wrong with each.
+        tried: Vec<FolderError>,
+    },
+    /// The run directory, which names the folder, cannot be looked at.
+    #[error("cannot look at the run directory {path}")]
+    RunDirectory {
+        /// Its path.
+        path: PathBuf,
         /// Why not.
         source: io::Error,
     },
@@ -76,6 +100,8 @@ pub struct Record {
     pub started: u64,
     /// Id of the boot.
     pub boot: String,
+    /// The GPU that it was given, as in `CUDA_VISIBLE_DEVICES`.
+    pub gpu: Option<String>,
     /// Where the server writes to.
     pub log: Option<PathBuf>,
 }
@@ -91,17 +117,70 @@ pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 impl ServerFolder {
     /// The folder of this run's server of an engine on a rank of this node. It is on this node, private, and the same
     /// for every start of the run. By the rank's place on the node and not by its GPU, which ranks may share.
-    pub fn of(run_directory: &Path, engine: Engine, local_rank: u32) -> ServerFolder {
-        let run = std::fs::canonicalize(run_directory).or_else(|_| std::path::absolute(run_directory));
-        let run = run.unwrap_or_else(|_| run_directory.to_owned());
-        let digest = Sha256::digest(run.as_os_str().as_encoded_bytes());
-        let run: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let name = PathBuf::from(format!("bocr-{}-{run}", getuid().as_raw())).join(format!("{engine}-{local_rank}"));
-        let configured = ServerFolder(std::env::temp_dir().join(&name));
-        if configured.control().as_os_str().len() <= LONGEST_SOCKET {
-            return configured;
+    ///
+    /// It is below `TMPDIR`, or else `/tmp`, or else `XDG_RUNTIME_DIR`: a `TMPDIR` may be missing on all nodes but the
+    /// first, and a name in `/tmp` may be taken by another user. Where none will do but one can be written to, it has a
+    /// name that nobody knows, and its server is not adopted by the next start.
+    ///
+    /// # Errors
+    /// No place can be used, or the run directory is not there.
+    pub fn of(run_directory: &Path, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        let mut roots = vec![std::env::temp_dir(), PathBuf::from(FALLBACK)];
+        roots.extend(runtime);
+        Self::below(&roots, &run_name(run_directory)?, engine, local_rank)
+    }
+
+    fn below(roots: &[PathBuf], run: &str, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
+        let name = server_name(engine, local_rank);
+        let usable = |root: &PathBuf, run: &str| {
+            let folder = ServerFolder(root.join(run).join(&name));
+            folder.check(root).map(|()| folder)
+        };
+        let mut tried = Vec::new();
+        for root in roots {
+            match usable(root, run) {
+                Ok(folder) if tried.is_empty() => return Ok(folder),
+                Ok(folder) => {
+                    tracing::warn!("the server's folder is {}: {}", folder.0.display(), chain(&tried[0]));
+                    return Ok(folder);
+                }
+                Err(error) => tried.push(error),
+            }
         }
-        ServerFolder(Path::new("/tmp").join(name))
+        let random = random_hex(4).map_err(|source| FolderError::Io { folder: PathBuf::from(FALLBACK), source })?;
+        for root in roots {
+            if let Ok(folder) = usable(root, &format!("{run}-{random}")) {
+                tracing::warn!(
+                    "the server's folder is {}, where no later start finds it: {}",
+                    folder.0.display(),
+                    chain(&tried[0])
+                );
+                return Ok(folder);
+            }
+        }
+        Err(FolderError::Nowhere { tried })
+    }
+
+    /// Whether it could be made below `root`, or is there and private.
+    fn check(&self, root: &Path) -> Result<(), FolderError> {
+        if self.control().as_os_str().len() > LONGEST_SOCKET {
+            return Err(FolderError::TooLong { folder: self.0.clone() });
+        }
+        access(root, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| FolderError::Io { folder: root.to_owned(), source: error.into() })?;
+        self.exists().map(drop)
+    }
+
+    /// The folder of another server of the run on this node.
+    pub fn beside(&self, engine: Engine, local_rank: u32) -> ServerFolder {
+        ServerFolder(self.0.with_file_name(server_name(engine, local_rank)))
+    }
+
+    /// The folders of the run's other servers on this node that are there.
+    pub fn others(&self) -> Vec<ServerFolder> {
+        let entries = self.0.parent().and_then(|run| std::fs::read_dir(run).ok()).into_iter().flatten().flatten();
+        entries.map(|entry| ServerFolder(entry.path())).filter(|other| other != self).collect()
     }
 
     /// A folder of [`ServerFolder::of`], as its guard is told it.
@@ -149,26 +228,32 @@ impl ServerFolder {
     /// # Errors
     /// It is not private, or cannot be made.
     pub fn lock(&self) -> Result<Option<FolderLock>, FolderError> {
-        loop {
-            for folder in self.levels() {
-                match DirBuilder::new().mode(0o700).create(folder) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists && error.kind() != ErrorKind::NotFound => {
-                        return Err(self.error(error));
-                    }
-                    _ => {}
-                }
-            }
-            if !self.exists()? {
+        // Its last guard removes it, and that of the run: either may go away between two steps.
+        for _ in 0..REMOVALS {
+            if !self.make()? || !self.exists()? {
                 continue;
             }
             match self.try_lock() {
                 Ok(Lock::Mine(lock)) => return Ok(Some(lock)),
                 Ok(Lock::Taken) => return Ok(None),
-                // The folder went away meanwhile, with the end of its guard.
                 Ok(Lock::Absent) => {}
                 Err(error) => return Err(self.error(error)),
             }
         }
+        Err(self.error(io::Error::new(ErrorKind::NotFound, "it is removed again and again")))
+    }
+
+    /// Makes both levels, unless they are there; false where the run's went away in between.
+    fn make(&self) -> Result<bool, FolderError> {
+        for folder in self.levels() {
+            match DirBuilder::new().mode(0o700).create(folder) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == ErrorKind::NotFound && folder == self.0 => return Ok(false),
+                Err(error) => return Err(self.error(error)),
+            }
+        }
+        Ok(true)
     }
 
     fn try_lock(&self) -> io::Result<Lock> {
@@ -192,6 +277,11 @@ impl ServerFolder {
     /// What the guard wrote; `None` where there is nothing whole.
     pub fn record(&self) -> Option<Record> {
         serde_json::from_slice(&std::fs::read(self.0.join("server.json")).ok()?).ok()
+    }
+
+    /// How long ago the guard wrote it, which it does as it starts the server.
+    pub fn record_age(&self) -> Option<Duration> {
+        std::fs::metadata(self.0.join("server.json")).ok()?.modified().ok()?.elapsed().ok()
     }
 
     /// Writes the record, for this user's eyes only.
@@ -225,10 +315,9 @@ impl ServerFolder {
     /// beyond doubt, and every process that names this folder in its environment.
     ///
     /// # Errors
-    /// Killed processes do not go, or the group cannot be killed.
-    pub async fn end_orphans(&self, _lock: &FolderLock) -> Result<(), FolderError> {
+    /// Killed processes are still there at the deadline, or cannot be killed.
+    pub async fn end_orphans(&self, _lock: &FolderLock, deadline: Instant) -> Result<(), FolderError> {
         let record = self.record();
-        let deadline = Instant::now() + REAP_LIMIT;
         let mut told = false;
         loop {
             let processes = processes();
@@ -245,17 +334,17 @@ impl ServerFolder {
                 eprintln!("bocr: ending {} processes that an earlier server left in {}", left.len(), self.0.display());
                 told = true;
             }
-            if Instant::now() > deadline {
-                let processes = left.iter().map(|process| process.id).collect();
-                return Err(FolderError::Orphans { folder: self.0.clone(), processes });
-            }
             if let Some(group) = group.and_then(Pid::from_raw) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            for process in left {
+            for process in &left {
                 if let Some(id) = Pid::from_raw(process.id) {
                     let _ = kill_process(id, Signal::KILL);
                 }
+            }
+            if Instant::now() > deadline {
+                let processes = left.iter().map(|process| process.id).collect();
+                return Err(FolderError::Orphans { folder: self.0.clone(), processes });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -286,6 +375,22 @@ impl ServerFolder {
     fn error(&self, source: io::Error) -> FolderError {
         FolderError::Io { folder: self.0.clone(), source }
     }
+}
+
+/// Name of the run's folder. By the directory itself and not its path alone, under which another container may see
+/// another one; and by the node, whose `TMPDIR` other nodes may see, and its boot.
+fn run_name(run_directory: &Path) -> Result<String, FolderError> {
+    let error = |source| FolderError::RunDirectory { path: run_directory.to_owned(), source };
+    let path = std::fs::canonicalize(run_directory).map_err(error)?;
+    let directory = std::fs::metadata(&path).map_err(error)?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let all = format!("{:?}", (path, directory.dev(), directory.ino(), host, boot()));
+    let digest: String = Sha256::digest(all).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("bocr-{}-{digest}", getuid().as_raw()))
+}
+
+fn server_name(engine: Engine, local_rank: u32) -> String {
+    format!("{engine}-{local_rank}")
 }
 
 enum Lock {
@@ -350,15 +455,65 @@ mod tests {
     #[test]
     fn the_folder_is_the_same_for_every_start_and_short_enough_for_a_socket() {
         let run = tempfile::tempdir().unwrap();
-        let first = ServerFolder::of(run.path(), Engine::DeepSeek, 7);
-        assert_eq!(
-            first,
-            ServerFolder::of(&run.path().join("../").join(run.path().file_name().unwrap()), Engine::DeepSeek, 7)
-        );
-        assert_ne!(first, ServerFolder::of(run.path(), Engine::Chandra, 7));
-        assert_ne!(first, ServerFolder::of(&run.path().join("other"), Engine::DeepSeek, 7));
+        let of = |path: &Path| ServerFolder::of(path, Engine::DeepSeek, 7).unwrap();
+        let first = of(run.path());
+        assert_eq!(first, of(&run.path().join("../").join(run.path().file_name().unwrap())));
+        assert_eq!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap().beside(Engine::DeepSeek, 7));
+        assert_ne!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap());
         assert!(first.control().as_os_str().len() < 100);
         assert!(!first.exists().unwrap());
+        assert!(matches!(
+            ServerFolder::of(&run.path().join("none"), Engine::Chandra, 0),
+            Err(FolderError::RunDirectory { .. })
+        ));
+    }
+
+    #[test]
+    fn two_directories_seen_under_one_path_have_two_folders() {
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join("run");
+        std::fs::create_dir(&run).unwrap();
+        let first = ServerFolder::of(&run, Engine::Chandra, 0).unwrap();
+        std::fs::rename(&run, root.path().join("before")).unwrap();
+        std::fs::create_dir(&run).unwrap();
+        assert_ne!(first, ServerFolder::of(&run, Engine::Chandra, 0).unwrap());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_gives_way_to_the_next_and_then_to_a_name_that_nobody_knows() {
+        let root = tempfile::tempdir().unwrap();
+        let [missing, first, second] = ["missing", "first", "second"].map(|name| root.path().join(name));
+        std::fs::create_dir(&first).unwrap();
+        std::fs::create_dir(&second).unwrap();
+        let below = |roots: &[&PathBuf]| {
+            let roots: Vec<PathBuf> = roots.iter().map(|root| (*root).clone()).collect();
+            ServerFolder::below(&roots, "bocr-run", Engine::Chandra, 0)
+        };
+        let named = |root: &Path| ServerFolder(root.join("bocr-run/chandra-0"));
+        assert_eq!(below(&[&missing, &first]).unwrap(), named(&first));
+        let long = root.path().join("x".repeat(90));
+        std::fs::create_dir(&long).unwrap();
+        assert_eq!(below(&[&long, &first]).unwrap(), named(&first));
+
+        // As another user's: the same check refuses it.
+        std::fs::create_dir(first.join("bocr-run")).unwrap();
+        std::fs::set_permissions(first.join("bocr-run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(below(&[&first, &second]).unwrap(), named(&second));
+        let (one, other) = (below(&[&first]).unwrap(), below(&[&first]).unwrap());
+        assert!(one != other && one != named(&first));
+        assert!(one.lock().unwrap().is_some());
+
+        let error = below(&[&missing, &long]).unwrap_err();
+        assert!(matches!(error, FolderError::Nowhere { .. }));
+        assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ServerFolder::at(&root.path().join("missing/bocr-run/chandra-0"));
+        let error = folder.lock().unwrap_err();
+        assert!(matches!(error, FolderError::Io { .. }) && error.to_string().contains("missing"), "{error}");
     }
 
     #[test]
@@ -387,7 +542,7 @@ mod tests {
         fn record(&self, started: u64) -> Record {
             let launch = LaunchHash("a".into());
             let group = self.0.id() as i32;
-            Record { launch, url: None, key: None, group, started, boot: boot(), log: None }
+            Record { launch, url: None, key: None, group, started, boot: boot(), gpu: None, log: None }
         }
 
         fn started(&self) -> u64 {
@@ -414,22 +569,22 @@ mod tests {
 
         let mut reused = Group::start(None);
         folder.write(&reused.record(reused.started() - 1), &lock).unwrap();
-        folder.end_orphans(&lock).await.unwrap();
+        folder.end_orphans(&lock, Instant::now() + Duration::from_secs(10)).await.unwrap();
         assert!(!reused.is_killed(), "another process with the id of the recorded leader");
         folder.write(&Record { boot: "another".into(), ..reused.record(reused.started()) }, &lock).unwrap();
-        folder.end_orphans(&lock).await.unwrap();
+        folder.end_orphans(&lock, Instant::now() + Duration::from_secs(10)).await.unwrap();
         assert!(!reused.is_killed(), "recorded before the node was booted again");
 
         let mut leader = Group::start(None);
         folder.write(&leader.record(leader.started()), &lock).unwrap();
-        folder.end_orphans(&lock).await.unwrap();
+        folder.end_orphans(&lock, Instant::now() + Duration::from_secs(10)).await.unwrap();
         assert!(leader.is_killed() && !reused.is_killed());
 
         let (mut named, mut other) = (
             Group::start(Some((FOLDER_VARIABLE, folder.path()))),
             Group::start(Some((FOLDER_VARIABLE, &folder.path().join("x")))),
         );
-        folder.end_orphans(&lock).await.unwrap();
+        folder.end_orphans(&lock, Instant::now() + Duration::from_secs(10)).await.unwrap();
         assert!(named.is_killed() && !other.is_killed(), "a process that has left its group names its folder");
         assert_eq!(std::fs::metadata(folder.path().join("server.json")).unwrap().mode() & 0o777, 0o600);
     }

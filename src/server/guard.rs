@@ -15,13 +15,14 @@ use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{
-    control::{BUSY, HELD, Word},
-    folder::{FOLDER_VARIABLE, FolderError, FolderLock, Process, REAP_LIMIT, Record, ServerFolder, boot},
-    launch::{KEY_VARIABLE, LaunchHash},
+    control::{Answer, Word},
+    folder::{FOLDER_VARIABLE, FolderError, FolderLock, Process, Record, ServerFolder, boot},
+    launch::{GPU_VARIABLE, KEY_VARIABLE, LaunchHash},
+    limits::REAP,
 };
 
 /// How long a guard waits for the folder. Whoever only looks whether it is guarded holds it for a moment.
@@ -80,19 +81,29 @@ pub enum GuardError {
 /// engine exits with status 0: so the group is always killed, and the status is only passed on for the log.
 ///
 /// # Errors
-/// The folder is not ours, or the program cannot be started. The folder is removed all the same.
+/// The folder is not ours, the program cannot be started, or processes do not go. The folder, with the record of them,
+/// stays in the last case only.
 pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
     // From here on a signal ends the server, not the guard alone.
-    let signals = Signals::listen()?;
+    let holder = Holder::First(tokio::io::stdin());
+    let mut custody = Custody { linger: guarded.linger, holder, signals: Signals::listen()? };
     // Processes that outlive the server become children of this one, which can so wait for their end.
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     let folder = ServerFolder::at(&guarded.folder);
-    let lock = lock(&folder).await?;
-    let result = match folder.end_orphans(&lock).await {
-        Ok(()) => serve(guarded, &folder, &lock, signals).await,
-        // Its record is needed again.
-        Err(error) => return Err(error.into()),
+    let clear = async {
+        let lock = lock(&folder).await?;
+        folder.end_orphans(&lock, Instant::now() + REAP).await?;
+        Ok::<_, GuardError>(lock)
     };
+    let lock = tokio::select! {
+        // A folder that is refused is said even if nobody waits for it any more.
+        biased;
+        lock = clear => lock?,
+        _ = custody.ends(None) => return Ok(0),
+    };
+    let (result, deadline) = serve(guarded, &folder, &lock, custody).await;
+    // Those that have left the group. The record is needed again for those that do not go.
+    folder.end_orphans(&lock, deadline).await?;
     folder.remove(lock);
     result
 }
@@ -110,36 +121,40 @@ async fn lock(folder: &ServerFolder) -> Result<FolderLock, GuardError> {
     }
 }
 
+/// One life of the server; with it, until when what it leaves must be gone.
 async fn serve(
     guarded: Guarded,
     folder: &ServerFolder,
     lock: &FolderLock,
-    signals: Signals,
-) -> Result<i32, GuardError> {
-    let [program, arguments @ ..] = guarded.command.as_slice() else { return Err(GuardError::NoCommand) };
+    mut custody: Custody,
+) -> (Result<i32, GuardError>, Instant) {
     folder.clear_sockets(lock);
-    let mut command = Command::new(program);
-    command.args(arguments).env(FOLDER_VARIABLE, folder.path()).stdin(Stdio::null()).process_group(0);
-    let mut child = command.spawn().map_err(|source| GuardError::Program { program: program.clone(), source })?;
+    let mut child = match spawn(&guarded.command, folder) {
+        Ok(child) => child,
+        Err(error) => return (Err(error), Instant::now() + REAP),
+    };
     let group = child.id().and_then(|id| Pid::from_raw(id as i32));
-    let mut hold = Hold { linger: guarded.linger, holder: Holder::First(tokio::io::stdin()), signals };
     let ended = match prepare(&guarded, group, folder, lock) {
         Ok(control) => tokio::select! {
             status = child.wait() => status.map(Ended::ByItself),
-            word = hold.ends(&control) => Ok(Ended::Told(word)),
+            word = custody.ends(Some(&control)) => Ok(Ended::Told(word)),
         },
         Err(error) => Err(error),
     };
-    if let Some(group) = group {
-        let grace = matches!(ended, Ok(Ended::Told(Word::Goodbye))).then_some(guarded.grace);
-        end(&mut child, group, grace).await;
-    }
-    // Those that have left the group.
-    folder.end_orphans(lock).await?;
-    Ok(match ended? {
+    let grace = matches!(ended, Ok(Ended::Told(Word::Goodbye))).then_some(guarded.grace);
+    let deadline = end(&mut child, group, grace).await;
+    let code = ended.map(|ended| match ended {
         Ended::ByItself(status) => exit_code(status),
         Ended::Told(_) => 0,
-    })
+    });
+    (code.map_err(GuardError::from), deadline)
+}
+
+fn spawn(command: &[String], folder: &ServerFolder) -> Result<Child, GuardError> {
+    let [program, arguments @ ..] = command else { return Err(GuardError::NoCommand) };
+    let mut command = Command::new(program);
+    command.args(arguments).env(FOLDER_VARIABLE, folder.path()).stdin(Stdio::null()).process_group(0);
+    command.spawn().map_err(|source| GuardError::Program { program: program.clone(), source })
 }
 
 /// How the server's life ended.
@@ -163,24 +178,33 @@ fn prepare(
         group,
         started: Process::of(group).map_or(0, |leader| leader.started),
         boot: boot(),
+        gpu: std::env::var(GPU_VARIABLE).ok(),
         log: std::fs::read_link("/proc/self/fd/2").ok(),
     };
     folder.write(&record, lock)?;
     UnixListener::bind(folder.control())
 }
 
-/// Ends the group: politely first, where it has a grace.
-async fn end(child: &mut Child, group: Pid, grace: Option<Duration>) {
+/// Ends the group: politely first, where it has a grace. Returns until when it and all else must be gone.
+async fn end(child: &mut Child, group: Option<Pid>, grace: Option<Duration>) -> Instant {
+    let signal = |signal| group.map(|group| kill_process_group(group, signal));
     if let Some(grace) = grace {
-        let _ = kill_process_group(group, Signal::TERM);
+        let _ = signal(Signal::TERM);
         let _ = timeout(grace, child.wait()).await;
     }
-    let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait().await;
-    let reap = move || while waitpgid(group, WaitOptions::empty()).is_ok_and(|ended| ended.is_some()) {};
-    if timeout(REAP_LIMIT, spawn_blocking(reap)).await.is_err() {
-        eprintln!("bocr: processes of the server are still there {REAP_LIMIT:?} after they were killed");
+    let _ = signal(Signal::KILL);
+    let deadline = Instant::now() + REAP;
+    let reap = move || {
+        while group.is_some_and(|group| waitpgid(group, WaitOptions::empty()).is_ok_and(|ended| ended.is_some())) {}
+    };
+    let reaped = async {
+        let _ = child.wait().await;
+        let _ = spawn_blocking(reap).await;
+    };
+    if timeout_at(deadline, reaped).await.is_err() {
+        eprintln!("bocr: processes of the server are still there {REAP:?} after they were killed");
     }
+    deadline
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
@@ -188,7 +212,7 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Who wants the server to live, and what ends it.
-struct Hold {
+struct Custody {
     linger: Duration,
     holder: Holder,
     signals: Signals,
@@ -228,9 +252,16 @@ impl Holder {
     }
 }
 
-impl Hold {
-    async fn ends(&mut self, control: &UnixListener) -> Word {
+impl Custody {
+    /// Waits until the server is to end. Without a control socket nobody comes after the first holder.
+    async fn ends(&mut self, control: Option<&UnixListener>) -> Word {
         loop {
+            let next = async {
+                match control {
+                    Some(control) => control.accept().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 // A holder that has gone is seen before the one that comes in its place.
                 biased;
@@ -239,11 +270,11 @@ impl Hold {
                     Some(word) => return word,
                     None => self.holder = Holder::Nobody(Instant::now() + self.linger),
                 },
-                Ok((mut stream, _)) = control.accept() => {
+                Ok((mut stream, _)) = next => {
                     let free = matches!(self.holder, Holder::Nobody(_));
-                    let answer = if free { HELD } else { BUSY };
+                    let answer = if free { Answer::Held } else { Answer::Busy };
                     // One byte always fits into an empty socket.
-                    if stream.write_all(&[answer]).await.is_ok() && free {
+                    if stream.write_all(&[answer as u8]).await.is_ok() && free {
                         self.holder = Holder::Next(stream);
                     }
                 }

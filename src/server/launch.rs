@@ -17,10 +17,13 @@ use crate::{
     model::{Engine, configuration::ServerSource, configuration::StandInMode},
 };
 
-use super::folder::ServerFolder;
+use super::folder::{FolderError, ServerFolder};
 
 /// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.
 pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
+
+/// Says which GPUs a process sees.
+pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
 /// A server that cannot be launched as configured.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum LaunchError {
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
     Port(#[source] io::Error),
+    /// No folder for its sockets.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// No random numbers.
     #[error("cannot make a key for the server: no random numbers from /dev/urandom")]
     Key(#[source] io::Error),
@@ -75,18 +81,18 @@ pub struct Share {
 }
 
 impl Launch {
-    /// The launch of a server for `profile` in `folder`; `None` when it is already running elsewhere.
+    /// The launch of a server for `profile` in the folder that is found for it; `None` when it is already running elsewhere.
     ///
     /// The server answers on a Unix socket in a folder that only this user can enter, so that neither ports nor
     /// users of a shared node collide; a configured command may ask for `{port}` instead.
     ///
     /// # Errors
-    /// No free port, no key for it, or a command that names neither.
+    /// No folder, no free port, no key for it, or a command that names neither.
     pub fn new(
         source: &ServerSource,
         profile: &Profile,
         share: &Share,
-        folder: ServerFolder,
+        folder: impl FnOnce() -> Result<ServerFolder, FolderError>,
     ) -> Result<Option<Launch>, LaunchError> {
         let (template, mut environment) = match source {
             ServerSource::Url { .. } => return Ok(None),
@@ -107,6 +113,7 @@ impl Launch {
             |word: &String| word.replace("{model}", &profile.model).replace("{served_name}", &profile.served_name);
         let template: Vec<String> = template.iter().map(name).collect();
         let hash = LaunchHash::of(&template, &environment, share.gpu.as_deref());
+        let folder = folder()?;
         let (mut address, mut port, mut key) = (ServerAddress::Unix(folder.socket()), String::new(), None);
         if !template.iter().any(|word| word.contains("{socket}")) {
             if !template.iter().any(|word| word.contains("{port}")) {
@@ -116,7 +123,7 @@ impl Launch {
             address = ServerAddress::Tcp(format!("http://127.0.0.1:{port}"));
             let own = match environment.get(KEY_VARIABLE) {
                 Some(configured) => configured.clone(),
-                None => random_key().map_err(LaunchError::Key)?,
+                None => random_hex(24).map_err(LaunchError::Key)?,
             };
             environment.insert(KEY_VARIABLE.to_owned(), own.clone());
             key = Some(own);
@@ -173,8 +180,9 @@ fn free_port() -> Result<u16, LaunchError> {
     listener.local_addr().map(|address| address.port()).map_err(LaunchError::Port)
 }
 
-fn random_key() -> io::Result<String> {
-    let mut bytes = [0u8; 24];
+/// So many random bytes, as text.
+pub(super) fn random_hex(bytes: usize) -> io::Result<String> {
+    let mut bytes = vec![0u8; bytes];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -202,7 +210,7 @@ mod tests {
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
         let folder = ServerFolder::at(Path::new("/tmp/bocr-0-run/chandra-0"));
-        Launch::new(source, &profile(), share, folder).map(|launch| launch.expect("a launch"))
+        Launch::new(source, &profile(), share, || Ok(folder)).map(|launch| launch.expect("a launch"))
     }
 
     fn command(words: &[&str]) -> ServerSource {

@@ -11,7 +11,7 @@
 //! | event | answer | where |
 //! |---|---|---|
 //! | engine killed: HTTP 500 or an error event with `EngineCore`, then `[DONE]` | the page is interrupted, not failed; its rank reports the death; the group is killed without grace, the next start follows at once | `engine::classify`, [`Service::report_death`] |
-//! | … idle: `/health` 503, or refused | refused: dead at once; anything else: three times in a row | `watch` |
+//! | … idle: `/health` 503, or refused | refused: dead at once; anything else: three times in a row, with no token meanwhile | `engine::Client::gone` |
 //! | … the process ends with exit status 0 | any end of the process is a death; no status is believed | [`guard`], `process` |
 //! | engine hangs: `/health` 200, no token, no end | no token on any stream for `hang_limit`, counters in `/metrics` still, a request of one token unanswered for `hang_limit`: killed; pages that stall meanwhile ask the same and are not blamed | `watch`, `engine::Reader` |
 //! | SIGTERM, idle | is how an orderly end begins | [`guard`] |
@@ -20,23 +20,28 @@
 //! | API server killed: its engine lives on, holding the GPU | the guard sees its child's end and kills the group | [`guard`] |
 //! | two servers on one port, both ready | each has a key of its own: what answers without one is not ours, another port is tried | `process`, `launch` |
 //! | not ready in time | killed as a group and gone before the next start | `service` |
+//! | `TMPDIR` missing, or the folder's name taken by another user | the next place, with a warning | `folder` |
 //!
 //! And to those who watch over them:
 //!
 //! | event | answer | where |
 //! |---|---|---|
-//! | rank killed, guard lives | the server lingers; the next attempt adopts it if it was launched alike, is healthy and answers a request of one token, and ends it otherwise | `service`, `control` |
+//! | rank killed, guard lives | the server lingers; the next attempt adopts it if it was launched alike, is healthy, or will be within the start limit, and answers a request of one token, and ends it otherwise | `service`, `control` |
+//! | the server that lingers is of an engine that the rank no longer serves, on its GPU | ended before the next is launched | `process` |
 //! | nobody comes in the linger time | the guard ends the server | [`guard`] |
 //! | earlier attempt still holds the server | busy: waited for 30 s, then an error | `process` |
 //! | guard killed, rank lives | the rank ends the group by what the guard wrote into the folder | `process`, `folder` |
 //! | guard and rank killed | the next guard ends the group before it launches | [`guard`], `folder` |
 //! | guard does not end | killed, then as above | `process` |
-//! | the URL of a server that is not ours hangs or dies | nothing is killed; it is asked again as if it had been restarted | `service` |
+//! | the URL of a server that is not ours hangs or dies | nothing is killed; it is waited for as if it were starting, then given up | `service` |
+//!
+//! How long the end of a server may take is said in `limits`.
 
 mod control;
 mod folder;
 pub mod guard;
 mod launch;
+mod limits;
 mod port;
 mod process;
 mod service;

@@ -12,7 +12,7 @@ use tokio::{
     io::AsyncReadExt,
     net::UnixStream,
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -21,16 +21,11 @@ use crate::{
 };
 
 use super::{
-    control::{Asked, Word, ask, say},
-    folder::{FolderError, ServerFolder},
-    launch::{Launch, LaunchHash},
+    control::{Answer, Word, ask, say},
+    folder::{FolderError, Record, ServerFolder},
+    launch::{GPU_VARIABLE, Launch, LaunchHash},
+    limits::{END, GRACE, HOLDER, REAP},
 };
-
-/// Longest wait for another holder of the server to go: an earlier attempt of the run that is dying.
-const HOLDER_LIMIT: Duration = Duration::from_secs(30);
-
-/// Longest wait for a guard that was told to end its server: its grace, the time for killed processes to go, and some.
-const END_LIMIT: Duration = Duration::from_secs(20);
 
 /// A server that did not come up or did not stay.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +47,10 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// It ended before it was ready.
-    #[error("the server ended before it was ready ({status}); the end of its log {log}:\n{tail}")]
+    #[error("the server ended before it was ready ({}); the end of its log {log}:\n{tail}", described(*status))]
     Ended {
-        /// Its exit status.
-        status: ExitStatus,
+        /// Its exit status, where it is a child of ours.
+        status: Option<ExitStatus>,
         /// Its log.
         log: PathBuf,
         /// The last lines of it.
@@ -96,12 +91,14 @@ pub struct Server {
     key: Option<String>,
     log: Option<PathBuf>,
     folder: ServerFolder,
-    holder: Holder,
+    /// When it was started, as far as is known.
+    since: Instant,
+    link: Link,
 }
 
 /// Our end of the connection to the guard.
 #[derive(Debug)]
-enum Holder {
+enum Link {
     /// Of a guard that we started. The pipe is kept apart from the child, whose `wait` would close it.
     Started { guard: Child, pipe: Option<ChildStdin> },
     /// Of a guard that an earlier attempt started.
@@ -119,7 +116,7 @@ impl Server {
         let errors = output.try_clone().map_err(log_error)?;
         let mut command = std::process::Command::new(&launch.guard);
         command.arg("guard").arg("--folder").arg(launch.folder.path());
-        command.args(["--linger", &linger.as_secs().to_string()]);
+        command.args(["--linger", &linger.as_secs().to_string(), "--grace", &GRACE.as_millis().to_string()]);
         if let ServerAddress::Tcp(url) = &launch.address {
             command.args(["--url", url]);
         }
@@ -127,21 +124,35 @@ impl Server {
         scrub_environment(&mut command);
         command.envs(&launch.environment).env("BOCR_LAUNCH", &launch.hash.0);
         if let Some(gpu) = &launch.gpu {
-            command.env("CUDA_VISIBLE_DEVICES", gpu);
+            command.env(GPU_VARIABLE, gpu);
         }
         let mut command = Command::from(command);
         command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
         let mut guard =
             command.spawn().map_err(|source| ServerError::Spawn { program: launch.guard.clone(), source })?;
         let pipe = guard.stdin.take();
-        let holder = Holder::Started { guard, pipe };
         Ok(Server {
             address: launch.address,
             key: launch.key,
             log: Some(log.to_owned()),
             folder: launch.folder,
-            holder,
+            since: Instant::now(),
+            link: Link::Started { guard, pipe },
         })
+    }
+
+    /// A server whose guard has given it to us. Without a record it can only be ended.
+    fn taken_over(folder: &ServerFolder, record: Option<Record>, stream: UnixStream) -> Server {
+        let (url, key, log) = record.map(|record| (record.url, record.key, record.log)).unwrap_or_default();
+        let age = folder.record_age().and_then(|age| Instant::now().checked_sub(age));
+        Server {
+            address: url.map_or_else(|| ServerAddress::Unix(folder.socket()), ServerAddress::Tcp),
+            key,
+            log,
+            folder: folder.clone(),
+            since: age.unwrap_or_else(Instant::now),
+            link: Link::TookOver(stream),
+        }
     }
 
     /// Takes over the server that an earlier attempt has left in this folder; `None` where there is none. A server of
@@ -150,21 +161,15 @@ impl Server {
     /// # Errors
     /// Another holds it and does not go; the folder is not private.
     pub async fn take_over(folder: &ServerFolder, launch: &LaunchHash) -> Result<Option<Server>, ServerError> {
-        let deadline = Instant::now() + HOLDER_LIMIT;
+        let deadline = Instant::now() + HOLDER;
         loop {
             if folder.exists()?
-                && let Asked::Held(stream) = ask(folder).await
+                && let Some((Answer::Held, stream)) = ask(folder).await
             {
-                let holder = Holder::TookOver(stream);
-                let Some(record) = folder.record() else {
-                    let address = ServerAddress::Unix(folder.socket());
-                    let server = Server { address, key: None, log: None, folder: folder.clone(), holder };
-                    server.end(Word::Goodbye).await?;
-                    return Ok(None);
-                };
-                let address = record.url.map_or_else(|| ServerAddress::Unix(folder.socket()), ServerAddress::Tcp);
-                let server = Server { address, key: record.key, log: record.log, folder: folder.clone(), holder };
-                if record.launch == *launch {
+                let record = folder.record();
+                let alike = record.as_ref().is_some_and(|record| record.launch == *launch);
+                let server = Server::taken_over(folder, record, stream);
+                if alike {
                     return Ok(Some(server));
                 }
                 tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was launched otherwise");
@@ -177,10 +182,35 @@ impl Server {
                 return Ok(None);
             }
             if Instant::now() >= deadline {
-                return Err(ServerError::Held { folder: folder.path().to_owned(), limit: HOLDER_LIMIT });
+                return Err(ServerError::Held { folder: folder.path().to_owned(), limit: HOLDER });
             }
             sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Ends the run's servers on this GPU that nobody holds and whose folders are not kept: an earlier attempt of the
+    /// run has left them, and they have the memory that the next server needs.
+    ///
+    /// # Errors
+    /// A server does not end.
+    pub async fn make_room(folder: &ServerFolder, gpu: &str, kept: &[ServerFolder]) -> Result<(), ServerError> {
+        let deadline = Instant::now() + END;
+        for other in folder.others().iter().filter(|other| !kept.contains(other)) {
+            let is_on_gpu = || other.record().is_some_and(|record| record.gpu.as_deref() == Some(gpu));
+            // A guard that is only just ending its server is waited for.
+            while is_on_gpu() && Instant::now() < deadline && other.exists()? {
+                match ask(other).await {
+                    Some((Answer::Busy, _)) => break,
+                    Some((Answer::Held, stream)) => {
+                        tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it has the memory of the GPU");
+                        Server::taken_over(other, other.record(), stream).end(Word::Goodbye).await?;
+                    }
+                    None => drop(end_unguarded(other).await?),
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
     }
 
     /// Where it answers.
@@ -198,28 +228,19 @@ impl Server {
         self.log.as_deref()
     }
 
-    /// Waits until it answers `/health`. Ready means more than that: the caller asks for its model next.
+    /// Waits until it answers `/health`, up to `limit` after its start. Ready means more than that: the caller asks for
+    /// its model next.
     ///
     /// # Errors
     /// The process ended, or the limit passed.
     pub async fn ready(&mut self, client: &Client, limit: Duration) -> Result<(), ServerError> {
-        let start = Instant::now();
-        let mut pause = Duration::from_millis(20);
-        loop {
-            if let Holder::Started { guard, .. } = &mut self.holder
-                && let Ok(Some(status)) = guard.try_wait()
-            {
-                let log = self.log.clone().unwrap_or_default();
-                return Err(ServerError::Ended { status, tail: tail(&log), log });
-            }
-            if client.alive().await {
-                return Ok(());
-            }
-            if start.elapsed() >= limit {
-                return Err(ServerError::NotReady { limit, log: self.log.clone().unwrap_or_default() });
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+        let log = || self.log.clone().unwrap_or_default();
+        tokio::select! {
+            answers = answers_by(client, self.since + limit) => match answers {
+                true => Ok(()),
+                false => Err(ServerError::NotReady { limit, log: log() }),
+            },
+            status = self.link.ended() => Err(ServerError::Ended { status, tail: tail(&log()), log: log() }),
         }
     }
 
@@ -245,7 +266,7 @@ impl Server {
 
     /// Waits until the process ends by itself.
     pub async fn ended(&mut self) {
-        self.holder.ended().await;
+        self.link.ended().await;
     }
 
     /// Ends the server and waits until its whole process group is gone.
@@ -253,33 +274,41 @@ impl Server {
     /// # Errors
     /// It does not go.
     pub async fn end(mut self, word: Word) -> Result<(), ServerError> {
-        match &mut self.holder {
-            Holder::Started { pipe, .. } => {
+        match &mut self.link {
+            Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {
                     say(word, &mut pipe).await;
                 }
             }
-            Holder::TookOver(stream) => say(word, stream).await,
+            Link::TookOver(stream) => say(word, stream).await,
         }
-        if timeout(END_LIMIT, self.holder.ended()).await.is_err() {
-            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end in {END_LIMIT:?}: killed");
-            self.holder.kill();
-            self.holder.ended().await;
+        if timeout(END, self.link.ended()).await.is_err() {
+            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end in {END:?}: killed");
+            self.link.kill();
         }
-        self.end_orphans().await
-    }
-
-    /// A guard removes its folder as its last act. One that was killed leaves its server and the folder to us.
-    async fn end_orphans(&self) -> Result<(), ServerError> {
-        let deadline = Instant::now() + END_LIMIT;
+        // A guard removes its folder as its last act. One that was killed leaves its server and the folder to us.
+        let deadline = Instant::now() + REAP;
         while !end_unguarded(&self.folder).await? {
             if Instant::now() > deadline {
-                return Err(ServerError::Held { folder: self.folder.path().to_owned(), limit: END_LIMIT });
+                return Err(ServerError::Held { folder: self.folder.path().to_owned(), limit: END + REAP });
             }
             sleep(Duration::from_millis(10)).await;
         }
         Ok(())
     }
+}
+
+/// Waits until the server says 200 to `/health`; whether it has by the deadline. It is asked once at least.
+pub(super) async fn answers_by(client: &Client, deadline: Instant) -> bool {
+    let mut pause = Duration::from_millis(20);
+    while !client.alive().await {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        sleep_until(deadline.min(Instant::now() + pause)).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+    true
 }
 
 /// Ends what a killed guard has left; whether nobody is in the folder now.
@@ -288,7 +317,7 @@ async fn end_unguarded(folder: &ServerFolder) -> Result<bool, FolderError> {
         return Ok(true);
     }
     let Some(lock) = folder.lock()? else { return Ok(false) };
-    folder.end_orphans(&lock).await?;
+    folder.end_orphans(&lock, Instant::now() + REAP).await?;
     folder.remove(lock);
     Ok(true)
 }
@@ -304,23 +333,24 @@ pub enum CheckError {
     Engine(#[from] EngineError),
 }
 
-impl Holder {
-    /// Waits for the end of the guard, which is that of the server.
-    async fn ended(&mut self) {
+impl Link {
+    /// Waits for the end of the guard, which is that of the server; its exit status, where it is our child.
+    async fn ended(&mut self) -> Option<ExitStatus> {
         match self {
             // Without the guard there is no server: an error counts as its end.
-            Holder::Started { guard, .. } => drop(guard.wait().await),
-            Holder::TookOver(stream) => {
+            Link::Started { guard, .. } => guard.wait().await.ok(),
+            Link::TookOver(stream) => {
                 let mut byte = [0u8; 1];
                 while stream.read(&mut byte).await.is_ok_and(|read| read > 0) {}
+                None
             }
         }
     }
 
     fn kill(&mut self) {
         match self {
-            Holder::Started { guard, .. } => drop(guard.start_kill()),
-            Holder::TookOver(stream) => {
+            Link::Started { guard, .. } => drop(guard.start_kill()),
+            Link::TookOver(stream) => {
                 let id = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(Pid::from_raw);
                 if let Some(id) = id {
                     let _ = kill_process(id, Signal::KILL);
@@ -328,6 +358,10 @@ impl Holder {
             }
         }
     }
+}
+
+fn described(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "its guard has ended".to_owned(), |status| status.to_string())
 }
 
 /// The last lines of a log.

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use tokio::{
 use crate::{
     engine::{Client, EngineError, Limits, Profile, Reader, ServerAddress},
     model::{
-        Engine, MachineFault, RankId,
+        Engine, EngineSet, MachineFault, RankId,
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
@@ -25,9 +28,12 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError, Share},
-    process::{CheckError, Server, ServerError},
+    process::{CheckError, Server, ServerError, answers_by},
     watch::death,
 };
+
+/// Between two handshakes with a server that is not ours and not yet what it says that it is.
+const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
 
 /// How a service is to be run.
 #[derive(Debug, Clone)]
@@ -38,6 +44,8 @@ pub struct ServicePlan {
     pub local_rank: u32,
     /// What the server must serve.
     pub profile: Arc<Profile>,
+    /// All engines that this rank serves: a server of another one, left on its GPU by an earlier attempt, is in the way.
+    pub engines: EngineSet,
     /// Where the server comes from, and its limits.
     pub settings: EngineSettings,
     /// What this rank gives to it.
@@ -85,6 +93,8 @@ impl State {
 #[derive(Debug)]
 pub struct Service {
     state: watch::Sender<State>,
+    /// The start on which a page is tried alone; 0 for none.
+    trial: Arc<AtomicU32>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -103,8 +113,8 @@ enum StartError {
     Silent(ServerAddress),
     #[error("no url is configured for this rank")]
     NoUrl,
-    #[error("no server answers at {0}")]
-    NotRunning(ServerAddress),
+    #[error("no server answers at {address}, waited for {limit:?}: start it, or raise start_limit")]
+    NotRunning { address: ServerAddress, limit: Duration, source: Option<EngineError> },
 }
 
 impl StartError {
@@ -113,11 +123,9 @@ impl StartError {
         match self {
             StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
             StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
-            StartError::NoUrl => true,
-            StartError::AnotherOnPort(_)
-            | StartError::Silent(_)
-            | StartError::Server(_)
-            | StartError::NotRunning(_) => false,
+            // It has been waited for.
+            StartError::NoUrl | StartError::NotRunning { .. } => true,
+            StartError::AnotherOnPort(_) | StartError::Silent(_) | StartError::Server(_) => false,
         }
     }
 }
@@ -137,8 +145,9 @@ impl Service {
         let state = watch::Sender::new(State::Starting);
         let (stop, stopped) = oneshot::channel();
         let on_event = Box::new(on_event);
-        let supervisor = Supervisor { plan, on_event, state: state.clone(), server: None };
-        Service { state, stop: Some(stop), task: tokio::spawn(supervisor.run(stopped)) }
+        let trial = Arc::new(AtomicU32::new(0));
+        let supervisor = Supervisor { trial: Arc::clone(&trial), plan, on_event, state: state.clone(), server: None };
+        Service { state, trial, stop: Some(stop), task: tokio::spawn(supervisor.run(stopped)) }
     }
 
     /// The server, once it is ready.
@@ -166,6 +175,17 @@ impl Service {
         });
     }
 
+    /// Says that a page suspected of killing its engine is tried alone on this start: its death is the page's doing, and
+    /// costs no start of the budget.
+    pub fn begin_trial(&self, start: u32) {
+        self.trial.store(start, Ordering::SeqCst);
+    }
+
+    /// Says that the start has survived the trial.
+    pub fn end_trial(&self) {
+        self.trial.store(0, Ordering::SeqCst);
+    }
+
     /// Stops the server and waits until it is gone.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
@@ -176,6 +196,7 @@ impl Service {
 }
 
 struct Supervisor {
+    trial: Arc<AtomicU32>,
     plan: ServicePlan,
     on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
     state: watch::Sender<State>,
@@ -202,6 +223,10 @@ impl Supervisor {
                 Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
             };
             tracing::warn!(engine = %self.plan.profile.engine, start, ?life, "{reason}");
+            if self.trial.swap(0, Ordering::SeqCst) == start {
+                tracing::info!("a page was on trial: this start counts for nothing");
+                continue;
+            }
             let Some(pause) = budget.after(life) else {
                 self.give_up(format!(
                     "{} starts in a row failed or ended early; the last: {reason}",
@@ -240,21 +265,20 @@ impl Supervisor {
 
     async fn bring_up(&mut self) -> Result<Reader, StartError> {
         let plan = self.plan.clone();
-        let folder = ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
+        let engine = plan.profile.engine;
+        let folder = || ServerFolder::of(&plan.run_directory, engine, plan.local_rank);
         let Some(launch) = Launch::new(&plan.settings.server, &plan.profile, &plan.share, folder)? else {
-            let client = self.client(self.url()?, None)?;
-            if !client.alive().await {
-                return Err(StartError::NotRunning(client.address().clone()));
-            }
-            let reader = self.connect(client).await?;
-            // An engine that hangs is not restarted here: nobody is to be sent to it.
-            let answers = reader.client().sings(&reader.server().model).await;
-            return if answers { Ok(reader) } else { Err(StartError::Silent(reader.client().address().clone())) };
+            return self.reach(self.client(self.url()?, None)?).await;
         };
         if let Some(reader) = self.adopt(&launch).await? {
             return Ok(reader);
         }
-        let log = unused_log(&plan.logs, plan.rank, plan.profile.engine);
+        if let Some(gpu) = &launch.gpu {
+            let kept: Vec<_> =
+                plan.engines.with(engine).iter().map(|engine| launch.folder.beside(engine, plan.local_rank)).collect();
+            Server::make_room(&launch.folder, gpu, &kept).await?;
+        }
+        let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;
         let server = self.server.insert(Server::start(launch, &log, plan.linger)?);
         server.ready(&client, plan.settings.start_limit).await?;
@@ -268,15 +292,41 @@ impl Supervisor {
         })
     }
 
+    /// A server that is not ours. It may be starting too, and is waited for as one of ours.
+    async fn reach(&self, client: Client) -> Result<Reader, StartError> {
+        let limit = self.plan.settings.start_limit;
+        let deadline = Instant::now() + limit;
+        let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
+        if !client.alive().await {
+            tracing::warn!(server = %client.address(), "no server answers yet: it is waited for, {limit:?} at most");
+        }
+        loop {
+            if !answers_by(&client, deadline).await {
+                return Err(missing(None));
+            }
+            match self.connect(client.clone()).await {
+                Ok(reader) => {
+                    // An engine that hangs is not restarted here: nobody is to be sent to it.
+                    let answers = client.sings(&reader.server().model).await;
+                    return if answers { Ok(reader) } else { Err(StartError::Silent(client.address().clone())) };
+                }
+                Err(EngineError::Unreachable { .. }) if Instant::now() < deadline => sleep(HANDSHAKE_PAUSE).await,
+                Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(error))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Takes over the server that an earlier attempt of the run has left, if it is the one that would be launched and
-    /// its engine answers; ends it otherwise.
+    /// its engine answers; ends it otherwise. One that is still starting has the rest of its time.
     async fn adopt(&mut self, launch: &Launch) -> Result<Option<Reader>, StartError> {
         let Some(server) = Server::take_over(&launch.folder, &launch.hash).await? else { return Ok(None) };
         let server = self.server.insert(server);
         let (address, key, log) = (server.address().clone(), server.key().map(str::to_owned), server.log());
         let log = log.map(Path::to_owned).unwrap_or_default();
-        let client = self.client(address, key.as_deref())?;
-        if client.alive().await
+        let settings = &self.plan.settings;
+        let client = client_of(settings, address, key.as_deref())?;
+        if server.ready(&client, settings.start_limit).await.is_ok()
             && let Ok(reader) = self.connect(client).await
             && reader.client().sings(&reader.server().model).await
         {
@@ -289,13 +339,7 @@ impl Supervisor {
     }
 
     fn client(&self, address: ServerAddress, key: Option<&str>) -> Result<Client, EngineError> {
-        let settings = &self.plan.settings;
-        let limits = Limits {
-            first_token: settings.first_token_limit,
-            token_gap: settings.token_gap_limit,
-            total: settings.total_limit,
-        };
-        Ok(Client::new(address, limits, key)?.with_hang_limit(settings.hang_limit))
+        client_of(&self.plan.settings, address, key)
     }
 
     async fn connect(&self, client: Client) -> Result<Reader, EngineError> {
@@ -339,6 +383,15 @@ impl Supervisor {
         self.state.send_replace(State::Lost);
         (self.on_event)(ServiceEvent::Lost(engine, reason));
     }
+}
+
+fn client_of(settings: &EngineSettings, address: ServerAddress, key: Option<&str>) -> Result<Client, EngineError> {
+    let limits = Limits {
+        first_token: settings.first_token_limit,
+        token_gap: settings.token_gap_limit,
+        total: settings.total_limit,
+    };
+    Ok(Client::new(address, limits, key)?.with_hang_limit(settings.hang_limit))
 }
 
 /// How many starts may fail or end early, one after the other, before an engine is given up.

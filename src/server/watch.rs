@@ -4,27 +4,17 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::engine::{Client, Pulse};
+use crate::engine::{Client, Gone};
 
 /// Between two questions to `/health`.
 const PULSE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Between a failed question and the next.
-const AFTER_FAILURE: Duration = Duration::from_millis(500);
-
-/// So many failures in a row mean death. Each takes up to the client's limit of 20 s: a healthy server was seen to take
-/// 4.2 s (facts on real servers).
-const FAILURES: u32 = 3;
-
 /// How a server that is ready came to its end, as far as it shows from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Death {
-    /// Nobody listens any more.
-    #[error("its connections are refused")]
-    Refused,
-    /// `/health` is not 200, or not in time, again and again.
-    #[error("/health failed {FAILURES} times in a row")]
-    Unhealthy,
+    /// By the judgement that all share.
+    #[error(transparent)]
+    Gone(Gone),
     /// `/health` says 200, but nothing comes of any request.
     #[error(
         "its engine hangs: with requests in flight there was no token for {0:?}, its counters do not move, and a request \
@@ -42,16 +32,10 @@ pub(super) async fn death(client: &Client, model: &str, hang_limit: Duration) ->
 }
 
 async fn failing(client: &Client) -> Death {
-    let mut failures = 0;
     loop {
-        sleep(if failures == 0 { PULSE_INTERVAL } else { AFTER_FAILURE }).await;
-        match client.pulse().await {
-            Pulse::Beats => failures = 0,
-            Pulse::Refused => return Death::Refused,
-            Pulse::Fails => failures += 1,
-        }
-        if failures == FAILURES {
-            return Death::Unhealthy;
+        sleep(PULSE_INTERVAL).await;
+        if let Some(gone) = client.gone(Duration::ZERO).await {
+            return Death::Gone(gone);
         }
     }
 }
