@@ -1,4 +1,4 @@
-//! The HTTP client of one server: no TLS, no proxy, no hidden retry.
+//! The HTTP client of one server: no TLS, no proxy, no hidden retry of a page.
 
 use std::{
     error::Error as _,
@@ -40,6 +40,9 @@ const FAILURES: u32 = 3;
 
 /// Before a connection is tried again that a full queue has turned away.
 const QUEUE_PAUSE: Duration = Duration::from_millis(50);
+
+/// So many connections of the pool may be found broken before one of them is taken for an answer.
+const BROKEN: u32 = 3;
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 
@@ -239,15 +242,18 @@ impl Client {
     }
 
     /// Sends a small request that is answered within `limit`. A Unix socket whose queue of connections is full turns
-    /// one away at once (EAGAIN), which says that the server is busy: it is tried again.
+    /// one away at once (EAGAIN), which says that the server is busy: it is tried again. So is a connection that breaks:
+    /// it may be an old one of the pool, whose end says nothing of who listens now.
     async fn probe(&self, limit: Duration, request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
         let deadline = Instant::now() + limit;
+        let mut broken = 0;
         loop {
             let sent = request().timeout(deadline.saturating_duration_since(Instant::now())).send().await;
             match sent {
                 Err(error) if is_queue_full(&error) && Instant::now() + QUEUE_PAUSE < deadline => {
                     sleep(QUEUE_PAUSE).await;
                 }
+                Err(error) if !error.is_timeout() && !error.is_connect() && broken < BROKEN => broken += 1,
                 sent => return sent,
             }
         }

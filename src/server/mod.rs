@@ -20,7 +20,7 @@
 //! | API server killed: its engine lives on, holding the GPU | the guard sees its child's end and kills the group | [`guard`] |
 //! | two servers on one port, both ready | each has a key of its own: what answers without one is not ours, another port is tried | `process`, `launch` |
 //! | not ready in time | killed as a group and gone before the next start | `service` |
-//! | `TMPDIR` missing, or the folder's name taken by another user | the next place, with a warning | `folder` |
+//! | `TMPDIR` missing, or the folder's name taken by another user | the next place, with a warning | `place` |
 //!
 //! And to those who watch over them:
 //!
@@ -42,6 +42,7 @@ mod folder;
 pub mod guard;
 mod launch;
 mod limits;
+mod place;
 mod port;
 mod process;
 mod service;

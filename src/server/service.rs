@@ -114,7 +114,7 @@ enum StartError {
     #[error("no url is configured for this rank")]
     NoUrl,
     #[error("no server answers at {address}, waited for {limit:?}: start it, or raise start_limit")]
-    NotRunning { address: ServerAddress, limit: Duration, source: Option<EngineError> },
+    NotRunning { address: ServerAddress, limit: Duration, source: Option<Box<EngineError>> },
 }
 
 impl StartError {
@@ -311,7 +311,7 @@ impl Supervisor {
                     return if answers { Ok(reader) } else { Err(StartError::Silent(client.address().clone())) };
                 }
                 Err(EngineError::Unreachable { .. }) if Instant::now() < deadline => sleep(HANDSHAKE_PAUSE).await,
-                Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(error))),
+                Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(Box::new(error)))),
                 Err(error) => return Err(error.into()),
             }
         }
