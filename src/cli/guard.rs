@@ -22,9 +22,9 @@ pub struct Arguments {
     /// What is launched, to be compared by whoever takes it over
     #[arg(long, env = "BOCR_LAUNCH", default_value = "")]
     launch: String,
-    /// Where the server answers, unless on the folder's socket
-    #[arg(long)]
-    url: Option<String>,
+    /// Where the server answers, told to whoever takes it over
+    #[arg(long, default_value = "")]
+    address: String,
     /// The server's command
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         linger: Duration::from_secs(arguments.linger),
         folder: arguments.folder.clone(),
         launch: LaunchHash(arguments.launch.clone()),
-        url: arguments.url.clone(),
+        address: arguments.address.clone(),
     };
     let code = runtime.block_on(guard(guarded));
     // The thread that reads standard input cannot be joined: leave without waiting for it.

@@ -82,8 +82,8 @@ pub enum FolderError {
 pub struct Record {
     /// What was launched.
     pub launch: LaunchHash,
-    /// URL of a server on a port; none where it listens on the folder's socket.
-    pub url: Option<String>,
+    /// Where the server answers: a URL, or `unix:` and a path.
+    pub address: String,
     /// Key of a server on a port.
     pub key: Option<String>,
     /// Process group of the server.
@@ -129,9 +129,10 @@ impl ServerFolder {
         &self.0
     }
 
-    /// Where a server without a port listens.
-    pub fn socket(&self) -> PathBuf {
-        self.0.join("server.sock")
+    /// Where a start of a server without a port listens. Each start has a place of its own: the next one comes up within
+    /// a fraction of a second, and a client of the dead one that asked its health there would take the new for the old.
+    pub fn socket(&self, start: &str) -> PathBuf {
+        self.0.join(format!("server-{start}.sock"))
     }
 
     /// Where its guard listens for a new holder.
@@ -232,9 +233,8 @@ impl ServerFolder {
         std::fs::rename(unfinished, self.0.join("server.json"))
     }
 
-    /// Removes the sockets of an earlier server, on which a new one could not listen.
-    pub fn clear_sockets(&self, _lock: &FolderLock) {
-        let _ = std::fs::remove_file(self.socket());
+    /// Removes the control socket of an earlier guard, on which a new one could not listen.
+    pub fn clear_control(&self, _lock: &FolderLock) {
         let _ = std::fs::remove_file(self.control());
     }
 
@@ -411,7 +411,7 @@ mod tests {
         fn record(&self, started: u64) -> Record {
             let launch = LaunchHash("a".into());
             let group = self.0.id() as i32;
-            Record { launch, url: None, key: None, group, started, boot: boot(), gpu: None, log: None }
+            Record { launch, address: String::new(), key: None, group, started, boot: boot(), gpu: None, log: None }
         }
 
         fn started(&self) -> u64 {

@@ -41,8 +41,8 @@ pub struct Guarded {
     pub folder: PathBuf,
     /// What is launched, for the next holder.
     pub launch: LaunchHash,
-    /// Where the server answers, unless it is on the folder's socket.
-    pub url: Option<String>,
+    /// Where the server answers, for the next holder.
+    pub address: String,
 }
 
 /// A server that cannot be guarded.
@@ -74,7 +74,7 @@ pub enum GuardError {
 /// `linger`; then ends its whole process group and waits until it is gone. Returns the server's exit code (128 + the
 /// signal that killed it), 0 if it was ended.
 ///
-/// The first holder has standard input, those after it connect to the control socket: see [`super::control`]. What an
+/// The first holder has standard input, those after it connect to the control socket: see the module `control`. What an
 /// earlier guard left in the folder is ended first.
 ///
 /// A server asked to end with requests in flight may never do so (vLLM waits for its clients for ever), and a dead
@@ -128,7 +128,7 @@ async fn serve(
     lock: &FolderLock,
     mut custody: Custody,
 ) -> (Result<i32, GuardError>, Instant) {
-    folder.clear_sockets(lock);
+    folder.clear_control(lock);
     let mut child = match spawn(&guarded.command, folder) {
         Ok(child) => child,
         Err(error) => return (Err(error), Instant::now() + REAP),
@@ -173,8 +173,8 @@ fn prepare(
     let group = group.map_or(0, |group| group.as_raw_nonzero().get());
     let record = Record {
         launch: guarded.launch.clone(),
-        url: guarded.url.clone(),
-        key: guarded.url.as_ref().and_then(|_| std::env::var(KEY_VARIABLE).ok()),
+        address: guarded.address.clone(),
+        key: std::env::var(KEY_VARIABLE).ok(),
         group,
         started: Process::of(group).map_or(0, |leader| leader.started),
         boot: boot(),

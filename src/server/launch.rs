@@ -37,9 +37,9 @@ pub enum LaunchError {
     /// No folder for its sockets.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// No random numbers.
-    #[error("cannot make a key for the server: no random numbers from /dev/urandom")]
-    Key(#[source] io::Error),
+    /// No random numbers for a key or a name.
+    #[error("cannot make a key and a name for the server: no random numbers from /dev/urandom")]
+    Random(#[source] io::Error),
 }
 
 /// Tells whether a server that runs is the one that would be launched: of the command before its address is filled in,
@@ -114,25 +114,25 @@ impl Launch {
         let template: Vec<String> = template.iter().map(name).collect();
         let hash = LaunchHash::of(&template, &environment, share.gpu.as_deref());
         let folder = folder()?;
-        let (mut address, mut port, mut key) = (ServerAddress::Unix(folder.socket()), String::new(), None);
+        let socket = folder.socket(&random_hex(4).map_err(LaunchError::Random)?);
+        let (mut address, mut port) = (ServerAddress::Unix(socket.clone()), String::new());
         if !template.iter().any(|word| word.contains("{socket}")) {
             if !template.iter().any(|word| word.contains("{port}")) {
                 return Err(LaunchError::NoAddress(profile.engine));
             }
             port = free_port()?.to_string();
             address = ServerAddress::Tcp(format!("http://127.0.0.1:{port}"));
-            let own = match environment.get(KEY_VARIABLE) {
-                Some(configured) => configured.clone(),
-                None => random_hex(24).map_err(LaunchError::Key)?,
-            };
-            environment.insert(KEY_VARIABLE.to_owned(), own.clone());
-            key = Some(own);
         }
-        let socket = folder.socket();
+        // Also on a socket: else a key in the environment of the job would be asked for, and never given.
+        let key = match environment.get(KEY_VARIABLE) {
+            Some(configured) => configured.clone(),
+            None => random_hex(24).map_err(LaunchError::Random)?,
+        };
+        environment.insert(KEY_VARIABLE.to_owned(), key.clone());
         let fill = |word: &String| word.replace("{socket}", &socket.to_string_lossy()).replace("{port}", &port);
         let command = template.iter().map(fill).collect();
         let (guard, gpu) = (share.program.clone(), share.gpu.clone());
-        Ok(Some(Launch { guard, command, environment, address, key, folder, hash, gpu }))
+        Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu }))
     }
 }
 
@@ -231,12 +231,12 @@ mod tests {
         assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
         assert!(model.command.contains(&"datalab-to/chandra-ocr-2".to_owned()));
         let uds = model.command.iter().position(|word| word == "--uds").unwrap();
-        assert!(model.command[uds + 1].ends_with("server.sock"));
+        assert!(model.command[uds + 1].ends_with(".sock"));
         for launch in [stand_in, model] {
             let ServerAddress::Unix(socket) = &launch.address else { panic!("a socket") };
             assert!(launch.command.iter().any(|word| *word == socket.to_string_lossy()));
             assert!(!launch.command.iter().any(|word| word.contains('{') && !word.starts_with('{')), "{launch:?}");
-            assert_eq!(launch.key, None);
+            assert!(launch.key.is_some());
             assert!(!launch.folder.path().exists(), "a launch that comes to nothing leaves no folder");
         }
     }

@@ -74,7 +74,7 @@ impl ServerFolder {
 
     /// Whether it could be made below `root`, or is there and private.
     fn check(&self, root: &Path) -> Result<(), FolderError> {
-        if self.control().as_os_str().len() > LONGEST_SOCKET {
+        if self.socket("00000000").as_os_str().len() > LONGEST_SOCKET {
             return Err(FolderError::TooLong { folder: self.0.clone() });
         }
         access(root, Access::WRITE_OK | Access::EXEC_OK)

@@ -117,9 +117,7 @@ impl Server {
         let mut command = std::process::Command::new(&launch.guard);
         command.arg("guard").arg("--folder").arg(launch.folder.path());
         command.args(["--linger", &linger.as_secs().to_string(), "--grace", &GRACE.as_millis().to_string()]);
-        if let ServerAddress::Tcp(url) = &launch.address {
-            command.args(["--url", url]);
-        }
+        command.args(["--address", &launch.address.to_string()]);
         command.arg("--").args(&launch.command);
         scrub_environment(&mut command);
         command.envs(&launch.environment).env("BOCR_LAUNCH", &launch.hash.0);
@@ -143,10 +141,13 @@ impl Server {
 
     /// A server whose guard has given it to us. Without a record it can only be ended.
     fn taken_over(folder: &ServerFolder, record: Option<Record>, stream: UnixStream) -> Server {
-        let (url, key, log) = record.map(|record| (record.url, record.key, record.log)).unwrap_or_default();
+        let (address, key, log) = record.map(|record| (record.address, record.key, record.log)).unwrap_or_default();
         let age = folder.record_age().and_then(|age| Instant::now().checked_sub(age));
         Server {
-            address: url.map_or_else(|| ServerAddress::Unix(folder.socket()), ServerAddress::Tcp),
+            address: match address.strip_prefix("unix:") {
+                Some(socket) => ServerAddress::Unix(socket.into()),
+                None => ServerAddress::Tcp(address),
+            },
             key,
             log,
             folder: folder.clone(),
