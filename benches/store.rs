@@ -20,6 +20,7 @@ use std::{
 };
 
 use bulletin_ocr::{
+    corpus::{self, Inputs, Plan},
     model::{Document, PageRecord, RankId, Verdict},
     store::{self, JournalWriter, Layout, Leftovers, Opening, Recorded, ShardReader, StoreFile, catalogue},
 };
@@ -226,7 +227,27 @@ fn resume() {
              {merging:.2} s"
         );
     }
+    resume_a_run(directory.path());
     println!();
+}
+
+/// The whole program over the same directory: from its start until every page is known to the scheduler.
+fn resume_a_run(directory: &Path) {
+    let plan = Plan {
+        run_id: provenance().run_id,
+        created: jiff::Timestamp::now(),
+        inputs: Inputs::default(),
+        modified: vec![None; plan().len()],
+        documents: plan(),
+    };
+    corpus::write(directory, &plan).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_bocr"));
+    run.args(["run", "--stand-in", "synthetic", "--output"]).arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(run.status().unwrap().success());
+    let log = fs::read_to_string(directory.join("logs/rank-0000.log")).unwrap();
+    let prepared = log.lines().find(|line| line.contains("the run is prepared")).unwrap();
+    let told = prepared.split_once("prepared ").unwrap().1;
+    println!("resume: `bocr run`, 1 rank: {told} (bar: 10 s)");
 }
 
 fn start_share(run_directory: &Path, share: usize, shares: usize) -> Child {
