@@ -23,6 +23,7 @@ pub mod cli;
 pub mod comm;
 pub mod corpus;
 pub mod engine;
+mod files;
 pub mod imaging;
 pub mod model;
 pub mod process;

@@ -1,8 +1,7 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry of a page.
 
 use std::{
-    error::Error as _,
-    fmt, io,
+    fmt,
     path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -11,10 +10,7 @@ use std::{
 use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
+use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 
 use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
@@ -27,22 +23,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(3);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Longest wait for the small requests. While images are decoded a healthy server took 4.2 s to answer `/health`.
-const PROBE_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest wait for the first generated token of a fresh server, whose kernels are still cold.
 const CANARY_LIMIT: Duration = Duration::from_secs(120);
-
-/// Between two questions to `/health`, where one is not enough.
-const PROBE_PAUSE: Duration = Duration::from_millis(500);
-
-/// So many failed questions to `/health` in a row mean death.
-const FAILURES: u32 = 3;
-
-/// Before a connection is tried again that a full queue has turned away.
-const QUEUE_PAUSE: Duration = Duration::from_millis(50);
-
-/// So many connections of the pool may be found broken before one of them is taken for an answer.
-const BROKEN: u32 = 3;
 
 const COMPLETIONS: &str = "/v1/chat/completions";
 
@@ -113,39 +97,17 @@ fn release(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// How a server that was ready shows that it is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Gone {
-    /// Nobody listens there any more.
-    #[error("its connections are refused")]
-    Refused,
-    /// `/health` was not 200, or not in time, again and again.
-    #[error("/health failed {FAILURES} times in a row")]
-    Unhealthy,
-}
-
-/// What a server says to `/health`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pulse {
-    /// 200. A hung engine still says so (facts of the engines, C.1).
-    Beats,
-    /// Another status, or none in time.
-    Fails,
-    /// Nobody listens there.
-    Refused,
-}
-
 /// A connection pool to one server. Clones share it, and the count of what comes over it.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     address: ServerAddress,
-    base: String,
+    pub(super) base: String,
     limits: Limits,
     traffic: Arc<Traffic>,
-    hang_limit: Duration,
+    pub(super) hang_limit: Duration,
     /// When a request of one token was last sent for its answer, and whether that came.
-    canary: Arc<Mutex<Option<(Instant, bool)>>>,
+    pub(super) canary: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Client {
@@ -202,104 +164,10 @@ impl Client {
         &self.traffic
     }
 
-    async fn pulse(&self) -> Pulse {
-        match self.probe(PROBE_LIMIT, || self.http.get(format!("{}/health", self.base))).await {
-            Ok(response) if response.status() == StatusCode::OK => Pulse::Beats,
-            Err(error) if is_refused(&error) => Pulse::Refused,
-            Ok(_) | Err(_) => Pulse::Fails,
-        }
-    }
-
-    /// Whether the server answers `/health` with 200. A hung engine still does (facts of the engines, C.1).
-    pub async fn alive(&self) -> bool {
-        self.pulse().await == Pulse::Beats
-    }
-
-    /// Whether a server that was ready is gone; `None` once it has looked well for `period`, which may be zero. The one
-    /// judgement on this: whoever kills or leaves a server has it from here, or from the words of its dying engine.
-    ///
-    /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
-    /// 4.2 s (facts on real servers), and who writes tokens meanwhile lives.
-    pub async fn gone(&self, period: Duration) -> Option<Gone> {
-        let end = Instant::now() + period;
-        let mut failures = 0;
-        loop {
-            let tokens = self.traffic.tokens();
-            let pulse = self.pulse().await;
-            let lives = pulse == Pulse::Beats || self.traffic.tokens() > tokens;
-            if pulse == Pulse::Refused {
-                return Some(Gone::Refused);
-            }
-            if lives && Instant::now() >= end {
-                return None;
-            }
-            failures = if lives { 0 } else { failures + 1 };
-            if failures == FAILURES {
-                return Some(Gone::Unhealthy);
-            }
-            sleep(PROBE_PAUSE).await;
-        }
-    }
-
-    /// Sends a small request that is answered within `limit`. A Unix socket whose queue of connections is full turns
-    /// one away at once (EAGAIN), which says that the server is busy: it is tried again. So is a connection that breaks:
-    /// it may be an old one of the pool, whose end says nothing of who listens now.
-    async fn probe(&self, limit: Duration, request: impl Fn() -> RequestBuilder) -> reqwest::Result<Response> {
-        let deadline = Instant::now() + limit;
-        let mut broken = 0;
-        loop {
-            let sent = request().timeout(deadline.saturating_duration_since(Instant::now())).send().await;
-            match sent {
-                Err(error) if is_queue_full(&error) && Instant::now() + QUEUE_PAUSE < deadline => {
-                    sleep(QUEUE_PAUSE).await;
-                }
-                Err(error) if !error.is_timeout() && !error.is_connect() && broken < BROKEN => broken += 1,
-                sent => return sent,
-            }
-        }
-    }
-
     /// A chat request with this body.
-    fn completions(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    pub(super) fn completions(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
         let request = self.http.post(format!("{}{COMPLETIONS}", self.base));
         request.header(header::CONTENT_TYPE, "application/json").body(body)
-    }
-
-    /// Whether the engine answers a request of one token, without an image, within the hang limit: a hung engine does
-    /// not, whatever `/health` says. Those who ask together share one answer.
-    pub async fn sings(&self, model: &str) -> bool {
-        let asked = Instant::now();
-        let mut last = self.canary.lock().await;
-        if let Some((sent, answered)) = *last
-            && sent >= asked
-        {
-            return answered;
-        }
-        let sent = Instant::now();
-        let body = json!({
-            "messages": [{ "role": "user", "content": "." }],
-            "model": model,
-            "max_tokens": 1,
-            "temperature": 0.0,
-        });
-        let request = || self.completions(body.to_string()).header("X-Request-Id", "canary");
-        // A request that is refused as such says nothing against the engine.
-        let answered = match self.probe(self.hang_limit, request).await {
-            Ok(response) if [StatusCode::OK, StatusCode::BAD_REQUEST].contains(&response.status()) => {
-                response.bytes().await.is_ok()
-            }
-            Ok(_) | Err(_) => false,
-        };
-        *last = Some((sent, answered));
-        answered
-    }
-
-    /// Tokens that the engine has read and written since its start, by its own count; `None` where it does not say
-    /// (facts of the engines, C.6).
-    pub async fn engine_tokens(&self) -> Option<u64> {
-        let request = self.http.get(format!("{}/metrics", self.base)).timeout(PROBE_LIMIT);
-        let text = request.send().await.ok()?.error_for_status().ok()?.text().await.ok()?;
-        engine_tokens(&text)
     }
 
     /// Whether the server refuses who has no key, as one that was started with a key does.
@@ -407,41 +275,6 @@ impl Client {
     }
 }
 
-/// Whether nobody listens. A connection that is not made in time is no refusal.
-fn is_refused(error: &reqwest::Error) -> bool {
-    matches!(io_error(error), Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
-}
-
-fn is_queue_full(error: &reqwest::Error) -> bool {
-    error.is_connect() && io_error(error) == Some(io::ErrorKind::WouldBlock)
-}
-
-/// What the operating system said, if it is behind an error.
-fn io_error(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// The sum of both token counters over all engines and models, of a page of `/metrics`.
-fn engine_tokens(text: &str) -> Option<u64> {
-    const COUNTERS: [&str; 2] = ["vllm:generation_tokens_total", "vllm:prompt_tokens_total"];
-    let value = |line: &str| {
-        let rest = COUNTERS.iter().find_map(|counter| line.strip_prefix(counter))?;
-        if !rest.starts_with(['{', ' ']) {
-            return None;
-        }
-        rest.rsplit(' ').next()?.parse::<f64>().ok()
-    };
-    let values: Vec<f64> = text.lines().filter_map(value).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
-}
-
 /// A stand-in says so in its version and as the owner of its model.
 fn server_kind(version: &str, owner: &str) -> ServerKind {
     let says = |kind: ServerKind| version.contains(kind.name()) || owner.contains(kind.name());
@@ -501,17 +334,6 @@ mod tests {
         let knows = |version| Capabilities::new(version, "m", 1, ServerKind::Model).repetition_detection;
         assert!(knows("0.17.0") && knows("v0.17.1") && knows("0.32.0rc1+g12") && knows("1.0"));
         assert!(!knows("0.11.2") && !knows("0.9") && !knows("dev") && !knows(""));
-    }
-
-    #[test]
-    fn the_engines_counters_are_added_up_and_their_absence_is_told() {
-        let text = "# HELP vllm:prompt_tokens_total Number of prefill tokens processed.\n\
-                    vllm:prompt_tokens_total{engine=\"0\",model_name=\"chandra\"} 1.5e+03\n\
-                    vllm:prompt_tokens_total_created{engine=\"0\"} 1.7e9\n\
-                    vllm:generation_tokens_total{engine=\"0\",model_name=\"chandra\"} 20.0\n\
-                    vllm:generation_tokens_total{engine=\"1\",model_name=\"chandra\"} 3.0\n";
-        assert_eq!(engine_tokens(text), Some(1523));
-        assert_eq!(engine_tokens("vllm:num_requests_running 3.0\n"), None);
     }
 
     #[test]

@@ -21,11 +21,12 @@ mod request;
 mod stream;
 mod traffic;
 mod visual;
+mod vital_signs;
 
 pub use acceptance::{Acceptance, accept};
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
-pub use client::{Capabilities, Client, Gone, Limits, ServerAddress};
+pub use client::{Capabilities, Client, Limits, ServerAddress};
 pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};
@@ -39,3 +40,4 @@ pub use request::{Question, TokenBudget};
 pub use stream::{Deadline, End, Reply};
 pub use traffic::Traffic;
 pub use visual::VisualTokens;
+pub use vital_signs::Gone;

@@ -16,14 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     corpus::Plan,
+    files::replace,
     model::{DocumentState, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
     store::Recorded,
 };
 
-use super::{
-    files::replace,
-    preparation::{PreparationError, remove_if_present},
-};
+use super::preparation::{PreparationError, remove_if_present};
 
 const WISHES_FILE: &str = "again.json";
 

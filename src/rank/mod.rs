@@ -20,7 +20,6 @@
 //! | `image_memory` | the bound on page images held |
 //! | `post` | messages, and signs of life |
 //! | `pump` | how long to wait for the next event |
-//! | `files` | small files, replaced in one step |
 //! | `error` | why a run could not do its work |
 //! | `logging` | a log file a rank |
 
@@ -29,7 +28,6 @@ mod beginning;
 mod context;
 mod coordinator;
 mod error;
-mod files;
 mod image_memory;
 mod lock;
 mod logging;

@@ -15,10 +15,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     engine::Profile,
+    files::replace,
     model::{Engine, configuration::Configuration},
 };
 
-use super::{error::RunError, files::replace, preparation::PreparationError};
+use super::{error::RunError, preparation::PreparationError};
 
 const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";

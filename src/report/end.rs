@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason};
+use crate::{
+    files::replace,
+    model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
+};
 
 use super::{REPORT_FILE, RankSummary, TokenTotals};
 
@@ -144,9 +147,7 @@ impl EndReport {
     /// # Errors
     /// The run directory cannot be written.
     pub fn write(&self, run_directory: &Path) -> io::Result<()> {
-        let temporary = run_directory.join(format!("{REPORT_FILE}.tmp"));
-        std::fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
-        std::fs::rename(&temporary, run_directory.join(REPORT_FILE))
+        replace(&run_directory.join(REPORT_FILE), &serde_json::to_vec_pretty(self)?)
     }
 
     /// The report for people.

@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::RunOutcome;
+use crate::files::replace;
 
 /// Name of the mark in the run directory. mpirun's exit code is a hint at most (it says 0 after a killed rank, and
 /// hangs after a lost host: facts on MPI, when a rank dies).
@@ -29,8 +30,6 @@ impl Finished {
     /// # Errors
     /// The run directory cannot be written.
     pub fn write(&self, run_directory: &Path) -> io::Result<()> {
-        let temporary = run_directory.join(format!("{FINISHED_FILE}.tmp"));
-        std::fs::write(&temporary, serde_json::to_vec(self)?)?;
-        std::fs::rename(&temporary, run_directory.join(FINISHED_FILE))
+        replace(&run_directory.join(FINISHED_FILE), &serde_json::to_vec(self)?)
     }
 }

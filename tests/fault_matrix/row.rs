@@ -181,7 +181,7 @@ impl Row {
         let logs = logs.filter_map(|entry| fs::read_to_string(entry.path()).ok());
         let finished: usize = logs
             .map(|log| {
-                let ended = |line: &&str| line.contains(" finished ") && !line.contains("request canary");
+                let ended = |line: &&str| line.contains(" finished stop") && !line.contains("request canary");
                 log.lines().filter(ended).count()
             })
             .sum();

@@ -1,4 +1,4 @@
-//! Small files of the run directory, replaced in one step.
+//! Small files that are replaced in one step.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use std::{
 ///
 /// # Errors
 /// The directory cannot be written.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let mut file = File::create(&temporary)?;
