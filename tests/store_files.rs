@@ -21,6 +21,7 @@ use bulletin_ocr::{
         ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
     },
 };
+use oorandom::Rand32;
 use store_support::*;
 
 /// The run of [`provenance`].
@@ -57,6 +58,29 @@ fn a_tail_torn_at_any_byte_costs_only_the_record_it_is_in() {
         // A document's frame before its first page is whole on its own.
         assert!(torn <= length as u64 - sizes[expected], "{length}");
     }
+}
+
+/// The document's frame is whole before its page's frame is: a disk that fills up ends a journal so.
+#[test]
+fn a_document_whose_only_page_was_cut_off_is_not_in_the_shard() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut random = Rand32::new(5);
+    let records = [0, 1].map(|document| read_page(page_ref(document, 0), u64::from(document) + 1, 900, &mut random));
+    let (layout, _) = leave_journal(directory.path(), &records);
+    let journal = fs::OpenOptions::new().write(true).open(layout.journal(FILE)).unwrap();
+    journal.set_len(journal.metadata().unwrap().len() - 5).unwrap();
+    drop(journal);
+    let sealed = store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+    assert!(sealed.torn_bytes > 0 && sealed.pages == 1);
+    let listed = ShardReader::open(&layout.shard(FILE)).unwrap().documents().unwrap();
+    assert_eq!(listed.iter().map(|document| document.id.0).collect::<Vec<_>>(), [0]);
+    catalogue::write(directory.path(), &plan()).unwrap();
+    let report = store::verify(directory.path(), &plan(), &provenance().run_id).unwrap();
+    assert!(
+        report.problems.iter().all(|problem| matches!(problem, Problem::Unsettled { .. })),
+        "{:?}",
+        report.problems
+    );
 }
 
 #[test]

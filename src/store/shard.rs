@@ -1,6 +1,10 @@
 //! Writes a shard: records in, HDF5 tables and text blobs out. Memory is a few megabytes whatever the number of pages.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use hdf5::File;
 use sha2::{Digest, Sha256};
@@ -37,6 +41,8 @@ pub(super) struct ShardWriter<'a> {
     labels: Numbering<String>,
     engines: Numbering<ServedBy>,
     documents: BTreeMap<DocumentId, Document>,
+    /// Documents with a page here: a torn journal may name one whose page was cut off.
+    with_pages: BTreeSet<DocumentId>,
 }
 
 impl<'a> ShardWriter<'a> {
@@ -51,6 +57,7 @@ impl<'a> ShardWriter<'a> {
             labels: Numbering::new(),
             engines: Numbering::new(),
             documents: BTreeMap::new(),
+            with_pages: BTreeSet::new(),
             path,
             file,
         })
@@ -65,6 +72,7 @@ impl<'a> ShardWriter<'a> {
     }
 
     pub(super) fn page(&mut self, record: &PageRecord) -> Result<()> {
+        self.with_pages.insert(record.page.document);
         let mut text = PageText { record, start: self.text.len(), text: String::new() };
         let html = text.push_all(record.parts.iter().map(|part| &*part.html))?;
         let markdown = text.push_all(record.parts.iter().map(|part| &*part.markdown))?;
@@ -172,7 +180,8 @@ impl<'a> ShardWriter<'a> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
-        tables::write_documents(&self.file, self.documents.values(), path)?;
+        let listed = self.documents.values().filter(|document| self.with_pages.contains(&document.id));
+        tables::write_documents(&self.file, listed, path)?;
         let counts = Counts {
             pages: self.pages.finish(path)?,
             parts: self.parts.finish(path)?,

@@ -1,20 +1,24 @@
 //! Output directories that fail, in a mount namespace of the test's own; and a clock that jumps.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::row::{REFERENCE, Row, ended};
 
 /// Runs `bocr run` on a small file system that `trouble` is done to; `disk.sh` says how. The run must end with 75 and name
 /// the directory; the same command on the mended file system must end with 0.
 fn on_a_bad_disk(name: &'static str, trouble: &str) {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("NOT RUN: {name}: mounting a file system needs root");
+    let Some(propagation) = propagation() else {
+        eprintln!("NOT RUN: {name}: mounting a file system needs root and mount namespaces");
         return;
-    }
+    };
     let row = Row::with(name, "", &["--time-scale", "0.05"]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fault_matrix/disk.sh");
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "bash", script.to_str().unwrap(), trouble]);
+    command.args(["--mount", "--propagation", propagation, "bash", script.to_str().unwrap(), trouble]);
     command.arg(row.bench.run_directory()).arg(row.bench.path("out")).arg(env!("CARGO_BIN_EXE_bocr"));
     command.args(row.arguments(&[])).env(row.bench.mark().0, row.bench.mark().1);
     let mut script = row.spawn(command);
@@ -22,6 +26,16 @@ fn on_a_bad_disk(name: &'static str, trouble: &str) {
     let said = fs::read_to_string(row.bench.path("out")).unwrap();
     assert_eq!(code, Some(0), "{name}: {said}");
     row.reckon(&REFERENCE);
+}
+
+/// How mounts are kept from the outer world. Below a chroot, whose root is no mount, only as it is there.
+fn propagation() -> Option<&'static str> {
+    let can = |propagation: &&str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", propagation, "true"]).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    ["private", "unchanged"].into_iter().find(can)
 }
 
 #[test]
