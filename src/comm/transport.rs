@@ -11,7 +11,8 @@ pub struct LocalPosition {
     pub size: u32,
 }
 
-/// Carries frames between ranks. Used from one thread only; never blocks.
+/// Carries frames between ranks. Used from one thread only; sends never block, and a receive waits only for the rest of a
+/// frame that has begun to come.
 pub trait Transport {
     /// This rank.
     fn rank(&self) -> RankId;

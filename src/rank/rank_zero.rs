@@ -1,5 +1,5 @@
 //! Rank 0 from its start to the run's end: prepare, learn how the pages stand, deal, conclude. Its main thread is also
-//! that of its own worker, and never waits for a disk: whatever does runs beside it.
+//! that of its own worker, and waits for no disk but that of its log: whatever else does runs beside it.
 
 use std::{
     collections::BTreeSet,

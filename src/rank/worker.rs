@@ -35,7 +35,7 @@ use super::{
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
 const BATCH: usize = 256;
 
-/// A rank's worker, driven by its main thread, which never waits for a disk, a server or a child.
+/// A rank's worker, driven by its main thread, which waits for no server, no child, and no disk but that of its log.
 pub(super) struct Worker {
     rank: RankId,
     local: LocalPosition,
