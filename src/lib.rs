@@ -7,8 +7,9 @@
 //! | [`cli`] | one file a subcommand |
 //! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
-//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule` |
+//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
 //! | [`schedule`] | who works on what: the pure state machine of rank 0 |
+//! | [`pace`] | how many requests are kept in flight on a server, and where its time goes |
 //! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
 //! | [`imaging`] | PDFium rendering in child processes, encoding, the blank test |
@@ -26,6 +27,7 @@ pub mod engine;
 mod files;
 pub mod imaging;
 pub mod model;
+pub mod pace;
 pub mod process;
 pub mod rank;
 pub mod report;

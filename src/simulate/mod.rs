@@ -1,8 +1,11 @@
 //! A cluster in discrete events, which drives the very same [`crate::schedule`] as a run does.
 //!
-//! It holds no policy: ranks, servers, latencies and faults only. Everything follows from the seed.
+//! It holds no policy: ranks, servers, latencies and faults only. Everything follows from the seed. One server by itself,
+//! token by token, drives the very same [`crate::pace`].
 
 mod cluster;
+mod server;
 mod timeline;
 
 pub use cluster::{Cluster, Report, simulate};
+pub use server::{Change, Course, Pacing, Pages, Second, Server};

@@ -113,6 +113,16 @@ impl Batch {
         (self.cached() as f64 / self.model.kv_tokens as f64).min(1.0)
     }
 
+    /// Sequences on the GPU.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Sequences that wait for it.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Preemptions so far.
     pub fn preemptions(&self) -> u64 {
         self.preemptions

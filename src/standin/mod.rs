@@ -35,7 +35,7 @@ mod tokens;
 
 pub use dialect::BoxScale;
 pub use faults::FaultScriptError;
-pub use gpu::GpuModel;
+pub use gpu::{Batch, GpuModel, SequenceEvent, SequenceId};
 pub use invention::AnswerLengths;
 pub use server::run;
 pub use socket::ListenAddress;

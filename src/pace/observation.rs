@@ -1,0 +1,76 @@
+//! What is seen of a server.
+
+use std::time::Duration;
+
+/// What was seen of a server since the last observation.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Observation {
+    /// The time since then.
+    pub span: Duration,
+    /// Mean of the requests in flight, as the client counts them: those in image preprocessing are in no metric.
+    pub in_flight: f64,
+    /// Prompt tokens of the requests that got their first token: their prefill is done.
+    pub prompt_tokens: u64,
+    /// Tokens received, on all streams.
+    pub generated_tokens: u64,
+    /// Requests that ended, however.
+    pub finished: u64,
+    /// The server's own word; `None` where it has no metrics.
+    pub vitals: Option<Vitals>,
+}
+
+/// What a server says of itself (facts of the engines, C.6).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Vitals {
+    /// Requests on the GPU.
+    pub running: f64,
+    /// Requests that wait for it.
+    pub waiting: f64,
+    /// Share of the KV cache in use, 0.0..=1.0.
+    pub kv_cache_usage: f64,
+    /// Preemptions since the server's start.
+    pub preemptions: f64,
+}
+
+/// Sums over observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Work {
+    pub(super) seconds: f64,
+    pub(super) prompt: f64,
+    pub(super) generated: f64,
+    pub(super) finished: f64,
+}
+
+impl Work {
+    pub(super) fn of(seen: &Observation) -> Work {
+        Work {
+            seconds: seen.span.as_secs_f64(),
+            prompt: seen.prompt_tokens as f64,
+            generated: seen.generated_tokens as f64,
+            finished: seen.finished as f64,
+        }
+    }
+
+    /// Seconds left for each generated token when every prompt token takes `of_prompt`.
+    pub(super) fn seconds_of_generated_token(&self, of_prompt: f64) -> f64 {
+        (self.seconds - of_prompt * self.prompt) / self.generated.max(1.0)
+    }
+
+    pub(super) fn plus(self, other: Work) -> Work {
+        Work {
+            seconds: self.seconds + other.seconds,
+            prompt: self.prompt + other.prompt,
+            generated: self.generated + other.generated,
+            finished: self.finished + other.finished,
+        }
+    }
+
+    pub(super) fn times(self, factor: f64) -> Work {
+        Work {
+            seconds: self.seconds * factor,
+            prompt: self.prompt * factor,
+            generated: self.generated * factor,
+            finished: self.finished * factor,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! One server in virtual time, kept busy with a fixed number in flight or by the very same [`Controller`] as in a run.
+//!
+//! The server is the stand-in's model of a GPU under continuous batching, with the image preprocessing of vLLM's API
+//! server before it, which no metric shows (facts of the engines, C.6).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use oorandom::Rand64;
+
+use crate::{
+    pace::{Bounds, Controller, Observation, Vitals},
+    standin::{Batch, GpuModel, SequenceEvent, SequenceId},
+};
+
+/// Between two observations, as in a run.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What is asked of the server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pages {
+    /// Prompt tokens of a page, image included.
+    pub prompt: u32,
+    /// Median of the answers' lengths, tokens; lognormal.
+    pub median: f64,
+    /// Standard deviation of the logarithm of the lengths.
+    pub sigma: f64,
+    /// Share of pages that loop, 0.0..=1.0.
+    pub loops: f64,
+    /// Tokens after which a loop is cut.
+    pub cut_after: u32,
+}
+
+impl Default for Pages {
+    /// The pages of the measurements on the H200 (facts of the engines, F).
+    fn default() -> Self {
+        Pages { prompt: 4014, median: 900.0, sigma: 0.5, loops: 0.03, cut_after: 400 }
+    }
+}
+
+/// What changes while pages are read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// Every step takes this many times as long as the model says.
+    Slowness(f64),
+    /// Other pages come.
+    Pages(Pages),
+    /// Rendering delivers no more than this many pages a second.
+    Supply(f64),
+    /// The server is started anew: what was in flight is asked again.
+    Restart,
+}
+
+/// A server, its pages and its troubles. Everything random follows from the seed.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The GPU.
+    pub gpu: GpuModel,
+    /// The pages, at first.
+    pub pages: Pages,
+    /// Image preprocessing outside the engine: time a page, and how many at a time.
+    pub preprocessing: (Duration, usize),
+    /// Standard deviation of the logarithm of a step's time.
+    pub noise: f64,
+    /// Whether the server has metrics.
+    pub metrics: bool,
+    /// What changes, and when; in order of time.
+    pub changes: Vec<(Duration, Change)>,
+    /// Draws lengths and noise.
+    pub seed: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            gpu: GpuModel::default(),
+            pages: Pages::default(),
+            preprocessing: (Duration::from_millis(70), 1),
+            noise: 0.0,
+            metrics: true,
+            changes: Vec::new(),
+            seed: 0,
+        }
+    }
+}
+
+/// Who says how many may be in flight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pacing {
+    /// Always as many.
+    Fixed(u32),
+    /// The controller.
+    Adaptive(Bounds),
+}
+
+/// How it stood after a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Second {
+    /// Most that may be in flight.
+    pub limit: u32,
+    /// Mean in flight.
+    pub in_flight: f64,
+    /// Pages finished so far.
+    pub finished: u64,
+}
+
+/// A course of seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course(pub Vec<Second>);
+
+impl Course {
+    /// Pages finished a second between two moments.
+    pub fn throughput(&self, from: Duration, to: Duration) -> f64 {
+        let finished = |at: Duration| match at.as_secs() as usize {
+            0 => 0,
+            second => self.0.get(second - 1).or(self.0.last()).map_or(0, |second| second.finished),
+        };
+        (finished(to) - finished(from)) as f64 / (to - from).as_secs_f64()
+    }
+
+    /// The limits between two moments, one a second.
+    pub fn limits(&self, from: Duration, to: Duration) -> impl Iterator<Item = u32> {
+        self.0.iter().take(to.as_secs() as usize).skip(from.as_secs() as usize).map(|second| second.limit)
+    }
+
+    /// How often the limit changed between two moments.
+    pub fn changes(&self, from: Duration, to: Duration) -> usize {
+        let limits: Vec<u32> = self.limits(from, to).collect();
+        limits.windows(2).filter(|pair| pair[0] != pair[1]).count()
+    }
+
+    /// Mean of the limit between two moments.
+    pub fn mean_limit(&self, from: Duration, to: Duration) -> f64 {
+        let (sum, count) =
+            self.limits(from, to).fold((0.0, 0.0), |(sum, count), limit| (sum + f64::from(limit), count + 1.0));
+        sum / f64::max(count, 1.0)
+    }
+}
+
+/// A page in flight.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    prompt: u32,
+    answer: u32,
+    left: u32,
+}
+
+struct Running<'s> {
+    server: &'s Server,
+    /// Draws the pages: the same ones in the same order, however many are in flight.
+    lengths: Rand64,
+    noise: Rand64,
+    pages: Pages,
+    slowness: f64,
+    supply: f64,
+    /// Pages that rendering has delivered and nobody has sent.
+    rendered: f64,
+    now: Duration,
+    batch: Batch,
+    next: u64,
+    in_flight: BTreeMap<u64, Page>,
+    /// Pages in image preprocessing, and when they are through.
+    preprocessing: VecDeque<(Duration, u64)>,
+    /// When each preprocessing worker is free.
+    workers: Vec<Duration>,
+    finished: u64,
+    seen: Observation,
+    /// When it was last observed, and the requests in flight times seconds since then.
+    observed: Duration,
+    area: f64,
+}
+
+impl Server {
+    /// Reads pages for `time`.
+    pub fn read(&self, pacing: Pacing, time: Duration) -> Course {
+        let mut controller = match pacing {
+            Pacing::Fixed(_) => None,
+            Pacing::Adaptive(bounds) => Some(Controller::new(bounds)),
+        };
+        let mut running = Running {
+            server: self,
+            lengths: Rand64::new(u128::from(self.seed) ^ 0x9ace),
+            noise: Rand64::new(u128::from(self.seed) ^ 0x9015e),
+            pages: self.pages,
+            slowness: 1.0,
+            supply: f64::INFINITY,
+            rendered: 0.0,
+            now: Duration::ZERO,
+            batch: Batch::new(self.gpu),
+            next: 0,
+            in_flight: BTreeMap::new(),
+            preprocessing: VecDeque::new(),
+            workers: vec![Duration::ZERO; self.preprocessing.1.max(1)],
+            finished: 0,
+            seen: Observation::default(),
+            observed: Duration::ZERO,
+            area: 0.0,
+        };
+        let mut changes = self.changes.iter().peekable();
+        let mut course = Vec::new();
+        let mut tick = TICK;
+        while tick <= time {
+            let limit = match (pacing, &controller) {
+                (_, Some(controller)) => controller.limit(),
+                (Pacing::Fixed(limit), None) => limit,
+                (Pacing::Adaptive(bounds), None) => bounds.start,
+            };
+            while let Some((_, change)) = changes.next_if(|(at, _)| *at <= running.now) {
+                running.change(*change);
+                if let (Change::Restart, Some(controller)) = (change, &mut controller) {
+                    controller.restarted();
+                }
+            }
+            // A step can reach over a whole second.
+            while running.now < tick {
+                running.fill(limit);
+                running.step(tick);
+            }
+            let seen = running.observe();
+            course.push(Second { limit, in_flight: seen.in_flight, finished: running.finished });
+            if let Some(controller) = &mut controller {
+                controller.observe(&seen);
+            }
+            tick += TICK;
+        }
+        Course(course)
+    }
+}
+
+impl Running<'_> {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Slowness(slowness) => self.slowness = slowness,
+            Change::Pages(pages) => self.pages = pages,
+            Change::Supply(supply) => self.supply = supply,
+            Change::Restart => {
+                self.batch = Batch::new(self.server.gpu);
+                self.preprocessing.clear();
+                let lost: Vec<u64> = self.in_flight.keys().copied().collect();
+                for id in lost {
+                    if let Some(page) = self.in_flight.get_mut(&id) {
+                        page.left = page.answer;
+                    }
+                    self.preprocess(id);
+                }
+            }
+        }
+    }
+
+    /// Sends pages until as many are in flight as may be.
+    fn fill(&mut self, limit: u32) {
+        while self.in_flight.len() < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
+            self.rendered -= 1.0;
+            let Pages { prompt, median, sigma, loops, cut_after } = self.pages;
+            let whole = (median * (sigma * normal(&mut self.lengths)).exp()).clamp(1.0, 12_384.0) as u32;
+            let answer = if self.lengths.rand_float() < loops { cut_after } else { whole };
+            let id = self.next;
+            self.next += 1;
+            self.in_flight.insert(id, Page { prompt, answer, left: answer });
+            self.preprocess(id);
+        }
+        self.rendered = self.rendered.clamp(0.0, 4.0);
+    }
+
+    fn preprocess(&mut self, id: u64) {
+        let Some(worker) = self.workers.iter_mut().min() else { return };
+        *worker = (*worker).max(self.now) + self.server.preprocessing.0;
+        self.preprocessing.push_back((*worker, id));
+    }
+
+    /// One step of the engine, or a wait for something to do.
+    fn step(&mut self, tick: Duration) {
+        while let Some((ready, id)) = self.preprocessing.front().copied()
+            && ready <= self.now
+        {
+            self.preprocessing.pop_front();
+            if let Some(page) = self.in_flight.get(&id) {
+                self.batch.submit(SequenceId(id), page.prompt, page.answer);
+            }
+        }
+        let before = self.in_flight.len() as f64;
+        let mut events = Vec::new();
+        let noise = (self.server.noise * normal(&mut self.noise)).exp();
+        let took = match self.batch.is_idle() {
+            true => {
+                let ready = self.preprocessing.front().map_or(tick, |(ready, _)| *ready);
+                // A supply that is behind is looked at again soon.
+                ready.min(tick).min(self.now + TICK / 10).saturating_sub(self.now).max(Duration::from_micros(1))
+            }
+            false => self.batch.step(&mut events).mul_f64(self.slowness * noise),
+        };
+        self.now += took;
+        self.area += before * took.as_secs_f64();
+        if self.supply.is_finite() {
+            self.rendered += self.supply * took.as_secs_f64();
+        }
+        for (SequenceId(id), event) in events {
+            if event != SequenceEvent::Token {
+                continue;
+            }
+            let Some(page) = self.in_flight.get_mut(&id) else { continue };
+            if page.left == page.answer {
+                self.seen.prompt_tokens += u64::from(page.prompt);
+            }
+            page.left -= 1;
+            self.seen.generated_tokens += 1;
+            if page.left == 0 {
+                self.in_flight.remove(&id);
+                self.finished += 1;
+                self.seen.finished += 1;
+            }
+        }
+    }
+
+    /// What was seen since the last time; a step can reach into the next second.
+    fn observe(&mut self) -> Observation {
+        let vitals = self.server.metrics.then(|| Vitals {
+            running: self.batch.running() as f64,
+            waiting: self.batch.waiting() as f64,
+            kv_cache_usage: self.batch.cache_usage(),
+            preemptions: self.batch.preemptions() as f64,
+        });
+        let span = self.now - self.observed;
+        let in_flight = self.area / span.as_secs_f64();
+        (self.area, self.observed) = (0.0, self.now);
+        Observation { span, in_flight, vitals, ..std::mem::take(&mut self.seen) }
+    }
+}
+
+/// A normal deviate (Box and Muller).
+fn normal(random: &mut Rand64) -> f64 {
+    let radius = (-2.0 * (1.0 - random.rand_float()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * random.rand_float()).cos()
+}
