@@ -40,6 +40,6 @@ pub use profile::{Dialect, Launch, Profile, RepetitionDetection};
 pub use reader::{AttemptResult, PageImage, Reader};
 pub use request::{Question, TokenBudget};
 pub use stream::{Deadline, End, Reply};
-pub use traffic::Traffic;
+pub use traffic::{Traffic, TrafficCounts};
 pub use visual::VisualTokens;
 pub use vital_signs::Gone;

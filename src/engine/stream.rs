@@ -201,7 +201,10 @@ impl<'t> Answer<'t> {
                     let now = Instant::now();
                     self.last_progress = Some(now);
                     self.traffic.token();
-                    self.first_token.get_or_insert(now - self.start);
+                    if self.first_token.is_none() {
+                        self.first_token = Some(now - self.start);
+                        self.traffic.prompt(self.usage.map_or(0, |usage| usage.prompt));
+                    }
                 }
                 match self.judge.push(&text) {
                     Judgement::Continue => Ok(None),

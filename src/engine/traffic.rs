@@ -1,7 +1,10 @@
-//! What comes over all streams from one server: whether its engine moves.
+//! What comes over all streams from one server: whether its engine moves, and how much it does.
 
 use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,16 +14,57 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Traffic {
     tokens: AtomicU64,
+    prompt_tokens: AtomicU64,
+    finished: AtomicU64,
     in_flight: AtomicU32,
+    /// Requests in flight, summed over time.
+    area: Mutex<Area>,
     since: Instant,
     /// Of the last token, or of the first request after none was in flight: microseconds after `since`.
     moved: AtomicU64,
 }
 
+/// What has come over all streams so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TrafficCounts {
+    /// Tokens received.
+    pub generated_tokens: u64,
+    /// Prompt tokens of the requests that got their first token, where the server says with it how many they are.
+    pub prompt_tokens: u64,
+    /// Requests that ended, however.
+    pub finished: u64,
+    /// Requests in flight, each for as long as it was: seconds.
+    pub in_flight_seconds: f64,
+}
+
+/// Requests in flight over time, up to a moment.
+#[derive(Debug)]
+struct Area {
+    requests: u32,
+    until: Instant,
+    seconds: f64,
+}
+
+impl Area {
+    fn change(&mut self, now: Instant, by: i32) {
+        self.seconds += f64::from(self.requests) * now.saturating_duration_since(self.until).as_secs_f64();
+        self.requests = self.requests.saturating_add_signed(by);
+        self.until = now;
+    }
+}
+
 impl Default for Traffic {
     fn default() -> Self {
         let since = Instant::now();
-        Traffic { tokens: AtomicU64::new(0), in_flight: AtomicU32::new(0), since, moved: AtomicU64::new(0) }
+        Traffic {
+            tokens: AtomicU64::new(0),
+            prompt_tokens: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            in_flight: AtomicU32::new(0),
+            area: Mutex::new(Area { requests: 0, until: since, seconds: 0.0 }),
+            since,
+            moved: AtomicU64::new(0),
+        }
     }
 }
 
@@ -30,7 +74,29 @@ impl Traffic {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             self.move_now();
         }
+        self.area().change(Instant::now(), 1);
         InFlight(self)
+    }
+
+    /// Counts the prompt of a request that gets its first token.
+    pub(super) fn prompt(&self, tokens: u32) {
+        self.prompt_tokens.fetch_add(tokens.into(), Ordering::Relaxed);
+    }
+
+    /// Everything so far.
+    pub fn counts(&self) -> TrafficCounts {
+        let mut area = self.area();
+        area.change(Instant::now(), 0);
+        TrafficCounts {
+            generated_tokens: self.tokens(),
+            prompt_tokens: self.prompt_tokens.load(Ordering::Relaxed),
+            finished: self.finished.load(Ordering::Relaxed),
+            in_flight_seconds: area.seconds,
+        }
+    }
+
+    fn area(&self) -> std::sync::MutexGuard<'_, Area> {
+        self.area.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a token.
@@ -62,6 +128,8 @@ pub(super) struct InFlight<'t>(&'t Traffic);
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.finished.fetch_add(1, Ordering::Relaxed);
+        self.0.area().change(Instant::now(), -1);
     }
 }
 
@@ -86,5 +154,18 @@ mod tests {
         assert!(traffic.silence().is_some());
         drop(second);
         assert_eq!((traffic.silence(), traffic.tokens()), (None, 1));
+        traffic.prompt(4000);
+        let counts = traffic.counts();
+        assert_eq!((counts.generated_tokens, counts.prompt_tokens, counts.finished), (1, 4000, 2));
+    }
+    #[test]
+    fn requests_in_flight_are_summed_over_time() {
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let mut area = Area { requests: 0, until: begin, seconds: 0.0 };
+        for (seconds, by) in [(1, 1), (3, 1), (6, -2), (11, 0)] {
+            area.change(after(seconds), by);
+        }
+        assert_eq!(area.seconds, 8.0);
     }
 }

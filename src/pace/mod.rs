@@ -1,4 +1,5 @@
-//! How many requests are kept in flight on a server: the fewest at which its throughput no longer rises.
+//! How many requests are kept in flight on a server: the fewest at which its throughput no longer rises; and where the
+//! seconds of a server go.
 //!
 //! Pure: what was seen comes in, a limit comes out. [`crate::simulate`] drives it in virtual time.
 
@@ -7,6 +8,8 @@ mod costs;
 mod crowd;
 mod level;
 mod observation;
+mod time;
 
 pub use controller::{Bounds, Controller};
 pub use observation::{Observation, Vitals};
+pub use time::{ServerLife, ServerTime};

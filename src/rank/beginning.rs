@@ -10,10 +10,7 @@ use std::{
     },
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, watch},
-};
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
     corpus::{self, Originals},
@@ -26,6 +23,7 @@ use super::{
     context::{Context, LocalEvent, RankEngine},
     error::RunError,
     image_memory::ImageMemory,
+    pacing::Pacer,
     planned::{PlannedEngine, renderer_pool},
 };
 
@@ -38,6 +36,7 @@ pub(super) struct Beginning {
     pub(super) configuration: Configuration,
     pub(super) planned: BTreeMap<Engine, PlannedEngine>,
     pub(super) services: BTreeMap<Engine, Service>,
+    pub(super) pacers: BTreeMap<Engine, Pacer>,
     pub(super) events: Sender<LocalEvent>,
 }
 
@@ -66,10 +65,10 @@ impl Beginning {
         let store = &self.configuration.store;
         let writer =
             Writer::start(&self.run_directory, self.rank, store, provenance, Arc::clone(&documents), on_event)?;
-        let mut services = self.services;
+        let (mut services, mut pacers) = (self.services, self.pacers);
         let engines = self.planned.into_iter().filter_map(|(engine, planned)| {
-            let slots = Semaphore::new(planned.in_flight as usize);
-            Some((engine, RankEngine { profile: planned.profile, service: services.remove(&engine)?, slots }))
+            let (service, pacer) = (services.remove(&engine)?, pacers.remove(&engine)?);
+            Some((engine, RankEngine { profile: planned.profile, service, pacer }))
         });
         Ok(Context {
             rank: self.rank,

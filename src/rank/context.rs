@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::watch;
 
 use crate::{
     comm::Returned,
@@ -28,7 +28,7 @@ use crate::{
     store::{Durable, Recovered, Writer},
 };
 
-use super::{error::RunError, image_memory::ImageMemory};
+use super::{error::RunError, image_memory::ImageMemory, pacing::Pacer, slots::Slot};
 
 /// What happens inside a rank, told to its main thread.
 pub(super) enum LocalEvent {
@@ -72,13 +72,13 @@ pub(super) struct Context {
 pub(super) struct RankEngine {
     pub(super) profile: Arc<Profile>,
     pub(super) service: Service,
-    pub(super) slots: Semaphore,
+    pub(super) pacer: Pacer,
 }
 
 impl RankEngine {
     /// A place among the requests in flight on the engine's server.
-    pub(super) async fn slot(&self) -> Result<SemaphorePermit<'_>, MachineFault> {
-        self.slots.acquire().await.map_err(|_| MachineFault::Draining)
+    pub(super) async fn slot(&self) -> Result<Slot<'_>, MachineFault> {
+        self.pacer.slots().acquire().await
     }
 }
 
@@ -127,8 +127,9 @@ impl Context {
 
     /// Seals what is left. No page is under way any more.
     pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, RunError>) {
-        let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
         let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+        summary.server_time = self.engines.iter().map(|(engine, entry)| (*engine, entry.pacer.time())).collect();
+        let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
         let summary = match self.writer.finish() {
             Ok(written) => {
                 summary.pages = written.pages;

@@ -18,6 +18,8 @@
 //! | `context` | what the tasks of its pages share |
 //! | `page` | the way of one page through imaging, engine and store |
 //! | `image_memory` | the bound on page images held |
+//! | `slots` | places among the requests in flight, in changing numbers |
+//! | `pacing` | watches a server, and sets how many those are |
 //! | `post` | messages, and signs of life |
 //! | `pump` | how long to wait for the next event |
 //! | `error` | why a run could not do its work |
@@ -31,6 +33,7 @@ mod error;
 mod image_memory;
 mod lock;
 mod logging;
+mod pacing;
 mod page;
 mod planned;
 mod post;
@@ -40,6 +43,7 @@ mod rank_zero;
 mod recovery;
 mod run;
 mod settings;
+mod slots;
 mod stop_file;
 mod walltime;
 mod worker;

@@ -6,16 +6,20 @@ use crate::{
     comm::LocalPosition,
     engine::Profile,
     imaging::{Pool, PoolSettings, find_library},
-    model::{Engine, RankId, configuration::Configuration},
+    model::{
+        Engine, RankId,
+        configuration::{Configuration, ServerSource},
+    },
+    pace::Bounds,
     server::{Share, gpu_of},
 };
 
-use super::{error::RunError, run::RunRequest};
+use super::{error::RunError, pacing::InFlight, run::RunRequest};
 
 /// An engine as configured for this rank.
 pub(super) struct PlannedEngine {
     pub(super) profile: Arc<Profile>,
-    pub(super) in_flight: u32,
+    pub(super) in_flight: InFlight,
     pub(super) share: Share,
 }
 
@@ -43,14 +47,34 @@ pub(super) fn planned_engines(
             return Err(RunError::ProfileOfOtherEngine { profile: profile.name, engine });
         }
         let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
-            (Some(number), _) => number.get(),
+            (Some(number), _) => InFlight::Fixed(number.get()),
             // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
-            (None, true) => share.cores as u32 + 1,
-            (None, false) => profile.in_flight,
+            (None, true) => InFlight::Fixed(share.cores as u32 + 1),
+            (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
         };
         Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
     };
     roles.iter().map(plan).collect()
+}
+
+/// More than a server runs at once would only wait there. Where its command does not say how many that is, nobody here
+/// knows, and the server's metrics or its throughput have to tell.
+fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
+    let words = match server {
+        ServerSource::Launch { command, .. } => command.as_ref().unwrap_or(&profile.launch.command).as_slice(),
+        ServerSource::StandIn { arguments, .. } => arguments.as_slice(),
+        ServerSource::Url { .. } => &[],
+    };
+    let ceiling = max_num_seqs(words).unwrap_or(4 * profile.in_flight);
+    Bounds { start: profile.in_flight.min(ceiling), ceiling }
+}
+
+/// The value of vLLM's `--max-num-seqs`.
+fn max_num_seqs(words: &[String]) -> Option<u32> {
+    const OPTION: &str = "--max-num-seqs";
+    let beside = words.windows(2).find(|pair| pair[0] == OPTION).map(|pair| pair[1].as_str());
+    let joined = || words.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
+    beside.or_else(joined)?.parse().ok().filter(|number| *number > 0)
 }
 
 /// The renderer children of a rank.
@@ -65,4 +89,25 @@ pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration)
         answers_per_child: PoolSettings::ANSWERS_PER_CHILD,
     };
     Ok(Pool::start(settings).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_is_what_the_server_runs_at_once_where_its_command_says_so() {
+        let profile = Profile::load("chandra-2", None).unwrap();
+        let launch = |words: &[&str]| ServerSource::Launch {
+            command: Some(words.iter().map(|word| (*word).to_owned()).collect()),
+            prefix: Vec::new(),
+            environment: BTreeMap::new(),
+        };
+        let built_in = ServerSource::Launch { command: None, prefix: Vec::new(), environment: BTreeMap::new() };
+        let start = profile.in_flight;
+        assert_eq!(bounds(&profile, &built_in), Bounds { start, ceiling: 64 });
+        assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs", "16"])), Bounds { start: 16, ceiling: 16 });
+        assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs=128"])), Bounds { start, ceiling: 128 });
+        assert_eq!(bounds(&profile, &launch(&["vllm"])), Bounds { start, ceiling: 4 * start });
+    }
 }

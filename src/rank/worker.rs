@@ -25,6 +25,7 @@ use super::{
     beginning::Beginning,
     context::{Context, LocalEvent},
     error::RunError,
+    pacing::Pacer,
     page::{PageTask, work},
     planned::{PlannedEngine, planned_engines},
     recovery::parts,
@@ -48,6 +49,7 @@ pub(super) struct Worker {
     linger: Duration,
     planned: BTreeMap<Engine, PlannedEngine>,
     services: BTreeMap<Engine, Service>,
+    pacers: BTreeMap<Engine, Pacer>,
     stage: Stage,
     pages: JoinSet<()>,
     events: Sender<LocalEvent>,
@@ -87,6 +89,7 @@ impl Worker {
             run_directory: request.run_directory.clone(),
             linger: request.linger,
             services: BTreeMap::new(),
+            pacers: BTreeMap::new(),
             stage: Stage::Waiting,
             pages: JoinSet::new(),
             events,
@@ -107,7 +110,7 @@ impl Worker {
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
             engines: self.engines(),
-            credits: self.planned.values().map(|planned| 2 * planned.in_flight).sum(),
+            credits: self.planned.values().map(|planned| planned.in_flight.credits()).sum(),
         }
     }
 
@@ -133,6 +136,7 @@ impl Worker {
             ToWorker::Assign(assignment) => self.assign(assignment)?,
             ToWorker::Recall => {
                 if let Stage::Reading(context) = &self.stage {
+                    context.engines.values().for_each(|engine| engine.pacer.drain());
                     context.recall.send_replace(true);
                 }
             }
@@ -229,7 +233,12 @@ impl Worker {
                     ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
                 });
             };
-            self.services.insert(*engine, Service::start(plan, on_event));
+            let service = Service::start(plan, on_event);
+            let mut pacer = Pacer::new(planned.in_flight);
+            let file = self.run_directory.join("logs").join(format!("pace-{:04}-{engine}.jsonl", self.rank.0));
+            pacer.watch(self.runtime.handle(), planned.in_flight, service.life(), file);
+            self.pacers.insert(*engine, pacer);
+            self.services.insert(*engine, service);
         }
     }
 
@@ -254,6 +263,7 @@ impl Worker {
             configuration: self.configuration.clone(),
             planned: std::mem::take(&mut self.planned),
             services: std::mem::take(&mut self.services),
+            pacers: std::mem::take(&mut self.pacers),
             events: self.events.clone(),
         };
         let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
@@ -281,7 +291,12 @@ impl Worker {
             let task = PageTask::new(Arc::clone(context), unit, page, sealed, attempts);
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
-            self.pages.spawn_on(work(task).instrument(span), self.runtime.handle());
+            let held = context.engines.get(&unit.engine).map(|engine| engine.pacer.hold());
+            let working = async move {
+                let _held = held;
+                work(task).await;
+            };
+            self.pages.spawn_on(working.instrument(span), self.runtime.handle());
         }
         Ok(())
     }
@@ -291,6 +306,7 @@ impl Worker {
         let Stage::Reading(context) = std::mem::replace(&mut self.stage, Stage::Ending) else {
             return Err(RunError::TooEarly);
         };
+        context.engines.values().for_each(|engine| engine.pacer.drain());
         let mut pages = std::mem::take(&mut self.pages);
         let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
         in_background("bocr-finish", move || {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     files::replace,
     model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
+    pace::ServerTime,
 };
 
 use super::{REPORT_FILE, RankSummary, TokenTotals};
@@ -80,6 +81,8 @@ pub struct EndReport {
     pub lost_ranks: Vec<RankId>,
     /// Tokens by engine, of this start.
     pub tokens: BTreeMap<Engine, TokenTotals>,
+    /// Where the time of the servers went, by engine, over all ranks.
+    pub server_time: BTreeMap<Engine, ServerTime>,
     /// Seconds spent drawing and encoding pages, over all ranks.
     pub imaging_seconds: f64,
     /// What answered, by engine.
@@ -99,10 +102,14 @@ impl EndReport {
     ) -> Self {
         let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
+        let mut server_time: BTreeMap<Engine, ServerTime> = BTreeMap::new();
         let mut served_by: Vec<ServedBy> = Vec::new();
         for summary in summaries {
             for (engine, totals) in &summary.tokens {
                 tokens.entry(*engine).or_default().add(totals);
+            }
+            for (engine, time) in &summary.server_time {
+                *server_time.entry(*engine).or_default() += *time;
             }
             served_by.extend(summary.served_by.iter().cloned());
         }
@@ -127,6 +134,7 @@ impl EndReport {
             ranks: summaries.len() as u32,
             lost_ranks: Vec::new(),
             tokens,
+            server_time,
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
         }
@@ -183,6 +191,9 @@ impl EndReport {
                 "  {engine}: {} attempts, {} prompt tokens, {} generated and accepted, {} generated and not accepted",
                 totals.attempts, totals.prompt, totals.accepted, totals.wasted
             );
+        }
+        for (engine, time) in &self.server_time {
+            let _ = writeln!(text, "  {engine} servers, {:.0} s: {time}", time.total().as_secs_f64());
         }
         for served in &self.served_by {
             let _ = writeln!(

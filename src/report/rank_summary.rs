@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Engine, ServedBy};
+use crate::{
+    model::{Engine, ServedBy},
+    pace::ServerTime,
+};
 
 /// Tokens spent on one engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,8 @@ pub struct RankSummary {
     pub unsealed: bool,
     /// Tokens by engine.
     pub tokens: BTreeMap<Engine, TokenTotals>,
+    /// Where the time of its servers went.
+    pub server_time: BTreeMap<Engine, ServerTime>,
     /// What answered it.
     pub served_by: Vec<ServedBy>,
     /// Time spent drawing pages, over all its renderer children.

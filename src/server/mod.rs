@@ -52,4 +52,4 @@ pub use control::Word;
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
 pub use launch::{Launch, LaunchError, LaunchHash, Share, gpu_of};
 pub use process::{CheckError, Server, ServerError};
-pub use service::{Ready, Service, ServiceEvent, ServicePlan};
+pub use service::{LifeWatch, Ready, Service, ServiceEvent, ServicePlan};

@@ -99,6 +99,20 @@ pub struct Service {
     task: JoinHandle<()>,
 }
 
+/// Tells how a server stands.
+#[derive(Debug, Clone)]
+pub struct LifeWatch(watch::Receiver<State>);
+
+impl LifeWatch {
+    /// The server, if it is ready now.
+    pub fn ready(&self) -> Option<Ready> {
+        match &*self.0.borrow() {
+            State::Ready(ready) => Some(ready.clone()),
+            State::Starting | State::Lost => None,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error(transparent)]
@@ -161,6 +175,11 @@ impl Service {
             Ok(State::Ready(ready)) => Ok(ready.clone()),
             Ok(State::Starting | State::Lost) | Err(_) => Err(MachineFault::ConnectionLost),
         }
+    }
+
+    /// How the server stands, whoever owns this handle.
+    pub fn life(&self) -> LifeWatch {
+        LifeWatch(self.state.subscribe())
     }
 
     /// Says that a start's engine is dead, though its process may linger. Nobody is given this start any more; that of

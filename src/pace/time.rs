@@ -1,0 +1,141 @@
+//! Where a server's seconds go.
+
+use std::{fmt, ops::AddAssign, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// How a server stood for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ServerLife {
+    /// Not ready for the first time yet.
+    Starting,
+    /// Ready.
+    Ready {
+        /// Mean of the requests in flight.
+        in_flight: f64,
+        /// Most that may be in flight.
+        limit: u32,
+        /// Pages at this rank that wait for their image or for a place.
+        on_their_way: u32,
+    },
+    /// It was ready before.
+    Down,
+    /// All pages were called back, or the run ends.
+    Draining,
+}
+
+/// Seconds of a server, each labelled once.
+///
+/// A server that is ready is busy by the share of its limit that is in flight. The rest it is starved: by rendering as far
+/// as pages of this rank are still on their way to it, by the coordinator for the places that no page of this rank is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerTime {
+    /// It had the work that it wants.
+    pub busy: Duration,
+    /// The rank had pages, but not their images.
+    pub starved_by_rendering: Duration,
+    /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was behind.
+    pub starved_by_coordinator: Duration,
+    /// Before it was ready for the first time.
+    pub starting: Duration,
+    /// It had died, or hung, and was not back.
+    pub down: Duration,
+    /// After the recall of all pages, until it was stopped.
+    pub draining: Duration,
+}
+
+impl ServerTime {
+    /// Labels a span.
+    pub fn spend(&mut self, span: Duration, life: ServerLife) {
+        match life {
+            ServerLife::Starting => self.starting += span,
+            ServerLife::Down => self.down += span,
+            ServerLife::Draining => self.draining += span,
+            ServerLife::Ready { in_flight, limit, on_their_way } => {
+                let limit = f64::from(limit.max(1));
+                let busy = span.mul_f64((in_flight / limit).clamp(0.0, 1.0));
+                let rendering = span.mul_f64((f64::from(on_their_way) / limit).min(1.0)).min(span - busy);
+                self.busy += busy;
+                self.starved_by_rendering += rendering;
+                self.starved_by_coordinator += span - busy - rendering;
+            }
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.parts().iter().map(|(_, time)| *time).sum()
+    }
+
+    fn parts(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("busy", self.busy),
+            ("starved by rendering", self.starved_by_rendering),
+            ("starved by the coordinator", self.starved_by_coordinator),
+            ("starting", self.starting),
+            ("down", self.down),
+            ("draining", self.draining),
+        ]
+    }
+}
+
+impl AddAssign for ServerTime {
+    fn add_assign(&mut self, other: Self) {
+        self.busy += other.busy;
+        self.starved_by_rendering += other.starved_by_rendering;
+        self.starved_by_coordinator += other.starved_by_coordinator;
+        self.starting += other.starting;
+        self.down += other.down;
+        self.draining += other.draining;
+    }
+}
+
+/// `busy 93.1 %, starved by rendering 2.0 %, …`, without what never was.
+impl fmt::Display for ServerTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.total().as_secs_f64();
+        let spent = self.parts().into_iter().filter(|(_, time)| !time.is_zero());
+        for (place, (label, time)) in spent.enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{label} {:.1} %", 100.0 * time.as_secs_f64() / total)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn every_second_is_labelled_once() {
+        let mut time = ServerTime::default();
+        let ready = |in_flight, on_their_way| ServerLife::Ready { in_flight, limit: 32, on_their_way };
+        let lives = [
+            ServerLife::Starting,
+            ready(0.0, 0),
+            ready(8.0, 4),
+            ready(16.0, 100),
+            ready(32.0, 64),
+            // The limit has just fallen.
+            ready(48.0, 0),
+            ServerLife::Down,
+            ServerLife::Draining,
+        ];
+        for life in lives {
+            time.spend(SECOND, life);
+        }
+        assert_eq!(time.total(), 8 * SECOND);
+        assert_eq!(time.busy, Duration::from_millis(250 + 500 + 2000));
+        assert_eq!(time.starved_by_rendering, Duration::from_millis(125 + 500));
+        assert_eq!(time.starved_by_coordinator, Duration::from_millis(1000 + 625));
+    }
+
+    #[test]
+    fn what_never_was_is_not_said() {
+        let time = ServerTime { busy: 9 * SECOND, starting: SECOND, ..ServerTime::default() };
+        assert_eq!(time.to_string(), "busy 90.0 %, starting 10.0 %");
+    }
+}
