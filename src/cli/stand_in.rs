@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::{
     model::Engine,
-    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, StandInError},
+    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, StandInError, TimeScale},
 };
 
 /// What it does with an image.
@@ -93,6 +93,9 @@ struct SyntheticArguments {
     /// Factor on modelled time; 0 answers at once
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = not_negative)]
     time_scale: f64,
+    /// After so many seconds every step takes that many times as long
+    #[arg(long, value_name = "SECONDS:FACTOR", value_parser = seconds_and_factor)]
+    slow_after: Option<(Duration, f64)>,
     /// Median of the lengths of answers
     #[arg(long, value_name = "TOKENS", default_value_t = AnswerLengths::default().median, value_parser = positive)]
     answer_median: f64,
@@ -122,6 +125,12 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn not_negative(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must not be below 0".into()) })
+}
+
+fn seconds_and_factor(text: &str) -> Result<(Duration, f64), String> {
+    let (seconds, factor) = text.split_once(':').ok_or("is not SECONDS:FACTOR")?;
+    let seconds = Duration::try_from_secs_f64(not_negative(seconds)?).map_err(|error| error.to_string())?;
+    Ok((seconds, positive(factor)?))
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -202,7 +211,7 @@ impl Arguments {
                     max_batched_tokens: synthetic.max_num_batched_tokens,
                     kv_tokens: synthetic.kv_tokens,
                 },
-                time_scale: synthetic.time_scale,
+                time_scale: TimeScale { factor: synthetic.time_scale, slow_after: synthetic.slow_after },
                 lengths: AnswerLengths { median: synthetic.answer_median, sigma: synthetic.answer_sigma },
                 seed: synthetic.seed,
             },

@@ -19,7 +19,7 @@ use crate::{
     engine::Profile,
     imaging::Pool,
     model::{
-        Attempt, AttemptOutcome, Document, Engine, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
+        Attempt, Document, Engine, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
         configuration::Configuration,
     },
     report::RankSummary,
@@ -154,18 +154,15 @@ impl Context {
             summary.rendering += Duration::from_micros(u64::from(image.render_micros));
             summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
         }
-        for attempt in &record.attempts[prior.min(record.attempts.len())..] {
-            let totals = summary.tokens.entry(attempt.served_by.engine).or_default();
-            totals.attempts += 1;
-            totals.prompt += u64::from(attempt.tokens.prompt);
-            match attempt.outcome {
-                AttemptOutcome::Accepted | AttemptOutcome::Blank => {
-                    totals.accepted += u64::from(attempt.tokens.completion)
-                }
-                AttemptOutcome::Failed(_) | AttemptOutcome::Interrupted(_) => {
-                    totals.wasted += u64::from(attempt.tokens.completion);
-                }
-            }
+        drop(summary);
+        self.count_attempts(&record.attempts, prior);
+    }
+
+    /// Adds up what attempts on a page cost; `prior` ones at their head were counted before.
+    pub(super) fn count_attempts(&self, attempts: &[Attempt], prior: usize) {
+        let mut summary = lock(&self.summary);
+        for (place, attempt) in attempts.iter().enumerate().skip(prior) {
+            summary.tokens.entry(attempt.served_by.engine).or_default().count(attempt, place > 0);
             if !summary.served_by.contains(&attempt.served_by) {
                 summary.served_by.push(attempt.served_by.clone());
             }

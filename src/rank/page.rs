@@ -280,6 +280,8 @@ pub(super) async fn work(task: PageTask) {
         }
         Err(fault) => {
             let attempts = without_answers(&task.attempts());
+            // The record that the page gets elsewhere counts only what is made there.
+            task.context.count_attempts(&attempts, task.prior.len());
             let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
             let _ = task.context.events.send(LocalEvent::Returned(returned));
         }

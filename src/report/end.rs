@@ -106,7 +106,7 @@ impl EndReport {
         let mut served_by: Vec<ServedBy> = Vec::new();
         for summary in summaries {
             for (engine, totals) in &summary.tokens {
-                tokens.entry(*engine).or_default().add(totals);
+                *tokens.entry(*engine).or_default() += *totals;
             }
             for (engine, time) in &summary.server_time {
                 *server_time.entry(*engine).or_default() += *time;
@@ -186,11 +186,7 @@ impl EndReport {
             let _ = writeln!(text, "  documents that cannot be read: {refused} ({})", classes.join(", "));
         }
         for (engine, totals) in &self.tokens {
-            let _ = writeln!(
-                text,
-                "  {engine}: {} attempts, {} prompt tokens, {} generated and accepted, {} generated and not accepted",
-                totals.attempts, totals.prompt, totals.accepted, totals.wasted
-            );
+            let _ = writeln!(text, "  {engine}: {totals}");
         }
         for (engine, time) in &self.server_time {
             let _ = writeln!(text, "  {engine} servers, {:.0} s: {time}", time.total().as_secs_f64());

@@ -6,12 +6,14 @@ mod finished;
 mod progress;
 mod rank_summary;
 mod status;
+mod tokens;
 
 pub use end::{EndReport, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
-pub use rank_summary::{RankSummary, TokenTotals};
+pub use rank_summary::RankSummary;
 pub use status::{RunPhase, StatusFile};
+pub use tokens::{Spent, TokenTotals};
 
 /// Name of the status file in the run directory.
 pub const STATUS_FILE: &str = "status.json";

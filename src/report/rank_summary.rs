@@ -4,33 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenTotals;
 use crate::{
     model::{Engine, ServedBy},
     pace::ServerTime,
 };
-
-/// Tokens spent on one engine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenTotals {
-    /// Attempts made.
-    pub attempts: u64,
-    /// Prompt tokens, image included.
-    pub prompt: u64,
-    /// Generated tokens of accepted answers.
-    pub accepted: u64,
-    /// Generated tokens of answers that were not accepted.
-    pub wasted: u64,
-}
-
-impl TokenTotals {
-    /// Adds another rank's totals.
-    pub fn add(&mut self, other: &TokenTotals) {
-        self.attempts += other.attempts;
-        self.prompt += other.prompt;
-        self.accepted += other.accepted;
-        self.wasted += other.wasted;
-    }
-}
 
 /// What a rank did, at its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

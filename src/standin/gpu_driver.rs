@@ -14,6 +14,30 @@ const GRAIN: Duration = Duration::from_millis(10);
 /// Steps between two looks at the other tasks when time is not scaled but abolished.
 const STEPS_A_TURN: u32 = 256;
 
+/// How much longer than modelled a step takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TimeScale {
+    /// Factor on modelled time; 0 is no waiting at all.
+    pub factor: f64,
+    /// After this long the GPU is slower, by this further factor.
+    pub slow_after: Option<(Duration, f64)>,
+}
+
+impl From<f64> for TimeScale {
+    fn from(factor: f64) -> Self {
+        TimeScale { factor, slow_after: None }
+    }
+}
+
+impl TimeScale {
+    fn after(&self, elapsed: Duration) -> f64 {
+        match self.slow_after {
+            Some((after, slowness)) if elapsed >= after => self.factor * slowness,
+            Some(_) | None => self.factor,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Command {
     Submit { id: SequenceId, prompt: u32, answer: u32, events: mpsc::UnboundedSender<SequenceEvent> },
@@ -28,10 +52,10 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Starts the driver on the present runtime. Modelled time is multiplied by `time_scale`; 0 is no waiting at all.
-    pub fn start(model: GpuModel, time_scale: f64, metrics: Arc<Metrics>) -> Self {
+    /// Starts the driver on the present runtime.
+    pub fn start(model: GpuModel, time_scale: impl Into<TimeScale>, metrics: Arc<Metrics>) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
-        tokio::spawn(drive(Batch::new(model), time_scale, received, metrics));
+        tokio::spawn(drive(Batch::new(model), time_scale.into(), received, metrics));
         Gpu { commands, next: std::sync::atomic::AtomicU64::new(0) }
     }
 
@@ -68,13 +92,14 @@ impl Drop for SequenceHandle {
 
 async fn drive(
     mut batch: Batch,
-    time_scale: f64,
+    time_scale: TimeScale,
     mut commands: mpsc::UnboundedReceiver<Command>,
     metrics: Arc<Metrics>,
 ) {
     let mut listeners = BTreeMap::new();
     let mut events = Vec::new();
-    let mut now = Instant::now();
+    let began = Instant::now();
+    let mut now = began;
     let mut steps = 0;
     loop {
         if batch.is_idle() {
@@ -85,7 +110,7 @@ async fn drive(
         while let Ok(command) = commands.try_recv() {
             obey(command, &mut batch, &mut listeners);
         }
-        now += batch.step(&mut events).mul_f64(time_scale);
+        now += batch.step(&mut events).mul_f64(time_scale.after(began.elapsed()));
         if now > Instant::now() + GRAIN {
             tokio::time::sleep_until(now).await;
         }
@@ -135,6 +160,12 @@ mod tests {
         }
         assert_eq!(seen[0], SequenceEvent::Admitted);
         assert!(seen[1..].iter().all(|event| *event == SequenceEvent::Token));
+    }
+
+    #[test]
+    fn a_gpu_becomes_slower_when_its_time_has_come() {
+        let scale = TimeScale { factor: 0.5, slow_after: Some((Duration::from_secs(60), 2.0)) };
+        assert_eq!([0, 59, 60, 600].map(|second| scale.after(Duration::from_secs(second))), [0.5, 0.5, 1.0, 1.0]);
     }
 
     #[tokio::test]

@@ -36,6 +36,7 @@ mod tokens;
 pub use dialect::BoxScale;
 pub use faults::FaultScriptError;
 pub use gpu::{Batch, GpuModel, SequenceEvent, SequenceId};
+pub use gpu_driver::TimeScale;
 pub use invention::AnswerLengths;
 pub use server::run;
 pub use socket::ListenAddress;

@@ -9,7 +9,7 @@ use super::{
     dialect::{BoxScale, Dialect},
     faults::{FaultScript, FaultScriptError},
     gpu::GpuModel,
-    gpu_driver::Gpu,
+    gpu_driver::{Gpu, TimeScale},
     invention::AnswerLengths,
     metrics::Metrics,
     request::ServedModel,
@@ -61,8 +61,8 @@ pub enum Mode {
     Synthetic {
         /// The modelled GPU.
         gpu: GpuModel,
-        /// Factor on modelled time; 0 answers at once.
-        time_scale: f64,
+        /// Modelled time against real time.
+        time_scale: TimeScale,
         /// Lengths of answers.
         lengths: AnswerLengths,
         /// Changes all answers.
