@@ -47,7 +47,7 @@ pub struct Profile {
     pub max_tokens: u32,
     /// Context window that the launch command asks for; a running server's own word wins.
     pub context_length: u32,
-    /// Requests in flight on one server where the configuration says nothing.
+    /// Requests in flight on one server at first, where the configuration says nothing.
     pub in_flight: u32,
     /// How a page is drawn.
     pub image: ImageRule,

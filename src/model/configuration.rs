@@ -143,7 +143,8 @@ pub struct EngineSettings {
     pub prompt_file: Option<PathBuf>,
     /// Where the server comes from.
     pub server: ServerSource,
-    /// Pages in flight on one server; the profile's number when absent.
+    /// Pages in flight on one server. When absent, the fewest at which its throughput no longer rises, found from the
+    /// profile's number on; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
     /// Attempts that may count against one page on this engine.
     pub attempts: NonZeroU32,

@@ -7,9 +7,11 @@ mod controller;
 mod costs;
 mod crowd;
 mod level;
+mod load;
 mod observation;
 mod time;
 
 pub use controller::{Bounds, Controller};
+pub use load::ServerLoad;
 pub use observation::{Observation, Vitals};
 pub use time::{ServerLife, ServerTime};

@@ -128,7 +128,7 @@ impl Context {
     /// Seals what is left. No page is under way any more.
     pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, RunError>) {
         let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        summary.server_time = self.engines.iter().map(|(engine, entry)| (*engine, entry.pacer.time())).collect();
+        summary.servers = self.engines.iter().map(|(engine, entry)| (*engine, entry.pacer.books())).collect();
         let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
         let summary = match self.writer.finish() {
             Ok(written) => {

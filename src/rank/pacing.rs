@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     engine::{ServerMetrics, TrafficCounts},
-    pace::{Bounds, Controller, Observation, ServerLife, ServerTime, Vitals},
+    pace::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, Vitals},
     server::{LifeWatch, Ready},
 };
 
@@ -82,6 +82,7 @@ struct Books {
     /// Up to when its time is labelled.
     until: Instant,
     time: ServerTime,
+    load: ServerLoad,
     was_ready: bool,
 }
 
@@ -98,7 +99,8 @@ impl Drop for Held {
 impl Pacer {
     /// The time of the server begins now.
     pub(super) fn new(in_flight: InFlight) -> Pacer {
-        let books = Books { until: Instant::now(), time: ServerTime::default(), was_ready: false };
+        let books =
+            Books { until: Instant::now(), time: ServerTime::default(), load: ServerLoad::default(), was_ready: false };
         let shared = Shared {
             slots: Slots::new(in_flight.first()),
             held: AtomicU32::new(0),
@@ -140,12 +142,12 @@ impl Pacer {
         self.shared.draining.store(true, Ordering::Relaxed);
     }
 
-    /// The server's time up to now.
-    pub(super) fn time(&self) -> ServerTime {
+    /// The server's time up to now, and its load.
+    pub(super) fn books(&self) -> (ServerTime, ServerLoad) {
         let mut books = lock(&self.shared.books);
         let life = if books.was_ready { ServerLife::Draining } else { ServerLife::Starting };
         books.label(life);
-        books.time
+        (books.time, books.load)
     }
 }
 
@@ -221,6 +223,7 @@ impl Watch {
                 self.shared.slots.set_limit(controller.limit());
             }
         }
+        lock(&self.shared.books).load.add(&seen, limit);
         self.line.add(&seen);
         if self.line.looks == LINE {
             self.write(limit).await;

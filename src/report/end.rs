@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     files::replace,
     model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
-    pace::ServerTime,
+    pace::{ServerLoad, ServerTime},
 };
 
 use super::{REPORT_FILE, RankSummary, TokenTotals};
@@ -83,6 +83,8 @@ pub struct EndReport {
     pub tokens: BTreeMap<Engine, TokenTotals>,
     /// Where the time of the servers went, by engine, over all ranks.
     pub server_time: BTreeMap<Engine, ServerTime>,
+    /// What the servers had to do, by engine.
+    pub server_load: BTreeMap<Engine, ServerLoad>,
     /// Seconds spent drawing and encoding pages, over all ranks.
     pub imaging_seconds: f64,
     /// What answered, by engine.
@@ -103,13 +105,15 @@ impl EndReport {
         let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
         let mut server_time: BTreeMap<Engine, ServerTime> = BTreeMap::new();
+        let mut server_load: BTreeMap<Engine, ServerLoad> = BTreeMap::new();
         let mut served_by: Vec<ServedBy> = Vec::new();
         for summary in summaries {
             for (engine, totals) in &summary.tokens {
                 *tokens.entry(*engine).or_default() += *totals;
             }
-            for (engine, time) in &summary.server_time {
+            for (engine, (time, load)) in &summary.servers {
                 *server_time.entry(*engine).or_default() += *time;
+                *server_load.entry(*engine).or_default() += *load;
             }
             served_by.extend(summary.served_by.iter().cloned());
         }
@@ -135,6 +139,7 @@ impl EndReport {
             lost_ranks: Vec::new(),
             tokens,
             server_time,
+            server_load,
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
         }
@@ -190,6 +195,9 @@ impl EndReport {
         }
         for (engine, time) in &self.server_time {
             let _ = writeln!(text, "  {engine} servers, {:.0} s: {time}", time.total().as_secs_f64());
+        }
+        for (engine, load) in &self.server_load {
+            let _ = writeln!(text, "  {engine} servers, {load}");
         }
         for served in &self.served_by {
             let _ = writeln!(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::TokenTotals;
 use crate::{
     model::{Engine, ServedBy},
-    pace::ServerTime,
+    pace::{ServerLoad, ServerTime},
 };
 
 /// What a rank did, at its end.
@@ -21,8 +21,8 @@ pub struct RankSummary {
     pub unsealed: bool,
     /// Tokens by engine.
     pub tokens: BTreeMap<Engine, TokenTotals>,
-    /// Where the time of its servers went.
-    pub server_time: BTreeMap<Engine, ServerTime>,
+    /// Where the time of its servers went, and what they had to do.
+    pub servers: BTreeMap<Engine, (ServerTime, ServerLoad)>,
     /// What answered it.
     pub served_by: Vec<ServedBy>,
     /// Time spent drawing pages, over all its renderer children.
