@@ -31,7 +31,7 @@ pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};
 pub use html::{Reading, text_of};
-pub use judge::{Judge, Judgement, MAX_PERIOD};
+pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
 pub use language::language_of;
 pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
 pub use profile::{Dialect, Launch, Profile, RepetitionDetection};

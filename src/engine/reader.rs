@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use super::{
-    Acceptance, Capabilities, Client, Dialect, End, EngineError, Health, Profile, Question, Reading, Reply, Ruling,
+    Acceptance, Capabilities, Client, Dialect, End, EngineError, Health, Loop, Profile, Question, Reading, Reply, Ruling,
     TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown, text_of,
 };
 use crate::model::{
@@ -193,14 +193,14 @@ impl Reader {
 
 /// The answer up to the point where it began to repeat itself.
 fn before_loop(reply: &Reply) -> &str {
-    let End::Cut { at, .. } = reply.end else { return &reply.raw };
+    let End::Cut(Loop { at, .. }) = reply.end else { return &reply.raw };
     reply.raw.char_indices().nth(at).map_or(&reply.raw, |(byte, _)| &reply.raw[..byte])
 }
 
 fn finish_of(end: &End) -> Option<FinishReason> {
     match end {
         End::Finished(reason) => Some(*reason),
-        End::Cut { .. } => Some(FinishReason::Cut),
+        End::Cut(_) => Some(FinishReason::Cut),
         End::ErrorEvent { .. } => Some(FinishReason::Error),
         End::Refused { .. } | End::Lost { .. } | End::Stalled(_) | End::Malformed { .. } => None,
     }
