@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use super::{
-    Acceptance, Capabilities, Client, Dialect, End, EngineError, Health, Loop, Profile, Question, Reading, Reply, Ruling,
-    TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown, text_of,
+    Acceptance, Capabilities, Client, Dialect, End, EngineError, Health, Loop, Profile, Question, Reading, Reply,
+    Ruling, TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown, text_of,
 };
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, ImageFacts, Language, Part, RankId, Sampling,

@@ -33,7 +33,7 @@ pub(super) fn repetition_by_period(
 
 /// Where the longest suffix begins in which every number is explained by the two before it, one and two periods back:
 /// each differs from the one before by the same step, which may be 0. `length` is that of the suffix that has the
-/// period but for its numbers. Less than three copies explain nothing.
+/// period but for its numbers. Less than three copies explain nothing, nor do steps that are all 0: those are equal copies.
 pub(super) fn explained_from(text: &[Symbol], period: usize, length: usize) -> Option<usize> {
     let start = text.len() - length;
     let step = |index: usize| text[index].value.wrapping_sub(text[index - period].value);
@@ -42,7 +42,8 @@ pub(super) fn explained_from(text: &[Symbol], period: usize, length: usize) -> O
         index -= 1;
     }
     let from = index.checked_sub(2 * period)?;
-    (text.len() - from >= 3 * period).then_some(from)
+    let counts = text.len() - from >= 3 * period && (text.len() - period..text.len()).any(|index| step(index) != 0);
+    counts.then_some(from)
 }
 
 #[cfg(test)]
@@ -52,7 +53,10 @@ mod tests {
 
     fn symbols(values: &[u64]) -> Vec<Symbol> {
         let pairs = values.iter().flat_map(|&value| {
-            [Symbol { character: '.', value: 0 }, Symbol { character: Symbol::NUMBER, value }]
+            [
+                Symbol { character: '.', value: 0, is_text: true },
+                Symbol { character: Symbol::NUMBER, value, is_text: true },
+            ]
         });
         pairs.collect()
     }
@@ -61,9 +65,9 @@ mod tests {
     fn counters_are_explained_and_measurements_are_not() {
         let from = |values: &[u64]| explained_from(&symbols(values), 2, 2 * values.len());
         assert_eq!(from(&[1, 2, 3, 4, 5]), Some(0));
-        assert_eq!(from(&[7, 7, 7]), Some(0));
+        assert_eq!(from(&[7, 7, 7, 7]), None);
         assert_eq!(from(&[50, 40, 30, 20]), Some(0));
-        assert_eq!(from(&[8, 5, 1, 2, 3, 4]), Some(3), "the dot before the 1 belongs to it, and the 1 to the step");
+        assert_eq!(from(&[8, 5, 1, 2, 3, 4]), Some(4), "from the 1 on, with the dot before it");
         assert_eq!(from(&[1, 2, 4]), None);
         assert_eq!(from(&[1, 2]), None);
     }
@@ -71,7 +75,7 @@ mod tests {
     proptest! {
         #[test]
         fn repetition_is_what_a_naive_search_finds(text in "[ab]{0,60}") {
-            let text: Vec<Symbol> = text.chars().map(|character| Symbol { character, value: 0 }).collect();
+            let text: Vec<Symbol> = text.chars().map(|character| Symbol { character, value: 0, is_text: true }).collect();
             let fast = repetition_by_period(&text, 4_000, |one, other| one == other);
             for period in 1..=text.len() / 2 {
                 let mut length = period;

@@ -8,8 +8,10 @@ const MOST_DIGITS: u8 = 18;
 pub(super) struct Symbol {
     /// The character; [`Symbol::NUMBER`] for a number.
     pub(super) character: char,
-    /// Value of a number of the text; 0 for every character, and for a number within a tag.
+    /// Value of a number of the text; 0 for every character, and for a number of the markup.
     pub(super) value: u64,
+    /// Whether it is text of the page, not markup.
+    pub(super) is_text: bool,
 }
 
 impl Symbol {
@@ -36,6 +38,8 @@ enum Place {
     #[default]
     Text,
     Tag,
+    /// Between `<|ref|>` and `<|/ref|>`.
+    Label,
     /// DeepSeek's `[[…]]`.
     Coordinates,
 }
@@ -46,6 +50,7 @@ impl Symbols {
         let previous = self.symbols.last().map(|symbol| symbol.character);
         self.place = match (self.place, character) {
             (_, '<') => Place::Tag,
+            (Place::Tag, '>') if self.ends_with("<|ref|") => Place::Label,
             (Place::Tag, '>') => Place::Text,
             (Place::Text, '[') if previous == Some('[') => Place::Coordinates,
             (Place::Coordinates, ']') if previous == Some(']') => Place::Text,
@@ -54,19 +59,24 @@ impl Symbols {
         };
         let position = self.seen;
         self.seen += 1;
+        let is_text = self.place == Place::Text && character != '>';
         let Some(digit) = digit(character) else {
             self.digits = 0;
-            return self.add(Symbol { character, value: 0 }, position);
+            return self.add(Symbol { character, value: 0, is_text }, position);
         };
-        let in_text = self.place == Place::Text;
         if self.digits == 0 || self.digits == MOST_DIGITS {
             self.digits = 0;
-            self.add(Symbol { character: Symbol::NUMBER, value: 0 }, position);
+            self.add(Symbol { character: Symbol::NUMBER, value: 0, is_text }, position);
         }
         self.digits += 1;
-        if let (true, Some(number)) = (in_text, self.symbols.last_mut()) {
+        if let (true, Some(number)) = (is_text, self.symbols.last_mut()) {
             number.value = number.value * 10 + digit;
         }
+    }
+
+    fn ends_with(&self, text: &str) -> bool {
+        let mut behind = self.symbols.iter().rev();
+        text.chars().rev().all(|character| behind.next().is_some_and(|symbol| symbol.character == character))
     }
 
     fn add(&mut self, symbol: Symbol, position: usize) {
@@ -134,6 +144,20 @@ mod tests {
         assert_eq!(values("<p x=\"12 34\">5</p>"), [0, 0, 5]);
         assert_eq!(values("<|det|>[[12, 34]]<|/det|> 7 "), [0, 0, 7]);
         assert_eq!(values(&format!("{}.", "9".repeat(20))), [999_999_999_999_999_999, 99]);
+    }
+
+    #[test]
+    fn markup_is_no_text() {
+        let text = |raw: &str| -> String {
+            let symbols = symbols(raw);
+            symbols.whole().iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character).collect()
+        };
+        assert_eq!(text("<p class=\"x\">un <b>deux</b></p>\n"), "un deux\n");
+        assert_eq!(
+            text("<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# un [a] "),
+            "[]\n# un [a] ",
+            "but for the outer brackets"
+        );
     }
 
     #[test]

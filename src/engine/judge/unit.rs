@@ -21,24 +21,17 @@ enum Content {
 impl Unit {
     /// No allowance of copies is smaller.
     const LEAST_OF_COPIES: usize = 400;
-    /// No allowance of counters is smaller.
+    /// Fewer characters in copies that count are no loop.
     pub(super) const LEAST_OF_COUNTERS: usize = 1_200;
-    /// No allowance of worn text is smaller.
-    pub(super) const LEAST_OF_WORN: usize = 1_500;
+    /// No allowance of worn text is smaller, in characters of text.
+    pub(super) const LEAST_OF_WORN: usize = 2_000;
 
     /// A unit begins anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
-        let start = unit.iter().position(|symbol| symbol.character == '>').map_or(0, |at| at + 1);
-        let ring = || unit.iter().cycle().skip(start).take(unit.len()).map(|symbol| symbol.character);
-        let mut in_tag = false;
-        let text = ring().filter(|&character| {
-            let outside = !in_tag && character != '<';
-            in_tag = character == '<' || (in_tag && character != '>');
-            outside
-        });
-        let content = text.fold(Content::Filling, |content, character| match content {
-            _ if character.is_alphabetic() => Content::Words,
-            Content::Filling if !fills(character) => Content::Signs,
+        let text = unit.iter().filter(|symbol| symbol.is_text);
+        let content = text.fold(Content::Filling, |content, symbol| match content {
+            _ if symbol.character.is_alphabetic() => Content::Words,
+            Content::Filling if !fills(symbol.character) => Content::Signs,
             content => content,
         });
         let cells = ["<td", "<th", "<tr"].iter().any(|tag| {
@@ -58,26 +51,28 @@ impl Unit {
         floor.max(least_of_copies(period))
     }
 
-    /// Characters from which on copies of `period` characters that differ in counters alone are a loop.
-    pub(super) fn allowance_of_counters(self, period: usize) -> usize {
+    /// Whether so many copies that differ in counters alone are a loop. `characters` is their length, `text` that of
+    /// the text in them.
+    pub(super) fn forbids_counters(self, copies: usize, characters: usize, text: usize) -> bool {
         match (self.content, self.cells) {
-            (Content::Words | Content::Signs, false) => (32 * period).clamp(Self::LEAST_OF_COUNTERS, 8_000),
-            (Content::Words | Content::Signs, true) => (48 * period).clamp(2_400, 10_000),
-            (Content::Filling, false) => 1_500,
-            (Content::Filling, true) => 4_000,
+            (Content::Words | Content::Signs, false) => copies >= 32 || text >= FULLEST_PAGE,
+            (Content::Words | Content::Signs, true) => copies >= 48 || text >= FULLEST_PAGE,
+            (Content::Filling, false) => characters >= 1_500,
+            (Content::Filling, true) => characters >= 4_000,
         }
     }
 
-    /// Symbols from which on worn text is a loop.
+    /// Characters of text from which on worn text is a loop.
     pub(super) fn allowance_of_worn(self) -> usize {
-        match (self.content, self.cells) {
-            (Content::Words | Content::Signs, false) => Self::LEAST_OF_WORN,
-            (Content::Filling, false) => 3_000,
-            (Content::Words | Content::Signs, true) => 5_000,
-            (Content::Filling, true) => 8_000,
+        match self.content {
+            Content::Words | Content::Signs => Self::LEAST_OF_WORN,
+            Content::Filling => 3_000,
         }
     }
 }
+
+/// More than any page holds, characters of text: the fullest of the corpus has 6,726.
+const FULLEST_PAGE: usize = 7_000;
 
 /// The smallest allowance of any unit of this length.
 pub(super) fn least_of_copies(period: usize) -> usize {

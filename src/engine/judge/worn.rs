@@ -10,6 +10,8 @@ const TIMES: u8 = 4;
 const FRESH: usize = 16;
 /// Bits of a place in the table of counts: 64 KiB, three times what a long answer fills.
 const BITS: u32 = 16;
+/// Stands for markup of any length.
+const MARKUP: Symbol = Symbol { character: '<', value: 0, is_text: false };
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Counts the grams of an answer.
@@ -21,18 +23,24 @@ pub(super) struct Worn {
     taken: usize,
     hash: u64,
     length: usize,
+    in_markup: bool,
 }
 
 impl Default for Worn {
     fn default() -> Self {
-        Worn { counts: vec![0; 1 << BITS], last: [0; GRAM], taken: 0, hash: 0, length: 0 }
+        Worn { counts: vec![0; 1 << BITS], last: [0; GRAM], taken: 0, hash: 0, length: 0, in_markup: false }
     }
 }
 
 impl Worn {
-    /// Takes the next symbol.
+    /// Takes the next symbol. A stretch of markup counts as one: what is worn is the page's text.
     pub(super) fn push(&mut self, symbol: Symbol) {
-        let code = (u64::from(u32::from(symbol.character)) << 40 ^ symbol.value).wrapping_mul(FACTOR);
+        let in_markup = std::mem::replace(&mut self.in_markup, !symbol.is_text);
+        if !symbol.is_text && in_markup {
+            return;
+        }
+        let symbol = if symbol.is_text { symbol } else { MARKUP };
+        let code = ((u64::from(u32::from(symbol.character)) << 40) ^ symbol.value).wrapping_mul(FACTOR);
         let oldest = std::mem::replace(&mut self.last[self.taken % GRAM], code);
         self.taken += 1;
         // The weight of a symbol is a power of the factor; that of the one that leaves is its GRAM-th.
@@ -46,7 +54,7 @@ impl Worn {
         *count = count.saturating_add(1);
     }
 
-    /// Length of the worn text up to here, in symbols; what is fresh has been taken off.
+    /// Length of the worn text up to here, in symbols of text; what is fresh has been taken off.
     pub(super) fn length(&self) -> usize {
         self.length
     }
@@ -58,7 +66,7 @@ mod tests {
 
     fn worn(text: &str) -> usize {
         let mut worn = Worn::default();
-        text.chars().for_each(|character| worn.push(Symbol { character, value: 0 }));
+        text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
         worn.length()
     }
 
