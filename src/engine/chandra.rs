@@ -2,13 +2,14 @@
 
 use html5gum::{HtmlString, Token};
 
-use super::html::{Reading, text_of, tokens};
+use super::html::{Reading, has_open_table, text_of, tokens};
 use crate::model::{BBox, Block};
 
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently (E16), labels
-/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut.
+/// are kept as they come. A last div or a table that is not closed is a fault, not something to repair: the answer was cut,
+/// or lost its grammar. What such a div holds is kept as a block all the same, for the best partial answer.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;
@@ -35,7 +36,13 @@ pub fn parse(raw: &str, box_scale: u16) -> Reading {
             _ => {}
         }
     }
-    reading.fault = fault(raw, &reading, open.as_ref());
+    let open_table = reading.blocks.iter().find(|block| has_open_table(&block.html));
+    let open_table = open_table.map(|block| format!("a table in the {} block is not closed", block.label));
+    reading.fault = fault(raw, &reading, open.as_ref()).or(open_table);
+    if let Some(div) = open {
+        let end = if ends_within_tag(raw) { raw.rfind('<') } else { None };
+        div.close(raw.get(div.inner..end.unwrap_or(raw.len())).unwrap_or_default(), &mut reading);
+    }
     reading
 }
 
@@ -68,14 +75,18 @@ fn fault(raw: &str, reading: &Reading, open: Option<&OpenDiv>) -> Option<String>
             div.inner
         ));
     }
-    // The tokenizer drops a tag that the end of the answer cuts in two.
-    if raw.rfind('<') > raw.rfind('>') {
+    if ends_within_tag(raw) {
         return Some("the answer ends within a tag".into());
     }
     if !raw.trim().is_empty() && reading.blocks.is_empty() && !reading.blank {
         return Some("the answer has no top-level div".into());
     }
     (reading.stray > STRAY_LIMIT).then(|| format!("{} characters stand outside every block", reading.stray))
+}
+
+/// Whether the end of the answer cuts a tag in two. The tokenizer drops such a tag.
+fn ends_within_tag(raw: &str) -> bool {
+    raw.rfind('<') > raw.rfind('>')
 }
 
 /// Four numbers, whatever stands between them: `[1, 2, 3, 4]`, `1 2 3 4`, floats, doubled spaces.
@@ -155,17 +166,27 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_answer_is_a_fault_and_keeps_what_was_whole() {
+    fn a_cut_answer_is_a_fault_and_keeps_what_there_was() {
         let whole = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>un</p></div>";
-        for tail in [
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de",
-            "<div data-bbox=\"1 2",
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d",
+        for (tail, kept) in [
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de", Some("<table><tr><td>de")),
+            ("<div data-bbox=\"1 2", None),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d", Some("<p>deux</p>")),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux <b cl", Some("<p>deux")),
         ] {
             let reading = parse(&format!("{whole}\n{tail}"), 1000);
             assert!(reading.fault.is_some(), "{tail}");
-            assert_eq!(reading.blocks.len(), 1, "{tail}");
+            assert_eq!(reading.blocks.get(1).map(|block| block.html.as_str()), kept, "{tail}");
         }
+    }
+
+    #[test]
+    fn a_table_without_an_end_in_a_closed_div_is_a_fault() {
+        let table = |html: &str| parse(&format!("<div data-bbox=\"1 2 3 4\" data-label=\"Table\">{html}</div>"), 1000);
+        let open = table("<table><tr><td>1</td></tr>");
+        assert_eq!(open.fault.as_deref(), Some("a table in the Table block is not closed"));
+        assert_eq!(open.blocks.len(), 1, "its text is kept for the best partial answer");
+        assert_eq!(table("<table><tr><td>1<td>2</table>").fault, None, "cells and rows need no end");
     }
 
     #[test]

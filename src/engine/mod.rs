@@ -23,7 +23,7 @@ mod traffic;
 mod visual;
 mod vital_signs;
 
-pub use acceptance::{Acceptance, accept};
+pub use acceptance::{Acceptance, Expectation, accept};
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
 pub use client::{Capabilities, Client, Limits, ServerAddress};
