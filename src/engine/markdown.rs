@@ -160,7 +160,8 @@ fn math(inner: &str, block: bool) -> String {
             latex.push_str(&String::from_utf8_lossy(&text));
         }
     }
-    let latex = latex.trim();
+    // Blanks mean nothing in LaTeX, and a `<` before one opens no tag where a reader of Markdown knows no formulas.
+    let latex = latex.trim().replace('<', "< ").replace("<  ", "< ");
     if block { format!("$${latex}$$") } else { format!("${latex}$") }
 }
 
@@ -182,7 +183,7 @@ fn converter() -> HtmlToMarkdown {
                 let found = element.attrs.iter().find(|attribute| &*attribute.name.local == name);
                 found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
             };
-            let (alt, source) = (attribute("alt").replace(['[', ']', '\n'], " "), attribute("src"));
+            let (alt, source) = (attribute("alt").replace(['[', ']', '<', '\n'], " "), attribute("src"));
             (!alt.trim().is_empty() || !source.is_empty()).then(|| format!("![{}]({source})", alt.trim()).into())
         })
         .add_handler(vec!["input"], |_: &dyn Handlers, element: Element| {
@@ -191,7 +192,7 @@ fn converter() -> HtmlToMarkdown {
             Some(match kind {
                 "checkbox" | "radio" if attribute("checked").is_some() => "[x] ".into(),
                 "checkbox" | "radio" => "[ ] ".into(),
-                _ => attribute("value").map(|value| value.value.to_string()).unwrap_or_default().into(),
+                _ => attribute("value").map(|value| value.value.replace('<', "\\<")).unwrap_or_default().into(),
             })
         })
         .build()
@@ -222,6 +223,11 @@ mod tests {
             ("<math display=\"block\">\\frac{a}{b}</math>", "$$\\frac{a}{b}$$"),
             ("<p>100 $ et 5 $</p>", "100 \\$ et 5 \\$"),
             ("<p>المادة الأولى، « نص »</p>", "المادة الأولى، « نص »"),
+            ("<math>a&lt;b \\le c</math>", "$a< b \\le c$"),
+            ("<math>&lt;img src=x onerror=alert(1)&gt;</math>", "$< img src=x onerror=alert(1)>$"),
+            ("<img alt=\"<b>Sceau</b>\"/>", "![b>Sceau /b>]()"),
+            ("<input value=\"<b onclick=x>\"/>", "\\<b onclick=x>"),
+            ("<p>&lt;script&gt;</p>", "\\<script>"),
             ("<img alt=\"Sceau du Royaume\"/>", "![Sceau du Royaume]()"),
             ("<p><input type=\"checkbox\" checked/> oui</p>", "[x] oui"),
             ("<p>Ville : <input type=\"text\" value=\"Casablanca\"/></p>", "Ville : Casablanca"),
