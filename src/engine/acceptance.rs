@@ -3,10 +3,10 @@
 //! A page is refused only for what is wrong in every gazette: its best attempt is kept under the class of its failure,
 //! but it is not read. So every limit here is wide.
 //!
-//! **Ink.** On the 315 pages of the corpus whose whole text is known, a page drawn at 192 dpi holds 14,800 to 56,500 letters and digits for each
-//! whole of ink (a full page of text has ink on 4 % to 12 % of it). Fewer than a tenth of the least, on a page
-//! that has ink like a full one and no picture, is too little. More than six times the most, and a thousand
-//! besides for pale print, is invention.
+//! **Ink.** On the 315 pages of the corpus whose whole text is known, an A4 page holds 14,800 to 56,500 letters and digits
+//! for each whole of ink; on a full page of text, 4 % to 12 % is ink. Fewer than a tenth of the least, on a page that
+//! has ink like a full one and no picture, is too little. More than six times the most, and a thousand besides for
+//! pale print, is invention. On other paper it is as many as its area holds.
 //!
 //! **Script.** Arabic issues hold French annexes, bilingual tables and pages of Latin names; French ones quote Arabic.
 //! What never is right is another script, or running text in Latin letters that is not French on a page of an Arabic
@@ -15,20 +15,36 @@
 use std::collections::HashMap;
 
 use super::{Reading, language::Letters, text_of};
-use crate::model::{FailureClass, Language};
+use crate::model::{FailureClass, ImageFacts, Language};
 
-/// What is known of a page before it is read.
+/// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expectation {
-    /// Language of the edition, as the plan has it.
-    pub edition: Language,
-    /// Dark pixels of marks as large as a letter, as a fraction of the image: 0.0..=1.0. `None` where not measured.
-    pub ink: Option<f32>,
+    edition: Language,
+    print: Option<Print>,
 }
+
+/// What was measured on an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Print {
+    /// Dark pixels of marks as large as a letter, as a fraction of the image: 0.0..=1.0.
+    ink: f32,
+    /// Area of the paper that it shows, in sheets of A4.
+    sheets: f32,
+}
+
+/// Area of A4 in square inches.
+const A4: f32 = 96.67;
 
 impl Expectation {
     /// Nothing is known.
-    pub const NONE: Expectation = Expectation { edition: Language::Unknown, ink: None };
+    pub const NONE: Expectation = Expectation { edition: Language::Unknown, print: None };
+
+    /// An image of an edition that is in this language, as the plan has it.
+    pub fn of(edition: Language, image: &ImageFacts) -> Expectation {
+        let sheets = image.size.area() as f32 / (image.dpi * image.dpi * A4);
+        Expectation { edition, print: Some(Print { ink: image.ink, sheets }) }
+    }
 }
 
 /// What a whole answer is worth, once it is parsed.
@@ -66,7 +82,7 @@ const COMMONEST_FRENCH: [&str; 20] = [
 
 /// Ink like that of a full page. With more the page is a photograph or a dark scan, and says nothing of text.
 const FULL_PAGE: std::ops::RangeInclusive<f32> = 0.03..=0.2;
-/// Letters and digits for a whole of ink: fewer are too little.
+/// Letters and digits for a whole of ink on a sheet of A4: fewer are too little.
 const LEAST_FOR_INK: f32 = 1_500.0;
 /// More are invention.
 const MOST_FOR_INK: f32 = 340_000.0;
@@ -147,18 +163,18 @@ fn not_arabic(reading: &Reading, texts: &[String], expects: Expectation) -> Opti
 }
 
 fn too_little(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
-    let ink = expects.ink.filter(|ink| FULL_PAGE.contains(ink) && !has_picture(reading))?;
+    let print = expects.print.filter(|print| FULL_PAGE.contains(&print.ink) && !has_picture(reading))?;
     let written = letters_and_digits(texts);
-    ((written as f32) < ink * LEAST_FOR_INK).then(|| {
-        format!("{written} letters and digits, on a page with ink on {:.1} % of it and no picture", ink * 100.0)
+    ((written as f32) < print.ink * print.sheets * LEAST_FOR_INK).then(|| {
+        format!("{written} letters and digits, on paper with ink on {:.1} % of it and no picture", print.ink * 100.0)
     })
 }
 
 fn too_much(texts: &[String], expects: Expectation) -> Option<String> {
-    let ink = expects.ink?;
+    let print = expects.print?;
     let written = letters_and_digits(texts);
-    (written as f32 > ink * MOST_FOR_INK + PALE)
-        .then(|| format!("{written} letters and digits, on a page with ink on {:.2} % of it", ink * 100.0))
+    (written as f32 > print.ink * print.sheets * MOST_FOR_INK + PALE)
+        .then(|| format!("{written} letters and digits, on paper with ink on {:.2} % of it", print.ink * 100.0))
 }
 
 fn letters_of(texts: &[String]) -> Letters {
@@ -176,7 +192,7 @@ fn has_picture(reading: &Reading) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Block;
+    use crate::model::{Block, PixelSize};
 
     fn reading(htmls: &[&str]) -> Reading {
         let block = |html: &&str| Block { label: "Text".into(), bbox: None, html: (*html).into() };
@@ -188,6 +204,14 @@ mod tests {
             Acceptance::Refused(class, _) => Some(class),
             Acceptance::Accepted | Acceptance::Blank => None,
         }
+    }
+
+    /// A4 at 192 dpi.
+    fn a4(ink: f32) -> Expectation {
+        let size = PixelSize { width: 1596, height: 2240 };
+        let image =
+            ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink, render_micros: 0, encode_micros: 0 };
+        Expectation::of(Language::Unknown, &image)
     }
 
     const FRENCH: &str = include_str!("../../tests/data/truth/BO_7510_Fr/p004.txt");
@@ -220,9 +244,9 @@ mod tests {
             (ARABIC, Language::French),
             (PRICES, Language::Arabic),
         ] {
-            for ink in [None, Some(0.02), Some(0.07), Some(0.126), Some(0.6)] {
+            for ink in [0.02, 0.07, 0.126, 0.6] {
                 let page = reading(&[&format!("<p>{text}</p>")]);
-                assert_eq!(accept(&page, Expectation { edition, ink }), Acceptance::Accepted, "{edition} {ink:?}");
+                assert_eq!(accept(&page, Expectation { edition, ..a4(ink) }), Acceptance::Accepted, "{edition} {ink}");
             }
         }
     }
@@ -237,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_transliteration_of_an_arabic_page_is_refused_and_its_latin_tables_are_not() {
-        let arabic = Expectation { edition: Language::Arabic, ink: None };
+        let arabic = Expectation { edition: Language::Arabic, ..Expectation::NONE };
         let transliteration = "qarar li wazir al iqtisad wa al maliya raqm sadir fi min jumada al ula ".repeat(8);
         assert_eq!(class(&reading(&[&transliteration]), arabic), Some(FailureClass::WrongScript));
         assert_eq!(class(&reading(&[&transliteration]), Expectation::NONE), None);
@@ -247,18 +271,21 @@ mod tests {
 
     #[test]
     fn what_the_ink_does_not_bear_out_is_implausible() {
-        let ink = |ink| Expectation { edition: Language::Unknown, ink: Some(ink) };
         let head = reading(&["<p>BULLETIN OFFICIEL N° 7500 – 28 chaoual 1447 (16-4-2026)</p>"]);
         let implausible = Some(FailureClass::Implausible);
-        assert_eq!(class(&head, ink(0.07)), implausible, "a full page of which only the head was read");
-        assert_eq!(class(&head, ink(0.01)), None);
-        assert_eq!(class(&head, ink(0.5)), None, "a photograph");
+        assert_eq!(class(&head, a4(0.07)), implausible, "a full page of which only the head was read");
+        assert_eq!(class(&head, a4(0.01)), None);
+        assert_eq!(class(&head, a4(0.5)), None, "a photograph");
         let map = Block { label: "Image".into(), bbox: None, html: "<img alt=\"carte\"/>".into() };
-        assert_eq!(class(&Reading { blocks: vec![map], ..Reading::default() }, ink(0.07)), None);
+        assert_eq!(class(&Reading { blocks: vec![map], ..Reading::default() }, a4(0.07)), None);
         let blank = Reading { blank: true, ..Reading::default() };
-        assert_eq!(class(&blank, ink(0.07)), implausible, "called blank");
-        assert_eq!(accept(&blank, ink(0.002)), Acceptance::Blank);
-        assert_eq!(class(&reading(&[FRENCH]), ink(0.001)), implausible, "a page of text about a stamp");
+        assert_eq!(class(&blank, a4(0.07)), implausible, "called blank");
+        assert_eq!(accept(&blank, a4(0.002)), Acceptance::Blank);
+        assert_eq!(class(&reading(&[ARABIC]), a4(0.001)), implausible, "a page of text about a stamp");
+        let poster = Expectation { print: Some(Print { ink: 0.01, sheets: 16.0 }), ..Expectation::NONE };
+        let long = ARABIC.repeat(6);
+        assert_eq!(class(&reading(&[&long]), a4(0.01)), implausible);
+        assert_eq!(class(&reading(&[&long]), poster), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::model::{BBox, Block};
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently (E16), labels
-/// are kept as they come. A last div or a table that is not closed is a fault, not something to repair: the answer was cut,
-/// or lost its grammar. What such a div holds is kept as a block all the same, for the best partial answer.
+/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut. What it
+/// holds is kept all the same, for a page of which there is nothing better. So it is with a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;
@@ -36,13 +36,15 @@ pub fn parse(raw: &str, box_scale: u16) -> Reading {
             _ => {}
         }
     }
-    let open_table = reading.blocks.iter().find(|block| has_open_table(&block.html));
-    let open_table = open_table.map(|block| format!("a table in the {} block is not closed", block.label));
-    reading.fault = fault(raw, &reading, open.as_ref()).or(open_table);
-    if let Some(div) = open {
-        let end = if ends_within_tag(raw) { raw.rfind('<') } else { None };
-        div.close(raw.get(div.inner..end.unwrap_or(raw.len())).unwrap_or_default(), &mut reading);
+    if let Some(div) = &open {
+        let inner = &raw[div.inner..];
+        let cut_tag = inner.rfind('<').filter(|start| !inner[*start..].contains('>'));
+        let inner = &inner[..cut_tag.unwrap_or(inner.len())];
+        if !inner.trim().is_empty() {
+            div.close(inner, &mut reading);
+        }
     }
+    reading.fault = fault(raw, &reading, open.as_ref());
     reading
 }
 
@@ -75,18 +77,17 @@ fn fault(raw: &str, reading: &Reading, open: Option<&OpenDiv>) -> Option<String>
             div.inner
         ));
     }
-    if ends_within_tag(raw) {
+    // The tokenizer drops a tag that the end of the answer cuts in two.
+    if raw.rfind('<') > raw.rfind('>') {
         return Some("the answer ends within a tag".into());
     }
     if !raw.trim().is_empty() && reading.blocks.is_empty() && !reading.blank {
         return Some("the answer has no top-level div".into());
     }
+    if let Some(block) = reading.blocks.iter().find(|block| has_open_table(&block.html)) {
+        return Some(format!("a table in the {} block is not closed", block.label));
+    }
     (reading.stray > STRAY_LIMIT).then(|| format!("{} characters stand outside every block", reading.stray))
-}
-
-/// Whether the end of the answer cuts a tag in two. The tokenizer drops such a tag.
-fn ends_within_tag(raw: &str) -> bool {
-    raw.rfind('<') > raw.rfind('>')
 }
 
 /// Four numbers, whatever stands between them: `[1, 2, 3, 4]`, `1 2 3 4`, floats, doubled spaces.
@@ -166,17 +167,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_answer_is_a_fault_and_keeps_what_there_was() {
+    fn a_cut_answer_is_a_fault_and_keeps_what_it_had() {
         let whole = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>un</p></div>";
-        for (tail, kept) in [
-            ("<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de", Some("<table><tr><td>de")),
-            ("<div data-bbox=\"1 2", None),
-            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d", Some("<p>deux</p>")),
-            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux <b cl", Some("<p>deux")),
+        for (tail, last) in [
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de", "<table><tr><td>de"),
+            ("<div data-bbox=\"1 2", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\">", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d", "<p>deux</p>"),
         ] {
             let reading = parse(&format!("{whole}\n{tail}"), 1000);
             assert!(reading.fault.is_some(), "{tail}");
-            assert_eq!(reading.blocks.get(1).map(|block| block.html.as_str()), kept, "{tail}");
+            assert_eq!(reading.blocks.last().unwrap().html, last, "{tail}");
         }
     }
 

@@ -145,7 +145,7 @@ impl PageTask {
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let blank = drawn.blank && self.context.configuration.imaging.skip_blank;
-                let expects = Expectation { edition: document.edition.language, ink: Some(drawn.facts.ink) };
+                let expects = Expectation::of(document.edition.language, &drawn.facts);
                 let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE, expects };
                 Ok(Ok(HeldImage { image, blank, _share: share }))
             }
