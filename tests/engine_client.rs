@@ -23,7 +23,9 @@ use axum::{
     routing::{get, post},
 };
 use bulletin_ocr::{
-    engine::{AttemptResult, Client, EngineError, Gone, Limits, PageImage, Profile, Reader, ServerAddress},
+    engine::{
+        AttemptResult, Client, EngineError, Expectation, Gone, Limits, PageImage, Profile, Reader, ServerAddress,
+    },
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId,
         ServerKind,
@@ -187,7 +189,13 @@ fn image() -> PageImage {
     let size = PixelSize { width: 1600, height: 2240 };
     let facts =
         ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink: 0.1, render_micros: 0, encode_micros: 0 };
-    PageImage { png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"), facts, part: 0, bbox: BBox::PAGE }
+    PageImage {
+        png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"),
+        facts,
+        part: 0,
+        bbox: BBox::PAGE,
+        expects: Expectation::NONE,
+    }
 }
 
 struct Setup {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use bulletin_ocr::{
-    engine::{PageImage, Profile, ServerAddress},
+    engine::{Expectation, PageImage, Profile, ServerAddress},
     model::{
         AttemptOutcome, BBox, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PixelSize, RankId,
         configuration::{EngineSettings, Secret, ServerSource},
@@ -108,7 +108,12 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     let encoded_bytes = png.len() as u32;
     let facts =
         ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes, ink: 0.1, render_micros: 0, encode_micros: 0 };
-    ready.reader.attempt(&PageImage { png, facts, part: 0, bbox: BBox::PAGE }, request, 0).await.attempt.outcome
+    ready
+        .reader
+        .attempt(&PageImage { png, facts, part: 0, bbox: BBox::PAGE, expects: Expectation::NONE }, request, 0)
+        .await
+        .attempt
+        .outcome
 }
 
 /// The one process of the bench whose command line is of this kind.

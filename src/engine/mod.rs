@@ -23,7 +23,7 @@ mod traffic;
 mod visual;
 mod vital_signs;
 
-pub use acceptance::{Acceptance, accept};
+pub use acceptance::{Acceptance, Expectation, accept};
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
 pub use client::{Capabilities, Client, Limits, ServerAddress};
@@ -31,7 +31,7 @@ pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};
 pub use html::{Reading, text_of};
-pub use judge::{Judge, Judgement, MAX_PERIOD};
+pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
 pub use language::language_of;
 pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
 pub use profile::{Dialect, Launch, Profile, RepetitionDetection};
