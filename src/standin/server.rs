@@ -16,7 +16,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     chat,
     condition::Condition,
-    protocol,
     socket::{Cut, Socket},
     stand_in::{Options, StandIn, StandInError},
 };
@@ -85,7 +84,7 @@ fn announce(stand_in: &StandIn, url: &str) {
 
 fn routes(stand_in: &Arc<StandIn>) -> Router {
     Router::new()
-        .route("/health", get(health).post(health))
+        .route("/health", get(health))
         .route("/ping", get(health).post(health))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
@@ -124,19 +123,25 @@ async fn health(State(stand_in): State<Arc<StandIn>>) -> StatusCode {
 }
 
 async fn version(State(stand_in): State<Arc<StandIn>>) -> Response {
-    Json(json!({ "version": format!("{}+{}", protocol::VERSION, stand_in.kind()) })).into_response()
+    Json(json!({ "version": format!("{}+{}", stand_in.options.release, stand_in.kind()) })).into_response()
 }
 
 async fn metrics(State(stand_in): State<Arc<StandIn>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], stand_in.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], stand_in.metrics.render()).into_response()
 }
 
 async fn models(State(stand_in): State<Arc<StandIn>>) -> Response {
     let model = &stand_in.model;
+    let created = jiff::Timestamp::now().as_second();
+    let permission = json!({
+        "id": "modelperm-stand-in", "object": "model_permission", "created": created, "allow_create_engine": false,
+        "allow_sampling": true, "allow_logprobs": true, "allow_search_indices": false, "allow_view": true,
+        "allow_fine_tuning": false, "organization": "*", "group": null, "is_blocking": false,
+    });
     Json(json!({ "object": "list", "data": [{
-        "id": model.name, "object": "model", "created": jiff::Timestamp::now().as_second(),
+        "id": model.name, "object": "model", "created": created,
         "owned_by": format!("bocr-{}", stand_in.kind()), "root": stand_in.kind().name(), "parent": null,
-        "max_model_len": model.max_model_len, "permission": [],
+        "max_model_len": model.max_model_len, "permission": [permission],
     }]}))
     .into_response()
 }
