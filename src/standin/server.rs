@@ -16,14 +16,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     chat,
     condition::Condition,
+    release::Release,
     socket::{Cut, Socket},
     stand_in::{Options, StandIn, StandInError},
 };
 
-/// `/health` says 503 this long after the engine's death. Measured on a real server: 0.75 to 2.5 s.
-const DYING: Duration = Duration::from_millis(1500);
-/// Connections are refused this long before the process ends. On a real server: 2 to 4 s.
-const DEAD: Duration = Duration::from_millis(1500);
+/// How long `/health` says 503 after the engine's death, and how long connections are then refused before the process
+/// ends (facts on real servers, death: 0.75 to 2.5 s and 2 to 4 s, or 0.2 s at most and 1.1 s).
+fn last_moments(release: Release) -> (Duration, Duration) {
+    match release {
+        Release::V0_11_2 => (Duration::from_millis(1500), Duration::from_millis(1500)),
+        Release::V0_32_0 => (Duration::from_millis(200), Duration::from_millis(1100)),
+    }
+}
 
 /// Serves until a signal, or until the fault script's death. Prints `listening on ADDRESS` on standard output once
 /// requests are answered.
@@ -55,7 +60,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
         }
     }
     if stand_in.condition.now() == Condition::Dead {
-        tokio::time::sleep(DEAD).await;
+        tokio::time::sleep(last_moments(stand_in.options.release).1).await;
     }
     Ok(())
 }
@@ -63,7 +68,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
 async fn dying(stand_in: &StandIn) {
     stand_in.condition.death().await;
     tracing::error!("FAULT INJECTED: the engine died by the fault script");
-    tokio::time::sleep(DYING).await;
+    tokio::time::sleep(last_moments(stand_in.options.release).0).await;
 }
 
 fn announce(stand_in: &StandIn, url: &str) {
