@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::{self, ErrorKind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::mpsc::{Receiver, Sender, channel},
     thread::JoinHandle,
 };
@@ -66,7 +66,7 @@ impl Drop for ServersFile {
 }
 
 /// Writes whenever something is new. Of thousands of servers that are ready at once, one writing takes many.
-fn keep(path: &PathBuf, servers: &Receiver<(RankId, Engine, Capabilities)>) {
+fn keep(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
     let mut entries = read(path).unwrap_or_else(|error| {
         tracing::warn!("{} is written anew: {}", path.display(), chain(&error));
         Vec::new()

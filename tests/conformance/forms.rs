@@ -114,7 +114,8 @@ fn questions(target: &Target) -> Vec<(&'static str, Ask)> {
 
 /// Asks everything and gives the forms of the answers, by the names of the questions.
 async fn answers(target: &Target) -> BTreeMap<String, Value> {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    // A real server closes the connection after some of its errors, without a word before.
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let mut answers = BTreeMap::new();
     for (name, ask) in questions(target) {
         let chat = |body: String| {
@@ -197,10 +198,16 @@ fn form(key: &str, value: &Value) -> Value {
     }
 }
 
-/// A message without its numbers.
+/// A message without its numbers and the addresses of objects.
 fn numberless(text: &str) -> String {
+    let mut parts = text.split("0x");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str("0x…");
+        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    }
     let mut words = String::new();
-    for c in text.chars() {
+    for c in plain.chars() {
         match c {
             '0'..='9' if words.ends_with('#') => {}
             '0'..='9' => words.push('#'),
