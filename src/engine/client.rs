@@ -153,7 +153,7 @@ impl Client {
     /// # Errors
     /// No answer, another API, a refused key, another model, or too old a version.
     pub async fn handshake(&self, profile: &Profile) -> Result<Capabilities, EngineError> {
-        let version: Version = self.get("/version").await?;
+        let version: VersionReply = self.get("/version").await?;
         let models: Models = self.get("/v1/models").await?;
         let Some(model) = models.data.iter().find(|model| model.is_of(profile)) else {
             return Err(EngineError::WrongModel {
@@ -246,7 +246,7 @@ fn server_kind(version: &str, owner: &str) -> ServerKind {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct VersionReply {
     version: String,
 }
 
