@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::{
     model::Engine,
-    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, StandInError},
+    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, StandInError},
 };
 
 /// What it does with an image.
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Engine whose dialect and rules it speaks: chandra or deepseek
     #[arg(long, value_name = "ENGINE")]
     speak: Engine,
+    /// Release of vLLM as which it speaks
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "0.32.0")]
+    vllm_version: Release,
     /// What it does with an image
     #[arg(long, value_enum)]
     mode: ModeName,
@@ -168,6 +171,7 @@ impl Arguments {
         );
         Options {
             engine: self.speak,
+            release: self.vllm_version,
             listen: match (&self.uds, self.port) {
                 (Some(path), _) => ListenAddress::Unix(path.clone()),
                 (None, port) => ListenAddress::Tcp(self.host.clone(), port.unwrap_or_default()),

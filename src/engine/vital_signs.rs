@@ -136,9 +136,7 @@ impl Client {
     /// Tokens that the engine has read and written since its start, by its own count; `None` where it does not say
     /// (facts of the engines, C.6).
     pub async fn engine_tokens(&self) -> Option<u64> {
-        let request = self.http.get(format!("{}/metrics", self.base)).timeout(PROBE_LIMIT);
-        let text = request.send().await.ok()?.error_for_status().ok()?.text().await.ok()?;
-        engine_tokens(&text)
+        self.metrics().await?.tokens()
     }
 }
 
@@ -161,34 +159,4 @@ fn io_error(error: &reqwest::Error) -> Option<io::ErrorKind> {
         cause = error.source();
     }
     None
-}
-
-/// The sum of both token counters over all engines and models, of a page of `/metrics`.
-fn engine_tokens(text: &str) -> Option<u64> {
-    const COUNTERS: [&str; 2] = ["vllm:generation_tokens_total", "vllm:prompt_tokens_total"];
-    let value = |line: &str| {
-        let rest = COUNTERS.iter().find_map(|counter| line.strip_prefix(counter))?;
-        if !rest.starts_with(['{', ' ']) {
-            return None;
-        }
-        rest.rsplit(' ').next()?.parse::<f64>().ok()
-    };
-    let values: Vec<f64> = text.lines().filter_map(value).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_engines_counters_are_added_up_and_their_absence_is_told() {
-        let text = "# HELP vllm:prompt_tokens_total Number of prefill tokens processed.\n\
-                    vllm:prompt_tokens_total{engine=\"0\",model_name=\"chandra\"} 1.5e+03\n\
-                    vllm:prompt_tokens_total_created{engine=\"0\"} 1.7e9\n\
-                    vllm:generation_tokens_total{engine=\"0\",model_name=\"chandra\"} 20.0\n\
-                    vllm:generation_tokens_total{engine=\"1\",model_name=\"chandra\"} 3.0\n";
-        assert_eq!(engine_tokens(text), Some(1523));
-        assert_eq!(engine_tokens("vllm:num_requests_running 3.0\n"), None);
-    }
 }

@@ -5,12 +5,14 @@ mod end;
 mod finished;
 mod progress;
 mod rank_summary;
+mod servers;
 mod status;
 
 pub use end::{EndReport, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use rank_summary::{RankSummary, TokenTotals};
+pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, StatusFile};
 
 /// Name of the status file in the run directory.
