@@ -23,7 +23,9 @@ use axum::{
     routing::{get, post},
 };
 use bulletin_ocr::{
-    engine::{AttemptResult, Client, EngineError, Gone, Limits, PageImage, Profile, Reader, ServerAddress},
+    engine::{
+        AttemptResult, Client, EngineError, Expectation, Gone, Limits, PageImage, Profile, Reader, ServerAddress,
+    },
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId,
         ServerKind,
@@ -166,7 +168,7 @@ fn router(server: Arc<Server>) -> Router {
 
 fn server_of(profile: &Profile) -> Arc<Server> {
     let server = Server::default();
-    *server.version.lock().unwrap() = "0.11.2".into();
+    *server.version.lock().unwrap() = "0.17.1".into();
     let model =
         json!({ "id": profile.served_name, "owned_by": "vllm", "root": profile.model, "max_model_len": 18_000 });
     *server.models.lock().unwrap() = json!([model]);
@@ -187,7 +189,13 @@ fn image() -> PageImage {
     let size = PixelSize { width: 1600, height: 2240 };
     let facts =
         ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink: 0.1, render_micros: 0, encode_micros: 0 };
-    PageImage { png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"), facts, part: 0, bbox: BBox::PAGE }
+    PageImage {
+        png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"),
+        facts,
+        part: 0,
+        bbox: BBox::PAGE,
+        expects: Expectation::NONE,
+    }
 }
 
 struct Setup {
@@ -560,6 +568,32 @@ async fn the_handshake_refuses_another_model_with_the_remedy() {
 }
 
 #[tokio::test]
+async fn the_handshake_refuses_a_version_that_cannot_serve_the_model() {
+    let profile = Profile::load("chandra-2", None).unwrap();
+    let server = server_of(&profile);
+    let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
+    *server.version.lock().unwrap() = "0.11.2".into();
+    let error = client.handshake(&profile).await.unwrap_err();
+    assert!(matches!(error, EngineError::TooOld { .. }));
+    assert!(error.to_string().contains("needs 0.17.0 or later"), "{error}");
+    *server.version.lock().unwrap() = "dev".into();
+    let capabilities = client.handshake(&profile).await.unwrap();
+    assert!(!capabilities.repetition_detection, "nothing is asked of a version that nobody can judge");
+}
+
+#[tokio::test]
+async fn the_handshake_tells_what_the_metrics_offer() {
+    let profile = Profile::load("chandra-2", None).unwrap();
+    let server = server_of(&profile);
+    let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
+    assert_eq!(client.handshake(&profile).await.unwrap().metrics, None, "no such page");
+    let stand_in = standin_common::Server::start(&["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"]);
+    let client = Client::new(stand_in.address(), LIMITS, None).unwrap();
+    let metrics = client.handshake(&profile).await.unwrap().metrics.unwrap();
+    assert_eq!(metrics.len(), 6, "{metrics:?}");
+}
+
+#[tokio::test]
 async fn a_server_without_the_ngram_processor_is_known() {
     let profile = Profile::load("deepseek-ocr", None).unwrap();
     let server = server_of(&profile);
@@ -583,7 +617,7 @@ async fn a_unix_socket_serves_as_well() {
     let result = setup.attempt(streamed(whole(page, "stop", 3_600, 20))).await;
     assert_eq!(result.attempt.outcome, AttemptOutcome::Accepted);
     assert_eq!(result.parts[0].blocks[0].bbox, Some(BBox::PAGE));
-    assert_eq!(result.attempt.served_by.version, "0.11.2");
+    assert_eq!(result.attempt.served_by.version, "0.17.1");
     serving.abort();
 }
 

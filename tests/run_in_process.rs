@@ -43,4 +43,12 @@ fn three_ranks_in_one_process_share_the_pages() {
     assert_eq!((report.outcome, report.ranks, report.left), (RunOutcome::Complete, 3, 0));
     bench.assert_verified();
     assert_eq!(bench.reader().pages().len() as u64, report.pages);
+    let servers = std::fs::read(bench.run_directory().join("servers.json")).unwrap();
+    let servers: serde_json::Value = serde_json::from_slice(&servers).unwrap();
+    assert_eq!(servers.as_array().unwrap().len(), 1, "three like servers are one entry: {servers:#}");
+    assert_eq!(
+        (&servers[0]["engine"], servers[0]["capabilities"]["model"].as_str()),
+        (&"chandra".into(), Some("chandra"))
+    );
+    assert_eq!(servers[0]["capabilities"]["metrics"].as_array().unwrap().len(), 6);
 }

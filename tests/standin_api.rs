@@ -15,7 +15,7 @@ async fn a_client_finds_out_what_it_talks_to() {
     let server = Server::start(&[&INSTANT[..], &["--served-name", "run-7", "--max-model-len", "12000"]].concat());
     assert_eq!(server.get("/health").await, (200, String::new()));
     assert_eq!(server.get("/ping").await.0, 200);
-    assert_eq!(server.get("/version").await.1, r#"{"version":"0.11.2+stand-in-synthetic"}"#);
+    assert_eq!(server.get("/version").await.1, r#"{"version":"0.32.0+stand-in-synthetic"}"#);
     let models: Value = serde_json::from_str(&server.get("/v1/models").await.1).unwrap();
     assert_eq!(models["data"][0]["id"], "run-7");
     assert_eq!(models["data"][0]["max_model_len"], 12000);
@@ -186,7 +186,7 @@ async fn the_token_budget_and_the_context_end_an_answer() {
 
 #[tokio::test]
 async fn wrong_requests_are_refused_as_by_a_real_server() {
-    let server = Server::start(&INSTANT);
+    let server = Server::start(&[&INSTANT[..], &["--vllm-version", "0.11.2"]].concat());
     let (status, body) = server.chat(&page("nope", &blank(100, 100))).await;
     assert_eq!(status, 404);
     let expected = json!({ "error": {

@@ -19,9 +19,15 @@ struct Scene {
 
 /// An instant synthetic Chandra with one fault.
 fn scene(fault: &str) -> Scene {
+    scene_as("0.32.0", fault)
+}
+
+/// A stand-in that speaks as this release of vLLM.
+fn scene_as(release: &str, fault: &str) -> Scene {
     let script = script(&format!("[[fault]]\n{fault}\n"));
     let path = script.path().to_str().unwrap().to_owned();
-    let server = Server::start(&["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--faults", &path]);
+    let instant = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0"];
+    let server = Server::start(&[&instant[..], &["--faults", &path, "--vllm-version", release]].concat());
     Scene { server, body: page("chandra", &blank(640, 640)), _script: script }
 }
 
@@ -137,7 +143,7 @@ async fn a_reset_cuts_streams_and_whole_answers() {
 
 #[tokio::test]
 async fn death_breaks_streams_then_health_then_the_process_and_exits_with_zero() {
-    let mut scene = scene("nth = 2\nkind = \"death\"\nafter_tokens = 10");
+    let mut scene = scene_as("0.11.2", "nth = 2\nkind = \"death\"\nafter_tokens = 10");
     assert_eq!(scene.status("first").await, 200);
     let (events, orderly) = scene.server.stream(&scene.body).await;
     assert!(orderly, "a dying server ends its streams in order");
@@ -150,7 +156,7 @@ async fn death_breaks_streams_then_health_then_the_process_and_exits_with_zero()
     assert_eq!(scene.server.get("/health").await.0, 503);
     assert_eq!(scene.server.get("/v1/models").await.0, 200);
     let (status, body) = scene.server.chat(&scene.body).await;
-    assert_eq!((status, &body["error"]["type"]), (500, &json!("InternalServerError")));
+    assert_eq!((status, &body["error"]["type"]), (500, &json!("Internal Server Error")));
     assert_eq!(scene.server.end().await.code(), Some(0));
     assert!(scene.server.client.get(format!("{}/health", scene.server.url)).send().await.is_err());
 }

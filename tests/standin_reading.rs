@@ -17,7 +17,7 @@ fn content(answer: &serde_json::Value) -> &str {
 #[tokio::test]
 async fn chandras_dialect_in_both_languages() {
     let server = Server::start(&["--speak", "chandra", "--mode", "tesseract"]);
-    assert_eq!(server.get("/version").await.1, r#"{"version":"0.11.2+stand-in-tesseract"}"#);
+    assert_eq!(server.get("/version").await.1, r#"{"version":"0.32.0+stand-in-tesseract"}"#);
     for (file, words) in [("french.png", FRENCH), ("arabic.png", ARABIC)] {
         let (status, answer) = server.chat(&page("chandra", &sample(file))).await;
         assert_eq!(status, 200, "{answer}");

@@ -6,7 +6,8 @@ mod store_support;
 use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 
 use bulletin_ocr::{
-    model::{DocumentState, PageRecord},
+    engine::block_to_markdown,
+    model::{BBox, Block, DocumentState, PageRecord, Part, Verdict},
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
 use store_support::*;
@@ -42,6 +43,35 @@ fn the_three_forms_are_as_agreed() {
     }
     let leftovers = walkdir::WalkDir::new(&output).into_iter().filter(|entry| entry.as_ref().unwrap().path().is_file());
     assert_eq!(leftovers.count(), 7);
+}
+
+#[test]
+fn a_hostile_answer_is_harmless_in_every_form() {
+    let directory = tempfile::tempdir().unwrap();
+    let html = "<p onclick=\"steal()\">Vu la loi</p><script>steal()</script><a href=\"javascript:steal()\">ici</a>\
+                <img src=\"https://evil.example/pixel\" alt=\"&lt;iframe src=//evil.example>\"/>\
+                <table style=\"x\"><tr><td onmouseover=\"steal()\">12</td></tr></table>\
+                <math>&lt;iframe src=//evil.example&gt;</math>";
+    let block = Block { label: "Te\"xt><script>".into(), bbox: None, html: html.into() };
+    let markdown = block_to_markdown(&block);
+    let stored = format!("<div data-label=\"Text\">{html}</div>");
+    let part = Part { bbox: BBox::PAGE, html: stored, markdown, blocks: vec![block] };
+    let record = PageRecord { parts: vec![part], ..bare(page_ref(0, 0), 1, Verdict::Read) };
+    write(directory.path(), 0, 1 << 20, &plan(), &[record]);
+    catalogue::write(directory.path(), &plan()).unwrap();
+    let output = directory.path().join("export");
+    let options = ExportOptions { headers: true, markdown: block_to_markdown, ..options(&output) };
+    store::export(directory.path(), &options).unwrap();
+    let read = |file: &str| fs::read_to_string(output.join(file)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(read("jsonl/1998/BO_1.jsonl").lines().next().unwrap()).unwrap();
+    let of_line =
+        [&line["html"], &line["blocks"][0]["html"], &line["text"]].map(|text| text.as_str().unwrap().to_owned());
+    for text in [read("md/1998/BO_1.md"), read("html/1998/BO_1.html")].into_iter().chain(of_line) {
+        assert!(text.contains("Vu la loi") && text.contains("<td>12</td>"), "{text}");
+        for gone in ["steal", "<script", "<iframe", "javascript:", "evil.example/pixel", "style="] {
+            assert!(!text.contains(gone), "{gone} in {text}");
+        }
+    }
 }
 
 #[test]

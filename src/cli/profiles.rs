@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use crate::engine::Profile;
 
-/// Shows the engine profiles and where their facts come from.
+/// Shows the engine profiles and where their facts come from. What it prints of one is a profile file itself.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Built-in profile or path of a profile file to show whole; all are listed when absent
@@ -24,21 +24,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             for name in Profile::built_in() {
                 let profile = Profile::load(name, None)?;
                 println!(
-                    "{name:<14}{:<10}{:<28}prompt sha256 {}",
+                    "{name:<16}{:<10}{:<28}vLLM {} or later, prompt sha256 {}",
                     profile.engine.name(),
                     profile.model,
-                    profile.prompt_sha256
+                    profile.min_version,
+                    &profile.prompt_sha256[..12]
                 );
             }
         }
         Some(name) => {
             let mut profile = Profile::load(name, arguments.prompt_file.as_deref())?;
-            let provenance = std::mem::take(&mut profile.provenance);
-            print!("{}", toml::to_string_pretty(&profile)?);
-            println!("\n# prompt, sha256 {}", profile.prompt_sha256);
-            profile.prompt_text.lines().for_each(|line| println!("#   {line}"));
-            println!("\n# where it comes from");
-            provenance.iter().for_each(|(field, source)| println!("#   {field}: {source}"));
+            // What is printed may be saved anywhere.
+            if !profile.has_built_in_prompt() {
+                profile.prompt = std::path::absolute(&profile.prompt)?;
+            }
+            print!("{}", profile.to_toml()?);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,9 @@ use clap::ValueEnum;
 
 use crate::{
     model::Engine,
-    standin::{self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, StandInError, TimeScale},
+    standin::{
+        self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, StandInError, TimeScale,
+    },
 };
 
 /// What it does with an image.
@@ -28,6 +30,9 @@ pub struct Arguments {
     /// Engine whose dialect and rules it speaks: chandra or deepseek
     #[arg(long, value_name = "ENGINE")]
     speak: Engine,
+    /// Release of vLLM as which it speaks
+    #[arg(long, value_enum, value_name = "VERSION", default_value = "0.32.0")]
+    vllm_version: Release,
     /// What it does with an image
     #[arg(long, value_enum)]
     mode: ModeName,
@@ -177,6 +182,7 @@ impl Arguments {
         );
         Options {
             engine: self.speak,
+            release: self.vllm_version,
             listen: match (&self.uds, self.port) {
                 (Some(path), _) => ListenAddress::Unix(path.clone()),
                 (None, port) => ListenAddress::Tcp(self.host.clone(), port.unwrap_or_default()),

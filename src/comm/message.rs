@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engine::Capabilities,
     model::{Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
@@ -63,8 +64,8 @@ pub enum ToCoordinator {
     Hello(Hello),
     /// How the pages stand that earlier starts settled.
     Recovered(RecoveredPart),
-    /// A server is ready.
-    EngineReady(Engine),
+    /// A server is ready, and can do this.
+    EngineReady(Engine, Box<Capabilities>),
     /// A server is given up, for this reason.
     EngineLost(Engine, String),
     /// Pages settled; their records are on disk.

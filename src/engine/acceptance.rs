@@ -1,9 +1,51 @@
 //! The last check on a whole answer, once it is parsed (facts of the engines, E6).
+//!
+//! A page is refused only for what is wrong in every gazette: its best attempt is kept under the class of its failure,
+//! but it is not read. So every limit here is wide.
+//!
+//! **Ink.** On the 315 pages of the corpus whose whole text is known, an A4 page holds 14,800 to 56,500 letters and digits
+//! for each whole of ink; on a full page of text, 4 % to 12 % is ink. Fewer than a tenth of the least, on a page that
+//! has ink like a full one and no picture, is too little. More than six times the most, and a thousand besides for
+//! pale print, is invention. On other paper it is as many as its area holds.
+//!
+//! **Script.** Arabic issues hold French annexes, bilingual tables and pages of Latin names; French ones quote Arabic.
+//! What never is right is another script, or running text in Latin letters that is not French on a page of an Arabic
+//! issue without any Arabic: a transliteration. A page of an Arabic issue in plain French passes, and its language says so.
 
 use std::collections::HashMap;
 
-use super::{Reading, text_of};
-use crate::model::FailureClass;
+use super::{Reading, language::Letters, text_of};
+use crate::model::{FailureClass, ImageFacts, Language};
+
+/// What is known of an image before it is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expectation {
+    edition: Language,
+    print: Option<Print>,
+}
+
+/// What was measured on an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Print {
+    /// Dark pixels of marks as large as a letter, as a fraction of the image: 0.0..=1.0.
+    ink: f32,
+    /// Area of the paper that it shows, in sheets of A4.
+    sheets: f32,
+}
+
+/// Area of A4 in square inches.
+const A4: f32 = 96.67;
+
+impl Expectation {
+    /// Nothing is known.
+    pub const NONE: Expectation = Expectation { edition: Language::Unknown, print: None };
+
+    /// An image of an edition that is in this language, as the plan has it.
+    pub fn of(edition: Language, image: &ImageFacts) -> Expectation {
+        let sheets = image.size.area() as f32 / (image.dpi * image.dpi * A4);
+        Expectation { edition, print: Some(Print { ink: image.ink, sheets }) }
+    }
+}
 
 /// What a whole answer is worth, once it is parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,55 +63,166 @@ const LEAST_BLOCK: usize = 20;
 /// Blocks of text from which on the share of repeated ones means something.
 const ENOUGH_BLOCKS: usize = 10;
 
+/// Letters of foreign scripts from which on they are no misread ornament.
+const FOREIGN: usize = 20;
+/// Their share of all letters, in thousandths, from which on a page is refused.
+const FOREIGN_SHARE: usize = 5;
+
+/// Latin letters of running text from which on an Arabic page without Arabic is looked at.
+const RUNNING_TEXT: usize = 300;
+/// Share of Arabic letters, in hundredths, below which a page has none.
+const NO_ARABIC: usize = 1;
+/// Share of the commonest words, in hundredths, from which on a text is French. On the French pages of the corpus they
+/// are 8 (coordinates) to 34, mostly 28.
+const FRENCH_SHARE: usize = 4;
+const COMMONEST_FRENCH: [&str; 20] = [
+    "de", "la", "le", "les", "et", "des", "du", "en", "à", "au", "aux", "un", "une", "par", "pour", "sur", "est",
+    "dans", "que", "qui",
+];
+
+/// Ink like that of a full page. With more the page is a photograph or a dark scan, and says nothing of text.
+const FULL_PAGE: std::ops::RangeInclusive<f32> = 0.03..=0.2;
+/// Letters and digits for a whole of ink on a sheet of A4: fewer are too little.
+const LEAST_FOR_INK: f32 = 1_500.0;
+/// More are invention.
+const MOST_FOR_INK: f32 = 340_000.0;
+/// Letters and digits that any page may have, for print too pale to count as ink.
+const PALE: f32 = 1_000.0;
+
 /// Judges the parsed blocks.
-pub fn accept(reading: &Reading) -> Acceptance {
+pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
+    let refused = |class, reason: Option<String>| reason.map(|reason| Acceptance::Refused(class, reason));
     if let Some(fault) = &reading.fault {
         return Acceptance::Refused(FailureClass::Unparsable, fault.clone());
     }
-    if reading.blocks.is_empty() && reading.blank {
-        return Acceptance::Blank;
-    }
     let texts: Vec<String> = reading.blocks.iter().map(|block| text_of(&block.html)).collect();
-    let has_text = texts.iter().any(|text| text.chars().any(char::is_alphanumeric));
-    let has_picture = reading.blocks.iter().any(|block| is_picture(&block.label));
-    if !has_text && !has_picture {
-        return Acceptance::Refused(FailureClass::Empty, "the answer has no text and no picture".into());
+    let too_little = || refused(FailureClass::Implausible, too_little(reading, &texts, expects));
+    if reading.blocks.is_empty() && reading.blank {
+        return too_little().unwrap_or(Acceptance::Blank);
     }
+    refused(FailureClass::Empty, empty(reading, &texts))
+        .or_else(|| refused(FailureClass::Unparsable, special_token(&texts)))
+        .or_else(|| refused(FailureClass::Loop, repeated_blocks(&texts)))
+        .or_else(|| refused(FailureClass::WrongScript, foreign_script(&texts)))
+        .or_else(|| refused(FailureClass::WrongScript, not_arabic(reading, &texts, expects)))
+        .or_else(too_little)
+        .or_else(|| refused(FailureClass::Implausible, too_much(&texts, expects)))
+        .unwrap_or(Acceptance::Accepted)
+}
+
+fn empty(reading: &Reading, texts: &[String]) -> Option<String> {
+    let has_text = texts.iter().any(|text| text.chars().any(char::is_alphanumeric));
+    (!has_text && !has_picture(reading)).then(|| "the answer has no text and no picture".into())
+}
+
+/// What the model writes to itself and a server should have kept: the grammar was lost behind it.
+fn special_token(texts: &[String]) -> Option<String> {
+    texts.iter().find_map(|text| {
+        let (start, end) = [("<|", "|>"), ("<｜", "｜>")].into_iter().find_map(|(open, close)| {
+            let start = text.find(open)?;
+            Some((start, start + text[start..].find(close)? + close.len()))
+        })?;
+        Some(format!("the token {} stands in the text", &text[start..end]))
+    })
+}
+
+fn repeated_blocks(texts: &[String]) -> Option<String> {
     let long: Vec<&str> =
         texts.iter().map(|text| text.trim()).filter(|text| text.chars().count() >= LEAST_BLOCK).collect();
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for text in &long {
         *counts.entry(text).or_default() += 1;
     }
-    if long.len() >= ENOUGH_BLOCKS && counts.len() * 5 <= long.len() * 2 {
-        let reason = format!("{} blocks of text, but only {} different ones", long.len(), counts.len());
-        return Acceptance::Refused(FailureClass::Loop, reason);
-    }
-    Acceptance::Accepted
+    (long.len() >= ENOUGH_BLOCKS && counts.len() * 5 <= long.len() * 2)
+        .then(|| format!("{} blocks of text, but only {} different ones", long.len(), counts.len()))
 }
 
-fn is_picture(label: &str) -> bool {
-    matches!(label, "Image" | "Figure" | "Diagram")
+fn foreign_script(texts: &[String]) -> Option<String> {
+    let letters = letters_of(texts);
+    (letters.foreign >= FOREIGN && letters.foreign * 1_000 >= letters.all() * FOREIGN_SHARE)
+        .then(|| format!("{} of {} letters are of a foreign script", letters.foreign, letters.all()))
+}
+
+fn not_arabic(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
+    let letters = letters_of(texts);
+    if expects.edition != Language::Arabic || letters.arabic * 100 >= letters.all() * NO_ARABIC {
+        return None;
+    }
+    let running: String = reading
+        .blocks
+        .iter()
+        .zip(texts)
+        .filter(|(block, _)| !block.html.contains("<table"))
+        .map(|(_, text)| text.to_lowercase() + " ")
+        .collect();
+    let words: Vec<&str> = running.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let french = words.iter().filter(|word| COMMONEST_FRENCH.contains(word)).count();
+    let latin = Letters::of(&running).latin;
+    (latin >= RUNNING_TEXT && french * 100 < words.len() * FRENCH_SHARE)
+        .then(|| format!("{latin} Latin letters that are not French, on a page of an Arabic issue"))
+}
+
+fn too_little(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
+    let print = expects.print.filter(|print| FULL_PAGE.contains(&print.ink) && !has_picture(reading))?;
+    let written = letters_and_digits(texts);
+    ((written as f32) < print.ink * print.sheets * LEAST_FOR_INK).then(|| {
+        format!("{written} letters and digits, on paper with ink on {:.1} % of it and no picture", print.ink * 100.0)
+    })
+}
+
+fn too_much(texts: &[String], expects: Expectation) -> Option<String> {
+    let print = expects.print?;
+    let written = letters_and_digits(texts);
+    (written as f32 > print.ink * print.sheets * MOST_FOR_INK + PALE)
+        .then(|| format!("{written} letters and digits, on paper with ink on {:.2} % of it", print.ink * 100.0))
+}
+
+fn letters_of(texts: &[String]) -> Letters {
+    Letters::of(&texts.concat())
+}
+
+fn letters_and_digits(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.chars().filter(|character| character.is_alphanumeric()).count()).sum()
+}
+
+fn has_picture(reading: &Reading) -> bool {
+    reading.blocks.iter().any(|block| matches!(block.label.as_str(), "Image" | "Figure" | "Diagram"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Block;
+    use crate::model::{Block, PixelSize};
 
     fn reading(htmls: &[&str]) -> Reading {
         let block = |html: &&str| Block { label: "Text".into(), bbox: None, html: (*html).into() };
         Reading { blocks: htmls.iter().map(block).collect(), ..Reading::default() }
     }
 
+    fn class(reading: &Reading, expects: Expectation) -> Option<FailureClass> {
+        match accept(reading, expects) {
+            Acceptance::Refused(class, _) => Some(class),
+            Acceptance::Accepted | Acceptance::Blank => None,
+        }
+    }
+
+    /// A4 at 192 dpi.
+    fn a4(ink: f32) -> Expectation {
+        let size = PixelSize { width: 1596, height: 2240 };
+        let image =
+            ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink, render_micros: 0, encode_micros: 0 };
+        Expectation::of(Language::Unknown, &image)
+    }
+
+    const FRENCH: &str = include_str!("../../tests/data/truth/BO_7510_Fr/p004.txt");
+    const ARABIC: &str = include_str!("../../tests/data/truth/BO_7412_Ar/p003.txt");
+    const PRICES: &str = include_str!("../../tests/data/judge/prices-fr-long-names.txt");
+
     #[test]
     fn the_last_check_sees_empty_blank_and_repeated_pages() {
-        assert_eq!(accept(&reading(&["<p>Texte</p>"])), Acceptance::Accepted);
-        assert_eq!(accept(&Reading { blank: true, ..Reading::default() }), Acceptance::Blank);
-        let class = |reading: &Reading| match accept(reading) {
-            Acceptance::Refused(class, _) => Some(class),
-            _ => None,
-        };
+        assert_eq!(accept(&reading(&["<p>Texte</p>"]), Expectation::NONE), Acceptance::Accepted);
+        assert_eq!(accept(&Reading { blank: true, ..Reading::default() }, Expectation::NONE), Acceptance::Blank);
+        let class = |reading: &Reading| class(reading, Expectation::NONE);
         assert_eq!(class(&reading(&[])), Some(FailureClass::Empty));
         assert_eq!(class(&reading(&["<p> … </p>"])), Some(FailureClass::Empty));
         assert_eq!(class(&reading(&["<p>Vu la loi organique des finances</p>"; 10])), Some(FailureClass::Loop));
@@ -77,6 +230,78 @@ mod tests {
         let broken = Reading { fault: Some("unclosed".into()), ..reading(&["<p>Texte</p>"]) };
         assert_eq!(class(&broken), Some(FailureClass::Unparsable));
         let picture = Block { label: "Image".into(), bbox: None, html: "<img alt=\"\"/>".into() };
-        assert_eq!(accept(&Reading { blocks: vec![picture], ..Reading::default() }), Acceptance::Accepted);
+        assert_eq!(
+            accept(&Reading { blocks: vec![picture], ..Reading::default() }, Expectation::NONE),
+            Acceptance::Accepted
+        );
+    }
+    #[test]
+    fn real_pages_are_accepted_in_either_edition_with_the_ink_of_a_page() {
+        for (text, edition) in [
+            (FRENCH, Language::French),
+            (FRENCH, Language::Arabic),
+            (ARABIC, Language::Arabic),
+            (ARABIC, Language::French),
+            (PRICES, Language::Arabic),
+        ] {
+            for ink in [0.02, 0.07, 0.126, 0.6] {
+                let page = reading(&[&format!("<p>{text}</p>")]);
+                assert_eq!(accept(&page, Expectation { edition, ..a4(ink) }), Acceptance::Accepted, "{edition} {ink}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_script_is_refused_and_a_misread_ornament_is_not() {
+        let page = |html: &str| class(&reading(&[html, FRENCH]), Expectation::NONE);
+        assert_eq!(page("摩洛哥王国政府公报第七千五百号二零二六年四月十六日出版"), Some(FailureClass::WrongScript));
+        assert_eq!(page("Официальный бюллетень Королевства Марокко"), Some(FailureClass::WrongScript));
+        assert_eq!(page("ก ข 王"), None);
+    }
+
+    #[test]
+    fn a_transliteration_of_an_arabic_page_is_refused_and_its_latin_tables_are_not() {
+        let arabic = Expectation { edition: Language::Arabic, ..Expectation::NONE };
+        let transliteration = "qarar li wazir al iqtisad wa al maliya raqm sadir fi min jumada al ula ".repeat(8);
+        assert_eq!(class(&reading(&[&transliteration]), arabic), Some(FailureClass::WrongScript));
+        assert_eq!(class(&reading(&[&transliteration]), Expectation::NONE), None);
+        assert_eq!(class(&reading(&[&format!("<table><tr><td>{transliteration}</td></tr></table>")]), arabic), None);
+        assert_eq!(class(&reading(&["الجريدة الرسمية", &transliteration]), arabic), None, "a running head in Arabic");
+    }
+
+    #[test]
+    fn what_the_ink_does_not_bear_out_is_implausible() {
+        let head = reading(&["<p>BULLETIN OFFICIEL N° 7500 – 28 chaoual 1447 (16-4-2026)</p>"]);
+        let implausible = Some(FailureClass::Implausible);
+        assert_eq!(class(&head, a4(0.07)), implausible, "a full page of which only the head was read");
+        assert_eq!(class(&head, a4(0.01)), None);
+        assert_eq!(class(&head, a4(0.5)), None, "a photograph");
+        let map = Block { label: "Image".into(), bbox: None, html: "<img alt=\"carte\"/>".into() };
+        assert_eq!(class(&Reading { blocks: vec![map], ..Reading::default() }, a4(0.07)), None);
+        let blank = Reading { blank: true, ..Reading::default() };
+        assert_eq!(class(&blank, a4(0.07)), implausible, "called blank");
+        assert_eq!(accept(&blank, a4(0.002)), Acceptance::Blank);
+        assert_eq!(class(&reading(&[ARABIC]), a4(0.001)), implausible, "a page of text about a stamp");
+        let poster = Expectation { print: Some(Print { ink: 0.01, sheets: 16.0 }), ..Expectation::NONE };
+        let long = ARABIC.repeat(6);
+        assert_eq!(class(&reading(&[&long]), a4(0.01)), implausible);
+        assert_eq!(class(&reading(&[&long]), poster), None);
+    }
+
+    #[test]
+    fn tokens_of_the_model_in_the_text_are_refused_in_both_dialects() {
+        let deepseek = |tail: &str| {
+            let raw = format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nVu la loi {tail}");
+            class(
+                &crate::engine::parse_grounding(&raw, crate::engine::Dialect::Grounding { box_scale: 999 }),
+                Expectation::NONE,
+            )
+        };
+        assert_eq!(deepseek(""), None);
+        assert_eq!(deepseek("<｜end▁of▁sentence｜>"), None, "at the end it belongs there");
+        assert_eq!(deepseek("<｜end▁of▁sentence｜> et la suite"), Some(FailureClass::Unparsable));
+        assert_eq!(deepseek("<|/det|> et la suite"), Some(FailureClass::Unparsable));
+        let chandra = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>Vu la loi<|im_end|></p></div>";
+        assert_eq!(class(&crate::engine::parse_divs(chandra, 1000), Expectation::NONE), Some(FailureClass::Unparsable));
     }
 }

@@ -2,13 +2,14 @@
 
 use html5gum::{HtmlString, Token};
 
-use super::html::{Reading, text_of, tokens};
+use super::html::{Reading, has_open_table, text_of, tokens};
 use crate::model::{BBox, Block};
 
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently (E16), labels
-/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut.
+/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut. What it
+/// holds is kept all the same, for a page of which there is nothing better. So it is with a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;
@@ -33,6 +34,14 @@ pub fn parse(raw: &str, box_scale: u16) -> Reading {
             }
             Token::String(string) if depth == 0 => reading.stray += text(&string.value).trim().chars().count(),
             _ => {}
+        }
+    }
+    if let Some(div) = &open {
+        let inner = &raw[div.inner..];
+        let cut_tag = inner.rfind('<').filter(|start| !inner[*start..].contains('>'));
+        let inner = &inner[..cut_tag.unwrap_or(inner.len())];
+        if !inner.trim().is_empty() {
+            div.close(inner, &mut reading);
         }
     }
     reading.fault = fault(raw, &reading, open.as_ref());
@@ -74,6 +83,9 @@ fn fault(raw: &str, reading: &Reading, open: Option<&OpenDiv>) -> Option<String>
     }
     if !raw.trim().is_empty() && reading.blocks.is_empty() && !reading.blank {
         return Some("the answer has no top-level div".into());
+    }
+    if let Some(block) = reading.blocks.iter().find(|block| has_open_table(&block.html)) {
+        return Some(format!("a table in the {} block is not closed", block.label));
     }
     (reading.stray > STRAY_LIMIT).then(|| format!("{} characters stand outside every block", reading.stray))
 }
@@ -155,17 +167,27 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_answer_is_a_fault_and_keeps_what_was_whole() {
+    fn a_cut_answer_is_a_fault_and_keeps_what_it_had() {
         let whole = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>un</p></div>";
-        for tail in [
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de",
-            "<div data-bbox=\"1 2",
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d",
+        for (tail, last) in [
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de", "<table><tr><td>de"),
+            ("<div data-bbox=\"1 2", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\">", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d", "<p>deux</p>"),
         ] {
             let reading = parse(&format!("{whole}\n{tail}"), 1000);
             assert!(reading.fault.is_some(), "{tail}");
-            assert_eq!(reading.blocks.len(), 1, "{tail}");
+            assert_eq!(reading.blocks.last().unwrap().html, last, "{tail}");
         }
+    }
+
+    #[test]
+    fn a_table_without_an_end_in_a_closed_div_is_a_fault() {
+        let table = |html: &str| parse(&format!("<div data-bbox=\"1 2 3 4\" data-label=\"Table\">{html}</div>"), 1000);
+        let open = table("<table><tr><td>1</td></tr>");
+        assert_eq!(open.fault.as_deref(), Some("a table in the Table block is not closed"));
+        assert_eq!(open.blocks.len(), 1, "its text is kept for the best partial answer");
+        assert_eq!(table("<table><tr><td>1<td>2</table>").fault, None, "cells and rows need no end");
     }
 
     #[test]

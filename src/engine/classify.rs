@@ -35,7 +35,7 @@ pub(super) fn needs_health(end: &End) -> bool {
         End::ErrorEvent { message } => !is_engine_death(message),
         End::Finished(FinishReason::Error) | End::Stalled(_) | End::Malformed { .. } => true,
         End::Lost { sent, .. } => *sent,
-        End::Finished(_) | End::Cut { .. } => false,
+        End::Finished(_) | End::Cut(_) => false,
     }
 }
 
@@ -59,9 +59,7 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
         End::Finished(FinishReason::Error) => unless_dead(ServerError, "the server reported an error for this request"),
         End::Finished(FinishReason::Repetition) => failed(Loop, "the server's repetition detection fired"),
         End::Finished(FinishReason::Cut) => failed(Loop, "cut by the judge"),
-        End::Cut { period, copies, at } => {
-            failed(Loop, &format!("{copies} copies of {period} characters from character {at} on"))
-        }
+        End::Cut(found) => failed(Loop, &found.to_string()),
         End::ErrorEvent { message } if is_engine_death(message) => interrupted(ServerDied, message),
         End::ErrorEvent { message } => unless_dead(ServerError, &format!("error event: {message}")),
         End::Lost { sent: true, message } if health != Health::Alive => interrupted(ServerDied, message),
@@ -171,13 +169,14 @@ mod tests {
         let engine_death = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
         let too_long = "The decoder prompt (length 8607) is longer than the maximum model length of 2048. Make sure";
         let lost = |sent, message: &str| End::Lost { sent, message: message.into() };
+        let seen_loop = crate::engine::Loop { proof: crate::engine::Proof::Copies { period: 7, copies: 60 }, at: 12 };
         let table = [
             (finished(FinishReason::Stop), Alive, AttemptOutcome::Accepted),
             (finished(FinishReason::Abort), Alive, interrupted(Fault::Aborted)),
             (finished(FinishReason::Repetition), Alive, failed(Class::Loop)),
             (finished(FinishReason::Error), Alive, failed(Class::ServerError)),
             (finished(FinishReason::Error), Dead, interrupted(Fault::ServerDied)),
-            (End::Cut { period: 7, copies: 60, at: 12 }, Alive, failed(Class::Loop)),
+            (End::Cut(seen_loop), Alive, failed(Class::Loop)),
             (End::ErrorEvent { message: engine_death.into() }, Alive, interrupted(Fault::ServerDied)),
             (End::ErrorEvent { message: "out of luck".into() }, Alive, failed(Class::ServerError)),
             (End::ErrorEvent { message: "out of luck".into() }, Dead, interrupted(Fault::ServerDied)),

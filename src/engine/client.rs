@@ -11,9 +11,8 @@ use reqwest::{RequestBuilder, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
-use tracing::warn;
 
-use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
+use super::{Capabilities, End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
 use crate::model::{ServerKind, error::chain};
 
 /// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
@@ -57,44 +56,6 @@ pub struct Limits {
     pub token_gap: Duration,
     /// Longest whole answer.
     pub total: Duration,
-}
-
-/// What a server says of itself at the handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Version it reports.
-    pub version: String,
-    /// Model id it serves, to be named in every request.
-    pub model: String,
-    /// Its context window, tokens.
-    pub max_model_len: u32,
-    /// The model itself, or a stand-in.
-    pub server: ServerKind,
-    /// Whether it obeys `repetition_detection` (0.17 and later). A 200 proves nothing: unknown fields are ignored.
-    pub repetition_detection: bool,
-    /// Whether the n-gram processor that the profile asks for is loaded; `None` where it asks for none, or a stand-in
-    /// serves.
-    pub ngram_processor: Option<bool>,
-}
-
-impl Capabilities {
-    /// What follows from a server's version and model.
-    pub fn new(version: &str, model: &str, max_model_len: u32, server: ServerKind) -> Capabilities {
-        Capabilities {
-            version: version.into(),
-            model: model.into(),
-            max_model_len,
-            server,
-            repetition_detection: release(version).is_some_and(|release| release >= (0, 17)),
-            ngram_processor: None,
-        }
-    }
-}
-
-/// Major and minor number of `0.17.1rc2+g1234`, which is newer than `0.9`.
-fn release(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// A connection pool to one server. Clones share it, and the count of what comes over it.
@@ -186,12 +147,13 @@ impl Client {
         Ok(response.status() == StatusCode::UNAUTHORIZED)
     }
 
-    /// Asks the server for its version and model, and refuses a server that does not serve the profile's.
+    /// Asks the server for its version, model and metrics, and refuses a server that does not serve the profile's model,
+    /// or is too old to do so.
     ///
     /// # Errors
-    /// No answer, another API, a refused key, or another model.
+    /// No answer, another API, a refused key, another model, or too old a version.
     pub async fn handshake(&self, profile: &Profile) -> Result<Capabilities, EngineError> {
-        let version: Version = self.get("/version").await?;
+        let version: VersionReply = self.get("/version").await?;
         let models: Models = self.get("/v1/models").await?;
         let Some(model) = models.data.iter().find(|model| model.is_of(profile)) else {
             return Err(EngineError::WrongModel {
@@ -205,14 +167,15 @@ impl Client {
         let server = server_kind(&version.version, &model.owned_by);
         let context = model.max_model_len.unwrap_or(profile.context_length);
         let mut capabilities = Capabilities::new(&version.version, &model.id, context, server);
+        let address = self.address.to_string();
+        capabilities.check_version(profile, &address)?;
+        capabilities.root.clone_from(&model.root);
         let asks = profile.request.get("vllm_xargs").is_some_and(|fields| fields.get("ngram_size").is_some());
         if asks && server == ServerKind::Model {
-            let loaded = self.refuses_empty_ngrams(&model.id).await?;
-            if !loaded {
-                warn!(server = %self.address, "no n-gram processor is loaded: start the server with the --logits-processors of profile {}", profile.name);
-            }
-            capabilities.ngram_processor = Some(loaded);
+            capabilities.ngram_processor = Some(self.refuses_empty_ngrams(&model.id).await?);
         }
+        capabilities.set_metrics(self.metrics().await);
+        capabilities.warn_of_gaps(profile, &address);
         Ok(capabilities)
     }
 
@@ -283,7 +246,7 @@ fn server_kind(version: &str, owner: &str) -> ServerKind {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct VersionReply {
     version: String,
 }
 
@@ -328,13 +291,6 @@ impl ServedModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repetition_detection_is_read_from_the_version() {
-        let knows = |version| Capabilities::new(version, "m", 1, ServerKind::Model).repetition_detection;
-        assert!(knows("0.17.0") && knows("v0.17.1") && knows("0.32.0rc1+g12") && knows("1.0"));
-        assert!(!knows("0.11.2") && !knows("0.9") && !knows("dev") && !knows(""));
-    }
 
     #[test]
     fn a_stand_in_is_recognised_by_either_sign() {

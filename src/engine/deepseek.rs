@@ -5,7 +5,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser};
 
 use super::{
     Dialect,
-    html::{Reading, escape},
+    html::{Reading, escape, has_open_table},
 };
 use crate::model::{BBox, Block};
 
@@ -17,7 +17,7 @@ const DET_END: &str = "<|/det|>";
 const END_OF_SENTENCE: &str = "<｜end▁of▁sentence｜>";
 
 /// Parses an answer. With [`Dialect::Free`] the whole text is one block without a box; otherwise text without any
-/// tag is a fault.
+/// tag is a fault, and so is a table that is not closed.
 pub fn parse(raw: &str, dialect: Dialect) -> Reading {
     let raw = raw.trim().trim_end_matches(END_OF_SENTENCE).trim();
     let mut reading = Reading::default();
@@ -28,6 +28,7 @@ pub fn parse(raw: &str, dialect: Dialect) -> Reading {
         Dialect::Grounding { box_scale } | Dialect::Divs { box_scale } => box_scale,
         Dialect::Free => {
             reading.blocks.push(block("text", None, raw));
+            reading.fault = open_table(raw);
             return reading;
         }
     };
@@ -47,7 +48,12 @@ pub fn parse(raw: &str, dialect: Dialect) -> Reading {
             }
         }
     }
+    reading.fault = reading.fault.or_else(|| open_table(raw));
     reading
+}
+
+fn open_table(raw: &str) -> Option<String> {
+    has_open_table(raw).then(|| "a table is not closed".into())
 }
 
 /// `label<|/ref|><|det|>[[…]]<|/det|>` and the Markdown up to the next tag.
@@ -208,12 +214,18 @@ mod tests {
             "<|ref|>text<|/ref|><|det|>[[1, 2, 3]]<|/det|>\nx",
             "<|ref|>text<|/ref|><|det|>[[__import__('os'), 2, 3, 4]]<|/det|>\nx",
             "<|ref|>text<|/ref|><|det|>[]<|/det|>\nx",
+            "<|ref|>text<|/ref|><|det|>[[1e999, 2, 3, 4]]<|/det|>\nx",
         ] {
             let reading = parse(&format!("{whole}{tail}"), GROUNDING);
             assert!(reading.fault.is_some(), "{tail}");
             assert_eq!(reading.blocks.len(), 1, "{tail}");
         }
         assert!(parse("Plain text.", GROUNDING).fault.is_some());
+        let table = "<|ref|>table<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n<table><tr><td>12</td>";
+        assert!(
+            parse(table, GROUNDING).fault.is_some() && parse("<table><tr><td>12</td>", Dialect::Free).fault.is_some()
+        );
+        assert_eq!(parse(table, GROUNDING).blocks.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::Version;
+
 /// An engine that cannot be used as configured.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -30,6 +32,12 @@ pub enum EngineError {
         name: String,
         /// Line and reason.
         source: Box<toml::de::Error>,
+    },
+    /// A chain of profile files that does not end.
+    #[error("profile {name} extends itself, by way of other files")]
+    Endless {
+        /// The file where it was noticed.
+        name: String,
     },
     /// A profile that contradicts itself.
     #[error("profile {name} is not valid: {reason}")]
@@ -91,5 +99,22 @@ pub enum EngineError {
         wanted: String,
         /// The model behind it.
         model: String,
+    },
+    /// The server's version cannot serve the profile's model.
+    #[error(
+        "the server at {address} is vLLM {version}, but {model} (profile {profile}) needs {needed} or later: \
+         pip install 'vllm>={needed}' in the environment that starts it, or choose a profile that this version can serve"
+    )]
+    TooOld {
+        /// The address.
+        address: String,
+        /// What it reports.
+        version: String,
+        /// The profile.
+        profile: String,
+        /// Its model.
+        model: String,
+        /// The first version that serves it.
+        needed: Version,
     },
 }

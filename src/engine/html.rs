@@ -36,6 +36,17 @@ pub fn text_of(html: &str) -> String {
     text
 }
 
+/// Whether a table is opened that nothing closes. Rows, cells and paragraphs may go unclosed in HTML; what stands behind
+/// a table without an end is anybody's guess.
+pub(super) fn has_open_table(html: &str) -> bool {
+    let open = tokens(html).fold(0_usize, |open, token| match token {
+        Token::StartTag(tag) if tag.name.as_slice() == b"table" => open + 1,
+        Token::EndTag(tag) if tag.name.as_slice() == b"table" => open.saturating_sub(1),
+        _ => open,
+    });
+    open > 0
+}
+
 /// Text as it must stand in HTML.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
@@ -57,6 +68,13 @@ mod tests {
             .map(|span| &html[span.start..span.end])
             .collect();
         assert_eq!(spans, ["<p>", "</p>", "<div a=\"١ > 0\">", "</div>"]);
+    }
+
+    #[test]
+    fn a_table_without_an_end_is_seen() {
+        assert!(has_open_table("<table><tr><td>1"));
+        assert!(has_open_table("<table><tr><td><table></table></td></tr>"));
+        assert!(!has_open_table("<table><tr><td><TABLE></TABLE><tr></table></table><p>"));
     }
 
     #[test]

@@ -7,20 +7,48 @@ const ENOUGH_LETTERS: usize = 12;
 /// Share of the second script, in hundredths, from which on both are there in earnest.
 const EARNEST: usize = 20;
 
+/// Letters of a text by script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Letters {
+    pub(super) arabic: usize,
+    pub(super) latin: usize,
+    /// Of scripts that no gazette is printed in: Cyrillic, Han, Hangul, Devanagari, Thai and all others.
+    pub(super) foreign: usize,
+}
+
+impl Letters {
+    pub(super) fn of(text: &str) -> Letters {
+        let mut letters = Letters::default();
+        for character in text.chars().filter(|character| character.is_alphabetic()) {
+            match character {
+                // The tatweel is a stroke, not a letter.
+                '\u{0640}' => {}
+                '\u{0600}'..='\u{06FF}'
+                | '\u{0750}'..='\u{077F}'
+                | '\u{0870}'..='\u{08FF}'
+                | '\u{FB50}'..='\u{FDFF}'
+                | '\u{FE70}'..='\u{FEFF}' => letters.arabic += 1,
+                'a'..='z' | 'A'..='Z' | '\u{00C0}'..='\u{024F}' | '\u{1E00}'..='\u{1EFF}' => letters.latin += 1,
+                // Symbols that are letters by name (ª, µ, №, ℓ), Greek of formulas, Tifinagh of the State's emblems.
+                '\u{0080}'..='\u{00BF}'
+                | '\u{0250}'..='\u{03FF}'
+                | '\u{2000}'..='\u{2BFF}'
+                | '\u{2D30}'..='\u{2D7F}'
+                | '\u{1D400}'..='\u{1D7FF}' => {}
+                _ => letters.foreign += 1,
+            }
+        }
+        letters
+    }
+
+    pub(super) fn all(self) -> usize {
+        self.arabic + self.latin + self.foreign
+    }
+}
+
 /// The language of plain text.
 pub fn language_of(text: &str) -> Language {
-    let (mut arabic, mut latin) = (0_usize, 0_usize);
-    for character in text.chars().filter(|character| character.is_alphabetic()) {
-        match character {
-            // The tatweel is a stroke, not a letter.
-            '\u{0640}' => {}
-            '\u{0600}'..='\u{06FF}' | '\u{0750}'..='\u{077F}' | '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFF}' => {
-                arabic += 1;
-            }
-            'a'..='z' | 'A'..='Z' | '\u{00C0}'..='\u{024F}' => latin += 1,
-            _ => {}
-        }
-    }
+    let Letters { arabic, latin, .. } = Letters::of(text);
     let letters = arabic + latin;
     if letters < ENOUGH_LETTERS {
         Language::Unknown
@@ -51,6 +79,13 @@ mod tests {
         for (text, language) in table {
             assert_eq!(language_of(text), language, "{text}");
         }
+    }
+
+    #[test]
+    fn letters_of_other_scripts_are_foreign_and_symbols_are_not() {
+        let foreign = |text| Letters::of(text).foreign;
+        assert_eq!(foreign("法令 закон 법률 กฎ विधि"), 15);
+        assert_eq!(foreign("n° 5, 1º, 12 µm, №, α ≤ β, ℓ, 𝑥, ⵜⴰⴳⵍⴷⵉⵜ, ﻻ, ﷲ, œuvre"), 0);
     }
 
     #[test]

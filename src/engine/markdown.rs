@@ -1,6 +1,6 @@
 //! Blocks to the two forms that people read: HTML with labels and boxes, and Markdown.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use htmd::{
     Element, HtmlToMarkdown,
@@ -13,10 +13,11 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use super::html::{escape, tokens};
 use crate::model::Block;
 
-/// Normalises the text of a piece of HTML to NFC. The characters of tags stay apart, so that a combining mark behind
-/// a tag cannot swallow its bracket.
+/// Normalises the text of a piece of HTML to NFC, and Arabic presentation forms to letters: `ﻻ` becomes `لا`, `ﷲ`
+/// becomes `الله`. They are shapes of letters, which no search finds and every font draws anew; a raw answer keeps them.
+/// The characters of tags stay apart, so that a combining mark behind a tag cannot swallow its bracket.
 pub fn normalise(html: &str) -> Cow<'_, str> {
-    if is_nfc(html) {
+    if is_nfc(html) && !html.contains(is_presentation_form) {
         return Cow::Borrowed(html);
     }
     let runs = html.split_inclusive(['<', '>']).flat_map(|run| {
@@ -24,9 +25,22 @@ pub fn normalise(html: &str) -> Cow<'_, str> {
             Some(text) => (text, &run[text.len()..]),
             None => (run, ""),
         };
-        text.nfc().chain(bracket.chars())
+        text.chars().flat_map(letters).nfc().chain(bracket.chars())
     });
     Cow::Owned(runs.collect())
+}
+
+fn is_presentation_form(character: char) -> bool {
+    matches!(character, '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
+}
+
+/// The letters of a presentation form; any other character as it is. A vowel sign that stands alone is a blank and the
+/// sign; the blank is not part of the text.
+fn letters(character: char) -> impl Iterator<Item = char> {
+    let form = is_presentation_form(character);
+    let (mapped, plain) =
+        (form.then(|| iter::once(character).nfkc().skip_while(|&c| c == ' ')), (!form).then_some(character));
+    mapped.into_iter().flatten().chain(plain)
 }
 
 /// All blocks as HTML, headers and footers included: one div a block, with its label and its box in thousandths.
@@ -146,7 +160,8 @@ fn math(inner: &str, block: bool) -> String {
             latex.push_str(&String::from_utf8_lossy(&text));
         }
     }
-    let latex = latex.trim();
+    // Blanks mean nothing in LaTeX, and a `<` before one opens no tag where a reader of Markdown knows no formulas.
+    let latex = latex.trim().replace('<', "< ").replace("<  ", "< ");
     if block { format!("$${latex}$$") } else { format!("${latex}$") }
 }
 
@@ -168,7 +183,7 @@ fn converter() -> HtmlToMarkdown {
                 let found = element.attrs.iter().find(|attribute| &*attribute.name.local == name);
                 found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
             };
-            let (alt, source) = (attribute("alt").replace(['[', ']', '\n'], " "), attribute("src"));
+            let (alt, source) = (attribute("alt").replace(['[', ']', '<', '\n'], " "), attribute("src"));
             (!alt.trim().is_empty() || !source.is_empty()).then(|| format!("![{}]({source})", alt.trim()).into())
         })
         .add_handler(vec!["input"], |_: &dyn Handlers, element: Element| {
@@ -177,7 +192,7 @@ fn converter() -> HtmlToMarkdown {
             Some(match kind {
                 "checkbox" | "radio" if attribute("checked").is_some() => "[x] ".into(),
                 "checkbox" | "radio" => "[ ] ".into(),
-                _ => attribute("value").map(|value| value.value.to_string()).unwrap_or_default().into(),
+                _ => attribute("value").map(|value| value.value.replace('<', "\\<")).unwrap_or_default().into(),
             })
         })
         .build()
@@ -208,6 +223,11 @@ mod tests {
             ("<math display=\"block\">\\frac{a}{b}</math>", "$$\\frac{a}{b}$$"),
             ("<p>100 $ et 5 $</p>", "100 \\$ et 5 \\$"),
             ("<p>المادة الأولى، « نص »</p>", "المادة الأولى، « نص »"),
+            ("<math>a&lt;b \\le c</math>", "$a< b \\le c$"),
+            ("<math>&lt;img src=x onerror=alert(1)&gt;</math>", "$< img src=x onerror=alert(1)>$"),
+            ("<img alt=\"<b>Sceau</b>\"/>", "![b>Sceau /b>]()"),
+            ("<input value=\"<b onclick=x>\"/>", "\\<b onclick=x>"),
+            ("<p>&lt;script&gt;</p>", "\\<script>"),
             ("<img alt=\"Sceau du Royaume\"/>", "![Sceau du Royaume]()"),
             ("<p><input type=\"checkbox\" checked/> oui</p>", "[x] oui"),
             ("<p>Ville : <input type=\"text\" value=\"Casablanca\"/></p>", "Ville : Casablanca"),
@@ -243,7 +263,20 @@ mod tests {
     fn text_is_normalised_and_tags_are_safe() {
         assert_eq!(normalise("<p>e\u{301}te\u{301}</p>"), "<p>été</p>");
         assert_eq!(normalise("<p>\u{338}x e\u{301}</p>"), "<p>\u{338}x é</p>");
-        assert_eq!(normalise("<p>المادة ﻻ</p>"), "<p>المادة ﻻ</p>", "presentation forms are kept");
+    }
+
+    #[test]
+    fn arabic_presentation_forms_become_letters() {
+        let table = [
+            ("<p>اﻷولى ﻻ</p>", "<p>الأولى لا</p>"),
+            ("ﺍﻟﻤﺎﺩﺓ ﺍﻷﻭﻟﻰ", "المادة الأولى"),
+            ("ﷲ ﷺ", "الله صلى الله عليه وسلم"),
+            ("مﹸحﱠمد", "م\u{64F}ح\u{64E}\u{651}مد"),
+            ("﴾1﴿", "﴾1﴿"),
+        ];
+        for (shapes, letters) in table {
+            assert_eq!(normalise(shapes), letters, "{shapes}");
+        }
     }
 
     proptest! {

@@ -43,6 +43,19 @@ impl ServerMetrics {
         metrics
     }
 
+    /// The figures that the page has, by the names that current versions give them.
+    pub fn offered(&self) -> impl Iterator<Item = &'static str> {
+        let figures = [
+            ("num_requests_running", self.running),
+            ("num_requests_waiting", self.waiting),
+            ("kv_cache_usage_perc", self.kv_cache_usage),
+            ("num_preemptions", self.preemptions),
+            ("prompt_tokens", self.prompt_tokens),
+            ("generation_tokens", self.generation_tokens),
+        ];
+        figures.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name)
+    }
+
     /// Tokens read and written since the start; `None` where the page says neither.
     pub fn tokens(&self) -> Option<u64> {
         let counters = [self.prompt_tokens, self.generation_tokens];

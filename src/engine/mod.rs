@@ -5,6 +5,7 @@
 //! [`Client`], the only part that does I/O.
 
 mod acceptance;
+mod capabilities;
 mod chandra;
 mod classify;
 mod client;
@@ -17,29 +18,33 @@ mod language;
 mod markdown;
 mod metrics;
 mod profile;
+mod profile_file;
 mod reader;
 mod request;
 mod stream;
 mod traffic;
+mod version;
 mod visual;
 mod vital_signs;
 
-pub use acceptance::{Acceptance, accept};
+pub use acceptance::{Acceptance, Expectation, accept};
+pub use capabilities::Capabilities;
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
-pub use client::{Capabilities, Client, Limits, ServerAddress};
+pub use client::{Client, Limits, ServerAddress};
 pub use deepseek::parse as parse_grounding;
 pub use error::EngineError;
 pub use events::{EventParser, StreamEvent};
 pub use html::{Reading, text_of};
-pub use judge::{Judge, Judgement, MAX_PERIOD};
+pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
 pub use language::language_of;
 pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
 pub use metrics::ServerMetrics;
-pub use profile::{Dialect, Launch, Profile, RepetitionDetection};
+pub use profile::{Avoided, Dialect, Launch, Profile, RepetitionDetection};
 pub use reader::{AttemptResult, PageImage, Reader};
 pub use request::{Question, TokenBudget};
 pub use stream::{Deadline, End, Reply};
 pub use traffic::{Traffic, TrafficCounts};
+pub use version::{ParseVersionError, Version};
 pub use visual::VisualTokens;
 pub use vital_signs::Gone;

@@ -8,20 +8,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{EngineError, VisualTokens};
+use super::{
+    EngineError, Version, VisualTokens,
+    profile_file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read},
+};
 use crate::model::{Engine, ImageRule, Sampling};
-
-const BUILT_IN: [(&str, &str); 3] = [
-    ("chandra", include_str!("profiles/chandra.toml")),
-    ("chandra-2", include_str!("profiles/chandra-2.toml")),
-    ("deepseek-ocr", include_str!("profiles/deepseek-ocr.toml")),
-];
-
-const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
-    ("chandra-1024.txt", include_str!("prompts/chandra-1024.txt")),
-    ("chandra-1000.txt", include_str!("prompts/chandra-1000.txt")),
-    ("deepseek-grounding.txt", include_str!("prompts/deepseek-grounding.txt")),
-];
 
 /// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +26,12 @@ pub struct Profile {
     pub model: String,
     /// Name under which the server offers it.
     pub served_name: String,
-    /// File of the prompt: a built-in one, or a path relative to the profile file.
+    /// The first version of vLLM that serves the model.
+    pub min_version: Version,
+    /// Versions that serve it badly: warned of loudly, not refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoid: Vec<Avoided>,
+    /// File of the prompt: a built-in one, or a path, in the profile file relative to it.
     pub prompt: PathBuf,
     /// The prompt as it is sent.
     #[serde(skip)]
@@ -67,6 +63,16 @@ pub struct Profile {
     /// Where each fact comes from, by field.
     #[serde(default)]
     pub provenance: BTreeMap<String, String>,
+}
+
+/// A version that serves a model, but badly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Avoided {
+    /// The version.
+    pub version: Version,
+    /// What it does, for people.
+    pub reason: String,
 }
 
 /// The grammar of an answer and the scale of its boxes.
@@ -116,33 +122,42 @@ impl Profile {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// A built-in profile, or one from a `.toml` file; with another prompt where `prompt_file` is given.
+    /// A built-in profile, or one from a `.toml` file, which may extend another; with another prompt where `prompt_file`
+    /// is given.
     ///
     /// # Errors
     /// An unknown name, an unreadable file, a syntax error, an unknown key, or values that contradict each other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
-        let mut profile = match BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-            Some((name, text)) => Self::parse(name, text)?,
-            None if name_or_path.ends_with(".toml") => Self::parse(name_or_path, &read(Path::new(name_or_path))?)?,
-            None => {
-                let known = Self::built_in().collect::<Vec<_>>().join(", ");
-                return Err(EngineError::UnknownProfile { name: name_or_path.into(), known });
-            }
-        };
+        let fields = fields_of(name_or_path)?;
+        let syntax = |source| EngineError::Syntax { name: name_or_path.into(), source: Box::new(source) };
+        let mut profile: Profile = fields.try_into().map_err(syntax)?;
         let text = match prompt_file {
             Some(path) => {
                 profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
+                profile.prompt = path.into();
                 read(path)?
             }
-            None => own_prompt(&profile.prompt, name_or_path)?,
+            None => prompt_text(&profile.prompt)?,
         };
         profile.set_prompt(&text);
         profile.check(name_or_path)?;
         Ok(profile)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Profile, EngineError> {
-        toml::from_str(text).map_err(|source| EngineError::Syntax { name: name.into(), source: Box::new(source) })
+    /// Whether its prompt is one of those that the program has in it; else it is a file.
+    pub fn has_built_in_prompt(&self) -> bool {
+        built_in_prompt(&self.prompt).is_some()
+    }
+
+    /// The profile as a file from which it can be read again, with its prompt and its sha256 as comments.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut text = toml::to_string_pretty(self)?;
+        text.push_str(&format!("\n# prompt, sha256 {}\n", self.prompt_sha256));
+        text.extend(self.prompt_text.lines().map(|line| format!("#   {line}\n")));
+        Ok(text)
     }
 
     /// The prompt of chandra-ocr 0.1.9 leaves the box scale open (facts of the engines, A.2).
@@ -177,7 +192,10 @@ impl Profile {
         if let Dialect::Divs { box_scale: 0 } | Dialect::Grounding { box_scale: 0 } = self.dialect {
             return invalid("`dialect.box_scale` must be at least 1");
         }
-        if let VisualTokens::Cells { cell: 0, .. } | VisualTokens::Gundam { tile: 0, .. } = self.visual_tokens {
+        if let VisualTokens::Cells { cell: 0, .. }
+        | VisualTokens::Gundam { tile: 0, .. }
+        | VisualTokens::Tiles { tile: 0, .. } = self.visual_tokens
+        {
             return invalid("`visual_tokens` needs a cell or tile of at least 1 pixel");
         }
         Ok(())
@@ -188,18 +206,6 @@ impl Profile {
         let last = Sampling { temperature: 0.0, top_p: 1.0 };
         self.sampling.get(step).or(self.sampling.last()).copied().unwrap_or(last)
     }
-}
-
-/// A prompt named by a profile: built in, or beside the profile file.
-fn own_prompt(prompt: &Path, profile: &str) -> Result<String, EngineError> {
-    if let Some((_, text)) = BUILT_IN_PROMPTS.iter().find(|(name, _)| Path::new(name) == prompt) {
-        return Ok((*text).into());
-    }
-    read(&Path::new(profile).parent().unwrap_or(Path::new("")).join(prompt))
-}
-
-fn read(path: &Path) -> Result<String, EngineError> {
-    std::fs::read_to_string(path).map_err(|source| EngineError::Unreadable { path: path.into(), source })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -241,9 +247,6 @@ mod tests {
         assert_eq!(deepseek.launch.environment["VLLM_USE_V2_MODEL_RUNNER"], "0");
         assert_eq!(deepseek.prompt_text, "<|grounding|>Convert the document to markdown.");
         assert_eq!(two.sampling_at(99).temperature, 0.8);
-        for profile in [&one, &two, &deepseek] {
-            assert!(!profile.launch.command.iter().any(|word| word.contains("disable-log-stats")));
-        }
     }
 
     #[test]
@@ -264,7 +267,7 @@ mod tests {
         let error = Profile::load(path.to_str().unwrap(), None).unwrap_err();
         assert!(error.to_string().contains("temperatur"), "{error}");
         let error = Profile::load("chandra-3", None).unwrap_err().to_string();
-        assert!(error.contains("chandra, chandra-2, deepseek-ocr"), "{error}");
+        assert!(error.contains("chandra, chandra-2, deepseek-ocr, deepseek-ocr-2"), "{error}");
         let error = Profile::load("chandra", Some(Path::new("/no/such/prompt"))).unwrap_err().to_string();
         assert!(error.contains("/no/such/prompt"), "{error}");
     }
@@ -276,5 +279,81 @@ mod tests {
         std::fs::write(&path, BUILT_IN[0].1.replace("max_tokens = 12384", "max_tokens = 99999")).unwrap();
         let error = Profile::load(path.to_str().unwrap(), None).unwrap_err().to_string();
         assert!(error.contains("max_tokens"), "{error}");
+    }
+
+    /// The traps of B.5, C.8 and E14.
+    #[test]
+    fn every_launch_command_avoids_the_known_traps() {
+        for name in Profile::built_in() {
+            let profile = Profile::load(name, None).unwrap();
+            let command = &profile.launch.command;
+            let has = |word: &str| command.iter().any(|other| other == word);
+            assert!(!command.iter().any(|word| word.contains("disable-log-stats")), "{name}: /metrics would be empty");
+            assert!(has("--no-enable-prefix-caching") && !has("--enable-prefix-caching"), "{name}");
+            let after = |flag: &str| command.iter().skip_while(|word| *word != flag).nth(1).cloned();
+            assert_eq!(after("--max-model-len"), Some(profile.context_length.to_string()), "{name}");
+            let processor = after("--logits-processors");
+            assert_eq!(processor.is_some(), profile.request.contains_key("vllm_xargs"), "{name}");
+            if let Some(processor) = processor {
+                assert_eq!(processor.matches(':').count(), 1, "{name}: a colon before the class");
+                assert_eq!(profile.launch.environment["VLLM_USE_V2_MODEL_RUNNER"], "0", "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_printed_profile_is_read_back_as_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in Profile::built_in() {
+            let profile = Profile::load(name, None).unwrap();
+            let path = folder.path().join(format!("{name}.toml"));
+            std::fs::write(&path, profile.to_toml().unwrap()).unwrap();
+            assert_eq!(Profile::load(path.to_str().unwrap(), None).unwrap(), profile, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_extends_another_changes_only_what_it_says_and_tells_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let small = file(
+            "small.toml",
+            "extends = \"chandra-2\"\nin_flight = 8\n[image]\ndpi = 150.0\n[launch.environment]\nX = \"1\"\n\
+             [request]\ntop_k = 5\n[provenance]\nrequest = \"a whim\"\n",
+        );
+        let (base, own) = (Profile::load("chandra-2", None).unwrap(), Profile::load(&small, None).unwrap());
+        assert_eq!(own.name, "small", "records tell it from its base");
+        assert_eq!((own.in_flight, own.image.dpi, own.image.max_pixels), (8, 150.0, base.image.max_pixels));
+        assert_eq!((own.launch.environment["X"].as_str(), own.launch.environment.len()), ("1", 2));
+        assert_eq!((&own.request["top_k"], &own.request["min_p"]), (&5.into(), &base.request["min_p"]));
+        assert_eq!((&own.launch.command, &own.prompt_text), (&base.launch.command, &base.prompt_text));
+        assert_eq!(own.provenance["in_flight"], format!("set in {small}"));
+        assert_eq!(own.provenance["image"], format!("image.dpi set in {small}; else {}", base.provenance["image"]));
+        assert!(own.provenance["launch.environment"].starts_with("launch.environment.X set in"));
+        assert_eq!(
+            (&own.provenance["launch"], own.provenance["request"].as_str()),
+            (&base.provenance["launch"], "a whim")
+        );
+
+        file("mine.txt", "Read it.");
+        let tiny = file(
+            "tiny.toml",
+            "extends = \"small.toml\"\nname = \"tiny-7\"\nprompt = \"mine.txt\"\nsampling = [{ temperature = 0.5, top_p = 0.9 }]\n\
+             [visual_tokens]\nkind = \"tiles\"\ntile = 768\nbase = 1024\nmin_tiles = 2\nmax_tiles = 6\n",
+        );
+        let own = Profile::load(&tiny, None).unwrap();
+        assert_eq!((own.name.as_str(), own.prompt_text.as_str(), own.in_flight), ("tiny-7", "Read it.", 8));
+        assert_eq!((own.sampling.len(), own.image.dpi), (1, 150.0), "arrays are replaced");
+        assert!(matches!(own.visual_tokens, VisualTokens::Tiles { .. }), "another kind is another table");
+
+        let ring = file("ring.toml", "extends = \"ring.toml\"\n");
+        assert!(matches!(Profile::load(&ring, None), Err(EngineError::Endless { .. })));
+        let wrong = file("wrong.toml", "extends = \"chandra-2\"\n[image]\ndpl = 3\n");
+        let error = Profile::load(&wrong, None).unwrap_err().to_string();
+        assert!(error.contains("dpl"), "{error}");
     }
 }

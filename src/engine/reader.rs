@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use super::{
-    Acceptance, Capabilities, Client, Dialect, End, EngineError, Health, Profile, Question, Reading, Reply, Ruling,
-    TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown, text_of,
+    Acceptance, Capabilities, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading,
+    Reply, Ruling, TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown,
+    text_of,
 };
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, ImageFacts, Language, Part, RankId, Sampling,
@@ -29,6 +30,8 @@ pub struct PageImage {
     pub part: u8,
     /// Place of the part on the page; [`BBox::PAGE`] for a whole page.
     pub bbox: BBox,
+    /// What the plan and the renderer know of it.
+    pub expects: Expectation,
 }
 
 /// What an attempt gave.
@@ -135,7 +138,7 @@ impl Reader {
             Ruling::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply))),
             Ruling::Whole => {
                 let reading = self.parse(&reply.raw);
-                let (outcome, reason) = match accept(&reading) {
+                let (outcome, reason) = match accept(&reading, image.expects) {
                     Acceptance::Accepted => (AttemptOutcome::Accepted, String::new()),
                     Acceptance::Blank => (AttemptOutcome::Blank, String::new()),
                     Acceptance::Refused(class, reason) => (AttemptOutcome::Failed(class), reason),
@@ -193,14 +196,14 @@ impl Reader {
 
 /// The answer up to the point where it began to repeat itself.
 fn before_loop(reply: &Reply) -> &str {
-    let End::Cut { at, .. } = reply.end else { return &reply.raw };
+    let End::Cut(Loop { at, .. }) = reply.end else { return &reply.raw };
     reply.raw.char_indices().nth(at).map_or(&reply.raw, |(byte, _)| &reply.raw[..byte])
 }
 
 fn finish_of(end: &End) -> Option<FinishReason> {
     match end {
         End::Finished(reason) => Some(*reason),
-        End::Cut { .. } => Some(FinishReason::Cut),
+        End::Cut(_) => Some(FinishReason::Cut),
         End::ErrorEvent { .. } => Some(FinishReason::Error),
         End::Refused { .. } | End::Lost { .. } | End::Stalled(_) | End::Malformed { .. } => None,
     }

@@ -60,7 +60,9 @@ impl TokenBudget {
 pub struct Question {
     /// The JSON body.
     pub body: Bytes,
-    /// `X-Request-Id`, part of the request's name in the server's log; ASCII.
+    /// `X-Request-Id`, part of the request's name in the server's log; ASCII. Another image must have another id: with
+    /// both caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone, and gives two of
+    /// one id the same encoding, or dies where their sizes differ (seen on 0.11.2).
     pub request_id: String,
     /// Sampling fields in the body.
     pub sampling: Sampling,

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     EventParser, Limits, StreamEvent,
-    judge::{Judge, Judgement},
+    judge::{Judge, Judgement, Loop},
     traffic::Traffic,
 };
 use crate::model::{FinishReason, TokenUsage, error::chain};
@@ -48,14 +48,7 @@ pub enum End {
     /// The server said why it stopped. A judge who says no to the last characters makes it [`End::Cut`].
     Finished(FinishReason),
     /// The judge saw a loop.
-    Cut {
-        /// Length of the repeated unit, characters.
-        period: usize,
-        /// Whole copies of it.
-        copies: usize,
-        /// Where the repetition begins, characters from the start of the answer.
-        at: usize,
-    },
+    Cut(Loop),
     /// HTTP status other than 200.
     Refused {
         /// The status.
@@ -208,7 +201,7 @@ impl<'t> Answer<'t> {
                 }
                 match self.judge.push(&text) {
                     Judgement::Continue => Ok(None),
-                    Judgement::Loop { period, copies, at } => Err(End::Cut { period, copies, at }),
+                    Judgement::Loop(found) => Err(End::Cut(found)),
                 }
             }
         }
@@ -217,7 +210,7 @@ impl<'t> Answer<'t> {
     /// The end of an answer that the server has ended; the judge sees the last characters once more.
     fn whole(&self) -> Result<End, End> {
         match (self.finish, self.judge.finish()) {
-            (Some(_), Judgement::Loop { period, copies, at }) => Err(End::Cut { period, copies, at }),
+            (Some(_), Judgement::Loop(found)) => Err(End::Cut(found)),
             (Some(finish), Judgement::Continue) => Ok(End::Finished(finish)),
             (None, _) => Err(End::Malformed { message: "the stream was done without a finish reason".into() }),
         }

@@ -30,6 +30,17 @@ pub enum VisualTokens {
         /// Most tiles.
         max_tiles: u32,
     },
+    /// DeepSeek-OCR-2: the same views, without the tokens that end a row (B.2).
+    Tiles {
+        /// Side of a tile, pixels.
+        tile: u32,
+        /// Side of the global view, pixels.
+        base: u32,
+        /// Fewest tiles of an image that is tiled at all.
+        min_tiles: u32,
+        /// Most tiles.
+        max_tiles: u32,
+    },
 }
 
 impl VisualTokens {
@@ -41,14 +52,20 @@ impl VisualTokens {
                 (resized.width / cell).saturating_mul(resized.height / cell)
             }
             VisualTokens::Gundam { tile, base, min_tiles, max_tiles } => {
-                let side = |pixels: u32| pixels.div_ceil(PATCH).div_ceil(DOWNSAMPLE);
-                let (global, local) = (side(base), side(tile));
+                let (global, local) = (tokens_of_side(base), tokens_of_side(tile));
                 let overview = global * (global + 1) + 1;
-                if size.width <= tile && size.height <= tile {
-                    return overview;
+                match tile_grid(size, tile, min_tiles, max_tiles) {
+                    None => overview,
+                    Some((across, down)) => overview + local * down * (local * across + 1),
                 }
-                let (across, down) = tile_grid(size, tile, min_tiles, max_tiles);
-                overview + local * down * (local * across + 1)
+            }
+            VisualTokens::Tiles { tile, base, min_tiles, max_tiles } => {
+                let (global, local) = (tokens_of_side(base), tokens_of_side(tile));
+                let overview = global * global + 1;
+                match tile_grid(size, tile, min_tiles, max_tiles) {
+                    None => overview,
+                    Some((across, down)) => overview + local * down * local * across,
+                }
             }
         }
     }
@@ -58,6 +75,11 @@ impl VisualTokens {
 const PATCH: u32 = 16;
 /// Its convolutional down-sampling.
 const DOWNSAMPLE: u32 = 4;
+
+/// Tokens along a view of so many pixels.
+fn tokens_of_side(pixels: u32) -> u32 {
+    pixels.div_ceil(PATCH).div_ceil(DOWNSAMPLE)
+}
 
 /// The size to which a Qwen-VL server brings an image: the Hugging Face `smart_resize`, with its ties to even.
 fn smart_resize(size: PixelSize, cell: u32, min_pixels: u64, max_pixels: u64) -> PixelSize {
@@ -78,9 +100,12 @@ fn smart_resize(size: PixelSize, cell: u32, min_pixels: u64, max_pixels: u64) ->
     PixelSize { width: new_width as u32, height: new_height as u32 }
 }
 
-/// Tiles across and down: the grid whose aspect ratio is nearest to the image's; of two equally near the larger one
-/// if the image has more than half of its pixels.
-fn tile_grid(size: PixelSize, tile: u32, min_tiles: u32, max_tiles: u32) -> (u32, u32) {
+/// Tiles across and down, of an image that does not fit in one: the grid whose aspect ratio is nearest to the image's;
+/// of two equally near the larger one if the image has more than half of its pixels.
+fn tile_grid(size: PixelSize, tile: u32, min_tiles: u32, max_tiles: u32) -> Option<(u32, u32)> {
+    if size.width <= tile && size.height <= tile {
+        return None;
+    }
     let aspect = f64::from(size.width) / f64::from(size.height);
     let mut grids: Vec<(u32, u32)> = (1..=max_tiles)
         .flat_map(|across| (1..=max_tiles).map(move |down| (across, down)))
@@ -96,7 +121,7 @@ fn tile_grid(size: PixelSize, tile: u32, min_tiles: u32, max_tiles: u32) -> (u32
             (best, best_difference) = ((across, down), difference);
         }
     }
-    best
+    Some(best)
 }
 
 #[cfg(test)]
@@ -149,6 +174,15 @@ mod tests {
         ];
         for (width, height, tokens) in table {
             assert_eq!(gundam(width, height), tokens, "{width} x {height}");
+        }
+    }
+
+    /// As the code of vLLM 0.32 counts them.
+    #[test]
+    fn the_second_deepseek_counts_no_ends_of_rows() {
+        let rule = VisualTokens::Tiles { tile: 768, base: 1024, min_tiles: 2, max_tiles: 6 };
+        for (width, height, tokens) in [(768, 768, 257), (1191, 1684, 257 + 36 * 24), (2000, 1000, 257 + 12 * 24)] {
+            assert_eq!(rule.count(PixelSize { width, height }), tokens, "{width} x {height}");
         }
     }
 }

@@ -113,6 +113,10 @@ failure_classes! {
     Poison = 30, "poison", OtherEngine;
     /// The file is no longer the one that was planned. The next start plans it anew.
     Changed = 6, "changed", Operator;
+    /// The answer is in letters that the edition is not printed in.
+    WrongScript = 15, "wrong-script", SameEngine;
+    /// The answer has far less or far more text than the page has ink for.
+    Implausible = 16, "implausible", SameEngine;
 }
 
 impl FailureClass {

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     comm::Returned,
     corpus::Originals,
-    engine::Profile,
+    engine::{Capabilities, Profile},
     imaging::Pool,
     model::{
         Attempt, Document, Engine, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
@@ -32,7 +32,7 @@ use super::{error::RunError, image_memory::ImageMemory, pacing::Pacer, slots::Sl
 
 /// What happens inside a rank, told to its main thread.
 pub(super) enum LocalEvent {
-    EngineReady(Engine),
+    EngineReady(Engine, Box<Capabilities>),
     EngineLost(Engine, String),
     Durable(Vec<Durable>),
     StoreFailed(String),

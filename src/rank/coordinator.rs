@@ -8,7 +8,7 @@ use std::{
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
     model::{Engine, EngineSet, MachineFault, Outcome, RankId, StopReason},
-    report::{Progress, RankSummary, RunPhase, Snapshot, StatusFile},
+    report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 
@@ -39,6 +39,7 @@ pub(super) struct Coordinator {
     hosts: BTreeMap<RankId, String>,
     /// Digest of the settings of this rank, which all must have.
     settings: String,
+    servers: ServersFile,
 }
 
 /// What the coordinator knows at the end.
@@ -51,6 +52,8 @@ pub(super) struct Ended {
     pub(super) lost: BTreeSet<RankId>,
     /// Their hosts, where they had named them.
     pub(super) silent_hosts: Vec<String>,
+    /// Written to its end where this is dropped, which is not on the main thread.
+    _servers: ServersFile,
 }
 
 impl Coordinator {
@@ -61,7 +64,7 @@ impl Coordinator {
         request: &RunRequest,
         start: Instant,
         time_left: Option<Duration>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let schedule = &request.configuration.schedule;
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
         let policy = Policy {
@@ -73,7 +76,8 @@ impl Coordinator {
         };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
         let restored = std::mem::take(&mut prepared.restored);
-        Coordinator {
+        Ok(Coordinator {
+            servers: ServersFile::new(&request.run_directory)?,
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
             joined: 0,
@@ -86,7 +90,7 @@ impl Coordinator {
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
             settings,
-        }
+        })
     }
 
     /// A rank gave a sign of life.
@@ -108,7 +112,10 @@ impl Coordinator {
                 }
                 self.step(Event::RankJoined { rank, engines: hello.engines, credits: hello.credits }, out);
             }
-            ToCoordinator::EngineReady(engine) => self.step(Event::EngineReady { rank, engine }, out),
+            ToCoordinator::EngineReady(engine, server) => {
+                self.servers.note(rank, engine, *server);
+                self.step(Event::EngineReady { rank, engine }, out);
+            }
             ToCoordinator::EngineLost(engine, reason) => {
                 tracing::error!(%rank, %engine, "engine lost: {reason}");
                 self.step(Event::EngineLost { rank, engine }, out);
@@ -181,7 +188,15 @@ impl Coordinator {
         silent_hosts.dedup();
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
-        Some(Ended { scheduler: self.scheduler, outcome, summaries, elapsed, lost, silent_hosts })
+        Some(Ended {
+            scheduler: self.scheduler,
+            outcome,
+            summaries,
+            elapsed,
+            lost,
+            silent_hosts,
+            _servers: self.servers,
+        })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

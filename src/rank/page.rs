@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     comm::Returned,
     corpus::Original,
-    engine::PageImage,
+    engine::{Expectation, PageImage},
     imaging::{RenderFailure, RenderJob},
     model::{
         Attempt, AttemptOutcome, BBox, Document, Engine, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
@@ -145,7 +145,8 @@ impl PageTask {
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let blank = drawn.blank && self.context.configuration.imaging.skip_blank;
-                let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE };
+                let expects = Expectation::of(document.edition.language, &drawn.facts);
+                let image = PageImage { png: drawn.png, facts: drawn.facts, part: 0, bbox: BBox::PAGE, expects };
                 Ok(Ok(HeldImage { image, blank, _share: share }))
             }
         }

@@ -65,7 +65,8 @@ pub(super) fn coordinate(
 
     let (known, elapsed) = (prepared.restored.len(), start.elapsed());
     tracing::info!(pages = prepared.plan.pages(), known, ?elapsed, "the run is prepared");
-    let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), settings, request, start, time_left);
+    let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), settings, request, start, time_left)
+        .map_err(RunError::Runtime)?;
     desk.read(&mut coordinator, &prepared.plan.run_id, &request.run_directory)?;
     let ended = coordinator.end().ok_or(RunError::Busy)?;
     let lost = ended.lost.clone();

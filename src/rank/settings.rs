@@ -25,8 +25,8 @@ const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";
 
 /// Fields of a profile that do not show in what is read.
-const OPERATIONAL_FIELDS: [&str; 7] =
-    ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt"];
+const OPERATIONAL_FIELDS: [&str; 9] =
+    ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt", "min_version", "avoid"];
 
 /// Settings of a start rather than of the run: another place of the library, a password that was missing.
 const FREE_SETTINGS: [&str; 2] = ["pdfium", "passwords"];

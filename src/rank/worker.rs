@@ -154,7 +154,7 @@ impl Worker {
         let mut next = self.inbox.recv_timeout(wait).ok();
         while let Some(event) = next {
             match event {
-                LocalEvent::EngineReady(engine) => messages.push(ToCoordinator::EngineReady(engine)),
+                LocalEvent::EngineReady(engine, server) => messages.push(ToCoordinator::EngineReady(engine, server)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
                 LocalEvent::Durable(records) => {
                     settled.extend(self.context().into_iter().flat_map(|context| context.settlements(&records)))
@@ -229,7 +229,7 @@ impl Worker {
             let events = self.events.clone();
             let on_event = move |event| {
                 let _ = events.send(match event {
-                    ServiceEvent::Ready(engine) => LocalEvent::EngineReady(engine),
+                    ServiceEvent::Ready(engine, server) => LocalEvent::EngineReady(engine, server),
                     ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
                 });
             };

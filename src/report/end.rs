@@ -10,7 +10,7 @@ use crate::{
     pace::{ServerLoad, ServerTime},
 };
 
-use super::{REPORT_FILE, RankSummary, TokenTotals};
+use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +209,9 @@ impl EndReport {
                 served.profile,
                 served.prompt_sha256.get(..12).unwrap_or_default()
             );
+        }
+        if !self.served_by.is_empty() {
+            let _ = writeln!(text, "  what these servers can do: {SERVERS_FILE}");
         }
         if self.served_by.iter().any(|served| served.server != ServerKind::Model) {
             let _ = writeln!(text, "  NOTE: a stand-in server read these pages, not the models. Every record says so.");

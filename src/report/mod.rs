@@ -5,6 +5,7 @@ mod end;
 mod finished;
 mod progress;
 mod rank_summary;
+mod servers;
 mod status;
 mod tokens;
 
@@ -12,6 +13,7 @@ pub use end::{EndReport, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use rank_summary::RankSummary;
+pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, StatusFile};
 pub use tokens::{Spent, TokenTotals};
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Client, EngineError, Limits, Profile, Reader, ServerAddress},
+    engine::{Capabilities, Client, EngineError, Limits, Profile, Reader, ServerAddress},
     model::{
         Engine, EngineSet, MachineFault, RankId,
         configuration::{EngineSettings, ServerSource},
@@ -61,8 +61,8 @@ pub struct ServicePlan {
 /// What the owner of a service hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceEvent {
-    /// A server of this engine is ready; said again after every restart.
-    Ready(Engine),
+    /// A server of this engine is ready, and can do this; said again after every restart.
+    Ready(Engine, Box<Capabilities>),
     /// The engine is given up on this rank, for this reason. Said once, as the last.
     Lost(Engine, String),
 }
@@ -276,7 +276,7 @@ impl Supervisor {
         tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
         let since = Instant::now();
         self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
-        (self.on_event)(ServiceEvent::Ready(engine));
+        (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));
         let cause = self.until_death(start, &reader).await;
         self.state.send_replace(State::Starting);
         Ok((since.elapsed(), cause))

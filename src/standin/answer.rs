@@ -18,6 +18,7 @@ use super::{
     metrics::RequestClock,
     protocol::ApiError,
     reading,
+    repetition::RepetitionDetection,
     request::ChatRequest,
     stand_in::{Reader, StandIn},
     tokens,
@@ -137,7 +138,7 @@ async fn begin(
 ) -> Result<Generation, ApiError> {
     let Some(picture) = request.picture.take() else {
         clock.admitted();
-        return Ok(Generation::new(AnswerText::of(TEXT_ANSWER.into()), request.budget, fault));
+        return Ok(Generation::new(AnswerText::of(TEXT_ANSWER.into()), request.budget, fault, request.repetition));
     };
     let picture = Some(picture).filter(|_| fault != Some(&Fault::Empty));
     let (text, place) = match &stand_in.reader {
@@ -148,7 +149,7 @@ async fn begin(
                 Some(picture) => {
                     let reading = reading::read(tesseract, picture, *dpi).await.map_err(|error| {
                         tracing::error!("page not read: {error}");
-                        ApiError::internal(error.to_string())
+                        stand_in.options.release.internal(error.to_string())
                     })?;
                     tracing::debug!(languages = ?reading.languages, confidence = reading.confidence, "page read");
                     reading.blocks
@@ -166,7 +167,7 @@ async fn begin(
         }
     };
     let (text, budget) = bend(text, request.budget, fault);
-    let mut generation = Generation::new(text, budget, fault);
+    let mut generation = Generation::new(text, budget, fault, request.repetition);
     generation.pace = match &stand_in.reader {
         Reader::Synthetic { gpu, .. } => Pace::Gpu(gpu.submit(request.prompt_tokens, generation.length)),
         Reader::Tesseract { .. } if matches!(fault, Some(Fault::Loop { .. })) => {
@@ -207,7 +208,7 @@ struct Generation {
 }
 
 impl Generation {
-    fn new(text: AnswerText, budget: u32, fault: Option<&Fault>) -> Self {
+    fn new(text: AnswerText, budget: u32, fault: Option<&Fault>, repetition: RepetitionDetection) -> Self {
         let natural = text.tokens().map(|tokens| tokens + 1).filter(|tokens| *tokens <= budget);
         let reason = match (natural, fault) {
             (Some(_), _) => FinishReason::Stop,
@@ -215,6 +216,11 @@ impl Generation {
             (None, _) => FinishReason::Length,
         };
         let length = natural.unwrap_or(budget);
+        let repeated = repetition.fires_at(text.all_tokens().take(length as usize)).map(|tokens| tokens as u32);
+        let (length, reason) = match repeated.filter(|tokens| *tokens < length) {
+            Some(tokens) => (tokens, FinishReason::Repetition),
+            None => (length, reason),
+        };
         // An answer that is shorter than the fault's place goes wrong before its last token.
         let trip = match fault {
             Some(Fault::Stall { after_tokens }) => Some((*after_tokens, Trip::Stall)),
@@ -292,6 +298,12 @@ impl AnswerText {
         self.repeated.is_none().then(|| tokens::count(&self.text))
     }
 
+    /// Every token from the beginning, without the end-of-sequence token; without end where something is repeated.
+    fn all_tokens(&self) -> impl Iterator<Item = &str> {
+        let repeated = self.repeated.as_deref().into_iter().flat_map(std::iter::repeat);
+        std::iter::once(self.text.as_str()).chain(repeated).flat_map(tokens::of)
+    }
+
     /// The next `tokens` tokens, or what is left.
     fn take(&mut self, tokens: u32) -> String {
         let mut taken = String::new();
@@ -318,12 +330,13 @@ mod tests {
 
     #[test]
     fn a_text_ends_with_its_end_of_sequence_token_or_with_its_budget() {
-        let natural = Generation::new(AnswerText::of("Article premier".into()), 100, None);
+        let natural =
+            Generation::new(AnswerText::of("Article premier".into()), 100, None, RepetitionDetection::default());
         assert_eq!(natural.length, tokens::count("Article premier") + 1);
         assert_eq!(natural.reason, FinishReason::Stop);
-        let cut = Generation::new(AnswerText::of("Article premier".into()), 2, None);
+        let cut = Generation::new(AnswerText::of("Article premier".into()), 2, None, RepetitionDetection::default());
         assert_eq!((cut.length, cut.reason), (2, FinishReason::Length));
-        let empty = Generation::new(AnswerText::of(String::new()), 100, None);
+        let empty = Generation::new(AnswerText::of(String::new()), 100, None, RepetitionDetection::default());
         assert_eq!((empty.length, empty.reason), (1, FinishReason::Stop));
     }
 
@@ -332,18 +345,25 @@ mod tests {
         let fault = Fault::Loop { after_tokens: 2, phrase: "et. ".into() };
         let (mut text, budget) = bend("Article premier".into(), 50, Some(&fault));
         assert_eq!(text.take(8), "Articleet. et. ");
-        assert_eq!(Generation::new(text, budget, Some(&fault)).reason, FinishReason::Length);
+        assert_eq!(
+            Generation::new(text, budget, Some(&fault), RepetitionDetection::default()).reason,
+            FinishReason::Length
+        );
     }
 
     #[test]
     fn a_fault_strikes_a_short_answer_too() {
         let fault = Fault::Reset { after_tokens: 64 };
-        let generation = Generation::new(AnswerText::of("Vu".into()), 100, Some(&fault));
+        let generation =
+            Generation::new(AnswerText::of("Vu".into()), 100, Some(&fault), RepetitionDetection::default());
         assert!(matches!(generation.trip, Some((1, Trip::Reset))));
         let (text, budget) = bend("Vu la loi".into(), 100, Some(&Fault::Truncated { after_tokens: 64 }));
-        assert_eq!(Generation::new(text, budget, None).reason, FinishReason::Length);
+        assert_eq!(Generation::new(text, budget, None, RepetitionDetection::default()).reason, FinishReason::Length);
         let abort = Fault::Abort { after_tokens: 64 };
         let (text, budget) = bend("Vu la loi".into(), 100, Some(&abort));
-        assert_eq!(Generation::new(text, budget, Some(&abort)).reason, FinishReason::Abort);
+        assert_eq!(
+            Generation::new(text, budget, Some(&abort), RepetitionDetection::default()).reason,
+            FinishReason::Abort
+        );
     }
 }

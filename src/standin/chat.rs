@@ -21,7 +21,8 @@ use super::{
     answer::{Answer, Broken},
     condition::Condition,
     faults::Fault,
-    protocol::{AnswerHead, ApiError, usage_body},
+    protocol::{AnswerHead, ApiError},
+    release::Release,
     request::StreamOptions,
     request_log::RequestLog,
     socket::Cut,
@@ -39,8 +40,9 @@ pub async fn completions(
 ) -> Response {
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let mut log = RequestLog::new(request_id);
+    let release = stand_in.options.release;
     if stand_in.condition.now() == Condition::Dead {
-        let error = ApiError::engine_dead();
+        let error = release.engine_dead();
         log.broken(error.status);
         return error.into_response();
     }
@@ -58,9 +60,9 @@ pub async fn completions(
         tracing::debug!(request = request_id, fault = fault.name(), "FAULT INJECTED by the fault script");
     }
     let refusal = match fault {
-        Some(Fault::ServerError) => Some(ApiError::internal("Internal server error (fault script)")),
+        Some(Fault::ServerError) => Some(release.internal("Internal server error (fault script)")),
         Some(Fault::Unavailable) => Some(ApiError::unavailable("Server overloaded (fault script)")),
-        Some(Fault::BadRequest) => Some(ApiError::bad_request("Bad request (fault script)")),
+        Some(Fault::BadRequest) => Some(release.bad_request("Bad request (fault script)")),
         _ => None,
     };
     if let Some(error) = refusal {
@@ -68,6 +70,7 @@ pub async fn completions(
         return error.into_response();
     }
     let head = AnswerHead {
+        release,
         id: answer_id(request_id),
         created: jiff::Timestamp::now().as_second(),
         model: stand_in.model.name.clone(),
@@ -102,7 +105,7 @@ async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: Reques
                 }
             }
             Err(Broken::EngineDead) => {
-                let error = ApiError::engine_dead();
+                let error = head.release.engine_dead();
                 log.broken(error.status);
                 return error.into_response();
             }
@@ -112,12 +115,12 @@ async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: Reques
             }
             Err(Broken::Spoiled(_)) => {
                 log.struck();
-                return ApiError::internal("a fault of streams (fault script)").into_response();
+                return head.release.internal("a fault of streams (fault script)").into_response();
             }
             Err(Broken::Reset) => {
                 log.struck();
                 cut.now();
-                return ApiError::internal("never seen: the connection is cut").into_response();
+                return head.release.internal("never seen: the connection is cut").into_response();
             }
         }
     }
@@ -162,12 +165,12 @@ impl Events {
             match self.answer.next().await {
                 Ok(piece) => {
                     self.usage = piece.usage;
-                    let usage = self.options.continuous_usage_stats.then(|| usage_body(piece.usage));
+                    let running = self.options.continuous_usage_stats.then_some(piece.usage);
                     if !self.begun {
                         self.begun = true;
-                        self.push_with(self.head.role_chunk(), usage.clone());
+                        self.push(&self.head.role_chunk(running));
                     }
-                    self.push_with(self.head.text_chunk(&piece.text, piece.finish), usage);
+                    self.push(&self.head.text_chunk(&piece.text, piece.finish, running));
                     if let Some(finish) = piece.finish {
                         self.log.finished(finish);
                         if self.options.include_usage {
@@ -176,7 +179,7 @@ impl Events {
                         self.end();
                     }
                 }
-                Err(Broken::EngineDead) => self.fail(&ApiError::engine_dead()),
+                Err(Broken::EngineDead) => self.fail(&self.release().engine_dead()),
                 Err(Broken::Failed(error)) => self.fail(&error),
                 Err(Broken::Spoiled(fault)) => {
                     self.ended = true;
@@ -202,20 +205,17 @@ impl Events {
         bytes.map(Ok)
     }
 
+    fn release(&self) -> Release {
+        self.head.release
+    }
+
     fn push(&mut self, data: &Value) {
         self.ready.push_back(event(data));
     }
 
-    fn push_with(&mut self, mut event: Value, usage: Option<Value>) {
-        if let Some(usage) = usage {
-            event["usage"] = usage;
-        }
-        self.push(&event);
-    }
-
     fn fail(&mut self, error: &ApiError) {
         self.log.broken(error.status);
-        self.push(&error.stream_event());
+        self.push(&self.release().stream_event(error));
         self.end();
     }
 

@@ -145,12 +145,12 @@ fn obey(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::release::Release, *};
 
     #[tokio::test]
     async fn tokens_come_in_full_and_a_dropped_handle_frees_its_place() {
         let model = GpuModel { max_num_seqs: 1, ..GpuModel::default() };
-        let gpu = Gpu::start(model, 0.0, Metrics::new("test"));
+        let gpu = Gpu::start(model, 0.0, Metrics::new("test", Release::default()));
         let endless = gpu.submit(100, u32::MAX);
         let mut second = gpu.submit(100, 5);
         drop(endless);
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn modelled_time_passes_in_real_time() {
-        let gpu = Gpu::start(GpuModel::default(), 0.5, Metrics::new("test"));
+        let gpu = Gpu::start(GpuModel::default(), 0.5, Metrics::new("test", Release::default()));
         let began = Instant::now();
         let mut handle = gpu.submit(1000, 20);
         let mut tokens = 0;

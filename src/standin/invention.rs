@@ -24,6 +24,15 @@ impl Default for AnswerLengths {
 }
 
 const FRENCH: &[&str] = &[
+    "de",
+    "de",
+    "de",
+    "des",
+    "le",
+    "au",
+    "en",
+    "par",
+    "pour",
     "arrêté",
     "ministre",
     "décret",

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::release::Release;
 use crate::model::FinishReason;
 
 /// Upper bounds of the latency histograms' buckets in seconds, as vLLM has them for whole requests.
@@ -15,9 +16,9 @@ const LATENCY_BUCKETS: [f64; 21] = [
     1920.0, 7680.0,
 ];
 /// The same for the time to the first token.
-const FIRST_TOKEN_BUCKETS: [f64; 21] = [
+const FIRST_TOKEN_BUCKETS: [f64; 22] = [
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
-    160.0, 640.0,
+    160.0, 640.0, 2560.0,
 ];
 
 #[derive(Debug)]
@@ -66,8 +67,11 @@ pub struct Metrics {
 
 impl Metrics {
     /// All zero, for the model of this served name.
-    pub fn new(model_name: &str) -> Arc<Self> {
-        let finished = ["stop", "length", "abort"].map(|reason| (reason, 0)).into();
+    pub fn new(model_name: &str, release: Release) -> Arc<Self> {
+        let mut finished: BTreeMap<_, _> = ["stop", "length", "abort"].map(|reason| (reason, 0)).into();
+        if release.detects_repetition() {
+            finished.extend(["error", "repetition"].map(|reason| (reason, 0)));
+        }
         Arc::new(Metrics {
             model_name: model_name.replace(['\\', '"', '\n'], "_"),
             counts: Mutex::new(Counts {
@@ -110,7 +114,7 @@ impl Metrics {
         let mut scalar = |name: &str, kind: &str, value: String| {
             let sample = if kind == "counter" { format!("{name}_total") } else { name.into() };
             // Writing to a String cannot fail, here and below.
-            let _ = write!(text, "# HELP vllm:{name} Of the stand-in.\n# TYPE vllm:{name} {kind}\n");
+            let _ = write!(text, "# HELP vllm:{sample} Of the stand-in.\n# TYPE vllm:{sample} {kind}\n");
             let _ = writeln!(text, "vllm:{sample}{{{labels}}} {value}");
         };
         scalar("num_requests_running", "gauge", format!("{:.1}", counts.running as f64));
@@ -119,10 +123,17 @@ impl Metrics {
         scalar("num_preemptions", "counter", format!("{:.1}", counts.preemptions as f64));
         scalar("prompt_tokens", "counter", format!("{:.1}", counts.prompt_tokens as f64));
         scalar("generation_tokens", "counter", format!("{:.1}", counts.generation_tokens as f64));
-        let _ = writeln!(text, "# HELP vllm:request_success Of the stand-in.\n# TYPE vllm:request_success counter");
+        let _ = writeln!(
+            text,
+            "# HELP vllm:request_success_total Of the stand-in.\n# TYPE vllm:request_success_total counter"
+        );
         for (reason, number) in &counts.finished {
             let number = *number as f64;
-            let _ = writeln!(text, "vllm:request_success_total{{{labels},finished_reason=\"{reason}\"}} {number:.1}");
+            let _ = writeln!(
+                text,
+                "vllm:request_success_total{{engine=\"0\",finished_reason=\"{reason}\",model_name=\"{}\"}} {number:.1}",
+                self.model_name
+            );
         }
         write_histogram(&mut text, "time_to_first_token_seconds", &labels, &counts.first_token);
         write_histogram(&mut text, "e2e_request_latency_seconds", &labels, &counts.whole_request);
@@ -225,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_request_moves_through_the_gauges() {
-        let metrics = Metrics::new("chandra");
+        let metrics = Metrics::new("chandra", Release::V0_32_0);
         let mut clock = metrics.arrive();
         assert_eq!(value(&metrics, "vllm:num_requests_waiting{"), 1.0);
         clock.admitted();
@@ -241,7 +252,7 @@ mod tests {
         assert_eq!(value(&metrics, "vllm:generation_tokens_total{"), 7.0);
         assert_eq!(value(&metrics, "vllm:prompt_tokens_total{"), 100.0);
         assert_eq!(
-            value(&metrics, "vllm:request_success_total{engine=\"0\",model_name=\"chandra\",finished_reason=\"stop\"}"),
+            value(&metrics, "vllm:request_success_total{engine=\"0\",finished_reason=\"stop\",model_name=\"chandra\"}"),
             1.0
         );
         assert_eq!(value(&metrics, "vllm:time_to_first_token_seconds_count{"), 1.0);
@@ -249,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_aborted_request_leaves_no_trace_but_its_tokens() {
-        let metrics = Metrics::new("chandra");
+        let metrics = Metrics::new("chandra", Release::V0_32_0);
         let mut clock = metrics.arrive();
         clock.admitted();
         clock.generated(5, 10);
@@ -260,7 +271,7 @@ mod tests {
         assert_eq!(
             value(
                 &metrics,
-                "vllm:request_success_total{engine=\"0\",model_name=\"chandra\",finished_reason=\"abort\"}"
+                "vllm:request_success_total{engine=\"0\",finished_reason=\"abort\",model_name=\"chandra\"}"
             ),
             0.0
         );

@@ -1,10 +1,10 @@
 //! The stand-in server: vLLM's API without a GPU or a model.
 //!
-//! It speaks as vLLM 0.11.2 does (bodies, status codes, event forms, limits) in the dialect of Chandra or of
+//! It speaks as vLLM 0.32.0 does, or as 0.11.2 (bodies, status codes, event forms, limits), in the dialect of Chandra or of
 //! DeepSeek-OCR, and either reads pages with Tesseract or invents them at the pace of a modelled GPU. A fault script
 //! makes it misbehave as real servers do. Nothing of it is linked into a run's hot path: a run meets it over HTTP.
 //!
-//! **How a client recognises it.** `/version` is `0.11.2+stand-in-tesseract` or `0.11.2+stand-in-synthetic`: what
+//! **How a client recognises it.** `/version` is `0.32.0+stand-in-tesseract` or `0.32.0+stand-in-synthetic`: what
 //! follows the `+` is the name of a [`ServerKind`](crate::model::ServerKind). `/v1/models` has
 //! `"owned_by": "bocr-stand-in-…"`, and every answer `"system_fingerprint": "stand-in-…"`.
 //!
@@ -24,6 +24,8 @@ mod metrics;
 mod picture;
 mod protocol;
 mod reading;
+mod release;
+mod repetition;
 mod request;
 mod request_log;
 mod server;
@@ -38,6 +40,7 @@ pub use faults::FaultScriptError;
 pub use gpu::{Batch, GpuModel, SequenceEvent, SequenceId};
 pub use gpu_driver::TimeScale;
 pub use invention::AnswerLengths;
+pub use release::Release;
 pub use server::run;
 pub use socket::ListenAddress;
 pub use stand_in::{Mode, Options, StandInError};

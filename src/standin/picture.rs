@@ -22,7 +22,7 @@ pub struct Picture {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPicture {
     /// Not a PNG.
-    #[error("cannot identify image file <bytes> (a stand-in takes PNG only)")]
+    #[error("cannot identify image file <_io.BytesIO object> (a stand-in takes PNG only)")]
     Unknown,
     /// A PNG whose end is missing.
     #[error("image file is truncated")]

@@ -1,4 +1,6 @@
-//! Bodies of vLLM's OpenAI-compatible server, version 0.11.2, field by field as a real one sends them.
+//! Bodies of vLLM's OpenAI-compatible server, field by field as real ones of each release send them.
+//!
+//! One thing is our own: `system_fingerprint` says in every answer that a stand-in gave it.
 
 use axum::{
     Json,
@@ -7,10 +9,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::release::Release;
 use crate::model::{FinishReason, TokenUsage};
-
-/// The version whose bodies and rules are spoken. `/version` adds the stand-in's kind: `0.11.2+stand-in-tesseract`.
-pub const VERSION: &str = "0.11.2";
 
 /// An error body: `{"error":{"message","type","param","code"}}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,51 +21,31 @@ pub struct ApiError {
     pub kind: &'static str,
     /// For people.
     pub message: String,
+    /// The field that is wrong, where the release says so.
+    pub param: Option<&'static str>,
 }
 
 impl ApiError {
-    /// HTTP 400 `BadRequestError`: the request is wrong and will stay so.
-    pub fn bad_request(message: impl Into<String>) -> Self {
-        ApiError { status: StatusCode::BAD_REQUEST, kind: "BadRequestError", message: message.into() }
-    }
-
-    /// HTTP 400 `Bad Request`: the body has not the form of a request.
-    pub fn malformed(message: impl Into<String>) -> Self {
-        ApiError { status: StatusCode::BAD_REQUEST, kind: "Bad Request", message: message.into() }
-    }
-
-    /// HTTP 404: no such model.
-    pub fn unknown_model(name: &str) -> Self {
-        let message = format!("The model `{name}` does not exist.");
-        ApiError { status: StatusCode::NOT_FOUND, kind: "NotFoundError", message }
-    }
-
-    /// HTTP 500.
-    pub fn internal(message: impl Into<String>) -> Self {
-        ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "InternalServerError", message: message.into() }
+    /// This error, on this field.
+    #[must_use]
+    pub fn of_parameter(self, parameter: &'static str) -> Self {
+        ApiError { param: Some(parameter), ..self }
     }
 
     /// HTTP 503.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        ApiError { status: StatusCode::SERVICE_UNAVAILABLE, kind: "ServiceUnavailableError", message: message.into() }
-    }
-
-    /// What every request hears when the engine process has died.
-    pub fn engine_dead() -> Self {
-        Self::internal("EngineCore encountered an issue. See stack trace (above) for the root cause.")
+        ApiError {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            kind: "ServiceUnavailableError",
+            message: message.into(),
+            param: None,
+        }
     }
 
     /// The body.
     pub fn body(&self) -> Value {
         json!({ "error": {
-            "message": self.message, "type": self.kind, "param": null, "code": self.status.as_u16(),
-        }})
-    }
-
-    /// The event of a stream that breaks. A real server calls everything there a bad request.
-    pub fn stream_event(&self) -> Value {
-        json!({ "error": {
-            "message": self.message, "type": "BadRequestError", "param": null, "code": 400,
+            "message": self.message, "type": self.kind, "param": self.param, "code": self.status.as_u16(),
         }})
     }
 }
@@ -79,6 +59,8 @@ impl IntoResponse for ApiError {
 /// What is equal in all bodies of one answer.
 #[derive(Debug, Clone)]
 pub struct AnswerHead {
+    /// The release whose bodies they are.
+    pub release: Release,
     /// `chatcmpl-…`.
     pub id: String,
     /// Seconds since the Unix epoch.
@@ -90,62 +72,121 @@ pub struct AnswerHead {
 }
 
 impl AnswerHead {
-    fn chunk(&self, choices: Value) -> Value {
-        json!({
+    /// An event. `running` is the usage so far, where the client wants it in every event.
+    fn chunk(&self, choices: Value, running: Option<TokenUsage>) -> Value {
+        let mut chunk = json!({
             "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
-            "system_fingerprint": self.fingerprint, "choices": choices,
-        })
+            "choices": choices,
+        });
+        if let Some(usage) = running {
+            chunk["usage"] = usage_body(usage);
+            if self.release == Release::V0_32_0 {
+                chunk["usage"]["completion_tokens_details"] = Value::Null;
+            }
+        }
+        chunk
     }
 
-    /// The first chunk of a stream: the role, no text.
-    pub fn role_chunk(&self) -> Value {
-        self.chunk(json!([{
-            "index": 0, "delta": { "role": "assistant", "content": "" }, "logprobs": null, "finish_reason": null,
-        }]))
+    fn delta(&self, mut delta: Value) -> Value {
+        if self.release == Release::V0_11_2 {
+            delta["reasoning_content"] = Value::Null;
+        }
+        delta
     }
 
-    /// A chunk with text; the last one carries the finish reason.
-    pub fn text_chunk(&self, text: &str, finish: Option<FinishReason>) -> Value {
+    fn signed(&self, mut chunk: Value) -> Value {
+        chunk["system_fingerprint"] = json!(self.fingerprint);
+        chunk
+    }
+
+    /// The first event of a stream: the role, no text, no token yet.
+    pub fn role_chunk(&self, running: Option<TokenUsage>) -> Value {
+        let delta = self.delta(json!({ "role": "assistant", "content": "" }));
+        let choices = json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null }]);
+        let mut chunk = self.chunk(choices, running.map(|usage| TokenUsage { completion: 0, ..usage }));
+        chunk["prompt_token_ids"] = Value::Null;
+        if self.release == Release::V0_32_0 {
+            chunk["prompt_text"] = Value::Null;
+        }
+        self.signed(chunk)
+    }
+
+    /// An event with text; the last one carries the finish reason.
+    pub fn text_chunk(&self, text: &str, finish: Option<FinishReason>, running: Option<TokenUsage>) -> Value {
         let mut choice = json!({
-            "index": 0, "delta": { "content": text }, "logprobs": null,
+            "index": 0, "delta": self.delta(json!({ "content": text })), "logprobs": null,
             "finish_reason": finish.map(FinishReason::name),
         });
-        if finish.is_some() {
-            choice["stop_reason"] = Value::Null;
+        if let Some(finish) = finish {
+            choice["stop_reason"] = stop_reason(finish);
         }
         choice["token_ids"] = Value::Null;
-        self.chunk(json!([choice]))
+        self.signed(self.chunk(json!([choice]), running))
     }
 
-    /// The chunk after the last one, without choices.
+    /// The event after the last one, without choices.
     pub fn usage_chunk(&self, usage: TokenUsage) -> Value {
-        let mut chunk = self.chunk(json!([]));
+        let mut chunk = self.chunk(json!([]), None);
         chunk["usage"] = usage_body(usage);
-        chunk
+        self.signed(chunk)
     }
 
     /// The whole answer, for a request that does not stream.
     pub fn completion(&self, text: &str, finish: FinishReason, usage: TokenUsage) -> Value {
+        let mut message = json!({
+            "role": "assistant", "content": text, "refusal": null, "annotations": null, "audio": null,
+            "function_call": null,
+        });
+        let mut choice_end = json!({ "token_ids": null });
         let mut counts = usage_body(usage);
         counts["prompt_tokens_details"] = Value::Null;
-        json!({
+        let mut end = json!({ "prompt_logprobs": null, "prompt_token_ids": null });
+        match self.release {
+            Release::V0_11_2 => {
+                message["tool_calls"] = json!([]);
+                message["reasoning"] = Value::Null;
+                message["reasoning_content"] = Value::Null;
+                end["kv_transfer_params"] = Value::Null;
+            }
+            Release::V0_32_0 => {
+                message["reasoning"] = Value::Null;
+                choice_end["routed_experts"] = Value::Null;
+                counts["completion_tokens_details"] = Value::Null;
+                for field in ["prompt_text", "kv_transfer_params", "ec_transfer_params", "metrics"] {
+                    end[field] = Value::Null;
+                }
+            }
+        }
+        let choice = join(
+            json!({
+                "index": 0, "message": message, "logprobs": null, "finish_reason": finish.name(),
+                "stop_reason": stop_reason(finish),
+            }),
+            choice_end,
+        );
+        let answer = json!({
             "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
-            "choices": [{
-                "index": 0,
-                "message": {
-                    "role": "assistant", "content": text, "refusal": null, "annotations": null, "audio": null,
-                    "function_call": null, "tool_calls": [], "reasoning": null, "reasoning_content": null,
-                },
-                "logprobs": null, "finish_reason": finish.name(), "stop_reason": null, "token_ids": null,
-            }],
-            "service_tier": null, "system_fingerprint": self.fingerprint, "usage": counts,
-            "prompt_logprobs": null, "prompt_token_ids": null, "kv_transfer_params": null,
-        })
+            "choices": [choice], "service_tier": null, "system_fingerprint": self.fingerprint, "usage": counts,
+        });
+        join(answer, end)
     }
 }
 
-/// `usage` of an answer or a chunk.
-pub fn usage_body(usage: TokenUsage) -> Value {
+/// Why an answer with this finish reason ended, as no stop string or token did it.
+fn stop_reason(finish: FinishReason) -> Value {
+    if finish == FinishReason::Repetition { json!("repetition_detected") } else { Value::Null }
+}
+
+/// The fields of both, in order.
+fn join(mut first: Value, second: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut first, second) {
+        fields.extend(more);
+    }
+    first
+}
+
+/// `usage` of an answer or an event.
+fn usage_body(usage: TokenUsage) -> Value {
     json!({
         "prompt_tokens": usage.prompt, "total_tokens": usage.prompt + usage.completion,
         "completion_tokens": usage.completion,

@@ -1,14 +1,12 @@
 //! A chat request's body as sent, and the checks that a real server makes, in its order and words.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    picture::{NoPicture, Picture},
-    protocol::ApiError,
-    tokens,
-};
+use super::{picture::Picture, protocol::ApiError, release::Release, repetition::RepetitionDetection, tokens};
 use crate::model::Engine;
 
 /// Top level of the body. Unknown fields are accepted, as vLLM does.
@@ -16,13 +14,14 @@ use crate::model::Engine;
 struct Body {
     messages: Vec<Message>,
     model: Option<String>,
-    max_tokens: Option<u32>,
-    max_completion_tokens: Option<u32>,
+    max_tokens: Option<i64>,
+    max_completion_tokens: Option<i64>,
     #[serde(default)]
     stream: bool,
     stream_options: Option<StreamOptions>,
     skip_special_tokens: Option<bool>,
     vllm_xargs: Option<serde_json::Map<String, Value>>,
+    repetition_detection: Option<RepetitionDetection>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +73,8 @@ pub struct ChatRequest {
     pub stream: Option<StreamOptions>,
     /// Whether special tokens are left out of the text.
     pub skip_special_tokens: bool,
+    /// When repetition ends the answer.
+    pub repetition: RepetitionDetection,
 }
 
 /// What requests are checked against.
@@ -81,6 +82,8 @@ pub struct ChatRequest {
 pub struct ServedModel {
     /// The engine whose rules hold.
     pub engine: Engine,
+    /// The release whose rules hold.
+    pub release: Release,
     /// The name that requests must give.
     pub name: String,
     /// Prompt and answer together.
@@ -91,19 +94,27 @@ impl ServedModel {
     /// Checks a body.
     ///
     /// # Errors
-    /// What a real server answers: 400, 404, or 500 for an image it cannot decode.
+    /// What a real server answers: 400, 404, or what its release has for an image it cannot decode.
     pub fn check(&self, body: &[u8]) -> Result<ChatRequest, ApiError> {
-        let body: Body = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+        let release = self.release;
+        let body: Body = match body {
+            [] => return Err(release.malformed("missing", "body", "Field required")),
+            body => serde_json::from_slice(body).map_err(|error| malformed(release, &error))?,
+        };
         if let Some(model) = body.model.as_deref().filter(|model| *model != self.name) {
-            return Err(ApiError::unknown_model(model));
+            return Err(release.unknown_model(model, &self.name));
         }
         let (text, images) = parts(body.messages);
         if images.len() > 1 {
-            return Err(ApiError::bad_request("At most 1 image(s) may be provided in one prompt. None"));
+            return Err(release.too_many_images());
         }
-        let picture = images.first().map(|url| picture(url)).transpose()?;
+        let picture = images.first().map(|url| picture(release, url)).transpose()?;
         if let (Engine::DeepSeek, Some(arguments)) = (self.engine, &body.vllm_xargs) {
-            check_ngram_arguments(arguments)?;
+            check_ngram_arguments(release, arguments)?;
+        }
+        let repetition = body.repetition_detection.filter(|_| release.detects_repetition()).unwrap_or_default();
+        if !repetition.makes_sense() {
+            return Err(release.senseless_repetition());
         }
         let max_tokens = body.max_completion_tokens.or(body.max_tokens);
         let (prompt_tokens, budget) = self.budget(&text, picture.as_ref(), max_tokens)?;
@@ -113,54 +124,50 @@ impl ServedModel {
             budget,
             stream: body.stream.then(|| body.stream_options.unwrap_or_default()),
             skip_special_tokens: body.skip_special_tokens.unwrap_or(true),
+            repetition,
         })
     }
 
     /// Prompt tokens and the room for the answer. The first two checks count an image as one token, the third counts
     /// it in full (facts of the engines, C.3).
-    fn budget(&self, text: &str, picture: Option<&Picture>, max_tokens: Option<u32>) -> Result<(u32, u32), ApiError> {
-        let limit = self.max_model_len;
+    fn budget(&self, text: &str, picture: Option<&Picture>, max_tokens: Option<i64>) -> Result<(u32, u32), ApiError> {
+        let (release, limit) = (self.release, self.max_model_len);
         let words = tokens::count(text) + tokens::of_template(self.engine);
         let counted = words + u32::from(picture.is_some());
         if counted >= limit {
-            return Err(ApiError::bad_request(format!(
-                "This model's maximum context length is {limit} tokens. However, your request has {counted} input \
-                 tokens. Please reduce the length of the input messages. None"
-            )));
+            return Err(release.text_too_long(counted, limit));
         }
-        if max_tokens == Some(0) {
-            return Err(ApiError::bad_request("max_tokens must be at least 1, got 0. None"));
+        if let Some(asked) = max_tokens.filter(|asked| *asked < 1) {
+            return Err(release.max_tokens_below_one(asked));
         }
-        if let Some(asked) = max_tokens.filter(|asked| u64::from(counted) + u64::from(*asked) > u64::from(limit)) {
-            return Err(ApiError::bad_request(format!(
-                "'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum context length \
-                 is {limit} tokens and your request has {counted} input tokens ({asked} > {limit} - {counted}). None"
-            )));
+        if let Some(error) = max_tokens.and_then(|asked| release.max_tokens_too_large(asked, counted, limit)) {
+            return Err(error);
         }
-        let image =
-            picture.map_or(Ok(0), |picture| tokens::of_image(self.engine, picture.size)).map_err(|refused| {
-                ApiError::bad_request(format!("Failed to apply Qwen3VLProcessor on data=…: {refused}"))
-            })?;
+        let image = match picture {
+            None => 0,
+            Some(picture) => {
+                tokens::of_image(self.engine, picture.size).map_err(|_| release.processor_failed(picture.size))?
+            }
+        };
         let prompt = words + image;
         if prompt >= limit {
-            return Err(ApiError::bad_request(format!(
-                "The decoder prompt (length {prompt}) is longer than the maximum model length of {limit}. Make sure \
-                 that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For image \
-                 inputs, the number of image tokens depends on the number of images (and possibly their aspect ratios \
-                 as well)."
-            )));
+            return Err(release.prompt_too_long(prompt, limit));
         }
-        Ok((prompt, max_tokens.unwrap_or(u32::MAX).min(limit - prompt)))
+        let asked = max_tokens.map_or(u32::MAX, |asked| u32::try_from(asked).unwrap_or(u32::MAX));
+        Ok((prompt, asked.min(limit - prompt)))
     }
 }
 
-fn malformed(error: &serde_json::Error) -> ApiError {
-    let kind = if error.is_data() { "value_error" } else { "json_invalid" };
-    ApiError::malformed(format!(
-        "[{{'type': '{kind}', 'loc': ('body', {}), 'msg': {:?}}}]",
-        error.column(),
-        error.to_string()
-    ))
+/// What is said of a body that is no request. Of pydantic's many reports only the most common ones are told apart.
+fn malformed(release: Release, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    if !error.is_data() {
+        return release.malformed("json_invalid", "body.1", "JSON decode error");
+    }
+    if text.contains("missing field `messages`") {
+        return release.malformed("missing", "body.messages", "Field required");
+    }
+    release.malformed("value_error", "body", &text.replace('\'', "`"))
 }
 
 fn parts(messages: Vec<Message>) -> (String, Vec<String>) {
@@ -182,38 +189,39 @@ fn parts(messages: Vec<Message>) -> (String, Vec<String>) {
     (text, images)
 }
 
-fn picture(url: &str) -> Result<Picture, ApiError> {
+fn picture(release: Release, url: &str) -> Result<Picture, ApiError> {
     if url.starts_with("file:") {
-        return Err(ApiError::bad_request("Cannot load local files without `--allowed-local-media-path`. None"));
+        return Err(release.local_file());
     }
     let Some(data) = url.strip_prefix("data:") else {
-        return Err(ApiError::bad_request("The URL must be a data URL (a stand-in fetches nothing). None"));
+        return Err(release.bad_request("The URL must be a data URL (a stand-in fetches nothing)."));
     };
     let Some((_, encoded)) = data.split_once(";base64,") else {
-        return Err(ApiError::bad_request("Only base64 data URLs are supported for now. None"));
+        return Err(release.not_base64());
     };
-    let png = STANDARD.decode(encoded).map_err(|_| ApiError::bad_request("Non-base64 digit found None"))?;
-    Picture::from_png(png).map_err(|error| match error {
-        NoPicture::Unknown => ApiError::bad_request(format!("{error} None")),
-        NoPicture::Truncated | NoPicture::TooLarge(_) => ApiError::internal(error.to_string()),
-    })
+    let encoded: Cow<'_, str> = if release.is_strict_on_base64() {
+        encoded.into()
+    } else {
+        encoded.chars().filter(|c| c.is_ascii_alphanumeric() || "+/=".contains(*c)).collect::<String>().into()
+    };
+    let png = STANDARD.decode(&*encoded).map_err(|_| release.bad_base64())?;
+    Picture::from_png(png).map_err(|error| release.no_picture(&error))
 }
 
 /// What DeepSeek-OCR's n-gram processor asks of its arguments.
-fn check_ngram_arguments(arguments: &serde_json::Map<String, Value>) -> Result<(), ApiError> {
+fn check_ngram_arguments(release: Release, arguments: &serde_json::Map<String, Value>) -> Result<(), ApiError> {
     let Some(size) = arguments.get("ngram_size") else { return Ok(()) };
     let window = arguments.get("window_size");
     for (name, value) in [("ngram_size", Some(size)), ("window_size", window)] {
         if let Some(value) = value.filter(|value| value.as_u64().is_none_or(|number| number == 0)) {
-            return Err(ApiError::bad_request(format!(
-                "`{name}` has to be a strictly positive integer, got {value}. None"
-            )));
+            let value = value.as_str().map_or_else(|| value.to_string(), String::from);
+            return Err(release.bad_request(format!("`{name}` has to be a strictly positive integer, got {value}.")));
         }
     }
     match arguments.get("whitelist_token_ids") {
-        Some(ids @ (Value::Number(_) | Value::Bool(_))) => Err(ApiError::bad_request(format!(
-            "`whitelist_token_ids` has to be a sequence of integers, got {ids}. None"
-        ))),
+        Some(ids @ (Value::Number(_) | Value::Bool(_))) => {
+            Err(release.bad_request(format!("`whitelist_token_ids` has to be a sequence of integers, got {ids}.")))
+        }
         _ => Ok(()),
     }
 }
@@ -226,7 +234,7 @@ mod tests {
     use super::*;
 
     fn model(engine: Engine, max_model_len: u32) -> ServedModel {
-        ServedModel { engine, name: "chandra".into(), max_model_len }
+        ServedModel { engine, release: Release::V0_11_2, name: "chandra".into(), max_model_len }
     }
 
     fn page(width: u32, height: u32) -> String {
@@ -258,10 +266,10 @@ mod tests {
         let good = page(100, 100);
         for (body, status, words) in [
             (json!({ "model": "nope", "messages": [] }), 404, "The model `nope` does not exist."),
-            (json!({ "model": "chandra" }), 400, "missing field `messages`"),
+            (json!({ "model": "chandra" }), 400, "'loc': ('body', 'messages'), 'msg': 'Field required'"),
             (body(&good, 200_000), 400, "'max_tokens' or 'max_completion_tokens' is too large: 200000."),
             (body(&page(2480, 3508), 10), 400, "The decoder prompt (length 8593) is longer"),
-            (body("data:image/png;base64,####", 10), 400, "Non-base64 digit found None"),
+            (body("data:image/png;base64,####", 10), 400, "cannot identify image file"),
             (body("data:image/png;base64,AAAA", 10), 400, "cannot identify image file"),
             (body("data:image/png;base64,", 10), 400, "cannot identify image file"),
             (body(&good[..good.len() - 16], 10), 500, "image file is truncated"),

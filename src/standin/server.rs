@@ -16,15 +16,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     chat,
     condition::Condition,
-    protocol,
+    release::Release,
     socket::{Cut, Socket},
     stand_in::{Options, StandIn, StandInError},
 };
 
-/// `/health` says 503 this long after the engine's death. Measured on a real server: 0.75 to 2.5 s.
-const DYING: Duration = Duration::from_millis(1500);
-/// Connections are refused this long before the process ends. On a real server: 2 to 4 s.
-const DEAD: Duration = Duration::from_millis(1500);
+/// How long `/health` says 503 after the engine's death, and how long connections are then refused before the process
+/// ends (facts on real servers, death: 0.75 to 2.5 s and 2 to 4 s, or 0.2 s at most and 1.1 s).
+fn last_moments(release: Release) -> (Duration, Duration) {
+    match release {
+        Release::V0_11_2 => (Duration::from_millis(1500), Duration::from_millis(1500)),
+        Release::V0_32_0 => (Duration::from_millis(200), Duration::from_millis(1100)),
+    }
+}
 
 /// Serves until a signal, or until the fault script's death. Prints `listening on ADDRESS` on standard output once
 /// requests are answered.
@@ -56,7 +60,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
         }
     }
     if stand_in.condition.now() == Condition::Dead {
-        tokio::time::sleep(DEAD).await;
+        tokio::time::sleep(last_moments(stand_in.options.release).1).await;
     }
     Ok(())
 }
@@ -64,7 +68,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
 async fn dying(stand_in: &StandIn) {
     stand_in.condition.death().await;
     tracing::error!("FAULT INJECTED: the engine died by the fault script");
-    tokio::time::sleep(DYING).await;
+    tokio::time::sleep(last_moments(stand_in.options.release).0).await;
 }
 
 fn announce(stand_in: &StandIn, url: &str) {
@@ -85,7 +89,7 @@ fn announce(stand_in: &StandIn, url: &str) {
 
 fn routes(stand_in: &Arc<StandIn>) -> Router {
     Router::new()
-        .route("/health", get(health).post(health))
+        .route("/health", get(health))
         .route("/ping", get(health).post(health))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
@@ -124,19 +128,25 @@ async fn health(State(stand_in): State<Arc<StandIn>>) -> StatusCode {
 }
 
 async fn version(State(stand_in): State<Arc<StandIn>>) -> Response {
-    Json(json!({ "version": format!("{}+{}", protocol::VERSION, stand_in.kind()) })).into_response()
+    Json(json!({ "version": format!("{}+{}", stand_in.options.release, stand_in.kind()) })).into_response()
 }
 
 async fn metrics(State(stand_in): State<Arc<StandIn>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], stand_in.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], stand_in.metrics.render()).into_response()
 }
 
 async fn models(State(stand_in): State<Arc<StandIn>>) -> Response {
     let model = &stand_in.model;
+    let created = jiff::Timestamp::now().as_second();
+    let permission = json!({
+        "id": "modelperm-stand-in", "object": "model_permission", "created": created, "allow_create_engine": false,
+        "allow_sampling": true, "allow_logprobs": true, "allow_search_indices": false, "allow_view": true,
+        "allow_fine_tuning": false, "organization": "*", "group": null, "is_blocking": false,
+    });
     Json(json!({ "object": "list", "data": [{
-        "id": model.name, "object": "model", "created": jiff::Timestamp::now().as_second(),
+        "id": model.name, "object": "model", "created": created,
         "owned_by": format!("bocr-{}", stand_in.kind()), "root": stand_in.kind().name(), "parent": null,
-        "max_model_len": model.max_model_len, "permission": [],
+        "max_model_len": model.max_model_len, "permission": [permission],
     }]}))
     .into_response()
 }

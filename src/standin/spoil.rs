@@ -6,10 +6,7 @@ use axum::body::Bytes;
 use oorandom::Rand64;
 use serde_json::Value;
 
-use super::{
-    faults::StreamFault,
-    protocol::{AnswerHead, ApiError},
-};
+use super::{faults::StreamFault, protocol::AnswerHead};
 use crate::model::{FinishReason, TokenUsage};
 
 /// Between two bytes of a slow loris: far below every limit on silence.
@@ -40,9 +37,10 @@ impl Spoiled {
     /// The rest after `usage` tokens. The garbage is followed by a good end: a client that skips what it cannot read
     /// would take the answer for whole.
     pub fn new(fault: StreamFault, head: AnswerHead, usage: TokenUsage) -> Self {
-        let text = |text: &str| event(&head.text_chunk(text, None));
+        let release = head.release;
+        let text = |text: &str| event(&head.text_chunk(text, None, None));
         let good_end =
-            || [event(&head.text_chunk("", Some(FinishReason::Stop))), event(&head.usage_chunk(usage)), done()];
+            || [event(&head.text_chunk("", Some(FinishReason::Stop), None)), event(&head.usage_chunk(usage)), done()];
         let rest = match fault {
             StreamFault::SlowLoris => {
                 let whole = text("et");
@@ -62,10 +60,11 @@ impl Spoiled {
             StreamFault::HugeStream => Rest::Flood(words()),
             StreamFault::Cut => writes([]),
             StreamFault::DoneEarly => writes([done()]),
-            StreamFault::ErrorEvent => writes([event(&ApiError::engine_dead().stream_event()), done()]),
-            StreamFault::ErrorEventOther => {
-                writes([event(&ApiError::internal("Internal server error (fault script)").stream_event()), done()])
-            }
+            StreamFault::ErrorEvent => writes([event(&release.stream_event(&release.engine_dead())), done()]),
+            StreamFault::ErrorEventOther => writes([
+                event(&release.stream_event(&release.internal("Internal server error (fault script)"))),
+                done(),
+            ]),
         };
         Spoiled { head, rest }
     }
@@ -86,7 +85,7 @@ impl Spoiled {
             Rest::Flood(random) => {
                 // A client that takes everything at once must not keep the other requests waiting.
                 tokio::task::yield_now().await;
-                Some(event(&self.head.text_chunk(&babble(random, FLOOD), None)))
+                Some(event(&self.head.text_chunk(&babble(random, FLOOD), None, None)))
             }
         }
     }

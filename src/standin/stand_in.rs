@@ -12,6 +12,7 @@ use super::{
     gpu_driver::{Gpu, TimeScale},
     invention::AnswerLengths,
     metrics::Metrics,
+    release::Release,
     request::ServedModel,
     socket::ListenAddress,
     tesseract::{Tesseract, TesseractError},
@@ -23,6 +24,8 @@ use crate::model::{Engine, ServerKind};
 pub struct Options {
     /// The engine whose dialect and rules it speaks.
     pub engine: Engine,
+    /// The release of vLLM as which it speaks.
+    pub release: Release,
     /// Where it listens.
     pub listen: ListenAddress,
     /// Name of its model.
@@ -154,7 +157,7 @@ impl StandIn {
             Some(path) => FaultScript::load(path, options.engine)?,
             None => FaultScript::default(),
         };
-        let metrics = Metrics::new(&options.served_name);
+        let metrics = Metrics::new(&options.served_name, options.release);
         let reader = match &options.mode {
             Mode::Tesseract { program, time_limit, dpi } => {
                 let tesseract = Tesseract { program: program.clone(), time_limit: *time_limit };
@@ -170,6 +173,7 @@ impl StandIn {
         Ok(StandIn {
             model: ServedModel {
                 engine: options.engine,
+                release: options.release,
                 name: options.served_name.clone(),
                 max_model_len: options.max_model_len.get(),
             },

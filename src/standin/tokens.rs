@@ -44,15 +44,19 @@ fn first_token(text: &str) -> usize {
     )
 }
 
-/// Number of tokens of `text`, without the end-of-sequence token.
-pub fn count(text: &str) -> u32 {
+/// The tokens of `text`, without the end-of-sequence token.
+pub fn of(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    let mut tokens = 0;
-    while !rest.is_empty() {
-        rest = &rest[first_token(rest)..];
-        tokens += 1;
-    }
-    tokens
+    std::iter::from_fn(move || {
+        let (token, after) = rest.split_at(first_token(rest));
+        rest = after;
+        (!token.is_empty()).then_some(token)
+    })
+}
+
+/// Their number.
+pub fn count(text: &str) -> u32 {
+    of(text).count() as u32
 }
 
 /// Length in bytes of the first `tokens` tokens of `text`, and how many there really were.

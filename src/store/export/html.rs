@@ -1,56 +1,9 @@
-//! HTML of a document: one `<section data-page>` a page, sanitised.
+//! HTML of a document: one `<section data-page>` a page.
 
 use std::fmt::{self, Write};
 
-use ammonia::Builder;
-
 use super::write::ExportOptions;
 use crate::model::{Block, Document, Language, PageRecord, Part, Verdict};
-
-/// Sanitises engine output. Tables with spans, superscripts, lists and the `<math>`, `<chem>` and check boxes of
-/// Chandra's dialect survive; scripts, styles, event handlers and foreign links' opener do not.
-pub(super) struct Sanitiser(Builder<'static>);
-
-impl Sanitiser {
-    pub(super) fn new() -> Self {
-        let mut builder = Builder::default();
-        builder
-            .add_tags([
-                "math",
-                "semantics",
-                "mrow",
-                "mi",
-                "mn",
-                "mo",
-                "ms",
-                "mspace",
-                "msub",
-                "msup",
-                "msubsup",
-                "mfrac",
-                "msqrt",
-                "mroot",
-                "mover",
-                "munder",
-                "munderover",
-                "mtable",
-                "mtr",
-                "mtd",
-                "chem",
-                "input",
-                "u",
-            ])
-            .add_generic_attributes(["dir"])
-            .add_tag_attributes("math", ["display"])
-            .add_tag_attributes("input", ["type", "checked", "value"])
-            .link_rel(Some("noopener noreferrer nofollow"));
-        Sanitiser(builder)
-    }
-
-    pub(super) fn clean(&self, html: &str) -> String {
-        self.0.clean(html).to_string()
-    }
-}
 
 /// The page's blocks without running heads and feet, unless asked for.
 pub(super) fn running(part: &Part, headers: bool) -> impl Iterator<Item = &Block> {
@@ -71,7 +24,6 @@ pub(super) fn document(
     document: &Document,
     records: &[PageRecord],
     options: &ExportOptions,
-    sanitiser: &Sanitiser,
 ) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let language = main_language(records);
@@ -80,7 +32,7 @@ pub(super) fn document(
     let mut records = records.iter().peekable();
     for page in 0..document.pages() {
         match records.next_if(|record| record.page.page.0 == page) {
-            Some(record) => section(&mut out, record, options, sanitiser)?,
+            Some(record) => section(&mut out, record, options)?,
             None => writeln!(out, "<section data-page=\"{}\" data-verdict=\"unsettled\"></section>", page + 1)?,
         }
     }
@@ -88,7 +40,7 @@ pub(super) fn document(
     Ok(out)
 }
 
-fn section(out: &mut String, record: &PageRecord, options: &ExportOptions, sanitiser: &Sanitiser) -> fmt::Result {
+fn section(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fmt::Result {
     write!(out, "<section data-page=\"{}\" data-verdict=\"{}\"", record.page.page.number(), record.verdict.name())?;
     if let Some(class) = record.verdict.class() {
         write!(out, " data-class=\"{class}\"")?;
@@ -103,10 +55,10 @@ fn section(out: &mut String, record: &PageRecord, options: &ExportOptions, sanit
     if is_text(record, options) {
         for part in &record.parts {
             if part.blocks.is_empty() && !part.html.is_empty() {
-                writeln!(out, "{}", sanitiser.clean(&part.html))?;
+                writeln!(out, "{}", part.html)?;
             }
             for block in running(part, options.headers) {
-                writeln!(out, "<div data-label=\"{}\">{}</div>", escape(&block.label), sanitiser.clean(&block.html))?;
+                writeln!(out, "<div data-label=\"{}\">{}</div>", escape(&block.label), block.html)?;
             }
         }
     }
@@ -133,30 +85,4 @@ fn main_language(records: &[PageRecord]) -> Language {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_maths_and_scripts_survive_and_dangers_do_not() {
-        let sanitiser = Sanitiser::new();
-        for kept in [
-            r#"<table><tbody><tr><td colspan="2" rowspan="3">المادة</td></tr></tbody></table>"#,
-            "<math>x^2</math>",
-            r#"<math display="block"><mfrac><mi>a</mi><mn>2</mn></mfrac></math>"#,
-            "n<sup>o</sup> H<sub>2</sub>O",
-            "<chem>H2O</chem>",
-            r#"<p dir="rtl">ظهير شريف</p>"#,
-        ] {
-            assert_eq!(sanitiser.clean(kept), kept);
-        }
-        let hostile = r#"<p onclick="x()">a<script>alert(1)</script><style>*{}</style><a href="javascript:x">b</a></p>
-            <math><mtext><table><mglyph><style><img src=x onerror=alert(1)></table></math>"#;
-        let clean = sanitiser.clean(hostile);
-        for gone in ["script", "onclick", "onerror", "<style"] {
-            assert!(!clean.contains(gone), "{gone} in {clean}");
-        }
-    }
 }

@@ -43,7 +43,7 @@ fn page(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fmt::
     Ok(())
 }
 
-/// The stored Markdown holds running heads and feet; where there are any and they are not wanted, the Markdown is
+/// A part's Markdown holds running heads and feet; where there are any and they are not wanted, the Markdown is
 /// made anew from the other blocks.
 fn text(part: &Part, options: &ExportOptions) -> String {
     if options.headers || !part.blocks.iter().any(|block| block.is_header_or_footer()) {

@@ -4,6 +4,7 @@ mod html;
 mod jsonl;
 mod markdown;
 mod names;
+mod sanitise;
 mod write;
 
 pub use write::{ExportFormat, ExportOptions, ExportSummary, export};

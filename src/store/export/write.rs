@@ -9,7 +9,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{html, jsonl, markdown, names};
+use super::{html, jsonl, markdown, names, sanitise::Sanitiser};
 use crate::{
     model::{Block, Document, DocumentState, PageRecord},
     store::{Reader, StoreError, error::Result, layout},
@@ -53,8 +53,7 @@ pub struct ExportOptions {
     pub partial: bool,
     /// Threads that format documents.
     pub threads: NonZeroUsize,
-    /// One block as Markdown, for pages whose heads and feet are left out. The engines' room has the function that
-    /// made the stored Markdown.
+    /// One block as Markdown: the stored Markdown is made anew of sanitised HTML. The engines' room has the function.
     pub markdown: fn(&Block) -> String,
 }
 
@@ -82,16 +81,17 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| StoreError::Threads { threads, reason: error.to_string() })?;
     let reader = Mutex::new(reader);
-    let sanitiser = html::Sanitiser::new();
+    let sanitiser = Sanitiser::new(options.markdown);
     let pages = pool.install(|| {
         planned
             .par_iter()
             .map(|document| {
                 let records = reader.lock().unwrap_or_else(PoisonError::into_inner).read_document(document.id)?;
+                let records: Vec<PageRecord> = records.into_iter().map(|record| sanitiser.record(record)).collect();
                 for format in &options.formats {
                     let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
                     let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
-                    let content = content(*format, document, &records, options, &sanitiser)?;
+                    let content = content(*format, document, &records, options)?;
                     layout::replace(&file, |out| out.write_all(&content))?;
                 }
                 Ok(records.len())
@@ -106,12 +106,11 @@ fn content(
     document: &Document,
     records: &[PageRecord],
     options: &ExportOptions,
-    sanitiser: &html::Sanitiser,
 ) -> Result<Vec<u8>> {
     let failed = |reason: String| StoreError::Encode { what: "an export", reason };
     match format {
         ExportFormat::Md => markdown::document(document, records, options).map(String::into_bytes),
-        ExportFormat::Html => html::document(document, records, options, sanitiser).map(String::into_bytes),
+        ExportFormat::Html => html::document(document, records, options).map(String::into_bytes),
         ExportFormat::Jsonl => {
             let mut lines = Vec::new();
             for record in records {

@@ -1,0 +1,280 @@
+//! Says no to an answer that repeats itself, while it streams.
+//!
+//! **Three proofs of a loop.** Each is a repetition at the end of the text that has grown longer than a gazette ever
+//! needs.
+//!
+//! | proof | the end of the text is |
+//! |---|---|
+//! | [`Proof::Copies`] | equal copies of one unit of at most [`MAX_PERIOD`] symbols |
+//! | [`Proof::Counters`] | copies that differ in numbers alone, and each number differs from that of the copy before by the same step |
+//! | [`Proof::Worn`] | nothing but pieces of 12 symbols that were there four times before, in whatever order |
+//!
+//! How long is too long depends on what is repeated. In characters, where nothing else is said:
+//!
+//! | made of | legitimate | copies | counters | worn |
+//! |---|---|---|---|---|
+//! | words | a refrain, one title for every name | 400 and 4 copies; 3 and less from units of 500 on | 1,200 and 32 copies, or 7,000 of text | 2,000 of text |
+//! | words in table cells | rows of equal cells (`Idem`), of `oui` and `non` | 2,400 | 1,200 and 48 copies, or 7,000 of text | 2,000 of text |
+//! | leaders, rules, quotes, blanks, numbers | dot leaders, guillemets before every line | 1,500 | 1,500 | 3,000 of text |
+//! | the same in table cells | empty rows, rows of zeros | 4,000 | 4,000 | 3,000 of text |
+//! | other signs | none: a broken cache writes `!` for ever (facts of the engines, C.8) | as words | as words | as words |
+//!
+//! The check that this replaces (facts of the engines, A.9) misses every period above 250 characters and every counter,
+//! and says no to 12 empty rows and to 30 dots.
+//!
+//! **Where the figures come from.** The reference text of 367 pages, as it stands and written as blocks, paragraphs and
+//! table rows of both dialects, once and printed twice. Longest there, and legitimate:
+//!
+//! * equal copies: 246 characters with words (two prices that agree), 367 of dotted lines (BO 7360, Arabic, page 14);
+//! * copies that differ in numbers alone: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
+//!   orders are numbered one by one and their page numbers rise as they come; read two by two, 12 of them
+//!   are explained by steps. So it takes 32, or more text than the 6,726 characters of the fullest page;
+//! * numbers without a step: a table of coordinates, 40 rows (BO 7500, French, page 17). They prove nothing, however
+//!   many: price lists and drawn bonds look the same. Such a loop ends with its token budget;
+//! * worn text: fewer than 700 characters, in orders that differ in a name alone (BO 7360, Arabic, page 45).
+//!
+//! **Markup does not count.** A looping model often writes the same block with other box coordinates: numbers
+//! within tags, and within DeepSeek's `[[…]]`, are all alike. Labels and tags are not words. Letters that count (`a)`, `b)`)
+//! are letters: they come round after an alphabet, and then the alphabet is the unit.
+//!
+//! **Cost.** A Z-function over the reversed tail gives the longest repetition of every period at once, for copies and for
+//! counters. The tail is looked at in three lengths, the longer the more rarely: 47 steps a character, whatever the
+//! text. What lies behind the longest tail is forgotten, so that an answer of any length takes under a megabyte.
+
+mod periods;
+mod symbols;
+mod unit;
+mod worn;
+
+use std::fmt;
+
+use periods::{explained_from, repetition_by_period};
+use symbols::{Symbol, Symbols};
+use unit::{Unit, least_of_copies};
+use worn::Worn;
+
+/// Longest repeated unit that is recognised, in symbols: characters, a run of digits being one.
+pub const MAX_PERIOD: usize = 4_000;
+
+/// Lengths of the tail in symbols and how often they are looked at in characters, shortest first.
+const LOOKS: [Look; 3] = [
+    Look { window: 1_536, every: 128, counters: false },
+    Look { window: 4_608, every: 512, counters: true },
+    Look { window: 13_312, every: 1_536, counters: true },
+];
+const LONGEST: &Look = &LOOKS[LOOKS.len() - 1];
+
+struct Look {
+    window: usize,
+    every: usize,
+    /// Counters too. They are no loop before they fill most of the shortest tail.
+    counters: bool,
+}
+
+/// Periods for which numbers are compared at one look: a period that does not explain them may do so doubled, where
+/// two orders share each page of a contents list.
+const PERIODS_EXPLAINED: usize = 4;
+
+/// The judge's word on the text so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// No loop.
+    Continue,
+    /// The tail repeats itself: cut.
+    Loop(Loop),
+}
+
+/// A repetition at the end of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loop {
+    /// Why it is one.
+    pub proof: Proof,
+    /// Where it begins, characters from the start of the answer.
+    pub at: usize,
+}
+
+/// What proves a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Equal copies of one unit.
+    Copies {
+        /// Length of the unit, symbols.
+        period: usize,
+        /// Whole copies of it.
+        copies: usize,
+    },
+    /// Copies that differ in counters alone.
+    Counters {
+        /// Length of the unit, symbols.
+        period: usize,
+        /// Whole copies of it.
+        copies: usize,
+    },
+    /// Nothing but what was there several times before.
+    Worn {
+        /// Length, symbols.
+        length: usize,
+    },
+}
+
+impl fmt::Display for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.proof {
+            Proof::Copies { period, copies } => write!(f, "{copies} copies of {period} characters")?,
+            Proof::Counters { period, copies } => write!(f, "{copies} copies of {period} characters but for counters")?,
+            Proof::Worn { length } => write!(f, "{length} characters of nothing new")?,
+        }
+        write!(f, ", from character {} on", self.at)
+    }
+}
+
+/// Judges one answer as it streams.
+#[derive(Debug, Default)]
+pub struct Judge {
+    symbols: Symbols,
+    worn: Worn,
+    /// Symbols that it has seen, of those that are remembered.
+    worn_until: usize,
+    /// Characters at the last look of each length.
+    looked: [usize; LOOKS.len()],
+}
+
+impl Judge {
+    /// Takes the next piece of the answer.
+    pub fn push(&mut self, piece: &str) -> Judgement {
+        for character in piece.chars() {
+            self.symbols.push(character);
+        }
+        let whole = self.symbols.whole();
+        whole[self.worn_until..].iter().for_each(|&symbol| self.worn.push(symbol));
+        self.worn_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
+        let seen = self.symbols.seen();
+        let Some(due) = (0..LOOKS.len()).rfind(|&look| seen >= self.looked[look] + LOOKS[look].every) else {
+            return Judgement::Continue;
+        };
+        // A long look sees what a short one does.
+        self.looked[..=due].fill(seen);
+        self.look(&LOOKS[due])
+    }
+
+    /// Looks at the tail of the whole answer.
+    pub fn finish(&self) -> Judgement {
+        self.look(LONGEST)
+    }
+
+    fn look(&self, look: &Look) -> Judgement {
+        let window = look.window.min(self.symbols.whole().len());
+        let counters = || look.counters.then(|| self.counters(window)).flatten();
+        let found = self.copies(window).or_else(counters).or_else(|| self.worn_out());
+        found.map_or(Judgement::Continue, Judgement::Loop)
+    }
+
+    fn copies(&self, window: usize) -> Option<Loop> {
+        let whole = self.symbols.whole();
+        let repeated = repetition_by_period(&whole[whole.len() - window..], MAX_PERIOD, |one, other| one == other);
+        // Multiples of a period that was let pass are let pass: a unit of two rows is made of what one row is made of.
+        let mut passed = 0..0;
+        let period = (1..repeated.len()).find(|&period| {
+            let (unit, copies) = (self.characters_of_last(period), self.characters_of_last(repeated[period]));
+            if passed.contains(&period) || repeated[period] == 0 || copies < least_of_copies(unit) {
+                return false;
+            }
+            passed = period..repeated[period] - period + 1;
+            copies >= Unit::of(&whole[whole.len() - period..]).allowance_of_copies(unit)
+        })?;
+        let mut start = whole.len() - repeated[period];
+        while start > 0 && whole[start - 1] == whole[start - 1 + period] {
+            start -= 1;
+        }
+        Some(Loop {
+            proof: Proof::Copies { period, copies: (whole.len() - start) / period },
+            at: self.symbols.position(start),
+        })
+    }
+
+    fn counters(&self, window: usize) -> Option<Loop> {
+        let whole = self.symbols.whole();
+        let tail = &whole[whole.len() - window..];
+        let alike = |one: &Symbol, other: &Symbol| one.character == other.character;
+        let repeated = repetition_by_period(tail, MAX_PERIOD, alike);
+        let long_enough = |&period: &usize| {
+            repeated[period] >= 3 * period && self.characters_of_last(repeated[period]) >= Unit::LEAST_OF_COUNTERS
+        };
+        (1..repeated.len()).filter(long_enough).take(PERIODS_EXPLAINED).find_map(|period| {
+            let from = explained_from(tail, period, repeated[period])?;
+            let explained = &tail[from..];
+            let (copies, characters) = (explained.len() / period, self.characters_of_last(explained.len()));
+            let text = explained.iter().filter(|symbol| symbol.is_text).count();
+            let enough = characters >= Unit::LEAST_OF_COUNTERS
+                && Unit::of(&explained[..period]).forbids_counters(copies, characters, text);
+            enough.then(|| Loop {
+                proof: Proof::Counters { period, copies },
+                at: self.symbols.position(whole.len() - explained.len()),
+            })
+        })
+    }
+
+    fn worn_out(&self) -> Option<Loop> {
+        let length = self.worn.length();
+        if length < Unit::LEAST_OF_WORN {
+            return None;
+        }
+        let whole = self.symbols.whole();
+        let text = whole.iter().enumerate().rev().filter(|(_, symbol)| symbol.is_text).take(length);
+        let start = text.last().map_or(0, |(index, _)| index);
+        let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
+        worn_out.then(|| Loop { proof: Proof::Worn { length }, at: self.symbols.position(start) })
+    }
+
+    /// Characters of the answer that the last whole symbols stand for.
+    fn characters_of_last(&self, symbols: usize) -> usize {
+        let whole = self.symbols.whole().len();
+        self.symbols.position(whole) - self.symbols.position(whole - symbols)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces of the size of tokens, so that the looks fall where they do in a stream.
+    fn judge(text: &str) -> Judgement {
+        let mut judge = Judge::default();
+        let characters: Vec<char> = text.chars().collect();
+        for piece in characters.chunks(4) {
+            let judgement = judge.push(&piece.iter().collect::<String>());
+            if judgement != Judgement::Continue {
+                return judgement;
+            }
+        }
+        judge.finish()
+    }
+
+    const CONTENTS: &str = include_str!("../../../tests/data/engine/contents-fr.txt");
+
+    #[test]
+    fn loops_of_every_length_are_cut_soon() {
+        for period in [1_usize, 2, 7, 60, 251, 700, 1_500, 2_999, 4_000] {
+            let mut random = oorandom::Rand32::new(7);
+            let unit: String = (0..period).map(|_| char::from(b'a' + random.rand_range(0..26) as u8)).collect();
+            let text = format!("{CONTENTS}{}", unit.repeat(20_000 / period + 4));
+            let Judgement::Loop(Loop { proof: Proof::Copies { period: found, .. }, at }) = judge(&text) else {
+                panic!("missed period {period}")
+            };
+            let start = CONTENTS.chars().count();
+            assert_eq!(found, period);
+            assert!(at.abs_diff(start) <= period, "period {period} at {at}, not {start}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_give_the_same_verdict_on_a_long_loop(size in 1usize..200) {
+            let text: Vec<char> = "لا إله إلا النص ".repeat(200).chars().collect();
+            let mut judge = Judge::default();
+            let cut = text.chunks(size).any(|piece| judge.push(&piece.iter().collect::<String>()) != Judgement::Continue);
+            prop_assert!(cut);
+        }
+    }
+}

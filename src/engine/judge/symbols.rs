@@ -1,0 +1,183 @@
+//! An answer as the judge reads it: a run of digits is one symbol with its value, and coordinates all look alike.
+
+/// Longer runs of digits are read as several numbers, so that an endless one is seen to repeat itself.
+const MOST_DIGITS: u8 = 18;
+
+/// A character, or a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Symbol {
+    /// The character; [`Symbol::NUMBER`] for a number.
+    pub(super) character: char,
+    /// Value of a number of the text; 0 for every character, and for a number of the markup.
+    pub(super) value: u64,
+    /// Whether it is text of the page, not markup.
+    pub(super) is_text: bool,
+}
+
+impl Symbol {
+    /// Stands for every number.
+    pub(super) const NUMBER: char = '0';
+}
+
+/// The symbols of an answer that is still coming in.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    symbols: Vec<Symbol>,
+    /// Where each begins, characters from the start of the answer.
+    origin: Vec<usize>,
+    /// Characters of the answer so far.
+    seen: usize,
+    place: Place,
+    /// Digits of the number that the answer stands in.
+    digits: u8,
+}
+
+/// Where in the markup the answer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    #[default]
+    Text,
+    Tag,
+    /// Between `<|ref|>` and `<|/ref|>`.
+    Label,
+    /// DeepSeek's `[[…]]`.
+    Coordinates,
+}
+
+impl Symbols {
+    /// Takes the next character.
+    pub(super) fn push(&mut self, character: char) {
+        let previous = self.symbols.last().map(|symbol| symbol.character);
+        self.place = match (self.place, character) {
+            (_, '<') => Place::Tag,
+            (Place::Tag, '>') if self.ends_with("<|ref|") => Place::Label,
+            (Place::Tag, '>') => Place::Text,
+            (Place::Text, '[') if previous == Some('[') => Place::Coordinates,
+            (Place::Coordinates, ']') if previous == Some(']') => Place::Text,
+            (Place::Coordinates, '\n') => Place::Text,
+            (place, _) => place,
+        };
+        let position = self.seen;
+        self.seen += 1;
+        let is_text = self.place == Place::Text && character != '>';
+        let Some(digit) = digit(character) else {
+            self.digits = 0;
+            return self.add(Symbol { character, value: 0, is_text }, position);
+        };
+        if self.digits == 0 || self.digits == MOST_DIGITS {
+            self.digits = 0;
+            self.add(Symbol { character: Symbol::NUMBER, value: 0, is_text }, position);
+        }
+        self.digits += 1;
+        if let (true, Some(number)) = (is_text, self.symbols.last_mut()) {
+            number.value = number.value * 10 + digit;
+        }
+    }
+
+    fn ends_with(&self, text: &str) -> bool {
+        let mut behind = self.symbols.iter().rev();
+        text.chars().rev().all(|character| behind.next().is_some_and(|symbol| symbol.character == character))
+    }
+
+    fn add(&mut self, symbol: Symbol, position: usize) {
+        self.symbols.push(symbol);
+        self.origin.push(position);
+    }
+
+    /// Those that are whole: not a number whose digits may go on.
+    pub(super) fn whole(&self) -> &[Symbol] {
+        &self.symbols[..self.symbols.len() - usize::from(self.digits > 0)]
+    }
+
+    /// Where a symbol begins, characters from the start of the answer; the length of what is whole for the one behind.
+    pub(super) fn position(&self, index: usize) -> usize {
+        self.origin.get(index).copied().unwrap_or(self.seen)
+    }
+
+    /// Characters of the answer so far.
+    pub(super) fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Forgets all but the last `most`, where there are twice as many. Gives the number of those forgotten.
+    pub(super) fn forget_beyond(&mut self, most: usize) -> usize {
+        if self.symbols.len() <= 2 * most {
+            return 0;
+        }
+        let surplus = self.symbols.len() - most;
+        self.symbols.drain(..surplus);
+        self.origin.drain(..surplus);
+        surplus
+    }
+}
+
+/// The value of a European, Arabic-Indic or Persian digit.
+fn digit(character: char) -> Option<u64> {
+    let zero = match character {
+        '0'..='9' => '0',
+        '\u{0660}'..='\u{0669}' => '\u{0660}',
+        '\u{06F0}'..='\u{06F9}' => '\u{06F0}',
+        _ => return None,
+    };
+    Some(u64::from(u32::from(character) - u32::from(zero)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols(text: &str) -> Symbols {
+        let mut symbols = Symbols::default();
+        text.chars().for_each(|character| symbols.push(character));
+        symbols
+    }
+
+    fn values(text: &str) -> Vec<u64> {
+        let symbols = symbols(text);
+        let numbers = symbols.whole().iter().filter(|symbol| symbol.character == Symbol::NUMBER);
+        numbers.map(|symbol| symbol.value).collect()
+    }
+
+    #[test]
+    fn numbers_of_the_text_have_values_in_every_script_and_those_of_tags_have_none() {
+        assert_eq!(values("art. 12, ١٢٣ et ۴۵."), [12, 123, 45]);
+        assert_eq!(values("<p x=\"12 34\">5</p>"), [0, 0, 5]);
+        assert_eq!(values("<|det|>[[12, 34]]<|/det|> 7 "), [0, 0, 7]);
+        assert_eq!(values(&format!("{}.", "9".repeat(20))), [999_999_999_999_999_999, 99]);
+    }
+
+    #[test]
+    fn markup_is_no_text() {
+        let text = |raw: &str| -> String {
+            let symbols = symbols(raw);
+            symbols.whole().iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character).collect()
+        };
+        assert_eq!(text("<p class=\"x\">un <b>deux</b></p>\n"), "un deux\n");
+        assert_eq!(
+            text("<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# un [a] "),
+            "[]\n# un [a] ",
+            "but for the outer brackets"
+        );
+    }
+
+    #[test]
+    fn a_number_is_whole_when_something_stands_behind_it() {
+        assert_eq!(values("n° 12"), [0_u64; 0]);
+        assert_eq!(values("n° 12 "), [12]);
+    }
+
+    #[test]
+    fn positions_are_those_of_the_answer() {
+        let symbols = symbols("n° 2024, ١٤٤٦ ");
+        let positions: Vec<usize> = (0..=symbols.whole().len()).map(|index| symbols.position(index)).collect();
+        assert_eq!(positions, [0, 1, 2, 3, 7, 8, 9, 13, 14]);
+    }
+
+    #[test]
+    fn what_is_forgotten_moves_no_position() {
+        let mut symbols = symbols(&"ab".repeat(50));
+        assert_eq!(symbols.forget_beyond(10), 90);
+        assert_eq!((symbols.whole().len(), symbols.position(0), symbols.seen()), (10, 90, 100));
+        assert_eq!(symbols.forget_beyond(10), 0);
+    }
+}

@@ -1,0 +1,83 @@
+//! How much of the text of late is nothing but what was said several times before, in whatever order.
+
+use super::symbols::Symbol;
+
+/// Symbols in a row that are looked up together.
+const GRAM: usize = 12;
+/// So often a gram must have been seen before, to be worn. A page that is printed twice says everything twice.
+const TIMES: u8 = 4;
+/// A gram that is not worn makes up for so many that are.
+const FRESH: usize = 16;
+/// Bits of a place in the table of counts: 64 KiB, three times what a long answer fills.
+const BITS: u32 = 16;
+/// Stands for markup of any length.
+const MARKUP: Symbol = Symbol { character: '<', value: 0, is_text: false };
+const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Counts the grams of an answer.
+#[derive(Debug)]
+pub(super) struct Worn {
+    counts: Vec<u8>,
+    /// The last symbols, as a ring.
+    last: [u64; GRAM],
+    taken: usize,
+    hash: u64,
+    length: usize,
+    in_markup: bool,
+}
+
+impl Default for Worn {
+    fn default() -> Self {
+        Worn { counts: vec![0; 1 << BITS], last: [0; GRAM], taken: 0, hash: 0, length: 0, in_markup: false }
+    }
+}
+
+impl Worn {
+    /// Takes the next symbol. A stretch of markup counts as one: what is worn is the page's text.
+    pub(super) fn push(&mut self, symbol: Symbol) {
+        let in_markup = std::mem::replace(&mut self.in_markup, !symbol.is_text);
+        if !symbol.is_text && in_markup {
+            return;
+        }
+        let symbol = if symbol.is_text { symbol } else { MARKUP };
+        let code = ((u64::from(u32::from(symbol.character)) << 40) ^ symbol.value).wrapping_mul(FACTOR);
+        let oldest = std::mem::replace(&mut self.last[self.taken % GRAM], code);
+        self.taken += 1;
+        // The weight of a symbol is a power of the factor; that of the one that leaves is its GRAM-th.
+        self.hash = self.hash.wrapping_mul(FACTOR).wrapping_add(code);
+        self.hash = self.hash.wrapping_sub(oldest.wrapping_mul(FACTOR.wrapping_pow(GRAM as u32)));
+        if self.taken < GRAM {
+            return;
+        }
+        let count = &mut self.counts[(self.hash.wrapping_mul(FACTOR) >> (64 - BITS)) as usize];
+        self.length = if *count >= TIMES { self.length + 1 } else { self.length.saturating_sub(FRESH) };
+        *count = count.saturating_add(1);
+    }
+
+    /// Length of the worn text up to here, in symbols of text; what is fresh has been taken off.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worn(text: &str) -> usize {
+        let mut worn = Worn::default();
+        text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
+        worn.length()
+    }
+
+    #[test]
+    fn only_what_was_said_often_is_worn() {
+        let page = include_str!("../../../tests/data/engine/contents-fr.txt");
+        assert!(worn(page) < 200, "{}", worn(page));
+        assert!(worn(&page.repeat(2)) < 400, "{}", worn(&page.repeat(2)));
+        let line = "Le reste sans changement. ";
+        assert_eq!(worn(&line.repeat(4)), 0);
+        let length = worn(&line.repeat(40));
+        assert!(length.abs_diff(36 * line.len()) <= 2 * GRAM, "{length}");
+    }
+}
