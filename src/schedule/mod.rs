@@ -15,12 +15,14 @@
 //! | `lease` | assignments that are out |
 //! | `queue` | pages that wait, as ranges |
 //! | `ranks` | what each rank can do and holds |
-//! | `retry` | what follows an attempt, and an engine's verdict: tables |
+//! | `ladder` | in which ways an engine is asked: tables |
+//! | `retry` | what follows an attempt, and a visit to an engine |
 //! | `invariants` | what must hold after every step |
 
 mod deal;
 mod ending;
 mod invariants;
+mod ladder;
 mod lease;
 mod ledger;
 mod page_times;
@@ -31,6 +33,7 @@ pub mod retry;
 mod scheduler;
 
 pub use ending::Deadline;
+pub use ladder::Rung;
 pub use ledger::PageStage;
 pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
 pub use scheduler::{Policy, Restored, Scheduler};

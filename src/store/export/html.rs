@@ -4,8 +4,11 @@ use std::fmt::{self, Write};
 
 use ammonia::Builder;
 
-use super::write::ExportOptions;
-use crate::model::{Block, Document, Language, PageRecord, Part, Verdict};
+use super::{
+    jsonl::{given_by, is_partial},
+    write::ExportOptions,
+};
+use crate::model::{Block, Document, Language, PageRecord, Part, ServedBy, Verdict};
 
 /// Sanitises engine output. Tables with spans, superscripts, lists and the `<math>`, `<chem>` and check boxes of
 /// Chandra's dialect survive; scripts, styles, event handlers and foreign links' opener do not.
@@ -93,11 +96,11 @@ fn section(out: &mut String, record: &PageRecord, options: &ExportOptions, sanit
     if let Some(class) = record.verdict.class() {
         write!(out, " data-class=\"{class}\"")?;
     }
-    if let Some(engine) = record.engine {
-        write!(out, " data-engine=\"{engine}\"")?;
+    if let Some(ServedBy { engine, server, .. }) = given_by(record, record.parts.first()) {
+        write!(out, " data-engine=\"{engine}\" data-server=\"{}\"", server.name())?;
     }
-    if let Some(server) = super::jsonl::server(record) {
-        write!(out, " data-server=\"{server}\"")?;
+    if options.partial && is_partial(record) {
+        write!(out, " data-partial=\"true\"")?;
     }
     writeln!(out, "{}>", language_attributes(record.language))?;
     if is_text(record, options) {
