@@ -8,7 +8,8 @@ use crate::model::{BBox, Block};
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently (E16), labels
-/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut.
+/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut. What it
+/// holds is kept all the same, for a page of which there is nothing better.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;
@@ -33,6 +34,14 @@ pub fn parse(raw: &str, box_scale: u16) -> Reading {
             }
             Token::String(string) if depth == 0 => reading.stray += text(&string.value).trim().chars().count(),
             _ => {}
+        }
+    }
+    if let Some(div) = &open {
+        let inner = &raw[div.inner..];
+        let cut_tag = inner.rfind('<').filter(|start| !inner[*start..].contains('>'));
+        let inner = &inner[..cut_tag.unwrap_or(inner.len())];
+        if !inner.trim().is_empty() {
+            div.close(inner, &mut reading);
         }
     }
     reading.fault = fault(raw, &reading, open.as_ref());
@@ -155,16 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_answer_is_a_fault_and_keeps_what_was_whole() {
+    fn a_cut_answer_is_a_fault_and_keeps_what_it_had() {
         let whole = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>un</p></div>";
-        for tail in [
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de",
-            "<div data-bbox=\"1 2",
-            "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d",
+        for (tail, last) in [
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Table\"><table><tr><td>de", "<table><tr><td>de"),
+            ("<div data-bbox=\"1 2", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\">", "<p>un</p>"),
+            ("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>deux</p></d", "<p>deux</p>"),
         ] {
             let reading = parse(&format!("{whole}\n{tail}"), 1000);
             assert!(reading.fault.is_some(), "{tail}");
-            assert_eq!(reading.blocks.len(), 1, "{tail}");
+            assert_eq!(reading.blocks.last().unwrap().html, last, "{tail}");
         }
     }
 

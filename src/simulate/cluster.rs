@@ -280,10 +280,9 @@ impl<'a> Simulation<'a> {
             }
         };
         let ahead = match (verdict, task.visit) {
+            (Verdict::Failed(FailureClass::Poison), Visit::First) => EngineSet::only(Engine::DeepSeek),
             (Verdict::Failed(_), Visit::First) => EngineSet::only(Engine::Chandra).with(Engine::DeepSeek),
-            (Verdict::Failed(class), Visit::Second) if class != FailureClass::Poison => {
-                EngineSet::only(Engine::Chandra)
-            }
+            (Verdict::Failed(_), Visit::Second) => EngineSet::only(Engine::Chandra),
             _ => EngineSet::default(),
         };
         let settlement = Settlement { page: task.page, lease: task.unit.lease, verdict, attempts: Vec::new(), ahead };
