@@ -10,7 +10,8 @@ use crate::{
     },
     schedule::{
         Rung,
-        retry::{AfterAttempt, Budget, Climb, ahead},
+        climb::{AfterAttempt, Budget, Climb},
+        course::ahead,
     },
     server::Ready,
 };
@@ -97,13 +98,13 @@ impl PageTask {
                     slot = None;
                     match self.draw(view, part).await? {
                         Drawn::Image(image) => image,
-                        Drawn::Indivisible if climb.skip().is_some() => {
+                        Drawn::Indivisible => {
+                            if climb.skip().is_none() {
+                                let (class, reason) = last_failure(&self.counting());
+                                return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                            }
                             (answer, part) = (Answer::NONE, 0);
                             continue;
-                        }
-                        Drawn::Indivisible => {
-                            let (class, reason) = last_failure(&self.counting());
-                            return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
                         }
                         Drawn::Failed(class, reason) => {
                             return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));

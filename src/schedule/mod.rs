@@ -16,9 +16,12 @@
 //! | `queue` | pages that wait, as ranges |
 //! | `ranks` | what each rank can do and holds |
 //! | `ladder` | in which ways an engine is asked: tables |
-//! | `retry` | what follows an attempt, and a visit to an engine |
+//! | `climb` | one visit to an engine: what follows each attempt |
+//! | `course` | what follows a visit |
 //! | `invariants` | what must hold after every step |
 
+pub mod climb;
+pub mod course;
 mod deal;
 mod ending;
 mod invariants;
@@ -29,7 +32,6 @@ mod page_times;
 mod protocol;
 mod queue;
 mod ranks;
-pub mod retry;
 mod scheduler;
 
 pub use ending::Deadline;

@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, StopReason, Verdict, Visit,
+    Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId, RecordPlace,
+    StopReason, Verdict,
 };
 
 use super::{
+    climb::RETURNS_LIMIT,
+    course::{Course, after_visit},
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
@@ -15,7 +17,6 @@ use super::{
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    retry,
 };
 
 /// What the scheduler is told once.
@@ -48,19 +49,6 @@ pub struct Restored {
     pub place: RecordPlace,
     /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
     pub again: bool,
-}
-
-/// How far a page is that has failed on its first visit to an engine.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Course {
-    /// What it waits for, or is on.
-    pub(super) visit: Visit,
-    /// How it failed on the visit before.
-    class: FailureClass,
-    /// The engines that it may be given to since.
-    ahead: EngineSet,
-    /// The visit before was an earlier start's.
-    restored: bool,
 }
 
 /// A page that was in flight when its engine died.
@@ -193,7 +181,7 @@ impl Scheduler {
         }
         // Nobody knows yet who will serve the second engine.
         if let Verdict::Failed(class) = verdict
-            && let Some(visit) = retry::after_visit(ahead, true)
+            && let Some(visit) = after_visit(ahead, true)
         {
             self.sealed.insert(page, place);
             self.send_on(page, Course { visit, class, ahead, restored: true });
@@ -231,7 +219,7 @@ impl Scheduler {
             let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
             // An engine that had nothing left for the page on an earlier visit has nothing left now.
             let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
-            if let Some(visit) = retry::after_visit(ahead, served) {
+            if let Some(visit) = after_visit(ahead, served) {
                 self.histories.insert(page, attempts);
                 self.send_on(page, Course { visit, class, ahead, restored: false });
                 return;
@@ -263,7 +251,7 @@ impl Scheduler {
         }
         let returns = self.returns.entry(page).or_default();
         *returns += 1;
-        *returns >= retry::RETURNS_LIMIT
+        *returns >= RETURNS_LIMIT
     }
 
     pub(super) fn rank_lost(&mut self, rank: RankId) {
@@ -347,7 +335,7 @@ impl Scheduler {
         let waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
         for page in waiting {
             let Some(course) = self.courses.remove(&page) else { continue };
-            match retry::after_visit(course.ahead, false) {
+            match after_visit(course.ahead, false) {
                 Some(visit) => self.send_on(page, Course { visit, ..course }),
                 None => {
                     self.counts.restored += u64::from(course.restored);

@@ -14,7 +14,7 @@ use crate::{
     },
     schedule::{
         Action, Deadline, Event, Policy, Prior, Scheduler, Settlement, Tick, Unit,
-        retry::{AfterAttempt, Budget, Climb},
+        climb::{AfterAttempt, Budget, Climb},
     },
 };
 

@@ -1,11 +1,9 @@
-//! What follows an attempt, and what follows a visit to an engine. Pure.
+//! One visit of a page to an engine: what follows each attempt. Pure.
 
 use std::time::Duration;
 
 use super::ladder::{Rung, Ways, ways};
-use crate::model::{
-    Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, Remedy, Visit, configuration::Configuration,
-};
+use crate::model::{Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Visit, configuration::Configuration};
 
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,9 +186,14 @@ impl Climb {
     }
 
     /// Whether another visit could go on from here.
-    fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         let fresh = Climb { failed_on_visit: 0, ..self.clone() };
         self.class.is_some_and(|class| fresh.next(class).is_some())
+    }
+
+    /// Whether the page may fail no more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.failed_on_page >= self.budget.page
     }
 
     fn note(&mut self, class: FailureClass) {
@@ -201,7 +204,7 @@ impl Climb {
     }
 
     fn has_budget(&self) -> bool {
-        self.failed_on_visit < self.budget.visit && self.failed_on_page < self.budget.page
+        self.failed_on_visit < self.budget.visit && !self.is_spent()
     }
 
     fn next(&self, class: FailureClass) -> Option<Rung> {
@@ -220,40 +223,14 @@ fn pause(repetition: u32) -> Duration {
     Duration::from_millis(500 << repetition.saturating_sub(1).min(5))
 }
 
-/// The engines that a page may yet be given to which has failed with `class` at the end of `climb`. `attempts` are all
-/// that count on it, `budget` is that of a visit to Chandra.
-pub fn ahead(visit: Visit, class: FailureClass, climb: &Climb, attempts: &[Attempt], budget: Budget) -> EngineSet {
-    if class.remedy() == Remedy::Operator || climb.failed_on_page >= budget.page {
-        return EngineSet::default();
-    }
-    let seen = |visit: Visit| attempts.iter().any(|attempt| attempt.visit == visit);
-    let again = match visit {
-        Visit::First => climb.has_more(),
-        Visit::Second => Climb::resume(Visit::Return, attempts, budget, None).is_some(),
-        Visit::Return => false,
-    };
-    let engines = [(Engine::Chandra, again), (Engine::DeepSeek, visit != Visit::Second && !seen(Visit::Second))];
-    engines.into_iter().filter(|(_, open)| *open).fold(EngineSet::default(), |set, (engine, _)| set.with(engine))
-}
-
-/// The next visit of a page that has failed and has these engines ahead of it: to the one that has not seen it, where some
-/// rank serves that, else back to the first.
-pub fn after_visit(ahead: EngineSet, second_served: bool) -> Option<Visit> {
-    if ahead.contains(Engine::DeepSeek) && second_served {
-        Some(Visit::Second)
-    } else {
-        ahead.contains(Engine::Chandra).then_some(Visit::Return)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::View;
     use AttemptOutcome::{Accepted, Failed, Interrupted};
     use FailureClass as Class;
 
-    const BUDGET: Budget = Budget { visit: 3, page: 10 };
+    pub(in crate::schedule) const BUDGET: Budget = Budget { visit: 3, page: 10 };
     const PATIENT: Budget = Budget { visit: 10, page: 10 };
 
     fn again(step: u8, view: View, milliseconds: u64) -> AfterAttempt {
@@ -350,7 +327,7 @@ mod tests {
     }
 
     /// An attempt on the page, as its records hold it.
-    fn made(visit: Visit, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
+    pub(in crate::schedule) fn made(visit: Visit, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
         use crate::model::{BBox, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage};
         Attempt {
             served_by: ServedBy {
@@ -386,7 +363,7 @@ mod tests {
         Climb::resume(visit, attempts, BUDGET, None).map(|climb| climb.rung())
     }
 
-    fn looped_on_first() -> Vec<Attempt> {
+    pub(in crate::schedule) fn looped_on_first() -> Vec<Attempt> {
         [(0, View::Whole), (1, View::Whole), (2, View::Reduced)]
             .map(|(step, view)| made(Visit::First, step, view, Failed(Class::Loop)))
             .into()
@@ -417,49 +394,5 @@ mod tests {
         assert_eq!(resumed(Visit::Return, &[made(Visit::First, 0, View::Whole, died)]), None);
         let many = vec![made(Visit::First, 0, View::Whole, Failed(Class::ServerError)); 10];
         assert_eq!(resumed(Visit::Second, &many), None);
-    }
-
-    #[test]
-    fn what_lies_ahead_of_a_failed_page_follows_from_its_attempts() {
-        let both = EngineSet::only(Engine::Chandra).with(Engine::DeepSeek);
-        let climb_of = |outcomes: &[AttemptOutcome]| {
-            let mut climb = Climb::new(BUDGET, None);
-            for outcome in outcomes {
-                climb.after(*outcome);
-            }
-            climb
-        };
-        let looped = climb_of(&[Failed(Class::Loop); 3]);
-        let mut attempts = looped_on_first();
-        let of = |visit, class, climb: &Climb, attempts: &[Attempt]| ahead(visit, class, climb, attempts, BUDGET);
-        assert_eq!(of(Visit::First, Class::Loop, &looped, &attempts), both);
-        let refused = climb_of(&[Failed(Class::Rejected)]);
-        let other = EngineSet::only(Engine::DeepSeek);
-        assert_eq!(of(Visit::First, Class::Rejected, &refused, &attempts), other);
-        let killed = climb_of(&[Interrupted(MachineFault::ServerDied)]);
-        assert_eq!(of(Visit::First, Class::Poison, &killed, &attempts), other);
-        assert_eq!(of(Visit::First, Class::TooLarge, &looped, &attempts), EngineSet::default());
-        assert_eq!(of(Visit::Return, Class::Loop, &looped, &attempts), other, "nobody served it so far");
-        attempts.push(made(Visit::Second, 0, View::Whole, Failed(Class::Rejected)));
-        assert_eq!(of(Visit::Second, Class::Rejected, &refused, &attempts), EngineSet::only(Engine::Chandra));
-        assert_eq!(of(Visit::Return, Class::Loop, &looped, &attempts), EngineSet::default());
-        let spent = Budget { page: 3, ..BUDGET };
-        assert_eq!(ahead(Visit::First, Class::Loop, &looped, &attempts, spent), EngineSet::default());
-    }
-
-    #[test]
-    fn the_course_is_the_first_engine_the_second_and_the_first_again() {
-        let set = |engines: &[Engine]| engines.iter().fold(EngineSet::default(), |set, engine| set.with(*engine));
-        use Engine::{Chandra, DeepSeek};
-        for (engines, second_served, expected) in [
-            (set(&[Chandra, DeepSeek]), true, Some(Visit::Second)),
-            (set(&[Chandra, DeepSeek]), false, Some(Visit::Return)),
-            (set(&[Chandra]), true, Some(Visit::Return)),
-            (set(&[DeepSeek]), true, Some(Visit::Second)),
-            (set(&[DeepSeek]), false, None),
-            (set(&[]), true, None),
-        ] {
-            assert_eq!(after_visit(engines, second_served), expected, "{engines} {second_served}");
-        }
     }
 }
