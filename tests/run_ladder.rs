@@ -272,3 +272,17 @@ fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
     assert_eq!((record.verdict, record.attempts.len()), (Verdict::Read, 6));
     assert_eq!(record.attempts[5].visit, Visit::Second);
 }
+
+#[test]
+fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
+    for (start, more) in [(1, &[][..]), (2, &["--retry", "failed"][..])] {
+        assert_eq!(ladder.run("chandra+deepseek", &faults, more), Some(3));
+        let record = ladder.struck();
+        let of = |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit).count();
+        assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [3, 3, 2].map(|attempts| attempts * start));
+        let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
+        assert_eq!(ids.len(), record.attempts.len());
+    }
+}

@@ -95,11 +95,12 @@ impl Context {
         self.engines.get(&engine).ok_or(MachineFault::ConnectionLost)
     }
 
-    /// Gives the record to the store; the verdict is told once it is on the disk.
-    pub(super) fn keep(&self, record: PageRecord) {
+    /// Gives the record to the store; the verdict is told once it is on the disk. The first `earlier` attempts are in a
+    /// record of an earlier start, which goes with the page by itself.
+    pub(super) fn keep(&self, record: PageRecord, earlier: usize) {
         let (page, lease) = (record.page, record.lease);
         let attempts = match record.verdict {
-            Verdict::Failed(_) => without_answers(&record.attempts),
+            Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Blank => Vec::new(),
         };
         let told = Unsynced { attempts, ahead: record.ahead };

@@ -132,7 +132,7 @@ pub(super) async fn work(task: PageTask) {
                 tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
             }
             task.context.count(&record, task.before());
-            task.context.keep(record);
+            task.context.keep(record, task.of_record().len());
         }
         Err(fault) => {
             let attempts = without_answers(&task.attempts());
