@@ -18,6 +18,8 @@ use run_support::{Bench, text};
 struct Ladder {
     bench: Bench,
     configuration: PathBuf,
+    /// Takes the place of the page that is struck.
+    page: Option<Vec<u8>>,
 }
 
 impl Ladder {
@@ -34,12 +36,15 @@ impl Ladder {
 
     fn with(bench: Bench, configuration: &str) -> Ladder {
         let configuration = bench.write("configuration.toml", configuration);
-        Ladder { bench, configuration }
+        Ladder { bench, configuration, page: None }
     }
 
     /// Runs with these roles and faults; the exit code.
     fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
         let input = self.bench.inputs(&["pages/cover_fr.pdf", "pages/scan_fr.pdf"]);
+        if let Some(page) = &self.page {
+            fs::write(input.join("cover_fr.pdf"), page).unwrap();
+        }
         let faults = self.bench.write("faults.toml", faults);
         let paths = [input, self.bench.run_directory(), self.configuration.clone(), faults];
         let [input, run, configuration, faults] = paths.each_ref().map(|path| path.to_str().unwrap());
@@ -245,6 +250,25 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
     let record = ladder.struck();
     assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].visit, Visit::Second);
     assert!(ladder.export("md/cover_fr.md").contains("failed(loop), partial text of deepseek"));
+}
+
+/// One dark rectangle from head to foot.
+#[test]
+fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+    let content = "0 g 100 60 300 720 re f";
+    let page = format!(
+        "%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n\
+         3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R>> endobj\n\
+         4 0 obj <</Length {}>> stream\n{content}\nendstream endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n",
+        content.len()
+    );
+    let ladder = Ladder { page: Some(page.into()), ..Ladder::new("") };
+    assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+    assert_eq!(record.attempts.len(), 3);
+    assert!(record.attempts.iter().all(|attempt| attempt.shown.view != View::Halves));
+    assert!(!record.reason.is_empty() && record.kept_characters() > 0, "{record:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
-        PageRef, Part, Verdict,
+        PageRef, Part, Remedy, Verdict,
     },
     schedule::{
         Rung,
@@ -69,16 +69,16 @@ impl PageTask {
             return Ok(self.record(reading, Some(self.unit.engine), EngineSet::default()));
         };
         let reading = self.climb(&mut climb).await?;
-        // What was settled without asking anybody is nobody's verdict.
-        let asked = !lock(&self.made).is_empty();
-        let ahead = match reading.verdict {
+        // A page that cannot be drawn, or is seen to be blank, is settled by no engine.
+        let (by_engine, ahead) = match reading.verdict {
             Verdict::Failed(class) => {
                 let chandra = Budget::of(&self.context.configuration, Engine::Chandra);
-                ahead(self.visit, class, &climb, &self.counting(), chandra)
+                let ahead = ahead(self.visit, class, &climb, &self.counting(), chandra);
+                (class.remedy() != Remedy::Operator, ahead)
             }
-            Verdict::Read | Verdict::Blank => EngineSet::default(),
+            Verdict::Read | Verdict::Blank => (self.made_here() > 0, EngineSet::default()),
         };
-        Ok(self.record(reading, asked.then_some(self.unit.engine), ahead))
+        Ok(self.record(reading, by_engine.then_some(self.unit.engine), ahead))
     }
 
     /// Asks in one way after the other.
