@@ -68,6 +68,8 @@ pub struct Question {
     pub sampling: Sampling,
     /// Token budget in the body.
     pub max_tokens: u32,
+    /// Whether the body has a cache salt, which is the request's id.
+    pub salted: bool,
 }
 
 impl Question {
@@ -83,6 +85,7 @@ impl Question {
         request_id: &str,
     ) -> Question {
         let sampling = profile.sampling_at(step);
+        let salted = step > 0;
         let mut body = json!({
             "messages": [{
                 "role": "user",
@@ -103,11 +106,11 @@ impl Question {
             if let (true, Some(detection)) = (server.repetition_detection, profile.repetition_detection) {
                 fields.insert("repetition_detection".into(), json!(detection));
             }
-            if step > 0 {
-                fields.insert("cache_salt".into(), json!(format!("{request_id}.s{step}")));
+            if salted {
+                fields.insert("cache_salt".into(), json!(request_id));
             }
         }
-        Question { body: splice(&body.to_string(), png), request_id: request_id.into(), sampling, max_tokens }
+        Question { body: splice(&body.to_string(), png), request_id: request_id.into(), sampling, max_tokens, salted }
     }
 }
 
@@ -182,7 +185,7 @@ mod tests {
         let question = Question::build(&profile, &server("chandra", "0.17.0"), PNG, 100, 1, "x");
         let body: Value = serde_json::from_slice(&question.body).unwrap();
         assert_eq!(body["messages"][0]["content"][1]["text"], profile.prompt_text);
-        assert_eq!(body["cache_salt"], "x.s1");
+        assert_eq!(body["cache_salt"], "x");
         assert_eq!(body["repetition_detection"]["min_count"], 64);
     }
 

@@ -145,7 +145,7 @@ pub struct EngineSettings {
     pub server: ServerSource,
     /// Pages in flight on one server; the profile's number when absent.
     pub in_flight: Option<NonZeroU32>,
-    /// Attempts that may count against one page on this engine.
+    /// Attempts that may fail on one visit of a page, before it is given to the other engine.
     pub attempts: NonZeroU32,
     /// A server that is not ready after this long is given up.
     #[serde(with = "duration")]
@@ -276,6 +276,8 @@ impl Default for Imaging {
 pub struct Schedule {
     /// Most pages of one assignment.
     pub unit_pages: NonZeroU32,
+    /// Attempts that may fail on one page, on all visits to both engines; then it has failed.
+    pub page_attempts: NonZeroU32,
     /// Once a run is asked to stop, pages in flight are given this long before they are called back.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -291,6 +293,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Schedule {
             unit_pages: NonZeroU32::MIN.saturating_add(7),
+            page_attempts: NonZeroU32::MIN.saturating_add(9),
             drain: Duration::from_secs(15),
             seal_reserve: Duration::from_secs(60),
             silence_limit: Duration::from_secs(60),
