@@ -60,9 +60,9 @@ impl TokenBudget {
 pub struct Question {
     /// The JSON body.
     pub body: Bytes,
-    /// `X-Request-Id`, part of the request's name in the server's log; ASCII. Another image must have another id: with
-    /// both caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone, and gives two of
-    /// one id the same encoding, or dies where their sizes differ (seen on 0.11.2).
+    /// `X-Request-Id`, part of the request's name in the server's log, and a checksum of the image; ASCII. With both
+    /// caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone: it gives two of one
+    /// id the same encoding, and dies where their sizes differ (seen on 0.11.2).
     pub request_id: String,
     /// Sampling fields in the body.
     pub sampling: Sampling,
@@ -107,7 +107,8 @@ impl Question {
                 fields.insert("cache_salt".into(), json!(format!("{request_id}.s{step}")));
             }
         }
-        Question { body: splice(&body.to_string(), png), request_id: request_id.into(), sampling, max_tokens }
+        let request_id = format!("{request_id}.i{:08x}", crc32c::crc32c(png));
+        Question { body: splice(&body.to_string(), png), request_id, sampling, max_tokens }
     }
 }
 
@@ -184,6 +185,16 @@ mod tests {
         assert_eq!(body["messages"][0]["content"][1]["text"], profile.prompt_text);
         assert_eq!(body["cache_salt"], "x.s1");
         assert_eq!(body["repetition_detection"]["min_count"], 64);
+    }
+
+    #[test]
+    fn a_request_id_stands_for_one_image() {
+        let profile = Profile::load("chandra", None).unwrap();
+        let ask =
+            |png: &[u8]| Question::build(&profile, &server("chandra", "0.11.2"), png, 9, 0, "BO_1.p1.l1.a1").request_id;
+        assert_ne!(ask(PNG), ask(b"another"));
+        assert_eq!(ask(PNG), ask(PNG));
+        assert!(ask(PNG).starts_with("BO_1.p1.l1.a1.i"), "{}", ask(PNG));
     }
 
     #[test]
