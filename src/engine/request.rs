@@ -60,9 +60,9 @@ impl TokenBudget {
 pub struct Question {
     /// The JSON body.
     pub body: Bytes,
-    /// `X-Request-Id`, part of the request's name in the server's log; ASCII. Another image must have another id: with
-    /// both caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone, and gives two of
-    /// one id the same encoding, or dies where their sizes differ (seen on 0.11.2).
+    /// `X-Request-Id`, part of the request's name in the server's log, and a checksum of the image; ASCII. With both
+    /// caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone: it gives two of one
+    /// id the same encoding, and dies where their sizes differ (seen on 0.11.2).
     pub request_id: String,
     /// Sampling fields in the body.
     pub sampling: Sampling,
@@ -86,6 +86,7 @@ impl Question {
     ) -> Question {
         let sampling = profile.sampling_at(step);
         let salted = step > 0;
+        let request_id = format!("{request_id}.i{:08x}", crc32c::crc32c(png));
         let mut body = json!({
             "messages": [{
                 "role": "user",
@@ -110,7 +111,7 @@ impl Question {
                 fields.insert("cache_salt".into(), json!(request_id));
             }
         }
-        Question { body: splice(&body.to_string(), png), request_id: request_id.into(), sampling, max_tokens, salted }
+        Question { body: splice(&body.to_string(), png), request_id, sampling, max_tokens, salted }
     }
 }
 
@@ -185,8 +186,18 @@ mod tests {
         let question = Question::build(&profile, &server("chandra", "0.17.0"), PNG, 100, 1, "x");
         let body: Value = serde_json::from_slice(&question.body).unwrap();
         assert_eq!(body["messages"][0]["content"][1]["text"], profile.prompt_text);
-        assert_eq!(body["cache_salt"], "x");
+        assert_eq!(body["cache_salt"], question.request_id);
         assert_eq!(body["repetition_detection"]["min_count"], 64);
+    }
+
+    #[test]
+    fn a_request_id_stands_for_one_image() {
+        let profile = Profile::load("chandra", None).unwrap();
+        let ask =
+            |png: &[u8]| Question::build(&profile, &server("chandra", "0.11.2"), png, 9, 0, "BO_1.p1.l1.a1").request_id;
+        assert_ne!(ask(PNG), ask(b"another"));
+        assert_eq!(ask(PNG), ask(PNG));
+        assert!(ask(PNG).starts_with("BO_1.p1.l1.a1.i"), "{}", ask(PNG));
     }
 
     #[test]
