@@ -83,8 +83,13 @@ impl Swing {
     fn settle_one(&mut self) -> bool {
         if self.pages.is_empty() {
             let Some((rank, unit)) = self.units.pop_front() else { return false };
-            let settlement =
-                |page| Settlement { page, lease: unit.lease, verdict: Verdict::Read, attempts: Vec::new() };
+            let settlement = |page| Settlement {
+                page,
+                lease: unit.lease,
+                verdict: Verdict::Read,
+                attempts: Vec::new(),
+                ahead: EngineSet::default(),
+            };
             self.pages.extend(unit.pages().map(|page| (rank, settlement(page))));
         }
         let Some((rank, settlement)) = self.pages.pop_front() else { return false };
@@ -129,7 +134,13 @@ fn codec(criterion: &mut Criterion) {
     let mut batch = Vec::new();
     while batch.len() < 64 {
         let (_, unit) = swing.units.pop_front().unwrap();
-        let settlement = |page| Settlement { page, lease: unit.lease, verdict: Verdict::Read, attempts: Vec::new() };
+        let settlement = |page| Settlement {
+            page,
+            lease: unit.lease,
+            verdict: Verdict::Read,
+            attempts: Vec::new(),
+            ahead: EngineSet::default(),
+        };
         batch.extend(unit.pages().map(settlement));
     }
     let message = ToCoordinator::Settled(batch);

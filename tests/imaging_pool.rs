@@ -13,7 +13,7 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{PageImage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
-    model::{FailureClass, Grid, ImageRule, PageIndex},
+    model::{BBox, FailureClass, Grid, ImageRule, PageIndex, View},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ async fn pool() -> Pool {
 }
 
 fn job(document: PathBuf, page: u32) -> RenderJob {
-    RenderJob { document, password: None, page: PageIndex(page), rule: CHANDRA_2 }
+    RenderJob { document, password: None, page: PageIndex(page), rule: CHANDRA_2, view: View::Whole, part: 0 }
 }
 
 fn decode(image: &PageImage) -> image::DynamicImage {
@@ -84,7 +84,7 @@ async fn gazette_pages_are_drawn_at_the_size_of_the_engine() {
         let document = data("pages").join(name);
         assert_eq!(pool.inspect(&document, None).await.unwrap(), count, "{name}");
         for page in 0..count {
-            let image = pool.render(job(document.clone(), page)).await.unwrap();
+            let image = pool.render(job(document.clone(), page)).await.unwrap().unwrap();
             let facts = image.facts;
             assert_eq!((facts.size.width, facts.size.height), (1596, 2240), "{name}");
             assert!(!image.blank && facts.ink > 0.02, "{name}: {facts:?}");
@@ -99,13 +99,60 @@ async fn gazette_pages_are_drawn_at_the_size_of_the_engine() {
 }
 
 #[tokio::test]
+async fn a_reduced_page_is_the_whole_page_with_shorter_sides() {
+    let pool = pool().await;
+    let reduced = RenderJob { view: View::Reduced, ..job(data("pages/digital_ar.pdf"), 0) };
+    let image = pool.render(reduced).await.unwrap().unwrap();
+    assert_eq!((image.facts.size.width, image.facts.size.height), (1260, 1792));
+    assert_eq!(image.bbox, BBox::PAGE);
+    assert!((image.facts.dpi - 153.6).abs() < 1.5, "{}", image.facts.dpi);
+}
+
+/// Put together, the halves are the page: nothing is lost or drawn otherwise.
+#[tokio::test]
+async fn the_halves_of_a_page_are_its_rows_cut_where_nothing_is_printed() {
+    let pool = pool().await;
+    for name in ["digital_fr.pdf", "scan_fr.pdf", "cover_fr.pdf"] {
+        let document = data("pages").join(name);
+        let whole = decode(&pool.render(job(document.clone(), 0)).await.unwrap().unwrap()).to_luma8();
+        let mut halves = Vec::new();
+        for part in [0, 1] {
+            let half = RenderJob { view: View::Halves, part, ..job(document.clone(), 0) };
+            let half = pool.render(half).await.unwrap().unwrap_or_else(|| panic!("{name} has a white band"));
+            assert!(half.facts.size.height.is_multiple_of(28) && half.facts.size.width == 1596, "{name}");
+            assert!(!half.blank, "{name}");
+            let place = f64::from(half.bbox.bottom - half.bbox.top) * 2.24;
+            assert!((place - f64::from(half.facts.size.height)).abs() < 3.0, "{name}: {:?}", half.bbox);
+            halves.push(decode(&half).to_luma8());
+        }
+        let [upper, lower] = [&halves[0], &halves[1]];
+        // White rows were added at the cut: the upper half is a head of the page, the lower a tail.
+        let row = |image: &image::GrayImage, y: u32| image.rows().nth(y as usize).unwrap().copied().collect::<Vec<_>>();
+        let cut = (0..upper.height()).take_while(|y| row(upper, *y) == row(&whole, *y)).count() as u32;
+        assert!((784..=1456 + 28).contains(&cut), "{name} is cut at row {cut}");
+        let tail = (1..=lower.height())
+            .take_while(|y| row(lower, lower.height() - y) == row(&whole, whole.height() - y))
+            .count() as u32;
+        assert!(cut + tail >= whole.height(), "{name}: rows {cut} to {} are in neither half", whole.height() - tail);
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_a_white_band_has_no_halves() {
+    let folder = tempfile::tempdir().unwrap();
+    let dark = write_pdf(&folder, "", "0 g 100 100 300 600 re f");
+    let half = RenderJob { view: View::Halves, ..job(dark, 0) };
+    assert_eq!(pool().await.render(half).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn pages_without_colour_are_grey_and_others_are_not() {
     let pool = pool().await;
-    let scan = pool.render(job(data("pages/scan_fr.pdf"), 0)).await.unwrap();
+    let scan = pool.render(job(data("pages/scan_fr.pdf"), 0)).await.unwrap().unwrap();
     assert!(scan.facts.grey);
     let folder = tempfile::tempdir().unwrap();
     let coloured = write_pdf(&folder, "", "0 0.5 0 rg 100 100 200 200 re f");
-    let image = pool.render(job(coloured, 0)).await.unwrap();
+    let image = pool.render(job(coloured, 0)).await.unwrap().unwrap();
     assert!(!image.facts.grey);
     assert_eq!(decode(&image).to_rgb8().get_pixel(532, 1700).0, [0, 128, 0]);
 }
@@ -116,11 +163,11 @@ async fn pages_in_flight_together_get_their_own_images() {
     let files = ["digital_fr.pdf", "digital_ar.pdf", "scan_fr.pdf", "scan_ar.pdf"].map(|name| data("pages").join(name));
     let mut alone = Vec::new();
     for file in &files {
-        alone.push(pool.render(job(file.clone(), 0)).await.unwrap().png);
+        alone.push(pool.render(job(file.clone(), 0)).await.unwrap().unwrap().png);
     }
     let many = (0..12).map(|i| pool.render(job(files[i % files.len()].clone(), 0)));
     for (i, image) in futures_util::future::join_all(many).await.into_iter().enumerate() {
-        assert!(image.unwrap().png == alone[i % files.len()], "request {i} got another page");
+        assert!(image.unwrap().unwrap().png == alone[i % files.len()], "request {i} got another page");
     }
 }
 
@@ -130,7 +177,7 @@ async fn rotation_annotations_and_blank_pages() {
     let folder = tempfile::tempdir().unwrap();
     let draw = async |entries: &str, content: &str| {
         let folder = TempDir::new_in(folder.path()).unwrap();
-        pool.render(job(write_pdf(&folder, entries, content), 0)).await.unwrap()
+        pool.render(job(write_pdf(&folder, entries, content), 0)).await.unwrap().unwrap()
     };
     assert!(draw("", "").await.blank);
     assert!(!draw("", "BT /F 9 Tf 80 400 Td (Article premier.) Tj ET").await.blank, "one line of text");
@@ -174,7 +221,7 @@ async fn a_password_opens_a_document_and_a_wrong_one_is_named() {
     let path = data("nasty/BO_7500_Fr_userpw.pdf");
     assert_eq!(pool.inspect(&path, Some("user-secret")).await.unwrap(), 3);
     let with = |password: &str| RenderJob { password: Some(password.into()), ..job(path.clone(), 2) };
-    assert!(!pool.render(with("user-secret")).await.unwrap().blank);
+    assert!(!pool.render(with("user-secret")).await.unwrap().unwrap().blank);
     let (class, reason) = class(pool.render(with("guess")).await.unwrap_err());
     assert_eq!(class, FailureClass::Encrypted);
     assert!(reason.contains("is wrong") && !reason.contains("guess"), "{reason}");
@@ -191,7 +238,7 @@ async fn a_page_that_is_not_there_fails_alone() {
 #[tokio::test]
 async fn a_monstrous_page_is_drawn_within_the_bound() {
     let pool = pool().await;
-    let image = pool.render(job(data("nasty/hugemono.pdf"), 0)).await.unwrap();
+    let image = pool.render(job(data("nasty/hugemono.pdf"), 0)).await.unwrap().unwrap();
     assert_eq!((image.facts.size.width, image.facts.size.height), (2492, 2520));
     assert!(!image.blank);
 }
@@ -267,7 +314,7 @@ async fn a_file_that_is_cut_or_swapped_under_an_open_document_is_never_drawn_in_
     let path = folder.path().join("gazette.pdf");
     fs::copy(data("gazettes/fr/BO_7510_Fr.pdf"), &path).unwrap();
     let pool = Pool::start(settings(1)).await.unwrap();
-    let whole = pool.render(job(path.clone(), 0)).await.unwrap();
+    let whole = pool.render(job(path.clone(), 0)).await.unwrap().unwrap();
     assert!(!whole.blank);
     fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
     let (found, reason) = class(pool.render(job(path.clone(), 1)).await.unwrap_err());
@@ -275,11 +322,11 @@ async fn a_file_that_is_cut_or_swapped_under_an_open_document_is_never_drawn_in_
     let other = folder.path().join("other.pdf");
     fs::copy(data("pages/cover_fr.pdf"), &other).unwrap();
     fs::rename(&other, &path).unwrap();
-    let swapped = pool.render(job(path.clone(), 0)).await.unwrap();
+    let swapped = pool.render(job(path.clone(), 0)).await.unwrap().unwrap();
     assert_ne!(swapped.png, whole.png, "the document that is there now is drawn");
     // Gone, but whole and open: what it holds can still be drawn.
     fs::remove_file(&path).unwrap();
-    assert_eq!(pool.render(job(path, 0)).await.unwrap().png, swapped.png);
+    assert_eq!(pool.render(job(path, 0)).await.unwrap().unwrap().png, swapped.png);
 }
 
 #[tokio::test]
@@ -288,7 +335,7 @@ async fn a_child_that_is_killed_costs_nothing() {
     let pool = Pool::start(wrapped.settings(1)).await.unwrap();
     for page in [0, 1, 0] {
         kill_process(*wrapped.starts().last().unwrap(), Signal::KILL).unwrap();
-        pool.render(job(data("pages/digital_fr.pdf"), page)).await.unwrap();
+        pool.render(job(data("pages/digital_fr.pdf"), page)).await.unwrap().unwrap();
     }
     assert_eq!(wrapped.starts().len(), 4);
 }
@@ -299,12 +346,12 @@ async fn a_page_at_which_two_children_hang_fails_in_bounded_time() {
     let wrapped = Wrapped::new(&ready_then("exec sleep 1000"));
     let pool = Pool::start(PoolSettings { page_limit: limit, ..wrapped.settings(1) }).await.unwrap();
     let started = Instant::now();
-    let failure = pool.render(job(data("pages/digital_fr.pdf"), 0)).await.map(|image| image.facts).unwrap_err();
+    let failure = pool.render(job(data("pages/digital_fr.pdf"), 0)).await.unwrap_err();
     let (class, reason) = class(failure);
     assert_eq!(class, FailureClass::RenderTimeout, "{reason}");
     assert!(reason.contains("page 1") && reason.contains("imaging.page_limit"), "{reason}");
     assert!(started.elapsed() < 4 * limit);
-    pool.render(job(data("pages/digital_fr.pdf"), 0)).await.unwrap();
+    pool.render(job(data("pages/digital_fr.pdf"), 0)).await.unwrap().unwrap();
 }
 
 /// Whoever was waiting for a slow disk is not at fault for it.
@@ -314,7 +361,7 @@ async fn a_child_that_stands_still_once_costs_nothing_but_time() {
     let limit = Duration::from_secs(3);
     let pool = Pool::start(PoolSettings { page_limit: limit, ..wrapped.settings(1) }).await.unwrap();
     kill_process(wrapped.starts()[0], Signal::STOP).unwrap();
-    pool.render(job(data("pages/digital_fr.pdf"), 0)).await.unwrap();
+    pool.render(job(data("pages/digital_fr.pdf"), 0)).await.unwrap().unwrap();
     assert_eq!(wrapped.starts().len(), 2);
 }
 

@@ -53,7 +53,7 @@ fn troubled(seed: u64) -> Cluster {
 
 #[test]
 fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
-    let (mut complete, mut recovered, mut poisoned, mut stale) = (0, 0, 0, 0);
+    let (mut complete, mut recovered, mut poisoned, mut stale, mut returned) = (0, 0, 0, 0, 0);
     for seed in 0..1_000 {
         let cluster = troubled(seed);
         let report = simulate(&cluster).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
@@ -75,9 +75,11 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
         recovered += counts.recovered;
         poisoned += counts.failed.get(&FailureClass::Poison).copied().unwrap_or_default();
         stale += counts.stale;
+        returned += report.actions.iter().filter(|action| action.contains("visit: Return")).count();
     }
     // The troubles must really have happened, or the test proves nothing.
     assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
+    assert!(returned > 50, "only {returned} pages went back to the first engine");
     assert!(recovered > 100 && poisoned > 20 && stale >= 10, "{recovered} recovered, {poisoned} poison, {stale} stale");
 }
 

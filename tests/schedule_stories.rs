@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, RankId, RecordPlace, Sampling, ServedBy, ServerKind, StopReason, TokenUsage, Verdict,
+        Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
+        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown, StopReason,
+        TokenUsage, Verdict, View, Visit,
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
@@ -58,7 +59,15 @@ impl Story {
     }
 
     fn settles(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict) {
-        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new() };
+        let fails_on_chandra = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator)
+            && unit.engine == Engine::Chandra;
+        self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
+    }
+
+    /// With these engines still ahead of the page.
+    fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, ahead: &str) {
+        let ahead = if ahead.is_empty() { EngineSet::default() } else { ahead.parse().unwrap() };
+        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), ahead };
         self.happens(Event::Settled { rank, settlement });
     }
 
@@ -97,7 +106,15 @@ fn place(row: u32) -> RecordPlace {
 
 /// A page of an earlier start that Chandra settled.
 fn restored(number: u32, verdict: Verdict) -> Restored {
-    Restored { page: page(0, number), verdict, engine: Some(Engine::Chandra), place: place(number), again: false }
+    let failed = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator);
+    Restored {
+        page: page(0, number),
+        verdict,
+        engine: Some(Engine::Chandra),
+        ahead: if failed { EngineSet::only(Engine::DeepSeek) } else { EngineSet::default() },
+        place: place(number),
+        again: false,
+    }
 }
 
 fn page(document: u32, number: u32) -> PageRef {
@@ -127,6 +144,84 @@ fn a_page_that_chandra_fails_is_read_by_deepseek_while_stage_one_goes_on() {
     story.reads(CHANDRA, unit);
     story.assert_finished(Outcome::Complete);
     assert_eq!((story.scheduler.counts().read, story.scheduler.counts().recovered), (5, 1));
+}
+
+/// Ways that the first engine has not tried yet are left for after the second.
+#[test]
+fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
+    let mut story = Story::begin(2, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let looped = Verdict::Failed(FailureClass::Loop);
+    for (rank, visit, ahead) in [
+        (CHANDRA, Visit::First, "chandra+deepseek"),
+        (DEEPSEEK, Visit::Second, "chandra"),
+        (CHANDRA, Visit::Return, ""),
+    ] {
+        let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
+        assert_eq!((dealt_to, unit.engine), (rank, visit.engine()));
+        assert_eq!(priors.first().map_or(Visit::First, |prior| prior.visit), visit);
+        story.actions.clear();
+        story.settles_with(rank, unit, page(0, 1), looped, ahead);
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+}
+
+#[test]
+fn where_no_rank_runs_the_second_engine_a_page_goes_on_with_the_first_at_once() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra+deepseek");
+    let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("dealt again") };
+    assert_eq!((unit.engine, priors[0].visit), (Engine::Chandra, Visit::Return));
+    story.actions.clear();
+    // The second engine stays ahead of it: for a start in which some rank serves that.
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "deepseek");
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_page_that_the_first_engine_has_nothing_left_for_does_not_return_whatever_the_second_says() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra+deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison), "deepseek");
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra");
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_second_start_knows_which_visit_a_page_waits_for() {
+    let only = |engine| EngineSet::only(engine);
+    let failed = |number, ahead| Restored { ahead, ..restored(number, Verdict::Failed(FailureClass::Loop)) };
+    let pages = vec![
+        failed(1, only(Engine::Chandra).with(Engine::DeepSeek)),
+        failed(2, only(Engine::Chandra)),
+        failed(3, EngineSet::default()),
+    ];
+    let mut story = Story::resume(policy(1), &[3], pages.clone());
+    story.joins(CHANDRA, "chandra+deepseek", 4);
+    let mut visits: Vec<_> = story
+        .actions
+        .iter()
+        .flat_map(|action| match action {
+            Action::Assign { priors, .. } => {
+                priors.iter().map(|prior| (prior.page, prior.visit, prior.sealed)).collect()
+            }
+            _ => Vec::new(),
+        })
+        .collect();
+    visits.sort_by_key(|(page, ..)| *page);
+    let place = |number| Some(place(number));
+    assert_eq!(visits, [(page(0, 1), Visit::Second, place(1)), (page(0, 2), Visit::Return, place(2))]);
+    assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageStage::Settled(Verdict::Failed(FailureClass::Loop))));
+
+    let mut story = Story::resume(policy(1), &[3], pages);
+    story.joins(CHANDRA, "chandra", 4);
+    assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra), "nobody serves the other");
 }
 
 #[test]
@@ -212,7 +307,7 @@ fn a_page_given_back_takes_its_attempts_along() {
         Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
     story.happens(returned);
     let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
-    assert_eq!(*priors, [Prior { page: page(0, 1), sealed: None, attempts }]);
+    assert_eq!(*priors, [Prior { page: page(0, 1), visit: Visit::First, sealed: None, again: false, attempts }]);
 }
 
 fn attempt() -> Attempt {
@@ -224,17 +319,23 @@ fn attempt() -> Attempt {
             model: "chandra".into(),
             version: "0.17.0".into(),
             prompt_sha256: String::new(),
+            request: "{}".into(),
         },
         rank: CHANDRA,
-        part: 0,
+        visit: Visit::First,
+        shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1600, height: 2240 } },
+        request_id: "BO_1.p1.l1.a1.whole".into(),
         outcome: AttemptOutcome::Failed(FailureClass::Loop),
         finish: None,
+        step: 0,
         sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+        salted: false,
         max_tokens: 12_384,
         tokens: TokenUsage::default(),
         started_unix_ms: 0,
         time_to_first_token: None,
         duration: Duration::ZERO,
+        kept_characters: 0,
         reason: "7 copies".into(),
         answer: String::new(),
     }

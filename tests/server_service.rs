@@ -18,9 +18,9 @@ use std::{
 };
 
 use bulletin_ocr::{
-    engine::{Expectation, PageImage, Profile, ServerAddress},
+    engine::{Asking, Expectation, PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PixelSize, RankId,
+        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, View, Visit,
         configuration::{EngineSettings, Secret, ServerSource},
     },
     server::{Ready, Service, ServiceEvent, ServicePlan, Share},
@@ -105,15 +105,9 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     image::GrayImage::new(800, 1120).write_to(&mut png, image::ImageFormat::Png).unwrap();
     let png = Bytes::from(png.into_inner());
     let size = PixelSize { width: 800, height: 1120 };
-    let encoded_bytes = png.len() as u32;
-    let facts =
-        ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes, ink: 0.1, render_micros: 0, encode_micros: 0 };
-    ready
-        .reader
-        .attempt(&PageImage { png, facts, part: 0, bbox: BBox::PAGE, expects: Expectation::NONE }, request, 0)
-        .await
-        .attempt
-        .outcome
+    let shown = Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size };
+    let asking = Asking { request_id: request, visit: Visit::First, step: 0 };
+    ready.reader.attempt(&PageImage { png, shown, expects: Expectation::NONE }, asking).await.attempt.outcome
 }
 
 /// The one process of the bench whose command line is of this kind.

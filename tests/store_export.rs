@@ -7,7 +7,7 @@ use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 
 use bulletin_ocr::{
     engine::block_to_markdown,
-    model::{BBox, Block, DocumentState, PageRecord, Part, Verdict},
+    model::{Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, PageRecord, Part, Verdict},
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
 use store_support::*;
@@ -55,7 +55,7 @@ fn a_hostile_answer_is_harmless_in_every_form() {
     let block = Block { label: "Te\"xt><script>".into(), bbox: None, html: html.into() };
     let markdown = block_to_markdown(&block);
     let stored = format!("<div data-label=\"Text\">{html}</div>");
-    let part = Part { bbox: BBox::PAGE, html: stored, markdown, blocks: vec![block] };
+    let part = Part { bbox: BBox::PAGE, html: stored, markdown, blocks: vec![block], attempt: 0 };
     let record = PageRecord { parts: vec![part], ..bare(page_ref(0, 0), 1, Verdict::Read) };
     write(directory.path(), 0, 1 << 20, &plan(), &[record]);
     catalogue::write(directory.path(), &plan()).unwrap();
@@ -155,6 +155,20 @@ fn plain_h5py_reads_what_the_export_says() {
     records.extend((0..40).map(|page| read_page(page_ref(3, page), 100 + u64::from(page), 9000, &mut random)));
     let superseded = PageRecord { lease: bulletin_ocr::model::LeaseId(1), ..records[20].clone() };
     records.push(superseded);
+    // The first visit to a page of theirs had more of it than the second, whose record is final.
+    plan.push(document(4, "1999/failed.pdf", 1));
+    let visit = |lease, engine, text: &str, mut before: Vec<Attempt>| {
+        let place = before.len() as u16;
+        before.push(attempt(engine, AttemptOutcome::Failed(FailureClass::Loop), text));
+        let block = Block { label: "Text".into(), bbox: None, html: text.into() };
+        let parts = vec![Part { attempt: place, ..part(vec![block]) }];
+        let verdict = Verdict::Failed(FailureClass::Loop);
+        PageRecord { engine: Some(engine), attempts: before, parts, ..bare(page_ref(4, 0), lease, verdict) }
+    };
+    let first = visit(200, Engine::Chandra, "Décret portant création", Vec::new());
+    let second = visit(201, Engine::DeepSeek, "Décret", first.attempts.clone());
+    records.insert(0, first);
+    records.push(second);
     write(directory.path(), 0, 300_000, &plan, &records[..25]);
     write(directory.path(), 1, 1 << 20, &plan, &records[25..]);
     catalogue::write(directory.path(), &plan).unwrap();
@@ -166,7 +180,7 @@ fn plain_h5py_reads_what_the_export_says() {
     let good = compare();
     let (out, error) = (String::from_utf8_lossy(&good.stdout), String::from_utf8_lossy(&good.stderr));
     assert!(good.status.success(), "{out}\n{error}");
-    assert!(out.contains("46 pages"), "{out}");
+    assert!(out.contains("47 pages"), "{out}");
 
     // The comparison can fail.
     let file = output.join("jsonl/1999/big.jsonl");

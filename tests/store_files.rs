@@ -15,7 +15,10 @@ use std::{
 
 use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
-    model::{Attempt, DocumentState, Engine, FailureClass, LeaseId, PageRecord, RankId, Verdict},
+    model::{
+        Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, Part,
+        RankId, Verdict, Visit,
+    },
     store::{
         self, JournalReader, JournalWriter, Layout, Leftovers, Opening, Problem, Provenance, Reader, Recorded,
         ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
@@ -36,7 +39,7 @@ fn read_journal(path: &Path) -> (Vec<PageRecord>, u64) {
 fn the_bytes_of_a_journal_do_not_change_by_accident() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, _) = leave_journal(directory.path(), &varied()[1..5]);
-    assert_golden("journal-v1.bin", &fs::read(layout.journal(FILE)).unwrap());
+    assert_golden("journal-v2.bin", &fs::read(layout.journal(FILE)).unwrap());
 }
 
 #[test]
@@ -462,6 +465,63 @@ fn the_final_record_is_a_read_one_else_that_of_the_latest_lease() {
     assert_eq!(recovered.records[1].verdict, Verdict::Failed(FailureClass::Empty));
 }
 
+/// What a page is worth that no engine could read is the most that any visit gave; later records know its attempts.
+#[test]
+fn a_failed_page_has_the_text_of_the_visit_that_gave_most() {
+    let looped = |engine, visit, answer: &str| Attempt {
+        visit,
+        request_id: format!("{visit:?}"),
+        ..attempt(engine, AttemptOutcome::Failed(FailureClass::Loop), answer)
+    };
+    let first = looped(Engine::Chandra, Visit::First, "Décret, article premier");
+    let second = looped(Engine::DeepSeek, Visit::Second, "Décret");
+    let lost = looped(Engine::Chandra, Visit::Return, "Décret, article premier et second");
+    let record = |lease, attempts: &[&Attempt], gave: usize| {
+        let block = |text: &str| vec![Block { label: "Text".into(), bbox: None, html: text.into() }];
+        let parts = vec![Part { attempt: gave as u16, ..part(block(&attempts[gave].answer)) }];
+        let engine = Some(attempts[gave].served_by.engine);
+        let language = if gave == 0 { Language::French } else { Language::Unknown };
+        let attempts = attempts.iter().map(|attempt| (*attempt).clone()).collect();
+        PageRecord {
+            engine,
+            language,
+            attempts,
+            parts,
+            ..bare(page_ref(0, 0), lease, Verdict::Failed(FailureClass::Loop))
+        }
+    };
+    let travelled = Attempt { answer: String::new(), ..first.clone() };
+    let records = [record(1, &[&first], 0), record(2, &[&travelled, &second], 1)];
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), 0, 1, &plan(), &records[..1]);
+    write(directory.path(), 1, 1, &plan(), &records[1..]);
+    let read = || {
+        catalogue::write(directory.path(), &plan()).unwrap();
+        let problems = store::verify(directory.path(), &plan(), RUN).unwrap().problems;
+        assert!(problems.iter().all(|problem| matches!(problem, Problem::Unsettled { .. })), "{problems:?}");
+        Reader::open(directory.path()).unwrap().read(page_ref(0, 0)).unwrap().unwrap()
+    };
+    let found = read();
+    assert_eq!(found, PageRecord { parts: records[0].parts.clone(), language: Language::French, ..records[1].clone() });
+    assert!(found.keeps(0) && !found.keeps(1));
+
+    // A rank that was lost had more; the final record does not know of it.
+    write(directory.path(), 2, 1, &plan(), &[record(0, &[&lost], 0)]);
+    let found = read();
+    assert_eq!((found.engine, found.lease), (Some(Engine::DeepSeek), LeaseId(2)));
+    assert_eq!(found.parts[0].markdown, lost.answer);
+    assert_eq!(found.attempts[usize::from(found.parts[0].attempt)], lost);
+    assert_eq!(found.attempts.len(), 3);
+
+    // A page that was read has its own text, however short.
+    let block = Block { label: "Text".into(), bbox: None, html: "Avis".into() };
+    let accepted = attempt(Engine::Chandra, AttemptOutcome::Accepted, "Avis");
+    let parts = vec![part(vec![block])];
+    let good = PageRecord { attempts: vec![accepted], parts, ..bare(page_ref(0, 0), 1, Verdict::Read) };
+    write(directory.path(), 3, 1, &plan(), std::slice::from_ref(&good));
+    assert_eq!(read(), good);
+}
+
 #[test]
 fn the_reader_gives_the_same_with_an_old_catalogue_or_none() {
     let directory = tempfile::tempdir().unwrap();
@@ -646,16 +706,19 @@ fn verification_sees_every_row_that_leads_astray() {
         (2, "table('pages', reason_length=(1, 1))", "row 0 of /blocks: html_offset is out of place"),
         (2, "table('pages', text_length=(3, 2**32 - 1))", "/text has"),
         (2, "table('pages', parts=(3, 9))", "/parts has 2 items, the rows of /pages have 10"),
-        (2, "table('pages', blocks=(1, 0))", "row 0 of /attempts: reason_offset is out of place"),
+        (2, "table('pages', blocks=(1, 0))", "row 0 of /attempts: request_id_offset is out of place"),
         (2, "table('pages', attempts=(1, 1))", "row 1 of /pages: text_length is out of place"),
         (2, "table('pages', verdict=(0, 9))", "row 0 of /pages: verdict is unknown"),
         (2, "table('pages', engine=(3, 77))", "row 3 of /pages: engine is unknown"),
         (2, "table('pages', language=(0, 9))", "row 0 of /pages: language is unknown"),
+        (2, "table('pages', ahead=(1, 4))", "row 1 of /pages: ahead is unknown"),
+        (2, "table('pages', kept_characters=(3, 5))", "row 3 of /pages: kept_characters is out of place"),
         (2, "table('pages', sha64=(3, 5))", "the text of 1 records has changed"),
         (2, "table('pages', document=(0, 1))", "document 0 is listed in /documents without reason"),
         (2, "table('pages', page=(0, 3))", "document 0 page 4 is not in /documents"),
         (1, "table('parts', part=(1, 0))", "row 1 of /parts belongs to another page or part"),
         (1, "table('parts', page_row=(0, 1))", "row 0 of /parts belongs to another page or part"),
+        (1, "table('parts', attempt=(1, 3))", "row 1 of /parts: attempt is out of place"),
         (1, "table('parts', html_offset=(1, 1))", "row 1 of /parts: html_offset is out of place"),
         (1, "table('parts', markdown_length=(1, 1))", "row 1 of /parts: markdown_offset is out of place"),
         (1, "table('blocks', label=(0, 99))", "row 0 of /blocks: label is unknown"),
@@ -664,6 +727,8 @@ fn verification_sees_every_row_that_leads_astray() {
         (1, "table('blocks', html_length=(0, 4))", "row 0 of /blocks: html_offset is out of place"),
         (1, "table('attempts', served_by=(0, 5))", "row 0 of /attempts: served_by is unknown"),
         (1, "table('attempts', outcome=(0, 5))", "row 0 of /attempts: outcome is unknown"),
+        (1, "table('attempts', visit=(0, 4))", "row 0 of /attempts: visit is unknown"),
+        (1, "table('attempts', view=(0, 0))", "row 0 of /attempts: view is unknown"),
         (1, "table('attempts', finish=(0, 50))", "row 0 of /attempts: finish is unknown"),
         (1, "table('attempts', answer_offset=(1, 0))", "row 1 of /attempts: answer_offset is out of place"),
         (1, "table('attempts', page_row=(1, 1))", "row 1 of /attempts belongs to another page or part"),
@@ -706,6 +771,7 @@ fn verification_sees_a_catalogue_that_is_not_true() {
         ("table('shards', pages=(1, 3))", "says 3 records in shard-00000-0001.h5, the files give 1"),
         ("table('shards', final_pages=(1, 0))", "says 0 final records in shard-00000-0001.h5, the files give 1"),
         ("table('index', row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
+        ("table('index', text_row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
         ("table('index', verdict=(0, 2))", "rows of 1 pages differ from the shards, the first is document 0 page 1"),
         ("table('index', shard=(0, 9))", "cannot be understood"),
         ("rows = f['index'][:]; rows[1] = rows[0]; f['index'][:] = rows", "rows of 2 pages differ"),

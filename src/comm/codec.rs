@@ -4,7 +4,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever a message's form does.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Largest frame, in bytes. A batch of verdicts is a few kilobytes; more is a defect, not a message.
 const LIMIT: usize = 8 << 20;
@@ -66,21 +66,27 @@ mod tests {
     use super::*;
     use crate::{
         comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
+        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
         schedule::Settlement,
     };
 
     fn message() -> ToCoordinator {
         let page = PageRef { document: DocumentId(7), page: PageIndex(2) };
         let verdict = Verdict::Failed(FailureClass::Loop);
-        ToCoordinator::Settled(vec![Settlement { page, lease: LeaseId(9), verdict, attempts: Vec::new() }])
+        ToCoordinator::Settled(vec![Settlement {
+            page,
+            lease: LeaseId(9),
+            verdict,
+            attempts: Vec::new(),
+            ahead: EngineSet::default(),
+        }])
     }
 
     #[test]
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
         let golden =
-            "02 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000";
+            "03 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
         let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());

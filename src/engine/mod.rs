@@ -41,7 +41,7 @@ pub use language::language_of;
 pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
 pub use metrics::ServerMetrics;
 pub use profile::{Avoided, Dialect, Launch, Profile, RepetitionDetection};
-pub use reader::{AttemptResult, PageImage, Reader};
+pub use reader::{Asking, AttemptResult, PageImage, Reader};
 pub use request::{Question, TokenBudget};
 pub use stream::{Deadline, End, Reply};
 pub use traffic::{Traffic, TrafficCounts};

@@ -12,26 +12,33 @@ use super::{
     text_of,
 };
 use crate::model::{
-    Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, ImageFacts, Language, Part, RankId, Sampling,
-    ServedBy, TokenUsage,
+    Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown,
+    TokenUsage, Visit,
 };
 
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
 const DEATH_WATCH: Duration = Duration::from_secs(3);
 
-/// An encoded image and the place of what it shows.
+/// An encoded image of a page, or of a part of one.
 #[derive(Debug, Clone)]
 pub struct PageImage {
     /// The PNG file.
     pub png: Bytes,
-    /// Its size, and what it cost to make.
-    pub facts: ImageFacts,
-    /// Which part of the page it is; 0 for a whole page.
-    pub part: u8,
-    /// Place of the part on the page; [`BBox::PAGE`] for a whole page.
-    pub bbox: BBox,
+    /// What it shows.
+    pub shown: Shown,
     /// What the plan and the renderer know of it.
     pub expects: Expectation,
+}
+
+/// How an image is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// ASCII, such as `BO_7500_Fr.p3.l17.a1.whole`.
+    pub request_id: &'a str,
+    /// The page's stay with this engine.
+    pub visit: Visit,
+    /// Position on the sampling ladder, 0-based.
+    pub step: u8,
 }
 
 /// What an attempt gave.
@@ -39,9 +46,9 @@ pub struct PageImage {
 pub struct AttemptResult {
     /// The record of it. Only its outcome decides; the retry policy is the caller's.
     pub attempt: Attempt,
-    /// The text: the accepted one, or what a failed answer had before it went wrong. Empty for a blank page and
-    /// where nothing was read.
-    pub parts: Vec<Part>,
+    /// The text: the accepted one, or what a failed answer had before it went wrong; `None` for a blank image and where
+    /// nothing was read. Who keeps it numbers its attempt.
+    pub part: Option<Part>,
     /// Language of that text.
     pub language: Language,
 }
@@ -89,26 +96,27 @@ impl Reader {
             model: self.server.model.clone(),
             version: self.server.version.clone(),
             prompt_sha256: self.profile.prompt_sha256.clone(),
+            request: serde_json::Value::from(self.profile.request.clone()).to_string(),
         }
     }
 
-    /// One attempt: build, ask, judge, parse, classify. `step` is the position on the sampling ladder; `request_id`
-    /// is ASCII, such as `BO_7500_Fr.p3.l17.a1`. Dropping the future frees the server's slot.
-    pub async fn attempt(&self, image: &PageImage, request_id: &str, step: usize) -> AttemptResult {
+    /// One attempt: build, ask, judge, parse, classify. Dropping the future frees the server's slot.
+    pub async fn attempt(&self, image: &PageImage, asking: Asking<'_>) -> AttemptResult {
+        let Asking { request_id, step, .. } = asking;
         let started = Timestamp::now().as_millisecond();
         let context = self.server.max_model_len;
-        let budget = match TokenBudget::compute(&self.profile, context, image.facts.size) {
+        let budget = match TokenBudget::compute(&self.profile, context, image.shown.size) {
             Ok(budget) => budget,
-            Err(reason) => return self.unasked(image, step, started, reason),
+            Err(reason) => return self.unasked(image, asking, started, reason),
         };
-        let question = Question::build(&self.profile, &self.server, &image.png, budget.answer, step, request_id);
+        let question = Question::build(&self.profile, &self.server, &image.png, budget.answer, step.into(), request_id);
         let reply = self.client.ask(&question).await;
         if reply.usage_reported && reply.usage.prompt > budget.image + budget.text {
             debug!(request_id, counted = reply.usage.prompt, ?budget, "the prompt took more tokens than reckoned");
         }
         let health = self.health_after(&reply.end).await;
         let ruling = classify(&reply, budget.answer, context, health);
-        self.settle(image, &question, started, reply, ruling)
+        self.settle(image, asking, &question, started, reply, ruling)
     }
 
     /// What became of the server where that decides whose fault an ending was. A page that stalls while others go on
@@ -129,6 +137,7 @@ impl Reader {
     fn settle(
         &self,
         image: &PageImage,
+        asking: Asking<'_>,
         question: &Question,
         started: i64,
         reply: Reply,
@@ -146,44 +155,53 @@ impl Reader {
                 (outcome, reason, reading)
             }
         };
-        let (parts, language) = to_parts(reading.blocks, image.bbox);
+        let (part, text) = to_part(reading.blocks, image.shown.bbox);
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
-            part: image.part,
+            visit: asking.visit,
+            shown: image.shown,
+            request_id: question.request_id.clone(),
             outcome,
             finish: finish_of(&reply.end),
+            step: asking.step,
             sampling: question.sampling,
+            salted: question.salted,
             max_tokens: question.max_tokens,
             tokens: reply.usage,
             started_unix_ms: started,
             time_to_first_token: reply.time_to_first_token,
             duration: reply.duration,
+            kept_characters: usable(outcome, &text),
             reason,
             answer: reply.raw,
         };
-        AttemptResult { attempt, parts, language }
+        AttemptResult { attempt, part, language: language_of(&text) }
     }
 
     /// The image leaves no room for an answer: nothing is sent.
-    fn unasked(&self, image: &PageImage, step: usize, started: i64, reason: String) -> AttemptResult {
-        let sampling: Sampling = self.profile.sampling_at(step);
+    fn unasked(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
-            part: image.part,
+            visit: asking.visit,
+            shown: image.shown,
+            request_id: asking.request_id.into(),
             outcome: AttemptOutcome::Failed(FailureClass::ContextFull),
             finish: None,
-            sampling,
+            step: asking.step,
+            sampling: self.profile.sampling_at(asking.step.into()),
+            salted: false,
             max_tokens: 0,
             tokens: TokenUsage::default(),
             started_unix_ms: started,
             time_to_first_token: None,
             duration: Duration::ZERO,
+            kept_characters: 0,
             reason,
             answer: String::new(),
         };
-        AttemptResult { attempt, parts: Vec::new(), language: Language::Unknown }
+        AttemptResult { attempt, part: None, language: Language::Unknown }
     }
 
     fn parse(&self, raw: &str) -> Reading {
@@ -209,8 +227,18 @@ fn finish_of(end: &End) -> Option<FinishReason> {
     }
 }
 
-/// Blocks of an image at `frame` on its page, as a part of the page.
-fn to_parts(blocks: Vec<Block>, frame: BBox) -> (Vec<Part>, Language) {
+/// Characters that are not white space. Text that is not the page's, by its script or its length, counts for one: it is
+/// kept where there is nothing else.
+fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
+    let characters = text.chars().filter(|character| !character.is_whitespace()).count() as u32;
+    match outcome {
+        AttemptOutcome::Failed(FailureClass::WrongScript | FailureClass::Implausible) => characters.min(1),
+        _ => characters,
+    }
+}
+
+/// Blocks of an image at `frame` on its page, as a part of the page, and their bare text.
+fn to_part(blocks: Vec<Block>, frame: BBox) -> (Option<Part>, String) {
     let blocks: Vec<Block> = blocks
         .into_iter()
         .map(|block| Block {
@@ -220,11 +248,11 @@ fn to_parts(blocks: Vec<Block>, frame: BBox) -> (Vec<Part>, Language) {
         })
         .collect();
     if blocks.is_empty() {
-        return (Vec::new(), Language::Unknown);
+        return (None, String::new());
     }
     let text: String = blocks.iter().map(|block| text_of(&block.html) + "\n").collect();
-    let part = Part { bbox: frame, html: markdown::to_html(&blocks), markdown: markdown::to_markdown(&blocks), blocks };
-    (vec![part], language_of(&text))
+    let (html, markdown) = (markdown::to_html(&blocks), markdown::to_markdown(&blocks));
+    (Some(Part { bbox: frame, attempt: 0, html, markdown, blocks }), text)
 }
 
 /// A box on the scale of an image, on the scale of the page.
@@ -257,10 +285,13 @@ mod tests {
     #[test]
     fn a_part_has_normalised_text_in_both_forms() {
         let block = Block { label: "Text".into(), bbox: None, html: "<p>De\u{301}cret du Premier ministre</p>".into() };
-        let (parts, language) = to_parts(vec![block], BBox::PAGE);
-        assert_eq!(parts[0].markdown, "Décret du Premier ministre");
-        assert_eq!(parts[0].html, "<div data-label=\"Text\"><p>Décret du Premier ministre</p></div>\n");
-        assert_eq!(language, Language::French);
-        assert_eq!(to_parts(Vec::new(), BBox::PAGE), (Vec::new(), Language::Unknown));
+        let (part, text) = to_part(vec![block], BBox::PAGE);
+        let part = part.unwrap();
+        assert_eq!(part.markdown, "Décret du Premier ministre");
+        assert_eq!(part.html, "<div data-label=\"Text\"><p>Décret du Premier ministre</p></div>\n");
+        assert_eq!((language_of(&text), usable(AttemptOutcome::Accepted, &text)), (Language::French, 23));
+        assert_eq!(usable(AttemptOutcome::Failed(FailureClass::Loop), &text), 23);
+        assert_eq!(usable(AttemptOutcome::Failed(FailureClass::WrongScript), &text), 1);
+        assert_eq!(to_part(Vec::new(), BBox::PAGE), (None, String::new()));
     }
 }

@@ -60,14 +60,16 @@ impl TokenBudget {
 pub struct Question {
     /// The JSON body.
     pub body: Bytes,
-    /// `X-Request-Id`, part of the request's name in the server's log; ASCII. Another image must have another id: with
-    /// both caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone, and gives two of
-    /// one id the same encoding, or dies where their sizes differ (seen on 0.11.2).
+    /// `X-Request-Id`, part of the request's name in the server's log, and a checksum of the image; ASCII. With both
+    /// caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone: it gives two of one
+    /// id the same encoding, and dies where their sizes differ (seen on 0.11.2).
     pub request_id: String,
     /// Sampling fields in the body.
     pub sampling: Sampling,
     /// Token budget in the body.
     pub max_tokens: u32,
+    /// Whether the body has a cache salt, which is the request's id.
+    pub salted: bool,
 }
 
 impl Question {
@@ -83,6 +85,8 @@ impl Question {
         request_id: &str,
     ) -> Question {
         let sampling = profile.sampling_at(step);
+        let salted = step > 0;
+        let request_id = format!("{request_id}.i{:08x}", crc32c::crc32c(png));
         let mut body = json!({
             "messages": [{
                 "role": "user",
@@ -103,11 +107,11 @@ impl Question {
             if let (true, Some(detection)) = (server.repetition_detection, profile.repetition_detection) {
                 fields.insert("repetition_detection".into(), json!(detection));
             }
-            if step > 0 {
-                fields.insert("cache_salt".into(), json!(format!("{request_id}.s{step}")));
+            if salted {
+                fields.insert("cache_salt".into(), json!(request_id));
             }
         }
-        Question { body: splice(&body.to_string(), png), request_id: request_id.into(), sampling, max_tokens }
+        Question { body: splice(&body.to_string(), png), request_id, sampling, max_tokens, salted }
     }
 }
 
@@ -182,8 +186,18 @@ mod tests {
         let question = Question::build(&profile, &server("chandra", "0.17.0"), PNG, 100, 1, "x");
         let body: Value = serde_json::from_slice(&question.body).unwrap();
         assert_eq!(body["messages"][0]["content"][1]["text"], profile.prompt_text);
-        assert_eq!(body["cache_salt"], "x.s1");
+        assert_eq!(body["cache_salt"], question.request_id);
         assert_eq!(body["repetition_detection"]["min_count"], 64);
+    }
+
+    #[test]
+    fn a_request_id_stands_for_one_image() {
+        let profile = Profile::load("chandra", None).unwrap();
+        let ask =
+            |png: &[u8]| Question::build(&profile, &server("chandra", "0.11.2"), png, 9, 0, "BO_1.p1.l1.a1").request_id;
+        assert_ne!(ask(PNG), ask(b"another"));
+        assert_eq!(ask(PNG), ask(PNG));
+        assert!(ask(PNG).starts_with("BO_1.p1.l1.a1.i"), "{}", ask(PNG));
     }
 
     #[test]

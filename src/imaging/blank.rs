@@ -7,7 +7,7 @@
 use super::pixels::Pixels;
 
 /// A pixel is dark when it is this much darker than the paper.
-const CONTRAST: u8 = 48;
+pub(super) const CONTRAST: u8 = 48;
 /// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
 const CELLS_PER_INCH: f32 = 48.0;
 /// A cell has ink when this fraction of its pixels is dark; thinner is noise.
@@ -143,7 +143,7 @@ impl Extent {
 
 /// Lightness of the paper: the commonest of the lighter half of all levels, in every fourth row. A page that is dark
 /// all over has none, and then white is taken, so that it counts as ink.
-fn paper(luma: &[u8], width: usize) -> u8 {
+pub(super) fn paper(luma: &[u8], width: usize) -> u8 {
     let mut histogram = [0u32; 256];
     let rows = luma.chunks(width.max(1)).step_by(4);
     rows.flatten().for_each(|&level| histogram[usize::from(level)] += 1);

@@ -17,12 +17,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     blank::Ink,
-    encode,
+    encode, halves,
     pdfium::{Drawing, LARGE_ALLOCATION, OpenDocument, Renderer},
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
-use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
 
 /// Documents kept open: a rank works on pages of few at a time.
 const OPEN_DOCUMENTS: usize = 4;
@@ -116,13 +116,13 @@ impl<'a> Shelf<'a> {
             Request::Inspect { document, password } => {
                 Ok((Response::Pages(self.document(document, password)?.pages()), Vec::new()))
             }
-            Request::Render { document, password, page, rule } => {
+            Request::Render { document, password, page, rule, view, part } => {
                 let name = document.display().to_string();
                 let mut fault = String::new();
                 // A file that was only touched is drawn from once more; one that changes again and again is not.
                 for _ in 0..2 {
                     let open = self.document(document.clone(), password.clone())?;
-                    let drawn = draw(open, &name, page, &rule);
+                    let drawn = draw(open, &name, page, &rule, (view, part));
                     match open.faults().found() {
                         None => return drawn,
                         Some(found) => fault = found,
@@ -160,13 +160,22 @@ fn draw(
     name: &str,
     page: PageIndex,
     rule: &ImageRule,
+    (view, part): (View, u8),
 ) -> Result<(Response, Vec<u8>), Refusal> {
     let started = Instant::now();
-    let Drawing { pixels, target, images_missing } = document.render(page, rule)?;
+    let rule = if view == View::Reduced { rule.reduced() } else { *rule };
+    let Drawing { pixels, target, images_missing } = document.render(page, &rule)?;
+    let (pixels, bbox) = match view {
+        View::Whole | View::Reduced => (pixels, BBox::PAGE),
+        View::Halves => match halves::half(&pixels, target.dpi, rule.grid, part) {
+            Some(half) => (half.pixels, half.bbox),
+            None => return Ok((Response::Indivisible, Vec::new())),
+        },
+    };
     let render_micros = micros(started.elapsed());
     let ink = Ink::of(&pixels, target.dpi);
     let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
-    if images_missing && ink.blank {
+    if images_missing && ink.blank && view != View::Halves {
         let why = "an image on it cannot be decoded, and nothing else is there".into();
         return Err(refusal(FailureClass::RenderFailed, why));
     } else if images_missing {
@@ -177,7 +186,7 @@ fn draw(
     let image = encode::png(&pixels, target.dpi)
         .map_err(|error| refusal(FailureClass::RenderFailed, format!("cannot encode it: {error}")))?;
     let facts = ImageFacts {
-        size: target.size,
+        size: pixels.size,
         dpi: target.dpi,
         grey: pixels.grey,
         encoded_bytes: u32::try_from(image.len()).unwrap_or(u32::MAX),
@@ -185,7 +194,7 @@ fn draw(
         render_micros,
         encode_micros: micros(started.elapsed()),
     };
-    Ok((Response::Page { facts, blank: ink.blank }, image))
+    Ok((Response::Page { facts, bbox, blank: ink.blank }, image))
 }
 
 /// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may

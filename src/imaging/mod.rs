@@ -1,4 +1,4 @@
-//! Pages to images: PDFium in a pool of child processes, sizes by the engine's rule, PNG, the blank test.
+//! Pages to images: PDFium in a pool of child processes, sizes by the engine's rule, halves, PNG, the blank test.
 //!
 //! Knows no engine; obeys [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is hostile, so it
 //! runs in `bocr render-child` processes with limits of time and memory: what a page does to one costs that page.
@@ -7,6 +7,7 @@ mod attend;
 mod blank;
 mod child;
 mod encode;
+mod halves;
 mod library;
 mod pdfium;
 mod pixels;

@@ -21,7 +21,7 @@ use super::{
     protocol::{Request, Response},
     remote::{RemoteChild, StartError},
 };
-use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
 
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
@@ -61,13 +61,19 @@ pub struct RenderJob {
     pub page: PageIndex,
     /// How large.
     pub rule: ImageRule,
+    /// How it is shown.
+    pub view: View,
+    /// Which of the view's images is wanted, 0-based.
+    pub part: u8,
 }
 
-/// A drawn page.
+/// A drawn page, or a part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageImage {
     /// What was drawn and what it cost.
     pub facts: ImageFacts,
+    /// Its place on the page.
+    pub bbox: BBox,
     /// The PNG.
     pub png: Bytes,
     /// Whether there is nothing to read on it.
@@ -152,15 +158,16 @@ impl Pool {
         }
     }
 
-    /// Draws a page.
+    /// Draws a page, or a part of it; `None` where no white band spans the page at which it could be cut.
     ///
     /// # Errors
     /// The page cannot be drawn, and why; or the pool is gone.
-    pub async fn render(&self, job: RenderJob) -> Result<PageImage, RenderFailure> {
-        let RenderJob { document, password, page, rule } = job;
+    pub async fn render(&self, job: RenderJob) -> Result<Option<PageImage>, RenderFailure> {
+        let RenderJob { document, password, page, rule, view, part } = job;
         let name = document.display().to_string();
-        match self.ask(Request::Render { document, password, page, rule }).await? {
-            (Response::Page { facts, blank }, png) => Ok(PageImage { facts, png, blank }),
+        match self.ask(Request::Render { document, password, page, rule, view, part }).await? {
+            (Response::Page { facts, bbox, blank }, png) => Ok(Some(PageImage { facts, bbox, png, blank })),
+            (Response::Indivisible, _) => Ok(None),
             (other, _) => Err(wrong_answer(&name, &other)),
         }
     }

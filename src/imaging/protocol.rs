@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::model::{FailureClass, ImageFacts, ImageRule, PageIndex};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
 
 /// First word of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
@@ -44,6 +44,10 @@ pub enum Request {
         page: PageIndex,
         /// How large.
         rule: ImageRule,
+        /// How it is shown.
+        view: View,
+        /// Which of the view's images is wanted.
+        part: u8,
     },
 }
 
@@ -77,9 +81,13 @@ pub enum Response {
     Page {
         /// What was drawn.
         facts: ImageFacts,
+        /// Its place on the page.
+        bbox: BBox,
         /// Whether there is nothing to read on it.
         blank: bool,
     },
+    /// Answer to [`Request::Render`]: there is no place to cut the page at.
+    Indivisible,
     /// The document or page is at fault.
     Refused(Refusal),
 }

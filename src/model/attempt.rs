@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass, MachineFault, RankId, ServerKind};
+use super::{Engine, FailureClass, MachineFault, RankId, ServerKind, Shown, Visit};
 
 /// Which model answered, and under which prompt. Equal for all attempts of a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct ServedBy {
     pub version: String,
     /// SHA-256 of the prompt text, lower-case hex.
     pub prompt_sha256: String,
+    /// The fields that every request carries besides those of [`Sampling`], as a JSON object: `top_k`, penalties and such.
+    pub request: String,
 }
 
 /// Sampling fields of a request. All are sent explicitly: what is left out is filled from the model's own
@@ -96,14 +98,22 @@ pub struct Attempt {
     pub served_by: ServedBy,
     /// The rank that asked.
     pub rank: RankId,
-    /// Which part of the page was sent; 0 for a whole page.
-    pub part: u8,
+    /// The page's stay with the engine.
+    pub visit: Visit,
+    /// What was sent of the page.
+    pub shown: Shown,
+    /// `X-Request-Id`, part of the request's name in the server's log.
+    pub request_id: String,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// Why the answer stopped; `None` when there was none.
     pub finish: Option<FinishReason>,
+    /// Position on the profile's sampling ladder, 0-based.
+    pub step: u8,
     /// Sampling fields of the request.
     pub sampling: Sampling,
+    /// Whether the request carried a cache salt, which is its own id.
+    pub salted: bool,
     /// Token budget of the request.
     pub max_tokens: u32,
     /// Tokens spent.
@@ -114,6 +124,9 @@ pub struct Attempt {
     pub time_to_first_token: Option<Duration>,
     /// From sending to the end.
     pub duration: Duration,
+    /// Characters of text in the answer, up to where it began to repeat itself; white space is not counted, and text
+    /// in the wrong script or of an implausible length counts for one.
+    pub kept_characters: u32,
     /// What the judge or the server said; empty for an accepted answer.
     pub reason: String,
     /// The raw answer, whole or partial. Empty in the copy that travels to the other engine's rank.

@@ -146,7 +146,7 @@ pub struct EngineSettings {
     /// Pages in flight on one server. When absent, the fewest at which its throughput no longer rises, found from the
     /// profile's number on; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
-    /// Attempts that may count against one page on this engine.
+    /// Attempts that may fail on one visit of a page, before it is given to the other engine.
     pub attempts: NonZeroU32,
     /// A server that is not ready after this long is given up.
     #[serde(with = "duration")]
@@ -277,6 +277,8 @@ impl Default for Imaging {
 pub struct Schedule {
     /// Most pages of one assignment.
     pub unit_pages: NonZeroU32,
+    /// Attempts that may fail on one page, on all visits to both engines; then it has failed.
+    pub page_attempts: NonZeroU32,
     /// Once a run is asked to stop, pages in flight are given this long before they are called back.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -292,6 +294,7 @@ impl Default for Schedule {
     fn default() -> Self {
         Schedule {
             unit_pages: NonZeroU32::MIN.saturating_add(7),
+            page_attempts: NonZeroU32::MIN.saturating_add(9),
             drain: Duration::from_secs(15),
             seal_reserve: Duration::from_secs(60),
             silence_limit: Duration::from_secs(60),

@@ -32,6 +32,16 @@ impl Language {
         }
     }
 
+    /// The language of two texts together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, Language::Unknown) | (Language::Unknown, one) => one,
+            (one, other) if one == other => one,
+            _ => Language::Mixed,
+        }
+    }
+
     /// The language with this shard code.
     pub fn from_code(code: u8) -> Option<Self> {
         [Self::Unknown, Self::French, Self::Arabic, Self::Mixed].into_iter().find(|language| *language as u8 == code)

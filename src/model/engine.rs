@@ -86,6 +86,23 @@ impl EngineSet {
         self.0 == 0
     }
 
+    /// The set's code in shards: the sum of its engines' codes.
+    pub fn code(self) -> u8 {
+        self.0
+    }
+
+    /// The set with this shard code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        let all = Engine::ALL.into_iter().fold(EngineSet::default(), EngineSet::with);
+        (code & !all.0 == 0).then_some(EngineSet(code))
+    }
+
+    /// The engines in both sets.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        EngineSet(self.0 & other.0)
+    }
+
     /// The engines in the set, stage 1 first.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Engine> {
         Engine::ALL.into_iter().filter(move |engine| self.contains(*engine))

@@ -48,6 +48,20 @@ pub struct ImageRule {
     pub grid: Grid,
 }
 
+impl ImageRule {
+    /// The same page with sides a fifth shorter, of 64 % of the tokens: enough that no token sees what it saw before, and
+    /// for Chandra still 154 dpi, more than DeepSeek-OCR's own pipeline draws with (facts of the engines, B.2).
+    #[must_use]
+    pub fn reduced(self) -> Self {
+        ImageRule {
+            dpi: self.dpi * 4.0 / 5.0,
+            min_side: self.min_side * 4 / 5,
+            max_pixels: (self.max_pixels * 16 / 25).max(self.min_pixels),
+            ..self
+        }
+    }
+}
+
 /// What was sent to an engine, and what it cost to make.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ImageFacts {

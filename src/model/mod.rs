@@ -13,6 +13,8 @@ mod image;
 mod record;
 mod run;
 mod verdict;
+mod view;
+mod visit;
 
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
 pub use block::{BBox, Block};
@@ -23,3 +25,5 @@ pub use image::{Grid, ImageFacts, ImageRule, PixelSize};
 pub use record::{PageRecord, Part, RecordPlace};
 pub use run::{Counts, Outcome, StopReason};
 pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};
+pub use view::{Shown, View};
+pub use visit::Visit;

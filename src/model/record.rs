@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, AttemptOutcome, BBox, Block, Engine, ImageFacts, Language, LeaseId, PageRef, RankId, ServedBy, Verdict,
+    Attempt, AttemptOutcome, BBox, Block, Engine, EngineSet, ImageFacts, Language, LeaseId, PageRef, RankId, ServedBy,
+    Verdict,
 };
 
-/// A part of a page that was read by itself (a column, a turned table), or the whole page.
+/// A part of a page that was read by itself (a half), or the whole page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Its place on the page; [`BBox::PAGE`] for a page read whole.
     pub bbox: BBox,
+    /// Position among the record's attempts of the one that gave it. Its outcome says whether the part was accepted.
+    pub attempt: u16,
     /// Blocks in reading order, boxes on the scale of the whole page.
     pub blocks: Vec<Block>,
     /// HTML of the blocks, headers and footers included.
@@ -32,7 +35,7 @@ pub struct RecordPlace {
 
 /// One rank's settlement of one page: a row of a journal, then of a shard.
 ///
-/// A page that went to a second engine has one record for each; see [`PageRecord::precedence`].
+/// A page has one record for each visit to an engine; see [`PageRecord::precedence`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageRecord {
     /// The page.
@@ -43,16 +46,19 @@ pub struct PageRecord {
     pub rank: RankId,
     /// How it ended.
     pub verdict: Verdict,
-    /// The engine whose answer this is; `None` where no engine saw the page.
+    /// The engine that gave the verdict; `None` where no engine saw the page.
     pub engine: Option<Engine>,
     /// Language of the text read, or [`Language::Unknown`].
     pub language: Language,
-    /// What was sent; `None` where rendering failed.
+    /// The page as it was first drawn for this engine; `None` where that failed.
     pub image: Option<ImageFacts>,
-    /// Every attempt in order, those on the other engine before (without their answers) included.
+    /// Every attempt in order, those of earlier visits (without their answers) included.
     pub attempts: Vec<Attempt>,
-    /// The accepted answer, or the best partial one of a failed page; empty for a blank page.
+    /// The accepted answer, or of a failed page the best that this visit gave; empty for a blank page. Of all records of
+    /// a failed page the one with most [`PageRecord::kept_characters`] has the page's text.
     pub parts: Vec<Part>,
+    /// For a failed page, the engines that it may yet be given to.
+    pub ahead: EngineSet,
     /// Why the page failed, for people; empty otherwise.
     pub reason: String,
     /// When it was settled, milliseconds since the Unix epoch.
@@ -66,7 +72,35 @@ impl PageRecord {
         (!matches!(verdict, Verdict::Failed(_)), lease)
     }
 
-    /// Who gave the answer that the record keeps: the accepted attempt of its engine, else that engine's last.
+    /// Characters of text in the parts, as their attempts counted them.
+    pub fn kept_characters(&self) -> u32 {
+        let kept =
+            |part: &Part| self.attempts.get(usize::from(part.attempt)).map_or(0, |attempt| attempt.kept_characters);
+        self.parts.iter().map(kept).fold(0, u32::saturating_add)
+    }
+
+    /// Takes over the text of another record of the page. An attempt of that record which this one does not know, because
+    /// it was made on a rank that was lost, is added.
+    pub fn take_text_of(&mut self, other: PageRecord) {
+        self.language = other.language;
+        self.parts = other.parts;
+        for part in &mut self.parts {
+            let Some(attempt) = other.attempts.get(usize::from(part.attempt)) else { continue };
+            let known = self.attempts.iter().position(|own| own.request_id == attempt.request_id);
+            let place = known.unwrap_or_else(|| {
+                self.attempts.push(attempt.clone());
+                self.attempts.len() - 1
+            });
+            part.attempt = u16::try_from(place).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Whether this attempt gave text that the record keeps.
+    pub fn keeps(&self, attempt: usize) -> bool {
+        self.parts.iter().any(|part| usize::from(part.attempt) == attempt)
+    }
+
+    /// Who gave the verdict: the accepted attempt of the record's engine, else that engine's last.
     pub fn answered_by(&self) -> Option<&ServedBy> {
         let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.served_by.engine) == self.engine);
         let accepted = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank);

@@ -46,7 +46,7 @@ impl fmt::Display for Verdict {
 /// Who can do something about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The same engine, asked again with other sampling, may succeed.
+    /// The same engine, asked again in another way, may succeed.
     SameEngine,
     /// Only the other engine may succeed.
     OtherEngine,
@@ -97,8 +97,8 @@ failure_classes! {
     Loop = 10, "loop", SameEngine;
     /// The token budget ended before the answer did.
     Truncated = 11, "truncated", SameEngine;
-    /// The context window was full before the answer ended. Only a smaller image or a larger window helps.
-    ContextFull = 12, "context-full", OtherEngine;
+    /// The context window was full before the answer ended. A smaller image or half a page may help.
+    ContextFull = 12, "context-full", SameEngine;
     /// HTTP 200 and finish reason `stop`, but nothing was written for a page that has ink.
     Empty = 13, "empty", SameEngine;
     /// The answer is not in the engine's grammar.

@@ -19,7 +19,7 @@ use crate::{
     engine::{Capabilities, Profile},
     imaging::Pool,
     model::{
-        Attempt, Document, Engine, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
+        Attempt, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
         configuration::Configuration,
     },
     report::RankSummary,
@@ -61,11 +61,18 @@ pub(super) struct Context {
     pub(super) events: Sender<LocalEvent>,
     /// Set to call all unsettled pages back.
     pub(super) recall: watch::Sender<bool>,
-    /// Pages whose records are not on the disk yet, with the attempts that will be told of them.
-    pub(super) unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Vec<Attempt>>>,
+    /// Pages whose records are not on the disk yet, with what will be told of them.
+    pub(super) unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Unsynced>>,
     /// The store thread has stopped: nothing more will reach the disk.
     pub(super) store_failed: Arc<AtomicBool>,
     pub(super) summary: Mutex<RankSummary>,
+}
+
+/// What is told of a record besides its verdict.
+#[derive(Default)]
+pub(super) struct Unsynced {
+    attempts: Vec<Attempt>,
+    ahead: EngineSet,
 }
 
 /// An engine at work on this rank.
@@ -88,19 +95,21 @@ impl Context {
         self.engines.get(&engine).ok_or(MachineFault::ConnectionLost)
     }
 
-    /// Gives the record to the store; the verdict is told once it is on the disk.
-    pub(super) fn keep(&self, record: PageRecord) {
+    /// Gives the record to the store; the verdict is told once it is on the disk. The first `earlier` attempts are in a
+    /// record of an earlier start, which goes with the page by itself.
+    pub(super) fn keep(&self, record: PageRecord, earlier: usize) {
         let (page, lease) = (record.page, record.lease);
-        let told = match record.verdict {
-            Verdict::Failed(_) => without_answers(&record.attempts),
+        let attempts = match record.verdict {
+            Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Blank => Vec::new(),
         };
+        let told = Unsynced { attempts, ahead: record.ahead };
         lock(&self.unsynced).insert((page, lease), told);
         // The store blocks where the disk is slow.
         let kept = tokio::task::block_in_place(|| self.writer.append(record));
         if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
             // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
-            if let Some(attempts) = lock(&self.unsynced).remove(&(page, lease)) {
+            if let Some(Unsynced { attempts, .. }) = lock(&self.unsynced).remove(&(page, lease)) {
                 let fault = MachineFault::Draining;
                 let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts }));
             }
@@ -112,8 +121,8 @@ impl Context {
         let mut unsynced = lock(&self.unsynced);
         let settlement = |record: &Durable| {
             let Durable { page, lease, verdict } = *record;
-            let attempts = unsynced.remove(&(page, lease)).unwrap_or_default();
-            Settlement { page, lease, verdict, attempts }
+            let Unsynced { attempts, ahead } = unsynced.remove(&(page, lease)).unwrap_or_default();
+            Settlement { page, lease, verdict, attempts, ahead }
         };
         records.iter().map(settlement).collect()
     }
@@ -121,7 +130,12 @@ impl Context {
     /// After the store has failed: the pages whose records will never reach the disk go back.
     pub(super) fn take_unsynced(&self) -> Vec<Returned> {
         let lost = std::mem::take(&mut *lock(&self.unsynced));
-        let give_back = |((page, lease), attempts)| Returned { page, lease, fault: MachineFault::Draining, attempts };
+        let give_back = |((page, lease), Unsynced { attempts, .. })| Returned {
+            page,
+            lease,
+            fault: MachineFault::Draining,
+            attempts,
+        };
         lost.into_iter().map(give_back).collect()
     }
 

@@ -16,7 +16,9 @@
 //! | `beginning` | from the frozen plan to a rank that can read |
 //! | `planned` | what this rank is to serve |
 //! | `context` | what the tasks of its pages share |
-//! | `page` | the way of one page through imaging, engine and store |
+//! | `page` | one page at work, from its assignment to its record |
+//! | `asking` | the page's way up an engine's ladder |
+//! | `drawing` | the page's images |
 //! | `image_memory` | the bound on page images held |
 //! | `slots` | places among the requests in flight, in changing numbers |
 //! | `pacing` | watches a server, and sets how many those are |
@@ -26,9 +28,11 @@
 //! | `logging` | a log file a rank |
 
 mod again;
+mod asking;
 mod beginning;
 mod context;
 mod coordinator;
+mod drawing;
 mod error;
 mod image_memory;
 mod lock;

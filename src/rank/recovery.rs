@@ -54,7 +54,7 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DocumentId, PageIndex, PageRef, RecordPlace, Verdict};
+    use crate::model::{DocumentId, EngineSet, PageIndex, PageRef, RecordPlace, Verdict};
 
     fn recorded(index: u32) -> Recorded {
         Recorded {
@@ -63,6 +63,7 @@ mod tests {
             last_lease: LeaseId(u64::from(index)),
             verdict: Verdict::Read,
             engine: None,
+            ahead: EngineSet::default(),
             place: RecordPlace { rank: RankId(0), sequence: 0, row: index },
         }
     }

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
-    model::{Attempt, Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration},
+    model::{Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration},
     server::{Service, ServiceEvent, ServicePlan},
     store,
 };
@@ -286,9 +286,7 @@ impl Worker {
         let Assignment { unit, priors } = assignment;
         let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
-            let (sealed, attempts) =
-                priors.remove(&page).map_or((None, Vec::<Attempt>::new()), |prior| (prior.sealed, prior.attempts));
-            let task = PageTask::new(Arc::clone(context), unit, page, sealed, attempts);
+            let task = PageTask::new(Arc::clone(context), unit, page, priors.remove(&page));
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
             let held = context.engines.get(&unit.engine).map(|engine| engine.pacer.hold());

@@ -117,7 +117,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Engine, MachineFault, RankId, Sampling, ServedBy, ServerKind, TokenUsage};
+    use crate::model::{
+        BBox, Engine, MachineFault, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage, View, Visit,
+    };
 
     fn attempt(outcome: AttemptOutcome, finish: Option<FinishReason>, completion: u32) -> Attempt {
         Attempt {
@@ -128,17 +130,28 @@ mod tests {
                 model: String::new(),
                 version: String::new(),
                 prompt_sha256: String::new(),
+                request: String::new(),
             },
             rank: RankId(0),
-            part: 0,
+            visit: Visit::First,
+            shown: Shown {
+                view: View::Whole,
+                part: 0,
+                bbox: BBox::PAGE,
+                size: PixelSize { width: 1600, height: 2240 },
+            },
+            request_id: String::new(),
             outcome,
             finish,
+            step: 0,
+            salted: false,
             sampling: Sampling { temperature: 0.0, top_p: 1.0 },
             max_tokens: 12_000,
             tokens: TokenUsage { prompt: 4000, completion },
             started_unix_ms: 0,
             time_to_first_token: None,
             duration: Duration::ZERO,
+            kept_characters: 0,
             reason: String::new(),
             answer: String::new(),
         }

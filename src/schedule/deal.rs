@@ -6,7 +6,7 @@
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
 
-use crate::model::{Engine, PageRef, RankId};
+use crate::model::{Engine, PageRef, RankId, Visit};
 
 use super::{
     ledger::PageStage,
@@ -91,10 +91,12 @@ impl Scheduler {
 
     fn prior(&self, page: PageRef) -> Option<Prior> {
         let (sealed, attempts) = (self.sealed.get(&page).copied(), self.histories.get(&page));
-        if sealed.is_none() && attempts.is_none() {
+        let visit = self.courses.get(&page).map_or(Visit::First, |course| course.visit);
+        if sealed.is_none() && attempts.is_none() && visit == Visit::First {
             return None;
         }
-        Some(Prior { page, sealed, attempts: attempts.cloned().unwrap_or_default() })
+        let again = self.kept.contains_key(&page);
+        Some(Prior { page, visit, sealed, again, attempts: attempts.cloned().unwrap_or_default() })
     }
 
     fn waiting(&self, engine: Engine) -> usize {

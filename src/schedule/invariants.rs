@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{PageRef, RankId, Verdict};
+use crate::model::{PageRef, RankId, Verdict, Visit};
 
 use super::{ledger::PageStage, scheduler::Scheduler};
 
@@ -82,6 +82,14 @@ impl Scheduler {
             match stage {
                 PageStage::Waiting(_) if !queued.contains(&page) && !self.suspects.contains_key(&page) => {
                     return Err(format!("{page} waits but is in no queue"));
+                }
+                PageStage::Waiting(engine)
+                    if self.courses.get(&page).map_or(Visit::First, |course| course.visit).engine() != engine =>
+                {
+                    return Err(format!("{page} waits for {engine} on another visit"));
+                }
+                PageStage::Settled(_) if self.courses.contains_key(&page) => {
+                    return Err(format!("{page} is settled but still on its course"));
                 }
                 PageStage::Settled(_) if self.suspects.contains_key(&page) => {
                     return Err(format!("{page} is settled but still suspected"));

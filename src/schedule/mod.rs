@@ -15,22 +15,27 @@
 //! | `lease` | assignments that are out |
 //! | `queue` | pages that wait, as ranges |
 //! | `ranks` | what each rank can do and holds |
-//! | `retry` | what follows an attempt, and an engine's verdict: tables |
+//! | `ladder` | in which ways an engine is asked: tables |
+//! | `climb` | one visit to an engine: what follows each attempt |
+//! | `course` | what follows a visit |
 //! | `invariants` | what must hold after every step |
 
+pub mod climb;
+pub mod course;
 mod deal;
 mod ending;
 mod invariants;
+mod ladder;
 mod lease;
 mod ledger;
 mod page_times;
 mod protocol;
 mod queue;
 mod ranks;
-pub mod retry;
 mod scheduler;
 
 pub use ending::Deadline;
+pub use ladder::Rung;
 pub use ledger::PageStage;
 pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
 pub use scheduler::{Policy, Restored, Scheduler};

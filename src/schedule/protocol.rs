@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace, StopReason,
-    Verdict,
+    Verdict, Visit,
 };
 
 /// Time since the run began. The driver reads the clock; the scheduler is told.
@@ -46,9 +46,11 @@ pub struct Settlement {
     pub lease: LeaseId,
     /// How it ended on this engine.
     pub verdict: Verdict,
-    /// For a failed page, its attempts without their answers: they travel to the other engine's rank, so that the
-    /// final record holds them all. Empty otherwise.
+    /// For a failed page, its attempts without their answers: they travel along, so that the final record holds them
+    /// all. Empty otherwise.
     pub attempts: Vec<Attempt>,
+    /// For a failed page, the engines that it may yet be given to.
+    pub ahead: EngineSet,
 }
 
 /// What happened.
@@ -136,10 +138,13 @@ impl Event {
 pub struct Prior {
     /// The page.
     pub page: PageRef,
-    /// A record of an earlier start of the run, whose attempts come first. They count for nothing: what is asked of an
-    /// engine now has a budget of its own.
+    /// How far it is on its course.
+    pub visit: Visit,
+    /// A record of an earlier start of the run, whose attempts come first.
     pub sealed: Option<RecordPlace>,
-    /// Attempts of this start without answers: on the other engine, or on a rank that gave the page back.
+    /// The page is to be read again from the beginning: the attempts of that record count for nothing.
+    pub again: bool,
+    /// Attempts of this start without answers: on earlier visits, or on a rank that gave the page back.
     pub attempts: Vec<Attempt>,
 }
 

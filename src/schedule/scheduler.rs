@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    Attempt, AttemptOutcome, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, StopReason, Verdict,
+    Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId, RecordPlace,
+    StopReason, Verdict,
 };
 
 use super::{
+    climb::RETURNS_LIMIT,
+    course::{Course, after_visit},
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
@@ -15,7 +17,6 @@ use super::{
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    retry,
 };
 
 /// What the scheduler is told once.
@@ -42,18 +43,12 @@ pub struct Restored {
     pub verdict: Verdict,
     /// The engine that gave it, if one saw the page.
     pub engine: Option<Engine>,
+    /// For a failed page, the engines that it may yet be given to.
+    pub ahead: EngineSet,
     /// Where the record lies.
     pub place: RecordPlace,
     /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
     pub again: bool,
-}
-
-/// A page that stage 1 has failed and stage 2 is to read.
-#[derive(Debug, Clone, Copy)]
-struct SecondReading {
-    class: FailureClass,
-    /// Stage 1 was an earlier start's.
-    restored: bool,
 }
 
 /// A page that was in flight when its engine died.
@@ -75,7 +70,8 @@ pub struct Scheduler {
     pub(super) queues: BTreeMap<Engine, PageQueue>,
     /// Pages that were in flight when their engine died.
     pub(super) suspects: BTreeMap<PageRef, Suspect>,
-    second_readings: BTreeMap<PageRef, SecondReading>,
+    /// Pages beyond their first visit.
+    pub(super) courses: BTreeMap<PageRef, Course>,
     /// How often unsettled pages came back for a fault of their connection.
     returns: BTreeMap<PageRef, u8>,
     /// Attempts of pages that are not settled yet, to be sent along with them.
@@ -83,7 +79,7 @@ pub struct Scheduler {
     /// Records of earlier starts, whose attempts belong before those.
     pub(super) sealed: BTreeMap<PageRef, RecordPlace>,
     /// Verdicts that pages to be read again keep if they are not read this time.
-    kept: BTreeMap<PageRef, Verdict>,
+    pub(super) kept: BTreeMap<PageRef, Verdict>,
     pub(super) page_times: PageTimes,
     counts: Counts,
     pub(super) phase: Phase,
@@ -101,7 +97,7 @@ impl Scheduler {
             ranks: Ranks::new(policy.ranks),
             queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
             suspects: BTreeMap::new(),
-            second_readings: BTreeMap::new(),
+            courses: BTreeMap::new(),
             returns: BTreeMap::new(),
             histories: BTreeMap::new(),
             sealed: BTreeMap::new(),
@@ -174,7 +170,7 @@ impl Scheduler {
     }
 
     fn restore(&mut self, restored: Restored) {
-        let Restored { page, verdict, engine, place, again } = restored;
+        let Restored { page, verdict, engine, ahead, place, again } = restored;
         if !self.ledger.contains(page) {
             return;
         }
@@ -183,12 +179,12 @@ impl Scheduler {
             self.kept.insert(page, verdict);
             return;
         }
-        if let (Verdict::Failed(class), Some(Engine::Chandra)) = (verdict, engine)
-            && retry::after_engine(Engine::Chandra, class, true).is_some()
+        // Nobody knows yet who will serve the second engine.
+        if let Verdict::Failed(class) = verdict
+            && let Some(visit) = after_visit(ahead, true)
         {
-            self.second_readings.insert(page, SecondReading { class, restored: true });
             self.sealed.insert(page, place);
-            self.wait(page, Engine::DeepSeek);
+            self.send_on(page, Course { visit, class, ahead, restored: true });
             return;
         }
         self.counts.restored += 1;
@@ -198,7 +194,7 @@ impl Scheduler {
     fn fill_first_queue(&mut self) {
         let mut ranges: Vec<PageRange> = Vec::new();
         for (page, stage) in self.ledger.iter() {
-            if stage != PageStage::Waiting(Engine::Chandra) {
+            if stage != PageStage::Waiting(Engine::Chandra) || self.courses.contains_key(&page) {
                 continue;
             }
             match ranges.last_mut() {
@@ -214,17 +210,18 @@ impl Scheduler {
     }
 
     fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
-        let Settlement { page, lease, verdict, attempts } = settlement;
+        let Settlement { page, lease, verdict, attempts, ahead } = settlement;
         let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else { return };
         self.time_page(assigned, now);
         self.suspects.remove(&page);
         self.returns.remove(&page);
         if let Verdict::Failed(class) = verdict {
             let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
-            if let Some(next) = retry::after_engine(engine, class, served) {
-                self.second_readings.insert(page, SecondReading { class, restored: false });
+            // An engine that had nothing left for the page on an earlier visit has nothing left now.
+            let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
+            if let Some(visit) = after_visit(ahead, served) {
                 self.histories.insert(page, attempts);
-                self.wait(page, next);
+                self.send_on(page, Course { visit, class, ahead, restored: false });
                 return;
             }
         }
@@ -254,7 +251,7 @@ impl Scheduler {
         }
         let returns = self.returns.entry(page).or_default();
         *returns += 1;
-        *returns >= retry::RETURNS_LIMIT
+        *returns >= RETURNS_LIMIT
     }
 
     pub(super) fn rank_lost(&mut self, rank: RankId) {
@@ -289,13 +286,16 @@ impl Scheduler {
         if by_second && verdict == Verdict::Read {
             self.counts.recovered += 1;
         }
-        self.second_readings.remove(&page);
+        self.courses.remove(&page);
         self.histories.remove(&page);
         self.sealed.remove(&page);
         self.ledger.set(page, PageStage::Settled(verdict));
     }
 
-    fn wait(&mut self, page: PageRef, engine: Engine) {
+    /// Lets a page wait for its next visit.
+    fn send_on(&mut self, page: PageRef, course: Course) {
+        let engine = course.visit.engine();
+        self.courses.insert(page, course);
         self.ledger.set(page, PageStage::Waiting(engine));
         self.queue(engine).push_back(PageRange { document: page.document, first: page.page.0, count: 1 });
     }
@@ -312,16 +312,18 @@ impl Scheduler {
         self.queues.entry(engine).or_default()
     }
 
-    /// Pages that wait for an engine nobody can serve. Where no rank was ever meant to serve stage 2, they end with the
-    /// verdict of stage 1, whose record is durable. Else it is a fault of the machine: the run stops early and they stay
-    /// uncounted; for stage 2 not before everything else is done.
+    /// Pages that wait for an engine nobody can serve. Where no rank was ever meant to serve stage 2, they go back to
+    /// stage 1, or end with its verdict, whose record is durable. Else it is a fault of the machine: the run stops early
+    /// and they stay uncounted; for stage 2 not before everything else is done.
     fn give_up_unserved(&mut self, now: Tick) {
         let first_waits =
             self.queue(Engine::Chandra).len() > 0 || self.waiting_suspects(Engine::Chandra).next().is_some();
         if first_waits && !self.ranks.may_serve(Engine::Chandra) {
             self.stop(StopReason::NoEngine(Engine::Chandra), now);
         }
-        if self.second_readings.is_empty() || self.ranks.may_serve(Engine::DeepSeek) {
+        let second_waits =
+            self.queue(Engine::DeepSeek).len() > 0 || self.waiting_suspects(Engine::DeepSeek).next().is_some();
+        if !second_waits || self.ranks.may_serve(Engine::DeepSeek) {
             return;
         }
         if self.ranks.ever_served(Engine::DeepSeek) {
@@ -332,9 +334,13 @@ impl Scheduler {
         }
         let waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
         for page in waiting {
-            if let Some(SecondReading { class, restored }) = self.second_readings.remove(&page) {
-                self.counts.restored += u64::from(restored);
-                self.settle(page, Verdict::Failed(class), false);
+            let Some(course) = self.courses.remove(&page) else { continue };
+            match after_visit(course.ahead, false) {
+                Some(visit) => self.send_on(page, Course { visit, ..course }),
+                None => {
+                    self.counts.restored += u64::from(course.restored);
+                    self.settle(page, Verdict::Failed(course.class), false);
+                }
             }
         }
     }

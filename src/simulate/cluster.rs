@@ -9,12 +9,12 @@ use oorandom::Rand64;
 
 use crate::{
     model::{
-        AttemptOutcome, Counts, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId, RolePattern,
-        Verdict,
+        AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageRef, RankId,
+        RolePattern, Verdict, Visit,
     },
     schedule::{
-        Action, Deadline, Event, Policy, Scheduler, Settlement, Tick, Unit,
-        retry::{self, AfterAttempt, Tally},
+        Action, Deadline, Event, Policy, Prior, Scheduler, Settlement, Tick, Unit,
+        climb::{AfterAttempt, Budget, Climb},
     },
 };
 
@@ -41,7 +41,7 @@ pub struct Cluster {
     pub answer_time: Duration,
     /// Latency of a message.
     pub latency: Duration,
-    /// Probability that an attempt on stage 1 loops.
+    /// Probability that an attempt loops.
     pub loops: f64,
     /// Probability that a page is blank.
     pub blank: f64,
@@ -77,18 +77,21 @@ pub struct Report {
 #[derive(Debug)]
 enum Happening {
     Tell(Event),
-    Receive(RankId, Unit),
+    Receive(RankId, Unit, Vec<Prior>),
     Answered { rank: RankId, server_start: u32, task: Task },
     ServerUp(RankId, Engine),
     Vanish(RankId),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Task {
     page: PageRef,
     unit: Unit,
-    counted: u32,
+    visit: Visit,
+    climb: Climb,
 }
+
+const BUDGET: Budget = Budget { visit: 3, page: 10 };
 
 #[derive(Debug, Default)]
 struct SimulatedRank {
@@ -140,8 +143,8 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                 report.actions.push(format!("{action:?}"));
             }
             match action {
-                Action::Assign { rank, unit, .. } => {
-                    simulation.timeline.after(cluster.latency, Happening::Receive(rank, unit));
+                Action::Assign { rank, unit, priors } => {
+                    simulation.timeline.after(cluster.latency, Happening::Receive(rank, unit, priors));
                 }
                 Action::Recall { rank } => simulation.recall(rank),
                 Action::Finish { outcome } => report.outcome = Some(outcome),
@@ -199,9 +202,14 @@ impl<'a> Simulation<'a> {
                     return Some(Event::EngineReady { rank, engine });
                 }
             }
-            Happening::Receive(rank, unit) => {
+            Happening::Receive(rank, unit, priors) => {
                 let state = &mut self.ranks[rank.0 as usize];
-                state.waiting.extend(unit.pages().map(|page| Task { page, unit, counted: 0 }));
+                let task = |page| {
+                    let prior = priors.iter().find(|prior| prior.page == page);
+                    let visit = prior.map_or(Visit::First, |prior| prior.visit);
+                    Task { page, unit, visit, climb: Climb::new(BUDGET, unit.trial) }
+                };
+                state.waiting.extend(unit.pages().map(task));
                 self.start_tasks(rank);
             }
             Happening::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
@@ -219,7 +227,7 @@ impl<'a> Simulation<'a> {
         let index = rank.0 as usize;
         while self.ranks[index].alive && (self.ranks[index].in_flight.len() as u32) < self.cluster.in_flight {
             let Some(task) = self.ranks[index].waiting.pop_front() else { return };
-            self.ranks[index].in_flight.push(task);
+            self.ranks[index].in_flight.push(task.clone());
             let time = self.jitter(self.cluster.answer_time * 2);
             self.busy += time;
             let server_start = self.ranks[index].server_start;
@@ -227,7 +235,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn answered(&mut self, rank: RankId, server_start: u32, mut task: Task) {
+    fn answered(&mut self, rank: RankId, server_start: u32, task: Task) {
         let index = rank.0 as usize;
         if !self.ranks[index].alive || self.ranks[index].server_start != server_start {
             return;
@@ -241,16 +249,15 @@ impl<'a> Simulation<'a> {
             self.server_died(rank, task);
             return;
         }
-        let outcome = self.outcome(task.unit.engine);
-        task.counted += u32::from(matches!(outcome, AttemptOutcome::Failed(_)));
-        self.follow(rank, task, outcome, 0);
+        let outcome = self.outcome();
+        self.follow(rank, task, outcome);
         self.start_tasks(rank);
     }
 
-    fn outcome(&mut self, engine: Engine) -> AttemptOutcome {
+    fn outcome(&mut self) -> AttemptOutcome {
         if self.chance(self.cluster.blank) {
             AttemptOutcome::Blank
-        } else if engine == Engine::Chandra && self.chance(self.cluster.loops) {
+        } else if self.chance(self.cluster.loops) {
             AttemptOutcome::Failed(FailureClass::Loop)
         } else {
             AttemptOutcome::Accepted
@@ -258,11 +265,10 @@ impl<'a> Simulation<'a> {
     }
 
     /// Does what a worker does after an attempt, by the same table.
-    fn follow(&mut self, rank: RankId, task: Task, outcome: AttemptOutcome, interruptions: u32) {
-        let tally = Tally { counted: task.counted, interruptions, limit: 3, trial: task.unit.trial };
-        let verdict = match retry::after_attempt(outcome, tally) {
+    fn follow(&mut self, rank: RankId, mut task: Task, outcome: AttemptOutcome) {
+        let verdict = match task.climb.after(outcome) {
             AfterAttempt::Accept => Verdict::Read,
-            AfterAttempt::SettleBlank => Verdict::Blank,
+            AfterAttempt::Blank => Verdict::Blank,
             AfterAttempt::SettleFailed(class) => Verdict::Failed(class),
             AfterAttempt::AskAgain { .. } => {
                 self.ranks[rank.0 as usize].waiting.push_front(task);
@@ -273,7 +279,13 @@ impl<'a> Simulation<'a> {
                 return;
             }
         };
-        let settlement = Settlement { page: task.page, lease: task.unit.lease, verdict, attempts: Vec::new() };
+        let ahead = match (verdict, task.visit) {
+            (Verdict::Failed(FailureClass::Poison), Visit::First) => EngineSet::only(Engine::DeepSeek),
+            (Verdict::Failed(_), Visit::First) => EngineSet::only(Engine::Chandra).with(Engine::DeepSeek),
+            (Verdict::Failed(_), Visit::Second) => EngineSet::only(Engine::Chandra),
+            _ => EngineSet::default(),
+        };
+        let settlement = Settlement { page: task.page, lease: task.unit.lease, verdict, attempts: Vec::new(), ahead };
         self.timeline.after(self.cluster.latency, Happening::Tell(Event::Settled { rank, settlement }));
     }
 
@@ -284,9 +296,9 @@ impl<'a> Simulation<'a> {
         let state = &mut self.ranks[rank.0 as usize];
         state.server_start += 1;
         let lost = std::mem::take(&mut state.in_flight);
-        self.follow(rank, killer, died, 1);
+        self.follow(rank, killer, died);
         for task in lost {
-            self.follow(rank, task, died, 1);
+            self.follow(rank, task, died);
         }
         if self.chance(self.cluster.engine_losses) {
             let waiting = std::mem::take(&mut self.ranks[rank.0 as usize].waiting);

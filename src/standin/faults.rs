@@ -3,6 +3,7 @@
 //! ```toml
 //! [[fault]]
 //! page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` stands for anything; left out: every request
+//!                          # `BO_7500_Fr.p3*.whole`: only where the page is shown whole (`reduced`, `halves-1`)
 //! engine = "chandra"       # only a stand-in that speaks this engine; left out: either
 //! nth = 5                  # only the fifth request for a page of this process, counted from 1
 //! times = 2                # only the first two requests that match; left out: always

@@ -14,7 +14,7 @@ use super::{
     shard::{Counts, sha64},
     shard_reader::{ShardReader, page_ref},
 };
-use crate::model::{Document, DocumentId, Engine, Language, PageRef, ServerKind};
+use crate::model::{Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, View, Visit};
 
 /// Rows that are checked together.
 const WINDOW: u64 = 256;
@@ -216,6 +216,7 @@ impl Window {
         audit.code(row.engine == 0 || Engine::from_code(row.engine).is_some(), "pages", number, "engine");
         audit.code(row.server == 0 || ServerKind::from_code(row.server).is_some(), "pages", number, "server");
         audit.code(Language::from_code(row.language).is_some(), "pages", number, "language");
+        audit.code(EngineSet::from_code(row.ahead).is_some(), "pages", number, "ahead");
 
         let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());
         if sha64(bytes) != row.sha64 {
@@ -230,12 +231,25 @@ impl Window {
         let reason = text.take(row.reason_offset, row.reason_length);
         audit.place(reason.is_some(), "pages", number, "reason_offset");
 
-        self.check_parts(audit, shard, row, next, &mut text);
         let attempts = slice(&self.attempts, next.attempts - self.first.attempts, row.attempts.into());
+        self.check_parts(audit, shard, row, next, &mut text);
         for (at, attempt) in (next.attempts..).zip(attempts) {
             check_attempt(audit, shard, attempt, (at, number), &mut text);
         }
         audit.place(text.at == next.text + u64::from(row.text_length), "pages", number, "text_length");
+        self.check_kept(audit, row, next, attempts);
+    }
+
+    /// Every part was given by an attempt of the page, and the page keeps the characters of those attempts.
+    fn check_kept(&self, audit: &mut Audit, row: &PageRow, next: &Counts, attempts: &[AttemptRow]) {
+        let parts = slice(&self.parts, next.parts - self.first.parts, row.parts.into());
+        let mut kept = 0u32;
+        for (at, part) in (next.parts..).zip(parts) {
+            let attempt = attempts.get(usize::from(part.attempt));
+            audit.place(attempt.is_some(), "parts", at, "attempt");
+            kept = kept.saturating_add(attempt.map_or(0, |attempt| attempt.kept_characters));
+        }
+        audit.place(kept == row.kept_characters, "pages", next.pages, "kept_characters");
     }
 
     fn check_parts(&self, audit: &mut Audit, shard: &ShardReader, row: &PageRow, next: &Counts, text: &mut Pieces<'_>) {
@@ -289,6 +303,10 @@ fn check_attempt(
     audit.code(outcome.is_some(), "attempts", at, "outcome");
     audit.code(attempt.finish == 0 || codes::finish_from(attempt.finish).is_some(), "attempts", at, "finish");
     audit.code(usize::from(attempt.served_by) < shard.engines.len(), "attempts", at, "served_by");
+    audit.code(Visit::from_code(attempt.visit).is_some(), "attempts", at, "visit");
+    audit.code(View::from_code(attempt.view).is_some(), "attempts", at, "view");
+    let request_id = text.take(attempt.request_id_offset, attempt.request_id_length);
+    audit.place(request_id.is_some(), "attempts", at, "request_id_offset");
     let reason = text.take(attempt.reason_offset, attempt.reason_length);
     audit.place(reason.is_some(), "attempts", at, "reason_offset");
     let answer = text.take(attempt.answer_offset, attempt.answer_length);

@@ -43,6 +43,8 @@ pub struct IndexEntry {
     pub row: u32,
     /// How the page stands.
     pub settled: Settled,
+    /// The record with the page's text: this one, but where an earlier visit gave more of a failed page.
+    pub text: RecordPlace,
 }
 
 impl Candidate for IndexEntry {
@@ -60,6 +62,13 @@ impl Candidate for IndexEntry {
 
     fn place(&self) -> RecordPlace {
         self.shard.place(self.row)
+    }
+
+    fn supersede(&mut self, other: &Self) {
+        let (own, others) = (&mut self.settled.kept_characters, other.settled.kept_characters);
+        if matches!(self.settled.verdict, Verdict::Failed(_)) && others > *own {
+            (*own, self.text) = (others, other.text);
+        }
     }
 }
 
@@ -96,7 +105,7 @@ impl Index {
         };
         let mut listed: Vec<_> = shards.iter().map(listed).collect();
         let entry = |(file, rows): (StoreFile, Vec<Settled>)| {
-            (0..).zip(rows).map(move |(row, settled)| IndexEntry { shard: file, row, settled })
+            (0..).zip(rows).map(move |(row, settled)| IndexEntry { shard: file, row, settled, text: file.place(row) })
         };
         let entries: Vec<IndexEntry> = shards.into_iter().flat_map(entry).collect();
         let records = entries.len();
@@ -152,8 +161,8 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     let file = hdf::create(path)?;
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
-        let shard = index.shards.binary_search_by_key(&entry.shard, |listed| listed.file).unwrap_or_default();
-        rows.push(index_row(entry, shard as u32));
+        let number = |file| index.shards.binary_search_by_key(&file, |listed| listed.file).unwrap_or_default() as u32;
+        rows.push(index_row(entry, number(entry.shard), number(entry.text.into())));
         rows.relieve(path)?;
     }
     rows.finish(path)?;
@@ -245,14 +254,17 @@ fn is_linked(catalogue: &hdf5::File, shard: StoreFile) -> bool {
     })
 }
 
-fn index_row(entry: &IndexEntry, shard: u32) -> IndexRow {
-    let Settled { page, lease, rank, verdict, engine, server, language, attempts, sha64 } = entry.settled;
+fn index_row(entry: &IndexEntry, shard: u32, text_shard: u32) -> IndexRow {
+    let Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 } =
+        entry.settled;
     let (verdict, class) = codes::verdict(verdict);
     IndexRow {
         document: page.document.0,
         page: page.page.0,
         shard,
         row: entry.row,
+        text_shard,
+        text_row: entry.text.row,
         lease: lease.0,
         rank: rank.0,
         verdict,
@@ -261,6 +273,7 @@ fn index_row(entry: &IndexEntry, shard: u32) -> IndexRow {
         server: server.map_or(0, |server| server as u8),
         language: language as u8,
         attempts,
+        kept_characters,
         sha64,
     }
 }
@@ -268,8 +281,9 @@ fn index_row(entry: &IndexEntry, shard: u32) -> IndexRow {
 fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
     let page = page_ref(row.document, row.page);
     let damaged = || StoreError::damaged(path, format!("the index row of {page} cannot be understood"));
+    let file = |shard: u32| Ok(shards.get(shard as usize).ok_or_else(damaged)?.file);
     Ok(IndexEntry {
-        shard: shards.get(row.shard as usize).ok_or_else(damaged)?.file,
+        shard: file(row.shard)?,
         row: row.row,
         settled: Settled {
             page,
@@ -280,8 +294,10 @@ fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<In
             server: ServerKind::from_code(row.server),
             language: Language::from_code(row.language).ok_or_else(damaged)?,
             attempts: row.attempts,
+            kept_characters: row.kept_characters,
             sha64: row.sha64,
         },
+        text: file(row.text_shard)?.place(row.text_row),
     })
 }
 

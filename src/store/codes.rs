@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{AttemptOutcome, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict};
+use crate::model::{
+    AttemptOutcome, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict, View, Visit,
+};
 
 const VERDICTS: [(u8, &str); 3] = [(1, "read"), (2, "blank"), (3, "failed")];
 const OUTCOMES: [(u8, &str); 4] = [(1, "accepted"), (2, "blank"), (3, "failed"), (4, "interrupted")];
@@ -100,6 +102,8 @@ pub(super) fn json() -> String {
         "engine": table(engines),
         "server": table(SERVERS.map(|server| (server as u8, server.name()))),
         "language": table(LANGUAGES.map(|language| (language as u8, language.name()))),
+        "visit": table(Visit::ALL.map(|visit| (visit as u8, visit.name()))),
+        "view": table(View::ALL.map(|view| (view as u8, view.name()))),
         "outcome": table(OUTCOMES),
         "fault": table(FAULTS.map(|(_, code, name)| (code, name))),
         "finish": table(FINISHES.map(|finish| (finish as u8, finish.name()))),

@@ -12,8 +12,8 @@ pub(super) trait Candidate {
     fn lease(&self) -> LeaseId;
     fn place(&self) -> RecordPlace;
 
-    /// This record is final rather than `_other`, of the same page.
-    fn supersede(&mut self, _other: &Self) {}
+    /// This record is final rather than `other`, of the same page.
+    fn supersede(&mut self, other: &Self);
 }
 
 impl Candidate for Recorded {

@@ -11,7 +11,7 @@ use super::{
     layout::{Layout, StoreFile},
     shard_reader::{Settled, ShardReader},
 };
-use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef};
+use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef, RecordPlace};
 
 /// Open shards kept at a time; each holds a file and about ten small caches of the library.
 const OPEN_SHARDS: usize = 64;
@@ -66,26 +66,39 @@ impl Reader {
         self.index.superseded
     }
 
-    /// The final record of a page; `None` where it is not settled.
+    /// The final record of a page; `None` where it is not settled. A failed page's text is the most that any of its
+    /// records has.
     ///
     /// # Errors
     /// The shard is missing, damaged, or not the one that was indexed.
     pub fn read(&mut self, page: PageRef) -> Result<Option<PageRecord>> {
-        let Some(&IndexEntry { shard, row, settled }) = self.index.find(page) else { return Ok(None) };
+        let Some(&IndexEntry { shard, row, settled, text }) = self.index.find(page) else { return Ok(None) };
+        let mut record = self.read_at(shard.place(row), page)?;
+        if record.lease != settled.lease {
+            return Err(self.another(shard.place(row), page, &record));
+        }
+        if text != shard.place(row) {
+            record.take_text_of(self.read_at(text, page)?);
+        }
+        Ok(Some(record))
+    }
+
+    fn read_at(&mut self, place: RecordPlace, page: PageRef) -> Result<PageRecord> {
+        let shard = StoreFile::from(place);
         if self.open.len() >= OPEN_SHARDS && !self.open.contains_key(&shard) {
             self.open.clear();
         }
-        let path = self.layout.shard(shard);
         let reader = match self.open.entry(shard) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) => place.insert(ShardReader::open(&path)?),
+            Entry::Vacant(vacant) => vacant.insert(ShardReader::open(&self.layout.shard(shard))?),
         };
-        let record = reader.read(row.into())?;
-        if record.page != settled.page || record.lease != settled.lease {
-            let reason = format!("row {row} is {} and not {page} as the catalogue says", record.page);
-            return Err(StoreError::damaged(&path, reason));
-        }
-        Ok(Some(record))
+        let record = reader.read(place.row.into())?;
+        if record.page == page { Ok(record) } else { Err(self.another(place, page, &record)) }
+    }
+
+    fn another(&self, place: RecordPlace, page: PageRef, found: &PageRecord) -> StoreError {
+        let reason = format!("row {} is {} and not {page} as the catalogue says", place.row, found.page);
+        StoreError::damaged(&self.layout.shard(place.into()), reason)
     }
 
     /// The final records of a document, in page order.

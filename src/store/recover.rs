@@ -16,7 +16,7 @@ use super::{
     seal::{Kept, Sealed, seal_held},
     shard_reader::settled_columns,
 };
-use crate::model::{Engine, LeaseId, PageRef, RecordPlace, Verdict};
+use crate::model::{Engine, EngineSet, LeaseId, PageRef, RecordPlace, Verdict};
 
 /// A byte of a journal takes as long to seal as this many bytes of a shard take to have their rows read: a shard is a
 /// fifth of its journal, and most of it is text that is passed over.
@@ -109,6 +109,8 @@ pub struct Recorded {
     pub verdict: Verdict,
     /// By which engine; `None` where no engine saw the page.
     pub engine: Option<Engine>,
+    /// For a failed page, the engines that it may yet be given to.
+    pub ahead: EngineSet,
     /// Where the record lies.
     pub place: RecordPlace,
 }

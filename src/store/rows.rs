@@ -5,9 +5,9 @@
 use hdf5::{H5Type, types::VarLenUnicode};
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
-pub(super) const SHARD_VERSION: u32 = 1;
+pub(super) const SHARD_VERSION: u32 = 2;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
-pub(super) const CATALOGUE_VERSION: u32 = 1;
+pub(super) const CATALOGUE_VERSION: u32 = 2;
 
 /// `/pages`: one record of one page.
 #[derive(Debug, Clone, Copy, H5Type)]
@@ -26,6 +26,10 @@ pub(super) struct PageRow {
     pub language: u8,
     pub parts: u8,
     pub attempts: u16,
+    /// Engines that a failed page may yet be given to: the sum of their codes.
+    pub ahead: u8,
+    /// Characters of text in its parts, white space not counted.
+    pub kept_characters: u32,
     pub first_part: u64,
     pub first_block: u64,
     pub blocks: u32,
@@ -75,6 +79,7 @@ pub(super) struct SettledRow {
     pub server: u8,
     pub language: u8,
     pub attempts: u16,
+    pub kept_characters: u32,
     pub sha64: u64,
 }
 
@@ -88,6 +93,7 @@ pub(super) struct RecordedRow {
     pub verdict: u8,
     pub class: u8,
     pub engine: u8,
+    pub ahead: u8,
 }
 
 /// `/parts`
@@ -96,6 +102,8 @@ pub(super) struct RecordedRow {
 pub(super) struct PartRow {
     pub page_row: u32,
     pub part: u8,
+    /// Which of its page's attempts gave it, 0-based.
+    pub attempt: u16,
     pub left: u16,
     pub top: u16,
     pub right: u16,
@@ -131,7 +139,17 @@ pub(super) struct BlockRow {
 #[repr(C)]
 pub(super) struct AttemptRow {
     pub page_row: u32,
+    pub visit: u8,
+    pub view: u8,
+    /// Which of the view's images was sent.
     pub part: u8,
+    /// Place of that image on the page.
+    pub left: u16,
+    pub top: u16,
+    pub right: u16,
+    pub bottom: u16,
+    pub width: u32,
+    pub height: u32,
     pub outcome: u8,
     pub class: u8,
     pub fault: u8,
@@ -139,8 +157,12 @@ pub(super) struct AttemptRow {
     /// Position in `/engines`.
     pub served_by: u16,
     pub rank: u32,
+    /// Position on the profile's sampling ladder.
+    pub step: u8,
     pub temperature: f32,
     pub top_p: f32,
+    /// 1 where the request carried its id as cache salt.
+    pub salted: u8,
     pub max_tokens: u32,
     pub prompt_tokens: u32,
     pub completion_tokens: u32,
@@ -148,6 +170,10 @@ pub(super) struct AttemptRow {
     /// -1 where no token came.
     pub first_token_us: i64,
     pub duration_us: i64,
+    /// Characters of text before it began to repeat itself, white space not counted.
+    pub kept_characters: u32,
+    pub request_id_offset: u64,
+    pub request_id_length: u32,
     pub reason_offset: u64,
     pub reason_length: u32,
     /// The raw answer, whole or partial.
@@ -165,6 +191,8 @@ pub(super) struct EngineRow {
     pub model: VarLenUnicode,
     pub version: VarLenUnicode,
     pub prompt_sha256: VarLenUnicode,
+    /// Fixed fields of every request, JSON.
+    pub request: VarLenUnicode,
 }
 
 /// `/documents`
@@ -201,6 +229,9 @@ pub(super) struct IndexRow {
     pub shard: u32,
     /// Row of that shard's `/pages`.
     pub row: u32,
+    /// Shard and row of the record with the page's text: the same, but where an earlier visit gave more of a failed page.
+    pub text_shard: u32,
+    pub text_row: u32,
     pub lease: u64,
     pub rank: u32,
     pub verdict: u8,
@@ -209,6 +240,8 @@ pub(super) struct IndexRow {
     pub server: u8,
     pub language: u8,
     pub attempts: u16,
+    /// Characters of the page's text.
+    pub kept_characters: u32,
     pub sha64: u64,
 }
 

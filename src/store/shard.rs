@@ -17,7 +17,7 @@ use super::{
     rows::{AttemptRow, BlockRow, PageRow, PartRow, SHARD_FORMAT, SHARD_VERSION},
     tables::{self, Numbering},
 };
-use crate::model::{Attempt, BBox, Block, Document, DocumentId, PageRecord, Part, ServedBy};
+use crate::model::{Attempt, BBox, Block, Document, DocumentId, PageRecord, Part, ServedBy, Shown};
 
 /// Number of items in each table and blob of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,25 +139,40 @@ impl<'a> ShardWriter<'a> {
 
     fn attempt(&mut self, text: &mut PageText<'_>, attempt: &Attempt, page_row: u32) -> Result<()> {
         let (outcome, class, fault) = codes::outcome(attempt.outcome);
+        let (request_id_offset, request_id_length) = text.push(&attempt.request_id)?;
         let (reason_offset, reason_length) = text.push(&attempt.reason)?;
         let (answer_offset, answer_length) = text.push(&attempt.answer)?;
+        let Shown { view, part, bbox: BBox { left, top, right, bottom }, size } = attempt.shown;
         self.attempts.push(AttemptRow {
             page_row,
-            part: attempt.part,
+            visit: attempt.visit as u8,
+            view: view as u8,
+            part,
+            left,
+            top,
+            right,
+            bottom,
+            width: size.width,
+            height: size.height,
             outcome,
             class,
             fault,
             finish: attempt.finish.map_or(0, |finish| finish as u8),
             served_by: self.engines.number(&attempt.served_by).ok_or(too_many(text.record, "engines"))?,
             rank: attempt.rank.0,
+            step: attempt.step,
             temperature: attempt.sampling.temperature,
             top_p: attempt.sampling.top_p,
+            salted: attempt.salted.into(),
             max_tokens: attempt.max_tokens,
             prompt_tokens: attempt.tokens.prompt,
             completion_tokens: attempt.tokens.completion,
             started_unix_ms: attempt.started_unix_ms,
             first_token_us: attempt.time_to_first_token.map_or(-1, microseconds),
             duration_us: microseconds(attempt.duration),
+            kept_characters: attempt.kept_characters,
+            request_id_offset,
+            request_id_length,
             reason_offset,
             reason_length,
             answer_offset,
@@ -239,6 +254,8 @@ fn page_row(record: &PageRecord) -> Result<PageRow> {
         language: record.language as u8,
         parts: count(record.parts.len(), record, "parts")?,
         attempts: count(record.attempts.len(), record, "attempts")?,
+        ahead: record.ahead.code(),
+        kept_characters: record.kept_characters(),
         first_part: 0,
         first_block: 0,
         blocks: 0,
@@ -269,11 +286,12 @@ fn page_row(record: &PageRecord) -> Result<PageRow> {
 }
 
 fn part_row(record: &PageRecord, part: &Part, place: (u32, u8), text: (u64, u64)) -> Result<PartRow> {
-    let Part { bbox, blocks, html, markdown } = part;
+    let Part { bbox, attempt, blocks, html, markdown } = part;
     let ((page_row, part), (html_offset, markdown_offset)) = (place, text);
     Ok(PartRow {
         page_row,
         part,
+        attempt: *attempt,
         left: bbox.left,
         top: bbox.top,
         right: bbox.right,

@@ -19,8 +19,9 @@ use super::{
     tables,
 };
 use crate::model::{
-    Attempt, BBox, Block, Document, DocumentId, Engine, ImageFacts, Language, LeaseId, PageIndex, PageRecord, PageRef,
-    Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, TokenUsage, Verdict,
+    Attempt, BBox, Block, Document, DocumentId, Engine, EngineSet, ImageFacts, Language, LeaseId, PageIndex,
+    PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, Shown, TokenUsage,
+    Verdict, View, Visit,
 };
 
 /// How a record settled its page: all of a record but what was read.
@@ -42,6 +43,8 @@ pub struct Settled {
     pub language: Language,
     /// Attempts kept in the record.
     pub attempts: u16,
+    /// Characters of text, white space not counted; of a failed page in an index, those of the record with most.
+    pub kept_characters: u32,
     /// Checksum of the record's text.
     pub sha64: u64,
 }
@@ -152,6 +155,7 @@ impl ShardReader {
             image: (row.has_image != 0).then(|| image(&row)),
             attempts: self.read_attempts(&row, &text)?,
             parts: self.read_parts(&row, &text)?,
+            ahead: ahead(row.ahead, &self.path)?,
             reason: self.cut(&text, row.reason_offset, row.reason_length)?,
             settled_unix_ms: row.settled_unix_ms,
         })
@@ -165,10 +169,13 @@ impl ShardReader {
         let rows: Vec<PageRow> = hdf::read_range(&self.pages, row..row + 1, &self.path)?;
         let [page] = rows[..] else { return Err(self.damaged("no such row")) };
         let rows: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
+        let cut = |offset, length: u32| {
+            let bytes = self.range(&self.text, offset, length.into())?;
+            String::from_utf8(bytes).map_err(|_| self.damaged("text that is not UTF-8"))
+        };
         let attempt = |row: &AttemptRow| {
-            let bytes = self.range(&self.text, row.reason_offset, row.reason_length.into())?;
-            let reason = String::from_utf8(bytes).map_err(|_| self.damaged("text that is not UTF-8"))?;
-            self.attempt(row, reason, String::new())
+            let request_id = cut(row.request_id_offset, row.request_id_length)?;
+            self.attempt(row, request_id, cut(row.reason_offset, row.reason_length)?, String::new())
         };
         rows.iter().map(attempt).collect()
     }
@@ -183,6 +190,7 @@ impl ShardReader {
                 let blocks = blocks.by_ref().take(part.blocks as usize).map(|block| self.block(block, text));
                 Ok(Part {
                     bbox: BBox { left: part.left, top: part.top, right: part.right, bottom: part.bottom },
+                    attempt: part.attempt,
                     blocks: blocks.collect::<Result<_>>()?,
                     html: self.cut(text, part.html_offset, part.html_length)?,
                     markdown: self.cut(text, part.markdown_offset, part.markdown_length)?,
@@ -204,13 +212,14 @@ impl ShardReader {
     fn read_attempts(&self, page: &PageRow, text: &PageText) -> Result<Vec<Attempt>> {
         let rows: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
         let attempt = |row: &AttemptRow| {
+            let request_id = self.cut(text, row.request_id_offset, row.request_id_length)?;
             let reason = self.cut(text, row.reason_offset, row.reason_length)?;
-            self.attempt(row, reason, self.cut(text, row.answer_offset, row.answer_length)?)
+            self.attempt(row, request_id, reason, self.cut(text, row.answer_offset, row.answer_length)?)
         };
         rows.iter().map(attempt).collect()
     }
 
-    fn attempt(&self, row: &AttemptRow, reason: String, answer: String) -> Result<Attempt> {
+    fn attempt(&self, row: &AttemptRow, request_id: String, reason: String, answer: String) -> Result<Attempt> {
         let served_by = self.engines.get(usize::from(row.served_by)).ok_or_else(|| self.damaged("unknown engine"))?;
         let outcome = codes::outcome_from(row.outcome, row.class, row.fault);
         let microseconds = |value: i64| u64::try_from(value).ok().map(Duration::from_micros);
@@ -221,15 +230,25 @@ impl ShardReader {
         Ok(Attempt {
             served_by: served_by.clone(),
             rank: RankId(row.rank),
-            part: row.part,
+            visit: Visit::from_code(row.visit).ok_or_else(|| self.damaged("unknown visit"))?,
+            shown: Shown {
+                view: View::from_code(row.view).ok_or_else(|| self.damaged("unknown view"))?,
+                part: row.part,
+                bbox: BBox { left: row.left, top: row.top, right: row.right, bottom: row.bottom },
+                size: PixelSize { width: row.width, height: row.height },
+            },
+            request_id,
             outcome: outcome.ok_or_else(|| self.damaged("unknown outcome"))?,
             finish,
+            step: row.step,
             sampling: Sampling { temperature: row.temperature, top_p: row.top_p },
+            salted: row.salted != 0,
             max_tokens: row.max_tokens,
             tokens: TokenUsage { prompt: row.prompt_tokens, completion: row.completion_tokens },
             started_unix_ms: row.started_unix_ms,
             time_to_first_token: microseconds(row.first_token_us),
             duration: microseconds(row.duration_us).unwrap_or_default(),
+            kept_characters: row.kept_characters,
             reason,
             answer,
         })
@@ -287,8 +306,9 @@ pub(super) fn settled_columns(path: &Path, file: StoreFile, run_id: &str, record
         let page = page_ref(row.document, row.page);
         let verdict = codes::verdict_from(row.verdict, row.class)
             .ok_or_else(|| StoreError::damaged(path, format!("unknown verdict at {page}")))?;
-        let (lease, engine) = (LeaseId(row.lease), engine(row.engine, path)?);
-        records.push(Recorded { page, lease, last_lease: lease, verdict, engine, place: file.place(index as u32) });
+        let (lease, engine, ahead) = (LeaseId(row.lease), engine(row.engine, path)?, ahead(row.ahead, path)?);
+        let place = file.place(index as u32);
+        records.push(Recorded { page, lease, last_lease: lease, verdict, engine, ahead, place });
     }
     Ok(())
 }
@@ -329,6 +349,10 @@ fn engine(code: u8, path: &Path) -> Result<Option<Engine>> {
     }
 }
 
+fn ahead(code: u8, path: &Path) -> Result<EngineSet> {
+    EngineSet::from_code(code).ok_or_else(|| StoreError::damaged(path, "unknown engines ahead"))
+}
+
 fn settled(row: &SettledRow, path: &Path) -> Result<Settled> {
     let damaged = || StoreError::damaged(path, format!("unknown code at {}", page_ref(row.document, row.page)));
     Ok(Settled {
@@ -340,6 +364,7 @@ fn settled(row: &SettledRow, path: &Path) -> Result<Settled> {
         server: ServerKind::from_code(row.server),
         language: Language::from_code(row.language).ok_or_else(damaged)?,
         attempts: row.attempts,
+        kept_characters: row.kept_characters,
         sha64: row.sha64,
     })
 }

@@ -64,7 +64,7 @@ pub(super) fn read_labels(parent: &Group, path: &Path) -> Result<Vec<String>> {
 
 pub(super) fn write_engines(parent: &Group, engines: &[ServedBy], path: &Path) -> Result<()> {
     let row = |served_by: &ServedBy| {
-        let ServedBy { engine, server, profile, model, version, prompt_sha256 } = served_by;
+        let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = served_by;
         Ok(EngineRow {
             engine: *engine as u8,
             server: *server as u8,
@@ -72,6 +72,7 @@ pub(super) fn write_engines(parent: &Group, engines: &[ServedBy], path: &Path) -
             model: text(model)?,
             version: text(version)?,
             prompt_sha256: text(prompt_sha256)?,
+            request: text(request)?,
         })
     };
     write(parent, "engines", &engines.iter().map(row).collect::<Result<Vec<_>>>()?, path)
@@ -87,6 +88,7 @@ pub(super) fn read_engines(parent: &Group, path: &Path) -> Result<Vec<ServedBy>>
             model: row.model.as_str().into(),
             version: row.version.as_str().into(),
             prompt_sha256: row.prompt_sha256.as_str().into(),
+            request: row.request.as_str().into(),
         })
     };
     read::<EngineRow>(parent, "engines", path)?.iter().map(served_by).collect()

@@ -7,11 +7,12 @@ use std::{
 
 use bulletin_ocr::{
     engine::{
-        Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling, TokenBudget,
-        classify,
+        Asking, Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling,
+        TokenBudget, classify,
     },
     model::{
-        AttemptOutcome, BBox, FailureClass, FinishReason, ImageFacts, MachineFault, PixelSize, RankId, ServerKind,
+        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, View,
+        Visit,
     },
 };
 use futures_util::future::join_all;
@@ -212,21 +213,17 @@ pub async fn repetition_is_told_by_those_who_know_it(target: Arc<Target>) {
 pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Target>) {
     let profile = target.profile_with(endless());
     let reader = Arc::new(Reader::connect(profile, target.client.clone(), RankId(0)).await.unwrap());
-    let facts = ImageFacts {
-        size: PAGE,
-        dpi: 192.0,
-        grey: true,
-        encoded_bytes: 1,
-        ink: 0.1,
-        render_micros: 0,
-        encode_micros: 0,
-    };
-    let image = PageImage { png: page(PAGE).into(), facts, part: 0, bbox: BBox::PAGE, expects: Expectation::NONE };
+    let shown = Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PAGE };
+    let image = PageImage { png: page(PAGE).into(), shown, expects: Expectation::NONE };
     let begun = target.client.traffic().tokens();
     let victims: Vec<_> = (0..3)
         .map(|number| {
             let (reader, image) = (Arc::clone(&reader), image.clone());
-            tokio::spawn(async move { reader.attempt(&image, &format!("slow.p{number}"), 0).await })
+            tokio::spawn(async move {
+                let request_id = format!("slow.p{number}");
+                let asking = Asking { request_id: &request_id, visit: Visit::First, step: 0 };
+                reader.attempt(&image, asking).await
+            })
         })
         .collect();
     let end = Instant::now() + Duration::from_secs(60);

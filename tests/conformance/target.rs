@@ -1,11 +1,7 @@
 //! The server that is held against what the client expects: a real vLLM that `scripts/conformance` has started, or the
 //! stand-in as each release.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bulletin_ocr::{
     engine::{Capabilities, Client, Limits, Profile, Question, Reply, ServerAddress},
@@ -162,13 +158,10 @@ impl Target {
         profile
     }
 
-    /// Asks the question of a profile on a page, under a name of its own: where its caches are off, 0.11.2 takes images of
-    /// one request id for one image, and its engine dies if they are not.
+    /// Asks the question of a profile on a page.
     pub async fn ask(&self, client: &Client, profile: &Profile, page: &[u8], max_tokens: u32, id: &str) -> Reply {
-        static ASKED: AtomicU32 = AtomicU32::new(0);
         let server = self.capabilities().await;
-        let id = format!("{id}.a{}", ASKED.fetch_add(1, Ordering::Relaxed));
-        client.ask(&Question::build(profile, &server, page, max_tokens, 0, &id)).await
+        client.ask(&Question::build(profile, &server, page, max_tokens, 0, id)).await
     }
 
     /// Kills the engine, with `client`'s answers in flight.

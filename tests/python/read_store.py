@@ -38,8 +38,8 @@ class Shard:
     def name(self, kind, code):
         return None if code == 0 else self.codes[kind][str(code)]
 
-    def lines(self, document, row):
-        """The lines that the export should have for a row of /pages."""
+    def checked(self, document, row):
+        """A row of /pages, its parts and its attempts."""
         page = self.pages[row]
         text = self.text[int(page["text_offset"]) : int(page["text_offset"]) + int(page["text_length"])].tobytes()
         digest = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
@@ -47,32 +47,45 @@ class Shard:
         first, count = int(page["first_part"]), int(page["parts"])
         parts = self.parts[first : first + count]
         assert all(parts["page_row"] == row)
-        block = int(page["first_block"])
         first, count = int(page["first_attempt"]), int(page["attempts"])
         attempts = self.attempts[first : first + count]
         assert all(attempts["page_row"] == row)
+        return page, parts, [self.attempt(attempt) for attempt in attempts]
+
+    def lines(self, document, row, other, text_row):
+        """The lines that the export should have for a row of /pages whose text is in a row of another shard."""
+        page, _, attempts = self.checked(document, row)
+        text, parts, gave = other.checked(document, text_row)
+        gave = [gave[part["attempt"]] for part in parts]
+        known = {attempt["request_id"] for attempt in attempts}
+        attempts += [attempt for attempt in gave if attempt["request_id"] not in known]
+        for attempt in attempts:
+            attempt["kept"] = attempt["request_id"] in {attempt["request_id"] for attempt in gave}
+        block = int(text["first_block"])
         last = max(len(parts), 1) - 1
         for index in range(last + 1):
             part = parts[index] if len(parts) else None
+            by = gave[index] if len(parts) else None
             line = {
                 "document": document,
                 "page": int(page["page"]) + 1,
                 "part": index,
-                "text": self.span(part["markdown_offset"], part["markdown_length"]) if part is not None else "",
-                "html": self.span(part["html_offset"], part["html_length"]) if part is not None else "",
+                "text": other.span(part["markdown_offset"], part["markdown_length"]) if part is not None else "",
+                "html": other.span(part["html_offset"], part["html_length"]) if part is not None else "",
                 "blocks": [],
                 "verdict": self.name("verdict", page["verdict"]),
                 "class": self.name("class", page["class"]),
                 "reason": self.span(page["reason_offset"], page["reason_length"]),
-                "engine": self.name("engine", page["engine"]),
-                "server": self.name("server", page["server"]),
-                "language": self.codes["language"][str(page["language"])],
+                "partial": self.name("verdict", page["verdict"]) == "failed" and part is not None,
+                "engine": by["engine"] if by else self.name("engine", page["engine"]),
+                "server": by["server"] if by else self.name("server", page["server"]),
+                "language": self.codes["language"][str(text["language"])],
                 "bbox": corners(part) if part is not None else None,
                 "image": None,
                 "rank": int(page["rank"]),
                 "lease": int(page["lease"]),
                 "settled_unix_ms": int(page["settled_unix_ms"]),
-                "attempts": [self.attempt(a) for a in attempts if min(int(a["part"]), last) == index],
+                "attempts": [attempt for attempt in attempts if min(attempt["part"], last) == index],
             }
             if page["has_image"]:
                 line["image"] = {
@@ -84,9 +97,9 @@ class Shard:
                     "bytes": int(page["encoded_bytes"]),
                 }
             if part is not None:
-                rows = self.blocks[block : block + int(part["blocks"])]
-                assert all(rows["page_row"] == row) and all(rows["part"] == index)
-                line["blocks"] = [self.block(b) for b in rows]
+                rows = other.blocks[block : block + int(part["blocks"])]
+                assert all(rows["page_row"] == text_row) and all(rows["part"] == index)
+                line["blocks"] = [other.block(b) for b in rows]
                 block += len(rows)
             yield line
 
@@ -106,20 +119,30 @@ class Shard:
             "model": engine["model"].decode(),
             "version": engine["version"].decode(),
             "prompt_sha256": engine["prompt_sha256"].decode(),
+            "request": engine["request"].decode(),
+            "request_id": self.span(row["request_id_offset"], row["request_id_length"]),
+            "visit": self.name("visit", row["visit"]),
+            "view": self.name("view", row["view"]),
             "part": int(row["part"]),
+            "bbox": corners(row),
+            "width": int(row["width"]),
+            "height": int(row["height"]),
             "rank": int(row["rank"]),
             "outcome": self.name("outcome", row["outcome"]),
             "class": self.name("class", row["class"]),
             "fault": self.name("fault", row["fault"]),
             "finish": self.name("finish", row["finish"]),
+            "step": int(row["step"]),
             "temperature": float(row["temperature"]),
             "top_p": float(row["top_p"]),
+            "salted": bool(row["salted"]),
             "max_tokens": int(row["max_tokens"]),
             "prompt_tokens": int(row["prompt_tokens"]),
             "completion_tokens": int(row["completion_tokens"]),
             "started_unix_ms": int(row["started_unix_ms"]),
             "first_token_seconds": row["first_token_us"] / 1e6 if row["first_token_us"] >= 0 else None,
             "seconds": row["duration_us"] / 1e6,
+            "kept_characters": int(row["kept_characters"]),
             "reason": self.span(row["reason_offset"], row["reason_length"]),
         }
 
@@ -186,7 +209,8 @@ def main():
             for entry in index:
                 shard, document = shards[entry["shard"]], names[int(entry["document"])]
                 pages += 1
-                for expected in shard.lines(document, int(entry["row"])):
+                text = (shards[entry["text_shard"]], int(entry["text_row"]))
+                for expected in shard.lines(document, int(entry["row"]), *text):
                     found = lines.pop((document, expected["page"], expected["part"]), None)
                     where = f"{document} page {expected['page']} part {expected['part']}"
                     problems += [f"{where}{d}" for d in differences(expected, found)]

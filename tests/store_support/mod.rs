@@ -12,9 +12,10 @@ use std::{
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, BBox, Block, Document, DocumentId, DocumentState, Edition, Engine, FailureClass,
-        Fingerprint, FinishReason, ImageFacts, Language, LeaseId, MachineFault, PageIndex, PageRecord, PageRef, Part,
-        PixelSize, RankId, Sampling, ServedBy, ServerKind, TokenUsage, Verdict, configuration,
+        Attempt, AttemptOutcome, BBox, Block, Document, DocumentId, DocumentState, Edition, Engine, EngineSet,
+        FailureClass, Fingerprint, FinishReason, ImageFacts, Language, LeaseId, MachineFault, PageIndex, PageRecord,
+        PageRef, Part, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage, Verdict, View, Visit,
+        configuration,
     },
     store::{
         self, JournalWriter, Layout, Leftovers, Opening, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
@@ -72,6 +73,7 @@ pub fn served_by(engine: Engine, server: ServerKind) -> ServedBy {
         model: format!("{engine}-model"),
         version: "0.11.2".into(),
         prompt_sha256: format!("{:064x}", engine as u8),
+        request: "{\"top_k\":-1}".into(),
     }
 }
 
@@ -80,15 +82,20 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
     Attempt {
         served_by: served_by(engine, ServerKind::Model),
         rank: RankId(engine as u32),
-        part: 0,
+        visit: if engine == Engine::Chandra { Visit::First } else { Visit::Second },
+        shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1288, height: 1822 } },
+        request_id: format!("BO_1.p1.l1.{engine}"),
         outcome,
         finish: Some(if accepted { FinishReason::Stop } else { FinishReason::Cut }),
+        step: 1,
         sampling: Sampling { temperature: 0.25, top_p: 0.5 },
+        salted: true,
         max_tokens: 12_384,
         tokens: TokenUsage { prompt: 3_000, completion: answer.len() as u32 / 4 },
         started_unix_ms: 1_790_000_000_123,
         time_to_first_token: accepted.then_some(Duration::from_micros(712_345)),
         duration: Duration::from_micros(6_543_210),
+        kept_characters: answer.chars().count() as u32,
         reason: if accepted { String::new() } else { "période de 12 caractères — تكرار".into() },
         answer: answer.into(),
     }
@@ -136,7 +143,7 @@ fn html(label: &str, words: &[&str], random: &mut Rand32) -> String {
 pub fn part(blocks: Vec<Block>) -> Part {
     let html = blocks.iter().map(|block| format!("<div data-label=\"{}\">{}</div>\n", block.label, block.html));
     let markdown: Vec<String> = blocks.iter().map(markdown).collect();
-    Part { bbox: BBox::PAGE, html: html.collect(), markdown: markdown.join("\n\n"), blocks }
+    Part { bbox: BBox::PAGE, attempt: 0, html: html.collect(), markdown: markdown.join("\n\n"), blocks }
 }
 
 /// Markdown of one block.
@@ -165,6 +172,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
         image: Some(image),
         attempts: Vec::new(),
         parts: Vec::new(),
+        ahead: EngineSet::default(),
         reason: String::new(),
         settled_unix_ms: 1_790_000_006_789,
     }
@@ -175,7 +183,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
 pub fn varied() -> Vec<PageRecord> {
     let mut random = Rand32::new(7);
     let read = read_page(page_ref(0, 0), 1, 4000, &mut random);
-    let column = |left, text: &str| {
+    let column = |left, attempt, text: &str| {
         let header =
             Block {
                 label: "Page-Header".into(), bbox: None, html: "<p>الجريدة الرسمية — عدد 7412</p>".into()
@@ -186,33 +194,46 @@ pub fn varied() -> Vec<PageRecord> {
             html: format!("<p>{text} n<sup>o</sup> 2-24</p>"),
         };
         let bbox = BBox { left, top: 0, right: left + 500, bottom: 1000 };
-        Part { bbox, ..part(vec![header, body]) }
+        Part { bbox, attempt, ..part(vec![header, body]) }
     };
     let mut cut = attempt(Engine::Chandra, AttemptOutcome::Failed(FailureClass::Loop), "<div>boucle boucle");
-    cut.part = 1;
+    cut.shown.part = 1;
+    let mut second = attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "Décret n° 2-24");
+    second.request_id = "BO_1.p1.l1.a3.halves-2".into();
+    second.shown = Shown {
+        view: View::Halves,
+        part: 1,
+        bbox: BBox { top: 490, ..BBox::PAGE },
+        size: PixelSize { width: 1288, height: 928 },
+    };
     let two = PageRecord {
         engine: Some(Engine::DeepSeek),
         language: Language::Mixed,
         attempts: vec![
             cut,
             attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "<|ref|>text<|/ref|> المادة 4"),
-            Attempt { part: 1, ..attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "Décret n° 2-24") },
+            second,
         ],
-        parts: vec![column(500, "المادة 4"), column(0, "Décret <b>portant</b> création")],
+        parts: vec![column(500, 1, "المادة 4"), column(0, 2, "Décret <b>portant</b> création")],
         ..bare(page_ref(0, 1), 2, Verdict::Read)
     };
     let blank = PageRecord { engine: None, ..bare(page_ref(0, 2), 3, Verdict::Blank) };
     // The blocks of a partial answer need not be pieces of its HTML.
     let partial = Part {
         html: "<p>reste</p>".into(),
+        attempt: 1,
         ..part(vec![Block { label: "Odd label".into(), bbox: None, html: "boucle".into() }])
     };
     let failed = PageRecord {
         attempts: vec![
-            attempt(Engine::Chandra, AttemptOutcome::Interrupted(MachineFault::ServerDied), ""),
+            Attempt {
+                request_id: "BO_1.p1.l1.a1.whole".into(),
+                ..attempt(Engine::Chandra, AttemptOutcome::Interrupted(MachineFault::ServerDied), "")
+            },
             attempt(Engine::Chandra, AttemptOutcome::Failed(FailureClass::Truncated), "<div>boucle"),
         ],
         parts: vec![partial],
+        ahead: EngineSet::only(Engine::DeepSeek),
         reason: "budget de 12384 jetons épuisé".into(),
         ..bare(page_ref(1, 0), 4, Verdict::Failed(FailureClass::Truncated))
     };

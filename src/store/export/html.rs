@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use super::write::ExportOptions;
-use crate::model::{Block, Document, Language, PageRecord, Part, Verdict};
+use super::{
+    jsonl::{given_by, is_partial},
+    write::ExportOptions,
+};
+use crate::model::{Block, Document, Language, PageRecord, Part, ServedBy, Verdict};
 
 /// The page's blocks without running heads and feet, unless asked for.
 pub(super) fn running(part: &Part, headers: bool) -> impl Iterator<Item = &Block> {
@@ -45,11 +48,11 @@ fn section(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fm
     if let Some(class) = record.verdict.class() {
         write!(out, " data-class=\"{class}\"")?;
     }
-    if let Some(engine) = record.engine {
-        write!(out, " data-engine=\"{engine}\"")?;
+    if let Some(ServedBy { engine, server, .. }) = given_by(record, record.parts.first()) {
+        write!(out, " data-engine=\"{engine}\" data-server=\"{}\"", server.name())?;
     }
-    if let Some(server) = super::jsonl::server(record) {
-        write!(out, " data-server=\"{server}\"")?;
+    if options.partial && is_partial(record) {
+        write!(out, " data-partial=\"true\"")?;
     }
     writeln!(out, "{}>", language_attributes(record.language))?;
     if is_text(record, options) {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    model::{Attempt, AttemptOutcome, Block, Document, ImageFacts, PageRecord, Part, ServedBy},
+    model::{Attempt, AttemptOutcome, Block, Document, ImageFacts, PageRecord, Part, ServedBy, Verdict},
     store::codes,
 };
 
@@ -21,6 +21,8 @@ struct Line<'a> {
     verdict: &'static str,
     class: Option<&'static str>,
     reason: &'a str,
+    /// The text is not the page's: the page was not read.
+    partial: bool,
     engine: Option<&'static str>,
     server: Option<&'static str>,
     language: &'static str,
@@ -58,20 +60,32 @@ struct AttemptLine<'a> {
     model: &'a str,
     version: &'a str,
     prompt_sha256: &'a str,
+    request: &'a str,
+    request_id: &'a str,
+    visit: &'static str,
+    view: &'static str,
     part: u8,
+    bbox: [u16; 4],
+    width: u32,
+    height: u32,
     rank: u32,
     outcome: &'static str,
     class: Option<&'static str>,
     fault: Option<&'static str>,
     finish: Option<&'static str>,
+    step: u8,
     temperature: f32,
     top_p: f32,
+    salted: bool,
     max_tokens: u32,
     prompt_tokens: u32,
     completion_tokens: u32,
     started_unix_ms: i64,
     first_token_seconds: Option<f64>,
     seconds: f64,
+    kept_characters: u32,
+    /// Its text is what the page's parts hold.
+    kept: bool,
     reason: &'a str,
 }
 
@@ -80,21 +94,31 @@ pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) 
     let lines = record.parts.len().max(1);
     for index in 0..lines {
         // An attempt on a part that gave no answer stands on the last line, so that none is lost.
-        let belongs = |attempt: &&Attempt| usize::from(attempt.part).min(lines - 1) == index;
-        let attempts = record.attempts.iter().filter(belongs);
-        serde_json::to_writer(&mut *out, &line(document, record, index, attempts.map(attempt_line).collect()))?;
+        let belongs = |(_, attempt): &(usize, &Attempt)| usize::from(attempt.shown.part).min(lines - 1) == index;
+        let attempts = record.attempts.iter().enumerate().filter(belongs);
+        let attempts = attempts.map(|(place, attempt)| attempt_line(attempt, record.keeps(place)));
+        serde_json::to_writer(&mut *out, &line(document, record, index, attempts.collect()))?;
         out.push(b'\n');
     }
     Ok(())
 }
 
-/// What gave the record's answer: `model`, or a stand-in; `None` where no engine saw the page.
-pub(super) fn server(record: &PageRecord) -> Option<&'static str> {
-    record.answered_by().map(|served_by| served_by.server.name())
+/// Who gave a part's text; for a page without text, its verdict. `None` where no engine saw the page.
+pub(super) fn given_by<'a>(record: &'a PageRecord, part: Option<&Part>) -> Option<&'a ServedBy> {
+    match part {
+        Some(part) => record.attempts.get(usize::from(part.attempt)).map(|attempt| &attempt.served_by),
+        None => record.answered_by(),
+    }
+}
+
+/// Whether the record's text is only some of what a page has that was not read.
+pub(super) fn is_partial(record: &PageRecord) -> bool {
+    matches!(record.verdict, Verdict::Failed(_)) && !record.parts.is_empty()
 }
 
 fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attempts: Vec<AttemptLine<'a>>) -> Line<'a> {
     let part: Option<&Part> = record.parts.get(index);
+    let given_by = given_by(record, part);
     Line {
         document: &document.name,
         page: record.page.page.number(),
@@ -105,8 +129,9 @@ fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attemp
         verdict: record.verdict.name(),
         class: record.verdict.class().map(|class| class.name()),
         reason: &record.reason,
-        engine: record.engine.map(|engine| engine.name()),
-        server: server(record),
+        partial: is_partial(record),
+        engine: given_by.map(|served_by| served_by.engine).or(record.engine).map(|engine| engine.name()),
+        server: given_by.map(|served_by| served_by.server.name()),
         language: record.language.name(),
         bbox: part.map(|part| corners(part.bbox)),
         image: record.image.map(image_line),
@@ -136,8 +161,8 @@ fn image_line(image: ImageFacts) -> ImageLine {
     }
 }
 
-fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
-    let ServedBy { engine, server, profile, model, version, prompt_sha256 } = &attempt.served_by;
+fn attempt_line(attempt: &Attempt, kept: bool) -> AttemptLine<'_> {
+    let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = &attempt.served_by;
     let (class, fault) = match attempt.outcome {
         AttemptOutcome::Failed(class) => (Some(class.name()), None),
         AttemptOutcome::Interrupted(fault) => (None, codes::fault_name(fault)),
@@ -150,20 +175,31 @@ fn attempt_line(attempt: &Attempt) -> AttemptLine<'_> {
         model,
         version,
         prompt_sha256,
-        part: attempt.part,
+        request,
+        request_id: &attempt.request_id,
+        visit: attempt.visit.name(),
+        view: attempt.shown.view.name(),
+        part: attempt.shown.part,
+        bbox: corners(attempt.shown.bbox),
+        width: attempt.shown.size.width,
+        height: attempt.shown.size.height,
         rank: attempt.rank.0,
         outcome: codes::outcome_name(attempt.outcome),
         class,
         fault,
         finish: attempt.finish.map(|finish| finish.name()),
+        step: attempt.step,
         temperature: attempt.sampling.temperature,
         top_p: attempt.sampling.top_p,
+        salted: attempt.salted,
         max_tokens: attempt.max_tokens,
         prompt_tokens: attempt.tokens.prompt,
         completion_tokens: attempt.tokens.completion,
         started_unix_ms: attempt.started_unix_ms,
         first_token_seconds: attempt.time_to_first_token.map(|time| time.as_secs_f64()),
         seconds: attempt.duration.as_secs_f64(),
+        kept_characters: attempt.kept_characters,
+        kept,
         reason: &attempt.reason,
     }
 }

@@ -2,8 +2,12 @@
 
 use std::fmt::{self, Write};
 
-use super::{html, write::ExportOptions};
-use crate::model::{Document, PageRecord, Part};
+use super::{
+    html,
+    jsonl::{given_by, is_partial},
+    write::ExportOptions,
+};
+use crate::model::{Document, PageRecord, Part, ServerKind};
 
 /// Writes a whole document; `records` are its settled pages in order.
 pub(super) fn document(
@@ -28,8 +32,12 @@ fn page(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fmt::
         crate::model::Verdict::Read => {}
         verdict => write!(out, ": {verdict}")?,
     }
-    if let Some(server) = super::jsonl::server(record).filter(|server| server.starts_with("stand-in")) {
-        write!(out, " (by {server})")?;
+    let given_by = given_by(record, record.parts.first());
+    if options.partial && is_partial(record) {
+        write!(out, ", partial text{}", given_by.map_or(String::new(), |given_by| format!(" of {}", given_by.engine)))?;
+    }
+    if let Some(server) = given_by.map(|given_by| given_by.server).filter(|server| *server != ServerKind::Model) {
+        write!(out, " (by {})", server.name())?;
     }
     out.push_str(" -->\n\n");
     if html::is_text(record, options) {

@@ -1,0 +1,210 @@
+//! Asking an engine for a page, up its ladder, until it is read or the engine has failed it.
+
+use std::time::Duration;
+
+use crate::{
+    engine::{Asking, AttemptResult},
+    model::{
+        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
+        PageRef, Part, Remedy, Verdict,
+    },
+    schedule::{
+        Rung,
+        climb::{AfterAttempt, Budget, Climb},
+        course::ahead,
+    },
+    server::Ready,
+};
+
+use super::{
+    context::{RankEngine, lock},
+    drawing::{Drawn, HeldImage},
+    page::PageTask,
+};
+
+/// What an engine has said of a page, in one way of asking: the parts accepted so far, and what a failed one had.
+#[derive(Debug, Clone)]
+struct Answer {
+    parts: Vec<Part>,
+    language: Language,
+    characters: u32,
+}
+
+impl Answer {
+    const NONE: Answer = Answer { parts: Vec::new(), language: Language::Unknown, characters: 0 };
+
+    /// With the text that the attempt at `place` among the record's attempts gave.
+    fn with(mut self, part: Option<Part>, language: Language, characters: u32, place: usize) -> Answer {
+        self.parts.extend(part.map(|part| Part { attempt: u16::try_from(place).unwrap_or(u16::MAX), ..part }));
+        self.language = self.language.and(language);
+        self.characters += characters;
+        self
+    }
+}
+
+/// How a visit ends.
+pub(super) struct Reading {
+    pub(super) verdict: Verdict,
+    pub(super) parts: Vec<Part>,
+    pub(super) language: Language,
+    pub(super) image: Option<ImageFacts>,
+    pub(super) reason: String,
+}
+
+impl Reading {
+    fn new(verdict: Verdict, answer: Answer, image: Option<ImageFacts>, reason: String) -> Self {
+        Reading { verdict, parts: answer.parts, language: answer.language, image, reason }
+    }
+}
+
+impl PageTask {
+    /// Brings the page to a record, or to a fault that is not the page's.
+    pub(super) async fn settle(&self) -> Result<PageRecord, MachineFault> {
+        self.remember().await;
+        let budget = Budget::of(&self.context.configuration, self.unit.engine);
+        let counting = self.counting();
+        let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {
+            let (class, reason) = last_failure(&counting);
+            let reading = Reading::new(Verdict::Failed(class), Answer::NONE, None, reason);
+            return Ok(self.record(reading, Some(self.unit.engine), EngineSet::default()));
+        };
+        let reading = self.climb(&mut climb).await?;
+        // A page that cannot be drawn, or is seen to be blank, is settled by no engine.
+        let (by_engine, ahead) = match reading.verdict {
+            Verdict::Failed(class) => {
+                let chandra = Budget::of(&self.context.configuration, Engine::Chandra);
+                let ahead = ahead(self.visit, class, &climb, &self.counting(), chandra);
+                (class.remedy() != Remedy::Operator, ahead)
+            }
+            Verdict::Read | Verdict::Blank => (self.made_here() > 0, EngineSet::default()),
+        };
+        Ok(self.record(reading, by_engine.then_some(self.unit.engine), ahead))
+    }
+
+    /// Asks in one way after the other.
+    async fn climb(&self, climb: &mut Climb) -> Result<Reading, MachineFault> {
+        let engine = self.context.engine(self.unit.engine)?;
+        let mut first_image: Option<ImageFacts> = None;
+        let (mut answer, mut best) = (Answer::NONE, Answer::NONE);
+        let mut held: Option<HeldImage> = None;
+        let mut part = 0;
+        // Kept while the same image is asked about again: at the end of the line, it would be the last of the run.
+        let mut slot = None;
+        loop {
+            let Rung { step, view } = climb.rung();
+            let image = match held.take().filter(|image| image.shows(view, part)) {
+                Some(image) => image,
+                None => {
+                    slot = None;
+                    match self.draw(view, part).await? {
+                        Drawn::Image(image) => image,
+                        Drawn::Indivisible => {
+                            if climb.skip().is_none() {
+                                let (class, reason) = last_failure(&self.counting());
+                                return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                            }
+                            (answer, part) = (Answer::NONE, 0);
+                            continue;
+                        }
+                        Drawn::Failed(class, reason) => {
+                            return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                        }
+                    }
+                }
+            };
+            let facts = *first_image.get_or_insert(image.facts);
+            if !image.blank {
+                // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
+                if slot.is_none() {
+                    slot = Some(engine.slot().await?);
+                }
+                let request_id = self.request_id(view, part);
+                let asking = Asking { request_id: &request_id, visit: self.visit, step };
+                let AttemptResult { attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
+                let (outcome, said) = (attempt.outcome, attempt.reason.clone());
+                let with =
+                    answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
+                lock(&self.made).push(attempt);
+                if with.characters > best.characters {
+                    best = with.clone();
+                }
+                match climb.after(outcome) {
+                    AfterAttempt::Accept => answer = with,
+                    AfterAttempt::Blank => {}
+                    AfterAttempt::SettleFailed(class) => {
+                        return Ok(Reading::new(Verdict::Failed(class), best, first_image, said));
+                    }
+                    AfterAttempt::Return(fault) => return Err(fault),
+                    AfterAttempt::AskAgain { rung, pause } => {
+                        tracing::info!(request_id, step = rung.step, view = rung.view.name(), "asking again: {said}");
+                        if rung != (Rung { step, view }) {
+                            (answer, part) = (Answer::NONE, 0);
+                        }
+                        held = Some(image);
+                        if pause > Duration::ZERO {
+                            slot = None;
+                        }
+                        tokio::time::sleep(jittered(pause, self.page, self.made_here())).await;
+                        continue;
+                    }
+                }
+            }
+            part += 1;
+            if part == view.parts() {
+                let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
+                return Ok(Reading::new(verdict, answer, Some(facts), String::new()));
+            }
+        }
+    }
+
+    /// One request, and what it tells of the server.
+    async fn attempt(
+        &self,
+        engine: &RankEngine,
+        image: &HeldImage,
+        asking: Asking<'_>,
+    ) -> Result<AttemptResult, MachineFault> {
+        let ready = engine.service.ready().await?;
+        if self.unit.trial.is_some() {
+            engine.service.begin_trial(ready.start);
+        }
+        let result = ready.reader.attempt(&image.image, asking).await;
+        match result.attempt.outcome {
+            AttemptOutcome::Interrupted(fault) => {
+                tracing::info!(asking.request_id, "{fault}: {}", result.attempt.reason);
+                notice(engine, &ready, fault).await;
+            }
+            _ => engine.service.end_trial(),
+        }
+        Ok(result)
+    }
+}
+
+/// Why the last of these attempts that failed did so. Attempts on a page that has nothing left to be tried, of which none
+/// has failed, were the deaths of its server.
+fn last_failure(attempts: &[Attempt]) -> (FailureClass, String) {
+    let failure = |attempt: &Attempt| match attempt.outcome {
+        AttemptOutcome::Failed(class) => Some((class, attempt.reason.clone())),
+        _ => None,
+    };
+    let interruption = || attempts.last().map_or(String::new(), |attempt| attempt.reason.clone());
+    attempts.iter().rev().find_map(failure).unwrap_or_else(|| (FailureClass::Poison, interruption()))
+}
+
+/// Reports a dead server. One that was never reached shows only in its silence.
+async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
+    let dead = match fault {
+        MachineFault::ServerDied => true,
+        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
+        _ => false,
+    };
+    if dead {
+        engine.service.report_death(ready.start);
+    }
+}
+
+/// The pause, up to half longer, so that pages interrupted together do not come back together.
+fn jittered(pause: Duration, page: PageRef, repetition: usize) -> Duration {
+    let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
+    pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
+}

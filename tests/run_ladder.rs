@@ -1,0 +1,312 @@
+//! How a run asks for pages that are not read at once: real processes, stand-ins whose faults strike by the view that the
+//! request id names.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod run_support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Verdict, View, Visit};
+use run_support::{Bench, text};
+
+/// A run over a page that is struck and one that is not.
+struct Ladder {
+    bench: Bench,
+    configuration: PathBuf,
+    /// Takes the place of the page that is struck.
+    page: Option<Vec<u8>>,
+}
+
+impl Ladder {
+    fn new(more: &str) -> Ladder {
+        let bench = Bench::new();
+        let instant = fs::read_to_string(bench.instant_configuration("")).unwrap();
+        Ladder::with(bench, &format!("{instant}{more}"))
+    }
+
+    /// With stand-ins that really read.
+    fn reading() -> Ladder {
+        Ladder::with(Bench::new(), "")
+    }
+
+    fn with(bench: Bench, configuration: &str) -> Ladder {
+        let configuration = bench.write("configuration.toml", configuration);
+        Ladder { bench, configuration, page: None }
+    }
+
+    /// Runs with these roles and faults; the exit code.
+    fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
+        let input = self.bench.inputs(&["pages/cover_fr.pdf", "pages/scan_fr.pdf"]);
+        if let Some(page) = &self.page {
+            fs::write(input.join("cover_fr.pdf"), page).unwrap();
+        }
+        let faults = self.bench.write("faults.toml", faults);
+        let paths = [input, self.bench.run_directory(), self.configuration.clone(), faults];
+        let [input, run, configuration, faults] = paths.each_ref().map(|path| path.to_str().unwrap());
+        let words = ["run", "-i", input, "-o", run, "-c", configuration, "--roles", roles, "--faults", faults];
+        let words = [&words[..], more].concat();
+        let output = self.bench.bocr(&words).output().unwrap();
+        println!("{}", text(&output));
+        self.bench.assert_nothing_left();
+        self.bench.assert_verified();
+        output.status.code()
+    }
+
+    /// The final record of the struck page.
+    fn struck(&self) -> PageRecord {
+        let mut reader = self.bench.reader();
+        let document = reader.documents().iter().find(|document| document.name == "cover_fr.pdf").unwrap().id;
+        reader.read_document(document).unwrap().remove(0)
+    }
+
+    fn export(&self, file: &str) -> String {
+        let run = self.bench.run_directory();
+        let output = self.bench.bocr(&["export", run.to_str().unwrap(), "--partial"]).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        fs::read_to_string(run.join("export").join(file)).unwrap()
+    }
+}
+
+/// Every request for the page with `view` goes wrong.
+fn fault(engine: &str, view: &str, kind: &str, after_tokens: u32) -> String {
+    format!(
+        "[[fault]]\npage = \"cover_fr.p1*.{view}\"\nengine = \"{engine}\"\nkind = \"{kind}\"\nafter_tokens = {after_tokens}\n"
+    )
+}
+
+type Way = (Visit, u8, View, u8, AttemptOutcome);
+
+fn ways(record: &PageRecord) -> Vec<Way> {
+    let way =
+        |attempt: &Attempt| (attempt.visit, attempt.step, attempt.shown.view, attempt.shown.part, attempt.outcome);
+    record.attempts.iter().map(way).collect()
+}
+
+const LOOPED: AttemptOutcome = AttemptOutcome::Failed(FailureClass::Loop);
+const FULL: AttemptOutcome = AttemptOutcome::Failed(FailureClass::ContextFull);
+const ACCEPTED: AttemptOutcome = AttemptOutcome::Accepted;
+
+#[test]
+fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
+    let ladder = Ladder::new("");
+    assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "loop", 40), &[]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    let expected = [
+        (Visit::First, 0, View::Whole, 0, LOOPED),
+        (Visit::First, 1, View::Whole, 0, LOOPED),
+        (Visit::First, 2, View::Reduced, 0, ACCEPTED),
+    ];
+    assert_eq!(ways(&record), expected);
+    let [first, second, third] = &record.attempts[..] else { panic!("three attempts") };
+    assert_eq!(first.shown.size, second.shown.size);
+    let sides = f64::from(third.shown.size.width) / f64::from(first.shown.size.width);
+    assert!((0.78..0.82).contains(&sides), "{sides}");
+    assert!(third.tokens.prompt < first.tokens.prompt * 3 / 4, "a smaller image costs less");
+    assert!(!first.salted && second.salted && third.salted, "no cache answers a retry");
+    assert!(third.request_id.ends_with(".a3.reduced"), "{}", third.request_id);
+    assert_eq!((record.parts.len(), record.parts[0].bbox, record.parts[0].attempt), (1, BBox::PAGE, 2));
+}
+
+#[test]
+fn a_page_that_fills_the_context_is_read_in_halves() {
+    let ladder = Ladder::new("");
+    assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "truncated", 40), &[]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    let expected = [
+        (Visit::First, 0, View::Whole, 0, FULL),
+        (Visit::First, 0, View::Halves, 0, ACCEPTED),
+        (Visit::First, 0, View::Halves, 1, ACCEPTED),
+    ];
+    assert_eq!(ways(&record), expected);
+    let [upper, lower] = &record.parts[..] else { panic!("two parts") };
+    assert_eq!((upper.attempt, lower.attempt), (1, 2));
+    assert_eq!((upper.bbox.top, lower.bbox.bottom), (0, 1000));
+    assert!(upper.bbox.bottom >= lower.bbox.top && (350..650).contains(&lower.bbox.top), "{:?}", lower.bbox);
+    for part in &record.parts {
+        let boxes: Vec<BBox> = part.blocks.iter().filter_map(|block| block.bbox).collect();
+        assert!(!boxes.is_empty());
+        assert!(boxes.iter().all(|bbox| bbox.top >= part.bbox.top && bbox.bottom <= part.bbox.bottom), "{boxes:?}");
+    }
+    assert!(record.attempts[2].request_id.ends_with(".a3.halves-2"), "{}", record.attempts[2].request_id);
+    let markdown = ladder.export("md/cover_fr.md");
+    let place = |text: &str| markdown.find(text.lines().last().unwrap()).unwrap();
+    assert!(place(&upper.markdown) < place(&lower.markdown), "the upper half comes first");
+    let lines = ladder.export("jsonl/cover_fr.jsonl");
+    assert!(!lines.contains("\"partial\":true") && lines.contains("\"view\":\"halves\""));
+}
+
+/// Words in alphabetical order: columns come in another order from halves than from the whole.
+fn words(record: &PageRecord) -> Vec<String> {
+    let text: String = record.parts.iter().map(|part| format!("{}\n", part.markdown)).collect();
+    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    words.sort();
+    words
+}
+
+#[test]
+fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole_page() {
+    let read = |faults: &str| {
+        let ladder = Ladder::reading();
+        assert_eq!(ladder.run("chandra", faults, &[]), Some(0));
+        ladder.struck()
+    };
+    let whole = read("");
+    assert_eq!(whole.attempts.len(), 1);
+    let expected = words(&whole);
+    for (kind, view) in [("truncated", View::Halves), ("loop", View::Reduced)] {
+        let other = read(&fault("chandra", "whole", kind, 40));
+        assert_eq!(other.attempts.last().unwrap().shown.view, view);
+        let found = words(&other);
+        let mut left = expected.clone();
+        let known = found.iter().filter(|word| {
+            let place = left.iter().position(|other| other == *word);
+            place.map(|place| left.remove(place)).is_some()
+        });
+        let known = known.count();
+        let (least, most) = (expected.len() * 9 / 10, expected.len() * 11 / 10);
+        assert!(known >= least && found.len() <= most, "{view:?}: {known} of {} and {}", expected.len(), found.len());
+    }
+}
+
+#[test]
+fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
+    let ladder = Ladder::new("[schedule]\npage_attempts = 2\n");
+    let faults = fault("chandra", "whole", "truncated", 20) + &fault("chandra", "halves-2", "empty", 0);
+    let faults = faults.replace("kind = \"empty\"\nafter_tokens = 0\n", "kind = \"empty\"\n");
+    assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    let expected = [
+        (Visit::First, 0, View::Whole, 0, FULL),
+        (Visit::First, 0, View::Halves, 0, ACCEPTED),
+        (Visit::First, 0, View::Halves, 1, AttemptOutcome::Failed(FailureClass::Empty)),
+    ];
+    assert_eq!(ways(&record), expected);
+    assert_eq!(record.verdict, Verdict::Failed(FailureClass::Empty));
+    assert_eq!(
+        (record.parts.len(), record.parts[0].attempt),
+        (1, 1),
+        "the upper half alone is more than the first try"
+    );
+    assert!(ladder.export("md/cover_fr.md").contains("failed(empty), partial text of chandra"));
+}
+
+#[test]
+fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
+    let ladder = Ladder::new("");
+    let faults =
+        ["whole", "reduced"].map(|view| fault("chandra", view, "loop", 40) + &fault("deepseek", view, "loop", 40));
+    assert_eq!(ladder.run("chandra+deepseek", &faults.concat(), &[]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    let climb = |visit| {
+        [(0, View::Whole), (1, View::Whole), (2, View::Reduced)].map(|(step, view)| (visit, step, view, 0, LOOPED))
+    };
+    let mut expected = [climb(Visit::First), climb(Visit::Second)].concat();
+    expected.extend([0, 1].map(|part| (Visit::Return, 1, View::Halves, part, ACCEPTED)));
+    assert_eq!(ways(&record), expected);
+    let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
+    assert_eq!(ids.len(), record.attempts.len(), "no two requests have one name");
+    let wasted: u32 = record.attempts[..6].iter().map(|attempt| attempt.tokens.completion).sum();
+    assert!(
+        wasted < 7 * 12_384 / 20,
+        "{wasted} tokens went into loops, a twentieth of what chandra's own client spends"
+    );
+}
+
+/// The last visit gave less than the first: its record is final, the text is the first's.
+#[test]
+fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "halves-1", "loop", 20)
+        + &fault("deepseek", "*", "loop", 60)
+        + &fault("chandra", "*", "loop", 400);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+    assert_eq!(record.attempts.last().unwrap().visit, Visit::Return);
+    let most = record.attempts.iter().map(|attempt| attempt.kept_characters).max().unwrap();
+    let gave = &record.attempts[usize::from(record.parts[0].attempt)];
+    assert_eq!((gave.visit, gave.kept_characters), (Visit::First, most));
+    let of = |visit| record.attempts.iter().filter(move |attempt| attempt.visit == visit);
+    assert!(of(Visit::Second).chain(of(Visit::Return)).all(|attempt| attempt.kept_characters < most));
+    let line = ladder.export("jsonl/cover_fr.jsonl");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["partial"], &line["engine"], &line["class"]), (&true.into(), &"chandra".into(), &"loop".into()));
+    let kept: Vec<_> = line["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["kept"] == true).collect();
+    assert_eq!((kept.len(), &kept[0]["visit"]), (1, &"first".into()));
+    assert!(ladder.export("html/cover_fr.html").contains("data-partial=\"true\""));
+
+    // The other engine may be the one that had more.
+    let ladder = Ladder::new("");
+    let faults = fault("deepseek", "*", "loop", 400) + &fault("chandra", "*", "loop", 20);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].visit, Visit::Second);
+    assert!(ladder.export("md/cover_fr.md").contains("failed(loop), partial text of deepseek"));
+}
+
+/// One dark rectangle from head to foot.
+#[test]
+fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+    let content = "0 g 100 60 300 720 re f";
+    let page = format!(
+        "%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n\
+         3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R>> endobj\n\
+         4 0 obj <</Length {}>> stream\n{content}\nendstream endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n",
+        content.len()
+    );
+    let ladder = Ladder { page: Some(page.into()), ..Ladder::new("") };
+    assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+    assert_eq!(record.attempts.len(), 3);
+    assert!(record.attempts.iter().all(|attempt| attempt.shown.view != View::Halves));
+    assert!(!record.reason.is_empty() && record.kept_characters() > 0, "{record:?}");
+}
+
+#[test]
+fn a_page_has_a_budget_over_all_its_visits() {
+    let ladder = Ladder::new("[schedule]\npage_attempts = 4\n");
+    let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let mut attempts: BTreeMap<Visit, u32> = BTreeMap::new();
+    for attempt in &ladder.struck().attempts {
+        *attempts.entry(attempt.visit).or_default() += 1;
+    }
+    assert_eq!(attempts, BTreeMap::from([(Visit::First, 3), (Visit::Second, 1)]));
+}
+
+#[test]
+fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "*", "loop", 20);
+    assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
+    assert_eq!(ladder.struck().attempts.len(), 5, "without another engine the ladder is climbed to its end");
+    assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
+    assert_eq!(ladder.struck().attempts.len(), 5, "the same command asks for nothing again");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.attempts.len()), (Verdict::Read, 6));
+    assert_eq!(record.attempts[5].visit, Visit::Second);
+}
+
+#[test]
+fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
+    for (start, more) in [(1, &[][..]), (2, &["--retry", "failed"][..])] {
+        assert_eq!(ladder.run("chandra+deepseek", &faults, more), Some(3));
+        let record = ladder.struck();
+        let of = |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit).count();
+        assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [3, 3, 2].map(|attempts| attempts * start));
+        let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
+        assert_eq!(ids.len(), record.attempts.len());
+    }
+}
