@@ -272,11 +272,11 @@ static BUILT_IN_MODELS: LazyLock<Vec<String>> = LazyLock::new(|| {
 
 impl ServedModel {
     /// Chandra 1 and 2 are usually served under one name, but their boxes have different scales: a server whose root
-    /// is the model of another built-in profile is refused.
+    /// is known to be the model of another built-in profile is refused.
     fn is_of(&self, profile: &Profile) -> bool {
         let named = self.id == profile.served_name || self.id == profile.model;
-        let root = self.root.as_deref().unwrap_or_default();
-        let another = BUILT_IN_MODELS.iter().any(|other| other == root && *other != profile.model);
+        let root = self.root.as_deref().and_then(known_model);
+        let another = root.is_some_and(|root| known_model(&profile.model).is_some_and(|wanted| wanted != root));
         named && !another
     }
 
@@ -288,9 +288,53 @@ impl ServedModel {
     }
 }
 
+/// The built-in profile's model that an id or a folder is: the id itself, a hub cache's `models--org--name`, or a folder
+/// of the model's name. A name that another model's name begins with tells nothing: people keep Chandra 2 in `chandra`.
+fn known_model(id_or_folder: &str) -> Option<&'static str> {
+    let name_of = |model: &'static str| model.rsplit('/').next().unwrap_or(model);
+    let models = || BUILT_IN_MODELS.iter().map(String::as_str);
+    let cached = |model: &str| format!("models--{}", model.replace('/', "--"));
+    let folder = id_or_folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let telling = |model: &&'static str| {
+        name_of(model).eq_ignore_ascii_case(folder)
+            && models().all(|other| other == *model || !name_of(other).starts_with(name_of(model)))
+    };
+    models()
+        .find(|model| *model == id_or_folder || id_or_folder.split('/').any(|part| part == cached(model)))
+        .or_else(|| models().find(telling).filter(|_| id_or_folder.starts_with(['/', '.', '~'])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_is_known_by_its_id_its_cache_or_a_folder_of_its_own_name() {
+        assert_eq!(known_model("datalab-to/chandra"), Some("datalab-to/chandra"));
+        let cache = "/home/x/.cache/huggingface/hub/models--datalab-to--chandra/snapshots/0123";
+        assert_eq!(known_model(cache), Some("datalab-to/chandra"));
+        assert_eq!(known_model("/scratch/models/chandra-ocr-2/"), Some("datalab-to/chandra-ocr-2"));
+        assert_eq!(known_model("/scratch/deepseek-ocr-2"), Some("deepseek-ai/DeepSeek-OCR-2"));
+        for unknown in ["/scratch/models/chandra", "someone/chandra-ocr-2", "/models/chandra-tiny", "chandra", ""] {
+            assert_eq!(known_model(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_another_known_model_is_refused_whatever_it_is_called() {
+        let served = |root: &str| ServedModel {
+            id: "chandra".into(),
+            owned_by: "vllm".into(),
+            root: Some(root.into()),
+            max_model_len: None,
+        };
+        let two = Profile::load("chandra-2", None).unwrap();
+        assert!(served("/scratch/models/chandra").is_of(&two), "nobody can tell");
+        assert!(served("/scratch/models--datalab-to--chandra-ocr-2/snapshots/1").is_of(&two));
+        assert!(!served("/hub/models--datalab-to--chandra/snapshots/1").is_of(&two));
+        let own = Profile { model: "/scratch/mine".into(), ..two };
+        assert!(served("datalab-to/chandra-ocr-2").is_of(&own), "an own folder may be any model");
+    }
 
     #[test]
     fn a_stand_in_is_recognised_by_either_sign() {

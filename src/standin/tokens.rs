@@ -77,7 +77,7 @@ pub struct ImageRefused {
     size: PixelSize,
 }
 
-/// Prompt tokens of an image.
+/// Prompt tokens of an image. The stand-in is told an engine, not a model: DeepSeek-OCR-2 is reckoned as the first one.
 ///
 /// # Errors
 /// Chandra's processor refuses extreme aspect ratios.
