@@ -5,8 +5,8 @@ use super::observation::Vitals;
 /// Share of the limit that waits; less is enough where sequences are preempted besides.
 const WAITING: f64 = 0.25;
 const WAITING_WITH_PREEMPTIONS: f64 = 0.1;
-/// Observations in a row that make it certain.
-const CERTAIN: u32 = 5;
+/// Times in a row that make it certain.
+const CERTAIN: u32 = 2;
 
 /// Whether a crowd waits before the server.
 #[derive(Debug, Default)]

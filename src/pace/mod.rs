@@ -13,5 +13,5 @@ mod time;
 
 pub use controller::{Bounds, Controller};
 pub use load::ServerLoad;
-pub use observation::{Observation, Vitals};
+pub use observation::{Observation, VITALS_EVERY, Vitals};
 pub use time::{ServerLife, ServerTime};

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// The server's own word comes with one observation in so many, which are a second apart: its page of metrics has 57 kB
+/// (facts on real servers) and is made by the process that writes the streams.
+pub const VITALS_EVERY: u32 = 5;
+
 /// What was seen of a server since the last observation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Observation {
@@ -15,7 +19,7 @@ pub struct Observation {
     pub generated_tokens: u64,
     /// Requests that ended, however.
     pub finished: u64,
-    /// The server's own word; `None` where it has no metrics.
+    /// The server's own word; `None` where it was not asked, or has no metrics.
     pub vitals: Option<Vitals>,
 }
 

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     engine::{ServerMetrics, TrafficCounts},
-    pace::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, Vitals},
+    pace::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, VITALS_EVERY, Vitals},
     server::{LifeWatch, Ready},
 };
 
@@ -121,6 +121,7 @@ impl Pacer {
             life,
             seen: None,
             began: Instant::now(),
+            looks: 0,
             line: Line::default(),
             file,
         };
@@ -175,6 +176,7 @@ struct Watch {
     /// Of which start, up to when, and what.
     seen: Option<(u32, Instant, TrafficCounts)>,
     began: Instant,
+    looks: u32,
     line: Line,
     file: PathBuf,
 }
@@ -205,7 +207,11 @@ impl Watch {
     /// What the server did since the last look; `None` at the first look at a start.
     async fn look(&mut self, ready: &Ready) -> Option<ServerLife> {
         let client = ready.reader.client();
-        let metrics = timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten();
+        self.looks += 1;
+        let metrics = match self.looks.is_multiple_of(VITALS_EVERY) {
+            true => timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten(),
+            false => None,
+        };
         let (now, counts) = (Instant::now(), client.traffic().counts());
         let (start, then, before) = self.seen.replace((ready.start, now, counts))?;
         if start != ready.start {
@@ -307,7 +313,7 @@ impl Line {
         self.finished += seen.finished;
         self.prompt_tokens += seen.prompt_tokens;
         self.generated_tokens += seen.generated_tokens;
-        self.vitals = seen.vitals;
+        self.vitals = seen.vitals.or(self.vitals);
     }
 
     fn written(self, since: Duration, limit: u32) -> WrittenLine {

@@ -11,7 +11,7 @@ use std::{
 use oorandom::Rand64;
 
 use crate::{
-    pace::{Bounds, Controller, Observation, Vitals},
+    pace::{Bounds, Controller, Observation, VITALS_EVERY, Vitals},
     standin::{Batch, GpuModel, SequenceEvent, SequenceId},
 };
 
@@ -169,6 +169,7 @@ struct Running<'s> {
     seen: Observation,
     /// When it was last observed, and the requests in flight times seconds since then.
     observed: Duration,
+    looks: u32,
     area: f64,
 }
 
@@ -196,6 +197,7 @@ impl Server {
             finished: 0,
             seen: Observation::default(),
             observed: Duration::ZERO,
+            looks: 0,
             area: 0.0,
         };
         let mut changes = self.changes.iter().peekable();
@@ -316,7 +318,9 @@ impl Running<'_> {
 
     /// What was seen since the last time; a step can reach into the next second.
     fn observe(&mut self) -> Observation {
-        let vitals = self.server.metrics.then(|| Vitals {
+        self.looks += 1;
+        let asked = self.server.metrics && self.looks.is_multiple_of(VITALS_EVERY);
+        let vitals = asked.then(|| Vitals {
             running: self.batch.running() as f64,
             waiting: self.batch.waiting() as f64,
             kv_cache_usage: self.batch.cache_usage(),
