@@ -48,10 +48,10 @@ mod worn;
 
 use std::fmt;
 
-use periods::{explained_from, repetition_by_period};
+use periods::{counting, explained_from, repetition_by_period};
 use symbols::{Symbol, Symbols};
-use unit::{Unit, least_of_copies};
-use worn::Worn;
+use unit::{Counting, Unit, least_of_copies};
+use worn::{Worn, start_of_last};
 
 /// Longest repeated unit that is recognised, in symbols: characters, a run of digits being one.
 pub const MAX_PERIOD: usize = 4_000;
@@ -200,18 +200,25 @@ impl Judge {
         let long_enough = |&period: &usize| {
             repeated[period] >= 3 * period && self.characters_of_last(repeated[period]) >= Unit::LEAST_OF_COUNTERS
         };
-        (1..repeated.len()).filter(long_enough).take(PERIODS_EXPLAINED).find_map(|period| {
-            let from = explained_from(tail, period, repeated[period])?;
+        for period in (1..repeated.len()).filter(long_enough).take(PERIODS_EXPLAINED) {
+            let Some(from) = explained_from(tail, period, repeated[period]) else { continue };
             let explained = &tail[from..];
             let (copies, characters) = (explained.len() / period, self.characters_of_last(explained.len()));
+            if characters < Unit::LEAST_OF_COUNTERS {
+                continue;
+            }
             let text = explained.iter().filter(|symbol| symbol.is_text).count();
-            let enough = characters >= Unit::LEAST_OF_COUNTERS
-                && Unit::of(&explained[..period]).forbids_counters(copies, characters, text);
-            enough.then(|| Loop {
-                proof: Proof::Counters { period, copies },
-                at: self.symbols.position(whole.len() - explained.len()),
-            })
-        })
+            let counting = counting(explained, period);
+            if Unit::of(&explained[..period]).forbids_counters(counting, copies, characters, text) {
+                let proof = Proof::Counters { period, copies };
+                return Some(Loop { proof, at: self.symbols.position(whole.len() - explained.len()) });
+            }
+            // Two by two, a running number steps.
+            if counting == Counting::Running {
+                return None;
+            }
+        }
+        None
     }
 
     fn worn_out(&self) -> Option<Loop> {
@@ -220,8 +227,7 @@ impl Judge {
             return None;
         }
         let whole = self.symbols.whole();
-        let text = whole.iter().enumerate().rev().filter(|(_, symbol)| symbol.is_text).take(length);
-        let start = text.last().map_or(0, |(index, _)| index);
+        let start = start_of_last(length, whole);
         let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
         worn_out.then(|| Loop { proof: Proof::Worn { length }, at: self.symbols.position(start) })
     }

@@ -54,10 +54,25 @@ impl Worn {
         *count = count.saturating_add(1);
     }
 
-    /// Length of the worn text up to here, in symbols of text; what is fresh has been taken off.
+    /// Length of the worn text up to here, in symbols, a stretch of markup being one; what is fresh has been taken off.
     pub(super) fn length(&self) -> usize {
         self.length
     }
+}
+
+/// Where the last `length` symbols begin, as [`Worn`] counts them.
+pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
+    let mut counted = 0;
+    let mut start = symbols.len();
+    while let Some(before) = start.checked_sub(1) {
+        let goes_on = !symbols[before].is_text && symbols.get(start).is_some_and(|symbol| !symbol.is_text);
+        counted += usize::from(!goes_on);
+        if counted > length {
+            break;
+        }
+        start = before;
+    }
+    start
 }
 
 #[cfg(test)]
@@ -68,6 +83,14 @@ mod tests {
         let mut worn = Worn::default();
         text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
         worn.length()
+    }
+
+    #[test]
+    fn a_stretch_of_markup_counts_as_one_backwards_too() {
+        let symbol = |character: char| Symbol { character, value: 0, is_text: character.is_lowercase() };
+        let symbols: Vec<Symbol> = "abTTTcdTTe".chars().map(symbol).collect();
+        let starts = (0..=7).map(|length| start_of_last(length, &symbols));
+        assert_eq!(starts.collect::<Vec<_>>(), [10, 9, 7, 6, 5, 2, 1, 0]);
     }
 
     #[test]
