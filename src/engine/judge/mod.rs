@@ -239,6 +239,23 @@ impl Judge {
     }
 }
 
+/// Equal copies at the end of an answer that are not worth keeping, and the characters in them.
+const WORTHLESS_COPIES: usize = 4;
+const LEAST_WORTHLESS: usize = 200;
+
+/// Where the answer begins to repeat itself at its end, characters from its start. For an answer that the judge let pass and
+/// that went wrong all the same: copies that are too few to prove a loop are still no text.
+pub(super) fn repeated_tail(answer: &str) -> Option<usize> {
+    let mut judge = Judge::default();
+    answer.chars().for_each(|character| judge.symbols.push(character));
+    judge.symbols.forget_beyond(LONGEST.window);
+    let whole = judge.symbols.whole();
+    let repeated = repetition_by_period(whole, MAX_PERIOD, |one, other| one == other);
+    let copies = (1..repeated.len()).filter(|&period| repeated[period] >= WORTHLESS_COPIES * period);
+    let longest = copies.map(|period| repeated[period]).max()?;
+    (judge.characters_of_last(longest) >= LEAST_WORTHLESS).then(|| judge.symbols.position(whole.len() - longest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,6 +289,29 @@ mod tests {
             assert_eq!(found, period);
             assert!(at.abs_diff(start) <= period, "period {period} at {at}, not {start}");
         }
+    }
+
+    #[test]
+    fn worn_text_between_markup_begins_where_it_does() {
+        let mut random = oorandom::Rand32::new(7);
+        let row = |_| format!("<tr><td>{}</td></tr>\n", if random.rand_range(0..2) > 0 { "oui" } else { "non" });
+        let text = format!("{CONTENTS}<table>{}", (0..2_000).map(row).collect::<String>());
+        let start = CONTENTS.chars().count();
+        let Judgement::Loop(Loop { proof: Proof::Worn { .. }, at }) = judge(&text) else { panic!("no loop") };
+        assert!((start..start + 2_500).contains(&at), "at {at}, not {start}");
+    }
+
+    #[test]
+    fn copies_at_the_end_that_prove_nothing_are_found() {
+        let start = CONTENTS.chars().count();
+        for (unit, copies) in [(".", 250), ("<td></td>", 64), ("Vu la loi n° 5-96, telle que modifiée ; ", 6)] {
+            let text = format!("{CONTENTS}{}", unit.repeat(copies));
+            assert_eq!(judge(&text), Judgement::Continue);
+            let tail = repeated_tail(&text).unwrap();
+            assert!(tail.abs_diff(start) < unit.len(), "{tail} of {unit}, not {start}");
+        }
+        assert_eq!(repeated_tail(CONTENTS), None);
+        assert_eq!(repeated_tail(""), None);
     }
 
     proptest! {

@@ -45,35 +45,34 @@ impl Unit {
 
     /// A unit begins anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
-        let holds = |word: &str| {
-            (0..unit.len()).any(|at| word.chars().enumerate().all(|(i, c)| unit[(at + i) % unit.len()].character == c))
+        let opens = |at: usize, names: &[&str]| {
+            let follows =
+                |name: &&str| (1..).zip(name.chars()).all(|(i, c)| unit[(at + i) % unit.len()].character == c);
+            names.iter().any(follows)
         };
-        let any_of = |words: &[&str]| words.iter().any(|word| holds(word));
+        let tags = || (0..unit.len()).filter(|&at| unit[at].character == '<');
+        let any_of = |names: &[&str]| tags().any(|at| opens(at, names));
         let text =
             without_rules_of_formulas(unit.iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character));
         let marks = text.chars().filter(|character| !character.is_whitespace()).count();
         let letters = text.chars().filter(|character| character.is_alphabetic()).count();
         let signs = text.chars().any(|character| !character.is_alphabetic() && !fills(character));
-        let fields = any_of(&["<input"]) || text.contains(['□', '☐', '☑', '☒']);
-        let leader = ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
-        let blocks = any_of(&["<div", "<|"]);
+        let fields = || any_of(&["input"]) || text.contains(['□', '☐', '☑', '☒']);
+        let leader = || ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
+        let line = || text.contains('\n') || any_of(&["br", "li", "p"]);
+        let (blocks, cells) = (any_of(&["div", "|"]), any_of(&["td", "th", "tr"]));
         let content = match letters {
             0 if signs => Content::Signs,
             0 => Content::Filling,
-            _ if fields => Content::Form,
-            _ if letters * 100 < marks * LEAST_LETTERS => {
-                if signs {
-                    Content::Signs
-                } else {
-                    Content::Form
-                }
-            }
-            _ if leader => Content::Led,
+            _ if fields() => Content::Form,
+            _ if letters * 100 < marks * LEAST_LETTERS && signs => Content::Signs,
+            _ if letters * 100 < marks * LEAST_LETTERS => Content::Form,
+            _ if leader() => Content::Led,
             // A model that writes its blocks again does so with whole blocks; a column is in one.
-            _ if marks <= SHORT_LINE && any_of(&["<br", "<li", "<p", "\n"]) && !blocks => Content::Line,
+            _ if marks <= SHORT_LINE && !blocks && line() => Content::Line,
             _ => Content::Words,
         };
-        Unit { content, cells: any_of(&["<td", "<th", "<tr"]), blocks }
+        Unit { content, cells, blocks }
     }
 
     /// Characters from which on equal copies of `period` characters are a loop.
