@@ -724,7 +724,12 @@ async fn an_answer_beyond_its_tokens_is_given_up_before_it_fills_the_memory() {
     let good = troubled.good_text().await;
     for (kind, what) in [("huge-event", "an event"), ("huge-stream", "the answer")] {
         let result = troubled.struck(kind).await;
-        assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ServerError), "{kind}");
+        assert_eq!(
+            result.attempt.outcome,
+            AttemptOutcome::Failed(FailureClass::ServerError),
+            "{kind}: {}",
+            result.attempt.reason
+        );
         let reason = &result.attempt.reason;
         assert!(reason.contains(&format!("{what} is longer than {MOST_BYTES} bytes")), "{kind}: {reason}");
         assert!(result.attempt.answer.len() <= MOST_BYTES, "{kind}: {} bytes", result.attempt.answer.len());
