@@ -530,6 +530,30 @@ async fn the_text_before_a_loop_is_kept_as_the_partial_answer() {
 }
 
 #[tokio::test]
+async fn a_loop_that_others_ended_is_not_in_the_partial_answer() {
+    let setup = setup("chandra-2", LIMITS).await;
+    let short = setup.attempt(streamed(whole(PAGE, "length", 3_600, 12_384))).await;
+    let before = short.attempt.kept_characters;
+    let open = format!("{PAGE}\n<div data-bbox=\"1 2 3 4\" data-label=\"Text\">");
+    let looping = format!("{open}{}", "..........".repeat(60));
+    for finish in ["length", "repetition"] {
+        let result = setup.attempt(streamed(whole(&looping, finish, 3_600, 12_384))).await;
+        assert_eq!(result.attempt.kept_characters, before, "{finish}");
+        assert_eq!(result.attempt.answer, looping, "the raw answer is whole");
+    }
+    let block = |n: usize| {
+        format!(
+            "<div data-bbox=\"1 {n} 3 4\" data-label=\"Text\"><p>Vu la loi organique des finances n° {};</p></div>\n",
+            n % 2
+        )
+    };
+    let blocks: String = (0..5).map(|n| block(n * n)).chain((0..12).map(|n| block(n * n + n / 3))).collect();
+    let result = setup.attempt(streamed(whole(&(PAGE.to_owned() + &blocks), "stop", 3_600, 900))).await;
+    assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::Loop), "{}", result.attempt.reason);
+    assert!(result.attempt.kept_characters < before + 100, "{} and {before}", result.attempt.kept_characters);
+}
+
+#[tokio::test]
 async fn an_image_without_room_for_an_answer_is_not_sent() {
     let profile = Profile::load("chandra-2", None).unwrap();
     let server = server_of(&profile);
@@ -700,7 +724,12 @@ async fn an_answer_beyond_its_tokens_is_given_up_before_it_fills_the_memory() {
     let good = troubled.good_text().await;
     for (kind, what) in [("huge-event", "an event"), ("huge-stream", "the answer")] {
         let result = troubled.struck(kind).await;
-        assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ServerError), "{kind}");
+        assert_eq!(
+            result.attempt.outcome,
+            AttemptOutcome::Failed(FailureClass::ServerError),
+            "{kind}: {}",
+            result.attempt.reason
+        );
         let reason = &result.attempt.reason;
         assert!(reason.contains(&format!("{what} is longer than {MOST_BYTES} bytes")), "{kind}: {reason}");
         assert!(result.attempt.answer.len() <= MOST_BYTES, "{kind}: {} bytes", result.attempt.answer.len());

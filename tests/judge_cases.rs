@@ -83,11 +83,41 @@ fn legitimate_repetition_passes() {
             "equal orders in grounded blocks",
             equal_orders().take(30).enumerate().map(|(n, order)| grounded("text", &order, n)).collect(),
         ),
+        ("a form's names", "<p>Nom : ……… Prénom : ……… Signature : ……</p>\n".repeat(20)),
+        ("a form's long lines", format!("<p>Nom : {}</p>\n", ".".repeat(60)).repeat(30)),
+        ("dotted lines for names", format!("M. {}<br/>\n", "…".repeat(40)).repeat(30)),
+        ("an Arabic form", "الاسم العائلي ..................... رقم البطاقة .....................\n".repeat(12)),
+        ("boxes to tick", "Oui <input type=\"checkbox\"/> Non <input type=\"checkbox\"/><br/>\n".repeat(25)),
+        ("drawn boxes to tick", "□ Oui ☐ Non\n".repeat(45)),
+        ("items without change", "<li>Sans changement</li>\n".repeat(40)),
+        ("a column of one town", "Rabat<br/>".repeat(45)),
+        ("a column of one town in lines", "الرباط\n".repeat(45)),
+        ("boundary stones", (1..=300).map(|n| format!("B{n}, ")).collect()),
+        ("parcels", (1..=450).map(|n| format!("{n}, ")).collect()),
+        ("lots of one estate", (1..=40).map(|n| format!("Lot n° {n} : lotissement Al Amal, Rabat ;\n")).collect()),
+        ("articles without change", (1..=60).map(|n| format!("<p>Article {n} : sans changement</p>\n")).collect()),
+        (
+            "a numbered table of equal rows",
+            table(
+                (1..=60).map(|n| format!("<tr><td>{n}</td><td>Logement économique</td><td>oui</td></tr>\n")).collect(),
+            ),
+        ),
+        ("a blank table of 40 rows", table(row("", 12).repeat(40))),
+        (
+            "a matrix",
+            format!("<math>\\begin{{pmatrix}} {} \\end{{pmatrix}}</math>", "0 & 0 & 0 \\\\ \\hline ".repeat(30)),
+        ),
+        ("curly quotes", "“ ’ ” ‘ ‹ › ‥ ⋯ ․\n".repeat(40)),
+        ("Arabic marks of numbers", "؛ ٫ ٬\n".repeat(100)),
+        ("guillemets with marks of direction", "\u{200F}» \u{200E}\u{2067}«\u{2069} ".repeat(60)),
+        ("limits in a column", (1..60_usize).map(|n| format!("lot {n} : < {} cm\n", n * n)).collect()),
         ("coordinates in cells", table(rows(&passage("coordinates-fr").replace(" N ", "   N   ")))),
     ];
-    for (name, text) in cases {
-        assert!(cut(&text).is_none(), "{name}: {}", cut(&text).unwrap().found);
-    }
+    let cuts: Vec<String> = cases
+        .iter()
+        .filter_map(|(name, text)| Some(format!("{name}: {}, at {}", cut(text)?.found, cut(text)?.seen)))
+        .collect();
+    assert!(cuts.is_empty(), "{cuts:#?}");
 }
 
 /// Orders of a contents page as in BO 7360, Arabic: numbered one by one, while they share pages as they come.
@@ -189,9 +219,9 @@ fn copies() -> Vec<Case> {
         repeats("an Arabic row, deep in a table", arabic_row, 3_000).after(div("Table", &rows(&passage("prices-ar")))),
         repeats("a grounded table's row", "<tr><td>Dose</td><td>Prix</td></tr>", 3_000)
             .after(grounded("table", "<table>", 1)),
-        repeats("empty rows", "<tr><td></td><td></td><td></td></tr>\n", 4_600),
-        repeats("empty cells", "<td></td>", 4_600).after("<table><tr>"),
-        repeats("rows of zeros", "<tr><td>0</td><td>0</td></tr>\n", 4_600),
+        repeats("empty rows", "<tr><td></td><td></td><td></td></tr>\n", 7_600),
+        repeats("empty cells", "<td></td>", 7_600).after("<table><tr>"),
+        repeats("rows of zeros", "<tr><td>0</td><td>0</td></tr>\n", 7_600),
         repeats("two lines in turn", format!("{french_line}Fait à Rabat, le 21 mai 2026.\n"), 700),
         repeats("an article of 700 characters", part_of(FRENCH, 700), 3_000),
         repeats("an Arabic article of 1,500 characters", part_of(ARABIC, 1_500), 4_600).after(""),
@@ -208,6 +238,13 @@ fn copies() -> Vec<Case> {
             1_200,
         ),
         repeats("tatweel", "ـ", 600).after(ARABIC),
+        repeats("a column of one town", "Rabat<br/>\n", 1_100),
+        repeats("a column of short lines", "<li>Technicien de 3e grade</li>\n", 2_500),
+        repeats("a form's line", "<p>Nom : ……… Prénom : ………</p>\n", 2_700),
+        repeats("a form's leaders", format!("M. {}<br/>\n", ".".repeat(60)), 4_700),
+        repeats("boxes to tick", "Oui <input type=\"checkbox\"/> Non <input type=\"checkbox\"/><br/>\n", 4_700),
+        repeats("marks of direction", "\u{200F}", 1_700),
+        repeats("a line behind a bare bracket", "lot de moins < 10 cm, au sens de l’article premier\n", 600),
         repeats("exclamation marks", "!", 600),
         repeats("exclamation marks, from the first character", "!", 600).after(""),
         repeats("newlines", "\n", 1_700),
@@ -225,19 +262,19 @@ fn copies() -> Vec<Case> {
 
 fn counters() -> Vec<Case> {
     vec![
-        turns("articles", |n| format!("Article {n}. – Le reste sans changement.\n"), 2_000),
-        turns("articles, from the first character", |n| format!("Article {n}. – Le reste sans changement.\n"), 2_000).after(""),
-        turns("articles in paragraphs", |n| format!("<p>Article {n}</p>\n"), 1_800),
-        turns("a numbered list", |n| format!("<li>{n}° la carte nationale ;</li>\n"), 1_800),
-        turns("a numbered line", |n| format!("{n}. Vu la loi n° 5-96 ;\n"), 1_800),
-        turns("Arabic digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '٠')), 1_800).after(ARABIC),
-        turns("Persian digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '۰')), 1_800).after(ARABIC),
+        turns("articles", |n| format!("Article {n}. – Le reste sans changement.\n"), 4_700),
+        turns("articles, from the first character", |n| format!("Article {n}. – Le reste sans changement.\n"), 4_700).after(""),
+        turns("articles in paragraphs", |n| format!("<p>Article {n}</p>\n"), 3_800),
+        turns("a numbered list", |n| format!("<li>{n}° la carte nationale ;</li>\n"), 4_200),
+        turns("a numbered line", |n| format!("{n}. Vu la loi n° 5-96 ;\n"), 3_800),
+        turns("Arabic digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '٠')), 3_800).after(ARABIC),
+        turns("Persian digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '۰')), 3_800).after(ARABIC),
         turns("counting down by tens", |n| format!("Dahir du {} avril\n", 99_990 - 10 * n), 1_800),
         turns("two counters", |n| format!("N° {n} : lot {} de la parcelle\n", 3 * n + 7), 1_800),
-        turns("counters in blocks whose boxes move", |n| grounded("text", &format!("Article {n}"), n * n), 3_000).after(grounded("text", FRENCH, 1)),
+        turns("counters in blocks whose boxes move", |n| grounded("text", &format!("Article {n}"), n * n), 4_700).after(grounded("text", FRENCH, 1)),
         turns("rows with running numbers", |n| format!("<tr><td>{n}</td><td>Technicien</td><td>{}</td></tr>\n", 2 * n), 3_300).after("<table>"),
         turns("rows of nothing but running numbers", |n| format!("<tr><td>{n}</td><td>{}</td></tr>\n", n + 1), 5_100).after("<table>"),
-        turns("numbers in a row", |n| format!("{n} "), 2_100),
+        turns("numbers in a row", |n| format!("{n} "), 3_800),
         turns("an endless contents page", |n| format!("قرار لوزير التعليم العالي والبحث العلمي والابتكار رقم {}.24 صادر في 18 من جمادى الأولى 1446 (21 نوفمبر 2024) بتحديد بعض المعادلات بين الشهادات ......... {}\n", 2_784 + n, 8_845 + n), 6_000).after(passage("contents-ar-equal-orders")),
         turns("orders of 500 characters", |n| format!("Article {n}. {}\n", part_of(FRENCH, 500).replace(char::is_numeric, "")), 6_000),
     ]

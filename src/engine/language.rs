@@ -27,8 +27,19 @@ impl Letters {
                 | '\u{0750}'..='\u{077F}'
                 | '\u{0870}'..='\u{08FF}'
                 | '\u{FB50}'..='\u{FDFF}'
-                | '\u{FE70}'..='\u{FEFF}' => letters.arabic += 1,
-                'a'..='z' | 'A'..='Z' | '\u{00C0}'..='\u{024F}' | '\u{1E00}'..='\u{1EFF}' => letters.latin += 1,
+                | '\u{FE70}'..='\u{FEFF}'
+                | '\u{1EE00}'..='\u{1EEFF}' => letters.arabic += 1,
+                // With raised letters (ᵉ, ᵐ), ligatures (ﬁ) and wide letters.
+                'a'..='z'
+                | 'A'..='Z'
+                | '\u{00C0}'..='\u{024F}'
+                | '\u{1D00}'..='\u{1DBF}'
+                | '\u{1E00}'..='\u{1EFF}'
+                | '\u{2C60}'..='\u{2C7F}'
+                | '\u{A720}'..='\u{A7FF}'
+                | '\u{FB00}'..='\u{FB06}'
+                | '\u{FF21}'..='\u{FF3A}'
+                | '\u{FF41}'..='\u{FF5A}' => letters.latin += 1,
                 // Symbols that are letters by name (ª, µ, №, ℓ), Greek of formulas, Tifinagh of the State's emblems.
                 '\u{0080}'..='\u{00BF}'
                 | '\u{0250}'..='\u{03FF}'
@@ -86,6 +97,13 @@ mod tests {
         let foreign = |text| Letters::of(text).foreign;
         assert_eq!(foreign("法令 закон 법률 กฎ विधि"), 15);
         assert_eq!(foreign("n° 5, 1º, 12 µm, №, α ≤ β, ℓ, 𝑥, ⵜⴰⴳⵍⴷⵉⵜ, ﻻ, ﷲ, œuvre"), 0);
+    }
+
+    #[test]
+    fn every_form_of_a_latin_or_arabic_letter_is_one() {
+        let of = |text| Letters::of(text);
+        assert_eq!(of("1ᵉʳ, 2ᵉ, ﬁﬂ, Ａｂ, ꝏ, ⱡ"), Letters { latin: 8, ..Letters::default() });
+        assert_eq!(of("\u{1EE00}\u{1EE01}"), Letters { arabic: 2, ..Letters::default() });
     }
 
     #[test]

@@ -13,25 +13,41 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use super::html::{escape, tokens};
 use crate::model::Block;
 
-/// Normalises the text of a piece of HTML to NFC, and Arabic presentation forms to letters: `ﻻ` becomes `لا`, `ﷲ`
-/// becomes `الله`. They are shapes of letters, which no search finds and every font draws anew; a raw answer keeps them.
-/// The characters of tags stay apart, so that a combining mark behind a tag cannot swallow its bracket.
+/// Normalises the text of a piece of HTML to NFC, and presentation forms to letters: `ﻻ` becomes `لا`, `ﷲ` becomes
+/// `الله`, `ﬁ` becomes `fi`. They are shapes of letters, which no search finds and every font draws anew; a raw answer
+/// keeps them. The characters of tags stay apart, so that a combining mark behind a tag cannot swallow its bracket.
 pub fn normalise(html: &str) -> Cow<'_, str> {
     if is_nfc(html) && !html.contains(is_presentation_form) {
         return Cow::Borrowed(html);
     }
-    let runs = html.split_inclusive(['<', '>']).flat_map(|run| {
-        let (text, bracket) = match run.strip_suffix(['<', '>']) {
-            Some(text) => (text, &run[text.len()..]),
-            None => (run, ""),
-        };
-        text.chars().flat_map(letters).nfc().chain(bracket.chars())
-    });
-    Cow::Owned(runs.collect())
+    let mut normal = String::with_capacity(html.len());
+    for run in html.split_inclusive(['<', '>']) {
+        let text = run.strip_suffix(['<', '>']).unwrap_or(run);
+        normal.extend(in_letters(text).nfc());
+        normal.push_str(&run[text.len()..]);
+    }
+    Cow::Owned(normal)
 }
 
 fn is_presentation_form(character: char) -> bool {
-    matches!(character, '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
+    matches!(character, '\u{FB00}'..='\u{FB06}' | '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
+}
+
+/// The text with the letters of its presentation forms. One that stands for several words (`ﷺ`) is set off from letters
+/// beside it.
+fn in_letters(text: &str) -> String {
+    let is_words = |character: char| matches!(character, '\u{FDFA}' | '\u{FDFB}');
+    let mut whole = String::with_capacity(text.len());
+    let mut previous = ' ';
+    for character in text.chars() {
+        let joins = previous.is_alphanumeric() && character.is_alphanumeric();
+        if joins && (is_words(previous) || is_words(character)) {
+            whole.push(' ');
+        }
+        whole.extend(letters(character));
+        previous = character;
+    }
+    whole
 }
 
 /// The letters of a presentation form; any other character as it is. A vowel sign that stands alone is a blank and the
@@ -63,10 +79,10 @@ pub fn to_markdown(blocks: &[Block]) -> String {
 }
 
 /// One block as Markdown: ATX headings, tables as HTML, maths as `$…$` and `$$…$$`, `sup` and `sub` as tags
-/// (facts of the engines, A.6). Empty where there is nothing to say.
+/// (facts of the engines, A.6). Empty where there is nothing to say. No text becomes a tag, and links lose their targets:
+/// a gazette has none.
 pub fn block_to_markdown(block: &Block) -> String {
-    let html = block.html.replace(|c| NONCHARACTERS.contains(&c), "");
-    let parts = SetAside::from(&html);
+    let parts = SetAside::from(&without_noncharacters(&block.html));
     // htmd reads from memory: it has no error to give.
     let markdown = converter().convert(&parts.html).unwrap_or_default();
     parts.put_back(markdown.trim())
@@ -79,6 +95,12 @@ const MARK: char = '\u{FDD0}';
 const MARK_END: char = '\u{FDD1}';
 /// Stands for a dollar of the text.
 const DOLLAR: char = '\u{FDD2}';
+/// Stands for a `<` of the text, which might open a tag with what Markdown puts behind it.
+const LESS: char = '\u{FDD3}';
+
+fn without_noncharacters(text: &str) -> String {
+    text.replace(|c| NONCHARACTERS.contains(&c), "")
+}
 
 /// HTML from which tables and maths were taken out, because Markdown's escapes must not touch them.
 struct SetAside {
@@ -123,7 +145,22 @@ impl SetAside {
     }
 
     fn copy(&mut self, html: &str) {
-        self.html.extend(html.chars().map(|character| if character == '$' { DOLLAR } else { character }));
+        let stand_in = |character| match character {
+            '$' => DOLLAR,
+            '<' => LESS,
+            _ => character,
+        };
+        for token in tokens(html) {
+            match token {
+                Token::StartTag(tag) => self.html.push_str(&html[tag.span.start..tag.span.end]),
+                Token::EndTag(tag) => self.html.push_str(&html[tag.span.start..tag.span.end]),
+                Token::String(text) => {
+                    let text = without_noncharacters(&String::from_utf8_lossy(&text));
+                    self.html.push_str(&escape(&text.chars().map(stand_in).collect::<String>()));
+                }
+                _ => {}
+            }
+        }
     }
 
     fn mark(&mut self, piece: String, block: bool) {
@@ -143,8 +180,25 @@ impl SetAside {
             rest = after;
         }
         whole.push_str(rest);
-        whole.replace(DOLLAR, "\\$")
+        with_less(&whole).replace(DOLLAR, "\\$")
     }
+}
+
+/// Puts every `<` of the text back, escaped where it could open something. Behind a backslash it is a reference: the two
+/// backslashes would be one of the text, and the bracket bare.
+fn with_less(markdown: &str) -> String {
+    let mut pieces = markdown.split(LESS);
+    let mut whole = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let opens_nothing = piece.starts_with(|c: char| c == ' ' || c.is_ascii_digit());
+        whole.push_str(match (opens_nothing, whole.ends_with('\\')) {
+            (true, _) => "<",
+            (false, true) => "&lt;",
+            (false, false) => "\\<",
+        });
+        whole.push_str(piece);
+    }
+    whole
 }
 
 /// A blank line would end the HTML block in Markdown.
@@ -178,24 +232,38 @@ fn converter() -> HtmlToMarkdown {
             let content = handlers.walk_children(element.node).content;
             Some(HandlerResult::from(format!("<{tag}>{content}</{tag}>", tag = element.tag)))
         })
+        .add_handler(vec!["a"], |handlers: &dyn Handlers, element: Element| {
+            Some(HandlerResult::from(handlers.walk_children(element.node).content))
+        })
         .add_handler(vec!["img"], |_: &dyn Handlers, element: Element| {
-            let attribute = |name: &str| {
-                let found = element.attrs.iter().find(|attribute| &*attribute.name.local == name);
-                found.map(|attribute| attribute.value.to_string()).unwrap_or_default()
-            };
-            let (alt, source) = (attribute("alt").replace(['[', ']', '<', '\n'], " "), attribute("src"));
-            (!alt.trim().is_empty() || !source.is_empty()).then(|| format!("![{}]({source})", alt.trim()).into())
+            let alt = attribute(&element, "alt").unwrap_or_default().replace(['[', ']', '<', '\\', '\n'], " ");
+            (!alt.trim().is_empty()).then(|| format!("![{}]()", alt.trim()).into())
         })
         .add_handler(vec!["input"], |_: &dyn Handlers, element: Element| {
-            let attribute = |name: &str| element.attrs.iter().find(|attribute| &*attribute.name.local == name);
-            let kind = attribute("type").map_or("text", |kind| &*kind.value);
-            Some(match kind {
-                "checkbox" | "radio" if attribute("checked").is_some() => "[x] ".into(),
-                "checkbox" | "radio" => "[ ] ".into(),
-                _ => attribute("value").map(|value| value.value.replace('<', "\\<")).unwrap_or_default().into(),
+            Some(match attribute(&element, "type").as_deref() {
+                Some("checkbox" | "radio") if attribute(&element, "checked").is_some() => "[x] ".into(),
+                Some("checkbox" | "radio") => "[ ] ".into(),
+                _ => {
+                    let value = attribute(&element, "value").unwrap_or_default();
+                    let mut escaped = String::with_capacity(value.len());
+                    for character in value.chars() {
+                        match character {
+                            '\\' | '[' | ']' | '`' => escaped.extend(['\\', character]),
+                            '<' => escaped.push(LESS),
+                            '\n' | '\r' => escaped.push(' '),
+                            _ => escaped.push(character),
+                        }
+                    }
+                    escaped.into()
+                }
             })
         })
         .build()
+}
+
+fn attribute(element: &Element, name: &str) -> Option<String> {
+    let found = element.attrs.iter().find(|attribute| &*attribute.name.local == name)?;
+    Some(without_noncharacters(&found.value))
 }
 
 #[cfg(test)]
@@ -228,6 +296,11 @@ mod tests {
             ("<img alt=\"<b>Sceau</b>\"/>", "![b>Sceau /b>]()"),
             ("<input value=\"<b onclick=x>\"/>", "\\<b onclick=x>"),
             ("<p>&lt;script&gt;</p>", "\\<script>"),
+            ("<p>taille &lt; 10 cm, &lt;5</p>", "taille < 10 cm, <5"),
+            ("<p>&lt;<u></u>b onclick=x&gt;</p>", "\\<b onclick=x>"),
+            ("<input value=\"\\&lt;b onclick=x&gt;\"/>", "\\\\&lt;b onclick=x>"),
+            ("<p>&#xFDD3;b&gt; &#xFDD0;0&#xFDD1;</p>", "b> 0"),
+            ("<p>Voir <a href=\"http://x/> <b>\" title='\"> <b'>le <i>site</i></a></p>", "Voir le *site*"),
             ("<img alt=\"Sceau du Royaume\"/>", "![Sceau du Royaume]()"),
             ("<p><input type=\"checkbox\" checked/> oui</p>", "[x] oui"),
             ("<p>Ville : <input type=\"text\" value=\"Casablanca\"/></p>", "Ville : Casablanca"),
@@ -266,13 +339,15 @@ mod tests {
     }
 
     #[test]
-    fn arabic_presentation_forms_become_letters() {
+    fn presentation_forms_become_letters() {
         let table = [
             ("<p>اﻷولى ﻻ</p>", "<p>الأولى لا</p>"),
             ("ﺍﻟﻤﺎﺩﺓ ﺍﻷﻭﻟﻰ", "المادة الأولى"),
             ("ﷲ ﷺ", "الله صلى الله عليه وسلم"),
             ("مﹸحﱠمد", "م\u{64F}ح\u{64E}\u{651}مد"),
             ("﴾1﴿", "﴾1﴿"),
+            ("محمدﷺقال ﷺ.", "محمد صلى الله عليه وسلم قال صلى الله عليه وسلم."),
+            ("l’aﬀaire ﬁnale", "l’affaire finale"),
         ];
         for (shapes, letters) in table {
             assert_eq!(normalise(shapes), letters, "{shapes}");
@@ -283,7 +358,7 @@ mod tests {
         #[test]
         fn no_mark_is_left_in_any_markdown(html in "(<table>|</table>|<math>|</math>|<tr><td>|\\$|\u{FDD0}|\u{FDD1}|7|é|<p>){0,20}") {
             let text = markdown(&html);
-            prop_assert!(!text.contains(['\u{FDD0}', '\u{FDD1}', '\u{FDD2}']), "{}", text);
+            prop_assert!(!text.contains(['\u{FDD0}', '\u{FDD1}', '\u{FDD2}', '\u{FDD3}']), "{}", text);
         }
     }
 }

@@ -8,8 +8,8 @@ use tracing::debug;
 
 use super::{
     Acceptance, Capabilities, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading,
-    Reply, Ruling, TokenBudget, accept, chandra, classify, classify::needs_health, deepseek, language_of, markdown,
-    text_of,
+    Reply, Ruling, TokenBudget, accept, acceptance::without_repeated_blocks, chandra, classify, classify::needs_health,
+    deepseek, judge::repeated_tail, language_of, markdown, text_of,
 };
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown,
@@ -152,6 +152,10 @@ impl Reader {
                     Acceptance::Blank => (AttemptOutcome::Blank, String::new()),
                     Acceptance::Refused(class, reason) => (AttemptOutcome::Failed(class), reason),
                 };
+                let reading = match outcome {
+                    AttemptOutcome::Failed(FailureClass::Loop) => without_repeated_blocks(reading),
+                    _ => reading,
+                };
                 (outcome, reason, reading)
             }
         };
@@ -212,9 +216,14 @@ impl Reader {
     }
 }
 
-/// The answer up to the point where it began to repeat itself.
+/// The answer up to the point where it began to repeat itself, whoever ended it for that.
 fn before_loop(reply: &Reply) -> &str {
-    let End::Cut(Loop { at, .. }) = reply.end else { return &reply.raw };
+    let at = match reply.end {
+        End::Cut(Loop { at, .. }) => Some(at),
+        End::Finished(FinishReason::Repetition | FinishReason::Length) => repeated_tail(&reply.raw),
+        _ => None,
+    };
+    let Some(at) = at else { return &reply.raw };
     reply.raw.char_indices().nth(at).map_or(&reply.raw, |(byte, _)| &reply.raw[..byte])
 }
 

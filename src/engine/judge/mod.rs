@@ -13,11 +13,18 @@
 //!
 //! | made of | legitimate | copies | counters | worn |
 //! |---|---|---|---|---|
-//! | words | a refrain, one title for every name | 400 and 4 copies; 3 and less from units of 500 on | 1,200 and 32 copies, or 7,000 of text | 2,000 of text |
-//! | words in table cells | rows of equal cells (`Idem`), of `oui` and `non` | 2,400 | 1,200 and 48 copies, or 7,000 of text | 2,000 of text |
+//! | words | a refrain, one title for every name | 400 and 4 copies; 3 and less from units of 500 on | 32 copies | 2,000 of text |
+//! | a line of at most 20 marks, not a block | a column of `Rabat`, items `Sans changement` | 50 copies, 400 to 2,000 | as words | as words |
+//! | words and a leader | contents, forms | 2,000 | as words | as words |
+//! | words in table cells | rows of equal cells (`Idem`), of `oui` and `non` | 2,400 | 48 copies | as words |
+//! | hardly a word (letters are less than 30 % of the marks), or boxes to fill in | blank forms | 4,000 | 4,000 | 4,000 of text |
 //! | leaders, rules, quotes, blanks, numbers | dot leaders, guillemets before every line | 1,500 | 1,500 | 3,000 of text |
-//! | the same in table cells | empty rows, rows of zeros | 4,000 | 4,000 | 3,000 of text |
+//! | the same in table cells | empty rows, rows of zeros | 6,000 | 4,000 | 3,000 of text |
 //! | other signs | none: a broken cache writes `!` for ever (facts of the engines, C.8) | as words | as words | as words |
+//!
+//! Counters are no loop below 1,200 characters, and always one from 7,000 of text on. Where the only counter is a running
+//! number (boundary stones `B1, B2, …`, lots, articles without change) it takes 100 copies and 3,000 characters besides,
+//! 48 copies where each is a block.
 //!
 //! The check that this replaces (facts of the engines, A.9) misses every period above 250 characters and every counter,
 //! and says no to 12 empty rows and to 30 dots.
@@ -34,7 +41,8 @@
 //! * worn text: fewer than 700 characters, in orders that differ in a name alone (BO 7360, Arabic, page 45).
 //!
 //! **Markup does not count.** A looping model often writes the same block with other box coordinates: numbers
-//! within tags, and within DeepSeek's `[[…]]`, are all alike. Labels and tags are not words. Letters that count (`a)`, `b)`)
+//! within tags, and within DeepSeek's `[[…]]`, are all alike. Labels and tags are not words. A `<` opens a tag only before
+//! a letter, `/`, `!` or `|`, for at most 300 characters of a line; a mark of direction is passed over. Letters that count (`a)`, `b)`)
 //! are letters: they come round after an alphabet, and then the alphabet is the unit.
 //!
 //! **Cost.** A Z-function over the reversed tail gives the longest repetition of every period at once, for copies and for
@@ -48,10 +56,10 @@ mod worn;
 
 use std::fmt;
 
-use periods::{explained_from, repetition_by_period};
+use periods::{counting, explained_from, repetition_by_period};
 use symbols::{Symbol, Symbols};
-use unit::{Unit, least_of_copies};
-use worn::Worn;
+use unit::{Counting, Unit, least_of_copies};
+use worn::{Worn, start_of_last};
 
 /// Longest repeated unit that is recognised, in symbols: characters, a run of digits being one.
 pub const MAX_PERIOD: usize = 4_000;
@@ -200,18 +208,25 @@ impl Judge {
         let long_enough = |&period: &usize| {
             repeated[period] >= 3 * period && self.characters_of_last(repeated[period]) >= Unit::LEAST_OF_COUNTERS
         };
-        (1..repeated.len()).filter(long_enough).take(PERIODS_EXPLAINED).find_map(|period| {
-            let from = explained_from(tail, period, repeated[period])?;
+        for period in (1..repeated.len()).filter(long_enough).take(PERIODS_EXPLAINED) {
+            let Some(from) = explained_from(tail, period, repeated[period]) else { continue };
             let explained = &tail[from..];
             let (copies, characters) = (explained.len() / period, self.characters_of_last(explained.len()));
+            if characters < Unit::LEAST_OF_COUNTERS {
+                continue;
+            }
             let text = explained.iter().filter(|symbol| symbol.is_text).count();
-            let enough = characters >= Unit::LEAST_OF_COUNTERS
-                && Unit::of(&explained[..period]).forbids_counters(copies, characters, text);
-            enough.then(|| Loop {
-                proof: Proof::Counters { period, copies },
-                at: self.symbols.position(whole.len() - explained.len()),
-            })
-        })
+            let counting = counting(explained, period);
+            if Unit::of(&explained[..period]).forbids_counters(counting, copies, characters, text) {
+                let proof = Proof::Counters { period, copies };
+                return Some(Loop { proof, at: self.symbols.position(whole.len() - explained.len()) });
+            }
+            // Two by two, a running number steps.
+            if counting == Counting::Running {
+                return None;
+            }
+        }
+        None
     }
 
     fn worn_out(&self) -> Option<Loop> {
@@ -220,8 +235,7 @@ impl Judge {
             return None;
         }
         let whole = self.symbols.whole();
-        let text = whole.iter().enumerate().rev().filter(|(_, symbol)| symbol.is_text).take(length);
-        let start = text.last().map_or(0, |(index, _)| index);
+        let start = start_of_last(length, whole);
         let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
         worn_out.then(|| Loop { proof: Proof::Worn { length }, at: self.symbols.position(start) })
     }
@@ -231,6 +245,23 @@ impl Judge {
         let whole = self.symbols.whole().len();
         self.symbols.position(whole) - self.symbols.position(whole - symbols)
     }
+}
+
+/// Equal copies at the end of an answer that are not worth keeping, and the characters in them.
+const WORTHLESS_COPIES: usize = 4;
+const LEAST_WORTHLESS: usize = 200;
+
+/// Where the answer begins to repeat itself at its end, characters from its start. For an answer that the judge let pass and
+/// that went wrong all the same: copies that are too few to prove a loop are still no text.
+pub(super) fn repeated_tail(answer: &str) -> Option<usize> {
+    let mut judge = Judge::default();
+    answer.chars().for_each(|character| judge.symbols.push(character));
+    judge.symbols.forget_beyond(LONGEST.window);
+    let whole = judge.symbols.whole();
+    let repeated = repetition_by_period(whole, MAX_PERIOD, |one, other| one == other);
+    let copies = (1..repeated.len()).filter(|&period| repeated[period] >= WORTHLESS_COPIES * period);
+    let longest = copies.map(|period| repeated[period]).max()?;
+    (judge.characters_of_last(longest) >= LEAST_WORTHLESS).then(|| judge.symbols.position(whole.len() - longest))
 }
 
 #[cfg(test)]
@@ -266,6 +297,29 @@ mod tests {
             assert_eq!(found, period);
             assert!(at.abs_diff(start) <= period, "period {period} at {at}, not {start}");
         }
+    }
+
+    #[test]
+    fn worn_text_between_markup_begins_where_it_does() {
+        let mut random = oorandom::Rand32::new(7);
+        let row = |_| format!("<tr><td>{}</td></tr>\n", if random.rand_range(0..2) > 0 { "oui" } else { "non" });
+        let text = format!("{CONTENTS}<table>{}", (0..2_000).map(row).collect::<String>());
+        let start = CONTENTS.chars().count();
+        let Judgement::Loop(Loop { proof: Proof::Worn { .. }, at }) = judge(&text) else { panic!("no loop") };
+        assert!((start..start + 2_500).contains(&at), "at {at}, not {start}");
+    }
+
+    #[test]
+    fn copies_at_the_end_that_prove_nothing_are_found() {
+        let start = CONTENTS.chars().count();
+        for (unit, copies) in [(".", 250), ("<td></td>", 64), ("Vu la loi n° 5-96, telle que modifiée ; ", 6)] {
+            let text = format!("{CONTENTS}{}", unit.repeat(copies));
+            assert_eq!(judge(&text), Judgement::Continue);
+            let tail = repeated_tail(&text).unwrap();
+            assert!(tail.abs_diff(start) < unit.len(), "{tail} of {unit}, not {start}");
+        }
+        assert_eq!(repeated_tail(CONTENTS), None);
+        assert_eq!(repeated_tail(""), None);
     }
 
     proptest! {

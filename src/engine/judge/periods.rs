@@ -1,6 +1,6 @@
 //! How far the end of a text repeats itself, for all periods at once.
 
-use super::symbols::Symbol;
+use super::{symbols::Symbol, unit::Counting};
 
 /// For every period up to `longest` the length of the longest suffix that has it, 0 where it is less than two copies.
 /// Linear in the length of the text: the Z-function of the text read backwards.
@@ -46,6 +46,17 @@ pub(super) fn explained_from(text: &[Symbol], period: usize, length: usize) -> O
     counts.then_some(from)
 }
 
+/// How the numbers of the last of several copies differ from those of the copy before.
+pub(super) fn counting(text: &[Symbol], period: usize) -> Counting {
+    let steps =
+        (text.len() - period..text.len()).map(|index| text[index].value.wrapping_sub(text[index - period].value));
+    let mut counters = steps.filter(|&step| step != 0);
+    match (counters.next(), counters.next()) {
+        (Some(1), None) => Counting::Running,
+        _ => Counting::Stepping,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +81,15 @@ mod tests {
         assert_eq!(from(&[8, 5, 1, 2, 3, 4]), Some(4), "from the 1 on, with the dot before it");
         assert_eq!(from(&[1, 2, 4]), None);
         assert_eq!(from(&[1, 2]), None);
+    }
+
+    #[test]
+    fn one_number_that_rises_by_one_is_a_running_number() {
+        let counting = |values: &[u64], period| counting(&symbols(values), period);
+        assert_eq!(counting(&[1, 2, 3], 2), Counting::Running);
+        assert_eq!(counting(&[1, 7, 2, 7, 3, 7], 4), Counting::Running);
+        assert_eq!(counting(&[1, 2, 3, 4, 5, 6], 4), Counting::Stepping);
+        assert_eq!(counting(&[3, 2, 1], 2), Counting::Stepping);
     }
 
     proptest! {

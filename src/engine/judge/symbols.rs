@@ -30,13 +30,22 @@ pub(super) struct Symbols {
     place: Place,
     /// Digits of the number that the answer stands in.
     digits: u8,
+    /// Characters of the tag that the answer stands in.
+    of_tag: usize,
+    /// Behind a mark of direction. One is passed over; a row of them is seen, because it may be endless.
+    behind_mark: bool,
 }
+
+/// Longest tag, characters. What goes on beyond was no tag, or has so long a description that it may pass for text.
+const LONGEST_TAG: usize = 300;
 
 /// Where in the markup the answer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Place {
     #[default]
     Text,
+    /// Behind a `<`, which may open a tag or say "less than".
+    Bracket,
     Tag,
     /// Between `<|ref|>` and `<|/ref|>`.
     Label,
@@ -47,9 +56,21 @@ enum Place {
 impl Symbols {
     /// Takes the next character.
     pub(super) fn push(&mut self, character: char) {
+        let behind_mark = std::mem::replace(&mut self.behind_mark, is_mark_of_direction(character));
+        if self.behind_mark && !behind_mark {
+            self.seen += 1;
+            return;
+        }
         let previous = self.symbols.last().map(|symbol| symbol.character);
+        self.of_tag += 1;
         self.place = match (self.place, character) {
-            (_, '<') => Place::Tag,
+            (_, '<') => {
+                self.of_tag = 0;
+                Place::Bracket
+            }
+            (Place::Bracket, 'a'..='z' | 'A'..='Z' | '/' | '!' | '|' | '｜') => Place::Tag,
+            (Place::Bracket | Place::Tag | Place::Label, '\n') | (Place::Bracket, _) => Place::Text,
+            (Place::Tag, _) if self.of_tag > LONGEST_TAG => Place::Text,
             (Place::Tag, '>') if self.ends_with("<|ref|") => Place::Label,
             (Place::Tag, '>') => Place::Text,
             (Place::Text, '[') if previous == Some('[') => Place::Coordinates,
@@ -111,6 +132,11 @@ impl Symbols {
     }
 }
 
+/// Whether it is invisible: it says which way the text runs, and stands between the characters of a number or a leader.
+pub(super) fn is_mark_of_direction(character: char) -> bool {
+    matches!(character, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The value of a European, Arabic-Indic or Persian digit.
 fn digit(character: char) -> Option<u64> {
     let zero = match character {
@@ -153,6 +179,13 @@ mod tests {
             symbols.whole().iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character).collect()
         };
         assert_eq!(text("<p class=\"x\">un <b>deux</b></p>\n"), "un deux\n");
+        assert_eq!(text("taille < 10 cm, <5, x <= y\n<b>z</b>"), "taille  0 cm, 0, x = y\nz", "but for the brackets");
+        assert_eq!(text("si a <b alors\nla suite"), "si a \nla suite", "to the end of the line");
+        assert_eq!(
+            text(&format!("<b {} suite", "x".repeat(400))).len(),
+            "b ".len() + 400 - LONGEST_TAG + " suite".len()
+        );
+        assert_eq!(text("\u{200F}٫\u{2067}a\u{2069}"), "٫a");
         assert_eq!(
             text("<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# un [a] "),
             "[]\n# un [a] ",

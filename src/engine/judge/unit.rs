@@ -1,21 +1,38 @@
 //! What is repeated, and how long a gazette may do so.
 
-use super::symbols::Symbol;
+use super::symbols::{Symbol, is_mark_of_direction};
 
 /// What a repeated unit is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unit {
     content: Content,
     cells: bool,
+    /// Whole blocks of an answer, not lines of one.
+    blocks: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Words,
+    /// A few words that are a line of their own, in a column or a list.
+    Line,
+    /// Words and a leader: a line of a contents page, or of a form.
+    Led,
+    /// Hardly a word between what is to be filled in: a line of a form.
+    Form,
     /// Nothing but what fills lines and cells in print: leaders, rules, quotes, blanks, numbers.
     Filling,
     /// Signs that nobody sets in rows, such as `!`.
     Signs,
+}
+
+/// How the numbers of copies change that differ in them alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counting {
+    /// One number runs 1, 2, 3; the others are equal.
+    Running,
+    /// By other steps.
+    Stepping,
 }
 
 impl Unit {
@@ -28,47 +45,97 @@ impl Unit {
 
     /// A unit begins anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
-        let text = unit.iter().filter(|symbol| symbol.is_text);
-        let content = text.fold(Content::Filling, |content, symbol| match content {
-            _ if symbol.character.is_alphabetic() => Content::Words,
-            Content::Filling if !fills(symbol.character) => Content::Signs,
-            content => content,
-        });
-        let cells = ["<td", "<th", "<tr"].iter().any(|tag| {
-            (0..unit.len()).any(|at| tag.chars().enumerate().all(|(i, c)| unit[(at + i) % unit.len()].character == c))
-        });
-        Unit { content, cells }
+        let opens = |at: usize, names: &[&str]| {
+            let follows =
+                |name: &&str| (1..).zip(name.chars()).all(|(i, c)| unit[(at + i) % unit.len()].character == c);
+            names.iter().any(follows)
+        };
+        let tags = || (0..unit.len()).filter(|&at| unit[at].character == '<');
+        let any_of = |names: &[&str]| tags().any(|at| opens(at, names));
+        let text =
+            without_rules_of_formulas(unit.iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character));
+        let marks = text.chars().filter(|character| !character.is_whitespace()).count();
+        let letters = text.chars().filter(|character| character.is_alphabetic()).count();
+        let signs = text.chars().any(|character| !character.is_alphabetic() && !fills(character));
+        let fields = || any_of(&["input"]) || text.contains(['□', '☐', '☑', '☒']);
+        let leader = || ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
+        let line = || text.contains('\n') || any_of(&["br", "li", "p"]);
+        let (blocks, cells) = (any_of(&["div", "|"]), any_of(&["td", "th", "tr"]));
+        let content = match letters {
+            0 if signs => Content::Signs,
+            0 => Content::Filling,
+            _ if fields() => Content::Form,
+            _ if letters * 100 < marks * LEAST_LETTERS && signs => Content::Signs,
+            _ if letters * 100 < marks * LEAST_LETTERS => Content::Form,
+            _ if leader() => Content::Led,
+            // A model that writes its blocks again does so with whole blocks; a column is in one.
+            _ if marks <= SHORT_LINE && !blocks && line() => Content::Line,
+            _ => Content::Words,
+        };
+        Unit { content, cells, blocks }
     }
 
     /// Characters from which on equal copies of `period` characters are a loop.
     pub(super) fn allowance_of_copies(self, period: usize) -> usize {
         let floor = match (self.content, self.cells) {
             (Content::Words | Content::Signs, false) => Self::LEAST_OF_COPIES,
+            (Content::Line, false) => (COLUMN * period).clamp(Self::LEAST_OF_COPIES, 2_000),
             (Content::Filling, false) => 1_500,
-            (Content::Words | Content::Signs, true) => 2_400,
-            (Content::Filling, true) => 4_000,
+            (Content::Led, false) => 2_000,
+            (Content::Words | Content::Line | Content::Led | Content::Signs, true) => 2_400,
+            (Content::Form, _) => 4_000,
+            (Content::Filling, true) => 6_000,
         };
         floor.max(least_of_copies(period))
     }
 
     /// Whether so many copies that differ in counters alone are a loop. `characters` is their length, `text` that of
     /// the text in them.
-    pub(super) fn forbids_counters(self, copies: usize, characters: usize, text: usize) -> bool {
-        match (self.content, self.cells) {
-            (Content::Words | Content::Signs, false) => copies >= 32 || text >= FULLEST_PAGE,
-            (Content::Words | Content::Signs, true) => copies >= 48 || text >= FULLEST_PAGE,
+    pub(super) fn forbids_counters(self, counting: Counting, copies: usize, characters: usize, text: usize) -> bool {
+        let many = match (self.content, self.cells) {
+            (Content::Words | Content::Line | Content::Led | Content::Signs, false) => copies >= 32,
+            (Content::Words | Content::Line | Content::Led | Content::Signs, true) => copies >= 48,
             (Content::Filling, false) => characters >= 1_500,
-            (Content::Filling, true) => characters >= 4_000,
-        }
+            (Content::Filling, true) | (Content::Form, _) => characters >= 4_000,
+        };
+        let runs_on =
+            counting == Counting::Stepping || copies >= if self.blocks { BLOCKS } else { LIST } && characters >= 3_000;
+        text >= FULLEST_PAGE || many && runs_on
     }
 
     /// Characters of text from which on worn text is a loop.
     pub(super) fn allowance_of_worn(self) -> usize {
         match self.content {
-            Content::Words | Content::Signs => Self::LEAST_OF_WORN,
+            Content::Words | Content::Line | Content::Led | Content::Signs => Self::LEAST_OF_WORN,
             Content::Filling => 3_000,
+            Content::Form => 4_000,
         }
     }
+}
+
+/// Share of letters in hundredths of a unit's marks, below which it is no text.
+const LEAST_LETTERS: usize = 30;
+/// Marks of a line that may stand in every row of a column: `Sans changement`, `Technicien de 3e grade`.
+const SHORT_LINE: usize = 20;
+/// Lines of a column, with room.
+const COLUMN: usize = 50;
+/// Entries of a list that are numbered one by one, with room.
+const LIST: usize = 100;
+/// Of those that are blocks each.
+const BLOCKS: usize = 48;
+/// Commands of formulas that draw, space or fill.
+const RULES: [&str; 9] = ["hline", "quad", "qquad", "dots", "ldots", "cdots", "hfill", "dotfill", "hrulefill"];
+
+/// The text of a ring, begun at a command where it has one, without the names of those that are no words.
+fn without_rules_of_formulas(ring: impl Iterator<Item = char>) -> String {
+    let ring: String = ring.collect();
+    let Some((before, behind)) = ring.split_once('\\') else { return ring };
+    let text = format!("\\{behind}{before}");
+    let is_rule = |piece: &str| RULES.contains(&piece.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default());
+    let pieces = text
+        .split('\\')
+        .map(|piece| if is_rule(piece) { piece.trim_start_matches(char::is_alphabetic) } else { piece });
+    pieces.collect::<Vec<_>>().join("\\")
 }
 
 /// More than any page holds, characters of text: the fullest of the corpus has 6,726.
@@ -80,5 +147,10 @@ pub(super) fn least_of_copies(period: usize) -> usize {
 }
 
 fn fills(character: char) -> bool {
-    character.is_whitespace() || character == Symbol::NUMBER || ".…·•*-–—_=|/:;,،'’\"«»()[]+~°%".contains(character)
+    character.is_whitespace()
+        || character == Symbol::NUMBER
+        || FILLERS.contains(character)
+        || is_mark_of_direction(character)
 }
+
+const FILLERS: &str = ".․‥…⋯·•*-–—_=|/:;؛,،٫٬'‘’‚\"“”„«»‹›()[]{}+~°%&\\□☐☑☒";

@@ -10,6 +10,9 @@ const TIMES: u8 = 4;
 const FRESH: usize = 16;
 /// Bits of a place in the table of counts: 64 KiB, three times what a long answer fills.
 const BITS: u32 = 16;
+/// After so many symbols the counts begin anew: more than an answer has, and where a stream has more, chance alone would
+/// fill the table.
+const COUNTED: usize = 1 << 17;
 /// Stands for markup of any length.
 const MARKUP: Symbol = Symbol { character: '<', value: 0, is_text: false };
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -49,15 +52,33 @@ impl Worn {
         if self.taken < GRAM {
             return;
         }
+        if self.taken.is_multiple_of(COUNTED) {
+            self.counts.fill(0);
+        }
         let count = &mut self.counts[(self.hash.wrapping_mul(FACTOR) >> (64 - BITS)) as usize];
         self.length = if *count >= TIMES { self.length + 1 } else { self.length.saturating_sub(FRESH) };
         *count = count.saturating_add(1);
     }
 
-    /// Length of the worn text up to here, in symbols of text; what is fresh has been taken off.
+    /// Length of the worn text up to here, in symbols, a stretch of markup being one; what is fresh has been taken off.
     pub(super) fn length(&self) -> usize {
         self.length
     }
+}
+
+/// Where the last `length` symbols begin, as [`Worn`] counts them.
+pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
+    let mut counted = 0;
+    let mut start = symbols.len();
+    while let Some(before) = start.checked_sub(1) {
+        let goes_on = !symbols[before].is_text && symbols.get(start).is_some_and(|symbol| !symbol.is_text);
+        counted += usize::from(!goes_on);
+        if counted > length {
+            break;
+        }
+        start = before;
+    }
+    start
 }
 
 #[cfg(test)]
@@ -68,6 +89,21 @@ mod tests {
         let mut worn = Worn::default();
         text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
         worn.length()
+    }
+
+    #[test]
+    fn a_stretch_of_markup_counts_as_one_backwards_too() {
+        let symbol = |character: char| Symbol { character, value: 0, is_text: character.is_lowercase() };
+        let symbols: Vec<Symbol> = "abTTTcdTTe".chars().map(symbol).collect();
+        let starts = (0..=7).map(|length| start_of_last(length, &symbols));
+        assert_eq!(starts.collect::<Vec<_>>(), [10, 9, 7, 6, 5, 2, 1, 0]);
+    }
+
+    #[test]
+    fn nothing_wears_out_by_chance() {
+        let mut random = oorandom::Rand64::new(7);
+        let text: String = (0..50_000).map(|_| format!("{:016x} ", random.rand_u64())).collect();
+        assert_eq!(worn(&text), 0);
     }
 
     #[test]

@@ -76,6 +76,8 @@ impl Sanitiser {
 
 #[cfg(test)]
 mod tests {
+    use pulldown_cmark::{Event, Options, Parser, Tag};
+
     use super::*;
 
     fn sanitiser() -> Sanitiser {
@@ -99,30 +101,70 @@ mod tests {
         }
     }
 
+    const HOSTILE: &[&str] = &[
+        "<p onclick=\"x()\">a</p>",
+        "<script>alert(1)</script>",
+        "<style>*{}</style>",
+        "<p style=\"background:url(https://evil/)\">a</p>",
+        "<a href=\"javascript:alert(1)\">b</a>",
+        "<a href=\" jAvAsCrIpT:alert(1)\">b</a>",
+        "<a href=\"data:text/html,evil\">b</a>",
+        "<a href=\"//evil/\">b</a>",
+        "<img src=\"https://evil/pixel.png\">",
+        "<img src=x onerror=alert(1)>",
+        "<img src=\"data:image/png;base64,evil\">",
+        "<iframe src=\"https://evil/\"></iframe>",
+        "<svg onload=alert(1)><script>alert(1)</script></svg>",
+        "<form action=\"https://evil/\"><input type=\"image\" src=\"https://evil/\" onfocus=alert(1)></form>",
+        "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)></table></math>",
+        "<table background=\"https://evil/\"><tr><td onmouseover=alert(1)>1</td></tr></table>",
+    ];
+
+    /// Harmless as HTML; a careless Markdown makes tags of them.
+    const HOSTILE_IN_MARKDOWN: &[&str] = &[
+        "<p>&lt;<span>img src=x onerror=alert(1)&gt;</span></p>",
+        "<p>&lt;<u></u>img src=x onerror=alert(1)&gt;</p>",
+        "<p>\\&lt;<b></b>img src=x onerror=alert(1)&gt;</p>",
+        "<p>`&lt;img src=x onerror=alert(1)&gt;`</p><code>`&lt;img src=x onerror=alert(1)&gt;</code>",
+        "<chem>&lt;</chem>img src=x onerror=alert(1)>",
+        "<input type=\"text\" value=\"\\&lt;img src=x onerror=alert(1)&gt;\">",
+        "<input type=\"text\" value=\"`\"><p>&lt;img src=x onerror=alert(1)&gt;`</p>",
+        "<a href=\"http://x/> <script src=https://evil/></script>\">b</a>",
+        "<a href=\"http://x/\" title='\"> <img src=x onerror=alert(1)>'>b</a>",
+        "<img alt=\"]\\](x) &lt;img src=x onerror=alert(1)&gt;\">",
+        "<sup>&lt;</sup>img src=x onerror=alert(1)>",
+        "<p>[b](javascript:alert(1))</p>",
+        "<p>&#xFDD3;img src=x onerror=alert(1)&gt;</p>",
+        "<math>&lt;</math>img src=x onerror=alert(1)>",
+    ];
+
     #[test]
     fn what_runs_or_loads_something_does_not_pass() {
-        for hostile in [
-            "<p onclick=\"x()\">a</p>",
-            "<script>alert(1)</script>",
-            "<style>*{}</style>",
-            "<p style=\"background:url(https://evil/)\">a</p>",
-            "<a href=\"javascript:alert(1)\">b</a>",
-            "<a href=\" jAvAsCrIpT:alert(1)\">b</a>",
-            "<a href=\"data:text/html,evil\">b</a>",
-            "<a href=\"//evil/\">b</a>",
-            "<img src=\"https://evil/pixel.png\">",
-            "<img src=x onerror=alert(1)>",
-            "<img src=\"data:image/png;base64,evil\">",
-            "<iframe src=\"https://evil/\"></iframe>",
-            "<svg onload=alert(1)><script>alert(1)</script></svg>",
-            "<form action=\"https://evil/\"><input type=\"image\" src=\"https://evil/\" onfocus=alert(1)></form>",
-            "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)></table></math>",
-            "<table background=\"https://evil/\"><tr><td onmouseover=alert(1)>1</td></tr></table>",
-        ] {
+        for hostile in HOSTILE {
             let clean = sanitiser().clean(hostile).to_lowercase();
             for gone in ["script", "alert", "onclick", "onerror", "onload", "style", "evil", "iframe", "<form"] {
                 let escaped = clean.replace("&lt;img src=x onerror=alert(1)&gt;", "");
                 assert!(!escaped.contains(gone), "{gone} in {clean} of {hostile}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_runs_or_loads_something_comes_back_in_the_markdown() {
+        for hostile in HOSTILE.iter().chain(HOSTILE_IN_MARKDOWN) {
+            let html = sanitiser().clean(hostile);
+            let block = Block { label: "Text".into(), bbox: None, html };
+            let markdown = crate::engine::block_to_markdown(&block);
+            let mut live = String::new();
+            for event in Parser::new_ext(&markdown, Options::all()) {
+                match event {
+                    Event::Html(html) | Event::InlineHtml(html) => live.push_str(&html),
+                    Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => live.push_str(&dest_url),
+                    _ => {}
+                }
+            }
+            for gone in ["<img", "script", "alert", "onerror", "evil"] {
+                assert!(!live.to_lowercase().contains(gone), "{gone} in {markdown} of {hostile}");
             }
         }
     }
