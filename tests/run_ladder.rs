@@ -9,10 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    process::Command,
 };
 
 use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Verdict, View, Visit};
-use run_support::{Bench, text};
+use run_support::{Bench, Killed, text, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A run over a page that is struck and one that is not.
 struct Ladder {
@@ -39,8 +41,7 @@ impl Ladder {
         Ladder { bench, configuration, page: None }
     }
 
-    /// Runs with these roles and faults; the exit code.
-    fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
+    fn command(&self, roles: &str, faults: &str, more: &[&str]) -> Command {
         let input = self.bench.inputs(&["pages/cover_fr.pdf", "pages/scan_fr.pdf"]);
         if let Some(page) = &self.page {
             fs::write(input.join("cover_fr.pdf"), page).unwrap();
@@ -50,11 +51,29 @@ impl Ladder {
         let [input, run, configuration, faults] = paths.each_ref().map(|path| path.to_str().unwrap());
         let words = ["run", "-i", input, "-o", run, "-c", configuration, "--roles", roles, "--faults", faults];
         let words = [&words[..], more].concat();
-        let output = self.bench.bocr(&words).output().unwrap();
+        self.bench.bocr(&words)
+    }
+
+    /// Runs with these roles and faults; the exit code.
+    fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
+        let output = self.command(roles, faults, more).output().unwrap();
         println!("{}", text(&output));
         self.bench.assert_nothing_left();
         self.bench.assert_verified();
         output.status.code()
+    }
+
+    /// The same, but stopped once the struck page has failed on its first visit.
+    fn stop_after_first_visit(&self, faults: &str, more: &[&str]) {
+        let failures = || self.bench.log(0).matches("the page failed").count();
+        let before = failures();
+        let busy = fault("deepseek", "*", "503", 0).replace("after_tokens = 0\n", "");
+        let run = self.command("chandra+deepseek", &format!("{faults}{busy}"), more).spawn().unwrap();
+        let mut run = Killed(run);
+        until("the page has failed", || failures() > before);
+        kill_process(Pid::from_child(&run.0), Signal::TERM).unwrap();
+        assert_eq!(run.0.wait().unwrap().code(), Some(75));
+        self.bench.assert_nothing_left();
     }
 
     /// The final record of the struck page.
@@ -309,4 +328,46 @@ fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
         let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
         assert_eq!(ids.len(), record.attempts.len());
     }
+}
+
+#[test]
+fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "*", "loop", 20);
+    let both = format!("{faults}{}", fault("deepseek", "*", "loop", 20));
+    assert_eq!(ladder.run("chandra+deepseek", &both, &[]), Some(3));
+    assert_eq!(ladder.struck().attempts.len(), 8);
+    ladder.stop_after_first_visit(&faults, &["--retry", "failed"]);
+    assert_eq!(ladder.struck().counts_from, 8);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &["--retry", "failed"]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine, record.counts_from), (Verdict::Read, Some(Engine::DeepSeek), 8));
+    let of =
+        |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit && attempt.outcome == LOOPED).count();
+    assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [6, 3, 2]);
+
+    // Without a stop: the other engine comes later.
+    let ladder = Ladder::new("");
+    for more in [&[][..], &["--retry", "failed"][..]] {
+        assert_eq!(ladder.run("chandra", &faults, more), Some(3));
+    }
+    assert_eq!(ladder.struck().attempts.len(), 10);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
+    assert_eq!(ladder.struck().engine, Some(Engine::DeepSeek));
+}
+
+#[test]
+fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
+    let ladder = Ladder::new("");
+    assert_eq!(ladder.run("chandra+deepseek", "", &[]), Some(0));
+    assert_eq!(ladder.struck().engine, Some(Engine::Chandra));
+    let faults = fault("chandra", "*", "loop", 20);
+    let redo = ["--redo", "cover_fr.pdf"];
+    ladder.stop_after_first_visit(&faults, &redo);
+    assert_eq!(ladder.struck().verdict, Verdict::Read, "it stays read meanwhile");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &redo), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::DeepSeek)));
+    let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
+    assert_eq!((ids.len(), record.attempts.len() > 4), (record.attempts.len(), true), "every attempt once");
 }

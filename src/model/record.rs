@@ -54,6 +54,8 @@ pub struct PageRecord {
     pub image: Option<ImageFacts>,
     /// Every attempt in order, those of earlier visits (without their answers) included.
     pub attempts: Vec<Attempt>,
+    /// The first attempt that counts: those before it were made before the page was asked to be read again.
+    pub counts_from: u16,
     /// The accepted answer, or of a failed page the best that this visit gave; empty for a blank page. Of all records of
     /// a failed page the one with most [`PageRecord::kept_characters`] has the page's text.
     pub parts: Vec<Part>,

@@ -11,7 +11,7 @@ use crate::{
         error::chain,
     },
     schedule::{Prior, Unit},
-    store,
+    store::{self, EarlierAttempts},
 };
 
 use super::{
@@ -30,7 +30,7 @@ pub(super) struct PageTask {
     /// The attempts of that record count for nothing: the page is read again from the beginning.
     again: bool,
     /// Attempts of that record, read when the page begins.
-    earlier: OnceLock<Vec<Attempt>>,
+    earlier: OnceLock<EarlierAttempts>,
     /// Earlier attempts of this start: on earlier visits, or on a rank that gave the page back.
     prior: Vec<Attempt>,
     /// Attempts of this task, kept here so that a page called back takes them along.
@@ -53,13 +53,21 @@ impl PageTask {
     }
 
     fn of_record(&self) -> &[Attempt] {
-        self.earlier.get().map_or(&[], Vec::as_slice)
+        self.earlier.get().map_or(&[], |earlier| &earlier.attempts)
+    }
+
+    /// The first attempt that counts: where the page is read again, none of the record does.
+    fn counts_from(&self) -> u16 {
+        match self.earlier.get() {
+            Some(earlier) if !self.again => earlier.counts_from,
+            _ => u16::try_from(self.of_record().len()).unwrap_or(u16::MAX),
+        }
     }
 
     /// Every attempt that counts against the page so far.
     pub(super) fn counting(&self) -> Vec<Attempt> {
-        let earlier = if self.again { &[] } else { self.of_record() };
-        earlier.iter().cloned().chain(self.attempts()).collect()
+        let earlier = self.of_record().iter().skip(usize::from(self.counts_from()));
+        earlier.cloned().chain(self.attempts()).collect()
     }
 
     /// Attempts that a record of this page has before those that were made here.
@@ -111,6 +119,7 @@ impl PageTask {
             language: reading.language,
             image: reading.image,
             attempts: self.of_record().iter().cloned().chain(self.attempts()).collect(),
+            counts_from: self.counts_from(),
             parts: reading.parts,
             ahead,
             reason: reading.reason,

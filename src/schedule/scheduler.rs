@@ -45,7 +45,7 @@ pub struct Restored {
     pub engine: Option<Engine>,
     /// For a failed page, the engines that it may yet be given to.
     pub ahead: EngineSet,
-    /// Where the record lies.
+    /// Where its latest record lies.
     pub place: RecordPlace,
     /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
     pub again: bool,
