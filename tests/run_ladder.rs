@@ -67,7 +67,7 @@ impl Ladder {
     fn stop_after_first_visit(&self, faults: &str, more: &[&str]) {
         let failures = || self.bench.log(0).matches("the page failed").count();
         let before = failures();
-        let busy = fault("deepseek", "*", "503", 0).replace("after_tokens = 0\n", "");
+        let busy = refusal("deepseek", "*", "503");
         let run = self.command("chandra+deepseek", &format!("{faults}{busy}"), more).spawn().unwrap();
         let mut run = Killed(run);
         until("the page has failed", || failures() > before);
@@ -96,6 +96,11 @@ fn fault(engine: &str, view: &str, kind: &str, after_tokens: u32) -> String {
     format!(
         "[[fault]]\npage = \"cover_fr.p1*.{view}\"\nengine = \"{engine}\"\nkind = \"{kind}\"\nafter_tokens = {after_tokens}\n"
     )
+}
+
+/// The same before a token is written.
+fn refusal(engine: &str, view: &str, kind: &str) -> String {
+    fault(engine, view, kind, 0).replace("after_tokens = 0\n", "")
 }
 
 type Way = (Visit, u8, View, u8, AttemptOutcome);
@@ -197,8 +202,7 @@ fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole
 #[test]
 fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
     let ladder = Ladder::new("[schedule]\npage_attempts = 2\n");
-    let faults = fault("chandra", "whole", "truncated", 20) + &fault("chandra", "halves-2", "empty", 0);
-    let faults = faults.replace("kind = \"empty\"\nafter_tokens = 0\n", "kind = \"empty\"\n");
+    let faults = fault("chandra", "whole", "truncated", 20) + &refusal("chandra", "halves-2", "empty");
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     let record = ladder.struck();
     let expected = [
@@ -272,8 +276,7 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
 }
 
 /// One dark rectangle from head to foot.
-#[test]
-fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+fn page_that_cannot_be_cut() -> Vec<u8> {
     let content = "0 g 100 60 300 720 re f";
     let page = format!(
         "%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n\
@@ -281,7 +284,12 @@ fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
          4 0 obj <</Length {}>> stream\n{content}\nendstream endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n",
         content.len()
     );
-    let ladder = Ladder { page: Some(page.into()), ..Ladder::new("") };
+    page.into()
+}
+
+#[test]
+fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
     assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
@@ -370,4 +378,26 @@ fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::DeepSeek)));
     let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
     assert_eq!((ids.len(), record.attempts.len() > 4), (record.attempts.len(), true), "every attempt once");
+}
+
+/// The last visit asks for nothing: there are only halves left, which cannot be had.
+#[test]
+fn a_failed_page_says_how_its_own_engine_failed_it() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let faults = fault("chandra", "*", "loop", 40) + &refusal("deepseek", "*", "400");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!(record.attempts.last().unwrap().outcome, AttemptOutcome::Failed(FailureClass::Rejected));
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+}
+
+#[test]
+fn a_second_start_of_a_complete_run_asks_for_nothing() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let faults = fault("chandra", "*", "truncated", 40) + &refusal("deepseek", "*", "400");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let first = ladder.struck();
+    assert_eq!(first.attempts.last().unwrap().visit, Visit::Second, "chandra has nothing left");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    assert_eq!(ladder.struck(), first);
 }

@@ -161,6 +161,8 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
         let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
         assert_eq!((dealt_to, unit.engine), (rank, visit.engine()));
         assert_eq!(priors.first().map_or(Visit::First, |prior| prior.visit), visit);
+        let open = priors.first().map_or(EngineSet::all(), |prior| prior.ahead);
+        assert_eq!(open, if visit == Visit::Return { EngineSet::only(Engine::Chandra) } else { EngineSet::all() });
         story.actions.clear();
         story.settles_with(rank, unit, page(0, 1), looped, ahead);
     }
@@ -307,7 +309,17 @@ fn a_page_given_back_takes_its_attempts_along() {
         Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
     story.happens(returned);
     let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
-    assert_eq!(*priors, [Prior { page: page(0, 1), visit: Visit::First, sealed: None, again: false, attempts }]);
+    assert_eq!(
+        *priors,
+        [Prior {
+            page: page(0, 1),
+            visit: Visit::First,
+            ahead: EngineSet::all(),
+            sealed: None,
+            again: false,
+            attempts
+        }]
+    );
 }
 
 fn attempt() -> Attempt {

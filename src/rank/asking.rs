@@ -6,7 +6,7 @@ use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
-        PageRef, Part, Remedy, Verdict,
+        PageRef, Part, Remedy, Verdict, View,
     },
     schedule::{
         Rung,
@@ -64,9 +64,9 @@ impl PageTask {
         let budget = Budget::of(&self.context.configuration, self.unit.engine);
         let counting = self.counting();
         let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {
-            let (class, reason) = last_failure(&counting);
+            let (engine, class, reason) = last_failure(&counting, self.unit.engine);
             let reading = Reading::new(Verdict::Failed(class), Answer::NONE, None, reason);
-            return Ok(self.record(reading, Some(self.unit.engine), EngineSet::default()));
+            return Ok(self.record(reading, Some(engine), EngineSet::default()));
         };
         let reading = self.climb(&mut climb).await?;
         // A page that cannot be drawn, or is seen to be blank, is settled by no engine.
@@ -98,9 +98,9 @@ impl PageTask {
                     slot = None;
                     match self.draw(view, part).await? {
                         Drawn::Image(image) => image,
-                        Drawn::Indivisible => {
+                        Drawn::NoSuchView => {
                             if climb.skip().is_none() {
-                                let (class, reason) = last_failure(&self.counting());
+                                let (_, class, reason) = last_failure(&self.counting(), self.unit.engine);
                                 return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
                             }
                             (answer, part) = (Answer::NONE, 0);
@@ -113,14 +113,19 @@ impl PageTask {
                 }
             };
             let facts = *first_image.get_or_insert(image.facts);
-            if !image.blank {
+            if !(image.blank && self.context.configuration.imaging.skip_blank) {
                 // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
                 if slot.is_none() {
                     slot = Some(engine.slot().await?);
                 }
                 let request_id = self.request_id(view, part);
                 let asking = Asking { request_id: &request_id, visit: self.visit, step };
-                let AttemptResult { attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
+                let AttemptResult { mut attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
+                let most = self.counting().iter().map(|attempt| attempt.kept_characters).max();
+                if attempt.outcome == AttemptOutcome::Blank && is_inked(view, image.blank, most.unwrap_or(0)) {
+                    attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
+                    attempt.reason = "the engine says that there is nothing on the image, but there is".into();
+                }
                 let (outcome, said) = (attempt.outcome, attempt.reason.clone());
                 let with =
                     answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
@@ -180,15 +185,28 @@ impl PageTask {
     }
 }
 
-/// Why the last of these attempts that failed did so. Attempts on a page that has nothing left to be tried, of which none
-/// has failed, were the deaths of its server.
-fn last_failure(attempts: &[Attempt]) -> (FailureClass, String) {
+/// Whether there is something on an image of which an engine says the contrary: text of the page was read before, or ink
+/// is seen on the half. Text that was taken for none counts for one character.
+fn is_inked(view: View, blank: bool, most_characters: u32) -> bool {
+    match view {
+        View::Halves => !blank,
+        View::Whole | View::Reduced => most_characters > 1,
+    }
+}
+
+/// Why the last of these attempts on `engine` that failed did so; where none has, the last on any. Attempts on a page
+/// that has nothing left to be tried, of which none has failed, were the deaths of its server.
+fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, String) {
     let failure = |attempt: &Attempt| match attempt.outcome {
-        AttemptOutcome::Failed(class) => Some((class, attempt.reason.clone())),
+        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class, attempt.reason.clone())),
         _ => None,
     };
+    let failures = || attempts.iter().rev().filter_map(failure);
     let interruption = || attempts.last().map_or(String::new(), |attempt| attempt.reason.clone());
-    attempts.iter().rev().find_map(failure).unwrap_or_else(|| (FailureClass::Poison, interruption()))
+    failures()
+        .find(|(by, ..)| *by == engine)
+        .or_else(|| failures().next())
+        .unwrap_or_else(|| (engine, FailureClass::Poison, interruption()))
 }
 
 /// Reports a dead server. One that was never reached shows only in its silence.
@@ -207,4 +225,17 @@ async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
 fn jittered(pause: Duration, page: PageRef, repetition: usize) -> Duration {
     let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
     pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_does_not_say_away_what_was_read_or_seen() {
+        assert!(is_inked(View::Whole, false, 40) && is_inked(View::Reduced, true, 40));
+        assert!(!is_inked(View::Whole, false, 1), "a hallucination is no text");
+        assert!(is_inked(View::Halves, false, 0));
+        assert!(!is_inked(View::Halves, true, 40), "the other half has the text");
+    }
 }

@@ -17,7 +17,7 @@ use super::page::PageTask;
 pub(super) struct HeldImage {
     pub(super) image: PageImage,
     pub(super) facts: ImageFacts,
-    /// There is nothing on it to read.
+    /// There is nothing on it to read, as far as ink tells.
     pub(super) blank: bool,
     _share: OwnedSemaphorePermit,
 }
@@ -31,8 +31,8 @@ impl HeldImage {
 /// What came of drawing a page.
 pub(super) enum Drawn {
     Image(HeldImage),
-    /// There is no place to cut the page at.
-    Indivisible,
+    /// There is no such view of the page: no place to cut it at, or it cannot be drawn so.
+    NoSuchView,
     /// The page, or its document, cannot be drawn.
     Failed(FailureClass, String),
 }
@@ -69,16 +69,20 @@ impl PageTask {
                 Err(MachineFault::InputLost)
             }
             (Original::Gone { reason }, Err(_)) => Ok(Drawn::Failed(FailureClass::Unreadable, reason)),
+            (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
+                tracing::info!(view = view.name(), %class, "passed over: {reason}");
+                Ok(Drawn::NoSuchView)
+            }
             (Original::AsPlanned, Err((class, reason))) => Ok(Drawn::Failed(class, reason)),
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
-                let Some(drawn) = drawn else { return Ok(Drawn::Indivisible) };
+                let Some(drawn) = drawn else { return Ok(Drawn::NoSuchView) };
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let shown = Shown { view, part, bbox: drawn.bbox, size: drawn.facts.size };
                 let expects = Expectation::of(document.edition.language, &drawn.facts);
                 Ok(Drawn::Image(HeldImage {
                     image: PageImage { png: drawn.png, shown, expects },
                     facts: drawn.facts,
-                    blank: drawn.blank && self.context.configuration.imaging.skip_blank,
+                    blank: drawn.blank,
                     _share: share,
                 }))
             }
@@ -92,5 +96,24 @@ impl PageTask {
         let checked = tokio::task::spawn_blocking(move || originals.check(document));
         // The runtime ends only with the run.
         checked.await.unwrap_or(Original::AsPlanned)
+    }
+}
+
+/// Whether a page that was drawn whole may fail so only because another view of it is drawn.
+fn is_of_the_view(view: View, class: FailureClass) -> bool {
+    use FailureClass::{RenderFailed, RenderTimeout, TooLarge};
+    view != View::Whole && matches!(class, RenderFailed | RenderTimeout | TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_view_that_cannot_be_drawn_is_no_failure_of_the_page() {
+        assert!(is_of_the_view(View::Halves, FailureClass::RenderTimeout));
+        assert!(is_of_the_view(View::Reduced, FailureClass::TooLarge));
+        assert!(!is_of_the_view(View::Whole, FailureClass::RenderFailed));
+        assert!(!is_of_the_view(View::Halves, FailureClass::Encrypted));
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct PageTask {
     pub(super) unit: Unit,
     pub(super) page: PageRef,
     pub(super) visit: Visit,
+    /// The engines that it may be given to: one that had nothing left for it on an earlier visit has nothing left now.
+    ahead: EngineSet,
     /// The page's record of an earlier start.
     sealed: Option<RecordPlace>,
     /// The attempts of that record count for nothing: the page is read again from the beginning.
@@ -39,10 +41,11 @@ pub(super) struct PageTask {
 
 impl PageTask {
     pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
-        let new = || Prior { page, visit: Visit::First, sealed: None, again: false, attempts: Vec::new() };
-        let Prior { visit, sealed, again, attempts, .. } = prior.unwrap_or_else(new);
+        let (visit, ahead) = (Visit::First, EngineSet::all());
+        let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new() };
+        let Prior { visit, ahead, sealed, again, attempts, .. } = prior.unwrap_or_else(new);
         let (earlier, made) = (OnceLock::new(), Mutex::default());
-        PageTask { context, unit, page, visit, sealed, again, earlier, prior: attempts, made }
+        PageTask { context, unit, page, visit, ahead, sealed, again, earlier, prior: attempts, made }
     }
 
     /// Every attempt of this start on the page so far.
@@ -121,7 +124,7 @@ impl PageTask {
             attempts: self.of_record().iter().cloned().chain(self.attempts()).collect(),
             counts_from: self.counts_from(),
             parts: reading.parts,
-            ahead,
+            ahead: self.ahead.and(ahead),
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
         }

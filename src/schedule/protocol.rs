@@ -140,6 +140,8 @@ pub struct Prior {
     pub page: PageRef,
     /// How far it is on its course.
     pub visit: Visit,
+    /// The engines that it may be given to, on this visit or later.
+    pub ahead: EngineSet,
     /// A record of an earlier start of the run, whose attempts come first.
     pub sealed: Option<RecordPlace>,
     /// The page is to be read again from the beginning: the attempts of that record count for nothing.
