@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown, StopReason,
-        TokenUsage, Verdict, View, Visit,
+        Answer, Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault,
+        Outcome, PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown,
+        StopReason, TokenUsage, Verdict, View, Visit,
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
@@ -79,7 +79,7 @@ impl Story {
 
     fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
         for page in unit.pages() {
-            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new() });
+            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new(), text: None });
         }
     }
 
@@ -299,14 +299,21 @@ fn a_rank_that_cannot_draw_any_more_gets_no_pages() {
 }
 
 #[test]
-fn a_page_given_back_takes_its_attempts_along() {
+fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
     let mut story = Story::begin(1, &[1]);
     story.joins(CHANDRA, "chandra", 1);
     let (_, unit) = story.units()[0];
     let attempts = vec![attempt()];
+    let text = Some(Answer { characters: 40, ..Answer::NONE });
     let fault = MachineFault::Overloaded;
-    let returned =
-        Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
+    let returned = Event::Returned {
+        rank: CHANDRA,
+        page: page(0, 1),
+        lease: unit.lease,
+        fault,
+        attempts: attempts.clone(),
+        text: text.clone(),
+    };
     story.happens(returned);
     let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
     assert_eq!(
@@ -317,7 +324,8 @@ fn a_page_given_back_takes_its_attempts_along() {
             ahead: EngineSet::all(),
             sealed: None,
             again: false,
-            attempts
+            attempts,
+            text
         }]
     );
 }
@@ -403,6 +411,7 @@ fn a_page_that_always_comes_back_is_tried_alone() {
             lease: unit.lease,
             fault: MachineFault::Aborted,
             attempts: vec![Attempt { outcome, ..attempt() }],
+            text: None,
         });
     }
     assert_eq!(trials, [None, None, None, Some(0), Some(1)], "the table of attempts settles it there");
@@ -561,6 +570,7 @@ fn a_run_that_is_asked_to_stop_lets_pages_end_for_a_while_and_calls_the_rest_bac
         lease: unit.lease,
         fault: MachineFault::Draining,
         attempts: Vec::new(),
+        text: None,
     });
     story.assert_finished(Outcome::Stopped(StopReason::Requested));
     assert_eq!(story.scheduler.counts().read, 1);

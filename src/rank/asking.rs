@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     engine::{Asking, AttemptResult},
     model::{
-        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
-        PageRef, Part, Remedy, Verdict, View,
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault,
+        PageRecord, PageRef, Part, Remedy, Verdict, View,
     },
     schedule::{
         Rung,
@@ -21,26 +21,6 @@ use super::{
     drawing::{Drawn, HeldImage},
     page::PageTask,
 };
-
-/// What an engine has said of a page, in one way of asking: the parts accepted so far, and what a failed one had.
-#[derive(Debug, Clone)]
-struct Answer {
-    parts: Vec<Part>,
-    language: Language,
-    characters: u32,
-}
-
-impl Answer {
-    const NONE: Answer = Answer { parts: Vec::new(), language: Language::Unknown, characters: 0 };
-
-    /// With the text that the attempt at `place` among the record's attempts gave.
-    fn with(mut self, part: Option<Part>, language: Language, characters: u32, place: usize) -> Answer {
-        self.parts.extend(part.map(|part| Part { attempt: u16::try_from(place).unwrap_or(u16::MAX), ..part }));
-        self.language = self.language.and(language);
-        self.characters += characters;
-        self
-    }
-}
 
 /// How a visit ends.
 pub(super) struct Reading {
@@ -65,7 +45,7 @@ impl PageTask {
         let counting = self.counting();
         let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {
             let (engine, class, reason) = last_failure(&counting, self.unit.engine);
-            let reading = Reading::new(Verdict::Failed(class), Answer::NONE, None, reason);
+            let reading = Reading::new(Verdict::Failed(class), self.best(), None, reason);
             return Ok(self.record(reading, Some(engine), EngineSet::default()));
         };
         let reading = self.climb(&mut climb).await?;
@@ -84,8 +64,8 @@ impl PageTask {
     /// Asks in one way after the other.
     async fn climb(&self, climb: &mut Climb) -> Result<Reading, MachineFault> {
         let engine = self.context.engine(self.unit.engine)?;
-        let mut first_image: Option<ImageFacts> = None;
-        let (mut answer, mut best) = (Answer::NONE, Answer::NONE);
+        let mut whole: Option<ImageFacts> = None;
+        let mut answer = Answer::NONE;
         let mut held: Option<HeldImage> = None;
         let mut part = 0;
         // Kept while the same image is asked about again: at the end of the line, it would be the last of the run.
@@ -101,18 +81,20 @@ impl PageTask {
                         Drawn::NoSuchView => {
                             if climb.skip().is_none() {
                                 let (_, class, reason) = last_failure(&self.counting(), self.unit.engine);
-                                return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                                return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
                             }
                             (answer, part) = (Answer::NONE, 0);
                             continue;
                         }
                         Drawn::Failed(class, reason) => {
-                            return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                            return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
                         }
                     }
                 }
             };
-            let facts = *first_image.get_or_insert(image.facts);
+            if view == View::Whole {
+                whole.get_or_insert(image.facts);
+            }
             if !(image.blank && self.context.configuration.imaging.skip_blank) {
                 // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
                 if slot.is_none() {
@@ -130,14 +112,14 @@ impl PageTask {
                 let with =
                     answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
                 lock(&self.made).push(attempt);
-                if with.characters > best.characters {
-                    best = with.clone();
+                if with.characters > lock(&self.best).characters {
+                    *lock(&self.best) = with.clone();
                 }
                 match climb.after(outcome) {
                     AfterAttempt::Accept => answer = with,
                     AfterAttempt::Blank => {}
                     AfterAttempt::SettleFailed(class) => {
-                        return Ok(Reading::new(Verdict::Failed(class), best, first_image, said));
+                        return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, said));
                     }
                     AfterAttempt::Return(fault) => return Err(fault),
                     AfterAttempt::AskAgain { rung, pause } => {
@@ -157,7 +139,7 @@ impl PageTask {
             part += 1;
             if part == view.parts() {
                 let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
-                return Ok(Reading::new(verdict, answer, Some(facts), String::new()));
+                return Ok(Reading::new(verdict, answer, whole, String::new()));
             }
         }
     }

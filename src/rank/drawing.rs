@@ -8,7 +8,7 @@ use crate::{
     corpus::Original,
     engine::{Expectation, PageImage},
     imaging::{RenderFailure, RenderJob},
-    model::{FailureClass, ImageFacts, MachineFault, Shown, View},
+    model::{Attempt, FailureClass, ImageFacts, MachineFault, PixelSize, Shown, View},
 };
 
 use super::page::PageTask;
@@ -31,7 +31,8 @@ impl HeldImage {
 /// What came of drawing a page.
 pub(super) enum Drawn {
     Image(HeldImage),
-    /// There is no such view of the page: no place to cut it at, or it cannot be drawn so.
+    /// There is no such view of the page: no place to cut it at, it cannot be drawn so, or the engine would see
+    /// the same again.
     NoSuchView,
     /// The page, or its document, cannot be drawn.
     Failed(FailureClass, String),
@@ -76,6 +77,10 @@ impl PageTask {
             (Original::AsPlanned, Err((class, reason))) => Ok(Drawn::Failed(class, reason)),
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
                 let Some(drawn) = drawn else { return Ok(Drawn::NoSuchView) };
+                self.context.count_image(&drawn.facts);
+                if view == View::Reduced && !self.saves_tokens(drawn.facts.size)? {
+                    return Ok(Drawn::NoSuchView);
+                }
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let shown = Shown { view, part, bbox: drawn.bbox, size: drawn.facts.size };
                 let expects = Expectation::of(document.edition.language, &drawn.facts);
@@ -87,6 +92,16 @@ impl PageTask {
                 }))
             }
         }
+    }
+
+    /// Whether an image of this size costs the engine less than the whole page that it was shown. One that does not is
+    /// nothing new to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+    fn saves_tokens(&self, size: PixelSize) -> Result<bool, MachineFault> {
+        let tokens = &self.context.engine(self.unit.engine)?.profile.visual_tokens;
+        let of_whole =
+            |attempt: &Attempt| attempt.served_by.engine == self.unit.engine && attempt.shown.view == View::Whole;
+        let whole = self.counting().into_iter().rev().find(of_whole).map(|attempt| attempt.shown.size);
+        Ok(whole.is_none_or(|whole| tokens.count(size) < tokens.count(whole)))
     }
 
     /// How the document's file stands, now that the page was drawn or could not be.

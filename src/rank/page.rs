@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     comm::Returned,
     model::{
-        Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Verdict, View, Visit,
-        error::chain,
+        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Verdict, View,
+        Visit, error::chain,
     },
     schedule::{Prior, Unit},
     store::{self, EarlierAttempts},
@@ -37,15 +37,21 @@ pub(super) struct PageTask {
     prior: Vec<Attempt>,
     /// Attempts of this task, kept here so that a page called back takes them along.
     pub(super) made: Mutex<Vec<Attempt>>,
+    /// The most text that one way of asking gave on this visit.
+    pub(super) best: Mutex<Answer>,
 }
+
+/// A page that is given back takes no more text along, bytes: a unit of such pages must fit a frame.
+pub(super) const LARGEST_TEXT: usize = 64 << 10;
 
 impl PageTask {
     pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
         let (visit, ahead) = (Visit::First, EngineSet::all());
-        let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new() };
-        let Prior { visit, ahead, sealed, again, attempts, .. } = prior.unwrap_or_else(new);
+        let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
+        let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
         let (earlier, made) = (OnceLock::new(), Mutex::default());
-        PageTask { context, unit, page, visit, ahead, sealed, again, earlier, prior: attempts, made }
+        let best = Mutex::new(text.unwrap_or(Answer::NONE));
+        PageTask { context, unit, page, visit, ahead, sealed, again, earlier, prior: attempts, made, best }
     }
 
     /// Every attempt of this start on the page so far.
@@ -53,6 +59,10 @@ impl PageTask {
         let mut attempts = self.prior.clone();
         attempts.extend_from_slice(&lock(&self.made));
         attempts
+    }
+
+    pub(super) fn best(&self) -> Answer {
+        lock(&self.best).clone()
     }
 
     fn of_record(&self) -> &[Attempt] {
@@ -100,8 +110,8 @@ impl PageTask {
         &self.context.documents[self.page.document.index()]
     }
 
-    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second half: the next request's name in the server's log, by
-    /// which a stand-in's script finds its fault.
+    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second half: the next request's name, by which a stand-in's
+    /// script finds its fault. The server's log has the image's checksum behind it: `….whole.i1a2b3c4d`.
     pub(super) fn request_id(&self, view: View, part: u8) -> String {
         let name = self.document().name.rsplit('/').next().unwrap_or_default();
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -143,14 +153,15 @@ pub(super) async fn work(task: PageTask) {
             if let Verdict::Failed(class) = record.verdict {
                 tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
             }
-            task.context.count(&record, task.before());
+            task.context.count_attempts(&record.attempts, task.before());
             task.context.keep(record, task.of_record().len());
         }
         Err(fault) => {
             let attempts = without_answers(&task.attempts());
             // The record that the page gets elsewhere counts only what is made there.
             task.context.count_attempts(&attempts, task.prior.len());
-            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
+            let text = Some(task.best()).filter(|text| (1..=LARGEST_TEXT).contains(&text.bytes()));
+            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts, text };
             let _ = task.context.events.send(LocalEvent::Returned(returned));
         }
     }

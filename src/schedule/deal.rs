@@ -97,7 +97,15 @@ impl Scheduler {
             return None;
         }
         let again = self.kept.contains_key(&page);
-        Some(Prior { page, visit, ahead, sealed, again, attempts: attempts.cloned().unwrap_or_default() })
+        Some(Prior {
+            page,
+            visit,
+            ahead,
+            sealed,
+            again,
+            attempts: attempts.cloned().unwrap_or_default(),
+            text: self.texts.get(&page).cloned(),
+        })
     }
 
     fn waiting(&self, engine: Engine) -> usize {
