@@ -9,10 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    process::Command,
 };
 
 use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Verdict, View, Visit};
-use run_support::{Bench, text};
+use run_support::{Bench, Killed, text, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A run over a page that is struck and one that is not.
 struct Ladder {
@@ -39,8 +41,7 @@ impl Ladder {
         Ladder { bench, configuration, page: None }
     }
 
-    /// Runs with these roles and faults; the exit code.
-    fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
+    fn command(&self, roles: &str, faults: &str, more: &[&str]) -> Command {
         let input = self.bench.inputs(&["pages/cover_fr.pdf", "pages/scan_fr.pdf"]);
         if let Some(page) = &self.page {
             fs::write(input.join("cover_fr.pdf"), page).unwrap();
@@ -50,11 +51,29 @@ impl Ladder {
         let [input, run, configuration, faults] = paths.each_ref().map(|path| path.to_str().unwrap());
         let words = ["run", "-i", input, "-o", run, "-c", configuration, "--roles", roles, "--faults", faults];
         let words = [&words[..], more].concat();
-        let output = self.bench.bocr(&words).output().unwrap();
+        self.bench.bocr(&words)
+    }
+
+    /// Runs with these roles and faults; the exit code.
+    fn run(&self, roles: &str, faults: &str, more: &[&str]) -> Option<i32> {
+        let output = self.command(roles, faults, more).output().unwrap();
         println!("{}", text(&output));
         self.bench.assert_nothing_left();
         self.bench.assert_verified();
         output.status.code()
+    }
+
+    /// The same, but stopped once the struck page has failed on its first visit.
+    fn stop_after_first_visit(&self, faults: &str, more: &[&str]) {
+        let failures = || self.bench.log(0).matches("the page failed").count();
+        let before = failures();
+        let busy = refusal("deepseek", "*", "503");
+        let run = self.command("chandra+deepseek", &format!("{faults}{busy}"), more).spawn().unwrap();
+        let mut run = Killed(run);
+        until("the page has failed", || failures() > before);
+        kill_process(Pid::from_child(&run.0), Signal::TERM).unwrap();
+        assert_eq!(run.0.wait().unwrap().code(), Some(75));
+        self.bench.assert_nothing_left();
     }
 
     /// The final record of the struck page.
@@ -77,6 +96,11 @@ fn fault(engine: &str, view: &str, kind: &str, after_tokens: u32) -> String {
     format!(
         "[[fault]]\npage = \"cover_fr.p1*.{view}\"\nengine = \"{engine}\"\nkind = \"{kind}\"\nafter_tokens = {after_tokens}\n"
     )
+}
+
+/// The same before a token is written.
+fn refusal(engine: &str, view: &str, kind: &str) -> String {
+    fault(engine, view, kind, 0).replace("after_tokens = 0\n", "")
 }
 
 type Way = (Visit, u8, View, u8, AttemptOutcome);
@@ -129,11 +153,6 @@ fn a_page_that_fills_the_context_is_read_in_halves() {
     assert_eq!((upper.attempt, lower.attempt), (1, 2));
     assert_eq!((upper.bbox.top, lower.bbox.bottom), (0, 1000));
     assert!(upper.bbox.bottom >= lower.bbox.top && (350..650).contains(&lower.bbox.top), "{:?}", lower.bbox);
-    for part in &record.parts {
-        let boxes: Vec<BBox> = part.blocks.iter().filter_map(|block| block.bbox).collect();
-        assert!(!boxes.is_empty());
-        assert!(boxes.iter().all(|bbox| bbox.top >= part.bbox.top && bbox.bottom <= part.bbox.bottom), "{boxes:?}");
-    }
     assert!(record.attempts[2].request_id.contains(".a3.halves-2.i"), "{}", record.attempts[2].request_id);
     let markdown = ladder.export("md/cover_fr.md");
     let place = |text: &str| markdown.find(text.lines().last().unwrap()).unwrap();
@@ -150,6 +169,18 @@ fn words(record: &PageRecord) -> Vec<String> {
     words
 }
 
+/// Where on the page the blocks begin that begin with a long word of their own.
+fn tops(record: &PageRecord) -> BTreeMap<String, u16> {
+    let mut tops: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+    for block in record.parts.iter().flat_map(|part| &part.blocks) {
+        let first = block.html.split(['<', '>', ' ', '\n']).find(|word| word.chars().count() > 5);
+        if let (Some(word), Some(bbox)) = (first, block.bbox) {
+            tops.entry(word.to_owned()).or_default().push(bbox.top);
+        }
+    }
+    tops.into_iter().filter(|(_, tops)| tops.len() == 1).map(|(word, tops)| (word, tops[0])).collect()
+}
+
 #[test]
 fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole_page() {
     let read = |faults: &str| {
@@ -163,6 +194,11 @@ fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole
     for (kind, view) in [("truncated", View::Halves), ("loop", View::Reduced)] {
         let other = read(&fault("chandra", "whole", kind, 40));
         assert_eq!(other.attempts.last().unwrap().shown.view, view);
+        let (before, after) = (tops(&whole), tops(&other));
+        let both: Vec<_> = before.iter().filter_map(|(word, top)| Some((word, *top, *after.get(word)?))).collect();
+        assert!(both.iter().all(|(_, top, other)| top.abs_diff(*other) <= 20), "{both:?}");
+        let lower = both.iter().filter(|(_, top, _)| *top > 600).count();
+        assert!(lower > 0 && both.len() > lower, "in both halves: {both:?}");
         let found = words(&other);
         let mut left = expected.clone();
         let known = found.iter().filter(|word| {
@@ -178,8 +214,7 @@ fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole
 #[test]
 fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
     let ladder = Ladder::new("[schedule]\npage_attempts = 2\n");
-    let faults = fault("chandra", "whole", "truncated", 20) + &fault("chandra", "halves-2", "empty", 0);
-    let faults = faults.replace("kind = \"empty\"\nafter_tokens = 0\n", "kind = \"empty\"\n");
+    let faults = fault("chandra", "whole", "truncated", 20) + &refusal("chandra", "halves-2", "empty");
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     let record = ladder.struck();
     let expected = [
@@ -200,15 +235,18 @@ fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
 #[test]
 fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
     let ladder = Ladder::new("");
-    let faults =
-        ["whole", "reduced"].map(|view| fault("chandra", view, "loop", 40) + &fault("deepseek", view, "loop", 40));
-    assert_eq!(ladder.run("chandra+deepseek", &faults.concat(), &[]), Some(0));
+    let faults = ["whole", "reduced"].map(|view| fault("chandra", view, "loop", 40)).concat();
+    let faults = faults + &fault("deepseek", "*", "loop", 40);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
-    let climb = |visit| {
-        [(0, View::Whole), (1, View::Whole), (2, View::Reduced)].map(|(step, view)| (visit, step, view, 0, LOOPED))
+    let climb = |visit, third: (u8, View)| {
+        [(0, View::Whole), (1, View::Whole), third].map(|(step, view)| (visit, step, view, 0, LOOPED))
     };
-    let mut expected = [climb(Visit::First), climb(Visit::Second)].concat();
+    let first = climb(Visit::First, (2, View::Reduced));
+    // A smaller image fills the same tiles.
+    let second = climb(Visit::Second, (1, View::Halves));
+    let mut expected = [first, second].concat();
     expected.extend([0, 1].map(|part| (Visit::Return, 1, View::Halves, part, ACCEPTED)));
     assert_eq!(ways(&record), expected);
     let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
@@ -253,8 +291,7 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
 }
 
 /// One dark rectangle from head to foot.
-#[test]
-fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+fn page_that_cannot_be_cut() -> Vec<u8> {
     let content = "0 g 100 60 300 720 re f";
     let page = format!(
         "%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n\
@@ -262,7 +299,12 @@ fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
          4 0 obj <</Length {}>> stream\n{content}\nendstream endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n",
         content.len()
     );
-    let ladder = Ladder { page: Some(page.into()), ..Ladder::new("") };
+    page.into()
+}
+
+#[test]
+fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
     assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
@@ -309,4 +351,82 @@ fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
         let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
         assert_eq!(ids.len(), record.attempts.len());
     }
+}
+
+#[test]
+fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "*", "loop", 20);
+    let both = format!("{faults}{}", fault("deepseek", "*", "loop", 20));
+    assert_eq!(ladder.run("chandra+deepseek", &both, &[]), Some(3));
+    assert_eq!(ladder.struck().attempts.len(), 8);
+    ladder.stop_after_first_visit(&faults, &["--retry", "failed"]);
+    assert_eq!(ladder.struck().counts_from, 8);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &["--retry", "failed"]), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine, record.counts_from), (Verdict::Read, Some(Engine::DeepSeek), 8));
+    let of =
+        |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit && attempt.outcome == LOOPED).count();
+    assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [6, 3, 2]);
+
+    // Without a stop: the other engine comes later.
+    let ladder = Ladder::new("");
+    for more in [&[][..], &["--retry", "failed"][..]] {
+        assert_eq!(ladder.run("chandra", &faults, more), Some(3));
+    }
+    assert_eq!(ladder.struck().attempts.len(), 10);
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
+    assert_eq!(ladder.struck().engine, Some(Engine::DeepSeek));
+}
+
+#[test]
+fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
+    let ladder = Ladder::new("");
+    assert_eq!(ladder.run("chandra+deepseek", "", &[]), Some(0));
+    assert_eq!(ladder.struck().engine, Some(Engine::Chandra));
+    let faults = fault("chandra", "*", "loop", 20);
+    let redo = ["--redo", "cover_fr.pdf"];
+    ladder.stop_after_first_visit(&faults, &redo);
+    assert_eq!(ladder.struck().verdict, Verdict::Read, "it stays read meanwhile");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &redo), Some(0));
+    let record = ladder.struck();
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::DeepSeek)));
+    let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
+    assert_eq!((ids.len(), record.attempts.len() > 4), (record.attempts.len(), true), "every attempt once");
+}
+
+/// The last visit asks for nothing: there are only halves left, which cannot be had.
+#[test]
+fn a_failed_page_says_how_its_own_engine_failed_it() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let faults = fault("chandra", "*", "loop", 40) + &refusal("deepseek", "*", "400");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    assert_eq!(record.attempts.last().unwrap().outcome, AttemptOutcome::Failed(FailureClass::Rejected));
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+}
+
+#[test]
+fn a_second_start_of_a_complete_run_asks_for_nothing() {
+    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let faults = fault("chandra", "*", "truncated", 40) + &refusal("deepseek", "*", "400");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    let first = ladder.struck();
+    assert_eq!(first.attempts.last().unwrap().visit, Visit::Second, "chandra has nothing left");
+    assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
+    assert_eq!(ladder.struck(), first);
+}
+
+#[test]
+fn the_best_text_of_a_page_outlasts_the_server_that_gave_it() {
+    let ladder = Ladder::new("");
+    let faults = fault("chandra", "a1.whole", "loop", 400)
+        + &fault("chandra", "a2.whole", "death", 10)
+        + &fault("chandra", "*", "loop", 20);
+    assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
+    let record = ladder.struck();
+    assert!(matches!(record.attempts[1].outcome, AttemptOutcome::Interrupted(_)), "{:?}", record.attempts[1].outcome);
+    let most = record.attempts.iter().map(|attempt| attempt.kept_characters).max().unwrap();
+    assert_eq!((record.parts[0].attempt, record.attempts[0].kept_characters), (0, most));
+    assert_eq!(record.kept_characters(), most);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown, StopReason,
-        TokenUsage, Verdict, View, Visit,
+        Answer, Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault,
+        Outcome, PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown,
+        StopReason, TokenUsage, Verdict, View, Visit,
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
@@ -79,7 +79,7 @@ impl Story {
 
     fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
         for page in unit.pages() {
-            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new() });
+            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new(), text: None });
         }
     }
 
@@ -161,6 +161,8 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
         let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
         assert_eq!((dealt_to, unit.engine), (rank, visit.engine()));
         assert_eq!(priors.first().map_or(Visit::First, |prior| prior.visit), visit);
+        let open = priors.first().map_or(EngineSet::all(), |prior| prior.ahead);
+        assert_eq!(open, if visit == Visit::Return { EngineSet::only(Engine::Chandra) } else { EngineSet::all() });
         story.actions.clear();
         story.settles_with(rank, unit, page(0, 1), looped, ahead);
     }
@@ -297,17 +299,35 @@ fn a_rank_that_cannot_draw_any_more_gets_no_pages() {
 }
 
 #[test]
-fn a_page_given_back_takes_its_attempts_along() {
+fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
     let mut story = Story::begin(1, &[1]);
     story.joins(CHANDRA, "chandra", 1);
     let (_, unit) = story.units()[0];
     let attempts = vec![attempt()];
+    let text = Some(Answer { characters: 40, ..Answer::NONE });
     let fault = MachineFault::Overloaded;
-    let returned =
-        Event::Returned { rank: CHANDRA, page: page(0, 1), lease: unit.lease, fault, attempts: attempts.clone() };
+    let returned = Event::Returned {
+        rank: CHANDRA,
+        page: page(0, 1),
+        lease: unit.lease,
+        fault,
+        attempts: attempts.clone(),
+        text: text.clone(),
+    };
     story.happens(returned);
     let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
-    assert_eq!(*priors, [Prior { page: page(0, 1), visit: Visit::First, sealed: None, again: false, attempts }]);
+    assert_eq!(
+        *priors,
+        [Prior {
+            page: page(0, 1),
+            visit: Visit::First,
+            ahead: EngineSet::all(),
+            sealed: None,
+            again: false,
+            attempts,
+            text
+        }]
+    );
 }
 
 fn attempt() -> Attempt {
@@ -391,6 +411,7 @@ fn a_page_that_always_comes_back_is_tried_alone() {
             lease: unit.lease,
             fault: MachineFault::Aborted,
             attempts: vec![Attempt { outcome, ..attempt() }],
+            text: None,
         });
     }
     assert_eq!(trials, [None, None, None, Some(0), Some(1)], "the table of attempts settles it there");
@@ -549,6 +570,7 @@ fn a_run_that_is_asked_to_stop_lets_pages_end_for_a_while_and_calls_the_rest_bac
         lease: unit.lease,
         fault: MachineFault::Draining,
         attempts: Vec::new(),
+        text: None,
     });
     story.assert_finished(Outcome::Stopped(StopReason::Requested));
     assert_eq!(story.scheduler.counts().read, 1);

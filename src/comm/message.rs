@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::Capabilities,
-    model::{Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
+    model::{Answer, Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
     store::{Leftovers, Recorded},
@@ -91,6 +91,8 @@ pub struct Returned {
     pub fault: MachineFault,
     /// Its attempts so far, without their answers.
     pub attempts: Vec<Attempt>,
+    /// The best text that this visit gave so far, if it is of a bounded size.
+    pub text: Option<Answer>,
 }
 
 /// How a rank introduces itself.

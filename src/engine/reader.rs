@@ -33,7 +33,7 @@ pub struct PageImage {
 /// How an image is asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'a> {
-    /// ASCII, such as `BO_7500_Fr.p3.l17.a1.whole`.
+    /// ASCII, such as `BO_7500_Fr.p3.l17.a1.whole`; sent as `BO_7500_Fr.p3.l17.a1.whole.i1a2b3c4d`.
     pub request_id: &'a str,
     /// The page's stay with this engine.
     pub visit: Visit,

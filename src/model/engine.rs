@@ -64,6 +64,11 @@ impl EngineSet {
         EngineSet(engine as u8)
     }
 
+    /// The set of all.
+    pub fn all() -> Self {
+        Engine::ALL.into_iter().fold(EngineSet::default(), EngineSet::with)
+    }
+
     /// This set and `engine`.
     #[must_use]
     pub fn with(self, engine: Engine) -> Self {
@@ -93,8 +98,7 @@ impl EngineSet {
 
     /// The set with this shard code.
     pub fn from_code(code: u8) -> Option<Self> {
-        let all = Engine::ALL.into_iter().fold(EngineSet::default(), EngineSet::with);
-        (code & !all.0 == 0).then_some(EngineSet(code))
+        (code & !EngineSet::all().0 == 0).then_some(EngineSet(code))
     }
 
     /// The engines in both sets.

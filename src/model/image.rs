@@ -49,8 +49,9 @@ pub struct ImageRule {
 }
 
 impl ImageRule {
-    /// The same page with sides a fifth shorter, of 64 % of the tokens: enough that no token sees what it saw before, and
-    /// for Chandra still 154 dpi, more than DeepSeek-OCR's own pipeline draws with (facts of the engines, B.2).
+    /// The same page with sides a fifth shorter. For Chandra that is 64 % of the tokens, none of which sees what it saw
+    /// before, and still 154 dpi, more than DeepSeek-OCR's own pipeline draws with; for DeepSeek-OCR, whose tiles every
+    /// page fills, it is as many tokens of the same (facts of the engines, B.2).
     #[must_use]
     pub fn reduced(self) -> Self {
         ImageRule {

@@ -22,7 +22,7 @@ pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
 pub use engine::{Engine, EngineSet, ParseEngineError, RolePattern, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
 pub use image::{Grid, ImageFacts, ImageRule, PixelSize};
-pub use record::{PageRecord, Part, RecordPlace};
+pub use record::{Answer, PageRecord, Part, RecordPlace};
 pub use run::{Counts, Outcome, StopReason};
 pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};
 pub use view::{Shown, View};

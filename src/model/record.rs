@@ -22,6 +22,39 @@ pub struct Part {
     pub markdown: String,
 }
 
+/// What an engine has said of a page, in one way of asking: the parts accepted so far, and what a failed one had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The text.
+    pub parts: Vec<Part>,
+    /// Its language.
+    pub language: Language,
+    /// Its characters, as the attempts counted them.
+    pub characters: u32,
+}
+
+impl Answer {
+    /// Nothing.
+    pub const NONE: Answer = Answer { parts: Vec::new(), language: Language::Unknown, characters: 0 };
+
+    /// With the text that the attempt at `place` among the record's attempts gave.
+    #[must_use]
+    pub fn with(mut self, part: Option<Part>, language: Language, characters: u32, place: usize) -> Answer {
+        self.parts.extend(part.map(|part| Part { attempt: u16::try_from(place).unwrap_or(u16::MAX), ..part }));
+        self.language = self.language.and(language);
+        self.characters += characters;
+        self
+    }
+
+    /// Bytes of text.
+    pub fn bytes(&self) -> usize {
+        let of_block = |block: &Block| block.label.len() + block.html.len();
+        let of_part =
+            |part: &Part| part.html.len() + part.markdown.len() + part.blocks.iter().map(of_block).sum::<usize>();
+        self.parts.iter().map(of_part).sum()
+    }
+}
+
 /// Where a sealed record lies: a row of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordPlace {
@@ -50,10 +83,12 @@ pub struct PageRecord {
     pub engine: Option<Engine>,
     /// Language of the text read, or [`Language::Unknown`].
     pub language: Language,
-    /// The page as it was first drawn for this engine; `None` where that failed.
+    /// The page as it was drawn whole on this visit; `None` where that failed, or only other views were drawn.
     pub image: Option<ImageFacts>,
     /// Every attempt in order, those of earlier visits (without their answers) included.
     pub attempts: Vec<Attempt>,
+    /// The first attempt that counts: those before it were made before the page was asked to be read again.
+    pub counts_from: u16,
     /// The accepted answer, or of a failed page the best that this visit gave; empty for a blank page. Of all records of
     /// a failed page the one with most [`PageRecord::kept_characters`] has the page's text.
     pub parts: Vec<Part>,

@@ -1,7 +1,7 @@
 //! Pages that are settled and are to be read again all the same: `--retry failed[=class,…]` and `--redo DOC[:PAGES]`.
 //!
 //! A wish is kept in the run directory with the pages it meant and the highest lease of that moment. Its pages are open
-//! until they have a record of a higher lease; so the same command, given again after a kill, goes on with the wish
+//! until a record of a higher lease ends their course over the engines; so the same command, given again after a kill, goes on with the wish
 //! instead of beginning it anew. A run that comes to its end forgets them.
 
 use std::{
@@ -175,11 +175,16 @@ pub(super) fn open_pages(
         read => serde_json::from_slice(&read.map_err(failed)?)
             .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
     };
-    let leases: BTreeMap<PageRef, LeaseId> = match wishes.is_empty() && kept.is_empty() {
+    let records: BTreeMap<PageRef, &Recorded> = match wishes.is_empty() && kept.is_empty() {
         true => return Ok(BTreeSet::new()),
-        false => finals.iter().map(|record| (record.page, record.last_lease)).collect(),
+        false => finals.iter().map(|record| (record.page, record)).collect(),
     };
-    let is_open = |wish: &Wish, page: &PageRef| leases.get(page).is_some_and(|lease| *lease <= wish.since);
+    // A failed page of a higher lease goes on by itself; one that was read before does not.
+    let is_open = |wish: &Wish, page: &PageRef| {
+        records.get(page).is_some_and(|Recorded { lease, latest, .. }| {
+            *lease <= wish.since && (latest.lease <= wish.since || !latest.ahead.is_empty())
+        })
+    };
     for wish in wishes {
         let asked = wish.to_string();
         if kept.iter().any(|kept| kept.asked == asked) {

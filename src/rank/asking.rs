@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::{
     engine::{Asking, AttemptResult},
     model::{
-        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault, PageRecord,
-        PageRef, Part, Remedy, Verdict,
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault,
+        PageRecord, PageRef, Part, Remedy, Verdict, View,
     },
     schedule::{
         Rung,
@@ -21,26 +21,6 @@ use super::{
     drawing::{Drawn, HeldImage},
     page::PageTask,
 };
-
-/// What an engine has said of a page, in one way of asking: the parts accepted so far, and what a failed one had.
-#[derive(Debug, Clone)]
-struct Answer {
-    parts: Vec<Part>,
-    language: Language,
-    characters: u32,
-}
-
-impl Answer {
-    const NONE: Answer = Answer { parts: Vec::new(), language: Language::Unknown, characters: 0 };
-
-    /// With the text that the attempt at `place` among the record's attempts gave.
-    fn with(mut self, part: Option<Part>, language: Language, characters: u32, place: usize) -> Answer {
-        self.parts.extend(part.map(|part| Part { attempt: u16::try_from(place).unwrap_or(u16::MAX), ..part }));
-        self.language = self.language.and(language);
-        self.characters += characters;
-        self
-    }
-}
 
 /// How a visit ends.
 pub(super) struct Reading {
@@ -64,9 +44,9 @@ impl PageTask {
         let budget = Budget::of(&self.context.configuration, self.unit.engine);
         let counting = self.counting();
         let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {
-            let (class, reason) = last_failure(&counting);
-            let reading = Reading::new(Verdict::Failed(class), Answer::NONE, None, reason);
-            return Ok(self.record(reading, Some(self.unit.engine), EngineSet::default()));
+            let (engine, class, reason) = last_failure(&counting, self.unit.engine);
+            let reading = Reading::new(Verdict::Failed(class), self.best(), None, reason);
+            return Ok(self.record(reading, Some(engine), EngineSet::default()));
         };
         let reading = self.climb(&mut climb).await?;
         // A page that cannot be drawn, or is seen to be blank, is settled by no engine.
@@ -84,8 +64,8 @@ impl PageTask {
     /// Asks in one way after the other.
     async fn climb(&self, climb: &mut Climb) -> Result<Reading, MachineFault> {
         let engine = self.context.engine(self.unit.engine)?;
-        let mut first_image: Option<ImageFacts> = None;
-        let (mut answer, mut best) = (Answer::NONE, Answer::NONE);
+        let mut whole: Option<ImageFacts> = None;
+        let mut answer = Answer::NONE;
         let mut held: Option<HeldImage> = None;
         let mut part = 0;
         // Kept while the same image is asked about again: at the end of the line, it would be the last of the run.
@@ -98,41 +78,48 @@ impl PageTask {
                     slot = None;
                     match self.draw(view, part).await? {
                         Drawn::Image(image) => image,
-                        Drawn::Indivisible => {
+                        Drawn::NoSuchView => {
                             if climb.skip().is_none() {
-                                let (class, reason) = last_failure(&self.counting());
-                                return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                                let (_, class, reason) = last_failure(&self.counting(), self.unit.engine);
+                                return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
                             }
                             (answer, part) = (Answer::NONE, 0);
                             continue;
                         }
                         Drawn::Failed(class, reason) => {
-                            return Ok(Reading::new(Verdict::Failed(class), best, first_image, reason));
+                            return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
                         }
                     }
                 }
             };
-            let facts = *first_image.get_or_insert(image.facts);
-            if !image.blank {
+            if view == View::Whole {
+                whole.get_or_insert(image.facts);
+            }
+            if !(image.blank && self.context.configuration.imaging.skip_blank) {
                 // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
                 if slot.is_none() {
                     slot = Some(engine.slot().await?);
                 }
                 let request_id = self.request_id(view, part);
                 let asking = Asking { request_id: &request_id, visit: self.visit, step };
-                let AttemptResult { attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
+                let AttemptResult { mut attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
+                let most = self.counting().iter().map(|attempt| attempt.kept_characters).max();
+                if attempt.outcome == AttemptOutcome::Blank && is_inked(view, image.blank, most.unwrap_or(0)) {
+                    attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
+                    attempt.reason = "the engine says that there is nothing on the image, but there is".into();
+                }
                 let (outcome, said) = (attempt.outcome, attempt.reason.clone());
                 let with =
                     answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
                 lock(&self.made).push(attempt);
-                if with.characters > best.characters {
-                    best = with.clone();
+                if with.characters > lock(&self.best).characters {
+                    *lock(&self.best) = with.clone();
                 }
                 match climb.after(outcome) {
                     AfterAttempt::Accept => answer = with,
                     AfterAttempt::Blank => {}
                     AfterAttempt::SettleFailed(class) => {
-                        return Ok(Reading::new(Verdict::Failed(class), best, first_image, said));
+                        return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, said));
                     }
                     AfterAttempt::Return(fault) => return Err(fault),
                     AfterAttempt::AskAgain { rung, pause } => {
@@ -152,7 +139,7 @@ impl PageTask {
             part += 1;
             if part == view.parts() {
                 let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
-                return Ok(Reading::new(verdict, answer, Some(facts), String::new()));
+                return Ok(Reading::new(verdict, answer, whole, String::new()));
             }
         }
     }
@@ -180,15 +167,28 @@ impl PageTask {
     }
 }
 
-/// Why the last of these attempts that failed did so. Attempts on a page that has nothing left to be tried, of which none
-/// has failed, were the deaths of its server.
-fn last_failure(attempts: &[Attempt]) -> (FailureClass, String) {
+/// Whether there is something on an image of which an engine says the contrary: text of the page was read before, or ink
+/// is seen on the half. Text that was taken for none counts for one character.
+fn is_inked(view: View, blank: bool, most_characters: u32) -> bool {
+    match view {
+        View::Halves => !blank,
+        View::Whole | View::Reduced => most_characters > 1,
+    }
+}
+
+/// Why the last of these attempts on `engine` that failed did so; where none has, the last on any. Attempts on a page
+/// that has nothing left to be tried, of which none has failed, were the deaths of its server.
+fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, String) {
     let failure = |attempt: &Attempt| match attempt.outcome {
-        AttemptOutcome::Failed(class) => Some((class, attempt.reason.clone())),
+        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class, attempt.reason.clone())),
         _ => None,
     };
+    let failures = || attempts.iter().rev().filter_map(failure);
     let interruption = || attempts.last().map_or(String::new(), |attempt| attempt.reason.clone());
-    attempts.iter().rev().find_map(failure).unwrap_or_else(|| (FailureClass::Poison, interruption()))
+    failures()
+        .find(|(by, ..)| *by == engine)
+        .or_else(|| failures().next())
+        .unwrap_or_else(|| (engine, FailureClass::Poison, interruption()))
 }
 
 /// Reports a dead server. One that was never reached shows only in its silence.
@@ -207,4 +207,17 @@ async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
 fn jittered(pause: Duration, page: PageRef, repetition: usize) -> Duration {
     let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
     pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_does_not_say_away_what_was_read_or_seen() {
+        assert!(is_inked(View::Whole, false, 40) && is_inked(View::Reduced, true, 40));
+        assert!(!is_inked(View::Whole, false, 1), "a hallucination is no text");
+        assert!(is_inked(View::Halves, false, 0));
+        assert!(!is_inked(View::Halves, true, 40), "the other half has the text");
+    }
 }

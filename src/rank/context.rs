@@ -19,7 +19,7 @@ use crate::{
     engine::{Capabilities, Profile},
     imaging::Pool,
     model::{
-        Attempt, Document, Engine, EngineSet, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
+        Attempt, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
         configuration::Configuration,
     },
     report::RankSummary,
@@ -111,7 +111,7 @@ impl Context {
             // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
             if let Some(Unsynced { attempts, .. }) = lock(&self.unsynced).remove(&(page, lease)) {
                 let fault = MachineFault::Draining;
-                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts }));
+                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts, text: None }));
             }
         }
     }
@@ -135,6 +135,7 @@ impl Context {
             lease,
             fault: MachineFault::Draining,
             attempts,
+            text: None,
         };
         lost.into_iter().map(give_back).collect()
     }
@@ -161,15 +162,11 @@ impl Context {
         (services, summary)
     }
 
-    /// Adds up what a record cost this rank; `prior` attempts at its head were counted before.
-    pub(super) fn count(&self, record: &PageRecord, prior: usize) {
+    /// Adds up what an image cost this rank.
+    pub(super) fn count_image(&self, image: &ImageFacts) {
         let mut summary = lock(&self.summary);
-        if let Some(image) = &record.image {
-            summary.rendering += Duration::from_micros(u64::from(image.render_micros));
-            summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
-        }
-        drop(summary);
-        self.count_attempts(&record.attempts, prior);
+        summary.rendering += Duration::from_micros(u64::from(image.render_micros));
+        summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
     }
 
     /// Adds up what attempts on a page cost; `prior` ones at their head were counted before.

@@ -126,14 +126,14 @@ impl Coordinator {
                 }
             }
             ToCoordinator::Returned(pages) => {
-                for Returned { page, lease, fault, attempts } in pages {
+                for Returned { page, lease, fault, attempts, text } in pages {
                     match fault {
                         MachineFault::RendererLost | MachineFault::InputLost => {
                             tracing::error!(%rank, "gets no more pages: {fault}; its log says more");
                         }
                         _ => tracing::info!(%rank, %page, "page given back: {fault}"),
                     }
-                    self.step(Event::Returned { rank, page, lease, fault, attempts }, out);
+                    self.step(Event::Returned { rank, page, lease, fault, attempts, text }, out);
                 }
             }
             ToCoordinator::StopRequested(reason, why) => {

@@ -8,7 +8,7 @@ use crate::{
     corpus::Original,
     engine::{Expectation, PageImage},
     imaging::{RenderFailure, RenderJob},
-    model::{FailureClass, ImageFacts, MachineFault, Shown, View},
+    model::{Attempt, FailureClass, ImageFacts, MachineFault, PixelSize, Shown, View},
 };
 
 use super::page::PageTask;
@@ -17,7 +17,7 @@ use super::page::PageTask;
 pub(super) struct HeldImage {
     pub(super) image: PageImage,
     pub(super) facts: ImageFacts,
-    /// There is nothing on it to read.
+    /// There is nothing on it to read, as far as ink tells.
     pub(super) blank: bool,
     _share: OwnedSemaphorePermit,
 }
@@ -31,8 +31,9 @@ impl HeldImage {
 /// What came of drawing a page.
 pub(super) enum Drawn {
     Image(HeldImage),
-    /// There is no place to cut the page at.
-    Indivisible,
+    /// There is no such view of the page: no place to cut it at, it cannot be drawn so, or the engine would see
+    /// the same again.
+    NoSuchView,
     /// The page, or its document, cannot be drawn.
     Failed(FailureClass, String),
 }
@@ -69,20 +70,38 @@ impl PageTask {
                 Err(MachineFault::InputLost)
             }
             (Original::Gone { reason }, Err(_)) => Ok(Drawn::Failed(FailureClass::Unreadable, reason)),
+            (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
+                tracing::info!(view = view.name(), %class, "passed over: {reason}");
+                Ok(Drawn::NoSuchView)
+            }
             (Original::AsPlanned, Err((class, reason))) => Ok(Drawn::Failed(class, reason)),
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
-                let Some(drawn) = drawn else { return Ok(Drawn::Indivisible) };
+                let Some(drawn) = drawn else { return Ok(Drawn::NoSuchView) };
+                self.context.count_image(&drawn.facts);
+                if view == View::Reduced && !self.saves_tokens(drawn.facts.size)? {
+                    return Ok(Drawn::NoSuchView);
+                }
                 self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
                 let shown = Shown { view, part, bbox: drawn.bbox, size: drawn.facts.size };
                 let expects = Expectation::of(document.edition.language, &drawn.facts);
                 Ok(Drawn::Image(HeldImage {
                     image: PageImage { png: drawn.png, shown, expects },
                     facts: drawn.facts,
-                    blank: drawn.blank && self.context.configuration.imaging.skip_blank,
+                    blank: drawn.blank,
                     _share: share,
                 }))
             }
         }
+    }
+
+    /// Whether an image of this size costs the engine less than the whole page that it was shown. One that does not is
+    /// nothing new to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+    fn saves_tokens(&self, size: PixelSize) -> Result<bool, MachineFault> {
+        let tokens = &self.context.engine(self.unit.engine)?.profile.visual_tokens;
+        let of_whole =
+            |attempt: &Attempt| attempt.served_by.engine == self.unit.engine && attempt.shown.view == View::Whole;
+        let whole = self.counting().into_iter().rev().find(of_whole).map(|attempt| attempt.shown.size);
+        Ok(whole.is_none_or(|whole| tokens.count(size) < tokens.count(whole)))
     }
 
     /// How the document's file stands, now that the page was drawn or could not be.
@@ -92,5 +111,24 @@ impl PageTask {
         let checked = tokio::task::spawn_blocking(move || originals.check(document));
         // The runtime ends only with the run.
         checked.await.unwrap_or(Original::AsPlanned)
+    }
+}
+
+/// Whether a page that was drawn whole may fail so only because another view of it is drawn.
+fn is_of_the_view(view: View, class: FailureClass) -> bool {
+    use FailureClass::{RenderFailed, RenderTimeout, TooLarge};
+    view != View::Whole && matches!(class, RenderFailed | RenderTimeout | TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_view_that_cannot_be_drawn_is_no_failure_of_the_page() {
+        assert!(is_of_the_view(View::Halves, FailureClass::RenderTimeout));
+        assert!(is_of_the_view(View::Reduced, FailureClass::TooLarge));
+        assert!(!is_of_the_view(View::Whole, FailureClass::RenderFailed));
+        assert!(!is_of_the_view(View::Halves, FailureClass::Encrypted));
     }
 }

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::{
     comm::Returned,
     model::{
-        Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Verdict, View, Visit,
-        error::chain,
+        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Verdict, View,
+        Visit, error::chain,
     },
     schedule::{Prior, Unit},
-    store,
+    store::{self, EarlierAttempts},
 };
 
 use super::{
@@ -25,24 +25,33 @@ pub(super) struct PageTask {
     pub(super) unit: Unit,
     pub(super) page: PageRef,
     pub(super) visit: Visit,
+    /// The engines that it may be given to: one that had nothing left for it on an earlier visit has nothing left now.
+    ahead: EngineSet,
     /// The page's record of an earlier start.
     sealed: Option<RecordPlace>,
     /// The attempts of that record count for nothing: the page is read again from the beginning.
     again: bool,
     /// Attempts of that record, read when the page begins.
-    earlier: OnceLock<Vec<Attempt>>,
+    earlier: OnceLock<EarlierAttempts>,
     /// Earlier attempts of this start: on earlier visits, or on a rank that gave the page back.
     prior: Vec<Attempt>,
     /// Attempts of this task, kept here so that a page called back takes them along.
     pub(super) made: Mutex<Vec<Attempt>>,
+    /// The most text that one way of asking gave on this visit.
+    pub(super) best: Mutex<Answer>,
 }
+
+/// A page that is given back takes no more text along, bytes: a unit of such pages must fit a frame.
+pub(super) const LARGEST_TEXT: usize = 64 << 10;
 
 impl PageTask {
     pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
-        let new = || Prior { page, visit: Visit::First, sealed: None, again: false, attempts: Vec::new() };
-        let Prior { visit, sealed, again, attempts, .. } = prior.unwrap_or_else(new);
+        let (visit, ahead) = (Visit::First, EngineSet::all());
+        let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
+        let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
         let (earlier, made) = (OnceLock::new(), Mutex::default());
-        PageTask { context, unit, page, visit, sealed, again, earlier, prior: attempts, made }
+        let best = Mutex::new(text.unwrap_or(Answer::NONE));
+        PageTask { context, unit, page, visit, ahead, sealed, again, earlier, prior: attempts, made, best }
     }
 
     /// Every attempt of this start on the page so far.
@@ -52,14 +61,26 @@ impl PageTask {
         attempts
     }
 
+    pub(super) fn best(&self) -> Answer {
+        lock(&self.best).clone()
+    }
+
     fn of_record(&self) -> &[Attempt] {
-        self.earlier.get().map_or(&[], Vec::as_slice)
+        self.earlier.get().map_or(&[], |earlier| &earlier.attempts)
+    }
+
+    /// The first attempt that counts: where the page is read again, none of the record does.
+    fn counts_from(&self) -> u16 {
+        match self.earlier.get() {
+            Some(earlier) if !self.again => earlier.counts_from,
+            _ => u16::try_from(self.of_record().len()).unwrap_or(u16::MAX),
+        }
     }
 
     /// Every attempt that counts against the page so far.
     pub(super) fn counting(&self) -> Vec<Attempt> {
-        let earlier = if self.again { &[] } else { self.of_record() };
-        earlier.iter().cloned().chain(self.attempts()).collect()
+        let earlier = self.of_record().iter().skip(usize::from(self.counts_from()));
+        earlier.cloned().chain(self.attempts()).collect()
     }
 
     /// Attempts that a record of this page has before those that were made here.
@@ -89,8 +110,8 @@ impl PageTask {
         &self.context.documents[self.page.document.index()]
     }
 
-    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second half: the next request's name in the server's log, by
-    /// which a stand-in's script finds its fault.
+    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second half: the next request's name, by which a stand-in's
+    /// script finds its fault. The server's log has the image's checksum behind it: `….whole.i1a2b3c4d`.
     pub(super) fn request_id(&self, view: View, part: u8) -> String {
         let name = self.document().name.rsplit('/').next().unwrap_or_default();
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -111,8 +132,9 @@ impl PageTask {
             language: reading.language,
             image: reading.image,
             attempts: self.of_record().iter().cloned().chain(self.attempts()).collect(),
+            counts_from: self.counts_from(),
             parts: reading.parts,
-            ahead,
+            ahead: self.ahead.and(ahead),
             reason: reading.reason,
             settled_unix_ms: Timestamp::now().as_millisecond(),
         }
@@ -131,14 +153,15 @@ pub(super) async fn work(task: PageTask) {
             if let Verdict::Failed(class) = record.verdict {
                 tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", record.reason);
             }
-            task.context.count(&record, task.before());
+            task.context.count_attempts(&record.attempts, task.before());
             task.context.keep(record, task.of_record().len());
         }
         Err(fault) => {
             let attempts = without_answers(&task.attempts());
             // The record that the page gets elsewhere counts only what is made there.
             task.context.count_attempts(&attempts, task.prior.len());
-            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts };
+            let text = Some(task.best()).filter(|text| (1..=LARGEST_TEXT).contains(&text.bytes()));
+            let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts, text };
             let _ = task.context.events.send(LocalEvent::Returned(returned));
         }
     }

@@ -168,8 +168,8 @@ impl Prepared {
             page: record.page,
             verdict: record.verdict,
             engine: record.engine,
-            ahead: record.ahead,
-            place: record.place,
+            ahead: record.latest.ahead,
+            place: record.latest.place,
             // A page of a file that had changed is open as long as its document stands: the file is what it was again.
             again: open.contains(&record.page) || record.verdict == Verdict::Failed(FailureClass::Changed),
         };

@@ -55,16 +55,18 @@ impl Collected {
 mod tests {
     use super::*;
     use crate::model::{DocumentId, EngineSet, PageIndex, PageRef, RecordPlace, Verdict};
+    use crate::store::Latest;
 
     fn recorded(index: u32) -> Recorded {
+        let lease = LeaseId(u64::from(index));
+        let place = RecordPlace { rank: RankId(0), sequence: 0, row: index };
         Recorded {
             page: PageRef { document: DocumentId(0), page: PageIndex(index) },
-            lease: LeaseId(u64::from(index)),
-            last_lease: LeaseId(u64::from(index)),
+            lease,
+            latest: Latest { lease, ahead: EngineSet::default(), place },
             verdict: Verdict::Read,
             engine: None,
-            ahead: EngineSet::default(),
-            place: RecordPlace { rank: RankId(0), sequence: 0, row: index },
+            place,
         }
     }
 

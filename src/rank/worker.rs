@@ -36,6 +36,9 @@ use super::{
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
 const BATCH: usize = 256;
 
+/// The same of pages that are given back, which may have text with them ([`super::page::LARGEST_TEXT`]).
+const RETURNED_BATCH: usize = 32;
+
 /// A rank's worker, driven by its main thread, which waits for no server, no child, and no disk but that of its log.
 pub(super) struct Worker {
     rank: RankId,
@@ -177,7 +180,7 @@ impl Worker {
             next = self.inbox.try_recv().ok();
         }
         messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
-        messages.extend(returned.chunks(BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
+        messages.extend(returned.chunks(RETURNED_BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)

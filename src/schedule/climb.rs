@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::ladder::{Rung, Ways, ways};
-use crate::model::{Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Visit, configuration::Configuration};
+use crate::model::{
+    Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, View, Visit, configuration::Configuration,
+};
 
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct Climb {
     rung: Rung,
     /// Ways that have led to nothing, on this visit or an earlier one.
     tried: Vec<Rung>,
+    /// Image and answer of the whole page do not fit the context together; it would be no other in another sampling.
+    whole_overflows: bool,
     failed_on_visit: u32,
     failed_on_page: u32,
     /// Failures of the server among those on this engine.
@@ -78,6 +82,7 @@ impl Climb {
             trial,
             rung: Rung::FIRST,
             tried: Vec::new(),
+            whole_overflows: false,
             failed_on_visit: 0,
             failed_on_page: 0,
             server_failures: 0,
@@ -201,6 +206,7 @@ impl Climb {
             Ways::SameAgain => self.server_failures += 1,
             Ways::Others(_) => self.tried.push(self.rung),
         }
+        self.whole_overflows |= class == FailureClass::ContextFull && self.rung.view == View::Whole;
     }
 
     fn has_budget(&self) -> bool {
@@ -213,7 +219,10 @@ impl Climb {
         }
         match ways(class) {
             Ways::SameAgain => (self.server_failures < self.budget.visit).then_some(self.rung),
-            Ways::Others(rungs) => rungs.iter().copied().find(|rung| !self.tried.contains(rung)),
+            Ways::Others(rungs) => rungs.iter().copied().find(|rung| {
+                let overflows = self.whole_overflows && rung.view == View::Whole;
+                !overflows && !self.tried.contains(rung)
+            }),
         }
     }
 }
@@ -226,7 +235,6 @@ fn pause(repetition: u32) -> Duration {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::View;
     use AttemptOutcome::{Accepted, Failed, Interrupted};
     use FailureClass as Class;
 
@@ -272,6 +280,8 @@ pub(super) mod tests {
             (vec![Failed(Class::Stalled); 2], again(0, View::Whole, 1000)),
             (vec![Failed(Class::Loop), Failed(Class::ServerError)], again(1, View::Whole, 500)),
             (vec![Failed(Class::Empty), Failed(Class::Loop)], again(2, View::Reduced, 0)),
+            (vec![Failed(Class::ContextFull), Failed(Class::Truncated)], SettleFailed(Class::Truncated)),
+            (vec![Failed(Class::ContextFull), Failed(Class::Loop)], again(2, View::Reduced, 0)),
             (vec![Failed(Class::Rejected)], SettleFailed(Class::Rejected)),
             (vec![Failed(Class::Encrypted)], SettleFailed(Class::Encrypted)),
             (vec![Accepted], AfterAttempt::Accept),

@@ -6,7 +6,7 @@
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
 
-use crate::model::{Engine, PageRef, RankId, Visit};
+use crate::model::{Engine, EngineSet, PageRef, RankId, Visit};
 
 use super::{
     ledger::PageStage,
@@ -91,12 +91,21 @@ impl Scheduler {
 
     fn prior(&self, page: PageRef) -> Option<Prior> {
         let (sealed, attempts) = (self.sealed.get(&page).copied(), self.histories.get(&page));
-        let visit = self.courses.get(&page).map_or(Visit::First, |course| course.visit);
+        let course = self.courses.get(&page);
+        let (visit, ahead) = course.map_or((Visit::First, EngineSet::all()), |course| (course.visit, course.ahead));
         if sealed.is_none() && attempts.is_none() && visit == Visit::First {
             return None;
         }
         let again = self.kept.contains_key(&page);
-        Some(Prior { page, visit, sealed, again, attempts: attempts.cloned().unwrap_or_default() })
+        Some(Prior {
+            page,
+            visit,
+            ahead,
+            sealed,
+            again,
+            attempts: attempts.cloned().unwrap_or_default(),
+            text: self.texts.get(&page).cloned(),
+        })
     }
 
     fn waiting(&self, engine: Engine) -> usize {

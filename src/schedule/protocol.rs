@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace, StopReason,
-    Verdict, Visit,
+    Answer, Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace,
+    StopReason, Verdict, Visit,
 };
 
 /// Time since the run began. The driver reads the clock; the scheduler is told.
@@ -98,6 +98,8 @@ pub enum Event {
         fault: MachineFault,
         /// The page's attempts so far, without their answers: the next rank goes on from there.
         attempts: Vec<Attempt>,
+        /// The best text that this visit gave so far.
+        text: Option<Answer>,
     },
     /// The rank says that it is there. Whatever else it says means the same.
     Alive {
@@ -140,12 +142,16 @@ pub struct Prior {
     pub page: PageRef,
     /// How far it is on its course.
     pub visit: Visit,
+    /// The engines that it may be given to, on this visit or later.
+    pub ahead: EngineSet,
     /// A record of an earlier start of the run, whose attempts come first.
     pub sealed: Option<RecordPlace>,
     /// The page is to be read again from the beginning: the attempts of that record count for nothing.
     pub again: bool,
     /// Attempts of this start without answers: on earlier visits, or on a rank that gave the page back.
     pub attempts: Vec<Attempt>,
+    /// The best text that this visit gave so far, on a rank that gave the page back.
+    pub text: Option<Answer>,
 }
 
 /// What the driver must do. Within a step's actions, and between steps, the driver obeys this order:

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
-    Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId, RecordPlace,
-    StopReason, Verdict,
+    Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
+    RecordPlace, StopReason, Verdict,
 };
 
 use super::{
@@ -45,7 +45,7 @@ pub struct Restored {
     pub engine: Option<Engine>,
     /// For a failed page, the engines that it may yet be given to.
     pub ahead: EngineSet,
-    /// Where the record lies.
+    /// Where its latest record lies.
     pub place: RecordPlace,
     /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
     pub again: bool,
@@ -76,6 +76,8 @@ pub struct Scheduler {
     returns: BTreeMap<PageRef, u8>,
     /// Attempts of pages that are not settled yet, to be sent along with them.
     pub(super) histories: BTreeMap<PageRef, Vec<Attempt>>,
+    /// The best texts of visits that go on elsewhere.
+    pub(super) texts: BTreeMap<PageRef, Answer>,
     /// Records of earlier starts, whose attempts belong before those.
     pub(super) sealed: BTreeMap<PageRef, RecordPlace>,
     /// Verdicts that pages to be read again keep if they are not read this time.
@@ -100,6 +102,7 @@ impl Scheduler {
             courses: BTreeMap::new(),
             returns: BTreeMap::new(),
             histories: BTreeMap::new(),
+            texts: BTreeMap::new(),
             sealed: BTreeMap::new(),
             kept: BTreeMap::new(),
             page_times: PageTimes::default(),
@@ -132,7 +135,13 @@ impl Scheduler {
             Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
-            Event::Returned { rank, page, lease, fault, attempts } => self.returned(rank, page, lease, fault, attempts),
+            Event::Returned { rank, page, lease, fault, attempts, text } => {
+                if self.returned(rank, page, lease, fault, attempts)
+                    && let Some(text) = text
+                {
+                    self.texts.insert(page, text);
+                }
+            }
             Event::RankLost { rank } => self.rank_lost(rank),
             Event::StopRequested { reason } => self.stop(reason, now),
             Event::Clock => {
@@ -215,6 +224,7 @@ impl Scheduler {
         self.time_page(assigned, now);
         self.suspects.remove(&page);
         self.returns.remove(&page);
+        self.texts.remove(&page);
         if let Verdict::Failed(class) = verdict {
             let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
             // An engine that had nothing left for the page on an earlier visit has nothing left now.
@@ -228,11 +238,19 @@ impl Scheduler {
         self.settle(page, verdict, engine == Engine::DeepSeek);
     }
 
-    fn returned(&mut self, rank: RankId, page: PageRef, lease: LeaseId, fault: MachineFault, attempts: Vec<Attempt>) {
+    /// Whether the page was out there.
+    fn returned(
+        &mut self,
+        rank: RankId,
+        page: PageRef,
+        lease: LeaseId,
+        fault: MachineFault,
+        attempts: Vec<Attempt>,
+    ) -> bool {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return };
+        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return false };
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
             self.histories.insert(page, attempts);
@@ -242,6 +260,7 @@ impl Scheduler {
             self.suspects.insert(page, Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
+        true
     }
 
     /// Whether a page has come back so often, for faults that others do not have, that it must be tried alone.

@@ -324,7 +324,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn give_back(&mut self, rank: RankId, task: Task, fault: MachineFault) {
-        let returned = Event::Returned { rank, page: task.page, lease: task.unit.lease, fault, attempts: Vec::new() };
+        let returned =
+            Event::Returned { rank, page: task.page, lease: task.unit.lease, fault, attempts: Vec::new(), text: None };
         self.timeline.after(self.cluster.latency, Happening::Tell(returned));
     }
 

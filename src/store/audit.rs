@@ -216,6 +216,7 @@ impl Window {
         audit.code(row.engine == 0 || Engine::from_code(row.engine).is_some(), "pages", number, "engine");
         audit.code(row.server == 0 || ServerKind::from_code(row.server).is_some(), "pages", number, "server");
         audit.code(Language::from_code(row.language).is_some(), "pages", number, "language");
+        audit.code(row.counts_from <= row.attempts, "pages", number, "counts_from");
         audit.code(EngineSet::from_code(row.ahead).is_some(), "pages", number, "ahead");
 
         let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());

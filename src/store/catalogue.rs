@@ -68,6 +68,7 @@ impl Candidate for IndexEntry {
         let (own, others) = (&mut self.settled.kept_characters, other.settled.kept_characters);
         if matches!(self.settled.verdict, Verdict::Failed(_)) && others > *own {
             (*own, self.text) = (others, other.text);
+            self.settled.language = other.settled.language;
         }
     }
 }

@@ -34,7 +34,9 @@ impl Candidate for Recorded {
     }
 
     fn supersede(&mut self, other: &Self) {
-        self.last_lease = self.last_lease.max(other.last_lease);
+        if other.latest.lease > self.latest.lease {
+            self.latest = other.latest;
+        }
     }
 }
 

@@ -103,13 +103,22 @@ pub struct Recorded {
     pub page: PageRef,
     /// Under which assignment.
     pub lease: LeaseId,
-    /// The highest lease of all the page's records: a later one may have failed what this one had read.
-    pub last_lease: LeaseId,
+    /// The record with the highest lease: it may have failed what this one had read.
+    pub latest: Latest,
     /// How.
     pub verdict: Verdict,
     /// By which engine; `None` where no engine saw the page.
     pub engine: Option<Engine>,
-    /// For a failed page, the engines that it may yet be given to.
+    /// Where the record lies.
+    pub place: RecordPlace,
+}
+
+/// What is known of a page's latest record. Of a failed page it is the final one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// Under which assignment.
+    pub lease: LeaseId,
+    /// If it failed the page, the engines that this may yet be given to.
     pub ahead: EngineSet,
     /// Where the record lies.
     pub place: RecordPlace,

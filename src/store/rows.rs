@@ -5,7 +5,7 @@
 use hdf5::{H5Type, types::VarLenUnicode};
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
-pub(super) const SHARD_VERSION: u32 = 2;
+pub(super) const SHARD_VERSION: u32 = 3;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
 pub(super) const CATALOGUE_VERSION: u32 = 2;
 
@@ -26,6 +26,8 @@ pub(super) struct PageRow {
     pub language: u8,
     pub parts: u8,
     pub attempts: u16,
+    /// The first of them that counts; those before it were made before the page was asked to be read again.
+    pub counts_from: u16,
     /// Engines that a failed page may yet be given to: the sum of their codes.
     pub ahead: u8,
     /// Characters of text in its parts, white space not counted.

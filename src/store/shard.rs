@@ -254,6 +254,7 @@ fn page_row(record: &PageRecord) -> Result<PageRow> {
         language: record.language as u8,
         parts: count(record.parts.len(), record, "parts")?,
         attempts: count(record.attempts.len(), record, "attempts")?,
+        counts_from: record.counts_from,
         ahead: record.ahead.code(),
         kept_characters: record.kept_characters(),
         first_part: 0,

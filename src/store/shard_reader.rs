@@ -13,7 +13,7 @@ use super::{
     hdf,
     journal::{Opening, Provenance},
     layout::{Layout, StoreFile},
-    recover::{Recorded, check_run},
+    recover::{Latest, Recorded, check_run},
     rows::{AttemptRow, BlockRow, PageRow, PartRow, RecordedRow, SHARD_FORMAT, SHARD_VERSION, SettledRow},
     shard::Counts,
     tables,
@@ -154,6 +154,7 @@ impl ShardReader {
             language: Language::from_code(row.language).ok_or_else(|| self.damaged("unknown language"))?,
             image: (row.has_image != 0).then(|| image(&row)),
             attempts: self.read_attempts(&row, &text)?,
+            counts_from: row.counts_from,
             parts: self.read_parts(&row, &text)?,
             ahead: ahead(row.ahead, &self.path)?,
             reason: self.cut(&text, row.reason_offset, row.reason_length)?,
@@ -165,7 +166,7 @@ impl ShardReader {
     ///
     /// # Errors
     /// As [`ShardReader::read`].
-    pub fn read_attempts_at(&self, row: u64) -> Result<Vec<Attempt>> {
+    pub fn read_attempts_at(&self, row: u64) -> Result<EarlierAttempts> {
         let rows: Vec<PageRow> = hdf::read_range(&self.pages, row..row + 1, &self.path)?;
         let [page] = rows[..] else { return Err(self.damaged("no such row")) };
         let rows: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
@@ -177,7 +178,8 @@ impl ShardReader {
             let request_id = cut(row.request_id_offset, row.request_id_length)?;
             self.attempt(row, request_id, cut(row.reason_offset, row.reason_length)?, String::new())
         };
-        rows.iter().map(attempt).collect()
+        let attempts = rows.iter().map(attempt).collect::<Result<_>>()?;
+        Ok(EarlierAttempts { attempts, counts_from: page.counts_from })
     }
 
     fn read_parts(&self, page: &PageRow, text: &PageText) -> Result<Vec<Part>> {
@@ -282,12 +284,20 @@ impl ShardReader {
     }
 }
 
-/// The attempts of a record, with their reasons and without their answers: for a rank that goes on with a page of an
-/// earlier start.
+/// The attempts of a record, with their reasons and without their answers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EarlierAttempts {
+    /// All of them, in order.
+    pub attempts: Vec<Attempt>,
+    /// The first that counts.
+    pub counts_from: u16,
+}
+
+/// The attempts of a record, for a rank that goes on with a page of an earlier start.
 ///
 /// # Errors
 /// The shard is missing or damaged.
-pub fn attempts(run_directory: &Path, place: RecordPlace) -> Result<Vec<Attempt>> {
+pub fn attempts(run_directory: &Path, place: RecordPlace) -> Result<EarlierAttempts> {
     let shard = ShardReader::open(&Layout::new(run_directory).shard(place.into()))?;
     shard.read_attempts_at(place.row.into())
 }
@@ -308,7 +318,8 @@ pub(super) fn settled_columns(path: &Path, file: StoreFile, run_id: &str, record
             .ok_or_else(|| StoreError::damaged(path, format!("unknown verdict at {page}")))?;
         let (lease, engine, ahead) = (LeaseId(row.lease), engine(row.engine, path)?, ahead(row.ahead, path)?);
         let place = file.place(index as u32);
-        records.push(Recorded { page, lease, last_lease: lease, verdict, engine, ahead, place });
+        let latest = Latest { lease, ahead, place };
+        records.push(Recorded { page, lease, latest, verdict, engine, place });
     }
     Ok(())
 }
