@@ -286,6 +286,7 @@ mod tests {
             Acceptance::Accepted
         );
     }
+
     #[test]
     fn real_pages_are_accepted_in_either_edition_with_the_ink_of_a_page() {
         for (text, edition) in [

@@ -132,3 +132,39 @@ pub struct Attempt {
     /// The raw answer, whole or partial. Empty in the copy that travels to the other engine's rank.
     pub answer: String,
 }
+
+#[cfg(test)]
+impl Attempt {
+    /// An attempt on a whole page, at the foot of the ladder.
+    pub(crate) fn sample(visit: Visit, outcome: AttemptOutcome) -> Attempt {
+        use super::{BBox, PixelSize, View};
+        Attempt {
+            served_by: ServedBy {
+                engine: visit.engine(),
+                server: ServerKind::Model,
+                profile: String::new(),
+                model: String::new(),
+                version: String::new(),
+                prompt_sha256: String::new(),
+                request: String::new(),
+            },
+            rank: RankId(0),
+            visit,
+            shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1, height: 1 } },
+            request_id: String::new(),
+            outcome,
+            finish: None,
+            step: 0,
+            sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+            salted: false,
+            max_tokens: 1,
+            tokens: TokenUsage::default(),
+            started_unix_ms: 0,
+            time_to_first_token: None,
+            duration: Duration::ZERO,
+            kept_characters: 0,
+            reason: String::new(),
+            answer: String::new(),
+        }
+    }
+}

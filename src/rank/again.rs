@@ -1,8 +1,8 @@
 //! Pages that are settled and are to be read again all the same: `--retry failed[=class,…]` and `--redo DOC[:PAGES]`.
 //!
 //! A wish is kept in the run directory with the pages it meant and the highest lease of that moment. Its pages are open
-//! until a record of a higher lease ends their course over the engines; so the same command, given again after a kill, goes on with the wish
-//! instead of beginning it anew. A run that comes to its end forgets them.
+//! until a record of a higher lease ends their course over the engines; so the same command, given again after a kill,
+//! goes on with the wish instead of beginning it anew. A run that comes to its end forgets them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

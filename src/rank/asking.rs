@@ -70,6 +70,7 @@ impl PageTask {
         let mut part = 0;
         // Kept while the same image is asked about again: at the end of the line, it would be the last of the run.
         let mut slot = None;
+        let failed = |class, whole, reason| Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
         loop {
             let Rung { step, view } = climb.rung();
             let image = match held.take().filter(|image| image.shows(view, part)) {
@@ -81,14 +82,12 @@ impl PageTask {
                         Drawn::NoSuchView => {
                             if climb.skip().is_none() {
                                 let (_, class, reason) = last_failure(&self.counting(), self.unit.engine);
-                                return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
+                                return failed(class, whole, reason);
                             }
                             (answer, part) = (Answer::NONE, 0);
                             continue;
                         }
-                        Drawn::Failed(class, reason) => {
-                            return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
-                        }
+                        Drawn::Failed(class, reason) => return failed(class, whole, reason),
                     }
                 }
             };
@@ -103,8 +102,8 @@ impl PageTask {
                 let request_id = self.request_id(view, part);
                 let asking = Asking { request_id: &request_id, visit: self.visit, step };
                 let AttemptResult { mut attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
-                let most = self.counting().iter().map(|attempt| attempt.kept_characters).max();
-                if attempt.outcome == AttemptOutcome::Blank && is_inked(view, image.blank, most.unwrap_or(0)) {
+                let said_blank = attempt.outcome == AttemptOutcome::Blank;
+                if said_blank && is_inked(view, image.blank, self.most_characters()) {
                     attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
                     attempt.reason = "the engine says that there is nothing on the image, but there is".into();
                 }
@@ -118,9 +117,7 @@ impl PageTask {
                 match climb.after(outcome) {
                     AfterAttempt::Accept => answer = with,
                     AfterAttempt::Blank => {}
-                    AfterAttempt::SettleFailed(class) => {
-                        return Ok(Reading::new(Verdict::Failed(class), self.best(), whole, said));
-                    }
+                    AfterAttempt::SettleFailed(class) => return failed(class, whole, said),
                     AfterAttempt::Return(fault) => return Err(fault),
                     AfterAttempt::AskAgain { rung, pause } => {
                         tracing::info!(request_id, step = rung.step, view = rung.view.name(), "asking again: {said}");

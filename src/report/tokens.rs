@@ -114,47 +114,12 @@ impl fmt::Display for TokenTotals {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::model::{
-        BBox, Engine, MachineFault, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage, View, Visit,
-    };
+    use crate::model::{MachineFault, TokenUsage, Visit};
 
     fn attempt(outcome: AttemptOutcome, finish: Option<FinishReason>, completion: u32) -> Attempt {
-        Attempt {
-            served_by: ServedBy {
-                engine: Engine::Chandra,
-                server: ServerKind::Model,
-                profile: String::new(),
-                model: String::new(),
-                version: String::new(),
-                prompt_sha256: String::new(),
-                request: String::new(),
-            },
-            rank: RankId(0),
-            visit: Visit::First,
-            shown: Shown {
-                view: View::Whole,
-                part: 0,
-                bbox: BBox::PAGE,
-                size: PixelSize { width: 1600, height: 2240 },
-            },
-            request_id: String::new(),
-            outcome,
-            finish,
-            step: 0,
-            salted: false,
-            sampling: Sampling { temperature: 0.0, top_p: 1.0 },
-            max_tokens: 12_000,
-            tokens: TokenUsage { prompt: 4000, completion },
-            started_unix_ms: 0,
-            time_to_first_token: None,
-            duration: Duration::ZERO,
-            kept_characters: 0,
-            reason: String::new(),
-            answer: String::new(),
-        }
+        let tokens = TokenUsage { prompt: 4000, completion };
+        Attempt { finish, max_tokens: 12_000, tokens, ..Attempt::sample(Visit::First, outcome) }
     }
 
     #[test]

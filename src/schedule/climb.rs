@@ -338,35 +338,9 @@ pub(super) mod tests {
 
     /// An attempt on the page, as its records hold it.
     pub(in crate::schedule) fn made(visit: Visit, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
-        use crate::model::{BBox, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage};
-        Attempt {
-            served_by: ServedBy {
-                engine: visit.engine(),
-                server: ServerKind::Model,
-                profile: String::new(),
-                model: String::new(),
-                version: String::new(),
-                prompt_sha256: String::new(),
-                request: String::new(),
-            },
-            rank: RankId(0),
-            visit,
-            shown: Shown { view, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1, height: 1 } },
-            request_id: String::new(),
-            outcome,
-            finish: None,
-            step,
-            sampling: Sampling { temperature: 0.0, top_p: 0.1 },
-            salted: false,
-            max_tokens: 1,
-            tokens: TokenUsage::default(),
-            started_unix_ms: 0,
-            time_to_first_token: None,
-            duration: Duration::ZERO,
-            kept_characters: 0,
-            reason: String::new(),
-            answer: String::new(),
-        }
+        let mut attempt = Attempt { step, ..Attempt::sample(visit, outcome) };
+        attempt.shown.view = view;
+        attempt
     }
 
     fn resumed(visit: Visit, attempts: &[Attempt]) -> Option<Rung> {

@@ -136,11 +136,7 @@ impl Scheduler {
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
-                if self.returned(rank, page, lease, fault, attempts)
-                    && let Some(text) = text
-                {
-                    self.texts.insert(page, text);
-                }
+                self.returned(rank, page, lease, fault, attempts, text);
             }
             Event::RankLost { rank } => self.rank_lost(rank),
             Event::StopRequested { reason } => self.stop(reason, now),
@@ -238,7 +234,6 @@ impl Scheduler {
         self.settle(page, verdict, engine == Engine::DeepSeek);
     }
 
-    /// Whether the page was out there.
     fn returned(
         &mut self,
         rank: RankId,
@@ -246,21 +241,22 @@ impl Scheduler {
         lease: LeaseId,
         fault: MachineFault,
         attempts: Vec<Attempt>,
-    ) -> bool {
+        text: Option<Answer>,
+    ) {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return false };
+        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return };
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
             self.histories.insert(page, attempts);
         }
+        self.texts.extend(text.map(|text| (page, text)));
         if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
             let deaths = trial.map_or(0, |deaths| deaths + 1);
             self.suspects.insert(page, Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
-        true
     }
 
     /// Whether a page has come back so often, for faults that others do not have, that it must be tried alone.
