@@ -17,6 +17,7 @@
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`report`] | progress, status file, end report |
 //! | [`standin`] | the stand-in server |
+//! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
 //! | [`process`] | the environment of child processes |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
@@ -26,6 +27,7 @@ pub mod corpus;
 pub mod engine;
 mod files;
 pub mod imaging;
+pub mod layout;
 pub mod model;
 pub mod pace;
 pub mod process;

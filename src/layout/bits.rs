@@ -1,0 +1,47 @@
+//! A page in black and white, coarser than it was drawn.
+
+use super::Sheet;
+
+/// Square cells of a sheet, each inked or not.
+#[derive(Debug, Clone)]
+pub struct Bits {
+    /// Cells from left to right.
+    pub across: usize,
+    /// Cells from top to bottom.
+    pub down: usize,
+    /// Pixels along the side of a cell.
+    pub side: usize,
+    inked: Vec<bool>,
+}
+
+impl Bits {
+    /// The sheet at about `per_inch` cells to an inch, never finer than its pixels. A cell is inked where at least `share`
+    /// of its pixels, and one in any case, is dark; with a share of 0 the finest hair line stays whole.
+    pub fn of(sheet: &Sheet<'_>, per_inch: f32, share: f32) -> Bits {
+        let side = ((sheet.dpi / per_inch).round() as usize).max(1);
+        let width = sheet.size.width as usize;
+        let (across, down) = (width.div_ceil(side), (sheet.size.height as usize).div_ceil(side));
+        let threshold = sheet.threshold();
+        let least = ((side * side) as f32 * share).ceil().max(1.0) as u32;
+        let mut inked = Vec::with_capacity(across * down);
+        let mut columns = vec![0u32; width];
+        for strip in sheet.levels.chunks(side * width.max(1)) {
+            columns.fill(0);
+            for row in strip.chunks_exact(width.max(1)) {
+                columns.iter_mut().zip(row).for_each(|(count, &level)| *count += u32::from(level < threshold));
+            }
+            inked.extend(columns.chunks(side).map(|cell| cell.iter().sum::<u32>() >= least));
+        }
+        Bits { across, down, side, inked }
+    }
+
+    /// The cells of a row, from the left.
+    pub fn row(&self, y: usize) -> &[bool] {
+        &self.inked[y * self.across..][..self.across]
+    }
+
+    /// Whether the cell has ink.
+    pub fn is_inked(&self, x: usize, y: usize) -> bool {
+        self.inked[y * self.across + x]
+    }
+}

@@ -1,0 +1,224 @@
+//! How a page lies and divides, and what is to be looked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BBox, Language};
+
+/// A rotation by quarter turns, clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Turn {
+    /// As it is.
+    #[default]
+    None = 0,
+    /// 90 degrees clockwise.
+    Right = 1,
+    /// Upside down.
+    Half = 2,
+    /// 90 degrees counter-clockwise.
+    Left = 3,
+}
+
+impl Turn {
+    /// All turns.
+    pub const ALL: [Turn; 4] = [Turn::None, Turn::Right, Turn::Half, Turn::Left];
+
+    /// Degrees clockwise: 0, 90, 180 or 270.
+    pub fn degrees(self) -> u16 {
+        self as u16 * 90
+    }
+
+    /// The turn with this shard code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|turn| *turn as u8 == code)
+    }
+
+    /// This turn and then another.
+    #[must_use]
+    pub fn then(self, other: Turn) -> Turn {
+        Self::ALL[(self as usize + other as usize) % 4]
+    }
+
+    /// The turn that undoes this one.
+    #[must_use]
+    pub fn undone(self) -> Turn {
+        Self::ALL[(4 - self as usize) % 4]
+    }
+
+    /// Whether width and height change places.
+    pub fn is_sideways(self) -> bool {
+        matches!(self, Turn::Right | Turn::Left)
+    }
+}
+
+/// An angle, in hundredths of a degree clockwise: by how much lines of text fall to the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Skew(pub i16);
+
+impl Skew {
+    /// Degrees.
+    pub fn degrees(self) -> f32 {
+        f32::from(self.0) / 100.0
+    }
+}
+
+/// How sure a decision is, in hundredths: 50 is a guess, 100 is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Confidence(pub u8);
+
+/// When something is done to a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// On no page.
+    #[default]
+    Never,
+    /// Where the page's pixels speak for it.
+    Auto,
+    /// On every page where it can be done at all.
+    Always,
+}
+
+/// What is looked for on a page before an engine is shown it. Data of a profile, obeyed by `imaging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayoutRule {
+    /// Whether columns are shown one by one.
+    pub columns: When,
+    /// Whether content that lies on its side or upside down is shown upright.
+    pub upright: bool,
+    /// Whether a skew of more than 0.3 degrees is taken out.
+    pub straighten: bool,
+    /// Whether bad scans are cleaned: light evened out, specks removed, contrast raised.
+    pub clean: When,
+}
+
+/// Why a page is, or is not, divided into columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum ColumnsReason {
+    /// Columns were not looked for.
+    #[default]
+    NotLookedFor = 0,
+    /// A rule stands between two columns of text.
+    Rule = 1,
+    /// Two columns of text stand apart, without a rule.
+    Gutter = 2,
+    /// Nothing divides the middle of the page.
+    NoDivision = 3,
+    /// The line in the middle is one of a table's.
+    Table = 4,
+    /// The first page of an issue, with its masthead.
+    Cover = 5,
+    /// There is too little on it.
+    Sparse = 6,
+    /// Its content lies on its side.
+    Turned = 7,
+    /// The page was divided because it was told to be.
+    Forced = 8,
+}
+
+impl ColumnsReason {
+    /// All reasons.
+    pub const ALL: [ColumnsReason; 9] = [
+        ColumnsReason::NotLookedFor,
+        ColumnsReason::Rule,
+        ColumnsReason::Gutter,
+        ColumnsReason::NoDivision,
+        ColumnsReason::Table,
+        ColumnsReason::Cover,
+        ColumnsReason::Sparse,
+        ColumnsReason::Turned,
+        ColumnsReason::Forced,
+    ];
+
+    /// The word used in shards, exports and pictures.
+    pub fn name(self) -> &'static str {
+        match self {
+            ColumnsReason::NotLookedFor => "not-looked-for",
+            ColumnsReason::Rule => "rule",
+            ColumnsReason::Gutter => "gutter",
+            ColumnsReason::NoDivision => "no-division",
+            ColumnsReason::Table => "table",
+            ColumnsReason::Cover => "cover",
+            ColumnsReason::Sparse => "sparse",
+            ColumnsReason::Turned => "turned",
+            ColumnsReason::Forced => "forced",
+        }
+    }
+
+    /// The reason with this shard code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u8 == code)
+    }
+}
+
+/// The line between two columns, on the scale of [`BBox`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Divide {
+    /// Where the columns begin.
+    pub top: u16,
+    /// Where they end.
+    pub bottom: u16,
+    /// Where the line stands at its upper end.
+    pub x_top: u16,
+    /// Where it stands at its lower end.
+    pub x_bottom: u16,
+}
+
+/// Whether a page has two columns that are read one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Columns {
+    /// The line between them; `None` for a page that is left whole.
+    pub divide: Option<Divide>,
+    /// Why.
+    pub reason: ColumnsReason,
+    /// How sure.
+    pub confidence: Confidence,
+}
+
+/// What was found of a page, and done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageLayout {
+    /// The turn that brought the whole page upright.
+    pub turn: Turn,
+    /// How skewed it is.
+    pub skew: Skew,
+    /// Whether the skew was taken out.
+    pub straightened: bool,
+    /// Whether it was cleaned.
+    pub cleaned: bool,
+    /// The language that its letters look like.
+    pub script: Language,
+    /// Its columns, on the page made upright and straight.
+    pub columns: Columns,
+}
+
+/// A part of a page that is shown by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Its place, on the page made upright and straight.
+    pub bbox: BBox,
+    /// The turn that brings what is on it upright.
+    pub turn: Turn,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_add_up_and_are_undone() {
+        for turn in Turn::ALL {
+            assert_eq!(turn.then(turn.undone()), Turn::None);
+            assert_eq!(Turn::from_code(turn as u8), Some(turn));
+        }
+        assert_eq!(Turn::Right.then(Turn::Right), Turn::Half);
+        assert_eq!(Turn::Half.then(Turn::Left), Turn::Right);
+        assert_eq!(Turn::Left.degrees(), 270);
+    }
+}
