@@ -15,7 +15,7 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Drawing, Ink, Pool, PoolSettings, RenderJob, Renderer, find_library, png},
-    model::{Grid, ImageRule, PageIndex, View},
+    model::{Grid, ImageRule, LayoutRule, PageIndex, View},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -67,7 +67,14 @@ fn through_a_child(criterion: &mut Criterion) {
     };
     let pool = runtime.block_on(Pool::start(settings)).unwrap();
     for (name, document) in samples() {
-        let job = RenderJob { document, password: None, page: PAGE, rule: CHANDRA_2, view: View::Whole, part: 0 };
+        let job = RenderJob {
+            document,
+            password: None,
+            page: PAGE,
+            rule: CHANDRA_2,
+            layout: LayoutRule::AS_IS,
+            view: View::Whole,
+        };
         criterion.bench_function(&format!("child/{name}"), |bencher| {
             bencher.iter(|| black_box(runtime.block_on(pool.render(job.clone())).unwrap()));
         });

@@ -29,7 +29,7 @@ use bulletin_ocr::{
     },
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown,
-        View, Visit,
+        Visit,
     },
 };
 use futures_util::{StreamExt, future::join_all, stream};
@@ -188,7 +188,7 @@ const LIMITS: Limits =
 
 fn image() -> PageImage {
     let size = PixelSize { width: 1600, height: 2240 };
-    let shown = Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size };
+    let shown = Shown::whole(size);
     PageImage { png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"), shown, expects: Expectation::NONE }
 }
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use bulletin_ocr::{
-    imaging::{PageImage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
-    model::{BBox, FailureClass, Grid, ImageRule, PageIndex, View},
+    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
+    model::{BBox, FailureClass, Grid, ImageRule, LayoutRule, PageIndex, View},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
@@ -43,11 +43,18 @@ async fn pool() -> Pool {
 }
 
 fn job(document: PathBuf, page: u32) -> RenderJob {
-    RenderJob { document, password: None, page: PageIndex(page), rule: CHANDRA_2, view: View::Whole, part: 0 }
+    RenderJob {
+        document,
+        password: None,
+        page: PageIndex(page),
+        rule: CHANDRA_2,
+        layout: LayoutRule::AS_IS,
+        view: View::Whole,
+    }
 }
 
-fn decode(image: &PageImage) -> image::DynamicImage {
-    image::load_from_memory(&image.png).unwrap()
+fn decode(page: &DrawnPage) -> image::DynamicImage {
+    image::load_from_memory(&page.parts[0].png).unwrap()
 }
 
 fn class(failure: RenderFailure) -> (FailureClass, String) {
@@ -88,7 +95,7 @@ async fn gazette_pages_are_drawn_at_the_size_of_the_engine() {
             let facts = image.facts;
             assert_eq!((facts.size.width, facts.size.height), (1596, 2240), "{name}");
             assert!(!image.blank && facts.ink > 0.02, "{name}: {facts:?}");
-            assert_eq!(facts.encoded_bytes as usize, image.png.len());
+            assert_eq!(facts.encoded_bytes as usize, image.parts[0].png.len());
             let decoded = decode(&image);
             assert_eq!((decoded.width(), decoded.height()), (1596, 2240));
             assert_eq!(decoded.color() == image::ColorType::L8, facts.grey, "{name}");
@@ -104,7 +111,7 @@ async fn a_reduced_page_is_the_whole_page_with_shorter_sides() {
     let reduced = RenderJob { view: View::Reduced, ..job(data("pages/digital_ar.pdf"), 0) };
     let image = pool.render(reduced).await.unwrap().unwrap();
     assert_eq!((image.facts.size.width, image.facts.size.height), (1260, 1792));
-    assert_eq!(image.bbox, BBox::PAGE);
+    assert_eq!(image.parts[0].shown.bbox, BBox::PAGE);
     assert!((image.facts.dpi - 153.6).abs() < 1.5, "{}", image.facts.dpi);
 }
 
@@ -115,16 +122,18 @@ async fn the_halves_of_a_page_are_its_rows_cut_where_nothing_is_printed() {
     for name in ["digital_fr.pdf", "scan_fr.pdf", "cover_fr.pdf"] {
         let document = data("pages").join(name);
         let whole = decode(&pool.render(job(document.clone(), 0)).await.unwrap().unwrap()).to_luma8();
-        let mut halves = Vec::new();
-        for part in [0, 1] {
-            let half = RenderJob { view: View::Halves, part, ..job(document.clone(), 0) };
-            let half = pool.render(half).await.unwrap().unwrap_or_else(|| panic!("{name} has a white band"));
-            assert!(half.facts.size.height.is_multiple_of(28) && half.facts.size.width == 1596, "{name}");
+        let halves = RenderJob { view: View::Halves, ..job(document.clone(), 0) };
+        let halves = pool.render(halves).await.unwrap().unwrap_or_else(|| panic!("{name} has a white band"));
+        assert_eq!(halves.parts.len(), 2, "{name}");
+        for half in &halves.parts {
+            let size = half.shown.size;
+            assert!(size.height.is_multiple_of(28) && size.width == 1596, "{name}");
             assert!(!half.blank, "{name}");
-            let place = f64::from(half.bbox.bottom - half.bbox.top) * 2.24;
-            assert!((place - f64::from(half.facts.size.height)).abs() < 3.0, "{name}: {:?}", half.bbox);
-            halves.push(decode(&half).to_luma8());
+            let place = f64::from(half.shown.bbox.bottom - half.shown.bbox.top) * 2.24;
+            assert!((place - f64::from(size.height)).abs() < 3.0, "{name}: {:?}", half.shown);
         }
+        let halves: Vec<_> =
+            halves.parts.iter().map(|half| image::load_from_memory(&half.png).unwrap().to_luma8()).collect();
         let [upper, lower] = [&halves[0], &halves[1]];
         // White rows were added at the cut: the upper half is a head of the page, the lower a tail.
         let row = |image: &image::GrayImage, y: u32| image.rows().nth(y as usize).unwrap().copied().collect::<Vec<_>>();
@@ -163,11 +172,11 @@ async fn pages_in_flight_together_get_their_own_images() {
     let files = ["digital_fr.pdf", "digital_ar.pdf", "scan_fr.pdf", "scan_ar.pdf"].map(|name| data("pages").join(name));
     let mut alone = Vec::new();
     for file in &files {
-        alone.push(pool.render(job(file.clone(), 0)).await.unwrap().unwrap().png);
+        alone.push(pool.render(job(file.clone(), 0)).await.unwrap().unwrap().parts[0].png.clone());
     }
     let many = (0..12).map(|i| pool.render(job(files[i % files.len()].clone(), 0)));
     for (i, image) in futures_util::future::join_all(many).await.into_iter().enumerate() {
-        assert!(image.unwrap().unwrap().png == alone[i % files.len()], "request {i} got another page");
+        assert!(image.unwrap().unwrap().parts[0].png == alone[i % files.len()], "request {i} got another page");
     }
 }
 
@@ -323,10 +332,10 @@ async fn a_file_that_is_cut_or_swapped_under_an_open_document_is_never_drawn_in_
     fs::copy(data("pages/cover_fr.pdf"), &other).unwrap();
     fs::rename(&other, &path).unwrap();
     let swapped = pool.render(job(path.clone(), 0)).await.unwrap().unwrap();
-    assert_ne!(swapped.png, whole.png, "the document that is there now is drawn");
+    assert_ne!(swapped.parts, whole.parts, "the document that is there now is drawn");
     // Gone, but whole and open: what it holds can still be drawn.
     fs::remove_file(&path).unwrap();
-    assert_eq!(pool.render(job(path, 0)).await.unwrap().unwrap().png, swapped.png);
+    assert_eq!(pool.render(job(path, 0)).await.unwrap().unwrap().parts[0].png, swapped.parts[0].png);
 }
 
 #[tokio::test]

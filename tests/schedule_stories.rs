@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Answer, Attempt, AttemptOutcome, BBox, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault,
-        Outcome, PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown,
-        StopReason, TokenUsage, Verdict, View, Visit,
+        Answer, Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
+        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown, StopReason,
+        TokenUsage, Verdict, Visit,
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
@@ -343,7 +343,7 @@ fn attempt() -> Attempt {
         },
         rank: CHANDRA,
         visit: Visit::First,
-        shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1600, height: 2240 } },
+        shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
         request_id: "BO_1.p1.l1.a1.whole".into(),
         outcome: AttemptOutcome::Failed(FailureClass::Loop),
         finish: None,

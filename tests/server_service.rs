@@ -20,7 +20,7 @@ use std::{
 use bulletin_ocr::{
     engine::{Asking, Expectation, PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, View, Visit,
+        AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, Visit,
         configuration::{EngineSettings, Secret, ServerSource},
     },
     server::{Ready, Service, ServiceEvent, ServicePlan, Share},
@@ -105,7 +105,7 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     image::GrayImage::new(800, 1120).write_to(&mut png, image::ImageFormat::Png).unwrap();
     let png = Bytes::from(png.into_inner());
     let size = PixelSize { width: 800, height: 1120 };
-    let shown = Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size };
+    let shown = Shown::whole(size);
     let asking = Asking { request_id: request, visit: Visit::First, step: 0 };
     ready.reader.attempt(&PageImage { png, shown, expects: Expectation::NONE }, asking).await.attempt.outcome
 }

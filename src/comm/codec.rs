@@ -4,7 +4,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever a message's form does.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Largest frame, in bytes. A batch of verdicts is a few kilobytes; more is a defect, not a message.
 const LIMIT: usize = 8 << 20;

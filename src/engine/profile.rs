@@ -12,7 +12,7 @@ use super::{
     EngineError, Version, VisualTokens,
     profile_file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read},
 };
-use crate::model::{Engine, ImageRule, Sampling};
+use crate::model::{Engine, ImageRule, LayoutRule, Sampling};
 
 /// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub struct Profile {
     pub in_flight: u32,
     /// How a page is drawn.
     pub image: ImageRule,
+    /// What is looked for on it before it is shown.
+    pub layout: LayoutRule,
     /// What an image costs.
     pub visual_tokens: VisualTokens,
     /// The grammar of an answer.

@@ -12,8 +12,8 @@ use super::{
     deepseek, judge::repeated_tail, language_of, markdown, text_of,
 };
 use crate::model::{
-    Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown,
-    TokenUsage, Visit,
+    Attempt, AttemptOutcome, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown, TokenUsage,
+    Visit,
 };
 
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
@@ -159,7 +159,7 @@ impl Reader {
                 (outcome, reason, reading)
             }
         };
-        let (part, text) = to_part(reading.blocks, image.shown.bbox);
+        let (part, text) = to_part(reading.blocks, image.shown);
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
@@ -246,13 +246,13 @@ fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
     }
 }
 
-/// Blocks of an image at `frame` on its page, as a part of the page, and their bare text.
-fn to_part(blocks: Vec<Block>, frame: BBox) -> (Option<Part>, String) {
+/// Blocks of an image as a part of the page that it shows, and their bare text.
+fn to_part(blocks: Vec<Block>, shown: Shown) -> (Option<Part>, String) {
     let blocks: Vec<Block> = blocks
         .into_iter()
         .map(|block| Block {
             html: markdown::normalise(&block.html).into_owned(),
-            bbox: block.bbox.map(|bbox| within(bbox, frame)),
+            bbox: block.bbox.map(|bbox| shown.on_page(bbox)),
             label: block.label,
         })
         .collect();
@@ -261,46 +261,26 @@ fn to_part(blocks: Vec<Block>, frame: BBox) -> (Option<Part>, String) {
     }
     let text: String = blocks.iter().map(|block| text_of(&block.html) + "\n").collect();
     let (html, markdown) = (markdown::to_html(&blocks), markdown::to_markdown(&blocks));
-    (Some(Part { bbox: frame, attempt: 0, html, markdown, blocks }), text)
-}
-
-/// A box on the scale of an image, on the scale of the page.
-fn within(bbox: BBox, frame: BBox) -> BBox {
-    let place = |value: u16, start: u16, end: u16| {
-        let span = u32::from(end.saturating_sub(start));
-        let scale = u32::from(BBox::SCALE);
-        start + ((u32::from(value) * span + scale / 2) / scale) as u16
-    };
-    BBox {
-        left: place(bbox.left, frame.left, frame.right),
-        top: place(bbox.top, frame.top, frame.bottom),
-        right: place(bbox.right, frame.left, frame.right),
-        bottom: place(bbox.bottom, frame.top, frame.bottom),
-    }
+    (Some(Part { bbox: shown.bbox, attempt: 0, html, markdown, blocks }), text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PixelSize;
 
-    #[test]
-    fn boxes_of_a_column_are_moved_to_the_page() {
-        let column = BBox { left: 500, top: 0, right: 1000, bottom: 1000 };
-        let inner = BBox { left: 0, top: 100, right: 1000, bottom: 200 };
-        assert_eq!(within(inner, column), BBox { left: 500, top: 100, right: 1000, bottom: 200 });
-        assert_eq!(within(inner, BBox::PAGE), inner);
-    }
+    const SIZE: PixelSize = PixelSize { width: 1600, height: 2240 };
 
     #[test]
     fn a_part_has_normalised_text_in_both_forms() {
         let block = Block { label: "Text".into(), bbox: None, html: "<p>De\u{301}cret du Premier ministre</p>".into() };
-        let (part, text) = to_part(vec![block], BBox::PAGE);
+        let (part, text) = to_part(vec![block], Shown::whole(SIZE));
         let part = part.unwrap();
         assert_eq!(part.markdown, "Décret du Premier ministre");
         assert_eq!(part.html, "<div data-label=\"Text\"><p>Décret du Premier ministre</p></div>\n");
         assert_eq!((language_of(&text), usable(AttemptOutcome::Accepted, &text)), (Language::French, 23));
         assert_eq!(usable(AttemptOutcome::Failed(FailureClass::Loop), &text), 23);
         assert_eq!(usable(AttemptOutcome::Failed(FailureClass::WrongScript), &text), 1);
-        assert_eq!(to_part(Vec::new(), BBox::PAGE), (None, String::new()));
+        assert_eq!(to_part(Vec::new(), Shown::whole(SIZE)), (None, String::new()));
     }
 }

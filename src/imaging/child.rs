@@ -10,19 +10,17 @@ use std::{
     process,
     sync::mpsc,
     thread,
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    blank::Ink,
-    encode, halves,
-    pdfium::{Drawing, LARGE_ALLOCATION, OpenDocument, Renderer},
+    page::draw,
+    pdfium::{LARGE_ALLOCATION, OpenDocument, Renderer},
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
+use crate::model::FailureClass;
 
 /// Documents kept open: a rank works on pages of few at a time.
 const OPEN_DOCUMENTS: usize = 4;
@@ -116,13 +114,13 @@ impl<'a> Shelf<'a> {
             Request::Inspect { document, password } => {
                 Ok((Response::Pages(self.document(document, password)?.pages()), Vec::new()))
             }
-            Request::Render { document, password, page, rule, view, part } => {
+            Request::Render { document, password, page, rule, layout, view } => {
                 let name = document.display().to_string();
                 let mut fault = String::new();
                 // A file that was only touched is drawn from once more; one that changes again and again is not.
                 for _ in 0..2 {
                     let open = self.document(document.clone(), password.clone())?;
-                    let drawn = draw(open, &name, page, &rule, (view, part));
+                    let drawn = draw(open, &name, page, (&rule, layout), view);
                     match open.faults().found() {
                         None => return drawn,
                         Some(found) => fault = found,
@@ -154,49 +152,6 @@ impl<'a> Shelf<'a> {
     }
 }
 
-/// Draws, measures and encodes a page.
-fn draw(
-    document: &OpenDocument<'_>,
-    name: &str,
-    page: PageIndex,
-    rule: &ImageRule,
-    (view, part): (View, u8),
-) -> Result<(Response, Vec<u8>), Refusal> {
-    let started = Instant::now();
-    let rule = if view == View::Reduced { rule.reduced() } else { *rule };
-    let Drawing { pixels, target, images_missing } = document.render(page, &rule)?;
-    let (pixels, bbox) = match view {
-        View::Whole | View::Reduced => (pixels, BBox::PAGE),
-        View::Halves => match halves::half(&pixels, target.dpi, rule.grid, part) {
-            Some(half) => (half.pixels, half.bbox),
-            None => return Ok((Response::Indivisible, Vec::new())),
-        },
-    };
-    let render_micros = micros(started.elapsed());
-    let ink = Ink::of(&pixels, target.dpi);
-    let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
-    if images_missing && ink.blank && view != View::Halves {
-        let why = "an image on it cannot be decoded, and nothing else is there".into();
-        return Err(refusal(FailureClass::RenderFailed, why));
-    } else if images_missing {
-        let _ =
-            writeln!(io::stderr(), "{name} page {}: an image on it cannot be decoded and is left out", page.number());
-    }
-    let started = Instant::now();
-    let image = encode::png(&pixels, target.dpi)
-        .map_err(|error| refusal(FailureClass::RenderFailed, format!("cannot encode it: {error}")))?;
-    let facts = ImageFacts {
-        size: pixels.size,
-        dpi: target.dpi,
-        grey: pixels.grey,
-        encoded_bytes: u32::try_from(image.len()).unwrap_or(u32::MAX),
-        ink: ink.fraction,
-        render_micros,
-        encode_micros: micros(started.elapsed()),
-    };
-    Ok((Response::Page { facts, bbox, blank: ink.blank }, image))
-}
-
 /// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may
 /// have left something out.
 fn memory_exhausted(memory: u64) -> io::Result<bool> {
@@ -204,8 +159,4 @@ fn memory_exhausted(memory: u64) -> io::Result<bool> {
     let peak =
         status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     Ok(peak.is_some_and(|kibibytes| kibibytes * 1024 > memory - memory / LARGE_ALLOCATION))
-}
-
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }

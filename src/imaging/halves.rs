@@ -1,11 +1,9 @@
-//! Cutting a page into an upper and a lower half, so that no line of text is cut.
-//!
-//! Columns are not looked for: where a page has them, the upper half holds the beginnings of both.
+//! Where to cut a page into an upper and a lower half, so that no line of text is cut.
 
 use std::{cmp::Reverse, ops::Range};
 
 use super::{blank, pixels::Pixels};
-use crate::model::{BBox, Grid, PixelSize};
+use crate::model::BBox;
 
 /// A row is white while less than this fraction of it is dark. The thin rule between two columns, and specks, are less;
 /// the upright rules of a table are more, so that tables are not cut.
@@ -19,41 +17,12 @@ const LEAST_BAND: f32 = 1.0 / 64.0;
 /// Higher bands than this many inches are all spaces between paragraphs: the one nearest to the middle is best.
 const ENOUGH_BAND: f32 = 1.0 / 8.0;
 
-/// A half of a page.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Half {
-    pub(super) pixels: Pixels,
-    /// Its place on the page.
-    pub(super) bbox: BBox,
-}
-
-/// The upper half (`part` 0) or the lower of a page drawn at `dpi`, with white rows at the cut where `grid` wants some;
-/// `None` where no white band spans the page near its middle.
-pub(super) fn half(pixels: &Pixels, dpi: f32, grid: Grid, part: u8) -> Option<Half> {
-    let height = pixels.size.height as usize;
-    let cut = cut(pixels, dpi)?;
-    let rows = if part == 0 { 0..cut } else { cut..height };
-    let cell = match grid {
-        Grid::Free => 1,
-        Grid::Cells(cell) => cell.max(1) as usize,
-    };
-    // The page's own height is a whole number of cells, or there is no grid.
-    let padded = rows.len().next_multiple_of(cell).min(height);
-    let channels = if pixels.grey { 1 } else { 3 };
-    let row_bytes = pixels.size.width as usize * channels;
-    let drawn = &pixels.bytes[rows.start * row_bytes..rows.end * row_bytes];
-    let white = vec![u8::MAX; padded * row_bytes - drawn.len()];
-    let (bytes, bbox) = if part == 0 {
-        ([drawn, &white].concat(), BBox { bottom: thousandths(padded, height), ..BBox::PAGE })
-    } else {
-        ([&white, drawn].concat(), BBox { top: thousandths(height - padded, height), ..BBox::PAGE })
-    };
-    let size = PixelSize { height: padded as u32, ..pixels.size };
-    Some(Half { pixels: Pixels { size, bytes, grey: pixels.grey }, bbox })
-}
-
-fn thousandths(rows: usize, height: usize) -> u16 {
-    ((rows * usize::from(BBox::SCALE) + height / 2) / height.max(1)) as u16
+/// Where to cut an image drawn at `dpi` into an upper and a lower half, in thousandths of its height: the middle of the
+/// highest white band near its middle; `None` where no white band spans it there.
+pub(super) fn cut_at(pixels: &Pixels, dpi: f32) -> Option<u16> {
+    let height = (pixels.size.height as usize).max(1);
+    let row = cut(pixels, dpi)?;
+    Some(((row * usize::from(BBox::SCALE) + height / 2) / height) as u16)
 }
 
 /// The row to cut before: the middle of the highest white band near the middle of the page.
@@ -85,10 +54,10 @@ fn cut(pixels: &Pixels, dpi: f32) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PixelSize;
 
     const DPI: f32 = 192.0;
     const SIZE: PixelSize = PixelSize { width: 800, height: 1120 };
-    const CELLS: Grid = Grid::Cells(32);
 
     /// A page with dark rectangles (left, top, width, height).
     fn page(marks: &[(usize, usize, usize, usize)]) -> Pixels {
@@ -135,38 +104,7 @@ mod tests {
         // The lines of the right column stand where the left one has its spaces.
         let mut marks: Vec<_> = (0..35).map(|line| (60, 60 + line * 28, 320, 18)).collect();
         marks.extend((0..35).map(|line| (420, 74 + line * 28, 320, 18)));
-        assert_eq!(half(&page(&marks), DPI, CELLS, 0), None);
-    }
-
-    #[test]
-    fn the_halves_hold_every_row_once_on_the_grid_and_know_their_place() {
-        let page = page(&lines(&[17]));
-        let cut = cut(&page, DPI).unwrap();
-        for grid in [CELLS, Grid::Free] {
-            let [upper, lower] = [0, 1].map(|part| half(&page, DPI, grid, part).unwrap());
-            let row = SIZE.width as usize;
-            assert_eq!(upper.pixels.bytes[..cut * row], page.bytes[..cut * row]);
-            assert!(upper.pixels.bytes[cut * row..].iter().all(|level| *level == 255));
-            assert!(lower.pixels.bytes.ends_with(&page.bytes[cut * row..]));
-            for half in [&upper, &lower] {
-                assert_eq!(half.pixels.bytes.len() as u64, half.pixels.size.area());
-                assert!(grid == Grid::Free || half.pixels.size.height.is_multiple_of(32));
-            }
-            let place = |rows: u32| (f64::from(rows) * 1000.0 / f64::from(SIZE.height)).round() as u16;
-            assert_eq!(upper.bbox, BBox { bottom: place(upper.pixels.size.height), ..BBox::PAGE });
-            assert_eq!(lower.bbox, BBox { top: place(SIZE.height - lower.pixels.size.height), ..BBox::PAGE });
-            assert!(upper.bbox.bottom >= lower.bbox.top);
-        }
-    }
-
-    #[test]
-    fn colour_is_cut_as_grey_is() {
-        let grey = page(&lines(&[17]));
-        let bytes = grey.bytes.iter().flat_map(|level| [*level; 3]).collect();
-        let coloured = Pixels { size: SIZE, bytes, grey: false };
-        let [one, other] = [&grey, &coloured].map(|page| half(page, DPI, CELLS, 1).unwrap());
-        assert_eq!((one.bbox, one.pixels.size), (other.bbox, other.pixels.size));
-        assert_eq!(other.pixels.bytes.len(), 3 * one.pixels.bytes.len());
+        assert_eq!(cut_at(&page(&marks), DPI), None);
     }
 
     #[test]
@@ -174,9 +112,7 @@ mod tests {
         for (width, height) in [(1, 1), (1, 300), (300, 1), (5, 7)] {
             let size = PixelSize { width, height };
             let pixels = Pixels { size, bytes: vec![255; size.area() as usize], grey: true };
-            for part in [0, 1] {
-                half(&pixels, DPI, Grid::Free, part);
-            }
+            cut_at(&pixels, DPI);
         }
     }
 }

@@ -6,15 +6,19 @@
 mod attend;
 mod blank;
 mod child;
+mod cut;
+mod division;
 mod encode;
 mod halves;
 mod library;
+mod page;
 mod pdfium;
 mod pixels;
 mod pool;
 mod protocol;
 mod remote;
 mod size;
+mod straighten;
 mod symptom;
 mod watched_file;
 
@@ -24,7 +28,7 @@ pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};
 pub use pdfium::{Drawing, LoadLibraryError, OpenDocument, Renderer};
 pub use pixels::Pixels;
-pub use pool::{PageImage, Pool, PoolSettings, RenderFailure, RenderJob};
+pub use pool::{DrawnPage, DrawnPart, Pool, PoolSettings, RenderFailure, RenderJob};
 pub use protocol::Refusal;
 pub use remote::StartError;
 pub use size::{PageSize, Target};

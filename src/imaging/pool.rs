@@ -18,10 +18,10 @@ use tokio::{
 
 use super::{
     attend::{Attendant, attend},
-    protocol::{Request, Response},
+    protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
 };
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
+use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
 
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
@@ -61,19 +61,32 @@ pub struct RenderJob {
     pub page: PageIndex,
     /// How large.
     pub rule: ImageRule,
+    /// What is looked for on it.
+    pub layout: LayoutRule,
     /// How it is shown.
     pub view: View,
-    /// Which of the view's images is wanted, 0-based.
-    pub part: u8,
 }
 
-/// A drawn page, or a part of one.
+/// A drawn page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PageImage {
-    /// What was drawn and what it cost.
+pub struct DrawnPage {
+    /// All of it: its size as it was drawn, its ink, and what its images cost together.
     pub facts: ImageFacts,
-    /// Its place on the page.
-    pub bbox: BBox,
+    /// What was found of it and done to it.
+    pub layout: PageLayout,
+    /// Whether there is nothing to read on it.
+    pub blank: bool,
+    /// Its images, in reading order; at least one.
+    pub parts: Vec<DrawnPart>,
+}
+
+/// An image of a page, or of a part of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrawnPart {
+    /// What it shows.
+    pub shown: Shown,
+    /// What was measured on it. Its time of rendering is in that of the page.
+    pub facts: ImageFacts,
     /// The PNG.
     pub png: Bytes,
     /// Whether there is nothing to read on it.
@@ -154,21 +167,26 @@ impl Pool {
         let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
         match self.ask(request).await? {
             (Response::Pages(pages), _) => Ok(pages),
-            (other, _) => Err(wrong_answer(&path.display().to_string(), &other)),
+            (other, _) => Err(wrong_answer(&path.display().to_string(), &format!("{other:?}"))),
         }
     }
 
-    /// Draws a page, or a part of it; `None` where no white band spans the page at which it could be cut.
+    /// Draws a page; `None` where there is no such view of it: no place to cut it at.
     ///
     /// # Errors
     /// The page cannot be drawn, and why; or the pool is gone.
-    pub async fn render(&self, job: RenderJob) -> Result<Option<PageImage>, RenderFailure> {
-        let RenderJob { document, password, page, rule, view, part } = job;
+    pub async fn render(&self, job: RenderJob) -> Result<Option<DrawnPage>, RenderFailure> {
+        let RenderJob { document, password, page, rule, layout, view } = job;
         let name = document.display().to_string();
-        match self.ask(Request::Render { document, password, page, rule, view, part }).await? {
-            (Response::Page { facts, bbox, blank }, png) => Ok(Some(PageImage { facts, bbox, png, blank })),
+        match self.ask(Request::Render { document, password, page, rule, layout, view }).await? {
+            (Response::Page { facts, layout, blank, parts }, images) => {
+                match drawn_parts(parts, layout, view, images) {
+                    Some(parts) => Ok(Some(DrawnPage { facts, layout, blank, parts })),
+                    None => Err(wrong_answer(&name, "images that are not as long as it says")),
+                }
+            }
             (Response::Indivisible, _) => Ok(None),
-            (other, _) => Err(wrong_answer(&name, &other)),
+            (other, _) => Err(wrong_answer(&name, &format!("{other:?}"))),
         }
     }
 
@@ -180,10 +198,22 @@ impl Pool {
     }
 }
 
-fn wrong_answer(name: &str, answer: &Response) -> RenderFailure {
+/// The images of a view, out of the bytes in which they follow one another.
+fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images: Bytes) -> Option<Vec<DrawnPart>> {
+    let skew = layout.skew_taken_out();
+    let parts = parts.into_iter().enumerate().map(|(part, PartFacts { facts, bbox, turn, blank })| {
+        let length = usize::try_from(facts.encoded_bytes).ok().filter(|length| *length <= images.len())?;
+        let shown = Shown { view, part: u8::try_from(part).ok()?, bbox, turn, skew, size: facts.size };
+        Some(DrawnPart { shown, facts, png: images.split_to(length), blank })
+    });
+    let parts: Vec<DrawnPart> = parts.collect::<Option<_>>()?;
+    (!parts.is_empty()).then_some(parts)
+}
+
+fn wrong_answer(name: &str, answer: &str) -> RenderFailure {
     RenderFailure::Page {
         class: FailureClass::RenderFailed,
-        reason: format!("{name}: the renderer answered another question: {answer:?}"),
+        reason: format!("{name}: the renderer answered another question: {answer}"),
     }
 }
 

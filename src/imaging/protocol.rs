@@ -1,5 +1,5 @@
 //! What a rank and its renderer children say to each other over pipes: frames of a magic word, two lengths, a bincode
-//! header and, for a page, the PNG.
+//! header and, for a page, its PNGs.
 //!
 //! A child that writes anything else is recognised at the first wrong word and replaced.
 
@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Turn, View};
 
 /// First word of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
@@ -34,7 +34,7 @@ pub enum Request {
         /// Its user password.
         password: Option<String>,
     },
-    /// A page as a PNG.
+    /// A page as PNGs.
     Render {
         /// The file.
         document: PathBuf,
@@ -44,10 +44,10 @@ pub enum Request {
         page: PageIndex,
         /// How large.
         rule: ImageRule,
+        /// What is looked for on it.
+        layout: LayoutRule,
         /// How it is shown.
         view: View,
-        /// Which of the view's images is wanted.
-        part: u8,
     },
 }
 
@@ -77,19 +77,34 @@ pub enum Response {
     Unusable(String),
     /// Answer to [`Request::Inspect`].
     Pages(u32),
-    /// Answer to [`Request::Render`]; the PNG follows as the frame's body.
+    /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one behind the other.
     Page {
-        /// What was drawn.
+        /// All of the page: its size as it was drawn, its ink, and what its images cost together.
         facts: ImageFacts,
-        /// Its place on the page.
-        bbox: BBox,
+        /// What was found of it and done to it.
+        layout: PageLayout,
         /// Whether there is nothing to read on it.
         blank: bool,
+        /// Its images, in reading order.
+        parts: Vec<PartFacts>,
     },
     /// Answer to [`Request::Render`]: there is no place to cut the page at.
     Indivisible,
     /// The document or page is at fault.
     Refused(Refusal),
+}
+
+/// An image of a page, or of a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartFacts {
+    /// The image. Its time of rendering is in that of the page.
+    pub facts: ImageFacts,
+    /// Its place on the page as it is displayed, but for its skew.
+    pub bbox: BBox,
+    /// The turn that brought it upright.
+    pub turn: Turn,
+    /// Whether there is nothing to read on it.
+    pub blank: bool,
 }
 
 /// Why a document or page cannot be drawn.

@@ -137,7 +137,7 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt on a whole page, at the foot of the ladder.
     pub(crate) fn sample(visit: Visit, outcome: AttemptOutcome) -> Attempt {
-        use super::{BBox, PixelSize, View};
+        use super::PixelSize;
         Attempt {
             served_by: ServedBy {
                 engine: visit.engine(),
@@ -150,7 +150,7 @@ impl Attempt {
             },
             rank: RankId(0),
             visit,
-            shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1, height: 1 } },
+            shown: Shown::whole(PixelSize { width: 1, height: 1 }),
             request_id: String::new(),
             outcome,
             finish: None,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Skew, Turn};
+
 /// A box on the page, in thousandths of the page's width and height, origin top left.
 ///
 /// Engines use other scales (Chandra 1: 1024, Chandra 2: 1000, DeepSeek-OCR: 999); parsers convert.
@@ -32,6 +34,56 @@ impl BBox {
             if thousandths.is_nan() { 0 } else { thousandths.round().clamp(0.0, f64::from(Self::SCALE)) as u16 }
         });
         BBox { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
+    }
+
+    /// The box on the same page after `turn`.
+    #[must_use]
+    pub fn turned(self, turn: Turn) -> BBox {
+        let BBox { left, top, right, bottom } = self;
+        let far = |value: u16| Self::SCALE.saturating_sub(value);
+        match turn {
+            Turn::None => self,
+            Turn::Right => BBox { left: far(bottom), top: left, right: far(top), bottom: right },
+            Turn::Half => BBox { left: far(right), top: far(bottom), right: far(left), bottom: far(top) },
+            Turn::Left => BBox { left: top, top: far(right), right: bottom, bottom: far(left) },
+        }
+    }
+
+    /// A box on the scale of a part at `frame`, on the scale of the page.
+    #[must_use]
+    pub fn within(self, frame: BBox) -> BBox {
+        let place = |value: u16, start: u16, end: u16| {
+            let span = u32::from(end.saturating_sub(start));
+            let scale = u32::from(Self::SCALE);
+            start + ((u32::from(value) * span + scale / 2) / scale) as u16
+        };
+        BBox {
+            left: place(self.left, frame.left, frame.right),
+            top: place(self.top, frame.top, frame.bottom),
+            right: place(self.right, frame.left, frame.right),
+            bottom: place(self.bottom, frame.top, frame.bottom),
+        }
+    }
+
+    /// The upright box around this one after a page of width over height `aspect` was rotated by `skew` about its middle.
+    #[must_use]
+    pub fn rotated(self, skew: Skew, aspect: f64) -> BBox {
+        if skew == Skew(0) {
+            return self;
+        }
+        let middle = f64::from(Self::SCALE) / 2.0;
+        let (sine, cosine) = f64::from(skew.degrees()).to_radians().sin_cos();
+        let corner = |x: u16, y: u16| {
+            let (x, y) = ((f64::from(x) - middle) * aspect, f64::from(y) - middle);
+            ((x * cosine - y * sine) / aspect + middle, x * sine + y * cosine + middle)
+        };
+        let BBox { left, top, right, bottom } = self;
+        let corners = [corner(left, top), corner(right, top), corner(left, bottom), corner(right, bottom)];
+        let least = |pick: fn(&(f64, f64)) -> f64| corners.iter().map(pick).fold(f64::INFINITY, f64::min);
+        let most = |pick: fn(&(f64, f64)) -> f64| corners.iter().map(pick).fold(f64::NEG_INFINITY, f64::max);
+        let outer =
+            [least(|corner| corner.0), least(|corner| corner.1), most(|corner| corner.0), most(|corner| corner.1)];
+        BBox::from_scale(outer, f64::from(Self::SCALE))
     }
 }
 

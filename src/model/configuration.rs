@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Engine, RolePattern};
+use super::{Engine, LayoutRule, RolePattern, When};
 
 /// Configuration of a run. Every field has a default that runs on a laptop with stand-in servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,19 @@ impl Configuration {
     /// Only if a value has no TOML form, which no valid configuration has.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
+    }
+
+    /// What is looked for on the pages that `engine` reads, whose profile says `profiled`.
+    pub fn layout(&self, engine: Engine, profiled: LayoutRule) -> LayoutRule {
+        let tesseract = self.engines.of(engine).server.is_tesseract();
+        let rule = if tesseract { LayoutRule::OF_TESSERACT } else { profiled };
+        let Imaging { columns, upright, straighten, clean, .. } = self.imaging;
+        LayoutRule {
+            columns: columns.unwrap_or(rule.columns),
+            upright: upright.unwrap_or(rule.upright),
+            straighten: straighten.unwrap_or(rule.straighten),
+            clean: clean.unwrap_or(rule.clean),
+        }
     }
 
     /// The password for a document, by its name in the plan or its bare file name.
@@ -257,6 +270,14 @@ pub struct Imaging {
     pub in_flight: ByteSize,
     /// Whether pages without ink are settled as blank before an engine sees them.
     pub skip_blank: bool,
+    /// Whether columns are shown one by one; when absent, what the profile says, with Tesseract `auto`.
+    pub columns: Option<When>,
+    /// Whether content that lies on its side or upside down is shown upright; when absent, what the profile says.
+    pub upright: Option<bool>,
+    /// Whether skew is taken out; when absent, what the profile says, with Tesseract `true`.
+    pub straighten: Option<bool>,
+    /// Whether bad scans are cleaned; when absent, what the profile says, with Tesseract `auto`.
+    pub clean: Option<When>,
 }
 
 impl Default for Imaging {
@@ -267,6 +288,10 @@ impl Default for Imaging {
             child_memory: ByteSize::gib(2),
             in_flight: ByteSize::mib(256),
             skip_blank: true,
+            columns: None,
+            upright: None,
+            straighten: None,
+            clean: None,
         }
     }
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{DocumentId, FailureClass};
 
 /// Main language of an edition or a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Language {
     /// Not known.
+    #[default]
     Unknown = 0,
     /// French, or another language in Latin script.
     French = 1,

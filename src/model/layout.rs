@@ -29,9 +29,9 @@ impl Turn {
         self as u16 * 90
     }
 
-    /// The turn with this shard code.
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|turn| *turn as u8 == code)
+    /// The turn of so many degrees clockwise.
+    pub fn from_degrees(degrees: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|turn| turn.degrees() == degrees)
     }
 
     /// This turn and then another.
@@ -58,6 +58,9 @@ impl Turn {
 pub struct Skew(pub i16);
 
 impl Skew {
+    /// Less than this is left as it is: lines of text stay within a third of their height over half a page.
+    pub const NEGLIGIBLE: Skew = Skew(30);
+
     /// Degrees.
     pub fn degrees(self) -> f32 {
         f32::from(self.0) / 100.0
@@ -94,6 +97,16 @@ pub struct LayoutRule {
     pub straighten: bool,
     /// Whether bad scans are cleaned: light evened out, specks removed, contrast raised.
     pub clean: When,
+}
+
+impl LayoutRule {
+    /// Nothing: a page is shown as it is.
+    pub const AS_IS: LayoutRule =
+        LayoutRule { columns: When::Never, upright: false, straighten: false, clean: When::Never };
+
+    /// What Tesseract needs: it reads what it is shown from left to right, line by line.
+    pub const OF_TESSERACT: LayoutRule =
+        LayoutRule { columns: When::Auto, upright: true, straighten: true, clean: When::Auto };
 }
 
 /// Why a page is, or is not, divided into columns.
@@ -182,7 +195,7 @@ pub struct Columns {
 }
 
 /// What was found of a page, and done to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PageLayout {
     /// The turn that brought the whole page upright.
     pub turn: Turn,
@@ -196,6 +209,13 @@ pub struct PageLayout {
     pub script: Language,
     /// Its columns, on the page made upright and straight.
     pub columns: Columns,
+}
+
+impl PageLayout {
+    /// The skew that was taken out of the page.
+    pub fn skew_taken_out(&self) -> Skew {
+        if self.straightened { self.skew } else { Skew(0) }
+    }
 }
 
 /// A part of a page that is shown by itself.
@@ -215,7 +235,7 @@ mod tests {
     fn turns_add_up_and_are_undone() {
         for turn in Turn::ALL {
             assert_eq!(turn.then(turn.undone()), Turn::None);
-            assert_eq!(Turn::from_code(turn as u8), Some(turn));
+            assert_eq!(Turn::from_degrees(turn.degrees()), Some(turn));
         }
         assert_eq!(Turn::Right.then(Turn::Right), Turn::Half);
         assert_eq!(Turn::Half.then(Turn::Left), Turn::Right);

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attempt, AttemptOutcome, BBox, Block, Engine, EngineSet, ImageFacts, Language, LeaseId, PageRef, RankId, ServedBy,
-    Verdict,
+    Attempt, AttemptOutcome, BBox, Block, Engine, EngineSet, ImageFacts, Language, LeaseId, PageLayout, PageRef,
+    RankId, ServedBy, Verdict,
 };
 
-/// A part of a page that was read by itself (a half), or the whole page.
+/// A part of a page that was read by itself (a column, a turned table, a half), or the whole page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Its place on the page; [`BBox::PAGE`] for a page read whole.
@@ -85,6 +85,8 @@ pub struct PageRecord {
     pub language: Language,
     /// The page as it was drawn whole on this visit; `None` where that failed, or only other views were drawn.
     pub image: Option<ImageFacts>,
+    /// What was found of it then, and done to it.
+    pub layout: Option<PageLayout>,
     /// Every attempt in order, those of earlier visits (without their answers) included.
     pub attempts: Vec<Attempt>,
     /// The first attempt that counts: those before it were made before the page was asked to be read again.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BBox, PixelSize};
+use super::{BBox, PixelSize, Skew, Turn};
 
 /// How a page is shown to an engine. A model that loops or loses its way on one image often reads another of the same
 /// page; that is tried before the page is given away.
@@ -10,12 +10,12 @@ use super::{BBox, PixelSize};
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum View {
-    /// The whole page at the size of the profile.
+    /// All of the page at the size of the profile: in one image, or in the parts that its layout has.
     Whole = 1,
-    /// The whole page with sides a fifth shorter, see [`super::ImageRule::reduced`].
+    /// The same with sides a fifth shorter, see [`super::ImageRule::reduced`].
     Reduced = 2,
-    /// The upper half, then the lower, cut where a white band spans the width. What is read of a page with columns comes
-    /// in the order of the halves: both columns of the upper one first.
+    /// In more parts: the page's columns, where it has some that were not shown one by one before; else an upper and a
+    /// lower half of the page or of each of its parts, cut where a white band spans them.
     Halves = 3,
 }
 
@@ -32,14 +32,6 @@ impl View {
         }
     }
 
-    /// Into how many images it divides a page, in reading order.
-    pub fn parts(self) -> u8 {
-        match self {
-            View::Whole | View::Reduced => 1,
-            View::Halves => 2,
-        }
-    }
-
     /// The view with this shard code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|view| *view as u8 == code)
@@ -53,8 +45,77 @@ pub struct Shown {
     pub view: View,
     /// Which of the view's images it was, 0-based.
     pub part: u8,
-    /// Place of that image on the page.
+    /// Place of that image on the page as a reader of PDFs displays it, but for its skew.
     pub bbox: BBox,
+    /// The turn that brought it upright.
+    pub turn: Turn,
+    /// The skew that was taken out of the page; 0 where it was left.
+    pub skew: Skew,
     /// Its size.
     pub size: PixelSize,
+}
+
+impl Shown {
+    /// A page in one image, as it is.
+    pub fn whole(size: PixelSize) -> Shown {
+        Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, turn: Turn::None, skew: Skew(0), size }
+    }
+
+    /// A box on the image, on the page as it is displayed.
+    pub fn on_page(&self, inner: BBox) -> BBox {
+        inner.turned(self.turn.undone()).within(self.bbox).rotated(self.skew, self.page_aspect())
+    }
+
+    /// Width of the page over its height.
+    fn page_aspect(&self) -> f64 {
+        let (width, height) = match self.turn.is_sideways() {
+            true => (self.size.height, self.size.width),
+            false => (self.size.width, self.size.height),
+        };
+        let page =
+            |pixels: u32, from: u16, to: u16| f64::from(pixels.max(1)) / f64::from(to.saturating_sub(from).max(1));
+        page(width, self.bbox.left, self.bbox.right) / page(height, self.bbox.top, self.bbox.bottom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A4: PixelSize = PixelSize { width: 1600, height: 2240 };
+
+    fn bbox(left: u16, top: u16, right: u16, bottom: u16) -> BBox {
+        BBox { left, top, right, bottom }
+    }
+
+    #[test]
+    fn a_box_on_a_column_lies_in_that_column() {
+        let shown = Shown { bbox: bbox(500, 0, 1000, 1000), ..Shown::whole(PixelSize { width: 800, height: 2240 }) };
+        assert_eq!(shown.on_page(bbox(0, 100, 1000, 200)), bbox(500, 100, 1000, 200));
+        let inner = bbox(10, 20, 30, 40);
+        assert_eq!(Shown::whole(A4).on_page(inner), inner);
+    }
+
+    #[test]
+    fn a_box_on_a_turned_table_lies_where_the_table_has_it() {
+        // The table's head is at the left of the page; a turn to the right brings it to the top.
+        let shown = Shown {
+            bbox: bbox(0, 100, 1000, 900),
+            turn: Turn::Right,
+            ..Shown::whole(PixelSize { width: 1792, height: 1600 })
+        };
+        assert_eq!(shown.on_page(bbox(0, 0, 1000, 100)), bbox(0, 100, 100, 900));
+        let left = Shown { turn: Turn::Left, ..shown };
+        assert_eq!(left.on_page(bbox(0, 0, 1000, 100)), bbox(900, 100, 1000, 900));
+    }
+
+    #[test]
+    fn a_box_on_a_straightened_page_is_rotated_back() {
+        let shown = Shown { skew: Skew(200), ..Shown::whole(A4) };
+        // Lines fall to the right: at the right edge they lie lower than where they were straightened to.
+        let right = shown.on_page(bbox(1000, 500, 1000, 500));
+        assert_eq!((right.top, right.bottom), (512, 512));
+        let left = shown.on_page(bbox(0, 500, 0, 500));
+        assert_eq!((left.top, left.bottom), (488, 488));
+    }
 }

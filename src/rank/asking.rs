@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    engine::{Asking, AttemptResult},
+    engine::{Asking, AttemptResult, PageImage},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault,
-        PageRecord, PageRef, Part, Remedy, Verdict, View,
+        PageLayout, PageRecord, PageRef, Part, Remedy, Verdict, View,
     },
     schedule::{
         Rung,
@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     context::{RankEngine, lock},
-    drawing::{Drawn, HeldImage},
+    drawing::{Drawn, HeldPage},
     page::PageTask,
 };
 
@@ -27,13 +27,18 @@ pub(super) struct Reading {
     pub(super) verdict: Verdict,
     pub(super) parts: Vec<Part>,
     pub(super) language: Language,
-    pub(super) image: Option<ImageFacts>,
+    pub(super) drawn: Option<(ImageFacts, PageLayout)>,
     pub(super) reason: String,
 }
 
 impl Reading {
-    fn new(verdict: Verdict, answer: Answer, image: Option<ImageFacts>, reason: String) -> Self {
-        Reading { verdict, parts: answer.parts, language: answer.language, image, reason }
+    fn failed(class: FailureClass, best: Answer, drawn: Option<(ImageFacts, PageLayout)>, reason: String) -> Self {
+        Reading { verdict: Verdict::Failed(class), parts: best.parts, language: best.language, drawn, reason }
+    }
+
+    fn of(answer: Answer, drawn: Option<(ImageFacts, PageLayout)>) -> Self {
+        let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
+        Reading { verdict, parts: answer.parts, language: answer.language, drawn, reason: String::new() }
     }
 }
 
@@ -45,7 +50,7 @@ impl PageTask {
         let counting = self.counting();
         let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {
             let (engine, class, reason) = last_failure(&counting, self.unit.engine);
-            let reading = Reading::new(Verdict::Failed(class), self.best(), None, reason);
+            let reading = Reading::failed(class, self.best(), None, reason);
             return Ok(self.record(reading, Some(engine), EngineSet::default()));
         };
         let reading = self.climb(&mut climb).await?;
@@ -64,79 +69,77 @@ impl PageTask {
     /// Asks in one way after the other.
     async fn climb(&self, climb: &mut Climb) -> Result<Reading, MachineFault> {
         let engine = self.context.engine(self.unit.engine)?;
-        let mut whole: Option<ImageFacts> = None;
+        let skip_blank = self.context.configuration.imaging.skip_blank;
+        let mut drawn = None;
         let mut answer = Answer::NONE;
-        let mut held: Option<HeldImage> = None;
+        let mut held: Option<HeldPage> = None;
         let mut part = 0;
         // Kept while the same image is asked about again: at the end of the line, it would be the last of the run.
         let mut slot = None;
-        let failed = |class, whole, reason| Ok(Reading::new(Verdict::Failed(class), self.best(), whole, reason));
+        let failed = |class, drawn, reason| Ok(Reading::failed(class, self.best(), drawn, reason));
         loop {
             let Rung { step, view } = climb.rung();
-            let image = match held.take().filter(|image| image.shows(view, part)) {
-                Some(image) => image,
+            let page = match held.take().filter(|page| page.shows(view)) {
+                Some(page) => page,
                 None => {
                     slot = None;
-                    match self.draw(view, part).await? {
-                        Drawn::Image(image) => image,
+                    match self.draw(view).await? {
+                        Drawn::Page(page) => page,
                         Drawn::NoSuchView => {
                             if climb.skip().is_none() {
                                 let (_, class, reason) = last_failure(&self.counting(), self.unit.engine);
-                                return failed(class, whole, reason);
+                                return failed(class, drawn, reason);
                             }
                             (answer, part) = (Answer::NONE, 0);
                             continue;
                         }
-                        Drawn::Failed(class, reason) => return failed(class, whole, reason),
+                        Drawn::Failed(class, reason) => return failed(class, drawn, reason),
                     }
                 }
             };
             if view == View::Whole {
-                whole.get_or_insert(image.facts);
+                drawn.get_or_insert((page.page.facts, page.page.layout));
             }
-            if !(image.blank && self.context.configuration.imaging.skip_blank) {
-                // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
-                if slot.is_none() {
-                    slot = Some(engine.slot().await?);
-                }
-                let request_id = self.request_id(view, part);
-                let asking = Asking { request_id: &request_id, visit: self.visit, step };
-                let AttemptResult { mut attempt, part: text, language } = self.attempt(engine, &image, asking).await?;
-                let said_blank = attempt.outcome == AttemptOutcome::Blank;
-                if said_blank && is_inked(view, image.blank, self.most_characters()) {
-                    attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
-                    attempt.reason = "the engine says that there is nothing on the image, but there is".into();
-                }
-                let (outcome, said) = (attempt.outcome, attempt.reason.clone());
-                let with =
-                    answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
-                lock(&self.made).push(attempt);
-                if with.characters > lock(&self.best).characters {
-                    *lock(&self.best) = with.clone();
-                }
-                match climb.after(outcome) {
-                    AfterAttempt::Accept => answer = with,
-                    AfterAttempt::Blank => {}
-                    AfterAttempt::SettleFailed(class) => return failed(class, whole, said),
-                    AfterAttempt::Return(fault) => return Err(fault),
-                    AfterAttempt::AskAgain { rung, pause } => {
-                        tracing::info!(request_id, step = rung.step, view = rung.view.name(), "asking again: {said}");
-                        if rung != (Rung { step, view }) {
-                            (answer, part) = (Answer::NONE, 0);
-                        }
-                        held = Some(image);
-                        if pause > Duration::ZERO {
-                            slot = None;
-                        }
-                        tokio::time::sleep(jittered(pause, self.page, self.made_here())).await;
-                        continue;
+            let Some(image) = page.image(part) else { return Ok(Reading::of(answer, drawn)) };
+            if image.blank && skip_blank {
+                (held, part) = (Some(page), part + 1);
+                continue;
+            }
+            // The wait for a slot can outlast a server: who is ready is asked with the slot in hand.
+            if slot.is_none() {
+                slot = Some(engine.slot().await?);
+            }
+            let request_id = self.request_id(&image.image.shown, page.parts());
+            let asking = Asking { request_id: &request_id, visit: self.visit, step };
+            let AttemptResult { mut attempt, part: text, language } =
+                self.attempt(engine, &image.image, asking).await?;
+            let said_blank = attempt.outcome == AttemptOutcome::Blank;
+            if said_blank && is_inked(view, page.parts(), image.blank, self.most_characters()) {
+                attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
+                attempt.reason = "the engine says that there is nothing on the image, but there is".into();
+            }
+            let (outcome, said) = (attempt.outcome, attempt.reason.clone());
+            let with = answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
+            lock(&self.made).push(attempt);
+            if with.characters > lock(&self.best).characters {
+                *lock(&self.best) = with.clone();
+            }
+            held = Some(page);
+            match climb.after(outcome) {
+                AfterAttempt::Accept => (answer, part) = (with, part + 1),
+                AfterAttempt::Blank => part += 1,
+                AfterAttempt::SettleFailed(class) => return failed(class, drawn, said),
+                AfterAttempt::Return(fault) => return Err(fault),
+                AfterAttempt::AskAgain { rung, pause } => {
+                    tracing::info!(request_id, step = rung.step, view = rung.view.name(), "asking again: {said}");
+                    if rung != (Rung { step, view }) {
+                        (answer, part) = (Answer::NONE, 0);
                     }
+                    if pause > Duration::ZERO {
+                        slot = None;
+                    }
+                    tokio::time::sleep(jittered(pause, self.page, self.made_here())).await;
                 }
-            }
-            part += 1;
-            if part == view.parts() {
-                let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
-                return Ok(Reading::new(verdict, answer, whole, String::new()));
             }
         }
     }
@@ -145,14 +148,14 @@ impl PageTask {
     async fn attempt(
         &self,
         engine: &RankEngine,
-        image: &HeldImage,
+        image: &PageImage,
         asking: Asking<'_>,
     ) -> Result<AttemptResult, MachineFault> {
         let ready = engine.service.ready().await?;
         if self.unit.trial.is_some() {
             engine.service.begin_trial(ready.start);
         }
-        let result = ready.reader.attempt(&image.image, asking).await;
+        let result = ready.reader.attempt(image, asking).await;
         match result.attempt.outcome {
             AttemptOutcome::Interrupted(fault) => {
                 tracing::info!(asking.request_id, "{fault}: {}", result.attempt.reason);
@@ -165,11 +168,12 @@ impl PageTask {
 }
 
 /// Whether there is something on an image of which an engine says the contrary: text of the page was read before, or ink
-/// is seen on the half. Text that was taken for none counts for one character.
-fn is_inked(view: View, blank: bool, most_characters: u32) -> bool {
+/// is seen on the half. Text that was taken for none counts for one character. A strip above or below columns may well
+/// hold a rule and nothing else.
+fn is_inked(view: View, parts: usize, blank: bool, most_characters: u32) -> bool {
     match view {
         View::Halves => !blank,
-        View::Whole | View::Reduced => most_characters > 1,
+        View::Whole | View::Reduced => parts == 1 && most_characters > 1,
     }
 }
 
@@ -212,9 +216,10 @@ mod tests {
 
     #[test]
     fn an_engine_does_not_say_away_what_was_read_or_seen() {
-        assert!(is_inked(View::Whole, false, 40) && is_inked(View::Reduced, true, 40));
-        assert!(!is_inked(View::Whole, false, 1), "a hallucination is no text");
-        assert!(is_inked(View::Halves, false, 0));
-        assert!(!is_inked(View::Halves, true, 40), "the other half has the text");
+        assert!(is_inked(View::Whole, 1, false, 40) && is_inked(View::Reduced, 1, true, 40));
+        assert!(!is_inked(View::Whole, 1, false, 1), "a hallucination is no text");
+        assert!(!is_inked(View::Whole, 3, false, 40), "a strip with a rule has no text");
+        assert!(is_inked(View::Halves, 2, false, 0));
+        assert!(!is_inked(View::Halves, 2, true, 40), "the other half has the text");
     }
 }

@@ -7,30 +7,50 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     corpus::Original,
     engine::{Expectation, PageImage},
-    imaging::{RenderFailure, RenderJob},
-    model::{Attempt, FailureClass, ImageFacts, MachineFault, PixelSize, Shown, View},
+    imaging::{DrawnPage, RenderFailure, RenderJob},
+    model::{Attempt, FailureClass, Language, MachineFault, View},
 };
 
 use super::page::PageTask;
 
-/// An encoded image and its share of the rank's memory bound, held for as long as its bytes are.
-pub(super) struct HeldImage {
-    pub(super) image: PageImage,
-    pub(super) facts: ImageFacts,
-    /// There is nothing on it to read, as far as ink tells.
-    pub(super) blank: bool,
+/// A page in one of its views, and its share of the rank's memory bound, held for as long as its bytes are.
+pub(super) struct HeldPage {
+    pub(super) page: DrawnPage,
+    edition: Language,
     _share: OwnedSemaphorePermit,
 }
 
-impl HeldImage {
-    pub(super) fn shows(&self, view: View, part: u8) -> bool {
-        (self.image.shown.view, self.image.shown.part) == (view, part)
+impl HeldPage {
+    pub(super) fn shows(&self, view: View) -> bool {
+        self.page.parts.iter().all(|part| part.shown.view == view)
     }
+
+    /// Number of its images.
+    pub(super) fn parts(&self) -> usize {
+        self.page.parts.len()
+    }
+
+    /// One of its images, as it is sent; `None` behind the last.
+    pub(super) fn image(&self, part: usize) -> Option<HeldImage> {
+        let drawn = self.page.parts.get(part)?;
+        // A page may be in another language than the issue that it stands in.
+        let edition = if self.page.layout.script == self.edition { self.edition } else { Language::Unknown };
+        let expects = Expectation::of(edition, &drawn.facts);
+        let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, expects };
+        Some(HeldImage { image, blank: drawn.blank })
+    }
+}
+
+/// One image of a page.
+pub(super) struct HeldImage {
+    pub(super) image: PageImage,
+    /// There is nothing on it to read, as far as ink tells.
+    pub(super) blank: bool,
 }
 
 /// What came of drawing a page.
 pub(super) enum Drawn {
-    Image(HeldImage),
+    Page(HeldPage),
     /// There is no such view of the page: no place to cut it at, it cannot be drawn so, or the engine would see
     /// the same again.
     NoSuchView,
@@ -39,21 +59,21 @@ pub(super) enum Drawn {
 }
 
 impl PageTask {
-    /// Draws a part of a view. Waits for memory: whoever calls holds none, and no place at a server either, since both
+    /// Draws a view. Waits for memory: whoever calls holds none, and no place at a server either, since both
     /// are waited for by others who hold the other.
-    pub(super) async fn draw(&self, view: View, part: u8) -> Result<Drawn, MachineFault> {
-        let rule = self.context.engine(self.unit.engine)?.profile.image;
+    pub(super) async fn draw(&self, view: View) -> Result<Drawn, MachineFault> {
+        let profile = &self.context.engine(self.unit.engine)?.profile;
         let document = self.document();
         // Before the size is known, the share is that of the largest image that the rule allows, uncompressed.
-        let largest = rule.max_pixels.saturating_mul(3);
+        let largest = profile.image.max_pixels.saturating_mul(3);
         let mut share = self.context.image_memory.acquire(largest).await?;
         let job = RenderJob {
             document: document.path.clone(),
             password: self.context.configuration.password_for(&document.name).map(str::to_owned),
             page: self.page.page,
-            rule,
+            rule: profile.image,
+            layout: profile.layout,
             view,
-            part,
         };
         let drawn = match self.context.renderers.render(job).await {
             Ok(drawn) => Ok(drawn),
@@ -76,32 +96,28 @@ impl PageTask {
             }
             (Original::AsPlanned, Err((class, reason))) => Ok(Drawn::Failed(class, reason)),
             (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
-                let Some(drawn) = drawn else { return Ok(Drawn::NoSuchView) };
-                self.context.count_image(&drawn.facts);
-                if view == View::Reduced && !self.saves_tokens(drawn.facts.size)? {
+                let Some(page) = drawn else { return Ok(Drawn::NoSuchView) };
+                self.context.count_image(&page.facts);
+                if view == View::Reduced && !self.saves_tokens(&page)? {
                     return Ok(Drawn::NoSuchView);
                 }
-                self.context.image_memory.shrink(&mut share, u64::from(drawn.facts.encoded_bytes));
-                let shown = Shown { view, part, bbox: drawn.bbox, size: drawn.facts.size };
-                let expects = Expectation::of(document.edition.language, &drawn.facts);
-                Ok(Drawn::Image(HeldImage {
-                    image: PageImage { png: drawn.png, shown, expects },
-                    facts: drawn.facts,
-                    blank: drawn.blank,
-                    _share: share,
-                }))
+                self.context.image_memory.shrink(&mut share, u64::from(page.facts.encoded_bytes));
+                Ok(Drawn::Page(HeldPage { page, edition: document.edition.language, _share: share }))
             }
         }
     }
 
-    /// Whether an image of this size costs the engine less than the whole page that it was shown. One that does not is
-    /// nothing new to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
-    fn saves_tokens(&self, size: PixelSize) -> Result<bool, MachineFault> {
+    /// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing new
+    /// to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+    fn saves_tokens(&self, page: &DrawnPage) -> Result<bool, MachineFault> {
         let tokens = &self.context.engine(self.unit.engine)?.profile.visual_tokens;
         let of_whole =
             |attempt: &Attempt| attempt.served_by.engine == self.unit.engine && attempt.shown.view == View::Whole;
-        let whole = self.counting().into_iter().rev().find(of_whole).map(|attempt| attempt.shown.size);
-        Ok(whole.is_none_or(|whole| tokens.count(size) < tokens.count(whole)))
+        let Some(before) = self.counting().into_iter().rev().find(of_whole).map(|attempt| attempt.shown) else {
+            return Ok(true);
+        };
+        let now = page.parts.get(usize::from(before.part)).map(|part| part.shown.size);
+        Ok(now.is_none_or(|now| tokens.count(now) < tokens.count(before.size)))
     }
 
     /// How the document's file stands, now that the page was drawn or could not be.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     comm::Returned,
     model::{
-        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Verdict, View,
+        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Shown, Verdict,
         Visit, error::chain,
     },
     schedule::{Prior, Unit},
@@ -117,16 +117,17 @@ impl PageTask {
         &self.context.documents[self.page.document.index()]
     }
 
-    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second half: the next request's name, by which a stand-in's
+    /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second of several parts: the next request's name, by which a stand-in's
     /// script finds its fault. The server's log has the image's checksum behind it: `….whole.i1a2b3c4d`.
-    pub(super) fn request_id(&self, view: View, part: u8) -> String {
+    pub(super) fn request_id(&self, shown: &Shown, parts: usize) -> String {
         let name = self.document().name.rsplit('/').next().unwrap_or_default();
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let stem: String = stem.chars().map(plain).collect();
         let attempt = self.prior.len() + self.made_here() + 1;
-        let id = format!("{stem}.p{}.l{}.a{attempt}.{}", self.page.page.number(), self.unit.lease.0, view.name());
-        if view.parts() == 1 { id } else { format!("{id}-{}", part + 1) }
+        let view = shown.view.name();
+        let id = format!("{stem}.p{}.l{}.a{attempt}.{view}", self.page.page.number(), self.unit.lease.0);
+        if parts == 1 { id } else { format!("{id}-{}", shown.part + 1) }
     }
 
     pub(super) fn record(&self, reading: Reading, engine: Option<Engine>, ahead: EngineSet) -> PageRecord {
@@ -137,7 +138,8 @@ impl PageTask {
             verdict: reading.verdict,
             engine,
             language: reading.language,
-            image: reading.image,
+            image: reading.drawn.map(|(image, _)| image),
+            layout: reading.drawn.map(|(_, layout)| layout),
             attempts: self.of_record().iter().cloned().chain(self.attempts()).collect(),
             counts_from: self.counts_from(),
             parts: reading.parts,

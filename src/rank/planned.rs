@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use crate::{
     comm::LocalPosition,
-    engine::Profile,
+    engine::{EngineError, Profile},
     imaging::{Pool, PoolSettings, find_library},
     model::{
         Engine, RankId,
@@ -42,7 +42,7 @@ pub(super) fn planned_engines(
     };
     let plan = |engine| {
         let settings = configuration.engines.of(engine);
-        let profile = Profile::load(configuration.engines.profile(engine), settings.prompt_file.as_deref())?;
+        let profile = profile_of(configuration, engine)?;
         if profile.engine != engine {
             return Err(RunError::ProfileOfOtherEngine { profile: profile.name, engine });
         }
@@ -55,6 +55,14 @@ pub(super) fn planned_engines(
         Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
     };
     roles.iter().map(plan).collect()
+}
+
+/// The profile of an engine, with what the configuration says otherwise.
+pub(super) fn profile_of(configuration: &Configuration, engine: Engine) -> Result<Profile, EngineError> {
+    let prompt_file = configuration.engines.of(engine).prompt_file.as_deref();
+    let mut profile = Profile::load(configuration.engines.profile(engine), prompt_file)?;
+    profile.layout = configuration.layout(engine, profile.layout);
+    Ok(profile)
 }
 
 /// More than a server runs at once would only wait there. Where its command does not say how many that is, nobody here

@@ -14,12 +14,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    engine::Profile,
     files::replace,
     model::{Engine, configuration::Configuration},
 };
 
-use super::{error::RunError, preparation::PreparationError};
+use super::{error::RunError, planned::profile_of, preparation::PreparationError};
 
 const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";
@@ -109,8 +108,7 @@ pub(super) fn digest(configuration: &Configuration) -> Result<String, RunError> 
 fn profiles(configuration: &Configuration) -> Result<Value, RunError> {
     let mut all = serde_json::Map::new();
     for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
-        let settings = configuration.engines.of(engine);
-        let profile = Profile::load(configuration.engines.profile(engine), settings.prompt_file.as_deref())?;
+        let profile = profile_of(configuration, engine)?;
         let mut value = json!(profile);
         value["prompt_sha256"] = json!(profile.prompt_sha256);
         all.insert(engine.name().into(), value);

@@ -14,7 +14,9 @@ use super::{
     shard::{Counts, sha64},
     shard_reader::{ShardReader, page_ref},
 };
-use crate::model::{Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, View, Visit};
+use crate::model::{
+    ColumnsReason, Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, Turn, View, Visit,
+};
 
 /// Rows that are checked together.
 const WINDOW: u64 = 256;
@@ -218,6 +220,9 @@ impl Window {
         audit.code(Language::from_code(row.language).is_some(), "pages", number, "language");
         audit.code(row.counts_from <= row.attempts, "pages", number, "counts_from");
         audit.code(EngineSet::from_code(row.ahead).is_some(), "pages", number, "ahead");
+        audit.code(Turn::from_degrees(row.turn).is_some(), "pages", number, "turn");
+        audit.code(Language::from_code(row.script).is_some(), "pages", number, "script");
+        audit.code(ColumnsReason::from_code(row.columns_reason).is_some(), "pages", number, "columns_reason");
 
         let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());
         if sha64(bytes) != row.sha64 {
@@ -306,6 +311,7 @@ fn check_attempt(
     audit.code(usize::from(attempt.served_by) < shard.engines.len(), "attempts", at, "served_by");
     audit.code(Visit::from_code(attempt.visit).is_some(), "attempts", at, "visit");
     audit.code(View::from_code(attempt.view).is_some(), "attempts", at, "view");
+    audit.code(Turn::from_degrees(attempt.turn).is_some(), "attempts", at, "turn");
     let request_id = text.take(attempt.request_id_offset, attempt.request_id_length);
     audit.place(request_id.is_some(), "attempts", at, "request_id_offset");
     let reason = text.take(attempt.reason_offset, attempt.reason_length);

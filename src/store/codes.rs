@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    AttemptOutcome, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict, View, Visit,
+    AttemptOutcome, ColumnsReason, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict,
+    View, Visit,
 };
 
 const VERDICTS: [(u8, &str); 3] = [(1, "read"), (2, "blank"), (3, "failed")];
@@ -104,6 +105,7 @@ pub(super) fn json() -> String {
         "language": table(LANGUAGES.map(|language| (language as u8, language.name()))),
         "visit": table(Visit::ALL.map(|visit| (visit as u8, visit.name()))),
         "view": table(View::ALL.map(|view| (view as u8, view.name()))),
+        "columns_reason": table(ColumnsReason::ALL.map(|reason| (reason as u8, reason.name()))),
         "outcome": table(OUTCOMES),
         "fault": table(FAULTS.map(|(_, code, name)| (code, name))),
         "finish": table(FINISHES.map(|finish| (finish as u8, finish.name()))),

@@ -15,7 +15,7 @@ use super::{
 use crate::model::{Document, DocumentId, PageRecord, RankId};
 
 pub(super) const MAGIC: [u8; 8] = *b"BOCRJRNL";
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Bytes before the first frame: magic and version.
 pub const JOURNAL_HEADER: usize = MAGIC.len() + size_of::<u32>();

@@ -5,7 +5,7 @@
 use hdf5::{H5Type, types::VarLenUnicode};
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
-pub(super) const SHARD_VERSION: u32 = 3;
+pub(super) const SHARD_VERSION: u32 = 4;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
 pub(super) const CATALOGUE_VERSION: u32 = 2;
 
@@ -51,6 +51,24 @@ pub(super) struct PageRow {
     pub encoded_bytes: u32,
     pub render_us: u32,
     pub encode_us: u32,
+    /// Degrees clockwise by which the whole page was turned.
+    pub turn: u16,
+    /// Hundredths of a degree clockwise.
+    pub skew: i16,
+    pub straightened: u8,
+    pub cleaned: u8,
+    /// Language that its letters look like.
+    pub script: u8,
+    pub columns_reason: u8,
+    /// Hundredths.
+    pub columns_confidence: u8,
+    /// 1 where the page was divided into columns; the line between them means nothing else.
+    pub divided: u8,
+    /// In thousandths of the page made upright and straight.
+    pub divide_top: u16,
+    pub divide_bottom: u16,
+    pub divide_x_top: u16,
+    pub divide_x_bottom: u16,
     /// All of the page's text: a span of `/text`, as are the four below, which lie inside it.
     pub text_offset: u64,
     pub text_length: u32,
@@ -150,6 +168,10 @@ pub(super) struct AttemptRow {
     pub top: u16,
     pub right: u16,
     pub bottom: u16,
+    /// Degrees clockwise by which it was turned.
+    pub turn: u16,
+    /// Hundredths of a degree clockwise, taken out of the page.
+    pub skew: i16,
     pub width: u32,
     pub height: u32,
     pub outcome: u8,

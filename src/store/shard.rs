@@ -17,7 +17,7 @@ use super::{
     rows::{AttemptRow, BlockRow, PageRow, PartRow, SHARD_FORMAT, SHARD_VERSION},
     tables::{self, Numbering},
 };
-use crate::model::{Attempt, BBox, Block, Document, DocumentId, PageRecord, Part, ServedBy, Shown};
+use crate::model::{Attempt, BBox, Block, Divide, Document, DocumentId, PageLayout, PageRecord, Part, ServedBy, Shown};
 
 /// Number of items in each table and blob of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,7 +142,7 @@ impl<'a> ShardWriter<'a> {
         let (request_id_offset, request_id_length) = text.push(&attempt.request_id)?;
         let (reason_offset, reason_length) = text.push(&attempt.reason)?;
         let (answer_offset, answer_length) = text.push(&attempt.answer)?;
-        let Shown { view, part, bbox: BBox { left, top, right, bottom }, size } = attempt.shown;
+        let Shown { view, part, bbox: BBox { left, top, right, bottom }, turn, skew, size } = attempt.shown;
         self.attempts.push(AttemptRow {
             page_row,
             visit: attempt.visit as u8,
@@ -152,6 +152,8 @@ impl<'a> ShardWriter<'a> {
             top,
             right,
             bottom,
+            turn: turn.degrees(),
+            skew: skew.0,
             width: size.width,
             height: size.height,
             outcome,
@@ -241,6 +243,8 @@ fn write_attributes(file: &File, path: &Path, opening: &Opening, pages: u64) -> 
 fn page_row(record: &PageRecord) -> Result<PageRow> {
     let (verdict, class) = codes::verdict(record.verdict);
     let image = record.image;
+    let PageLayout { turn, skew, straightened, cleaned, script, columns } = record.layout.unwrap_or_default();
+    let divide = columns.divide.unwrap_or(Divide { top: 0, bottom: 0, x_top: 0, x_bottom: 0 });
     let sum = |tokens: fn(&Attempt) -> u32| record.attempts.iter().map(tokens).fold(0, u32::saturating_add);
     Ok(PageRow {
         document: record.page.document.0,
@@ -274,6 +278,18 @@ fn page_row(record: &PageRecord) -> Result<PageRow> {
         encoded_bytes: image.map_or(0, |image| image.encoded_bytes),
         render_us: image.map_or(0, |image| image.render_micros),
         encode_us: image.map_or(0, |image| image.encode_micros),
+        turn: turn.degrees(),
+        skew: skew.0,
+        straightened: straightened.into(),
+        cleaned: cleaned.into(),
+        script: script as u8,
+        columns_reason: columns.reason as u8,
+        columns_confidence: columns.confidence.0,
+        divided: columns.divide.is_some().into(),
+        divide_top: divide.top,
+        divide_bottom: divide.bottom,
+        divide_x_top: divide.x_top,
+        divide_x_bottom: divide.x_bottom,
         text_offset: 0,
         text_length: 0,
         html_offset: 0,

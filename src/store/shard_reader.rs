@@ -19,9 +19,9 @@ use super::{
     tables,
 };
 use crate::model::{
-    Attempt, BBox, Block, Document, DocumentId, Engine, EngineSet, ImageFacts, Language, LeaseId, PageIndex,
-    PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, Shown, TokenUsage,
-    Verdict, View, Visit,
+    Attempt, BBox, Block, Columns, ColumnsReason, Confidence, Divide, Document, DocumentId, Engine, EngineSet,
+    ImageFacts, Language, LeaseId, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace,
+    Sampling, ServedBy, ServerKind, Shown, Skew, TokenUsage, Turn, Verdict, View, Visit,
 };
 
 /// How a record settled its page: all of a record but what was read.
@@ -153,6 +153,7 @@ impl ShardReader {
             engine: engine(row.engine, &self.path)?,
             language: Language::from_code(row.language).ok_or_else(|| self.damaged("unknown language"))?,
             image: (row.has_image != 0).then(|| image(&row)),
+            layout: if row.has_image == 0 { None } else { Some(self.layout(&row)?) },
             attempts: self.read_attempts(&row, &text)?,
             counts_from: row.counts_from,
             parts: self.read_parts(&row, &text)?,
@@ -180,6 +181,28 @@ impl ShardReader {
         };
         let attempts = rows.iter().map(attempt).collect::<Result<_>>()?;
         Ok(EarlierAttempts { attempts, counts_from: page.counts_from })
+    }
+
+    fn layout(&self, row: &PageRow) -> Result<PageLayout> {
+        let reason = ColumnsReason::from_code(row.columns_reason);
+        let divide = Divide {
+            top: row.divide_top,
+            bottom: row.divide_bottom,
+            x_top: row.divide_x_top,
+            x_bottom: row.divide_x_bottom,
+        };
+        Ok(PageLayout {
+            turn: Turn::from_degrees(row.turn).ok_or_else(|| self.damaged("unknown turn"))?,
+            skew: Skew(row.skew),
+            straightened: row.straightened != 0,
+            cleaned: row.cleaned != 0,
+            script: Language::from_code(row.script).ok_or_else(|| self.damaged("unknown script"))?,
+            columns: Columns {
+                divide: (row.divided != 0).then_some(divide),
+                reason: reason.ok_or_else(|| self.damaged("unknown reason of columns"))?,
+                confidence: Confidence(row.columns_confidence),
+            },
+        })
     }
 
     fn read_parts(&self, page: &PageRow, text: &PageText) -> Result<Vec<Part>> {
@@ -237,6 +260,8 @@ impl ShardReader {
                 view: View::from_code(row.view).ok_or_else(|| self.damaged("unknown view"))?,
                 part: row.part,
                 bbox: BBox { left: row.left, top: row.top, right: row.right, bottom: row.bottom },
+                turn: Turn::from_degrees(row.turn).ok_or_else(|| self.damaged("unknown turn"))?,
+                skew: Skew(row.skew),
                 size: PixelSize { width: row.width, height: row.height },
             },
             request_id,

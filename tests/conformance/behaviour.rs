@@ -10,10 +10,7 @@ use bulletin_ocr::{
         Asking, Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling,
         TokenBudget, classify,
     },
-    model::{
-        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, View,
-        Visit,
-    },
+    model::{AttemptOutcome, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Visit},
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -213,7 +210,7 @@ pub async fn repetition_is_told_by_those_who_know_it(target: Arc<Target>) {
 pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Target>) {
     let profile = target.profile_with(endless());
     let reader = Arc::new(Reader::connect(profile, target.client.clone(), RankId(0)).await.unwrap());
-    let shown = Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PAGE };
+    let shown = Shown::whole(PAGE);
     let image = PageImage { png: page(PAGE).into(), shown, expects: Expectation::NONE };
     let begun = target.client.traffic().tokens();
     let victims: Vec<_> = (0..3)

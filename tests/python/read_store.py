@@ -63,6 +63,8 @@ class Shard:
             attempt["kept"] = attempt["request_id"] in {attempt["request_id"] for attempt in gave}
         block = int(text["first_block"])
         last = max(len(parts), 1) - 1
+        shown = [attempt["part"] for attempt in gave]
+        line_of = lambda attempt: next((line for line, part in enumerate(shown) if part >= attempt["part"]), last)
         for index in range(last + 1):
             part = parts[index] if len(parts) else None
             by = gave[index] if len(parts) else None
@@ -82,10 +84,11 @@ class Shard:
                 "language": self.codes["language"][str(text["language"])],
                 "bbox": corners(part) if part is not None else None,
                 "image": None,
+                "layout": None,
                 "rank": int(page["rank"]),
                 "lease": int(page["lease"]),
                 "settled_unix_ms": int(page["settled_unix_ms"]),
-                "attempts": [attempt for attempt in attempts if min(attempt["part"], last) == index],
+                "attempts": [attempt for attempt in attempts if line_of(attempt) == index],
             }
             if page["has_image"]:
                 line["image"] = {
@@ -95,6 +98,19 @@ class Shard:
                     "grey": bool(page["grey"]),
                     "ink": float(page["ink"]),
                     "bytes": int(page["encoded_bytes"]),
+                }
+                divide = ["divide_x_top", "divide_top", "divide_x_bottom", "divide_bottom"]
+                line["layout"] = {
+                    "turn": int(page["turn"]),
+                    "skew": page["skew"] / 100,
+                    "straightened": bool(page["straightened"]),
+                    "cleaned": bool(page["cleaned"]),
+                    "script": self.codes["language"][str(page["script"])],
+                    "columns": {
+                        "reason": self.name("columns_reason", page["columns_reason"]),
+                        "confidence": page["columns_confidence"] / 100,
+                        "divide": [int(page[name]) for name in divide] if page["divided"] else None,
+                    },
                 }
             if part is not None:
                 rows = other.blocks[block : block + int(part["blocks"])]
@@ -125,6 +141,8 @@ class Shard:
             "view": self.name("view", row["view"]),
             "part": int(row["part"]),
             "bbox": corners(row),
+            "turn": int(row["turn"]),
+            "skew": row["skew"] / 100,
             "width": int(row["width"]),
             "height": int(row["height"]),
             "rank": int(row["rank"]),

@@ -12,10 +12,10 @@ use std::{
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, BBox, Block, Document, DocumentId, DocumentState, Edition, Engine, EngineSet,
-        FailureClass, Fingerprint, FinishReason, ImageFacts, Language, LeaseId, MachineFault, PageIndex, PageRecord,
-        PageRef, Part, PixelSize, RankId, Sampling, ServedBy, ServerKind, Shown, TokenUsage, Verdict, View, Visit,
-        configuration,
+        Attempt, AttemptOutcome, BBox, Block, Columns, ColumnsReason, Confidence, Divide, Document, DocumentId,
+        DocumentState, Edition, Engine, EngineSet, FailureClass, Fingerprint, FinishReason, ImageFacts, Language,
+        LeaseId, MachineFault, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, Sampling, ServedBy,
+        ServerKind, Shown, Skew, TokenUsage, Turn, Verdict, View, Visit, configuration,
     },
     store::{
         self, JournalWriter, Layout, Leftovers, Opening, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
@@ -83,7 +83,7 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
         served_by: served_by(engine, ServerKind::Model),
         rank: RankId(engine as u32),
         visit: if engine == Engine::Chandra { Visit::First } else { Visit::Second },
-        shown: Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, size: PixelSize { width: 1288, height: 1822 } },
+        shown: Shown::whole(PixelSize { width: 1288, height: 1822 }),
         request_id: format!("BO_1.p1.l1.{engine}"),
         outcome,
         finish: Some(if accepted { FinishReason::Stop } else { FinishReason::Cut }),
@@ -162,6 +162,16 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
         render_micros: 6_300,
         encode_micros: 2_500,
     };
+    let divide = Divide { top: 86, bottom: 925, x_top: 497, x_bottom: 503 };
+    let columns = Columns { divide: Some(divide), reason: ColumnsReason::Rule, confidence: Confidence(97) };
+    let layout = PageLayout {
+        turn: Turn::Half,
+        skew: Skew(-123),
+        straightened: true,
+        cleaned: false,
+        script: Language::Arabic,
+        columns,
+    };
     PageRecord {
         page,
         lease: LeaseId(lease),
@@ -170,6 +180,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
         engine: Some(Engine::Chandra),
         language: Language::Unknown,
         image: Some(image),
+        layout: Some(layout),
         attempts: Vec::new(),
         counts_from: 0,
         parts: Vec::new(),
@@ -205,6 +216,8 @@ pub fn varied() -> Vec<PageRecord> {
         view: View::Halves,
         part: 1,
         bbox: BBox { top: 490, ..BBox::PAGE },
+        turn: Turn::Left,
+        skew: Skew(-45),
         size: PixelSize { width: 1288, height: 928 },
     };
     let two = PageRecord {
@@ -242,6 +255,7 @@ pub fn varied() -> Vec<PageRecord> {
     let unrendered = PageRecord {
         engine: None,
         image: None,
+        layout: None,
         reason: "page 2: out of memory".into(),
         ..bare(page_ref(1, 1), 5, Verdict::Failed(FailureClass::TooLarge))
     };

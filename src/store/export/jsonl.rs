@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    model::{Attempt, AttemptOutcome, Block, Document, ImageFacts, PageRecord, Part, ServedBy, Verdict},
+    model::{
+        Attempt, AttemptOutcome, Block, Divide, Document, ImageFacts, PageLayout, PageRecord, Part, ServedBy, Verdict,
+    },
     store::codes,
 };
 
@@ -28,6 +30,7 @@ struct Line<'a> {
     language: &'static str,
     bbox: Option<[u16; 4]>,
     image: Option<ImageLine>,
+    layout: Option<LayoutLine>,
     rank: u32,
     lease: u64,
     settled_unix_ms: i64,
@@ -53,6 +56,27 @@ struct ImageLine {
 }
 
 #[derive(Serialize)]
+struct LayoutLine {
+    /// Degrees clockwise by which the whole page was turned.
+    turn: u16,
+    /// Degrees clockwise.
+    skew: f32,
+    straightened: bool,
+    cleaned: bool,
+    script: &'static str,
+    columns: ColumnsLine,
+}
+
+#[derive(Serialize)]
+struct ColumnsLine {
+    reason: &'static str,
+    /// 0.5 is a guess, 1 is certain.
+    confidence: f32,
+    /// The line between them, on the page made upright and straight: x at its upper end, top, x at its lower end, bottom.
+    divide: Option<[u16; 4]>,
+}
+
+#[derive(Serialize)]
 struct AttemptLine<'a> {
     engine: &'static str,
     server: &'static str,
@@ -66,6 +90,8 @@ struct AttemptLine<'a> {
     view: &'static str,
     part: u8,
     bbox: [u16; 4],
+    turn: u16,
+    skew: f32,
     width: u32,
     height: u32,
     rank: u32,
@@ -92,9 +118,13 @@ struct AttemptLine<'a> {
 /// Appends the lines of a page: one a part, and one for a page that has none.
 pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) -> serde_json::Result<()> {
     let lines = record.parts.len().max(1);
+    let shown_by = |part: &Part| record.attempts.get(usize::from(part.attempt)).map_or(0, |attempt| attempt.shown.part);
+    let shown: Vec<u8> = record.parts.iter().map(shown_by).collect();
     for index in 0..lines {
-        // An attempt on a part that gave no answer stands on the last line, so that none is lost.
-        let belongs = |(_, attempt): &(usize, &Attempt)| usize::from(attempt.shown.part).min(lines - 1) == index;
+        // An attempt on an image that gave no text stands on the line of the next that did, or on the last.
+        let line_of =
+            |attempt: &Attempt| shown.iter().position(|part| *part >= attempt.shown.part).unwrap_or(lines - 1);
+        let belongs = |(_, attempt): &(usize, &Attempt)| line_of(attempt) == index;
         let attempts = record.attempts.iter().enumerate().filter(belongs);
         let attempts = attempts.map(|(place, attempt)| attempt_line(attempt, record.keeps(place)));
         serde_json::to_writer(&mut *out, &line(document, record, index, attempts.collect()))?;
@@ -135,6 +165,7 @@ fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attemp
         language: record.language.name(),
         bbox: part.map(|part| corners(part.bbox)),
         image: record.image.map(image_line),
+        layout: record.layout.map(layout_line),
         rank: record.rank.0,
         lease: record.lease.0,
         settled_unix_ms: record.settled_unix_ms,
@@ -161,6 +192,22 @@ fn image_line(image: ImageFacts) -> ImageLine {
     }
 }
 
+fn layout_line(layout: PageLayout) -> LayoutLine {
+    let PageLayout { turn, skew, straightened, cleaned, script, columns } = layout;
+    LayoutLine {
+        turn: turn.degrees(),
+        skew: skew.degrees(),
+        straightened,
+        cleaned,
+        script: script.name(),
+        columns: ColumnsLine {
+            reason: columns.reason.name(),
+            confidence: f32::from(columns.confidence.0) / 100.0,
+            divide: columns.divide.map(|Divide { top, bottom, x_top, x_bottom }| [x_top, top, x_bottom, bottom]),
+        },
+    }
+}
+
 fn attempt_line(attempt: &Attempt, kept: bool) -> AttemptLine<'_> {
     let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = &attempt.served_by;
     let (class, fault) = match attempt.outcome {
@@ -181,6 +228,8 @@ fn attempt_line(attempt: &Attempt, kept: bool) -> AttemptLine<'_> {
         view: attempt.shown.view.name(),
         part: attempt.shown.part,
         bbox: corners(attempt.shown.bbox),
+        turn: attempt.shown.turn.degrees(),
+        skew: attempt.shown.skew.degrees(),
         width: attempt.shown.size.width,
         height: attempt.shown.size.height,
         rank: attempt.rank.0,

@@ -1,0 +1,146 @@
+//! From a drawn page to the images that an engine is shown: upright, straight, clean, in parts, as the rule asks.
+//!
+//! What there is on a page is found by [`crate::layout`]; here it is acted upon.
+
+use super::{
+    blank::Ink,
+    cut::{Piece, cut, turned},
+    halves,
+    pixels::Pixels,
+    straighten::straightened,
+};
+use crate::{
+    layout::{Sheet, columns, page_turn, script, skew, turned_region},
+    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Skew, Turn, View, When},
+};
+
+/// A page in its parts.
+pub(super) struct Division {
+    /// What was found of the page and done to it.
+    pub(super) layout: PageLayout,
+    /// What was measured before anything was done to it.
+    pub(super) ink: Ink,
+    /// In reading order.
+    pub(super) parts: Vec<PartImage>,
+}
+
+/// A part of a page, upright.
+pub(super) struct PartImage {
+    pub(super) pixels: Pixels,
+    /// Its place on the page as it is displayed.
+    pub(super) bbox: BBox,
+    /// The turn that brought it upright.
+    pub(super) turn: Turn,
+    pub(super) ink: Ink,
+}
+
+/// Parts that are lower than this part of the page's height are not halved.
+const LEAST_HALVED: f64 = 0.4;
+
+/// Divides a page drawn at `dpi`; `None` where there is no such view of it: no place to cut it at.
+pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
+    let ink = Ink::of(&pixels, dpi);
+    let mut layout = PageLayout::default();
+    if ink.blank && view != View::Halves {
+        let part = PartImage { pixels, bbox: BBox::PAGE, turn: Turn::None, ink };
+        return Some(Division { layout, ink, parts: vec![part] });
+    }
+    let page = prepare(pixels, dpi, rule, &mut layout);
+    let regions = match view {
+        View::Whole | View::Reduced => regions(&page, dpi, rule.columns, rule, &mut layout),
+        View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
+    };
+    let piece = |region: Region| match region {
+        Region { bbox: BBox::PAGE, turn: Turn::None } if regions.len() == 1 => None,
+        region => Some(cut(&page, region, grid)),
+    };
+    let pieces: Vec<(Option<Piece>, Turn)> = regions.iter().map(|region| (piece(*region), region.turn)).collect();
+    let mut whole = Some(page);
+    let part = |(piece, turn): (Option<Piece>, Turn)| {
+        let (pixels, bbox) = match piece {
+            Some(Piece { pixels, bbox }) => (pixels, bbox),
+            None => (whole.take()?, BBox::PAGE),
+        };
+        let ink = Ink::of(&pixels, dpi);
+        Some(PartImage { pixels, bbox: bbox.turned(layout.turn.undone()), turn: layout.turn.then(turn), ink })
+    };
+    let parts = pieces.into_iter().filter_map(part).collect();
+    Some(Division { layout, ink, parts })
+}
+
+/// Brings the page upright, straight and clean.
+fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
+    let mut page = pixels;
+    if rule.upright {
+        layout.turn = page_turn(&sheet(&page, dpi)).0;
+        page = turned(page, layout.turn);
+    }
+    if rule.straighten {
+        let sheet = sheet(&page, dpi);
+        let (found, paper) = (skew(&sheet).unwrap_or_default(), sheet.paper);
+        drop(sheet);
+        layout.skew = found;
+        layout.straightened = found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
+        if layout.straightened {
+            page = straightened(page, found, paper);
+        }
+    }
+    page
+}
+
+fn sheet(page: &Pixels, dpi: f32) -> Sheet<'_> {
+    Sheet::new(page.size, dpi, page.luma())
+}
+
+/// The parts of a page as it is shown first, in reading order.
+fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mut PageLayout) -> Vec<Region> {
+    let sheet = sheet(page, dpi);
+    let found = script(&sheet);
+    layout.script = found.language;
+    if let Some((region, confidence)) = turned_region(&sheet).filter(|_| rule.upright) {
+        layout.columns.reason = ColumnsReason::Turned;
+        layout.columns.confidence = confidence;
+        return around(region);
+    }
+    let direction = match found.language {
+        Language::Mixed if found.arabic > 0.5 => Language::Arabic,
+        Language::Mixed => Language::French,
+        language => language,
+    };
+    let (columns, regions) = columns(&sheet, divided, direction);
+    layout.columns = columns;
+    if regions.is_empty() { vec![Region { bbox: BBox::PAGE, turn: Turn::None }] } else { regions }
+}
+
+/// A region over the full width, with what is above and below it.
+fn around(region: Region) -> Vec<Region> {
+    let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, turn: Turn::None };
+    let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, turn: Turn::None };
+    let middle = Region { bbox: BBox { top: region.bbox.top, bottom: region.bbox.bottom, ..BBox::PAGE }, ..region };
+    [above, middle, below].into_iter().filter(|part| part.bbox.top < part.bbox.bottom).collect()
+}
+
+/// More parts than the page has at first.
+fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Option<Vec<Region>> {
+    let divided = if rule.columns == When::Never { When::Auto } else { rule.columns };
+    let regions = regions(page, dpi, divided, rule, layout);
+    if rule.columns == When::Never && layout.columns.divide.is_some() {
+        return Some(regions);
+    }
+    let mut more = Vec::new();
+    for region in &regions {
+        let piece = cut(page, *region, Grid::Free).pixels;
+        let is_high = f64::from(piece.size.height) >= f64::from(page.size.height) * LEAST_HALVED;
+        let at = if is_high { halves::cut_at(&piece, dpi) } else { None };
+        match at {
+            None => more.push(*region),
+            Some(at) => {
+                more.extend([BBox { bottom: at, ..BBox::PAGE }, BBox { top: at, ..BBox::PAGE }].map(|half| Region {
+                    bbox: half.turned(region.turn.undone()).within(region.bbox),
+                    turn: region.turn,
+                }))
+            }
+        }
+    }
+    (more.len() > regions.len()).then_some(more)
+}

@@ -1,0 +1,76 @@
+//! A page at work in a renderer child: drawn, divided, encoded.
+
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use super::{
+    division::{Division, PartImage, divide},
+    encode,
+    pdfium::{Drawing, OpenDocument},
+    protocol::{PartFacts, Refusal, Response},
+};
+use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
+
+/// Draws a page and encodes the images of one view of it, one behind the other.
+pub(super) fn draw(
+    document: &OpenDocument<'_>,
+    name: &str,
+    page: PageIndex,
+    (rule, layout): (&ImageRule, LayoutRule),
+    view: View,
+) -> Result<(Response, Vec<u8>), Refusal> {
+    let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
+    let started = Instant::now();
+    let rule = if view == View::Reduced { rule.reduced() } else { *rule };
+    let Drawing { pixels, target, images_missing } = document.render(page, &rule)?;
+    let (size, grey) = (pixels.size, pixels.grey);
+    let Some(Division { layout, ink, parts }) = divide(pixels, target.dpi, rule.grid, layout, view) else {
+        return Ok((Response::Indivisible, Vec::new()));
+    };
+    let render_micros = micros(started.elapsed());
+    if images_missing && ink.blank {
+        let why = "an image on it cannot be decoded, and nothing else is there".into();
+        return Err(refusal(FailureClass::RenderFailed, why));
+    } else if images_missing {
+        let _ =
+            writeln!(io::stderr(), "{name} page {}: an image on it cannot be decoded and is left out", page.number());
+    }
+    let mut images = Vec::new();
+    let mut encoded = |part: PartImage| {
+        let started = Instant::now();
+        let image = encode::png(&part.pixels, target.dpi)
+            .map_err(|error| refusal(FailureClass::RenderFailed, format!("cannot encode it: {error}")))?;
+        images.extend_from_slice(&image);
+        Ok(PartFacts {
+            facts: ImageFacts {
+                size: part.pixels.size,
+                dpi: target.dpi,
+                grey: part.pixels.grey,
+                encoded_bytes: u32::try_from(image.len()).unwrap_or(u32::MAX),
+                ink: part.ink.fraction,
+                render_micros: 0,
+                encode_micros: micros(started.elapsed()),
+            },
+            bbox: part.bbox,
+            turn: part.turn,
+            blank: part.ink.blank,
+        })
+    };
+    let parts = parts.into_iter().map(&mut encoded).collect::<Result<Vec<_>, Refusal>>()?;
+    let facts = ImageFacts {
+        size,
+        dpi: target.dpi,
+        grey,
+        encoded_bytes: u32::try_from(images.len()).unwrap_or(u32::MAX),
+        ink: ink.fraction,
+        render_micros,
+        encode_micros: parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.facts.encode_micros)),
+    };
+    Ok((Response::Page { facts, layout, blank: ink.blank, parts }, images))
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
