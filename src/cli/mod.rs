@@ -2,6 +2,8 @@
 
 mod export;
 mod guard;
+mod imaging;
+mod page;
 mod profiles;
 mod render_child;
 mod run;
@@ -24,6 +26,8 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
+    /// Write the images of a page that a server would get, and a picture of what was decided about it
+    Page(Box<page::Arguments>),
     /// Write Markdown, HTML and JSONL from a run directory
     Export(export::Arguments),
     /// Recompute the page ledger of a run directory from its files
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = match &command_line.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Page(arguments) => page::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Profiles(arguments) => profiles::run(arguments),

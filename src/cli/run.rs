@@ -1,10 +1,16 @@
 //! `bocr run`: the main job.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use bytesize::ByteSize;
 
+use super::imaging::ImagingArguments;
 use crate::{
     model::{
         Engine, RolePattern,
@@ -46,9 +52,8 @@ pub struct Arguments {
     /// Fault script for the stand-in servers
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// libpdfium.so of build 8149
-    #[arg(long, value_name = "FILE", env = "PDFIUM_LIB")]
-    pdfium: Option<PathBuf>,
+    #[command(flatten)]
+    imaging: ImagingArguments,
     /// Journal size at which a shard is sealed, e.g. 256MiB
     #[arg(long, value_name = "SIZE")]
     shard: Option<ByteSize>,
@@ -147,21 +152,22 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
+/// Reads a configuration file.
+pub(super) fn configuration_file(path: &Path) -> anyhow::Result<Configuration> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Configuration::from_toml(&text).with_context(|| format!("in {}", path.display()))
+}
+
 /// Flags over file over defaults.
 fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
     let mut configuration = match &arguments.config {
         None => Configuration::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            Configuration::from_toml(&text).with_context(|| format!("in {}", path.display()))?
-        }
+        Some(path) => configuration_file(path)?,
     };
     if let Some(roles) = &arguments.roles {
         configuration.roles = roles.clone();
     }
-    if let Some(pdfium) = &arguments.pdfium {
-        configuration.pdfium = Some(pdfium.clone());
-    }
+    arguments.imaging.apply(&mut configuration);
     if let Some(shard) = arguments.shard {
         configuration.store.shard = shard;
     }

@@ -63,14 +63,7 @@ impl Configuration {
     /// What is looked for on the pages that `engine` reads, whose profile says `profiled`.
     pub fn layout(&self, engine: Engine, profiled: LayoutRule) -> LayoutRule {
         let tesseract = self.engines.of(engine).server.is_tesseract();
-        let rule = if tesseract { LayoutRule::OF_TESSERACT } else { profiled };
-        let Imaging { columns, upright, straighten, clean, .. } = self.imaging;
-        LayoutRule {
-            columns: columns.unwrap_or(rule.columns),
-            upright: upright.unwrap_or(rule.upright),
-            straighten: straighten.unwrap_or(rule.straighten),
-            clean: clean.unwrap_or(rule.clean),
-        }
+        self.imaging.over(if tesseract { LayoutRule::OF_TESSERACT } else { profiled })
     }
 
     /// The password for a document, by its name in the plan or its bare file name.
@@ -292,6 +285,18 @@ impl Default for Imaging {
             upright: None,
             straighten: None,
             clean: None,
+        }
+    }
+}
+
+impl Imaging {
+    /// `rule`, with what is said here in its place.
+    pub fn over(&self, rule: LayoutRule) -> LayoutRule {
+        LayoutRule {
+            columns: self.columns.unwrap_or(rule.columns),
+            upright: self.upright.unwrap_or(rule.upright),
+            straighten: self.straighten.unwrap_or(rule.straighten),
+            clean: self.clean.unwrap_or(rule.clean),
         }
     }
 }

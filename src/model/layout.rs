@@ -1,5 +1,7 @@
 //! How a page lies and divides, and what is to be looked for.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BBox, Language};
@@ -83,6 +85,24 @@ pub enum When {
     Auto,
     /// On every page where it can be done at all.
     Always,
+}
+
+/// Another word than `never`, `auto` or `always`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}`: say never, auto or always")]
+pub struct ParseWhenError(String);
+
+impl FromStr for When {
+    type Err = ParseWhenError;
+
+    fn from_str(text: &str) -> Result<Self, ParseWhenError> {
+        match text {
+            "never" => Ok(When::Never),
+            "auto" => Ok(When::Auto),
+            "always" => Ok(When::Always),
+            other => Err(ParseWhenError(other.into())),
+        }
+    }
 }
 
 /// What is looked for on a page before an engine is shown it. Data of a profile, obeyed by `imaging`.

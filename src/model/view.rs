@@ -1,5 +1,7 @@
 //! What of a page an engine is shown.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BBox, PixelSize, Skew, Turn};
@@ -35,6 +37,19 @@ impl View {
     /// The view with this shard code.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|view| *view as u8 == code)
+    }
+}
+
+/// The name of no view.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}`: say whole, reduced or halves")]
+pub struct ParseViewError(String);
+
+impl FromStr for View {
+    type Err = ParseViewError;
+
+    fn from_str(text: &str) -> Result<Self, ParseViewError> {
+        Self::ALL.into_iter().find(|view| view.name() == text).ok_or_else(|| ParseViewError(text.into()))
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
     fmt,
     ops::RangeInclusive,
     path::Path,
-    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     corpus::Plan,
     files::replace,
-    model::{DocumentState, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
+    model::{DocumentPages, DocumentState, FailureClass, LeaseId, PageIndex, PageRef, ParsePagesError, Verdict},
     store::Recorded,
 };
 
@@ -57,8 +56,8 @@ pub enum ParseAgainError {
     #[error("`{0}` is no failure class; there are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
     Class(String),
     /// No such page numbers.
-    #[error("`{0}`: pages are given as 3 or 1-5 or 1-5,8, counted from 1")]
-    Pages(String),
+    #[error(transparent)]
+    Pages(#[from] ParsePagesError),
 }
 
 impl Again {
@@ -80,24 +79,13 @@ impl Again {
         Ok(Again::Failed(names.map(class).collect::<Result<_, _>>()?))
     }
 
-    /// The words of `--redo`. What follows the last colon is pages if it looks like them.
+    /// The words of `--redo`.
     ///
     /// # Errors
     /// Page numbers that cannot be.
     pub fn redo(text: &str) -> Result<Again, ParseAgainError> {
-        let looks_like_pages = |text: &str| text.chars().all(|c| c.is_ascii_digit() || "-,".contains(c));
-        let (name, pages) = match text.rsplit_once(':') {
-            Some((name, pages)) if looks_like_pages(pages) => (name, pages),
-            _ => return Ok(Again::Document { name: text.into(), pages: Vec::new() }),
-        };
-        let wrong = || ParseAgainError::Pages(pages.into());
-        let number = |text: &str| u32::from_str(text).ok().filter(|number| *number > 0).ok_or_else(wrong);
-        let range = |text: &str| {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            let range = number(first)?..=number(last)?;
-            if range.is_empty() { Err(wrong()) } else { Ok(range) }
-        };
-        Ok(Again::Document { name: name.into(), pages: pages.split(',').map(range).collect::<Result<_, _>>()? })
+        let DocumentPages { name, pages } = text.parse()?;
+        Ok(Again::Document { name, pages })
     }
 
     /// The settled pages that it means now.

@@ -1,0 +1,44 @@
+//! Flags about page images, which several subcommands have.
+
+use std::path::PathBuf;
+
+use crate::model::{When, configuration::Configuration};
+
+/// How pages are drawn and shown.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Page images")]
+pub struct ImagingArguments {
+    /// Show the two columns of a page one by one [default: the profile's; auto with Tesseract]
+    #[arg(long, value_name = "never|auto|always")]
+    columns: Option<When>,
+    /// Clean bad scans: even light, no specks, more contrast [default: the profile's; auto with Tesseract]
+    #[arg(long, value_name = "never|auto|always")]
+    clean: Option<When>,
+    /// Take skew of more than 0.3 degrees out [default: the profile's; true with Tesseract]
+    #[arg(long, value_name = "BOOL")]
+    straighten: Option<bool>,
+    /// Show upright what lies on its side or upside down [default: the profile's]
+    #[arg(long, value_name = "BOOL")]
+    upright: Option<bool>,
+    /// Ask engines for pages without ink too, which else are settled as blank
+    #[arg(long)]
+    read_blank: bool,
+    /// libpdfium.so of build 8149
+    #[arg(long, value_name = "FILE", env = "PDFIUM_LIB")]
+    pdfium: Option<PathBuf>,
+}
+
+impl ImagingArguments {
+    /// Puts the flags that were given over the configuration.
+    pub fn apply(&self, configuration: &mut Configuration) {
+        let imaging = &mut configuration.imaging;
+        imaging.columns = self.columns.or(imaging.columns);
+        imaging.clean = self.clean.or(imaging.clean);
+        imaging.straighten = self.straighten.or(imaging.straighten);
+        imaging.upright = self.upright.or(imaging.upright);
+        imaging.skip_blank &= !self.read_blank;
+        if let Some(pdfium) = &self.pdfium {
+            configuration.pdfium = Some(pdfium.clone());
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A picture of what was decided about a page, for people: its parts in their order, and the line between its columns.
+
+use std::io::Cursor;
+
+use image::{ImageError, ImageFormat, Rgb, RgbImage};
+use imageproc::{
+    drawing::{draw_filled_rect_mut, draw_polygon_mut},
+    point::Point,
+    rect::Rect,
+};
+
+use super::pool::{DrawnPage, DrawnPart};
+use crate::model::{BBox, Skew, Turn};
+
+/// Colours of the parts, in order, and again.
+const COLOURS: [Rgb<u8>; 4] = [Rgb([0, 110, 220]), Rgb([0, 150, 70]), Rgb([200, 90, 0]), Rgb([140, 0, 180])];
+const RULE: Rgb<u8> = Rgb([230, 0, 0]);
+/// Thickness of lines, in thousandths of the picture's width.
+const THICKNESS: f32 = 3.0;
+/// The strokes of a digit as a display of seven shows it: left, top, right, bottom in a field of 4 by 8.
+const STROKES: [[i32; 4]; 7] =
+    [[0, 0, 4, 1], [3, 0, 4, 4], [3, 4, 4, 8], [0, 7, 4, 8], [0, 4, 1, 8], [0, 0, 1, 4], [0, 3, 4, 5]];
+/// Which strokes each digit has.
+const DIGITS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f];
+
+/// Draws over `page`, a PNG of the page as it is displayed. Every part has a frame, its number in the order of reading, and
+/// where it was turned an arrow towards what is up on it. A blank part's number is grey.
+///
+/// # Errors
+/// The page is no PNG, or the picture cannot be encoded.
+pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
+    let mut picture = image::load_from_memory_with_format(page, ImageFormat::Png)?.into_rgb8();
+    let canvas = Canvas::of(&picture, drawn.layout.skew_taken_out());
+    for (place, part) in drawn.parts.iter().enumerate() {
+        canvas.frame(&mut picture, part, place, COLOURS[place % COLOURS.len()]);
+    }
+    if let Some(divide) = drawn.layout.columns.divide {
+        let end = |x: u16, y: u16| {
+            let point = BBox { left: x, top: y, right: x, bottom: y }.turned(drawn.layout.turn.undone());
+            canvas.at(point.left, point.top)
+        };
+        canvas.line(&mut picture, end(divide.x_top, divide.top), end(divide.x_bottom, divide.bottom), RULE);
+    }
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png)?;
+    Ok(png.into_inner())
+}
+
+/// From thousandths of the page to pixels of the picture.
+struct Canvas {
+    width: f32,
+    height: f32,
+    skew: Skew,
+}
+
+impl Canvas {
+    fn of(picture: &RgbImage, skew: Skew) -> Canvas {
+        Canvas { width: picture.width() as f32, height: picture.height() as f32, skew }
+    }
+
+    /// Where a place of the straightened page is.
+    fn at(&self, x: u16, y: u16) -> (f32, f32) {
+        let unit = |value: u16| f32::from(value) / f32::from(BBox::SCALE) - 0.5;
+        let (x, y) = (unit(x) * self.width, unit(y) * self.height);
+        let (sine, cosine) = self.skew.degrees().to_radians().sin_cos();
+        (x * cosine - y * sine + self.width / 2.0, x * sine + y * cosine + self.height / 2.0)
+    }
+
+    fn thickness(&self) -> f32 {
+        (self.width / 1000.0 * THICKNESS).max(1.0)
+    }
+
+    fn frame(&self, picture: &mut RgbImage, part: &DrawnPart, place: usize, colour: Rgb<u8>) {
+        let BBox { left, top, right, bottom } = part.shown.bbox;
+        let corners = [self.at(left, top), self.at(right, top), self.at(right, bottom), self.at(left, bottom)];
+        for corner in 0..corners.len() {
+            self.line(picture, corners[corner], corners[(corner + 1) % corners.len()], colour);
+        }
+        let middle = self.at(left / 2 + right / 2, top / 2 + bottom / 2);
+        let colour = if part.blank { Rgb([128, 128, 128]) } else { colour };
+        self.number(picture, middle, place + 1, colour);
+        if part.shown.turn != Turn::None {
+            self.arrow(picture, middle, part.shown.turn, colour);
+        }
+    }
+
+    /// A line as a thin polygon.
+    fn line(&self, picture: &mut RgbImage, from: (f32, f32), to: (f32, f32), colour: Rgb<u8>) {
+        let (along, down) = (to.0 - from.0, to.1 - from.1);
+        let length = along.hypot(down).max(1.0);
+        let half = self.thickness() / 2.0;
+        let (across, up) = (-down / length * half, along / length * half);
+        let corner =
+            |end: (f32, f32), side: f32| Point::new((end.0 + side * across) as i32, (end.1 + side * up) as i32);
+        polygon(picture, &[corner(from, 1.0), corner(to, 1.0), corner(to, -1.0), corner(from, -1.0)], colour);
+    }
+
+    fn number(&self, picture: &mut RgbImage, middle: (f32, f32), number: usize, colour: Rgb<u8>) {
+        let unit = (self.thickness() * 2.0) as i32;
+        let digits: Vec<usize> = number.to_string().bytes().map(|digit| usize::from(digit - b'0')).collect();
+        for (place, digit) in digits.into_iter().enumerate() {
+            let left = middle.0 as i32 + place as i32 * 5 * unit;
+            for (stroke, [x, y, right, bottom]) in STROKES.iter().enumerate() {
+                if DIGITS[digit] >> stroke & 1 == 1 {
+                    let size = ((right - x) * unit, (bottom - y) * unit);
+                    let stroke = Rect::at(left + x * unit, middle.1 as i32 + y * unit);
+                    draw_filled_rect_mut(picture, stroke.of_size(size.0.max(1) as u32, size.1.max(1) as u32), colour);
+                }
+            }
+        }
+    }
+
+    /// An arrow to what is up once the part is turned.
+    fn arrow(&self, picture: &mut RgbImage, (x, y): (f32, f32), turn: Turn, colour: Rgb<u8>) {
+        // What a turn to the right brings up lies at the left.
+        let (along, down) = match turn {
+            Turn::None => (0.0, -1.0),
+            Turn::Right => (-1.0, 0.0),
+            Turn::Half => (0.0, 1.0),
+            Turn::Left => (1.0, 0.0),
+        };
+        let reach = self.thickness() * 40.0;
+        let tip = (x + along * reach, y + down * reach);
+        self.line(picture, (x, y), tip, colour);
+        let wing = |side: f32| {
+            Point::new(
+                (tip.0 - (along - side * down) * reach / 4.0) as i32,
+                (tip.1 - (down + side * along) * reach / 4.0) as i32,
+            )
+        };
+        polygon(picture, &[Point::new(tip.0 as i32, tip.1 as i32), wing(0.5), wing(-0.5)], colour);
+    }
+}
+
+/// Fills a polygon. One whose first and last corner are the same, as on a tiny page, has nothing to fill.
+fn polygon(picture: &mut RgbImage, corners: &[Point<i32>], colour: Rgb<u8>) {
+    if corners.first() != corners.last() {
+        draw_polygon_mut(picture, corners, colour);
+    }
+}
