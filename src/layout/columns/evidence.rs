@@ -1,0 +1,101 @@
+//! What speaks for columns, and what against them.
+
+use std::ops::Range;
+
+use super::{page::Page, rule::Strokes, stretch::Stretch};
+
+/// Inches of a line that are least worth dividing a page at: four lines of text.
+const LEAST_RULE: f32 = 0.7;
+/// Least share of a stretch in which the line is there.
+const LEAST_RULED: f32 = 0.5;
+/// Share of a stretch's height. Lines as long as this on both sides of it are the other upright lines of its table, and
+/// on one side too where it is crossed besides. A table within a column is shorter, and stands on one side.
+const BESIDE: f32 = 0.5;
+/// Inches from the line; nearer marks are its own.
+const APART: f32 = 0.2;
+/// Inches at the ends of a stretch where crossing lines are those of a page's head and foot.
+const ENDS: f32 = 0.3;
+/// So many lines that cross a stretch, not at its ends, are a table's rows.
+const CROSSINGS: usize = 3;
+/// Share of a stretch's rows which must have text, on either side: less is an empty column.
+const LEAST_TEXT: f32 = 0.03;
+/// The share of the height, from the top, in which a masthead stands.
+const MASTHEAD: Range<f32> = 0.03..0.4;
+/// The share of the width in which it stands; outside are the black edges of scans.
+const MASTHEAD_WIDTH: Range<f32> = 0.08..0.92;
+/// Inches: an upright stroke of at least this breadth, and longer than those of running text, is a masthead's.
+const HEAVY: f32 = 0.04;
+/// Square inches of heavy strokes that only a masthead has. Those of 12 issues have 0.18 to 0.29; other pages 0.03 at most.
+const MASTHEAD_INK: f32 = 0.08;
+
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The rule between two columns.
+    Columns,
+    /// One of a table's lines.
+    Table,
+    /// Too short a line, or one without text on one of its sides.
+    Nothing,
+}
+
+/// What a stretch is, and how sure that is: 0.0..=1.0.
+pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, f32) {
+    let ruled = page.inches(stretch.ruled);
+    let share = stretch.ruled as f32 / stretch.rows.len().max(1) as f32;
+    if ruled < LEAST_RULE || share < LEAST_RULED {
+        return (Kind::Nothing, between(ruled, LEAST_RULE, 0.2));
+    }
+    let [left, right] = strokes.beside(&stretch.line, stretch.rows.clone(), page.cells(APART));
+    let ends = page.cells(ENDS);
+    let inner = stretch.rows.start + ends..stretch.rows.end.saturating_sub(ends);
+    let crossings = stretch.bars.iter().filter(|&y| inner.contains(y)).count();
+    let table = match crossings {
+        0 => left.min(right) / BESIDE,
+        _ => (left.max(right) / BESIDE).max(crossings as f32 / CROSSINGS as f32),
+    };
+    if table >= 1.0 {
+        return (Kind::Table, between(table, 1.0, 1.6));
+    }
+    let text = text(page, stretch);
+    if text < LEAST_TEXT {
+        return (Kind::Nothing, between(text, LEAST_TEXT, 0.0));
+    }
+    let sure = [between(ruled, LEAST_RULE, 2.0), between(share, LEAST_RULED, 0.9), between(table, 1.0, 0.4), between(text, LEAST_TEXT, 0.1)];
+    (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
+}
+
+/// The share of a stretch's rows that have text, on the side that has less.
+fn text(page: &Page, stretch: &Stretch) -> f32 {
+    let inner = page.inner_columns();
+    let apart = page.cells(APART / 4.0) as isize;
+    let rows = |side: fn(Range<isize>, Range<isize>) -> Range<isize>| {
+        let inked = |y: &usize| {
+            let x = stretch.line.at(*y);
+            page.inked(*y, side(inner.clone(), x - apart..x + apart + 1)) > 0
+        };
+        stretch.rows.clone().filter(inked).count()
+    };
+    let left = rows(|inner, line| inner.start..line.start);
+    let right = rows(|inner, line| line.end..inner.end);
+    left.min(right) as f32 / stretch.rows.len().max(1) as f32
+}
+
+/// Square inches of heavy strokes above `end`, where a masthead has its letters, as a share of what a masthead has at the
+/// least.
+pub(super) fn masthead(page: &Page, strokes: &Strokes, end: usize) -> f32 {
+    let breadth = page.cells(HEAVY);
+    let columns = page.columns(MASTHEAD_WIDTH);
+    let rows = page.rows(MASTHEAD);
+    let mut heavy = 0;
+    for y in rows.start..rows.end.min(end) {
+        let strokes = strokes.row(y)[columns.clone()].split(|&mark| mark == 0);
+        heavy += strokes.map(|stroke| stroke.len().saturating_sub(breadth)).sum::<usize>();
+    }
+    page.inches(heavy) * page.inches(1) / MASTHEAD_INK
+}
+
+/// Where a value lies on the way from the doubtful to the certain: 0.0..=1.0.
+pub(super) fn between(value: f32, doubtful: f32, certain: f32) -> f32 {
+    ((value - doubtful) / (certain - doubtful)).clamp(0.0, 1.0)
+}

@@ -1,0 +1,120 @@
+//! Two columns and the rule between them.
+//!
+//! The gazette's rule is a thin upright line near the middle of the page (facts of the corpus, 3). A table's line is told
+//! from it by the other lines beside it and across it, a cover by the heavy letters of its masthead.
+
+mod band;
+mod evidence;
+mod gutter;
+mod page;
+mod parts;
+mod rule;
+mod stretch;
+
+use std::ops::Range;
+
+use self::{
+    band::Band,
+    evidence::Kind,
+    page::Page,
+    rule::Strokes,
+    stretch::Passage,
+};
+use super::Sheet;
+use crate::model::{BBox, Columns, ColumnsReason, Confidence, Language, Region, Turn, When};
+
+/// Where the rule stands in its middle, as a share of the width: 0.47 to 0.54 (facts of the corpus, 3), and a little more.
+const RULE: Range<f32> = 0.45..0.55;
+/// Inches of text lines, one below the other, that a page has at least which is worth dividing.
+const LEAST_TEXT: f32 = 1.0;
+/// Inches. What stands beside so long a rule is no masthead.
+const LONG_RULE: f32 = 2.0;
+/// So many lines are looked at, one after the other: a table's, and the rules of two parts of the page, which a crooked scan
+/// does not keep in one line.
+const LINES: usize = 4;
+
+/// The columns of a page that is upright and straight, and its parts in the order in which a page of this language is
+/// read: what stands above the columns, the columns, what stands below them. A page may have columns twice, with something
+/// over the whole width between them; then [`Columns::divide`] goes from the first to the last. One part for a page that
+/// is left whole.
+///
+/// The parts cover the page. Those of columns between which the rule leans overlap by as much.
+pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec<Region>) {
+    let whole = |reason, sure: f32| {
+        let columns = Columns { divide: None, reason, confidence: confidence(sure) };
+        (columns, vec![Region { bbox: BBox::PAGE, turn: Turn::None }])
+    };
+    if when == When::Never {
+        return whole(ColumnsReason::NotLookedFor, 1.0);
+    }
+    let page = Page::of(sheet);
+    let text = page.inches(page.inner_rows().filter(|&y| !page.is_white(y, 0..0)).count());
+    if text < LEAST_TEXT {
+        return whole(ColumnsReason::Sparse, evidence::between(text, LEAST_TEXT, 0.0));
+    }
+    let strokes = Strokes::of(&page);
+    let found = look(&page, &strokes);
+    let divided = |bands: &[Band], reason, sure| {
+        let columns = Columns { divide: parts::divide(&page, bands), reason, confidence: confidence(sure) };
+        (columns, parts::parts(&page, bands, script))
+    };
+    match found {
+        Found::Columns(bands, sure) => divided(&bands, ColumnsReason::Rule, sure),
+        _ if when == When::Always => match gutter::whitest(&page) {
+            Some(band) => divided(&[band], ColumnsReason::Forced, 0.0),
+            None => whole(ColumnsReason::Sparse, 0.0),
+        },
+        Found::Cover(sure) => whole(ColumnsReason::Cover, sure),
+        Found::Table(sure) => whole(ColumnsReason::Table, sure),
+        Found::Nothing(sure) => whole(ColumnsReason::NoDivision, sure),
+    }
+}
+
+/// From a guess, 50, to 99: nothing is certain.
+fn confidence(sure: f32) -> Confidence {
+    Confidence(50 + (sure.clamp(0.0, 1.0) * 49.0).round() as u8)
+}
+
+/// What divides the middle of a page, and how sure that is: 0.0..=1.0.
+enum Found {
+    Columns(Vec<Band>, f32),
+    Cover(f32),
+    Table(f32),
+    Nothing(f32),
+}
+
+fn look(page: &Page, strokes: &Strokes) -> Found {
+    let mut free: Vec<usize> = (0..page.bits.down).collect();
+    let mut columns: Vec<(Band, f32)> = Vec::new();
+    let (mut table, mut nothing): (Option<f32>, f32) = (None, 1.0);
+    for _ in 0..LINES {
+        let Some((line, _)) = strokes.longest(&free, page.columns(RULE)) else { break };
+        let passages = stretch::passages(page, strokes, &line);
+        for stretch in stretch::stretches(page, line, &passages) {
+            if free.binary_search(&stretch.rows.start).is_err() {
+                continue;
+            }
+            match evidence::kind(page, strokes, &stretch) {
+                (Kind::Columns, sure) => columns.push((band::band(page, &stretch, &passages), sure)),
+                (Kind::Table, sure) => table = Some(table.map_or(sure, |surest| surest.max(sure))),
+                (Kind::Nothing, sure) => nothing = nothing.min(sure),
+            }
+            free.retain(|y| !stretch.rows.contains(y));
+        }
+    }
+    columns.sort_by_key(|(band, _)| band.cut.start);
+    // Strokes of its letters may look like short rules.
+    let long = columns.iter().find(|(band, _)| page.inches(band.columns.len()) >= LONG_RULE);
+    let masthead = evidence::masthead(page, strokes, long.map_or(page.bits.down, |(band, _)| band.cut.start));
+    if masthead >= 1.0 {
+        return Found::Cover(evidence::between(masthead, 1.0, 2.0));
+    }
+    if !columns.is_empty() {
+        let sure = columns.iter().map(|(_, sure)| *sure).fold(evidence::between(masthead, 1.0, 0.5), f32::min);
+        return Found::Columns(columns.into_iter().map(|(band, _)| band).collect(), sure);
+    }
+    match table {
+        Some(sure) => Found::Table(sure),
+        None => Found::Nothing(nothing.min(evidence::between(masthead, 1.0, 0.5))),
+    }
+}

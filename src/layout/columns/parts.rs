@@ -1,0 +1,57 @@
+//! The parts that a page is cut into.
+
+use std::ops::Range;
+
+use super::{band::Band, page::Page};
+use crate::model::{BBox, Divide, Language, Region, Turn};
+
+/// The line from the top of the first band to the bottom of the last.
+pub(super) fn divide(page: &Page, bands: &[Band]) -> Option<Divide> {
+    let (first, last) = (bands.first()?, bands.last()?);
+    let (across, down) = (page.bits.across, page.bits.down);
+    let x = |band: &Band, y: usize| thousandths(band.line.at(y).max(0) as usize, across);
+    Some(Divide {
+        top: thousandths(first.columns.start, down),
+        bottom: thousandths(last.columns.end, down),
+        x_top: x(first, first.columns.start),
+        x_bottom: x(last, last.columns.end),
+    })
+}
+
+/// The parts, in the order in which they are read. They cover the page; what has no text above the first or below the last
+/// band is left out of them, and the columns reach to the edge there.
+pub(super) fn parts(page: &Page, bands: &[Band], script: Language) -> Vec<Region> {
+    let (across, down) = (page.bits.across, page.bits.down);
+    let region = |x: Range<u16>, y: Range<u16>| {
+        let bbox = BBox { left: x.start, top: y.start, right: x.end, bottom: y.end };
+        (x.start < x.end && y.start < y.end).then_some(Region { bbox, turn: Turn::None })
+    };
+    let mut parts = Vec::new();
+    let mut done = 0;
+    for (index, band) in bands.iter().enumerate() {
+        if page.has_text(done..band.cut.start) {
+            parts.extend(region(0..BBox::SCALE, thousandths(done, down)..thousandths(band.cut.start, down)));
+            done = band.cut.start;
+        }
+        let is_last = index + 1 == bands.len();
+        let end = if is_last && !page.has_text(band.cut.end..down) { down } else { band.cut.end };
+        let rows = thousandths(done, down)..thousandths(end, down);
+        let ends = [band.line.at(band.columns.start), band.line.at(band.columns.end)].map(|x| x.max(0) as usize);
+        let [from, to] = [ends[0].min(ends[1]), ends[0].max(ends[1])];
+        // Through the middle of an upright line; where it leans, both parts have all of it.
+        let (right_from, left_to) = if to - from <= 1 { (from, from) } else { (from, to + 1) };
+        let left = region(0..thousandths(left_to, across), rows.clone());
+        let right = region(thousandths(right_from, across)..BBox::SCALE, rows);
+        parts.extend(if script == Language::Arabic { [right, left] } else { [left, right] }.into_iter().flatten());
+        done = end;
+    }
+    if done < down {
+        parts.extend(region(0..BBox::SCALE, thousandths(done, down)..BBox::SCALE));
+    }
+    parts
+}
+
+fn thousandths(cells: usize, of: usize) -> u16 {
+    let of = of.max(1);
+    ((cells.min(of) * usize::from(BBox::SCALE) + of / 2) / of) as u16
+}

@@ -1,0 +1,128 @@
+//! The straight upright lines of a page.
+
+use std::ops::Range;
+
+use super::page::Page;
+
+/// Inches. No letter of running text has a stroke this long: the tallest are half of it.
+const STROKE: f32 = 0.2;
+/// A scan breaks a hair rule: this share of a stroke is there.
+const WHOLE: f32 = 0.9;
+/// Cells to the right for each cell down, at most: a little over a degree, which is what a page may be skewed by that was
+/// not straightened.
+const LEAN: f32 = 0.02;
+/// A line is looked for in every so many rows: it is much longer.
+const STEP: usize = 2;
+
+/// A straight line, upright or nearly so, in cells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Line {
+    /// Where it stands in the first row of the page.
+    pub(super) origin: f32,
+    /// Cells to the right for each cell down.
+    pub(super) lean: f32,
+}
+
+impl Line {
+    /// The cell where it stands in a row; it may lie outside the page.
+    pub(super) fn at(&self, y: usize) -> isize {
+        (self.origin + self.lean * y as f32).round() as isize
+    }
+}
+
+/// Which cells of a page lie in the middle of a long upright stroke.
+pub(super) struct Strokes {
+    across: usize,
+    marks: Vec<u8>,
+    /// Half the length of a stroke, in cells: so far it goes on above and below a mark.
+    pub(super) reach: usize,
+}
+
+impl Strokes {
+    pub(super) fn of(page: &Page) -> Strokes {
+        let (across, down) = (page.bits.across, page.bits.down);
+        let reach = page.cells(STROKE / 2.0).min(usize::from(u8::MAX / 2));
+        let least = ((2 * reach + 1) as f32 * WHOLE).ceil() as u8;
+        let mut marks = vec![0; across * down];
+        let mut counts = vec![0u8; across];
+        let inked = |y: usize, counts: &mut [u8], change: fn(u8, u8) -> u8| {
+            let row = page.bits.row(y);
+            // A line that leans passes from one cell to the next: two neighbours count as one.
+            let right = row.iter().skip(1).chain([&false]);
+            let dark = row.iter().zip(right).map(|(&one, &other)| u8::from(one | other));
+            counts.iter_mut().zip(dark).for_each(|(count, dark)| *count = change(*count, dark));
+        };
+        for y in 0..down + reach {
+            if y < down {
+                inked(y, &mut counts, u8::wrapping_add);
+            }
+            if y > 2 * reach {
+                inked(y - 2 * reach - 1, &mut counts, u8::wrapping_sub);
+            }
+            if y >= reach {
+                let row = &mut marks[(y - reach) * across..][..across];
+                row.iter_mut().zip(&counts).for_each(|(mark, &count)| *mark = u8::from(count >= least));
+            }
+        }
+        Strokes { across, marks, reach }
+    }
+
+    /// 1 for every cell of a row that is marked, else 0.
+    pub(super) fn row(&self, y: usize) -> &[u8] {
+        &self.marks[y * self.across..][..self.across]
+    }
+
+    /// Whether a place, or a neighbour to its left or right, is marked.
+    pub(super) fn is_near(&self, x: isize, y: usize) -> bool {
+        let row = self.row(y);
+        (x - 1..=x + 1).any(|x| usize::try_from(x).ok().and_then(|x| row.get(x)).is_some_and(|&mark| mark > 0))
+    }
+
+    /// For every place between `columns` in the row `middle`: how many of the `rows` are marked where a line through that
+    /// place stands which leans by `lean`. Places outside the page are not marked.
+    fn along(&self, rows: impl Iterator<Item = usize>, middle: usize, lean: f32, columns: &Range<usize>) -> Vec<u16> {
+        let mut counts = vec![0u16; columns.len()];
+        for y in rows {
+            let shift = ((y as f32 - middle as f32) * lean).round() as isize;
+            let from = columns.start as isize + shift;
+            let skipped = from.min(0).unsigned_abs().min(columns.len());
+            let row = self.row(y).get(from.max(0) as usize..).unwrap_or_default();
+            counts[skipped..].iter_mut().zip(row).for_each(|(count, &mark)| *count = count.saturating_add(u16::from(mark)));
+        }
+        counts
+    }
+
+    /// The line with most marks on it in these rows, in their middle between `columns`; and how many cells of it are
+    /// marked.
+    pub(super) fn longest(&self, rows: &[usize], columns: Range<usize>) -> Option<(Line, usize)> {
+        let (first, last) = (*rows.first()?, *rows.last()?);
+        let middle = (first + last) / 2;
+        let height = (last - first + 1) as f32;
+        // From one lean to the next the line's ends move by a cell each.
+        let steps = (LEAN * height / 2.0).ceil() as i32;
+        let mut best: Option<(Line, u16)> = None;
+        // The upright one first: among equals the straightest is taken.
+        for step in (0..=steps).flat_map(|step| [step, -step]) {
+            let lean = step as f32 * 2.0 / height;
+            let counts = self.along(rows.iter().copied().step_by(STEP), middle, lean, &columns);
+            for (x, &count) in counts.iter().enumerate() {
+                if count > best.map_or(0, |(_, most)| most) {
+                    let origin = (x + columns.start) as f32 - lean * middle as f32;
+                    best = Some((Line { origin, lean }, count));
+                }
+            }
+        }
+        best.map(|(line, count)| (line, usize::from(count) * STEP))
+    }
+
+    /// The greatest shares of these rows that lines have which run beside this one, on its left and on its right, at least
+    /// `apart` cells away.
+    pub(super) fn beside(&self, line: &Line, rows: Range<usize>, apart: usize) -> [f32; 2] {
+        let middle = (rows.start + rows.end) / 2;
+        let length = rows.len().div_ceil(STEP).max(1);
+        let counts = self.along(rows.step_by(STEP), middle, line.lean, &(0..self.across));
+        let here = line.at(middle).clamp(0, self.across as isize) as usize;
+        let most = |counts: &[u16]| f32::from(counts.iter().copied().max().unwrap_or(0)) / length as f32;
+        [most(&counts[..here.saturating_sub(apart)]), most(counts.get(here + apart..).unwrap_or_default())]
+    }
+}
