@@ -16,13 +16,15 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    blank::Ink,
     encode, halves,
     pdfium::{Drawing, LARGE_ALLOCATION, OpenDocument, Renderer},
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
+use crate::{
+    layout::Ink,
+    model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View},
+};
 
 /// Documents kept open: a rank works on pages of few at a time.
 const OPEN_DOCUMENTS: usize = 4;
@@ -173,7 +175,7 @@ fn draw(
         },
     };
     let render_micros = micros(started.elapsed());
-    let ink = Ink::of(&pixels, target.dpi);
+    let ink = Ink::of(&pixels.sheet(target.dpi));
     let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
     if images_missing && ink.blank && view != View::Halves {
         let why = "an image on it cannot be decoded, and nothing else is there".into();
