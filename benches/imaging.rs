@@ -14,13 +14,20 @@ use std::{
 };
 
 use bulletin_ocr::{
-    imaging::{Drawing, Ink, Pool, PoolSettings, RenderJob, Renderer, find_library, png},
-    model::{Grid, ImageRule, LayoutRule, PageIndex, View},
+    imaging::{Drawing, Pool, PoolSettings, RenderJob, Renderer, find_library, png},
+    layout::Ink,
+    model::{Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
-const CHANDRA_2: ImageRule =
-    ImageRule { dpi: 192.0, min_side: 1024, min_pixels: 50_176, max_pixels: 6_291_456, grid: Grid::Cells(28) };
+const CHANDRA_2: ImageRule = ImageRule {
+    dpi: 192.0,
+    min_side: 1024,
+    min_pixels: 50_176,
+    max_pixels: 6_291_456,
+    grid: Grid::Cells(28),
+    scaling: Scaling::Direct,
+};
 const MEMORY: u64 = 2 << 30;
 const PAGE: PageIndex = PageIndex(0);
 
@@ -47,7 +54,7 @@ fn in_process(criterion: &mut Criterion) {
             bencher.iter(|| black_box(document.render(PAGE, &CHANDRA_2).unwrap()));
         });
         criterion.bench_function(&format!("ink/{name}"), |bencher| {
-            bencher.iter(|| black_box(Ink::of(&pixels, target.dpi)));
+            bencher.iter(|| black_box(Ink::of(&pixels.sheet(target.dpi))));
         });
         criterion.bench_function(&format!("encode/{name}"), |bencher| {
             bencher.iter(|| black_box(png(&pixels, target.dpi).unwrap()));

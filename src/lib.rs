@@ -12,7 +12,7 @@
 //! | [`pace`] | how many requests are kept in flight on a server, and where its time goes |
 //! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
-//! | [`imaging`] | PDFium rendering in child processes, encoding, the blank test |
+//! | [`imaging`] | PDFium rendering in child processes, encoding |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`report`] | progress, status file, end report |

@@ -13,14 +13,20 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
-    model::{BBox, FailureClass, Grid, ImageRule, LayoutRule, PageIndex, View},
+    model::{BBox, FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 use tokio::io::unix::AsyncFd;
 
-const CHANDRA_2: ImageRule =
-    ImageRule { dpi: 192.0, min_side: 1024, min_pixels: 50_176, max_pixels: 6_291_456, grid: Grid::Cells(28) };
+const CHANDRA_2: ImageRule = ImageRule {
+    dpi: 192.0,
+    min_side: 1024,
+    min_pixels: 50_176,
+    max_pixels: 6_291_456,
+    grid: Grid::Cells(28),
+    scaling: Scaling::Direct,
+};
 const BOCR: &str = env!("CARGO_BIN_EXE_bocr");
 
 fn data(name: &str) -> PathBuf {

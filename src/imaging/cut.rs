@@ -151,7 +151,7 @@ mod tests {
         let part = Region { turn: Turn::Left, ..region(170, 250, 1000, 1000) };
         let [one, other] = [&page(6, 4), &coloured].map(|page| cut(page, part, Grid::Cells(4)));
         assert_eq!((one.bbox, one.pixels.size), (other.bbox, other.pixels.size));
-        assert_eq!(other.pixels.luma(), one.pixels.luma());
+        assert_eq!(other.pixels.sheet(96.0).levels, one.pixels.sheet(96.0).levels);
     }
 
     #[test]

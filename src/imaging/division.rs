@@ -3,14 +3,13 @@
 //! What there is on a page is found by [`crate::layout`]; here it is acted upon.
 
 use super::{
-    blank::Ink,
     cut::{Piece, cut, turned},
     halves,
     pixels::Pixels,
     straighten::straightened,
 };
 use crate::{
-    layout::{Sheet, columns, page_turn, script, skew, turned_region},
+    layout::{Ink, columns, page_turn, script, skew, turned_region},
     model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Skew, Turn, View, When},
 };
 
@@ -39,7 +38,7 @@ const LEAST_HALVED: f64 = 0.4;
 
 /// Divides a page drawn at `dpi`; `None` where there is no such view of it: no place to cut it at.
 pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
-    let ink = Ink::of(&pixels, dpi);
+    let ink = Ink::of(&pixels.sheet(dpi));
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
         let part = PartImage { pixels, bbox: BBox::PAGE, turn: Turn::None, ink };
@@ -61,7 +60,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
             Some(Piece { pixels, bbox }) => (pixels, bbox),
             None => (whole.take()?, BBox::PAGE),
         };
-        let ink = Ink::of(&pixels, dpi);
+        let ink = Ink::of(&pixels.sheet(dpi));
         Some(PartImage { pixels, bbox: bbox.turned(layout.turn.undone()), turn: layout.turn.then(turn), ink })
     };
     let parts = pieces.into_iter().filter_map(part).collect();
@@ -72,11 +71,11 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
 fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
     let mut page = pixels;
     if rule.upright {
-        layout.turn = page_turn(&sheet(&page, dpi)).0;
+        layout.turn = page_turn(&page.sheet(dpi)).0;
         page = turned(page, layout.turn);
     }
     if rule.straighten {
-        let sheet = sheet(&page, dpi);
+        let sheet = page.sheet(dpi);
         let (found, paper) = (skew(&sheet).unwrap_or_default(), sheet.paper);
         drop(sheet);
         layout.skew = found;
@@ -88,13 +87,9 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     page
 }
 
-fn sheet(page: &Pixels, dpi: f32) -> Sheet<'_> {
-    Sheet::new(page.size, dpi, page.luma())
-}
-
 /// The parts of a page as it is shown first, in reading order.
 fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mut PageLayout) -> Vec<Region> {
-    let sheet = sheet(page, dpi);
+    let sheet = page.sheet(dpi);
     let found = script(&sheet);
     layout.script = found.language;
     if let Some((region, confidence)) = turned_region(&sheet).filter(|_| rule.upright) {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, ops::Range};
 
-use super::{blank, pixels::Pixels};
+use super::pixels::Pixels;
 use crate::model::BBox;
 
 /// A row is white while less than this fraction of it is dark. The thin rule between two columns, and specks, are less;
@@ -28,8 +28,8 @@ pub(super) fn cut_at(pixels: &Pixels, dpi: f32) -> Option<u16> {
 /// The row to cut before: the middle of the highest white band near the middle of the page.
 fn cut(pixels: &Pixels, dpi: f32) -> Option<usize> {
     let (width, height) = (pixels.size.width as usize, pixels.size.height as usize);
-    let luma = pixels.luma();
-    let threshold = blank::paper(&luma, width).saturating_sub(blank::CONTRAST);
+    let sheet = pixels.sheet(dpi);
+    let threshold = sheet.threshold();
     let margin = (width as f64 * MARGIN) as usize;
     let most_dark = width as f64 * ROW_INK;
     let is_white = |row: &[u8]| {
@@ -38,7 +38,7 @@ fn cut(pixels: &Pixels, dpi: f32) -> Option<usize> {
     };
     let (from, to) = ((height as f64 * MIDDLE.start) as usize, (height as f64 * MIDDLE.end) as usize);
     let mut bands: Vec<Range<usize>> = Vec::new();
-    for (index, row) in luma.chunks_exact(width.max(1)).enumerate().take(to).skip(from) {
+    for (index, row) in sheet.rows().enumerate().take(to).skip(from) {
         match bands.last_mut() {
             _ if !is_white(row) => {}
             Some(band) if band.end == index => band.end += 1,

@@ -1,10 +1,9 @@
-//! Pages to images: PDFium in a pool of child processes, sizes by the engine's rule, halves, PNG, the blank test.
+//! Pages to images: PDFium in a pool of child processes, sizes by the engine's rule, halves, PNG.
 //!
 //! Knows no engine; obeys [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is hostile, so it
 //! runs in `bocr render-child` processes with limits of time and memory: what a page does to one costs that page.
 
 mod attend;
-mod blank;
 mod child;
 mod cut;
 mod division;
@@ -18,12 +17,12 @@ mod pixels;
 mod pool;
 mod protocol;
 mod remote;
+mod scale;
 mod size;
 mod straighten;
 mod symptom;
 mod watched_file;
 
-pub use blank::Ink;
 pub use child::{ChildError, serve as serve_child};
 pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};

@@ -7,8 +7,9 @@ use pdfium_render::prelude::*;
 
 use super::{
     library::PDFIUM_BUILD,
-    pixels,
+    pixels::Pixels,
     protocol::Refusal,
+    scale,
     size::{PageSize, Target},
     symptom,
     watched_file::{ReadFaults, WatchedFile},
@@ -44,8 +45,8 @@ pub struct OpenDocument<'a> {
 /// A page as PDFium drew it.
 pub struct Drawing {
     /// The page.
-    pub pixels: pixels::Pixels,
-    /// What it was drawn at.
+    pub pixels: Pixels,
+    /// What it was brought to.
     pub target: Target,
     /// Whether it has images that PDFium cannot decode. It says nothing and leaves them out.
     pub images_missing: bool,
@@ -129,8 +130,8 @@ impl OpenDocument<'_> {
         u32::try_from(self.document.pages().len()).unwrap_or(0)
     }
 
-    /// Draws a page straight at the size that `rule` asks for, with its forms and annotations, on white. `/Rotate`
-    /// is honoured. Grey if the page has no colour.
+    /// Draws a page at the size that `rule` asks for, with its forms and annotations, on white. `/Rotate` is honoured.
+    /// Grey if the page has no colour.
     ///
     /// # Errors
     /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
@@ -160,16 +161,19 @@ impl OpenDocument<'_> {
                 images.largest
             )));
         }
-        let mut buffer = canvas(target)
-            .ok_or_else(|| too_large(format!("no memory for {} x {} pixels", target.size.width, target.size.height)))?;
+        let mut buffer = canvas(target).ok_or_else(|| {
+            too_large(format!("no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
+        })?;
         draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot draw it: {error}")))?;
-        Ok(Drawing { pixels: pixels::Pixels::from_rgbx(target.size, &buffer), target, images_missing: images.missing })
+        let pixels = scale::lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
+            .map_err(|error| failed(format!("it cannot be scaled: {error}")))?;
+        Ok(Drawing { pixels, target, images_missing: images.missing })
     }
 }
 
 /// Memory to draw into; `None` if there is not enough.
 fn canvas(target: Target) -> Option<Vec<u8>> {
-    let bytes = usize::try_from(target.size.area().checked_mul(BYTES_PER_PIXEL)?).ok()?;
+    let bytes = usize::try_from(target.drawn.area().checked_mul(BYTES_PER_PIXEL)?).ok()?;
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(bytes).ok()?;
     buffer.resize(bytes, u8::MAX);
@@ -178,7 +182,7 @@ fn canvas(target: Target) -> Option<Vec<u8>> {
 
 fn draw(page: &PdfPage<'_>, buffer: &mut [u8], target: Target) -> Result<(), PdfiumError> {
     let size = |pixels| i32::try_from(pixels).map_err(|_| PdfiumError::ImageSizeOutOfBounds);
-    let (width, height) = (size(target.size.width)?, size(target.size.height)?);
+    let (width, height) = (size(target.drawn.width)?, size(target.drawn.height)?);
     let configuration = PdfRenderConfig::new()
         .set_fixed_size(width, height)
         .set_format(PdfBitmapFormat::BGRx)

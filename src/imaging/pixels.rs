@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::model::PixelSize;
+use crate::{layout::Sheet, model::PixelSize};
 
 /// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white
 /// come back with a tinge of this order, which no reader sees and which would treble the image.
 const GREY_TOLERANCE: u8 = 8;
+/// Pixels that are looked at together for colour.
+const STRIP: usize = 4096;
 
 /// A drawn page: rows from the top, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,24 +25,25 @@ impl Pixels {
     /// Packs PDFium's four bytes a pixel (red, green, blue, unused): to grey where the page has no colour.
     pub fn from_rgbx(size: PixelSize, rgbx: &[u8]) -> Pixels {
         let (pixels, _) = rgbx.as_chunks::<4>();
-        let grey = !pixels.iter().any(|&pixel| is_coloured(pixel));
+        // Looked at in strips, each without a way out, which the processor compares many pixels at a time.
+        let grey = !pixels.chunks(STRIP).any(|strip| strip.iter().fold(false, |any, &pixel| any | is_coloured(pixel)));
         let bytes = if grey {
-            pixels.iter().map(|&pixel| luma(pixel)).collect()
+            pixels.iter().map(|&[red, green, blue, _]| luma([red, green, blue])).collect()
         } else {
-            let mut bytes = Vec::with_capacity(pixels.len() * 3);
-            pixels.iter().for_each(|&[red, green, blue, _]| bytes.extend_from_slice(&[red, green, blue]));
-            bytes
+            pixels.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect()
         };
         Pixels { size, bytes, grey }
     }
 
-    /// Lightness of every pixel, row by row.
-    pub fn luma(&self) -> Cow<'_, [u8]> {
-        if self.grey {
-            return Cow::Borrowed(&self.bytes);
-        }
-        let (pixels, _) = self.bytes.as_chunks::<3>();
-        pixels.iter().map(|&[red, green, blue]| luma([red, green, blue, 0])).collect()
+    /// The page as shades of grey; it was drawn at `dpi`.
+    pub fn sheet(&self, dpi: f32) -> Sheet<'_> {
+        let levels = if self.grey {
+            Cow::Borrowed(self.bytes.as_slice())
+        } else {
+            let (pixels, _) = self.bytes.as_chunks::<3>();
+            pixels.iter().map(|&pixel| luma(pixel)).collect()
+        };
+        Sheet::new(self.size, dpi, levels)
     }
 }
 
@@ -49,7 +52,7 @@ fn is_coloured([red, green, blue, _]: [u8; 4]) -> bool {
 }
 
 /// ITU-R 601 luma in integers, exact for grey.
-fn luma([red, green, blue, _]: [u8; 4]) -> u8 {
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
     ((u32::from(red) * 77 + u32::from(green) * 150 + u32::from(blue) * 29 + 128) >> 8) as u8
 }
 
@@ -72,6 +75,6 @@ mod tests {
     fn one_coloured_pixel_keeps_the_page_in_colour() {
         let pixels = Pixels::from_rgbx(TWO, &[0, 0, 0, 9, 200, 30, 40, 9]);
         assert_eq!(pixels, Pixels { size: TWO, bytes: vec![0, 0, 0, 200, 30, 40], grey: false });
-        assert_eq!(*pixels.luma(), [0, 82]);
+        assert_eq!(*pixels.sheet(192.0).levels, [0, 82]);
     }
 }

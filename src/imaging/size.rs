@@ -1,9 +1,12 @@
 //! How many pixels a page gets. Pure arithmetic, done before anything is allocated.
 
-use crate::model::{Grid, ImageRule, PixelSize};
+use crate::model::{Grid, ImageRule, PixelSize, Scaling};
 
 /// Points per inch in PDF.
 const POINTS_PER_INCH: f64 = 72.0;
+/// A page is drawn with at most this many times the pixels that are sent, four bytes each while PDFium draws; a larger
+/// one (A2 at 192 dpi) is drawn at its final size whatever the rule says. The package has no such bound.
+const MOST_OVERDRAWN: u64 = 4;
 
 /// Width and height of a page in points (1/72 inch), its `/Rotate` applied.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +20,8 @@ pub struct PageSize {
 /// What a page is drawn at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
+    /// Size that PDFium draws at; another than `size` only where the rule asks for [`Scaling::Parity`].
+    pub drawn: PixelSize,
     /// Size of the image.
     pub size: PixelSize,
     /// Dots per inch that this comes to (the geometric mean of both directions, which a grid makes differ slightly).
@@ -33,22 +38,23 @@ impl Target {
         if !(shorter > 0.0 && page.width.is_finite() && page.height.is_finite()) {
             return None;
         }
-        let dpi = f64::from(rule.dpi).max(f64::from(rule.min_side) / shorter * POINTS_PER_INCH);
-        let drawn = [page.width, page.height].map(|points| round_up(points * dpi / POINTS_PER_INCH));
+        // In the order in which the package multiplies, as a hair over a whole pixel is one pixel more.
+        let scale = f64::from(rule.dpi).max(f64::from(rule.min_side) / shorter * POINTS_PER_INCH) / POINTS_PER_INCH;
+        let drawn = [page.width, page.height].map(|points| (points * scale).ceil().max(1.0));
         let [width, height] = match rule.grid {
             Grid::Free => fit_freely(drawn, rule),
             Grid::Cells(cell) => fit_to_grid(drawn, f64::from(cell.max(1)), rule),
         };
         let size = PixelSize { width: width as u32, height: height as u32 };
+        let drawn = match rule.scaling {
+            Scaling::Parity if drawn[0] * drawn[1] <= rule.max_pixels.saturating_mul(MOST_OVERDRAWN) as f64 => {
+                PixelSize { width: drawn[0] as u32, height: drawn[1] as u32 }
+            }
+            Scaling::Parity | Scaling::Direct => size,
+        };
         let square_inches = page.width * page.height / (POINTS_PER_INCH * POINTS_PER_INCH);
-        Some(Target { size, dpi: (size.area() as f64 / square_inches).sqrt() as f32 })
+        Some(Target { drawn, size, dpi: (size.area() as f64 / square_inches).sqrt() as f32 })
     }
-}
-
-/// Rounds up as the model's renderer does; a hair above a whole number, which is only the error of the division,
-/// stays that number.
-fn round_up(pixels: f64) -> f64 {
-    (pixels - 1e-6).ceil().max(1.0)
 }
 
 /// The factor that brings an area into the rule's bounds.
@@ -103,8 +109,14 @@ fn fit_to_grid(drawn: [f64; 2], cell: f64, rule: &ImageRule) -> [f64; 2] {
 mod tests {
     use super::*;
 
-    const CHANDRA_2: ImageRule =
-        ImageRule { dpi: 192.0, min_side: 1024, min_pixels: 50_176, max_pixels: 6_291_456, grid: Grid::Cells(28) };
+    const CHANDRA_2: ImageRule = ImageRule {
+        dpi: 192.0,
+        min_side: 1024,
+        min_pixels: 50_176,
+        max_pixels: 6_291_456,
+        grid: Grid::Cells(28),
+        scaling: Scaling::Direct,
+    };
 
     fn target(width: f64, height: f64, rule: &ImageRule) -> (u32, u32) {
         let size = Target::of(PageSize { width, height }, rule).unwrap().size;
@@ -130,6 +142,18 @@ mod tests {
             assert_eq!(target(width, height, &drawn_rule), drawn, "{name} as drawn");
             assert_eq!(target(width, height, &CHANDRA_2), grid_28, "{name} on the grid of 28");
         }
+    }
+
+    #[test]
+    fn for_parity_a_page_is_drawn_before_it_is_fitted_unless_that_is_monstrous() {
+        let rule = ImageRule { scaling: Scaling::Parity, ..CHANDRA_2 };
+        for (name, (width, height), drawn, grid_28, _) in PAGES {
+            let target = Target::of(PageSize { width, height }, &rule).unwrap();
+            assert_eq!((target.drawn.width, target.drawn.height), drawn, "{name}");
+            assert_eq!((target.size.width, target.size.height), grid_28, "{name}");
+        }
+        let poster = Target::of(PageSize { width: 1800.0, height: 3600.0 }, &rule).unwrap();
+        assert_eq!(poster.drawn, poster.size);
     }
 
     #[test]

@@ -28,6 +28,17 @@ pub enum Grid {
     Cells(u32),
 }
 
+/// How a page comes to the size that its rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scaling {
+    /// PDFium draws at that very size: no pixel is resampled.
+    #[default]
+    Direct,
+    /// As the `chandra-ocr` package does it: drawn at the rule's resolution, then brought to the size with Lanczos.
+    Parity,
+}
+
 /// How large a page is drawn for an engine. Data of the engine's profile, obeyed by `imaging`.
 ///
 /// The rule is that of the model's own pipeline (facts of the engines, A.8):
@@ -46,6 +57,9 @@ pub struct ImageRule {
     pub max_pixels: u64,
     /// The multiple of both sides.
     pub grid: Grid,
+    /// How the page comes to its size.
+    #[serde(default)]
+    pub scaling: Scaling,
 }
 
 impl ImageRule {

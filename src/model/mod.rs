@@ -23,7 +23,7 @@ pub use block::{BBox, Block};
 pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
 pub use engine::{Engine, EngineSet, ParseEngineError, RolePattern, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
-pub use image::{Grid, ImageFacts, ImageRule, PixelSize};
+pub use image::{Grid, ImageFacts, ImageRule, PixelSize, Scaling};
 pub use layout::{Columns, ColumnsReason, Confidence, Divide, LayoutRule, PageLayout, Region, Skew, Turn, When};
 pub use pages::{DocumentPages, ParsePagesError};
 pub use record::{Answer, PageRecord, Part, RecordPlace};

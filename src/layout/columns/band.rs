@@ -69,7 +69,9 @@ fn first_line(page: &Page, rows: Range<usize>, gap: &impl Fn(usize) -> Range<isi
     let starts = std::iter::once(rows.start).chain(white.iter().map(|band| band.end));
     let ends = white.iter().map(|band| band.start).chain([rows.end]);
     let has = |rows: Range<usize>, left: bool| {
-        rows.into_iter().any(|y| page.inked(y, if left { inner.start..gap(y).start } else { gap(y).end..inner.end }) > page.cells(GAP))
+        rows.into_iter().any(|y| {
+            page.inked(y, if left { inner.start..gap(y).start } else { gap(y).end..inner.end }) > page.cells(GAP)
+        })
     };
     let lines = starts.zip(ends).map(|(start, end)| start..end);
     // A line that reaches up to what crosses is part of it, such as the end of a skewed rule.

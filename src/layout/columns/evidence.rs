@@ -61,7 +61,12 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
     if text < LEAST_TEXT {
         return (Kind::Nothing, between(text, LEAST_TEXT, 0.0));
     }
-    let sure = [between(ruled, LEAST_RULE, 2.0), between(share, LEAST_RULED, 0.9), between(table, 1.0, 0.4), between(text, LEAST_TEXT, 0.1)];
+    let sure = [
+        between(ruled, LEAST_RULE, 2.0),
+        between(share, LEAST_RULED, 0.9),
+        between(table, 1.0, 0.4),
+        between(text, LEAST_TEXT, 0.1),
+    ];
     (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
 }
 

@@ -13,13 +13,7 @@ mod stretch;
 
 use std::ops::Range;
 
-use self::{
-    band::Band,
-    evidence::Kind,
-    page::Page,
-    rule::Strokes,
-    stretch::Passage,
-};
+use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Passage};
 use super::Sheet;
 use crate::model::{BBox, Columns, ColumnsReason, Confidence, Language, Region, Turn, When};
 

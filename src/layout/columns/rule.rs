@@ -87,7 +87,10 @@ impl Strokes {
             let from = columns.start as isize + shift;
             let skipped = from.min(0).unsigned_abs().min(columns.len());
             let row = self.row(y).get(from.max(0) as usize..).unwrap_or_default();
-            counts[skipped..].iter_mut().zip(row).for_each(|(count, &mark)| *count = count.saturating_add(u16::from(mark)));
+            counts[skipped..]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(count, &mark)| *count = count.saturating_add(u16::from(mark)));
         }
         counts
     }

@@ -4,10 +4,8 @@
 //! do not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
 //! that looks in vain costs seconds, a page that is thrown away is lost.
 
-use super::pixels::Pixels;
+use super::Sheet;
 
-/// A pixel is dark when it is this much darker than the paper.
-pub(super) const CONTRAST: u8 = 48;
 /// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
 const CELLS_PER_INCH: f32 = 48.0;
 /// A cell has ink when this fraction of its pixels is dark; thinner is noise.
@@ -31,11 +29,11 @@ pub struct Ink {
 }
 
 impl Ink {
-    /// Measures a page drawn at `dpi`.
-    pub fn of(pixels: &Pixels, dpi: f32) -> Ink {
-        let grid = Coarse::of(pixels, dpi);
+    /// Measures a page.
+    pub fn of(sheet: &Sheet<'_>) -> Ink {
+        let grid = Coarse::of(sheet);
         let dark = grid.dark_in_marks();
-        Ink { fraction: (dark as f64 / pixels.size.area().max(1) as f64) as f32, blank: dark == 0 }
+        Ink { fraction: (dark as f64 / sheet.size.area().max(1) as f64) as f32, blank: dark == 0 }
     }
 }
 
@@ -50,15 +48,14 @@ struct Coarse {
 }
 
 impl Coarse {
-    fn of(pixels: &Pixels, dpi: f32) -> Coarse {
-        let side = ((dpi / CELLS_PER_INCH).round() as usize).max(2);
-        let width = pixels.size.width as usize;
-        let (across, down) = (width.div_ceil(side), (pixels.size.height as usize).div_ceil(side));
-        let luma = pixels.luma();
-        let threshold = paper(&luma, width).saturating_sub(CONTRAST);
+    fn of(sheet: &Sheet<'_>) -> Coarse {
+        let side = ((sheet.dpi / CELLS_PER_INCH).round() as usize).max(2);
+        let width = sheet.size.width as usize;
+        let (across, down) = (width.div_ceil(side), (sheet.size.height as usize).div_ceil(side));
+        let threshold = sheet.threshold();
         let mut dark = Vec::with_capacity(across * down);
         let mut columns = vec![0u32; width];
-        for strip in luma.chunks(side * width.max(1)) {
+        for strip in sheet.levels.chunks(side * width.max(1)) {
             columns.fill(0);
             for row in strip.chunks_exact(width.max(1)) {
                 columns.iter_mut().zip(row).for_each(|(count, &level)| *count += u32::from(level < threshold));
@@ -141,16 +138,6 @@ impl Extent {
     }
 }
 
-/// Lightness of the paper: the commonest of the lighter half of all levels, in every fourth row. A page that is dark
-/// all over has none, and then white is taken, so that it counts as ink.
-pub(super) fn paper(luma: &[u8], width: usize) -> u8 {
-    let mut histogram = [0u32; 256];
-    let rows = luma.chunks(width.max(1)).step_by(4);
-    rows.flatten().for_each(|&level| histogram[usize::from(level)] += 1);
-    let commonest = (128..=255u8).max_by_key(|&level| histogram[usize::from(level)]);
-    commonest.filter(|&level| histogram[usize::from(level)] > 0).unwrap_or(255)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,23 +147,23 @@ mod tests {
     const A4: PixelSize = PixelSize { width: 1596, height: 2240 };
 
     /// A page of `paper` with rectangles (left, top, width, height) of `ink`.
-    fn page(paper: u8, ink: u8, marks: &[(usize, usize, usize, usize)]) -> Pixels {
+    fn page(paper: u8, ink: u8, marks: &[(usize, usize, usize, usize)]) -> Sheet<'static> {
         let mut bytes = vec![paper; A4.area() as usize];
         for &(left, top, width, height) in marks {
             for y in top..top + height {
                 bytes[y * A4.width as usize + left..][..width].fill(ink);
             }
         }
-        Pixels { size: A4, bytes, grey: true }
+        Sheet::new(A4, DPI, bytes.into())
     }
 
-    fn blank(pixels: &Pixels) -> bool {
-        Ink::of(pixels, DPI).blank
+    fn blank(sheet: &Sheet<'_>) -> bool {
+        Ink::of(sheet).blank
     }
 
     #[test]
     fn white_and_grey_paper_are_blank() {
-        assert_eq!(Ink::of(&page(255, 0, &[]), DPI), Ink { fraction: 0.0, blank: true });
+        assert_eq!(Ink::of(&page(255, 0, &[])), Ink { fraction: 0.0, blank: true });
         assert!(blank(&page(214, 0, &[])));
     }
 
@@ -208,14 +195,14 @@ mod tests {
 
     #[test]
     fn a_page_that_is_dark_all_over_is_not_blank() {
-        let ink = Ink::of(&page(10, 0, &[]), DPI);
+        let ink = Ink::of(&page(10, 0, &[]));
         assert!(!ink.blank);
         assert!(ink.fraction > 0.5, "{ink:?}");
     }
 
     #[test]
     fn fraction_is_that_of_the_dark_pixels() {
-        let ink = Ink::of(&page(255, 0, &[(400, 400, 400, 400)]), DPI);
+        let ink = Ink::of(&page(255, 0, &[(400, 400, 400, 400)]));
         assert!((f64::from(ink.fraction) - 160_000.0 / A4.area() as f64).abs() < 1e-6, "{ink:?}");
     }
 
@@ -223,7 +210,7 @@ mod tests {
     fn tiny_images_are_measured_without_a_panic() {
         for (width, height) in [(1, 1), (1, 3000), (3000, 1), (5, 7)] {
             let size = PixelSize { width, height };
-            Ink::of(&Pixels { size, bytes: vec![0; size.area() as usize], grey: true }, DPI);
+            Ink::of(&Sheet::new(size, DPI, vec![0; size.area() as usize].into()));
         }
     }
 }
