@@ -189,7 +189,7 @@ const LIMITS: Limits =
 fn image() -> PageImage {
     let size = PixelSize { width: 1600, height: 2240 };
     let shown = Shown::whole(size);
-    PageImage { png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"), shown, expects: Expectation::NONE }
+    PageImage { png: Bytes::from_static(b"\x89PNG\r\n\x1a\nx"), shown, place: BBox::PAGE, expects: Expectation::NONE }
 }
 
 /// The first request for a page.

@@ -20,7 +20,7 @@ use std::{
 use bulletin_ocr::{
     engine::{Asking, Expectation, PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, Visit,
+        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, Visit,
         configuration::{EngineSettings, Secret, ServerSource},
     },
     server::{Ready, Service, ServiceEvent, ServicePlan, Share},
@@ -107,7 +107,12 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     let size = PixelSize { width: 800, height: 1120 };
     let shown = Shown::whole(size);
     let asking = Asking { request_id: request, visit: Visit::First, step: 0 };
-    ready.reader.attempt(&PageImage { png, shown, expects: Expectation::NONE }, asking).await.attempt.outcome
+    ready
+        .reader
+        .attempt(&PageImage { png, shown, place: BBox::PAGE, expects: Expectation::NONE }, asking)
+        .await
+        .attempt
+        .outcome
 }
 
 /// The one process of the bench whose command line is of this kind.

@@ -120,7 +120,8 @@ fn describe(document: &Path, number: u32, view: View, profile: &Profile, drawn: 
     let parts = drawn.parts.iter().enumerate().map(|(place, part)| {
         json!({
             "file": image_name(number, drawn, place),
-            "bbox": part.shown.bbox,
+            "place": part.place,
+            "image_bbox": part.shown.bbox,
             "turn": part.shown.turn.degrees(),
             "image": part.facts,
             "blank": part.blank,

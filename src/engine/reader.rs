@@ -12,8 +12,8 @@ use super::{
     deepseek, judge::repeated_tail, language_of, markdown, text_of,
 };
 use crate::model::{
-    Attempt, AttemptOutcome, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown, TokenUsage,
-    Visit,
+    Attempt, AttemptOutcome, BBox, Block, FailureClass, FinishReason, Language, Part, RankId, ServedBy, Shown,
+    TokenUsage, Visit,
 };
 
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
@@ -26,6 +26,8 @@ pub struct PageImage {
     pub png: Bytes,
     /// What it shows.
     pub shown: Shown,
+    /// The place of that on the page, without white that was added to the image.
+    pub place: BBox,
     /// What the plan and the renderer know of it.
     pub expects: Expectation,
 }
@@ -159,7 +161,7 @@ impl Reader {
                 (outcome, reason, reading)
             }
         };
-        let (part, text) = to_part(reading.blocks, image.shown);
+        let (part, text) = to_part(reading.blocks, image);
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
@@ -247,12 +249,12 @@ fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
 }
 
 /// Blocks of an image as a part of the page that it shows, and their bare text.
-fn to_part(blocks: Vec<Block>, shown: Shown) -> (Option<Part>, String) {
+fn to_part(blocks: Vec<Block>, image: &PageImage) -> (Option<Part>, String) {
     let blocks: Vec<Block> = blocks
         .into_iter()
         .map(|block| Block {
             html: markdown::normalise(&block.html).into_owned(),
-            bbox: block.bbox.map(|bbox| shown.on_page(bbox)),
+            bbox: block.bbox.map(|bbox| image.shown.on_page(bbox)),
             label: block.label,
         })
         .collect();
@@ -261,7 +263,7 @@ fn to_part(blocks: Vec<Block>, shown: Shown) -> (Option<Part>, String) {
     }
     let text: String = blocks.iter().map(|block| text_of(&block.html) + "\n").collect();
     let (html, markdown) = (markdown::to_html(&blocks), markdown::to_markdown(&blocks));
-    (Some(Part { bbox: shown.bbox, attempt: 0, html, markdown, blocks }), text)
+    (Some(Part { bbox: image.place, attempt: 0, html, markdown, blocks }), text)
 }
 
 #[cfg(test)]
@@ -269,18 +271,18 @@ mod tests {
     use super::*;
     use crate::model::PixelSize;
 
-    const SIZE: PixelSize = PixelSize { width: 1600, height: 2240 };
-
     #[test]
     fn a_part_has_normalised_text_in_both_forms() {
+        let shown = Shown::whole(PixelSize { width: 1600, height: 2240 });
+        let image = PageImage { png: Bytes::new(), shown, place: BBox::PAGE, expects: Expectation::NONE };
         let block = Block { label: "Text".into(), bbox: None, html: "<p>De\u{301}cret du Premier ministre</p>".into() };
-        let (part, text) = to_part(vec![block], Shown::whole(SIZE));
+        let (part, text) = to_part(vec![block], &image);
         let part = part.unwrap();
         assert_eq!(part.markdown, "Décret du Premier ministre");
         assert_eq!(part.html, "<div data-label=\"Text\"><p>Décret du Premier ministre</p></div>\n");
         assert_eq!((language_of(&text), usable(AttemptOutcome::Accepted, &text)), (Language::French, 23));
         assert_eq!(usable(AttemptOutcome::Failed(FailureClass::Loop), &text), 23);
         assert_eq!(usable(AttemptOutcome::Failed(FailureClass::WrongScript), &text), 1);
-        assert_eq!(to_part(Vec::new(), Shown::whole(SIZE)), (None, String::new()));
+        assert_eq!(to_part(Vec::new(), &image), (None, String::new()));
     }
 }

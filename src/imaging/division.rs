@@ -26,8 +26,10 @@ pub(super) struct Division {
 /// A part of a page, upright.
 pub(super) struct PartImage {
     pub(super) pixels: Pixels,
-    /// Its place on the page as it is displayed.
+    /// Its place on the page as it is displayed, with the white that was added to it.
     pub(super) bbox: BBox,
+    /// The place of what it shows.
+    pub(super) place: BBox,
     /// The turn that brought it upright.
     pub(super) turn: Turn,
     pub(super) ink: Ink,
@@ -41,7 +43,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
     let ink = Ink::of(&pixels.sheet(dpi));
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
-        let part = PartImage { pixels, bbox: BBox::PAGE, turn: Turn::None, ink };
+        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Turn::None, ink };
         return Some(Division { layout, ink, parts: vec![part] });
     }
     let page = prepare(pixels, dpi, rule, &mut layout);
@@ -49,21 +51,25 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
         View::Whole | View::Reduced => regions(&page, dpi, rule.columns, rule, &mut layout),
         View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
     };
-    let piece = |region: Region| match region {
-        Region { bbox: BBox::PAGE, turn: Turn::None } if regions.len() == 1 => None,
-        region => Some(cut(&page, region, grid)),
+    let back = |bbox: BBox| bbox.turned(layout.turn.undone());
+    let image = |region: &Region, pixels: Pixels, bbox: BBox| PartImage {
+        ink: Ink::of(&pixels.sheet(dpi)),
+        pixels,
+        bbox: back(bbox),
+        place: back(region.bbox),
+        turn: layout.turn.then(region.turn),
     };
-    let pieces: Vec<(Option<Piece>, Turn)> = regions.iter().map(|region| (piece(*region), region.turn)).collect();
-    let mut whole = Some(page);
-    let part = |(piece, turn): (Option<Piece>, Turn)| {
-        let (pixels, bbox) = match piece {
-            Some(Piece { pixels, bbox }) => (pixels, bbox),
-            None => (whole.take()?, BBox::PAGE),
-        };
-        let ink = Ink::of(&pixels.sheet(dpi));
-        Some(PartImage { pixels, bbox: bbox.turned(layout.turn.undone()), turn: layout.turn.then(turn), ink })
+    let parts = match regions.as_slice() {
+        // All of the page: it need not be copied.
+        [region @ Region { bbox: BBox::PAGE, turn: Turn::None }] => vec![image(region, page, BBox::PAGE)],
+        regions => {
+            let part = |region: &Region| {
+                let Piece { pixels, bbox } = cut(&page, *region, grid);
+                image(region, pixels, bbox)
+            };
+            regions.iter().map(part).collect()
+        }
     };
-    let parts = pieces.into_iter().filter_map(part).collect();
     Some(Division { layout, ink, parts })
 }
 

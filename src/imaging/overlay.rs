@@ -19,7 +19,7 @@ const RULE: Rgb<u8> = Rgb([230, 0, 0]);
 const THICKNESS: f32 = 3.0;
 /// The strokes of a digit as a display of seven shows it: left, top, right, bottom in a field of 4 by 8.
 const STROKES: [[i32; 4]; 7] =
-    [[0, 0, 4, 1], [3, 0, 4, 4], [3, 4, 4, 8], [0, 7, 4, 8], [0, 4, 1, 8], [0, 0, 1, 4], [0, 3, 4, 5]];
+    [[0, 0, 4, 1], [3, 0, 4, 4], [3, 4, 4, 8], [0, 7, 4, 8], [0, 4, 1, 8], [0, 0, 1, 4], [0, 4, 4, 5]];
 /// Which strokes each digit has.
 const DIGITS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f];
 
@@ -71,7 +71,7 @@ impl Canvas {
     }
 
     fn frame(&self, picture: &mut RgbImage, part: &DrawnPart, place: usize, colour: Rgb<u8>) {
-        let BBox { left, top, right, bottom } = part.shown.bbox;
+        let BBox { left, top, right, bottom } = part.place;
         let corners = [self.at(left, top), self.at(right, top), self.at(right, bottom), self.at(left, bottom)];
         for corner in 0..corners.len() {
             self.line(picture, corners[corner], corners[(corner + 1) % corners.len()], colour);

@@ -54,6 +54,7 @@ pub(super) fn draw(
                 encode_micros: micros(started.elapsed()),
             },
             bbox: part.bbox,
+            place: part.place,
             turn: part.turn,
             blank: part.ink.blank,
         })

@@ -21,7 +21,7 @@ use super::{
     protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
 };
-use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
 
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
@@ -85,6 +85,8 @@ pub struct DrawnPage {
 pub struct DrawnPart {
     /// What it shows.
     pub shown: Shown,
+    /// The place of that on the page, without the white that was added.
+    pub place: BBox,
     /// What was measured on it. Its time of rendering is in that of the page.
     pub facts: ImageFacts,
     /// The PNG.
@@ -201,10 +203,10 @@ impl Pool {
 /// The images of a view, out of the bytes in which they follow one another.
 fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images: Bytes) -> Option<Vec<DrawnPart>> {
     let skew = layout.skew_taken_out();
-    let parts = parts.into_iter().enumerate().map(|(part, PartFacts { facts, bbox, turn, blank })| {
+    let parts = parts.into_iter().enumerate().map(|(part, PartFacts { facts, bbox, place, turn, blank })| {
         let length = usize::try_from(facts.encoded_bytes).ok().filter(|length| *length <= images.len())?;
         let shown = Shown { view, part: u8::try_from(part).ok()?, bbox, turn, skew, size: facts.size };
-        Some(DrawnPart { shown, facts, png: images.split_to(length), blank })
+        Some(DrawnPart { shown, place, facts, png: images.split_to(length), blank })
     });
     let parts: Vec<DrawnPart> = parts.collect::<Option<_>>()?;
     (!parts.is_empty()).then_some(parts)

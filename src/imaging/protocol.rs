@@ -99,8 +99,10 @@ pub enum Response {
 pub struct PartFacts {
     /// The image. Its time of rendering is in that of the page.
     pub facts: ImageFacts,
-    /// Its place on the page as it is displayed, but for its skew.
+    /// Its place on the page as it is displayed, but for its skew, with the white that was added to it.
     pub bbox: BBox,
+    /// The place of what it shows.
+    pub place: BBox,
     /// The turn that brought it upright.
     pub turn: Turn,
     /// Whether there is nothing to read on it.

@@ -60,7 +60,8 @@ pub struct Shown {
     pub view: View,
     /// Which of the view's images it was, 0-based.
     pub part: u8,
-    /// Place of that image on the page as a reader of PDFs displays it, but for its skew.
+    /// Place of that image on the page as a reader of PDFs displays it, but for its skew; with the white that was added
+    /// where the engine's grid asks for more than what is shown.
     pub bbox: BBox,
     /// The turn that brought it upright.
     pub turn: Turn,

@@ -36,7 +36,7 @@ impl HeldPage {
         // A page may be in another language than the issue that it stands in.
         let edition = if self.page.layout.script == self.edition { self.edition } else { Language::Unknown };
         let expects = Expectation::of(edition, &drawn.facts);
-        let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, expects };
+        let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, place: drawn.place, expects };
         Some(HeldImage { image, blank: drawn.blank })
     }
 }

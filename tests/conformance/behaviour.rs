@@ -10,7 +10,9 @@ use bulletin_ocr::{
         Asking, Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling,
         TokenBudget, classify,
     },
-    model::{AttemptOutcome, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Visit},
+    model::{
+        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Visit,
+    },
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -211,7 +213,7 @@ pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Tar
     let profile = target.profile_with(endless());
     let reader = Arc::new(Reader::connect(profile, target.client.clone(), RankId(0)).await.unwrap());
     let shown = Shown::whole(PAGE);
-    let image = PageImage { png: page(PAGE).into(), shown, expects: Expectation::NONE };
+    let image = PageImage { png: page(PAGE).into(), shown, place: BBox::PAGE, expects: Expectation::NONE };
     let begun = target.client.traffic().tokens();
     let victims: Vec<_> = (0..3)
         .map(|number| {
