@@ -5,6 +5,8 @@
 
 mod bits;
 mod columns;
+mod letters;
+mod mask;
 mod script;
 mod sheet;
 mod skew;
