@@ -6,6 +6,8 @@
 mod bits;
 mod columns;
 mod ink;
+mod letters;
+mod mask;
 mod script;
 mod sheet;
 mod skew;

@@ -1,9 +1,114 @@
 //! How far lines of text are from level.
 
-use super::Sheet;
+use std::ops::Range;
+
+use super::{Sheet, mask::Mask};
 use crate::model::Skew;
 
+/// Cells to an inch: a tenth of a degree is then half a cell over the width of a column.
+const PER_INCH: f32 = 96.0;
+/// Skew is looked for within this many degrees to either side.
+const WIDEST: f32 = 5.0;
+/// Degrees between angles tried first: finer than the hump that a small letter makes over the width of a page.
+const COARSE: f32 = 0.25;
+/// Degrees between angles tried around the best of them.
+const FINE: f32 = 0.05;
+/// Upright runs of more inches than this are rules and edges, which say nothing about level lines and would drown them.
+const UPRIGHT_RUN: f32 = 0.5;
+/// Cells in a strip: within a third of an inch no line falls by more than three cells.
+const STRIP: usize = 32;
+/// The best angle must be this many times as good as the middle one of all angles, or there are no lines to speak of.
+const SHARPNESS: f32 = 1.5;
+/// Upper and lower half of the ink must agree within this many degrees: two pictures agree by chance only.
+const AGREEMENT: f32 = 0.5;
+
 /// The skew of a page that is upright, within five degrees; `None` where there is too little to tell.
-pub fn skew(_sheet: &Sheet<'_>) -> Option<Skew> {
-    None
+///
+/// Lines are level at the angle at which the ink of rows changes most from row to row. The two halves of the page are
+/// asked apart and must agree.
+pub fn skew(sheet: &Sheet<'_>) -> Option<Skew> {
+    let mask = Mask::of(sheet, PER_INCH);
+    let mask = mask.without_upright_runs(mask.cells(UPRIGHT_RUN));
+    let strips = Strips::of(&mask);
+    let middle = strips.middle_row();
+    let upper = strips.level_angle(0..middle)?;
+    let lower = strips.level_angle(middle..mask.down)?;
+    if (upper - lower).abs() > AGREEMENT {
+        return None;
+    }
+    let degrees = strips.level_angle(0..mask.down)?;
+    Some(Skew((degrees * 100.0).round() as i16))
+}
+
+/// The ink of every row in strips side by side.
+struct Strips {
+    /// Distance of the strip's middle from that of the page, in cells.
+    places: Vec<f32>,
+    ink: Vec<Vec<u16>>,
+    down: usize,
+}
+
+impl Strips {
+    fn of(mask: &Mask) -> Strips {
+        let count = mask.across.div_ceil(STRIP);
+        let (mut places, mut ink) = (Vec::new(), Vec::new());
+        for strip in 0..count {
+            let bits = |y| mask.word(strip / 2, y) >> (strip % 2 * STRIP) as u32 & u64::from(u32::MAX);
+            let rows: Vec<u16> = (0..mask.down).map(|y| bits(y).count_ones() as u16).collect();
+            if rows.iter().any(|&ink| ink > 0) {
+                places.push((strip * STRIP + STRIP / 2) as f32 - mask.across as f32 / 2.0);
+                ink.push(rows);
+            }
+        }
+        Strips { places, ink, down: mask.down }
+    }
+
+    /// The row above which half of the ink lies.
+    fn middle_row(&self) -> usize {
+        let rows: Vec<u64> = (0..self.down).map(|y| self.ink.iter().map(|strip| u64::from(strip[y])).sum()).collect();
+        let half = rows.iter().sum::<u64>() / 2;
+        let mut above = 0;
+        rows.iter()
+            .position(|ink| {
+                above += ink;
+                above > half
+            })
+            .unwrap_or(0)
+    }
+
+    /// The angle at which lines in these rows are level, in degrees.
+    fn level_angle(&self, rows: Range<usize>) -> Option<f32> {
+        let reach = (WIDEST / COARSE) as i32;
+        let tried: Vec<f32> = (-reach..=reach).map(|step| self.sharpness(step as f32 * COARSE, rows.clone())).collect();
+        let best = (0..tried.len()).max_by(|&a, &b| tried[a].total_cmp(&tried[b]))?;
+        let mut ordered = tried.clone();
+        ordered.sort_by(f32::total_cmp);
+        if tried[best] <= SHARPNESS * ordered[ordered.len() / 2] || best == 0 || best + 1 == tried.len() {
+            return None;
+        }
+        let around = (best as i32 - reach) as f32 * COARSE;
+        let steps = (COARSE / FINE) as i32;
+        let fine: Vec<f32> =
+            (-steps..=steps).map(|step| self.sharpness(around + step as f32 * FINE, rows.clone())).collect();
+        let peak = (0..fine.len()).max_by(|&a, &b| fine[a].total_cmp(&fine[b]))?;
+        let [before, at, after] = [peak.checked_sub(1), Some(peak), Some(peak + 1)]
+            .map(|index| index.and_then(|index| fine.get(index)).copied().unwrap_or(fine[peak]));
+        let bend = before - 2.0 * at + after;
+        let between = if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 };
+        Some(around + (peak as f32 - steps as f32 + between) * FINE)
+    }
+
+    /// How much the ink of rows changes from one to the next, along lines that fall by `degrees` to the right.
+    fn sharpness(&self, degrees: f32, rows: Range<usize>) -> f32 {
+        let slope = degrees.to_radians().tan();
+        let mut sums = vec![0u16; rows.len()];
+        for (place, ink) in self.places.iter().zip(&self.ink) {
+            let shift = (place * slope).round() as isize;
+            let skipped = (-(rows.start as isize + shift)).max(0) as usize;
+            let from = (rows.start as isize + shift).max(0) as usize;
+            let moved = ink.get(from..).unwrap_or_default();
+            sums.iter_mut().skip(skipped).zip(moved).for_each(|(sum, ink)| *sum += ink);
+        }
+        sums.windows(2).map(|pair| f32::from(pair[0].abs_diff(pair[1])).powi(2)).sum()
+    }
 }

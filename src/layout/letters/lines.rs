@@ -1,0 +1,142 @@
+//! Pieces of lines of text, two thirds of an inch long, and the shape of the letters on them.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::super::mask::Mask;
+
+/// Lines are found in the ink of rows smoothed over this many inches: about the height of a small letter, so that the
+/// upper and lower edge of letters make one hump.
+const SMOOTHED: f32 = 0.06;
+/// Two humps are two lines where the ink between them falls below this share of both.
+const VALLEY: f32 = 0.5;
+/// Height of a line in inches, from 6 point to a headline: outside, it is dirt or drawing.
+const HEIGHT: RangeInclusive<f32> = 0.04..=0.4;
+/// Inked cells of a piece, at least: three letters.
+const LEAST_INK: u32 = 40;
+
+/// Places over the height of a line at which it is described, half a standard deviation of its ink apart.
+pub(super) const PLACES: usize = 10;
+const SPACING: f32 = 0.5;
+/// What is counted at every place: ink, runs of ink along the row, upper and lower edges.
+const COUNTS: usize = 4;
+/// Numbers that describe a piece.
+pub(super) const FEATURES: usize = PLACES * COUNTS + 3;
+
+/// A piece of a line: a word of the mask wide.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    /// The word's column and the piece's rows.
+    pub(super) column: usize,
+    pub(super) rows: Range<usize>,
+    /// Cells of the width that have ink in some row.
+    pub(super) covered: u32,
+    /// Share of the ink at each place, of runs, of upper and of lower edges; then the mean length of a run, that of an upright
+    /// run, and the mean ink of a covered column, all in standard deviations.
+    pub(super) features: [f32; FEATURES],
+}
+
+/// All pieces of level lines on a mask without rules.
+pub(super) fn pieces(mask: &Mask) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for column in 0..mask.words {
+        let ink: Vec<u32> = (0..mask.down).map(|y| mask.word(column, y).count_ones()).collect();
+        pieces.extend(humps(&ink, mask.cells(SMOOTHED)).into_iter().filter_map(|rows| piece(mask, column, rows)));
+    }
+    pieces
+}
+
+/// Spans of rows divided where the smoothed ink has its valleys.
+fn humps(ink: &[u32], width: usize) -> Vec<Range<usize>> {
+    let smooth = smoothed(&smoothed(ink, width), width);
+    let (mut spans, mut start) = (Vec::new(), 0);
+    let (mut peak, mut valley, mut valley_at) = (0, u32::MAX, 0);
+    for (y, &here) in smooth.iter().enumerate() {
+        let fell = (valley as f32) <= VALLEY * peak as f32;
+        if fell && valley as f32 <= VALLEY * here as f32 && here > 0 {
+            spans.push(start..valley_at);
+            (start, peak, valley) = (valley_at, 0, u32::MAX);
+        }
+        if here >= peak {
+            (peak, valley) = (here, u32::MAX);
+        } else if here < valley {
+            (valley, valley_at) = (here, y);
+        }
+    }
+    spans.push(start..ink.len());
+    spans
+}
+
+/// Sums over windows of `width` around every place.
+fn smoothed(values: &[u32], width: usize) -> Vec<u32> {
+    let half = width / 2;
+    let mut sums = Vec::with_capacity(values.len());
+    let mut sum: u32 = values.iter().take(half).sum();
+    for at in 0..values.len() {
+        sum += values.get(at + half).copied().unwrap_or(0);
+        if let Some(gone) = at.checked_sub(half + 1) {
+            sum -= values[gone];
+        }
+        sums.push(sum);
+    }
+    sums
+}
+
+fn piece(mask: &Mask, column: usize, mut rows: Range<usize>) -> Option<Piece> {
+    let inked = |y: &usize| mask.word(column, *y) != 0;
+    let top = rows.find(inked)?;
+    let bottom = rows.rfind(inked).unwrap_or(top) + 1;
+    if !HEIGHT.contains(&((bottom - top) as f32 / mask.per_inch)) {
+        return None;
+    }
+    let counts: Vec<[u32; COUNTS]> = (top..bottom)
+        .map(|y| {
+            let word = mask.word(column, y);
+            let above = y.checked_sub(1).map_or(0, |y| mask.word(column, y));
+            let below = mask.word(column, y + 1);
+            [word, word & !(word << 1), word & !above, word & !below].map(u64::count_ones)
+        })
+        .collect();
+    let totals =
+        counts.iter().fold([0; COUNTS], |sums: [u32; COUNTS], row| std::array::from_fn(|at| sums[at] + row[at]));
+    let [ink, runs, edges, _] = totals;
+    if ink < LEAST_INK {
+        return None;
+    }
+    let covered = (top..bottom).fold(0, |all, y| all | mask.word(column, y)).count_ones();
+    let (middle, spread) = moments(&counts, ink);
+    let mut features = [0.0; FEATURES];
+    for (y, row) in counts.iter().enumerate() {
+        let place =
+            ((y as f32 - middle) / (spread * SPACING) + (PLACES as f32 - 1.0) / 2.0).clamp(0.0, PLACES as f32 - 1.0);
+        let (lower, part) = ((place as usize).min(PLACES - 2), place - (place as usize).min(PLACES - 2) as f32);
+        for (at, (&count, &total)) in row.iter().zip(&totals).enumerate() {
+            let share = count as f32 / total.max(1) as f32;
+            features[at * PLACES + lower] += share * (1.0 - part);
+            features[at * PLACES + lower + 1] += share * part;
+        }
+    }
+    let lengths = [(ink, runs), (ink, edges), (ink, covered)].map(|(ink, of)| ink as f32 / of.max(1) as f32 / spread);
+    features[PLACES * COUNTS..].copy_from_slice(&lengths);
+    Some(Piece { column, rows: top..bottom, covered, features })
+}
+
+/// Mean row of the ink, and its standard deviation, in rows.
+fn moments(counts: &[[u32; COUNTS]], ink: u32) -> (f32, f32) {
+    let mean = |of: &dyn Fn(f32) -> f32| {
+        let sum: f32 = counts.iter().enumerate().map(|(y, row)| row[0] as f32 * of(y as f32)).sum();
+        sum / ink.max(1) as f32
+    };
+    let middle = mean(&|y| y);
+    (middle, mean(&|y| (y - middle) * (y - middle)).sqrt().max(0.5))
+}
+
+/// The features of the same piece upside down: places in reverse, upper edges for lower ones.
+pub(super) fn upside_down(features: &[f32; FEATURES]) -> [f32; FEATURES] {
+    let mut turned = *features;
+    for (count, from) in [0, 1, 3, 2].into_iter().enumerate() {
+        for place in 0..PLACES {
+            turned[count * PLACES + place] = features[(from + 1) * PLACES - 1 - place];
+        }
+    }
+    turned
+}

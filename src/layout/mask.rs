@@ -1,0 +1,202 @@
+//! The cells of a page packed sixty-four to a word, so that a page is turned, freed of its rules and counted in
+//! fractions of a millisecond.
+
+use std::ops::Range;
+
+use super::{Bits, Sheet};
+
+/// Cells in a word.
+pub(super) const WORD: usize = u64::BITS as usize;
+/// A cell is inked where half of its pixels are: thinner than that, strokes of neighbouring letters run together.
+const SHARE: f32 = 0.5;
+
+/// Inked cells; the lowest bit of a word is its leftmost cell. Cells beyond the right edge are white.
+#[derive(Debug, Clone)]
+pub(super) struct Mask {
+    /// Cells from left to right.
+    pub(super) across: usize,
+    /// Cells from top to bottom.
+    pub(super) down: usize,
+    /// Words in a row.
+    pub(super) words: usize,
+    /// Cells to an inch.
+    pub(super) per_inch: f32,
+    ink: Vec<u64>,
+}
+
+impl Mask {
+    /// The sheet at about `per_inch` cells to an inch, never finer than its pixels.
+    pub(super) fn of(sheet: &Sheet<'_>, per_inch: f32) -> Mask {
+        let bits = Bits::of(sheet, per_inch, SHARE);
+        let words = bits.across.div_ceil(WORD);
+        let mut ink = Vec::with_capacity(words * bits.down);
+        for y in 0..bits.down {
+            ink.extend(bits.row(y).chunks(WORD).map(pack));
+        }
+        Mask { across: bits.across, down: bits.down, words, per_inch: sheet.dpi / bits.side as f32, ink }
+    }
+
+    /// This many inches in cells, at least one.
+    pub(super) fn cells(&self, inches: f32) -> usize {
+        ((inches * self.per_inch).round() as usize).max(1)
+    }
+
+    /// The word at `column`, of the row `y`; white outside the page.
+    pub(super) fn word(&self, column: usize, y: usize) -> u64 {
+        if column < self.words { self.ink.get(y * self.words + column).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// Inked cells of a row.
+    pub(super) fn row_ink(&self, y: usize) -> usize {
+        (0..self.words).map(|column| self.word(column, y).count_ones() as usize).sum()
+    }
+
+    /// Columns of cells that have ink in one of these rows.
+    pub(super) fn covered(&self, rows: Range<usize>) -> usize {
+        let all = |column| rows.clone().fold(0, |all, y| all | self.word(column, y));
+        (0..self.words).map(|column| all(column).count_ones() as usize).sum()
+    }
+
+    /// These rows alone.
+    pub(super) fn cut(&self, rows: Range<usize>) -> Mask {
+        let end = rows.end.min(self.down);
+        let start = rows.start.min(end);
+        Mask { down: end - start, ink: self.ink[start * self.words..end * self.words].to_vec(), ..*self }
+    }
+
+    /// Without runs of at least `length` cells, level or upright: the rules of tables, the edges of scans, filled areas.
+    pub(super) fn without_runs(&self, length: usize) -> Mask {
+        let (level, upright) = (self.level_runs(length), self.upright_runs(length));
+        let ink = self.ink.iter().zip(level.ink.iter().zip(&upright.ink)).map(|(ink, (a, b))| ink & !(a | b)).collect();
+        Mask { ink, ..*self }
+    }
+
+    /// Without runs of at least `length` cells from top to bottom.
+    pub(super) fn without_upright_runs(&self, length: usize) -> Mask {
+        let upright = self.upright_runs(length);
+        Mask { ink: self.ink.iter().zip(&upright.ink).map(|(ink, run)| ink & !run).collect(), ..*self }
+    }
+
+    fn upright_runs(&self, length: usize) -> Mask {
+        self.opened(length, |mask, by| mask.shifted_up(by), |mask, by| mask.shifted_down(by))
+    }
+
+    /// Only runs of at least `length` cells from left to right.
+    pub(super) fn level_runs(&self, length: usize) -> Mask {
+        self.opened(length, |mask, by| mask.shifted_left(by), |mask, by| mask.shifted_right(by))
+    }
+
+    /// Turned by 90 degrees clockwise.
+    pub(super) fn turned_right(&self) -> Mask {
+        let (across, down) = (self.down, self.across);
+        let words = across.div_ceil(WORD);
+        let mut ink = vec![0; words * down];
+        for column in 0..words {
+            for old_column in 0..self.words {
+                let mut block = self.block_upwards(old_column, column * WORD);
+                transpose(&mut block);
+                let top = old_column * WORD;
+                for (y, word) in block.iter().enumerate().take(down.saturating_sub(top)) {
+                    ink[(top + y) * words + column] = *word;
+                }
+            }
+        }
+        Mask { across, down, words, per_inch: self.per_inch, ink }
+    }
+
+    /// The words of a column from the row that is `from_bottom` above the last one upwards; white above the page.
+    fn block_upwards(&self, column: usize, from_bottom: usize) -> [u64; WORD] {
+        std::array::from_fn(|index| match self.down.checked_sub(1 + from_bottom + index) {
+            Some(y) => self.word(column, y),
+            None => 0,
+        })
+    }
+
+    /// A tile of 64 x 64 cells whose top row is `top`.
+    pub(super) fn tile(&self, column: usize, top: usize) -> [u64; WORD] {
+        std::array::from_fn(|index| self.word(column, top + index))
+    }
+
+    /// What is left after everything shorter than `length` is eroded along one direction and grown back.
+    fn opened(&self, length: usize, ahead: impl Fn(&Mask, usize) -> Mask, back: impl Fn(&Mask, usize) -> Mask) -> Mask {
+        let mut kept = self.clone();
+        for step in steps(length) {
+            let moved = ahead(&kept, step);
+            kept.ink.iter_mut().zip(&moved.ink).for_each(|(ink, moved)| *ink &= moved);
+        }
+        for step in steps(length) {
+            let moved = back(&kept, step);
+            kept.ink.iter_mut().zip(&moved.ink).for_each(|(ink, moved)| *ink |= moved);
+        }
+        kept
+    }
+
+    fn shifted_up(&self, by: usize) -> Mask {
+        let ink = (by * self.words..by * self.words + self.ink.len()).map(|at| self.ink.get(at).copied().unwrap_or(0));
+        Mask { ink: ink.collect(), ..*self }
+    }
+
+    fn shifted_down(&self, by: usize) -> Mask {
+        let above = by * self.words;
+        let ink = (0..self.ink.len()).map(|at| if at < above { 0 } else { self.ink[at - above] });
+        Mask { ink: ink.collect(), ..*self }
+    }
+
+    fn shifted_left(&self, by: usize) -> Mask {
+        self.shifted_along(|column, y| {
+            let (whole, part) = (by / WORD, by % WORD);
+            let low = self.word(column + whole, y) >> part;
+            if part == 0 { low } else { low | self.word(column + whole + 1, y) << (WORD - part) }
+        })
+    }
+
+    fn shifted_right(&self, by: usize) -> Mask {
+        let before = |column: usize, words: usize, y: usize| match column.checked_sub(words) {
+            Some(column) => self.word(column, y),
+            None => 0,
+        };
+        self.shifted_along(|column, y| {
+            let (whole, part) = (by / WORD, by % WORD);
+            let high = before(column, whole, y) << part;
+            if part == 0 { high } else { high | before(column, whole + 1, y) >> (WORD - part) }
+        })
+    }
+
+    fn shifted_along(&self, word: impl Fn(usize, usize) -> u64) -> Mask {
+        let mut ink = Vec::with_capacity(self.ink.len());
+        for y in 0..self.down {
+            ink.extend((0..self.words).map(|column| word(column, y)));
+        }
+        Mask { ink, ..*self }
+    }
+}
+
+/// Steps by which doubling reaches a run of `length`: their sum is one less.
+fn steps(length: usize) -> Vec<usize> {
+    let (mut reached, mut steps) = (1, Vec::new());
+    while reached < length {
+        let step = reached.min(length - reached);
+        steps.push(step);
+        reached += step;
+    }
+    steps
+}
+
+/// Up to 64 cells as the bits of a word.
+fn pack(cells: &[bool]) -> u64 {
+    cells.iter().rev().fold(0, |word, &inked| word << 1 | u64::from(inked))
+}
+
+/// Bit `x` of word `y` becomes bit `y` of word `x` (Hacker's Delight, 7-3).
+pub(super) fn transpose(block: &mut [u64; WORD]) {
+    let (mut width, mut mask) = (WORD / 2, u64::MAX >> (WORD / 2));
+    while width != 0 {
+        for y in (0..WORD).filter(|y| y & width == 0) {
+            let exchanged = (block[y] >> width ^ block[y + width]) & mask;
+            block[y] ^= exchanged << width;
+            block[y + width] ^= exchanged;
+        }
+        width /= 2;
+        mask ^= mask << width;
+    }
+}
