@@ -1,11 +1,12 @@
 //! What the images of pages are and cost, a line of tab-separated values a page: `scripts/measure-images` reads them.
 //!
-//! `page_images RULE FOLDER [PDF]…` draws every page of the PDFs on one core as a renderer child does, once more than it
-//! times; `RULE` is a JSON image rule. Into `FOLDER` go the images, `STEM-NUMBER.png`; none are written where it is `-`.
+//! `page_images RULE FOLDER [PDF]…` draws every page of the PDFs on one core as a renderer child does. `RULE` is a JSON image
+//! rule. Into `FOLDER` go the images, `STEM-NUMBER.png`; none are written where it is `-`. Times are CPU time, as others may
+//! share the machine.
 
 #![allow(clippy::unwrap_used, reason = "a measurement has nobody to report to")]
 
-use std::{env, fs, path::Path, time::Instant};
+use std::{env, fs, path::Path};
 
 use bulletin_ocr::{
     imaging::{Drawing, Renderer, find_library, png},
@@ -15,6 +16,11 @@ use bulletin_ocr::{
 
 /// As much as a renderer child may have.
 const MEMORY: u64 = 2 << 30;
+
+/// Nanoseconds that this thread has run for.
+fn ran() -> u64 {
+    fs::read_to_string("/proc/thread-self/schedstat").unwrap().split(' ').next().unwrap().parse().unwrap()
+}
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -34,7 +40,7 @@ fn main() {
             }
         };
         for page in 0..document.pages() {
-            let started = Instant::now();
+            let started = ran();
             let Drawing { pixels, target, .. } = match document.render(PageIndex(page), &rule) {
                 Ok(drawing) => drawing,
                 Err(refusal) => {
@@ -42,22 +48,22 @@ fn main() {
                     continue;
                 }
             };
-            let drawn = started.elapsed();
-            let started = Instant::now();
+            let drawn = (ran() - started) / 1000;
+            let started = ran();
             let ink = Ink::of(&pixels.sheet(target.dpi));
-            let measured = started.elapsed();
-            let started = Instant::now();
+            let measured = (ran() - started) / 1000;
+            let started = ran();
             let image = png(&pixels, target.dpi).unwrap();
-            let encoded = started.elapsed();
+            let encoded = (ran() - started) / 1000;
             let (number, size) = (page + 1, pixels.size);
             println!(
                 "{stem}\t{number}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{:.5}\t{}",
                 size.width,
                 size.height,
                 u8::from(pixels.grey),
-                drawn.as_micros(),
-                measured.as_micros(),
-                encoded.as_micros(),
+                drawn,
+                measured,
+                encoded,
                 image.len(),
                 ink.fraction,
                 u8::from(ink.blank),

@@ -131,7 +131,8 @@ impl OpenDocument<'_> {
     }
 
     /// Draws a page at the size that `rule` asks for, with its forms and annotations, on white. `/Rotate` is honoured.
-    /// Grey if the page has no colour.
+    /// Grey if the page has no colour. Annotations without an appearance and of unknown kinds, which the `chandra-ocr`
+    /// package leaves out, are drawn as PDFium shows them: their text would be lost.
     ///
     /// # Errors
     /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
@@ -142,7 +143,7 @@ impl OpenDocument<'_> {
             reason: format!("{} page {}: {why}", self.name, page.number()),
         };
         let index = i32::try_from(page.0).map_err(|_| failed("no such page".into()))?;
-        let loaded = self.document.pages().get(index).map_err(|error| match error {
+        let mut loaded = self.document.pages().get(index).map_err(|error| match error {
             PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
             error => failed(format!("PDFium cannot load it: {error}")),
         })?;
@@ -164,6 +165,7 @@ impl OpenDocument<'_> {
         let mut buffer = canvas(target).ok_or_else(|| {
             too_large(format!("no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
         })?;
+        show_what_is_printed(&mut loaded);
         draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot draw it: {error}")))?;
         let pixels = scale::lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
             .map_err(|error| failed(format!("it cannot be scaled: {error}")))?;
@@ -178,6 +180,16 @@ fn canvas(target: Target) -> Option<Vec<u8>> {
     buffer.try_reserve_exact(bytes).ok()?;
     buffer.resize(bytes, u8::MAX);
     Some(buffer)
+}
+
+/// Lets annotations be drawn that are for paper alone, as the `chandra-ocr` package flattens them into the page.
+fn show_what_is_printed(page: &mut PdfPage<'_>) {
+    for mut annotation in page.annotations().iter() {
+        if annotation.is_printable_but_not_viewable() {
+            // One that cannot be changed is not drawn.
+            let _ = annotation.set_is_printable_but_not_viewable(false);
+        }
+    }
 }
 
 fn draw(page: &PdfPage<'_>, buffer: &mut [u8], target: Target) -> Result<(), PdfiumError> {

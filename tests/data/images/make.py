@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the PDFs of this folder. Wants Pillow; run it here: python3 make.py
+"""Makes the PDFs of this folder, and the PNGs if chandra-ocr 0.2.0 is installed. Wants Pillow; run it here: python3 make.py
 
-Every file has one page (but boxes.pdf) with black or coloured squares at places that tests/imaging_faithful.rs names.
+Every file has one page (boxes.pdf: one for each way to say a size) with black or coloured squares at places that tests/imaging_faithful.rs names.
 """
-import io, struct, zlib
+import io, pathlib, struct, zlib
 from PIL import Image, ImageDraw
 
 BLACK, RED = "0 g", "1 0 0 rg"
@@ -49,7 +49,8 @@ def appearance(colour=RED, extra=""):
 
 
 def annotations():
-    """A grid of annotations, 40 points square: with appearances in red, and every flag; without, what PDFium makes up."""
+    """A grid of annotations, 40 points square. From y = 90 down those that the package leaves out: without an appearance,
+    where PDFium makes one up, and of an unknown kind."""
     objects, annots = [(100, appearance()), (101, appearance("1 1 0 rg"))], []
     def add(x, y, subtype, flags=4, entries="/AP<</N 100 0 R>>"):
         number = 110 + len(annots)
@@ -66,7 +67,6 @@ def annotations():
     add(10, 100, "Square", 2)   # hidden
     add(60, 100, "Square", 32)  # no view: for paper only
     add(110, 100, "Square", 0)  # no print: for the screen only
-    add(160, 100, "Unheard", 1)  # invisible: of an unknown kind
     add(210, 100, "Square", 36)  # no view, but print
     add(260, 100, "Link", 4, "/Border[0 0 3]/C[1 0 0]")
     add(10, 50, "Highlight", 4, "/C[1 1 0]" + quad.format(10, 90, 50, 50))
@@ -74,6 +74,7 @@ def annotations():
     add(110, 50, "Ink", 4, "/C[1 0 0]/BS<</W 6>>/InkList[[115 55 145 85]]")
     add(160, 50, "Underline", 4, "/C[1 0 0]" + quad.format(160, 90, 200, 50))
     add(210, 50, "FreeText", 4, "/DA(/Helv 24 Tf 1 0 0 rg)/Contents(FREE)")
+    add(10, 2, "Unheard", 1)
     add(260, 50, "Text", 4, "/Contents(a note)/Name/Note")
     write("annotations.pdf", [(f"/Annots[{' '.join(annots)}]", square(60, 160, BLACK, 20))], objects)
 
@@ -114,8 +115,8 @@ def boxes():
         ("/Rotate 270", corner(0, 0)),
         ("/Rotate -90/MediaBox[-100 -80 200 120]/CropBox[-50 -40 200 120]", corner(-50, -40)),
         ("/UserUnit 2", corner(0, 0)),
-        ("/MediaBox[0 0 300 200]/CropBox[400 400 500 500]", corner(0, 0)),
     ])
+    write("crop_outside.pdf", [("/MediaBox[0 0 300 200]/CropBox[400 400 500 500]", corner(0, 0))])
 
 
 def transparency():
@@ -151,8 +152,9 @@ def encoded(image, kind, **options):
 def colours():
     """Colours of every space: CMYK, separation, Lab, indexed, calibrated; a CMYK JPEG, which Adobe writes inverted."""
     cmyk = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
-    jpeg = encoded(cmyk, "JPEG", quality=90)
-    inverted = encoded(Image.eval(cmyk, lambda level: 255 - level), "JPEG", quality=90)
+    # Pillow inverts what it writes.
+    inverted = encoded(cmyk, "JPEG", quality=90)
+    jpeg = encoded(Image.eval(cmyk, lambda level: 255 - level), "JPEG", quality=90)
     tint = "<</FunctionType 2/Domain[0 1]/C0[0 0 0 0]/C1[0 1 1 0]/N 1>>"
     image = "/Type/XObject/Subtype/Image/Width 32/Height 32/BitsPerComponent 8/Filter/DCTDecode/ColorSpace/DeviceCMYK"
     objects = [(100, stream(image, jpeg)), (101, stream(image + "/Decode[1 0 1 0 1 0 1 0]", inverted)),
@@ -178,16 +180,16 @@ def layers():
 
 
 def fax(image):
-    """CCITT group 4 data of a bilevel image, black is 0 bits in the file as Pillow writes it for PDF."""
+    """CCITT group 4 data of a bilevel image: its black pixels are the coding's white ones."""
     file = encoded(image.convert("1"), "TIFF", compression="group4")
-    tiff = Image.open(io.BytesIO(file))
-    offset, count = tiff.tag_v2[273][0], tiff.tag_v2[279][0]
-    return file[offset : offset + count], tiff.tag_v2[262]
+    tags = Image.open(io.BytesIO(file)).tag_v2
+    assert tags[262] == 1
+    return file[tags[273][0] :][: tags[279][0]]
 
 
 def jbig2(image):
     """One generic region that is coded as group 4: as much of JBIG2 as scanners write."""
-    data, _ = fax(image)
+    data = fax(Image.eval(image, lambda level: 255 - level))
     width, height = image.size
     segment = lambda number, kind, body: struct.pack(">IBBBI", number, kind, 0, 1, len(body)) + body
     page = struct.pack(">IIIIBH", width, height, 0, 0, 0, 0)
@@ -201,15 +203,14 @@ def images():
     head = "/Type/XObject/Subtype/Image/Width 64/Height 64"
     eight = head + "/BitsPerComponent 8/ColorSpace/DeviceGray"
     one = head + "/BitsPerComponent 1/ColorSpace/DeviceGray"
-    faxed, photometric = fax(bilevel)
-    parameters = f"/DecodeParms<</K -1/Columns 64/Rows 64/BlackIs1 {'false' if photometric == 0 else 'true'}>>"
+    parameters = "/DecodeParms<</K -1/Columns 64/Rows 64/BlackIs1 true>>"
     wide = b"".join(struct.pack(">H", level * 257) for level in grey.tobytes())
     bits = bilevel.convert("1").tobytes()
     objects = [
         (100, stream(eight + "/Filter/FlateDecode", zlib.compress(grey.tobytes(), 9))),
         (101, stream(eight + "/Filter/DCTDecode", encoded(grey, "JPEG", quality=80))),
         (102, stream(head + "/Filter/JPXDecode", encoded(grey, "JPEG2000", no_jp2=False))),
-        (103, stream(one + "/Filter/CCITTFaxDecode" + parameters, faxed)),
+        (103, stream(one + "/Filter/CCITTFaxDecode" + parameters, fax(bilevel))),
         (104, stream(one + "/Filter/JBIG2Decode", jbig2(bilevel))),
         (105, stream(head + "/BitsPerComponent 16/ColorSpace/DeviceGray/Filter/FlateDecode", zlib.compress(wide, 9))),
         (106, stream(head + "/ImageMask true/BitsPerComponent 1/Filter/FlateDecode", zlib.compress(bits, 9))),
@@ -225,5 +226,21 @@ def images():
     write("images.pdf", [(f"/Resources<</XObject<<{resources}>>>>", content)], objects)
 
 
-for make in (annotations, form, boxes, transparency, colours, layers, images):
+def references():
+    """What the `chandra-ocr` package makes of the pages, beside them; where it is not installed they stay as they are."""
+    try:
+        from chandra.input import load_pdf_images
+        from chandra.model.util import scale_to_fit
+    except ImportError:
+        return
+    for path in sorted(pathlib.Path().glob("*.pdf")):
+        if path.stem != "crop_outside":  # at which the package fails
+            for number, image in enumerate(load_pdf_images(str(path), []), 1):
+                image = scale_to_fit(image)
+                few = image.getcolors(256)
+                image = image.quantize(256) if few else image
+                image.save(path.with_name(f"{path.stem}-{number}.png"), optimize=True)
+
+
+for make in (annotations, form, boxes, transparency, colours, layers, images, references):
     make()
