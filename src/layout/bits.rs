@@ -18,19 +18,25 @@ impl Bits {
     /// The sheet at about `per_inch` cells to an inch, never finer than its pixels. A cell is inked where at least `share`
     /// of its pixels, and one in any case, is dark; with a share of 0 the finest hair line stays whole.
     pub fn of(sheet: &Sheet<'_>, per_inch: f32, share: f32) -> Bits {
-        let side = ((sheet.dpi / per_inch).round() as usize).max(1);
+        let most = sheet.size.width.max(sheet.size.height).max(1) as usize;
+        let side = ((sheet.dpi / per_inch).round() as usize).clamp(1, most);
         let width = sheet.size.width as usize;
         let (across, down) = (width.div_ceil(side), (sheet.size.height as usize).div_ceil(side));
         let threshold = sheet.threshold();
         let least = ((side * side) as f32 * share).ceil().max(1.0) as u32;
         let mut inked = Vec::with_capacity(across * down);
-        let mut columns = vec![0u32; width];
+        let mut columns = vec![0u16; width];
         for strip in sheet.levels.chunks(side * width.max(1)) {
             columns.fill(0);
             for row in strip.chunks_exact(width.max(1)) {
-                columns.iter_mut().zip(row).for_each(|(count, &level)| *count += u32::from(level < threshold));
+                columns
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(count, &level)| *count = count.wrapping_add(u16::from(level < threshold)));
             }
-            inked.extend(columns.chunks(side).map(|cell| cell.iter().sum::<u32>() >= least));
+            inked.extend(
+                columns.chunks(side).map(|cell| cell.iter().map(|&count| u32::from(count)).sum::<u32>() >= least),
+            );
         }
         Bits { across, down, side, inked }
     }

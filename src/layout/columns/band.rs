@@ -4,68 +4,91 @@ use std::ops::Range;
 
 use super::{
     page::Page,
-    rule::Line,
     stretch::{Passage, Stretch},
 };
 
 /// Inches on both sides of the line that do not count when a white row is looked for: its own ink, and dirt.
 const GAP: f32 = 0.05;
-/// Inches below the upper end of a rule, in which the first white row comes where a rule touches the line above it. That
-/// line rises and falls by as much on a skewed page.
-const BELOW_HEAD: f32 = 0.5;
-/// Inches: the same at the lower end of a rule, where text may end before it.
-const ABOVE_FOOT: f32 = 0.3;
+/// Inches from the end of a rule to the row where the page is cut, at most: by so much rises and falls on a skewed page the
+/// line over the whole width which the rule touches.
+const NEAR: f32 = 0.15;
+/// Bands nearer to each other than this many inches are one: no line of text fits between them.
+const APART: f32 = 0.15;
 
-/// A part of the page that a line divides, in rows.
+/// A part of the page that a line divides, in cells.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Band {
-    pub(super) line: Line,
     /// Where the page is cut above and below.
     pub(super) cut: Range<usize>,
     /// Where the columns, or the line between them, begin and end.
     pub(super) columns: Range<usize>,
+    /// Where the line stands at its upper and at its lower end.
+    pub(super) line: [usize; 2],
 }
 
-/// The band around a stretch: as far as nothing crosses the line.
-pub(super) fn band(page: &Page, stretch: &Stretch, passages: &[Passage]) -> Band {
-    let line = stretch.line;
-    let gap = |y: usize| {
-        let (x, half) = (line.at(y), page.cells(GAP) as isize);
-        x - half..x + half + 1
-    };
-    let inner = page.inner_rows();
-    let crosses = |y: &usize| inner.contains(y) && matches!(passages.get(*y), Some(Passage::Bar | Passage::Crossed));
-    let above = (0..stretch.rows.start).rev().find(crosses).map(|y| y + 1);
-    let below = (stretch.rows.end..page.bits.down).find(crosses);
+impl Band {
+    /// The band around a stretch: as far as nothing crosses the line.
+    pub(super) fn around(page: &Page, stretch: &Stretch, passages: &[Passage]) -> Band {
+        let line = stretch.line;
+        let gap = |y: usize| {
+            let (x, half) = (line.at(y), page.cells(GAP) as isize);
+            x - half..x + half + 1
+        };
+        let (inner, near) = (page.inner_rows(), page.cells(NEAR));
+        let crosses =
+            |y: &usize| inner.contains(y) && matches!(passages.get(*y), Some(Passage::Bar | Passage::Crossed));
+        let above = (0..stretch.rows.start).rev().find(crosses).map(|y| y + 1);
+        let below = (stretch.rows.end..page.bits.down).find(crosses);
 
-    let free = above.unwrap_or(0)..stretch.rows.start;
-    let first = first_line(page, free.clone(), &gap).unwrap_or(stretch.rows.start);
-    let top = match above {
-        None if !page.has_text(0..first) => 0,
-        _ => {
-            let until = (stretch.rows.start + page.cells(BELOW_HEAD)).min(stretch.rows.end);
-            let bands = page.white_bands(free.start..until, gap);
-            let white = bands.iter().rev().find(|band| band.start < first).or(bands.first());
-            white.map_or(first, middle)
+        let free = above.unwrap_or(0)..stretch.rows.start;
+        let first = first_line(page, free.clone(), gap).unwrap_or(stretch.rows.start);
+        let top = match above {
+            None if !page.has_text(0..first) => 0,
+            _ => {
+                let rows = free.start..(first + near).min(stretch.rows.end);
+                let bands = page.white_bands(rows.clone(), gap);
+                let white = bands.iter().rev().find(|band| band.start < first).or(bands.first());
+                white.map(middle).or_else(|| page.whitest(rows, gap)).unwrap_or(first)
+            }
+        };
+        let bottom = match below {
+            None => page.bits.down,
+            Some(below) => {
+                let rows = stretch.rows.end.saturating_sub(near).max(stretch.rows.start)..below;
+                let white = page.white_bands(rows.clone(), gap).last().map(middle);
+                white.or_else(|| page.whitest(rows, gap)).unwrap_or(below)
+            }
+        };
+        let last = (stretch.rows.end..bottom.min(inner.end)).rev().find(|&y| !page.is_white(y, gap(y)));
+        let end = last.map_or(stretch.rows.end, |y| y + 1);
+        let columns = first.max(top)..end.min(bottom).max(first.max(top));
+        let line = [columns.start, columns.end].map(|y| line.at(y).clamp(0, page.bits.across as isize) as usize);
+        Band { cut: top..bottom.max(top), columns, line }
+    }
+
+    /// Bands from the top of the page to its bottom, of which those are one that have nothing between them.
+    pub(super) fn joined(page: &Page, mut bands: Vec<Band>) -> Vec<Band> {
+        bands.sort_by_key(|band| band.columns.start);
+        let mut joined: Vec<Band> = Vec::new();
+        for band in bands {
+            match joined.last_mut() {
+                Some(above) if above.columns.end + page.cells(APART) > band.columns.start => {
+                    above.cut.end = band.cut.end.max(above.cut.end);
+                    above.columns.end = band.columns.end.max(above.columns.end);
+                    above.line[1] = band.line[1];
+                }
+                _ => joined.push(band),
+            }
         }
-    };
-    let bottom = match below {
-        None => page.bits.down,
-        Some(below) => {
-            let from = stretch.rows.end.saturating_sub(page.cells(ABOVE_FOOT)).max(stretch.rows.start);
-            page.white_bands(from..below, gap).last().map_or(below, middle)
-        }
-    };
-    let last = (stretch.rows.end..bottom.min(inner.end)).rev().find(|&y| !page.is_white(y, gap(y)));
-    let end = last.map_or(stretch.rows.end, |y| y + 1);
-    Band { line, cut: top..bottom.max(top), columns: first.max(top)..end.min(bottom).max(top) }
+        joined
+    }
 }
 
 /// The first row of text that stands on both sides of the line: a scan may have lost the upper end of the rule. What
 /// stands on one side alone may be the last line of a text over the whole width.
-fn first_line(page: &Page, rows: Range<usize>, gap: &impl Fn(usize) -> Range<isize>) -> Option<usize> {
+fn first_line(page: &Page, rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Option<usize> {
     let inner = page.inner_columns();
-    let white = page.white_bands(rows.clone(), gap);
+    let white = page.white_bands(rows.clone(), &gap);
     let starts = std::iter::once(rows.start).chain(white.iter().map(|band| band.end));
     let ends = white.iter().map(|band| band.start).chain([rows.end]);
     let has = |rows: Range<usize>, left: bool| {

@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 
-use super::{page::Page, rule::Strokes, stretch::Stretch};
+use super::{
+    page::Page,
+    rule::Strokes,
+    stretch::{BAR, LINE, SOLID, Stretch},
+};
 
 /// Inches of a line that are least worth dividing a page at: four lines of text.
 const LEAST_RULE: f32 = 0.7;
 /// Least share of a stretch in which the line is there.
 const LEAST_RULED: f32 = 0.5;
 /// Share of a stretch's height. Lines as long as this on both sides of it are the other upright lines of its table, and
-/// on one side too where it is crossed besides. A table within a column is shorter, and stands on one side.
+/// on one side too where it is met besides. A table within a column is shorter, and does not touch the rule.
 const BESIDE: f32 = 0.5;
 /// Inches from the line; nearer marks are its own.
 const APART: f32 = 0.2;
-/// Inches at the ends of a stretch where crossing lines are those of a page's head and foot.
-const ENDS: f32 = 0.3;
-/// So many lines that cross a stretch, not at its ends, are a table's rows.
-const CROSSINGS: usize = 3;
+/// So many horizontal lines that meet a stretch on one side are a table's rows.
+const MET: f32 = 3.0;
 /// Share of a stretch's rows which must have text, on either side: less is an empty column.
 const LEAST_TEXT: f32 = 0.03;
 /// The share of the height, from the top, in which a masthead stands.
@@ -47,13 +49,9 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
         return (Kind::Nothing, between(ruled, LEAST_RULE, 0.2));
     }
     let [left, right] = strokes.beside(&stretch.line, stretch.rows.clone(), page.cells(APART));
-    let ends = page.cells(ENDS);
-    let inner = stretch.rows.start + ends..stretch.rows.end.saturating_sub(ends);
-    let crossings = stretch.bars.iter().filter(|&y| inner.contains(y)).count();
-    let table = match crossings {
-        0 => left.min(right) / BESIDE,
-        _ => (left.max(right) / BESIDE).max(crossings as f32 / CROSSINGS as f32),
-    };
+    let met = met(page, stretch);
+    let others = if met == 0 { left.min(right) } else { left.max(right) };
+    let table = (others / BESIDE).max(met as f32 / MET);
     if table >= 1.0 {
         return (Kind::Table, between(table, 1.0, 1.6));
     }
@@ -68,6 +66,20 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
         between(text, LEAST_TEXT, 0.1),
     ];
     (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
+}
+
+/// How many horizontal lines meet a stretch, on the side where more do.
+fn met(page: &Page, stretch: &Stretch) -> usize {
+    let (half, bar) = (page.cells(LINE) as isize, page.cells(BAR) as isize);
+    let count = |from: isize, to: isize| {
+        let solid = |y: &usize| {
+            let x = stretch.line.at(*y);
+            page.inked(*y, x + from..x + to) as f32 >= (to - from) as f32 * SOLID
+        };
+        let rows: Vec<usize> = stretch.rows.clone().filter(solid).collect();
+        rows.chunk_by(|above, below| above + 1 == *below).count()
+    };
+    count(-bar, -half).max(count(half + 1, bar + 1))
 }
 
 /// The share of a stretch's rows that have text, on the side that has less.

@@ -11,9 +11,12 @@ mod parts;
 mod rule;
 mod stretch;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
-use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Passage};
+use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Stretch};
 use super::Sheet;
 use crate::model::{BBox, Columns, ColumnsReason, Confidence, Language, Region, Turn, When};
 
@@ -54,8 +57,11 @@ pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec
     };
     match found {
         Found::Columns(bands, sure) => divided(&bands, ColumnsReason::Rule, sure),
-        _ if when == When::Always => match gutter::whitest(&page) {
-            Some(band) => divided(&[band], ColumnsReason::Forced, 0.0),
+        Found::Gutter(band, sure) => divided(&[band], ColumnsReason::Gutter, sure),
+        _ if when == When::Always => match gutter::whitest(&page, &strokes) {
+            Some((stretch, passages)) => {
+                divided(&[Band::around(&page, &stretch, &passages)], ColumnsReason::Forced, 0.0)
+            }
             None => whole(ColumnsReason::Sparse, 0.0),
         },
         Found::Cover(sure) => whole(ColumnsReason::Cover, sure),
@@ -72,6 +78,7 @@ fn confidence(sure: f32) -> Confidence {
 /// What divides the middle of a page, and how sure that is: 0.0..=1.0.
 enum Found {
     Columns(Vec<Band>, f32),
+    Gutter(Band, f32),
     Cover(f32),
     Table(f32),
     Nothing(f32),
@@ -84,31 +91,36 @@ fn look(page: &Page, strokes: &Strokes) -> Found {
     for _ in 0..LINES {
         let Some((line, _)) = strokes.longest(&free, page.columns(RULE)) else { break };
         let passages = stretch::passages(page, strokes, &line);
-        for stretch in stretch::stretches(page, line, &passages) {
+        for stretch in Stretch::all(page, line, &passages) {
             if free.binary_search(&stretch.rows.start).is_err() {
                 continue;
             }
             match evidence::kind(page, strokes, &stretch) {
-                (Kind::Columns, sure) => columns.push((band::band(page, &stretch, &passages), sure)),
+                (Kind::Columns, sure) => columns.push((Band::around(page, &stretch, &passages), sure)),
                 (Kind::Table, sure) => table = Some(table.map_or(sure, |surest| surest.max(sure))),
                 (Kind::Nothing, sure) => nothing = nothing.min(sure),
             }
             free.retain(|y| !stretch.rows.contains(y));
         }
     }
-    columns.sort_by_key(|(band, _)| band.cut.start);
     // Strokes of its letters may look like short rules.
-    let long = columns.iter().find(|(band, _)| page.inches(band.columns.len()) >= LONG_RULE);
-    let masthead = evidence::masthead(page, strokes, long.map_or(page.bits.down, |(band, _)| band.cut.start));
+    let long = columns.iter().filter(|(band, _)| page.inches(band.columns.len()) >= LONG_RULE);
+    let end = long.map(|(band, _)| band.cut.start).min().unwrap_or(page.bits.down);
+    let masthead = evidence::masthead(page, strokes, end);
     if masthead >= 1.0 {
         return Found::Cover(evidence::between(masthead, 1.0, 2.0));
     }
     if !columns.is_empty() {
         let sure = columns.iter().map(|(_, sure)| *sure).fold(evidence::between(masthead, 1.0, 0.5), f32::min);
-        return Found::Columns(columns.into_iter().map(|(band, _)| band).collect(), sure);
+        let bands = columns.into_iter().map(|(band, _)| band).collect();
+        return Found::Columns(Band::joined(page, bands), sure);
     }
-    match table {
-        Some(sure) => Found::Table(sure),
-        None => Found::Nothing(nothing.min(evidence::between(masthead, 1.0, 0.5))),
+    if let Some(sure) = table {
+        return Found::Table(sure);
     }
+    if let Some((stretch, sure)) = gutter::gutter(page) {
+        let passages = stretch::passages(page, strokes, &stretch.line);
+        return Found::Gutter(Band::around(page, &stretch, &passages), sure);
+    }
+    Found::Nothing(nothing.min(evidence::between(masthead, 1.0, 0.5)))
 }

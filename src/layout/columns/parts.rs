@@ -9,12 +9,11 @@ use crate::model::{BBox, Divide, Language, Region, Turn};
 pub(super) fn divide(page: &Page, bands: &[Band]) -> Option<Divide> {
     let (first, last) = (bands.first()?, bands.last()?);
     let (across, down) = (page.bits.across, page.bits.down);
-    let x = |band: &Band, y: usize| thousandths(band.line.at(y).max(0) as usize, across);
     Some(Divide {
         top: thousandths(first.columns.start, down),
         bottom: thousandths(last.columns.end, down),
-        x_top: x(first, first.columns.start),
-        x_bottom: x(last, last.columns.end),
+        x_top: thousandths(first.line[0], across),
+        x_bottom: thousandths(last.line[1], across),
     })
 }
 
@@ -36,8 +35,8 @@ pub(super) fn parts(page: &Page, bands: &[Band], script: Language) -> Vec<Region
         let is_last = index + 1 == bands.len();
         let end = if is_last && !page.has_text(band.cut.end..down) { down } else { band.cut.end };
         let rows = thousandths(done, down)..thousandths(end, down);
-        let ends = [band.line.at(band.columns.start), band.line.at(band.columns.end)].map(|x| x.max(0) as usize);
-        let [from, to] = [ends[0].min(ends[1]), ends[0].max(ends[1])];
+        let [upper, lower] = band.line;
+        let (from, to) = (upper.min(lower), upper.max(lower));
         // Through the middle of an upright line; where it leans, both parts have all of it.
         let (right_from, left_to) = if to - from <= 1 { (from, from) } else { (from, to + 1) };
         let left = region(0..thousandths(left_to, across), rows.clone());

@@ -18,16 +18,28 @@ const STEP: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Line {
     /// Where it stands in the first row of the page.
-    pub(super) origin: f32,
+    origin: f32,
     /// Cells to the right for each cell down.
-    pub(super) lean: f32,
+    lean: f32,
 }
 
 impl Line {
+    /// An upright line through a cell.
+    pub(super) fn upright(x: usize) -> Line {
+        Line { origin: x as f32, lean: 0.0 }
+    }
+
     /// The cell where it stands in a row; it may lie outside the page.
     pub(super) fn at(&self, y: usize) -> isize {
         (self.origin + self.lean * y as f32).round() as isize
     }
+}
+
+/// The counts of a row's cells, and 1 for each that is inked, or whose right neighbour is: a line that leans passes from
+/// one to the next. The last cell has no count.
+fn pairs<'a>(row: &'a [bool], counts: &'a mut [u8]) -> impl Iterator<Item = (&'a mut u8, u8)> {
+    let dark = row.iter().zip(&row[row.len().min(1)..]).map(|(&one, &other)| u8::from(one | other));
+    counts.iter_mut().zip(dark)
 }
 
 /// Which cells of a page lie in the middle of a long upright stroke.
@@ -45,19 +57,12 @@ impl Strokes {
         let least = ((2 * reach + 1) as f32 * WHOLE).ceil() as u8;
         let mut marks = vec![0; across * down];
         let mut counts = vec![0u8; across];
-        let inked = |y: usize, counts: &mut [u8], change: fn(u8, u8) -> u8| {
-            let row = page.bits.row(y);
-            // A line that leans passes from one cell to the next: two neighbours count as one.
-            let right = row.iter().skip(1).chain([&false]);
-            let dark = row.iter().zip(right).map(|(&one, &other)| u8::from(one | other));
-            counts.iter_mut().zip(dark).for_each(|(count, dark)| *count = change(*count, dark));
-        };
         for y in 0..down + reach {
             if y < down {
-                inked(y, &mut counts, u8::wrapping_add);
+                pairs(page.bits.row(y), &mut counts).for_each(|(count, dark)| *count += dark);
             }
             if y > 2 * reach {
-                inked(y - 2 * reach - 1, &mut counts, u8::wrapping_sub);
+                pairs(page.bits.row(y - 2 * reach - 1), &mut counts).for_each(|(count, dark)| *count -= dark);
             }
             if y >= reach {
                 let row = &mut marks[(y - reach) * across..][..across];
@@ -108,11 +113,13 @@ impl Strokes {
         for step in (0..=steps).flat_map(|step| [step, -step]) {
             let lean = step as f32 * 2.0 / height;
             let counts = self.along(rows.iter().copied().step_by(STEP), middle, lean, &columns);
-            for (x, &count) in counts.iter().enumerate() {
-                if count > best.map_or(0, |(_, most)| most) {
-                    let origin = (x + columns.start) as f32 - lean * middle as f32;
-                    best = Some((Line { origin, lean }, count));
-                }
+            let most = counts.iter().copied().max().unwrap_or(0);
+            if most > best.map_or(0, |(_, most)| most) {
+                // A line some cells broad is marked in each of them, and in the one before.
+                let first = counts.iter().position(|&count| count == most).unwrap_or(0);
+                let breadth = counts[first..].iter().take_while(|&&count| count == most).count();
+                let x = (columns.start + first) as f32 + breadth as f32 / 2.0;
+                best = Some((Line { origin: x - lean * middle as f32, lean }, most));
             }
         }
         best.map(|(line, count)| (line, usize::from(count) * STEP))

@@ -8,15 +8,17 @@ use super::{
 };
 
 /// Half the width, in inches, of what counts as the line itself: it is thin, and may be a little bent.
-const LINE: f32 = 0.025;
+pub(super) const LINE: f32 = 0.025;
 /// Inches to both sides in which something that crosses the line shows itself. A word's space is narrower.
 const BESIDE: f32 = 0.08;
 /// Inches that a horizontal line reaches to both sides; no letter that touches the line does.
-const BAR: f32 = 0.15;
+pub(super) const BAR: f32 = 0.15;
 /// A share of the cells, of a horizontal line that a scan breaks.
-const SOLID: f32 = 0.9;
-/// Inches, at most, between a horizontal line and the upright ones that meet it.
-const MEETS: f32 = 0.05;
+pub(super) const SOLID: f32 = 0.9;
+/// Inches, at most, without the line where it meets what crosses it. A line of text between two ends takes more.
+const MEETS: f32 = 0.1;
+/// Inches. A piece shorter than this beyond a horizontal line may be a letter of a head.
+const END: f32 = 0.25;
 
 /// What a row of the page is where a line passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,37 +64,53 @@ pub(super) struct Stretch {
     /// In how many of them it is there.
     pub(super) ruled: usize,
     /// Rows of the horizontal lines that cross it.
-    pub(super) bars: Vec<usize>,
+    bars: Vec<Range<usize>>,
 }
 
-/// The stretches of a line. Only a horizontal line that it meets from above and from below does not end one: a rule
-/// between columns stops short of the lines over the whole width.
-pub(super) fn stretches(page: &Page, line: Line, passages: &[Passage]) -> Vec<Stretch> {
-    let meets = page.cells(MEETS);
-    let mut found = Vec::new();
-    let mut open: Option<Stretch> = None;
-    let mut above = Passage::Clear;
-    for (y, &passage) in passages.iter().enumerate() {
-        match passage {
-            Passage::Ruled => {
-                let stretch = open.get_or_insert_with(|| Stretch { line, rows: y..y, ruled: 0, bars: Vec::new() });
-                stretch.rows.end = y + 1;
-                stretch.ruled += 1;
-            }
-            Passage::Crossed => found.extend(open.take()),
-            Passage::Bar if above != Passage::Bar => {
-                let thickness = passages[y..].iter().take_while(|&&passage| passage == Passage::Bar).count();
-                let below = passages.iter().skip(y + thickness).take(meets);
-                let met_below = below.clone().any(|&passage| passage == Passage::Ruled);
-                match &mut open {
-                    Some(stretch) if met_below && stretch.rows.end + meets >= y => stretch.bars.push(y),
-                    _ => found.extend(open.take()),
-                }
-            }
-            Passage::Bar | Passage::Clear => {}
-        }
-        above = passage;
+impl Stretch {
+    /// Rows without a line between what stands on the left and on the right.
+    pub(super) fn white(line: Line, rows: Range<usize>) -> Stretch {
+        Stretch { line, rows, ruled: 0, bars: Vec::new() }
     }
-    found.extend(open);
-    found
+
+    /// The stretches of a line. Nothing crosses within one but what the line meets from above and from below: a table's
+    /// lines do so, and so do dirt and letters that touch it; a rule between columns stops short of what stands over the
+    /// whole width.
+    pub(super) fn all(page: &Page, line: Line, passages: &[Passage]) -> Vec<Stretch> {
+        let meets = page.cells(MEETS);
+        let mut found: Vec<Stretch> = Vec::new();
+        for (y, _) in passages.iter().enumerate().filter(|(_, passage)| **passage == Passage::Ruled) {
+            let open = found.last_mut().filter(|stretch| {
+                let gap = &passages[stretch.rows.end..y];
+                gap.len() <= meets || gap.iter().all(|passage| *passage == Passage::Clear)
+            });
+            match open {
+                Some(stretch) => {
+                    let gap = stretch.rows.end..y;
+                    stretch.rows.end = y + 1;
+                    stretch.ruled += 1;
+                    if passages[gap.clone()].contains(&Passage::Bar) {
+                        stretch.bars.push(gap);
+                    }
+                }
+                None => found.push(Stretch { line, rows: y..y + 1, ruled: 1, bars: Vec::new() }),
+            }
+        }
+        found.iter_mut().for_each(|stretch| stretch.trim(page.cells(END)));
+        found
+    }
+
+    /// Takes off what lies less than `end` beyond the first and the last bar: a letter's stroke.
+    fn trim(&mut self, end: usize) {
+        let Range { start, end: last } = self.rows;
+        let (upper, lower) = (start + end, last.saturating_sub(end));
+        if let Some(bar) = self.bars.iter().rfind(|bar| bar.start < upper) {
+            self.rows.start = bar.end;
+        }
+        if let Some(bar) = self.bars.iter().find(|bar| bar.end > lower && bar.start > self.rows.start) {
+            self.rows.end = bar.start;
+        }
+        self.bars.retain(|bar| bar.start > self.rows.start && bar.end < self.rows.end);
+        self.ruled = self.ruled.min(self.rows.len());
+    }
 }
