@@ -6,6 +6,7 @@
 mod attend;
 mod blank;
 mod child;
+mod clean;
 mod encode;
 mod halves;
 mod library;
@@ -20,6 +21,7 @@ mod watched_file;
 
 pub use blank::Ink;
 pub use child::{ChildError, serve as serve_child};
+pub use clean::{clean, needs_cleaning};
 pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};
 pub use pdfium::{Drawing, LoadLibraryError, OpenDocument, Renderer};

@@ -5,6 +5,7 @@
 
 mod bits;
 mod columns;
+mod marks;
 mod script;
 mod sheet;
 mod skew;
@@ -12,6 +13,7 @@ mod turned;
 
 pub use bits::Bits;
 pub use columns::columns;
+pub use marks::{extent, for_each_mark};
 pub use script::{Script, script};
 pub use sheet::Sheet;
 pub use skew::skew;
