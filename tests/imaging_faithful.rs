@@ -10,7 +10,7 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Pool, PoolSettings, RenderFailure, RenderJob, find_library},
-    model::{FailureClass, Grid, ImageRule, PageIndex, Scaling, View},
+    model::{FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use image::RgbImage;
 
@@ -43,9 +43,16 @@ async fn pool() -> Pool {
 }
 
 async fn draw(pool: &Pool, document: PathBuf, page: u32, rule: ImageRule) -> RgbImage {
-    let job = RenderJob { document, password: None, page: PageIndex(page), rule, view: View::Whole, part: 0 };
+    let job = RenderJob {
+        document,
+        password: None,
+        page: PageIndex(page),
+        rule,
+        layout: LayoutRule::AS_IS,
+        view: View::Whole,
+    };
     let image = pool.render(job).await.unwrap().unwrap();
-    image::load_from_memory(&image.png).unwrap().to_rgb8()
+    image::load_from_memory(&image.parts[0].png).unwrap().to_rgb8()
 }
 
 /// Peak signal-to-noise ratio in decibels; infinite for equal images.
@@ -157,7 +164,7 @@ async fn a_page_that_its_crop_box_leaves_nothing_of_is_refused() {
         page: PageIndex(0),
         rule: PACKAGE,
         view: View::Whole,
-        part: 0,
+        layout: LayoutRule::AS_IS,
     };
     let failure = pool().await.render(job).await.unwrap_err();
     assert!(

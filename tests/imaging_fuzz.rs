@@ -20,7 +20,7 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Pool, PoolSettings, RenderFailure, RenderJob, find_library},
-    model::{FailureClass, Grid, ImageRule, PageIndex, Scaling, View},
+    model::{FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use futures_util::{StreamExt, stream};
 use oorandom::Rand32;
@@ -60,11 +60,18 @@ fn whole_files() -> Vec<Vec<u8>> {
 }
 
 fn job(document: PathBuf) -> RenderJob {
-    RenderJob { document, password: None, page: PageIndex(0), rule: SMALL, view: View::Whole, part: 0 }
+    RenderJob {
+        document,
+        password: None,
+        page: PageIndex(0),
+        rule: SMALL,
+        layout: LayoutRule::OF_TESSERACT,
+        view: View::Whole,
+    }
 }
 
 /// What became of a page, in a word.
-fn outcome(answer: &Result<Option<bulletin_ocr::imaging::PageImage>, RenderFailure>) -> &'static str {
+fn outcome(answer: &Result<Option<bulletin_ocr::imaging::DrawnPage>, RenderFailure>) -> &'static str {
     match answer {
         Ok(_) => "drawn",
         Err(RenderFailure::Page { class: FailureClass::RenderTimeout, .. }) => "too slow",

@@ -3,6 +3,7 @@
 //! What there is on a page is found by [`crate::layout`]; here it is acted upon.
 
 use super::{
+    clean::{clean, needs_cleaning},
     cut::{Piece, cut, turned},
     halves,
     pixels::Pixels,
@@ -90,7 +91,12 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
             page = straightened(page, found, paper);
         }
     }
-    page
+    layout.cleaned = match rule.clean {
+        When::Never => false,
+        When::Auto => needs_cleaning(&page.sheet(dpi)),
+        When::Always => true,
+    };
+    if layout.cleaned { clean(&page, dpi) } else { page }
 }
 
 /// The parts of a page as it is shown first, in reading order.

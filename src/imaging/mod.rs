@@ -5,6 +5,7 @@
 
 mod attend;
 mod child;
+mod clean;
 mod cut;
 mod division;
 mod encode;
@@ -24,6 +25,7 @@ mod symptom;
 mod watched_file;
 
 pub use child::{ChildError, serve as serve_child};
+pub use clean::{clean, needs_cleaning};
 pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};
 pub use overlay::overlay;

@@ -13,8 +13,10 @@
 
 mod answer;
 mod chat;
+mod commas;
 mod condition;
 mod dialect;
+mod doubt;
 mod faults;
 mod gpu;
 mod gpu_driver;
@@ -23,6 +25,7 @@ mod layout;
 mod metrics;
 mod picture;
 mod protocol;
+mod raster;
 mod reading;
 mod release;
 mod repetition;

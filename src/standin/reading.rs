@@ -1,25 +1,36 @@
-//! Reads a page with Tesseract: which language, at which resolution, and when to read again.
+//! Reads an image with Tesseract: in which language, divided how, at which resolution, and what is read again.
 //!
-//! The language comes from a trial: the tenth of the page's height with the most ink is read as French. Its mean
-//! confidence was 78 to 95 on eight French pages and 16 to 35 on eight Arabic ones, for 0.3 s of a page's 1.5 to 3;
-//! Tesseract's own script detection was as sure but took 0.6 s, and on half-size images it was wrong on five of nine
-//! French pages.
+//! An image is a whole page, or a part of one: a column, a strip over the width (head or foot). A column is one flow of lines,
+//! and so is a strip; that Tesseract is told (page segmentation 6), as it sometimes finds columns where there are none. On a
+//! whole page it looks for itself (3): full-width French pages lose a tenth of their words else.
 //!
-//! Arabic is read at no more than 150 dpi: better than 192 on five of eight pages tried (mean 4.3 % against 5.1 % of
-//! characters wrong), and errors double from 250 dpi up. Where more than a tenth of a page's characters are doubtful,
-//! it is read once more in both languages, and the surer reading is kept: a French page that quotes Arabic went from
-//! 11.1 % to 2.8 % wrong. Arabic pages without French are read worse in both languages (four of four tried), so the
-//! second reading must be clearly surer.
+//! The language is that of the letters ([`crate::layout::script`]). Where they do not tell, a trial does: the tenth of the
+//! height with the most ink is read as French. Its mean confidence was 78 to 95 on eight French pages and 16 to 35 on eight
+//! Arabic ones.
+//!
+//! Arabic is read at [`ARABIC_DPI`]: characters wrong in columns of ten pages were 3.1 % at 100 dpi, 2.6 at 115, 3.1 at 130,
+//! 3.2 at 150, 4.4 at 192. French is best at 192 (0.80 %; 0.86 at 150).
+//!
+//! Lines that Tesseract doubts are cut out, stacked and read once more at [`SECOND_DPI`] in both languages, and each passage
+//! keeps the surer reading: Arabic quoted in French, Latin names in Arabic, and print too small for the first resolution.
 
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, GrayImage, ImageError};
+use std::sync::Arc;
+
+use image::{GrayImage, ImageError};
 
 use super::{
+    commas,
+    dialect::PageBlock,
+    doubt::{Certainty, Passage, doubtful_passages},
     layout,
     picture::Picture,
-    tesseract::{Languages, Tesseract, TesseractError, Word},
+    raster::{busiest_band, portable_graymap, resized, stacked},
+    tesseract::{Languages, PixelBox, Segmentation, Sight, Tesseract, TesseractError, Word},
 };
-use crate::{model::PixelSize, standin::dialect::PageBlock};
+use crate::{
+    layout::{Sheet, script},
+    model::{Language, PixelSize},
+};
 
 /// Below this mean confidence of the trial in French, the page is Arabic.
 const FRENCH_CONFIDENCE: f32 = 55.0;
@@ -27,14 +38,14 @@ const FRENCH_CONFIDENCE: f32 = 55.0;
 const TRIAL_FRACTION: u32 = 10;
 /// No trial is lower than this many pixels.
 const TRIAL_PIXELS: u32 = 120;
-/// Resolution beyond which Tesseract's Arabic model gets worse.
-const ARABIC_DPI: f32 = 150.0;
-/// A word below this confidence is doubtful.
-const DOUBTFUL: f32 = 60.0;
-/// Share of doubtful characters beyond which a page is read again in both languages.
-const DOUBTFUL_SHARE: f32 = 0.10;
-/// What the second reading's mean confidence must gain to be kept.
-const GAIN: f32 = 2.5;
+/// Resolution at which Tesseract's Arabic model reads the gazette's running text best.
+const ARABIC_DPI: f32 = 115.0;
+/// Resolution of the second look: small Arabic print of 1981 is read best at it, and both languages together nearly so.
+const SECOND_DPI: f32 = 150.0;
+/// An image no wider than this, in inches, is a column: half of the widest page known, and less than the narrowest one.
+const COLUMN_INCHES: f32 = 5.5;
+/// An image no higher than this, in inches, is a strip with one flow of lines.
+const STRIP_INCHES: f32 = 1.5;
 
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,47 +64,83 @@ pub enum ReadingError {
     Stopped,
 }
 
-/// A page as read.
+/// An image as read.
 #[derive(Debug)]
 pub struct Reading {
-    /// Blocks in reading order; none for a page without words.
+    /// Blocks in reading order; none for an image without words.
     pub blocks: Vec<PageBlock>,
-    /// The languages it was read with.
+    /// The languages it was first read with.
     pub languages: Languages,
-    /// Mean confidence of its characters, 0 to 100; 0 for a page without words.
+    /// Mean confidence of its characters, 0 to 100; 0 for an image without words.
     pub confidence: f32,
 }
 
-/// Reads a page. `default_dpi` counts where the picture does not say.
+/// Reads an image. `default_dpi` counts where the picture does not say.
 ///
 /// # Errors
 /// An image that cannot be decoded, or Tesseract's own failure.
 pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> Result<Reading, ReadingError> {
     let dpi = picture.dpi.unwrap_or(default_dpi);
-    let (page, trial) = in_background(move || prepare(&picture)).await?;
-    let trial = Trial::of(&tesseract.read(&trial, Languages::French, dpi.round() as u32).await?);
-    let (languages, page, dpi) = if trial.is_french() {
-        (Languages::French, page, dpi)
-    } else {
-        let dpi_now = dpi.min(ARABIC_DPI);
-        (Languages::Arabic, in_background(move || resized(page, dpi_now / dpi)).await?, dpi_now)
+    let (page, language) = in_background(move || prepare(&picture, dpi)).await?;
+    let page = Arc::new(page);
+    let languages = match language {
+        Language::French => Languages::French,
+        Language::Arabic => Languages::Arabic,
+        Language::Mixed => Languages::FrenchFirst,
+        Language::Unknown => on_trial(tesseract, &page, dpi).await?,
+    };
+    let best_dpi = match languages {
+        Languages::French => dpi,
+        Languages::Arabic => ARABIC_DPI.min(dpi),
+        Languages::FrenchFirst | Languages::ArabicFirst => SECOND_DPI.min(dpi),
     };
     let size = PixelSize { width: page.width(), height: page.height() };
-    let (file, whole_dpi) = (portable_graymap(&page), dpi.round() as u32);
-    let words = tesseract.read(&file, languages, whole_dpi).await?;
-    let first = Confidence::of(&words);
-    if first.doubtful_share > DOUBTFUL_SHARE {
-        let again = tesseract.read(&file, Languages::Both, whole_dpi).await?;
-        let second = Confidence::of(&again);
-        if second.mean > first.mean + GAIN {
-            return Ok(reading(&again, size, Languages::Both, second));
-        }
+    let shape = Shape::of(size, dpi);
+    let mut words = look(tesseract, &page, dpi, best_dpi, shape.segmentation(), languages).await?;
+    look_again(tesseract, &page, dpi, languages, &mut words).await?;
+    if languages != Languages::French || words.iter().any(|word| word.text.contains(is_arabic)) {
+        words = in_background(move || {
+            commas::restore(&mut words, &page, dpi);
+            Ok(words)
+        })
+        .await?;
     }
-    Ok(reading(&words, size, languages, first))
+    let confidence = Certainty::of(&words).mean;
+    Ok(Reading { blocks: layout::blocks(&words, size, dpi, shape), languages, confidence })
 }
 
-fn reading(words: &[Word], size: PixelSize, languages: Languages, confidence: Confidence) -> Reading {
-    Reading { blocks: layout::blocks(words, size), languages, confidence: confidence.mean }
+fn is_arabic(letter: char) -> bool {
+    matches!(letter, '\u{600}'..='\u{6ff}')
+}
+
+/// What an image is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A column of a page.
+    Column,
+    /// A low part of a page over its width.
+    Strip,
+    /// A page, or most of one.
+    Page,
+}
+
+impl Shape {
+    fn of(size: PixelSize, dpi: f32) -> Self {
+        if size.width as f32 <= COLUMN_INCHES * dpi {
+            Shape::Column
+        } else if size.height as f32 <= STRIP_INCHES * dpi {
+            Shape::Strip
+        } else {
+            Shape::Page
+        }
+    }
+
+    fn segmentation(self) -> Segmentation {
+        match self {
+            Shape::Column | Shape::Strip => Segmentation::Flow,
+            Shape::Page => Segmentation::Page,
+        }
+    }
 }
 
 /// Image work off the thread that serves requests.
@@ -103,115 +150,134 @@ async fn in_background<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| ReadingError::Stopped)?
 }
 
-/// The page in grey, and the band of it that is read on trial, as a file.
-fn prepare(picture: &Picture) -> Result<(GrayImage, Vec<u8>), ReadingError> {
+/// The image in grey, and the language that its letters look like.
+fn prepare(picture: &Picture, dpi: f32) -> Result<(GrayImage, Language), ReadingError> {
     let page = image::load_from_memory_with_format(&picture.png, image::ImageFormat::Png)?.into_luma8();
-    let height = (page.height() / TRIAL_FRACTION).max(TRIAL_PIXELS).min(page.height());
-    let top = busiest_band(&page, height);
-    let band = image::imageops::crop_imm(&page, 0, top, page.width(), height).to_image();
-    Ok((page, portable_graymap(&band)))
+    let sheet = Sheet::new(picture.size, dpi, page.as_raw().as_slice().into());
+    let language = script(&sheet).language;
+    Ok((page, language))
 }
 
-/// Top of the band of `height` rows with the most dark pixels.
-fn busiest_band(page: &GrayImage, height: u32) -> u32 {
-    let ink: Vec<u64> = page.rows().map(|row| row.filter(|pixel| pixel.0[0] < 128).count() as u64).collect();
-    let height = height as usize;
-    let mut sum: u64 = ink[..height].iter().sum();
-    let mut best = (sum, 0);
-    for bottom in height..ink.len() {
-        sum = sum + ink[bottom] - ink[bottom - height];
-        if sum > best.0 {
-            best = (sum, bottom + 1 - height);
+/// The language that the band with the most ink is in. One without words says nothing; French is then as good as Arabic.
+async fn on_trial(tesseract: &Tesseract, page: &Arc<GrayImage>, dpi: f32) -> Result<Languages, ReadingError> {
+    let page = Arc::clone(page);
+    let file = in_background(move || {
+        let height = (page.height() / TRIAL_FRACTION).max(TRIAL_PIXELS).min(page.height());
+        let top = busiest_band(&page, height);
+        Ok(portable_graymap(&image::imageops::crop_imm(&*page, 0, top, page.width(), height).to_image()))
+    })
+    .await?;
+    let words = tesseract.read(Sight { file, dpi, segmentation: Segmentation::Page }, Languages::French).await?;
+    let is_french = words.is_empty() || Certainty::of(&words).mean >= FRENCH_CONFIDENCE;
+    Ok(if is_french { Languages::French } else { Languages::Arabic })
+}
+
+/// Reads `page` at a lower resolution; the words' bounds are in its own pixels.
+async fn look(
+    tesseract: &Tesseract,
+    page: &Arc<GrayImage>,
+    dpi: f32,
+    best_dpi: f32,
+    segmentation: Segmentation,
+    languages: Languages,
+) -> Result<Vec<Word>, ReadingError> {
+    let page = Arc::clone(page);
+    let file = in_background(move || {
+        Ok(if best_dpi < dpi {
+            portable_graymap(&resized((*page).clone(), best_dpi / dpi)?)
+        } else {
+            portable_graymap(&page)
+        })
+    })
+    .await?;
+    let mut words = tesseract.read(Sight { file, dpi: best_dpi, segmentation }, languages).await?;
+    for word in &mut words {
+        word.bounds = word.bounds.map(|pixels| (pixels as f32 * dpi / best_dpi).round() as u32);
+    }
+    Ok(words)
+}
+
+/// Reads doubtful passages once more, in both languages, and keeps what is surer.
+async fn look_again(
+    tesseract: &Tesseract,
+    page: &Arc<GrayImage>,
+    dpi: f32,
+    languages: Languages,
+    words: &mut Vec<Word>,
+) -> Result<(), ReadingError> {
+    let passages = doubtful_passages(words, dpi);
+    if passages.is_empty() {
+        return Ok(());
+    }
+    let pieces: Vec<PixelBox> = passages.iter().map(|passage| passage.bounds).collect();
+    let whole = Arc::clone(page);
+    let (image, stack) = in_background(move || Ok(stacked(&whole, &pieces))).await?;
+    let again =
+        look(tesseract, &Arc::new(image), dpi, SECOND_DPI.min(dpi), Segmentation::Flow, languages.both()).await?;
+    let mut found = vec![Vec::new(); passages.len()];
+    for word in again {
+        if let Some((index, bounds)) = stack.unstacked(word.bounds) {
+            found[index].push(Word { bounds, ..word });
         }
     }
-    best.1 as u32
-}
-
-fn resized(page: GrayImage, factor: f32) -> Result<GrayImage, ReadingError> {
-    if factor >= 1.0 {
-        return Ok(page);
+    // From the last to the first, so that the places of the words before stay.
+    for (passage, found) in passages.iter().zip(found).rev() {
+        replace_if_surer(words, passage, found);
     }
-    let side = |pixels: u32| ((pixels as f32 * factor).round() as u32).max(1);
-    let (width, height) = (side(page.width()), side(page.height()));
-    let mut smaller = DynamicImage::ImageLuma8(GrayImage::new(width, height));
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new().resize(&DynamicImage::ImageLuma8(page), &mut smaller, &options)?;
-    Ok(smaller.into_luma8())
+    Ok(())
 }
 
-/// An uncompressed image file that Leptonica reads.
-fn portable_graymap(image: &GrayImage) -> Vec<u8> {
-    let mut file = format!("P5\n{} {}\n255\n", image.width(), image.height()).into_bytes();
-    file.extend_from_slice(image.as_raw());
-    file
-}
-
-/// How sure Tesseract is of some words, weighed by their characters.
-#[derive(Debug, Clone, Copy)]
-struct Confidence {
-    mean: f32,
-    doubtful_share: f32,
-}
-
-impl Confidence {
-    fn of(words: &[Word]) -> Self {
-        let (mut characters, mut weighed, mut doubtful) = (0.0, 0.0, 0.0);
-        for word in words {
-            let length = word.text.chars().count() as f32;
-            characters += length;
-            weighed += length * word.confidence;
-            if word.confidence < DOUBTFUL {
-                doubtful += length;
-            }
+/// The lines of `found` become lines of the paragraph in which the passage begins.
+fn replace_if_surer(words: &mut Vec<Word>, passage: &Passage, mut found: Vec<Word>) {
+    let [start, end] = passage.words;
+    let Some(first) = words.get(start..end) else { return };
+    if !Certainty::of(&found).is_clearly_more_than(Certainty::of(first)) {
+        return;
+    }
+    let Some((block, paragraph, mut line)) = first.first().map(|word| word.place) else { return };
+    let mut last = None;
+    for word in &mut found {
+        if last.replace(word.place).is_some_and(|place| place != word.place) {
+            line += 1;
         }
-        let characters = f32::max(characters, 1.0);
-        Confidence { mean: weighed / characters, doubtful_share: doubtful / characters }
+        word.place = (block, paragraph, line);
     }
-}
-
-/// The trial reading in French.
-struct Trial {
-    confidence: f32,
-    words: usize,
-}
-
-impl Trial {
-    fn of(words: &[Word]) -> Self {
-        Trial { confidence: Confidence::of(words).mean, words: words.len() }
-    }
-
-    /// A band without words says nothing; French is then as good as Arabic.
-    fn is_french(&self) -> bool {
-        self.words == 0 || self.confidence >= FRENCH_CONFIDENCE
-    }
+    words.splice(start..end, found);
 }
 
 #[cfg(test)]
 mod tests {
-    use image::Luma;
-
     use super::*;
 
+    const DPI: f32 = 192.0;
+
     #[test]
-    fn the_trial_takes_the_band_with_the_most_ink() {
-        let page = GrayImage::from_fn(40, 100, |_, y| Luma([if (70..80).contains(&y) { 0 } else { 255 }]));
-        assert_eq!(busiest_band(&page, 10), 70);
-        assert_eq!(busiest_band(&page, 100), 0);
+    fn columns_strips_and_pages_are_told_by_their_size() {
+        let shape = |width: u32, height: u32| Shape::of(PixelSize { width, height }, DPI);
+        assert_eq!(shape(1588, 2246), Shape::Page);
+        assert_eq!(shape(790, 2050), Shape::Column);
+        assert_eq!(shape(790, 200), Shape::Column);
+        assert_eq!(shape(1588, 190), Shape::Strip);
+        assert_eq!(shape(1, 1), Shape::Column);
     }
 
     #[test]
-    fn an_image_is_made_smaller_and_never_larger() {
-        let page = GrayImage::from_pixel(192, 96, Luma([255]));
-        assert_eq!(resized(page.clone(), 150.0 / 192.0).unwrap().dimensions(), (150, 75));
-        assert_eq!(resized(page, 1.2).unwrap().dimensions(), (192, 96));
-    }
-
-    #[test]
-    fn confidence_is_weighed_by_characters() {
-        let word = |text: &str, confidence| Word { place: (1, 1, 1), bounds: [0; 4], confidence, text: text.into() };
-        let confidence = Confidence::of(&[word("longmots", 90.0), word("ab", 40.0)]);
-        assert!((confidence.mean - 80.0).abs() < 0.01);
-        assert!((confidence.doubtful_share - 0.2).abs() < 0.01);
-        assert_eq!(Confidence::of(&[]).mean, 0.0);
+    fn a_second_reading_is_kept_only_where_it_is_surer() {
+        let word = |line, confidence, text: &str| Word {
+            place: (1, 1, line),
+            bounds: [0, line * 40, 90, line * 40 + 20],
+            confidence,
+            text: text.into(),
+        };
+        let first = [word(1, 95.0, "Vu"), word(2, 30.0, "aixlll"), word(3, 95.0, "loi")];
+        let passage = Passage { words: [1, 2], bounds: [0, 76, 94, 104] };
+        let texts = |found: &[Word]| {
+            let mut words = first.to_vec();
+            replace_if_surer(&mut words, &passage, found.to_vec());
+            words.into_iter().map(|word| word.text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&[word(1, 80.0, "اللجنة"), word(2, 85.0, "القطاعية")]), ["Vu", "اللجنة", "القطاعية", "loi"]);
+        assert_eq!(texts(&[word(1, 31.0, "x")]), ["Vu", "aixlll", "loi"]);
+        assert_eq!(texts(&[]), ["Vu", "aixlll", "loi"]);
     }
 }
