@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use bulletin_ocr::{
@@ -88,6 +89,9 @@ fn search(label: &Label, size: PixelSize, dpi: f32, levels: &[u8]) -> Found {
     (label.clone(), columns, parts)
 }
 
+/// What was found on the pages that travel with the repository.
+static DRAWN: LazyLock<Vec<Found>> = LazyLock::new(search_drawn);
+
 fn search_drawn() -> Vec<Found> {
     let files: Vec<_> = labels().into_iter().collect();
     let search_file = |(file, labels): &(String, Vec<Label>)| {
@@ -152,12 +156,12 @@ fn assert_good(found: &[Found]) {
 
 #[test]
 fn the_pages_are_divided_where_a_person_divides_them() {
-    assert_good(&search_drawn());
+    assert_good(&DRAWN);
 }
 
 #[test]
 fn the_parts_cover_the_page_in_reading_order() {
-    for (label, columns, parts) in search_drawn() {
+    for (label, columns, parts) in &*DRAWN {
         let name = label.name();
         let boxes: Vec<BBox> = parts.iter().map(|part| part.bbox).collect();
         assert_eq!(columns.divide.is_some(), boxes.len() > 1, "{name}");
@@ -178,7 +182,7 @@ fn the_parts_cover_the_page_in_reading_order() {
 
 #[test]
 fn pages_that_are_divided_wrongly_are_not_surely_so() {
-    for (label, columns, _) in search_drawn() {
+    for (label, columns, _) in &*DRAWN {
         let is_wrong = columns.divide.is_some() != label.is_divided();
         assert!(!is_wrong || columns.confidence.0 < 80, "{}: {columns:?}", label.name());
         assert!(columns.reason != ColumnsReason::Cover || label.kind == "cover", "{}: {columns:?}", label.name());
@@ -191,13 +195,13 @@ fn all_labelled_pages_are_divided_so_at_full_size() {
     let mut found = Vec::new();
     for_each_page(&corpus, |label, size, dpi, levels| found.push(search(label, size, dpi, levels)));
     assert_good(&found);
-    let reduced = search_drawn();
-    let mut drawn = found.iter().filter(|(label, ..)| label.drawn).zip(&reduced);
-    let differs = |((label, full, _), (_, small, _)): &(&Found, &Found)| {
-        println!("{}: {full:?} at full size, {small:?} reduced", label.name());
-        full.divide.is_some() != small.divide.is_some()
-    };
-    assert!(!drawn.by_ref().filter(|(full, small)| full.1 != small.1).any(|pair| differs(&pair)));
+    let full = found.iter().filter(|(label, ..)| label.drawn);
+    for ((label, full, _), (_, reduced, _)) in full.zip(&*DRAWN) {
+        if full != reduced {
+            println!("{}: {full:?} at full size, {reduced:?} reduced", label.name());
+        }
+        assert_eq!(full.divide.is_some(), reduced.divide.is_some(), "{}", label.name());
+    }
 }
 
 /// Makes the pictures that travel with the repository, from the gazettes in the folder that `BOCR_CORPUS` names.
