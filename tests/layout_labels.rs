@@ -17,14 +17,21 @@ use std::{
 use bulletin_ocr::{
     imaging::{Renderer, find_library},
     layout::{Bits, Sheet, columns},
-    model::{BBox, Columns, ColumnsReason, Grid, ImageRule, Language, PageIndex, PixelSize, Region, When},
+    model::{BBox, Columns, ColumnsReason, Grid, ImageRule, Language, PageIndex, PixelSize, Region, Scaling, When},
 };
 use rayon::prelude::*;
 
 /// Cells to an inch of the pages that travel with the repository, which are what the search itself makes of a page.
 const CELLS: f32 = 96.0;
 /// As the pages were drawn for those who labelled them.
-const FULL: ImageRule = ImageRule { dpi: 192.0, min_side: 0, min_pixels: 0, max_pixels: 6_291_456, grid: Grid::Free };
+const FULL: ImageRule = ImageRule {
+    dpi: 192.0,
+    min_side: 0,
+    min_pixels: 0,
+    max_pixels: 6_291_456,
+    grid: Grid::Free,
+    scaling: Scaling::Direct,
+};
 /// Labelled heights are exact to this share of the page's.
 const EXACT: f64 = 0.0205;
 
@@ -110,7 +117,7 @@ fn for_each_page(corpus: &Path, mut use_page: impl FnMut(&Label, PixelSize, f32,
         let document = renderer.open(places.iter().find(|path| path.exists()).unwrap(), None).unwrap();
         for label in labels {
             let drawing = document.render(PageIndex(label.page - 1), &FULL).unwrap();
-            use_page(&label, drawing.pixels.size, drawing.target.dpi, &drawing.pixels.luma());
+            use_page(&label, drawing.pixels.size, drawing.target.dpi, &drawing.pixels.sheet(drawing.target.dpi).levels);
         }
     }
 }
