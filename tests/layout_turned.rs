@@ -94,33 +94,37 @@ impl Page {
     }
 }
 
-fn renderer() -> Renderer {
-    Renderer::load(&find_library(None).unwrap(), 2 << 30).unwrap()
-}
-
 fn draw(renderer: &Renderer, path: &Path, number: u32) -> Page {
     let drawing = renderer.open(path, None).unwrap().render(PageIndex(number - 1), &RULE).unwrap();
     Page { size: drawing.pixels.size, levels: drawing.pixels.luma().into_owned(), dpi: drawing.target.dpi }
 }
 
-fn pages() -> impl Iterator<Item = (String, Page, Language, bool)> {
-    let renderer = renderer();
+type Sample = (String, Page, Language, bool);
+
+/// One test, as a process can load PDFium once only.
+#[test]
+fn turned_content_skew_and_script_of_real_pages() {
+    let renderer = Renderer::load(&find_library(None).unwrap(), 2 << 30).unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    PAGES.into_iter().map(move |(file, number, language, is_scan)| {
+    let samples = PAGES.map(|(file, number, language, is_scan)| {
         (format!("{file} page {number}"), draw(&renderer, &data.join(file), number), language, is_scan)
-    })
+    });
+    whole_pages_are_told_upright_turned_skewed_and_in_their_script(&samples);
+    a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way(&samples);
+    if let Some(corpus) = std::env::var_os("BOCR_CORPUS") {
+        every_labelled_page(&renderer, Path::new(&corpus));
+    }
 }
 
-#[test]
-fn real_pages_are_told_upright_turned_skewed_and_in_their_script() {
-    for (name, page, language, is_scan) in pages() {
+fn whole_pages_are_told_upright_turned_skewed_and_in_their_script(samples: &[Sample]) {
+    for (name, page, language, is_scan) in samples {
         for turn in Turn::ALL {
             assert_eq!(page_turn(&page.turned(turn).sheet()).0, turn.undone(), "{name} turned by {}", turn.degrees());
         }
         assert_eq!(turned_region(&page.sheet()), None, "{name}");
 
         let level = skew(&page.sheet()).unwrap_or_else(|| panic!("{name} has no skew")).degrees();
-        assert!(level.abs() < if is_scan { 1.5 } else { 0.05 }, "{name}: {level}");
+        assert!(level.abs() < if *is_scan { 1.5 } else { 0.05 }, "{name}: {level}");
         for degrees in [0.4, -2.0, 3.5] {
             if let Some(found) = skew(&page.rotated(degrees).sheet()) {
                 assert!(
@@ -132,14 +136,15 @@ fn real_pages_are_told_upright_turned_skewed_and_in_their_script() {
         }
 
         let found = script(&page.sheet());
-        assert_eq!(found.language, language, "{name}: {found:?}");
+        assert_eq!(found.language, *language, "{name}: {found:?}");
     }
 }
 
-#[test]
-fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way() {
+fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way(samples: &[Sample]) {
     let whole_bodies = ["digital_fr.pdf page 1", "digital_ar.pdf page 1", "scan_fr.pdf page 1"];
-    for (name, page, language, _) in pages().filter(|page| whole_bodies.iter().any(|body| page.0.ends_with(body))) {
+    for (name, page, language, _) in
+        samples.iter().filter(|page| whole_bodies.iter().any(|body| page.0.ends_with(body)))
+    {
         for turn in [Turn::Right, Turn::Left] {
             let page = page.with_turned_body(turn);
             assert_eq!(page_turn(&page.sheet()).0, Turn::None, "{name}");
@@ -147,7 +152,7 @@ fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way()
             assert_eq!(region.turn, turn.undone(), "{name}");
             assert_eq!((region.bbox.left, region.bbox.right), (0, 1000), "{name}");
             assert!((80..=105).contains(&region.bbox.top) && region.bbox.bottom > 600, "{name}: {:?}", region.bbox);
-            assert_eq!(script(&page.sheet()).language, language, "{name}");
+            assert_eq!(script(&page.sheet()).language, *language, "{name}");
         }
     }
 }
@@ -180,13 +185,11 @@ fn labels(corpus: &Path) -> Vec<Label> {
     .collect()
 }
 
-#[test]
-fn every_labelled_page_of_the_corpus() {
-    let Some(corpus) = std::env::var_os("BOCR_CORPUS").map(PathBuf::from) else { return };
-    let (renderer, labels) = (renderer(), labels(&corpus));
+fn every_labelled_page(renderer: &Renderer, corpus: &Path) {
+    let labels = labels(corpus);
     let (mut turns, mut regions, mut scripts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for label in &labels {
-        let page = draw(&renderer, &label.file, label.page);
+        let page = draw(renderer, &label.file, label.page);
         for turn in Turn::ALL.into_iter().filter(|_| label.region.is_none() && label.script != "none") {
             let found = page_turn(&page.turned(turn).sheet()).0.degrees();
             *turns.entry((turn.undone().degrees(), found)).or_insert(0) += 1;

@@ -149,7 +149,10 @@ pub(super) fn upside_down(features: &[f32; FEATURES]) -> [f32; FEATURES] {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::Sheet, *};
+    use super::{
+        super::super::{Sheet, mask::WORD},
+        *,
+    };
     use crate::model::PixelSize;
 
     /// Lines of strokes, as high and as far apart as print of ten point.
@@ -187,5 +190,33 @@ mod tests {
         let differs = |piece: &Piece| piece.features.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>();
         assert!(other.iter().any(|piece| differs(piece) < 0.5), "{:?}", other.iter().map(differs).collect::<Vec<_>>());
         assert_eq!(upside_down(&expected), piece.features);
+    }
+
+    /// Writes a line a piece: folder, page, its box as fractions of the page, its features.
+    #[test]
+    #[ignore = "for scripts/lib/fit_letters.py: BOCR_PAGES/<issue>/pNNN.png, drawn at BOCR_DPI, to BOCR_PIECES"]
+    fn pieces_of_all_pages() {
+        use std::{env::var, io::Write};
+        let dpi: f32 = var("BOCR_DPI").unwrap().parse().unwrap();
+        let mut out = std::io::BufWriter::new(std::fs::File::create(var("BOCR_PIECES").unwrap()).unwrap());
+        for file in walkdir::WalkDir::new(var("BOCR_PAGES").unwrap()).sort_by_file_name() {
+            let path = file.unwrap().into_path();
+            if path.extension().is_none_or(|extension| extension != "png") {
+                continue;
+            }
+            let image = image::open(&path).unwrap().into_luma8();
+            let size = PixelSize { width: image.width(), height: image.height() };
+            let mask = Mask::of(&Sheet::new(size, dpi, image.into_raw().into()), super::super::PER_INCH);
+            let mask = mask.without_runs(mask.cells(super::super::LONGEST_STROKE));
+            let [issue, page] = [path.parent().unwrap(), &path].map(|path| path.file_stem().unwrap().to_string_lossy());
+            let (across, down) = (mask.across as f32, mask.down as f32);
+            for Piece { place: (column, rows), features, .. } in pieces(&mask) {
+                let (left, right) = (column * WORD, (column + 1) * WORD);
+                let bbox =
+                    [left as f32 / across, rows.start as f32 / down, right as f32 / across, rows.end as f32 / down];
+                let numbers: Vec<String> = bbox.iter().chain(&features).map(|number| format!("{number:.4}")).collect();
+                writeln!(out, "{issue}\t{}\t{}", &page[1..], numbers.join("\t")).unwrap();
+            }
+        }
     }
 }
