@@ -200,3 +200,65 @@ pub(super) fn transpose(block: &mut [u64; WORD]) {
         mask ^= mask << width;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PixelSize;
+
+    /// A page whose cells are its pixels.
+    fn mask(width: u32, height: u32, is_inked: impl Fn(usize, usize) -> bool) -> Mask {
+        let size = PixelSize { width, height };
+        let at = |index: usize| (index % width as usize, index / width as usize);
+        let levels: Vec<u8> =
+            (0..size.area() as usize).map(at).map(|(x, y)| if is_inked(x, y) { 0 } else { 255 }).collect();
+        Mask::of(&Sheet::new(size, 96.0, levels.into()), 96.0)
+    }
+
+    fn is_inked(mask: &Mask, x: usize, y: usize) -> bool {
+        mask.word(x / WORD, y) >> (x % WORD) & 1 == 1
+    }
+
+    #[test]
+    fn a_turned_page_has_every_cell_in_its_place() {
+        for (width, height) in [(1, 1), (1, 130), (130, 1), (64, 64), (100, 203)] {
+            let page = mask(width, height, |x, y| (x * 7 + y * 13) % 5 == 0);
+            let turned = page.turned_right();
+            assert_eq!((turned.across, turned.down), (page.down, page.across));
+            for (x, y) in (0..page.across).flat_map(|x| (0..page.down).map(move |y| (x, y))) {
+                assert_eq!(
+                    is_inked(&turned, page.down - 1 - y, x),
+                    is_inked(&page, x, y),
+                    "{x} {y} of {width} x {height}"
+                );
+            }
+            assert_eq!(turned.turned_right().turned_right().turned_right().ink, page.ink);
+        }
+    }
+
+    #[test]
+    fn rules_go_and_shorter_strokes_stay() {
+        // A level rule over a word's edge, an upright one, and a stroke one cell too short, for several lengths.
+        for length in [1, 2, 48, 64, 65, 100] {
+            let page = mask(300, 300, |x, y| match (x, y) {
+                (20.., 10) => x < 20 + length,
+                (200, 20..) => y < 20 + length,
+                (30.., 200) => x < 30 + length - 1,
+                _ => false,
+            });
+            let left = page.without_runs(length);
+            let ink: usize = (0..300).map(|y| left.row_ink(y)).sum();
+            assert_eq!(ink, length - 1, "runs of {length}");
+            assert_eq!(left.row_ink(200), length - 1);
+        }
+    }
+
+    #[test]
+    fn rows_are_cut_and_covered() {
+        let page = mask(70, 9, |x, y| x == 60 + y);
+        assert_eq!(page.covered(2..7), 5);
+        assert_eq!(page.cut(2..99).down, 7);
+        assert!(is_inked(&page.cut(2..5), 62, 0));
+        assert_eq!(page.cut(9..3).down, 0);
+    }
+}

@@ -25,9 +25,9 @@ pub(super) const FEATURES: usize = PLACES * COUNTS + 3;
 /// A piece of a line: a word of the mask wide.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
-    /// The word's column and the piece's rows.
-    pub(super) column: usize,
-    pub(super) rows: Range<usize>,
+    /// The word's column and the rows.
+    #[cfg(test)]
+    pub(super) place: (usize, Range<usize>),
     /// Cells of the width that have ink in some row.
     pub(super) covered: u32,
     /// Share of the ink at each place, of runs, of upper and of lower edges; then the mean length of a run, that of an upright
@@ -106,9 +106,10 @@ fn piece(mask: &Mask, column: usize, mut rows: Range<usize>) -> Option<Piece> {
     let (middle, spread) = moments(&counts, ink);
     let mut features = [0.0; FEATURES];
     for (y, row) in counts.iter().enumerate() {
-        let place =
-            ((y as f32 - middle) / (spread * SPACING) + (PLACES as f32 - 1.0) / 2.0).clamp(0.0, PLACES as f32 - 1.0);
-        let (lower, part) = ((place as usize).min(PLACES - 2), place - (place as usize).min(PLACES - 2) as f32);
+        let place = (y as f32 - middle) / (spread * SPACING) + (PLACES as f32 - 1.0) / 2.0;
+        let place = place.clamp(0.0, PLACES as f32 - 1.0);
+        let lower = (place as usize).min(PLACES - 2);
+        let part = place - lower as f32;
         for (at, (&count, &total)) in row.iter().zip(&totals).enumerate() {
             let share = count as f32 / total.max(1) as f32;
             features[at * PLACES + lower] += share * (1.0 - part);
@@ -117,7 +118,12 @@ fn piece(mask: &Mask, column: usize, mut rows: Range<usize>) -> Option<Piece> {
     }
     let lengths = [(ink, runs), (ink, edges), (ink, covered)].map(|(ink, of)| ink as f32 / of.max(1) as f32 / spread);
     features[PLACES * COUNTS..].copy_from_slice(&lengths);
-    Some(Piece { column, rows: top..bottom, covered, features })
+    Some(Piece {
+        #[cfg(test)]
+        place: (column, top..bottom),
+        covered,
+        features,
+    })
 }
 
 /// Mean row of the ink, and its standard deviation, in rows.
@@ -139,4 +145,78 @@ pub(super) fn upside_down(features: &[f32; FEATURES]) -> [f32; FEATURES] {
         }
     }
     turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::super::{Sheet, mask::WORD},
+        *,
+    };
+    use crate::model::PixelSize;
+
+    /// Lines of strokes, as high and as far apart as print of ten point.
+    fn page(lines: &[(usize, usize)]) -> Mask {
+        let size = PixelSize { width: 400, height: 300 };
+        let mut levels = vec![255; size.area() as usize];
+        for &(top, height) in lines {
+            for y in top..top + height {
+                (20..380).filter(|x| x % 8 < 4).for_each(|x| levels[y * 400 + x] = 0);
+            }
+        }
+        Mask::of(&Sheet::new(size, 192.0, levels.into()), 96.0)
+    }
+
+    #[test]
+    fn lines_are_found_apart_and_whole() {
+        let mut rows: Vec<_> =
+            pieces(&page(&[(40, 14), (72, 14), (104, 14)])).into_iter().map(|piece| piece.place).collect();
+        rows.retain(|(column, _)| *column == 1);
+        assert_eq!(rows, [(1, 20..27), (1, 36..43), (1, 52..59)]);
+    }
+
+    #[test]
+    fn dirt_and_drawings_are_no_lines() {
+        assert!(pieces(&page(&[(40, 2)])).is_empty(), "a line of specks");
+        assert!(pieces(&page(&[(40, 200)])).is_empty(), "an inch of hatching");
+    }
+
+    #[test]
+    fn a_piece_upside_down_has_the_features_that_the_page_upside_down_gives() {
+        let mask = page(&[(40, 14), (72, 20), (78, 6)]);
+        let turned = mask.turned_right().turned_right();
+        let (piece, other) = (&pieces(&mask)[1], pieces(&turned));
+        let expected = upside_down(&piece.features);
+        let differs = |piece: &Piece| piece.features.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>();
+        assert!(other.iter().any(|piece| differs(piece) < 0.5), "{:?}", other.iter().map(differs).collect::<Vec<_>>());
+        assert_eq!(upside_down(&expected), piece.features);
+    }
+
+    /// Writes a line a piece: folder, page, its box as fractions of the page, its features.
+    #[test]
+    #[ignore = "for scripts/lib/fit_letters.py: BOCR_PAGES/<issue>/pNNN.png, drawn at BOCR_DPI, to BOCR_PIECES"]
+    fn pieces_of_all_pages() {
+        use std::{env::var, io::Write};
+        let dpi: f32 = var("BOCR_DPI").unwrap().parse().unwrap();
+        let mut out = std::io::BufWriter::new(std::fs::File::create(var("BOCR_PIECES").unwrap()).unwrap());
+        for file in walkdir::WalkDir::new(var("BOCR_PAGES").unwrap()).sort_by_file_name() {
+            let path = file.unwrap().into_path();
+            if path.extension().is_none_or(|extension| extension != "png") {
+                continue;
+            }
+            let image = image::open(&path).unwrap().into_luma8();
+            let size = PixelSize { width: image.width(), height: image.height() };
+            let mask = Mask::of(&Sheet::new(size, dpi, image.into_raw().into()), super::super::PER_INCH);
+            let mask = mask.without_runs(mask.cells(super::super::LONGEST_STROKE));
+            let [issue, page] = [path.parent().unwrap(), &path].map(|path| path.file_stem().unwrap().to_string_lossy());
+            let (across, down) = (mask.across as f32, mask.down as f32);
+            for Piece { place: (column, rows), features, .. } in pieces(&mask) {
+                let (left, right) = (column * WORD, (column + 1) * WORD);
+                let bbox =
+                    [left as f32 / across, rows.start as f32 / down, right as f32 / across, rows.end as f32 / down];
+                let numbers: Vec<String> = bbox.iter().chain(&features).map(|number| format!("{number:.4}")).collect();
+                writeln!(out, "{issue}\t{}\t{}", &page[1..], numbers.join("\t")).unwrap();
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! The coefficients of the model of letters, as `scripts/lib/fit_letters.py` prints them.
+//! The coefficients of the model of letters, fitted as `scripts/lib/fit_letters.py` does it.
 //!
-//! Fitted by multinomial regression on 22,656 pieces of lines of 15 issues (1981 to 2026, digital and scanned), at most 900 of an
-//! issue and a class, as drawn at 192 and 150 dpi and slightly skewed. What a piece is comes from the text layer of digital
+//! Multinomial regression on 22,608 pieces of lines of 15 files (1981 to 2026, digital and scanned), at most 900 of a file and
+//! a class, as drawn at 192 and 150 dpi and slightly skewed. What a piece is comes from the text layer of digital
 //! pages, and from the label of the page where there is none.
 
 use super::lines::FEATURES;
