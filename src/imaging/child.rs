@@ -21,10 +21,7 @@ use super::{
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
-use crate::{
-    layout::Ink,
-    model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View},
-};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, PageIndex, View};
 
 /// Documents kept open: a rank works on pages of few at a time.
 const OPEN_DOCUMENTS: usize = 4;
@@ -175,7 +172,7 @@ fn draw(
         },
     };
     let render_micros = micros(started.elapsed());
-    let ink = Ink::of(&pixels.sheet(target.dpi));
+    let ink = pixels.ink(target.dpi);
     let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
     if images_missing && ink.blank && view != View::Halves {
         let why = "an image on it cannot be decoded, and nothing else is there".into();

@@ -1,10 +1,11 @@
 //! Whether a page has anything to read, measured before the GPU sees it.
 //!
-//! A page is called blank only when nothing on it is as large as a letter: specks, dust and the black edges of a scan
-//! do not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
-//! that looks in vain costs seconds, a page that is thrown away is lost.
+//! A page is called blank only when nothing on it is as large as a letter: specks, dust, what shines through from the
+//! other side, punch holes and the black edges of a scan do not count, while one line of text, a page number or a stamp
+//! does. When in doubt the page is not blank: an engine that looks in vain costs seconds, a page that is thrown away is
+//! lost.
 
-use super::Sheet;
+use super::{Sheet, letters};
 
 /// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
 const CELLS_PER_INCH: f32 = 48.0;
@@ -33,7 +34,8 @@ impl Ink {
     pub fn of(sheet: &Sheet<'_>) -> Ink {
         let grid = Coarse::of(sheet);
         let dark = grid.dark_in_marks();
-        Ink { fraction: (dark as f64 / sheet.size.area().max(1) as f64) as f32, blank: dark == 0 }
+        let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
+        Ink { fraction, blank: dark == 0 || !letters::any(sheet) }
     }
 }
 

@@ -6,6 +6,7 @@
 mod bits;
 mod columns;
 mod ink;
+mod letters;
 mod script;
 mod sheet;
 mod skew;
