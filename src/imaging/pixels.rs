@@ -95,6 +95,7 @@ mod tests {
         assert_eq!(pixels, Pixels { size: TWO, bytes: vec![0, 0, 0, 200, 30, 40], grey: false });
         assert_eq!(*pixels.sheet(192.0).levels, [0, 82]);
     }
+
     #[test]
     fn a_pale_pink_stamp_is_no_blank_page() {
         let size = PixelSize { width: 400, height: 400 };

@@ -33,8 +33,9 @@ pub(super) fn any(sheet: &Sheet<'_>) -> bool {
             mark.push(pixel);
             let (x, y) = (pixel % width, pixel / width);
             for near_y in y.saturating_sub(1)..(y + 2).min(height) {
-                for near in near_y * width + x.saturating_sub(1)..near_y * width + (x + 2).min(width) {
-                    if std::mem::take(&mut dark[near]) {
+                for near_x in x.saturating_sub(1)..(x + 2).min(width) {
+                    let near = near_y * width + near_x;
+                    if dark.get_mut(near).is_some_and(std::mem::take) {
                         pending.push(near);
                     }
                 }
