@@ -15,7 +15,6 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Drawing, Pool, PoolSettings, RenderJob, Renderer, find_library, png},
-    layout::Ink,
     model::{Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -54,7 +53,7 @@ fn in_process(criterion: &mut Criterion) {
             bencher.iter(|| black_box(document.render(PAGE, &CHANDRA_2).unwrap()));
         });
         criterion.bench_function(&format!("ink/{name}"), |bencher| {
-            bencher.iter(|| black_box(Ink::of(&pixels.sheet(target.dpi))));
+            bencher.iter(|| black_box(pixels.ink(target.dpi)));
         });
         criterion.bench_function(&format!("encode/{name}"), |bencher| {
             bencher.iter(|| black_box(png(&pixels, target.dpi).unwrap()));

@@ -10,7 +10,6 @@ use std::{env, fs, path::Path};
 
 use bulletin_ocr::{
     imaging::{Drawing, Renderer, find_library, png},
-    layout::Ink,
     model::{ImageRule, PageIndex},
 };
 
@@ -50,7 +49,7 @@ fn main() {
             };
             let drawn = (ran() - started) / 1000;
             let started = ran();
-            let ink = Ink::of(&pixels.sheet(target.dpi));
+            let ink = pixels.ink(target.dpi);
             let measured = (ran() - started) / 1000;
             let started = ran();
             let image = png(&pixels, target.dpi).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
+    collections::HashMap,
     num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
@@ -129,8 +130,12 @@ async fn what_is_on_a_page_is_seen_and_what_is_switched_off_is_not() {
         ("images", "an inline image", (220, 110), BLACK),
     ];
     let pool = pool().await;
+    let mut drawn = HashMap::new();
     for (name, what, (x, y), expected) in cases {
-        let image = draw(&pool, data(name).with_extension("pdf"), 0, PACKAGE).await;
+        if !drawn.contains_key(name) {
+            drawn.insert(name, draw(&pool, data(name).with_extension("pdf"), 0, PACKAGE).await);
+        }
+        let image = &drawn[name];
         let at = |points: u32, of: u32, pixels: u32| points * pixels / of;
         let seen = image.get_pixel(at(x, 300, image.width()), at(200 - y, 200, image.height())).0;
         let near = seen.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 12);

@@ -13,10 +13,17 @@ use std::{
 use bulletin_ocr::{
     imaging::{Renderer, find_library},
     layout::{Sheet, page_turn, script, skew, turned_region},
-    model::{Grid, ImageRule, Language, PageIndex, PixelSize, Turn},
+    model::{Grid, ImageRule, Language, PageIndex, PixelSize, Scaling, Turn},
 };
 
-const RULE: ImageRule = ImageRule { dpi: 192.0, min_side: 1, min_pixels: 1, max_pixels: 9_000_000, grid: Grid::Free };
+const RULE: ImageRule = ImageRule {
+    dpi: 192.0,
+    min_side: 1,
+    min_pixels: 1,
+    max_pixels: 9_000_000,
+    grid: Grid::Free,
+    scaling: Scaling::Direct,
+};
 
 /// Whole pages of text, scans and digital, French and Arabic: file, page from 1, language, whether it is a scan.
 const PAGES: [(&str, u32, Language, bool); 10] = [
@@ -96,7 +103,11 @@ impl Page {
 
 fn draw(renderer: &Renderer, path: &Path, number: u32) -> Page {
     let drawing = renderer.open(path, None).unwrap().render(PageIndex(number - 1), &RULE).unwrap();
-    Page { size: drawing.pixels.size, levels: drawing.pixels.luma().into_owned(), dpi: drawing.target.dpi }
+    Page {
+        size: drawing.pixels.size,
+        levels: drawing.pixels.sheet(drawing.target.dpi).levels.into_owned(),
+        dpi: drawing.target.dpi,
+    }
 }
 
 type Sample = (String, Page, Language, bool);

@@ -217,7 +217,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Grid;
+    use crate::model::{Grid, Scaling};
 
     #[test]
     fn built_in_profiles_load_and_every_provenance_names_a_field() {
@@ -354,6 +354,9 @@ mod tests {
 
         let ring = file("ring.toml", "extends = \"ring.toml\"\n");
         assert!(matches!(Profile::load(&ring, None), Err(EngineError::Endless { .. })));
+        let parity =
+            file("parity.toml", "extends = \"chandra-2\"\n[image]\ngrid = { cells = 28 }\nscaling = \"parity\"\n");
+        assert_eq!(Profile::load(&parity, None).unwrap().image.scaling, Scaling::Parity);
         let wrong = file("wrong.toml", "extends = \"chandra-2\"\n[image]\ndpl = 3\n");
         let error = Profile::load(&wrong, None).unwrap_err().to_string();
         assert!(error.contains("dpl"), "{error}");

@@ -41,7 +41,7 @@ const LEAST_HALVED: f64 = 0.4;
 
 /// Divides a page drawn at `dpi`; `None` where there is no such view of it: no place to cut it at.
 pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
-    let ink = Ink::of(&pixels.sheet(dpi));
+    let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
         let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Turn::None, ink };
@@ -54,7 +54,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
     };
     let back = |bbox: BBox| bbox.turned(layout.turn.undone());
     let image = |region: &Region, pixels: Pixels, bbox: BBox| PartImage {
-        ink: Ink::of(&pixels.sheet(dpi)),
+        ink: pixels.ink(dpi),
         pixels,
         bbox: back(bbox),
         place: back(region.bbox),

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::{layout::Sheet, model::PixelSize};
+use crate::{
+    layout::{Ink, Sheet},
+    model::PixelSize,
+};
 
 /// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white
 /// come back with a tinge of this order, which no reader sees and which would treble the image.
@@ -37,11 +40,26 @@ impl Pixels {
 
     /// The page as shades of grey; it was drawn at `dpi`.
     pub fn sheet(&self, dpi: f32) -> Sheet<'_> {
+        self.shaded(dpi, luma)
+    }
+
+    /// What there is to read on the page, drawn at `dpi`. A page that is empty in shades of grey is looked at once more in
+    /// the darkest of its colours: a pink stamp is as light as paper.
+    pub fn ink(&self, dpi: f32) -> Ink {
+        let ink = Ink::of(&self.sheet(dpi));
+        if ink.blank && !self.grey {
+            Ink::of(&self.shaded(dpi, |[red, green, blue]| red.min(green).min(blue)))
+        } else {
+            ink
+        }
+    }
+
+    fn shaded(&self, dpi: f32, shade: impl Fn([u8; 3]) -> u8) -> Sheet<'_> {
         let levels = if self.grey {
             Cow::Borrowed(self.bytes.as_slice())
         } else {
             let (pixels, _) = self.bytes.as_chunks::<3>();
-            pixels.iter().map(|&pixel| luma(pixel)).collect()
+            pixels.iter().map(|&pixel| shade(pixel)).collect()
         };
         Sheet::new(self.size, dpi, levels)
     }
@@ -76,5 +94,14 @@ mod tests {
         let pixels = Pixels::from_rgbx(TWO, &[0, 0, 0, 9, 200, 30, 40, 9]);
         assert_eq!(pixels, Pixels { size: TWO, bytes: vec![0, 0, 0, 200, 30, 40], grey: false });
         assert_eq!(*pixels.sheet(192.0).levels, [0, 82]);
+    }
+
+    #[test]
+    fn a_pale_pink_stamp_is_no_blank_page() {
+        let size = PixelSize { width: 400, height: 400 };
+        let stamp = |at: usize| at / 400 > 150 && at / 400 < 160 && (100..300).contains(&(at % 400));
+        let rgbx: Vec<u8> = (0..160_000).flat_map(|at| if stamp(at) { [255, 190, 190, 0] } else { [255; 4] }).collect();
+        assert!(!Pixels::from_rgbx(size, &rgbx).ink(192.0).blank);
+        assert!(Pixels::from_rgbx(size, &[255; 640_000]).ink(192.0).blank);
     }
 }

@@ -1,10 +1,14 @@
 //! Whether a page has anything to read, measured before the GPU sees it.
 //!
-//! A page is called blank only when nothing on it is as large as a letter: specks, dust and the black edges of a scan
-//! do not count, while one line of text, a page number or a stamp does. When in doubt the page is not blank: an engine
-//! that looks in vain costs seconds, a page that is thrown away is lost.
+//! A page is called blank only when nothing on it is as large as a letter: specks, dust, what shines through from the
+//! other side, punch holes and the black edges of a scan do not count, while one line of text, a page number or a stamp
+//! does. When in doubt the page is not blank: an engine that looks in vain costs seconds, a page that is thrown away is
+//! lost.
 
-use super::Sheet;
+use super::{
+    Sheet, legible,
+    marks::{extent, for_each_mark},
+};
 
 /// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
 const CELLS_PER_INCH: f32 = 48.0;
@@ -33,7 +37,8 @@ impl Ink {
     pub fn of(sheet: &Sheet<'_>) -> Ink {
         let grid = Coarse::of(sheet);
         let dark = grid.dark_in_marks();
-        Ink { fraction: (dark as f64 / sheet.size.area().max(1) as f64) as f32, blank: dark == 0 }
+        let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
+        Ink { fraction, blank: dark == 0 || !legible::any(sheet) }
     }
 }
 
@@ -95,46 +100,13 @@ impl Coarse {
     /// Dark pixels of all marks as large as a letter. A mark is a set of inked cells that touch.
     fn dark_in_marks(mut self) -> u64 {
         let mut total = 0;
-        let mut pending = Vec::new();
-        for start in 0..self.inked.len() {
-            if !std::mem::take(&mut self.inked[start]) {
-                continue;
+        for_each_mark(&mut self.inked, self.across, |mark| {
+            let (width, height) = extent(mark, self.across);
+            if width.max(height) >= LETTER_CELLS {
+                total += mark.iter().map(|&cell| u64::from(self.dark[cell])).sum::<u64>();
             }
-            pending.push(start);
-            let (mut dark, mut mark) = (0, Extent::default());
-            while let Some(cell) = pending.pop() {
-                let (x, y) = (cell % self.across, cell / self.across);
-                dark += u64::from(self.dark[cell]);
-                mark.include(x, y);
-                for near_y in y.saturating_sub(1)..(y + 2).min(self.down) {
-                    for near_x in x.saturating_sub(1)..(x + 2).min(self.across) {
-                        let near = near_y * self.across + near_x;
-                        if std::mem::take(&mut self.inked[near]) {
-                            pending.push(near);
-                        }
-                    }
-                }
-            }
-            if mark.longer_side() >= LETTER_CELLS {
-                total += dark;
-            }
-        }
+        });
         total
-    }
-}
-
-/// First and last column and row of a mark.
-#[derive(Default)]
-struct Extent(Option<[usize; 4]>);
-
-impl Extent {
-    fn include(&mut self, x: usize, y: usize) {
-        let [left, top, right, bottom] = self.0.unwrap_or([x, y, x, y]);
-        self.0 = Some([left.min(x), top.min(y), right.max(x), bottom.max(y)]);
-    }
-
-    fn longer_side(&self) -> usize {
-        self.0.map_or(0, |[left, top, right, bottom]| (right - left).max(bottom - top) + 1)
     }
 }
 

@@ -3,6 +3,14 @@
 /// Shows `visit` every set of pixels that touch, corners included, as indexes into the rows of an image `width` pixels wide.
 /// Takes them out of `inked`, which is all `false` then.
 pub fn for_each_mark(inked: &mut [bool], width: usize, mut visit: impl FnMut(&[usize])) {
+    any_mark(inked, width, |mark| {
+        visit(mark);
+        false
+    });
+}
+
+/// Whether `is_wanted` of any such set; the others are not looked at then.
+pub fn any_mark(inked: &mut [bool], width: usize, mut is_wanted: impl FnMut(&[usize]) -> bool) -> bool {
     let width = width.max(1);
     let height = inked.len() / width;
     let mut mark = Vec::new();
@@ -25,8 +33,11 @@ pub fn for_each_mark(inked: &mut [bool], width: usize, mut visit: impl FnMut(&[u
                 }
             }
         }
-        visit(&mark);
+        if is_wanted(&mark) {
+            return true;
+        }
     }
+    false
 }
 
 /// Width and height in pixels of a mark on an image `width` pixels wide.

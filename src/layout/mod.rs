@@ -6,6 +6,7 @@
 mod bits;
 mod columns;
 mod ink;
+mod legible;
 mod letters;
 mod marks;
 mod mask;
