@@ -85,6 +85,8 @@ async fn pages_are_those_of_the_chandra_package() {
     }
 }
 
+/// File, what it is, where in points from the lower left, its colour.
+type Seen = (&'static str, &'static str, (u32, u32), [u8; 3]);
 const RED: [u8; 3] = [255, 0, 0];
 const YELLOW: [u8; 3] = [255, 255, 0];
 const BLACK: [u8; 3] = [0; 3];
@@ -94,7 +96,7 @@ const PRINTED_RED: [u8; 3] = [237, 28, 36];
 
 #[tokio::test]
 async fn what_is_on_a_page_is_seen_and_what_is_switched_off_is_not() {
-    let cases: [(&str, &str, (u32, u32), [u8; 3]); 33] = [
+    let cases: [Seen; 33] = [
         ("annotations", "the icon of a note", (30, 170), RED),
         ("annotations", "a highlight", (90, 180), YELLOW),
         ("annotations", "a stamp", (130, 170), RED),
