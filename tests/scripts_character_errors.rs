@@ -40,7 +40,9 @@ fn part(document: &str, page: u32, part: u32, texts: &[(&str, u16, &str)]) -> Va
 
 /// The figures of a language: pages, characters, total rate, median rate.
 fn row<'a>(table: &'a str, language: &str) -> Vec<&'a str> {
-    table.lines().find(|line| line.starts_with(language)).unwrap().split_whitespace().skip(1).take(4).collect()
+    let columns = |line: &'a str| line.split_whitespace().collect::<Vec<_>>();
+    let row = table.lines().map(columns).find(|columns| columns[..2] == ["cer", language]).unwrap();
+    row[2..6].to_vec()
 }
 
 #[test]

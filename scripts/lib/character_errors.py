@@ -2,7 +2,8 @@
 
 The rate is the edit distance over the reference's characters, after both sides are brought to one form:
 NFKC; Arabic vowel signs, tatweel and direction marks off; quotes and dashes folded; a dot leader of any length is one
-sign; blanks around punctuation off; French without case, as the reference's small capitals are in the wrong case.
+sign; blanks around punctuation off; French without case, as the reference's small capitals are in the wrong case (the
+column "with case" keeps it).
 The reference leaves out the header band, the upper 8.6 % of the page. So blocks that are running heads by their label, or
 that begin in the band and are no taller than two lines of print, are left out of the answer. A page that was not read counts with all its characters wrong.
 """
@@ -22,6 +23,9 @@ from rapidfuzz.distance import Levenshtein
 # Thousandths of the page's height.
 HEADER_BAND = 86
 TWO_LINES = 30
+# Kinds of reference text that are compared character by character, as the table's column `use` names them: good; with more than
+# 3 % of its characters from a broken font; written by hand from a scan.
+COMPARED = ("cer", "cer-flagged", "hand")
 
 QUOTES = dict.fromkeys(map(ord, "«»“”„‟‹›\"'’‘‚‛`´"), "'")
 DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
@@ -32,8 +36,8 @@ BLOCK_END = re.compile(r"<(?:br|hr|/p|/div|/t[dhr]|/li|/h[1-6])\b[^>]*>", re.IGN
 TAG = re.compile(r"<[^>]+>")
 
 
-def normalised(text: str, language: str) -> str:
-    """The one form in which text is compared."""
+def normalised(text: str, language: str, keep_case: bool = False) -> str:
+    """The one form in which text is compared; French without case unless it is kept."""
     # Before NFKC, which would make a spacing acute accent a blank and a combining accent.
     text = text.translate(QUOTES).translate(DASHES)
     text = NOT_COMPARED.sub("", unicodedata.normalize("NFKC", text)).translate(DASHES)
@@ -41,7 +45,7 @@ def normalised(text: str, language: str) -> str:
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" ?([^\w\s]) ?", r"\1", text)
     text = re.sub("'+", "'", text).strip()
-    return text.casefold() if language == "fr" else text
+    return text.casefold() if language == "fr" and not keep_case else text
 
 
 def plain_text(inner_html: str) -> str:
@@ -81,27 +85,33 @@ def main() -> int:
 
     read = answers(arguments.export)
     documents = {name for name, _ in read}
-    rows: dict[str, list[tuple[float, int, int, str]]] = {}
+    rows: dict[tuple[str, str], list[tuple[float, int, int, int, str]]] = {}
     with arguments.index.open(encoding="utf-8") as index:
         for row in csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if row["use"] != "cer" or row["file"] not in documents:
+            if row["use"] not in COMPARED or row["file"] not in documents:
                 continue
             language, page = row["lang"], int(row["page"])
             truth = arguments.truth / pathlib.PurePath(row["text"]).relative_to("truth")
-            reference = normalised(truth.read_text(encoding="utf-8"), language)
-            answer = normalised(read.get((row["file"], page), ""), language)
-            errors = Levenshtein.distance(reference, answer)
-            rows.setdefault(language, []).append((errors / len(reference), errors, len(reference), f"{row['file']} p.{page}"))
+            reference_text, answer_text = truth.read_text(encoding="utf-8"), read.get((row["file"], page), "")
+            reference = normalised(reference_text, language)
+            errors = Levenshtein.distance(reference, normalised(answer_text, language))
+            with_case = Levenshtein.distance(*(normalised(text, language, True) for text in (reference_text, answer_text)))
+            rows.setdefault((row["use"], language), []).append(
+                (errors / len(reference), errors, len(reference), with_case, f"{row['file']} p.{page}")
+            )
     if not rows:
         print("measure-cer: no page of the run has reference text for `cer`", file=sys.stderr)
         return 2
-    print("language  pages  characters  CER total  CER median  worst pages")
-    for language, pages in sorted(rows.items()):
+    print("use          language  pages  characters  CER total  CER median  with case  worst pages")
+    for (use, language), pages in sorted(rows.items()):
         pages.sort(reverse=True)
-        errors, characters = (sum(column) for column in list(zip(*pages))[1:3])
-        worst = ", ".join(f"{name} {rate:.1%}" for rate, _, _, name in pages[: arguments.worst])
+        errors, characters, with_case = (sum(column) for column in list(zip(*pages))[1:4])
+        worst = ", ".join(f"{name} {rate:.1%}" for rate, *_, name in pages[: arguments.worst])
         median = statistics.median(rate for rate, *_ in pages)
-        print(f"{language:8}  {len(pages):5}  {characters:10}  {errors / characters:9.2%}  {median:10.2%}  {worst}")
+        print(
+            f"{use:11}  {language:8}  {len(pages):5}  {characters:10}  {errors / characters:9.2%}  {median:10.2%}"
+            f"  {with_case / characters:9.2%}  {worst}"
+        )
     return 0
 
 
