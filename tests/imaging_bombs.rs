@@ -5,8 +5,8 @@
 use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 
 use bulletin_ocr::{
-    imaging::{PageImage, Pool, PoolSettings, RenderFailure, RenderJob, find_library},
-    model::{FailureClass, Grid, ImageRule, PageIndex, Scaling, View},
+    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library},
+    model::{FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 
 const RULE: ImageRule = ImageRule {
@@ -37,7 +37,14 @@ async fn draw(
          4 0 obj <</Length {length}>> stream\n{content}\nendstream endobj\n{objects}trailer <</Root 1 0 R>>\n%%EOF\n"
     );
     fs::write(&document, text).unwrap();
-    let job = RenderJob { document, password: None, page: PageIndex(0), rule: RULE, view: View::Whole, part: 0 };
+    let job = RenderJob {
+        document,
+        password: None,
+        page: PageIndex(0),
+        rule: RULE,
+        layout: LayoutRule::OF_TESSERACT,
+        view: View::Whole,
+    };
     pool.render(job).await.map(Option::unwrap)
 }
 
@@ -104,6 +111,13 @@ async fn a_page_that_takes_for_ever_costs_itself() {
         );
     }
     let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages/scan_ar.pdf");
-    let job = RenderJob { document: good, password: None, page: PageIndex(0), rule: RULE, view: View::Whole, part: 0 };
+    let job = RenderJob {
+        document: good,
+        password: None,
+        page: PageIndex(0),
+        rule: RULE,
+        layout: LayoutRule::OF_TESSERACT,
+        view: View::Whole,
+    };
     assert!(!pool.render(job).await.unwrap().unwrap().blank);
 }
