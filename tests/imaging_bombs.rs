@@ -27,7 +27,7 @@ async fn draw(
     entries: &str,
     content: &str,
     objects: &str,
-) -> Result<PageImage, RenderFailure> {
+) -> Result<DrawnPage, RenderFailure> {
     let folder = tempfile::tempdir().unwrap();
     let document = folder.path().join("bomb.pdf");
     let length = content.len();
