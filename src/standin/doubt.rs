@@ -6,8 +6,8 @@ use super::tesseract::{PixelBox, Word};
 const DOUBTFUL: f32 = 60.0;
 /// A line with more than this share of doubtful characters is looked at again.
 const DOUBTFUL_SHARE: f32 = 0.25;
-/// What a second reading's mean confidence must gain to be kept: a model is a little surer of less it can read well.
-const GAIN: f32 = 2.5;
+/// What a second reading's mean confidence must gain to be kept. With 2.5, contents lines with dot leaders were made worse.
+const GAIN: f32 = 10.0;
 /// What is cut out around doubtful lines, in inches.
 const MARGIN: f32 = 0.04;
 
