@@ -47,8 +47,17 @@ impl Certainty {
 pub struct Passage {
     /// The first of its words and the first after it.
     pub words: [usize; 2],
-    /// What is to be cut out of the page.
+    /// What is to be cut out of the page: the lines and a margin, into which lines above and below may reach.
     pub bounds: PixelBox,
+    /// First row of the lines, and the first below them.
+    pub rows: [u32; 2],
+}
+
+impl Passage {
+    /// Whether a word on the page is one of the passage's, not of a line above or below.
+    pub fn holds(&self, word: &Word) -> bool {
+        (self.rows[0]..self.rows[1]).contains(&word.bounds[1].midpoint(word.bounds[3]))
+    }
 }
 
 /// The doubtful passages of a page of `dpi` dots to the inch.
@@ -61,13 +70,15 @@ pub fn doubtful_passages(words: &[Word], dpi: f32) -> Vec<Passage> {
         let end = start + line.len();
         if Certainty::of(line).doubtful_share > DOUBTFUL_SHARE {
             let block = line.first().map(|word| word.place.0);
-            let bounds = widened(hull(line), margin);
+            let lines = hull(line);
+            let bounds = widened(lines, margin);
             match passages.last_mut().filter(|passage| passage.words[1] == start && last_block == block) {
                 Some(passage) => {
                     passage.words[1] = end;
                     passage.bounds = united(passage.bounds, bounds);
+                    passage.rows = [passage.rows[0].min(lines[1]), passage.rows[1].max(lines[3])];
                 }
-                None => passages.push(Passage { words: [start, end], bounds }),
+                None => passages.push(Passage { words: [start, end], bounds, rows: [lines[1], lines[3]] }),
             }
             last_block = block;
         }
@@ -123,7 +134,7 @@ mod tests {
             word((2, 1, 5), 20.0),
         ];
         let passages = doubtful_passages(&words, 100.0);
-        assert_eq!(passages[0], Passage { words: [1, 4], bounds: [96, 96, 204, 184] });
+        assert_eq!(passages[0], Passage { words: [1, 4], bounds: [96, 96, 204, 184], rows: [100, 180] });
         assert_eq!(passages[1].words, [5, 6]);
         assert_eq!(passages.len(), 2);
         assert_eq!(doubtful_passages(&[], 100.0), []);

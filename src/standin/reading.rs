@@ -231,6 +231,7 @@ async fn look_again(
 fn replace_if_surer(words: &mut Vec<Word>, passage: &Passage, mut found: Vec<Word>) {
     let [start, end] = passage.words;
     let Some(first) = words.get(start..end) else { return };
+    found.retain(|word| passage.holds(word));
     if !Certainty::of(&found).is_clearly_more_than(Certainty::of(first)) {
         return;
     }
@@ -269,15 +270,20 @@ mod tests {
             confidence,
             text: text.into(),
         };
+        // Half of the line above is in the cut.
+        let above = Word { bounds: [0, 70, 90, 74], ..word(0, 99.0, "Vu") };
         let first = [word(1, 95.0, "Vu"), word(2, 30.0, "aixlll"), word(3, 95.0, "loi")];
-        let passage = Passage { words: [1, 2], bounds: [0, 76, 94, 104] };
+        let passage = Passage { words: [1, 2], bounds: [0, 70, 94, 130], rows: [80, 120] };
         let texts = |found: &[Word]| {
             let mut words = first.to_vec();
             replace_if_surer(&mut words, &passage, found.to_vec());
             words.into_iter().map(|word| word.text).collect::<Vec<_>>()
         };
-        assert_eq!(texts(&[word(1, 80.0, "اللجنة"), word(2, 85.0, "القطاعية")]), ["Vu", "اللجنة", "القطاعية", "loi"]);
-        assert_eq!(texts(&[word(1, 31.0, "x")]), ["Vu", "aixlll", "loi"]);
+        assert_eq!(
+            texts(&[above, word(2, 80.0, "اللجنة"), word(2, 85.0, "القطاعية")]),
+            ["Vu", "اللجنة", "القطاعية", "loi"]
+        );
+        assert_eq!(texts(&[word(2, 31.0, "x")]), ["Vu", "aixlll", "loi"]);
         assert_eq!(texts(&[]), ["Vu", "aixlll", "loi"]);
     }
 }
