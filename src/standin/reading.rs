@@ -40,9 +40,9 @@ const TRIAL_FRACTION: u32 = 10;
 const TRIAL_PIXELS: u32 = 120;
 /// Resolution at which Tesseract's Arabic model reads the gazette's running text best.
 const ARABIC_DPI: f32 = 115.0;
-/// Resolution of the second look: small Arabic print of 1981 is read best at it, and both languages together nearly so.
+/// Resolution of the second look: a page with small Arabic print of 1981 is read best at it, French with Arabic as well as at 192.
 const SECOND_DPI: f32 = 150.0;
-/// An image no wider than this, in inches, is a column: half of the widest page known, and less than the narrowest one.
+/// An image no wider than this, in inches, is a column: half of the widest page known is 4.5, all of the narrowest 7.0.
 const COLUMN_INCHES: f32 = 5.5;
 /// An image no higher than this, in inches, is a strip with one flow of lines.
 const STRIP_INCHES: f32 = 1.5;
