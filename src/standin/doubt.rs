@@ -6,8 +6,8 @@ use super::tesseract::{PixelBox, Word};
 const DOUBTFUL: f32 = 60.0;
 /// A line with more than this share of doubtful characters is looked at again.
 const DOUBTFUL_SHARE: f32 = 0.25;
-/// What a second reading's mean confidence must gain to be kept: a model is a little surer of less it can read well.
-const GAIN: f32 = 2.5;
+/// What a second reading's mean confidence must gain to be kept. With 2.5, contents lines with dot leaders were made worse.
+const GAIN: f32 = 10.0;
 /// What is cut out around doubtful lines, in inches.
 const MARGIN: f32 = 0.04;
 
@@ -47,31 +47,52 @@ impl Certainty {
 pub struct Passage {
     /// The first of its words and the first after it.
     pub words: [usize; 2],
-    /// What is to be cut out of the page.
+    /// What is to be cut out of the page: the lines and a margin, into which lines above and below may reach.
     pub bounds: PixelBox,
+    /// First row that is theirs, and the first that is not.
+    pub rows: [u32; 2],
+}
+
+impl Passage {
+    /// Whether a word on the page is one of the passage's, not of a line above or below.
+    pub fn holds(&self, word: &Word) -> bool {
+        (self.rows[0]..self.rows[1]).contains(&word.bounds[1].midpoint(word.bounds[3]))
+    }
 }
 
 /// The doubtful passages of a page of `dpi` dots to the inch.
 pub fn doubtful_passages(words: &[Word], dpi: f32) -> Vec<Passage> {
     let margin = (MARGIN * dpi).round() as u32;
-    let mut passages: Vec<Passage> = Vec::new();
-    let mut start = 0;
-    let mut last_block = None;
+    let mut lines: Vec<(usize, &[Word], PixelBox)> = Vec::new();
     for line in words.chunk_by(|one, next| one.place == next.place) {
-        let end = start + line.len();
-        if Certainty::of(line).doubtful_share > DOUBTFUL_SHARE {
-            let block = line.first().map(|word| word.place.0);
-            let bounds = widened(hull(line), margin);
-            match passages.last_mut().filter(|passage| passage.words[1] == start && last_block == block) {
-                Some(passage) => {
-                    passage.words[1] = end;
-                    passage.bounds = united(passage.bounds, bounds);
-                }
-                None => passages.push(Passage { words: [start, end], bounds }),
-            }
-            last_block = block;
+        let begin = lines.last().map_or(0, |(begin, words, _)| begin + words.len());
+        lines.push((begin, line, hull(line)));
+    }
+    let block = |index: usize| lines.get(index).and_then(|(_, words, _)| words.first()).map(|word| word.place.0);
+    // In narrow print the boxes of lines overlap, but not the halves of the way between their middles.
+    let between = |upper: usize, lower: usize| {
+        let (one, other) = (lines.get(upper)?.2, lines.get(lower)?.2);
+        let middles = [one[1].midpoint(one[3]), other[1].midpoint(other[3])];
+        (block(upper) == block(lower) && middles[0] < middles[1]).then(|| middles[0].midpoint(middles[1]))
+    };
+    let mut passages: Vec<Passage> = Vec::new();
+    let mut last_line = None;
+    for (index, &(begin, words, line)) in lines.iter().enumerate() {
+        if Certainty::of(words).doubtful_share <= DOUBTFUL_SHARE {
+            continue;
         }
-        start = end;
+        let above = index.checked_sub(1).and_then(|above| between(above, index));
+        let [top, bottom] = [above.unwrap_or(line[1]), between(index, index + 1).unwrap_or(line[3])];
+        let (end, bounds) = (begin + words.len(), widened(line, margin));
+        let follows = last_line.replace(index).is_some_and(|last| last + 1 == index && block(last) == block(index));
+        match passages.last_mut().filter(|_| follows) {
+            Some(passage) => {
+                passage.words[1] = end;
+                passage.bounds = united(passage.bounds, bounds);
+                passage.rows = [passage.rows[0].min(top), passage.rows[1].max(bottom)];
+            }
+            None => passages.push(Passage { words: [begin, end], bounds, rows: [top, bottom] }),
+        }
     }
     passages
 }
@@ -123,7 +144,7 @@ mod tests {
             word((2, 1, 5), 20.0),
         ];
         let passages = doubtful_passages(&words, 100.0);
-        assert_eq!(passages[0], Passage { words: [1, 4], bounds: [96, 96, 204, 184] });
+        assert_eq!(passages[0], Passage { words: [1, 4], bounds: [96, 96, 204, 184], rows: [90, 190] });
         assert_eq!(passages[1].words, [5, 6]);
         assert_eq!(passages.len(), 2);
         assert_eq!(doubtful_passages(&[], 100.0), []);

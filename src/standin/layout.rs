@@ -19,7 +19,7 @@ const BESIDE_INCHES: f32 = 0.08;
 /// The words of the gazette's name, in either language.
 const NAMES: [&str; 4] = ["BULLETIN", "OFFICIEL", "الجريدة", "الرسمية"];
 /// Something of letters and digits that is lower than this, in inches, and wider than [`FLAT`] times its height, is a rule or a
-/// dot leader that was taken for text. The lowest letters of the gazette are 0.05 inches high.
+/// dot leader that was taken for text.
 const FLAT_INCHES: f32 = 0.03;
 /// See [`FLAT_INCHES`].
 const FLAT: u32 = 4;

@@ -40,9 +40,9 @@ const TRIAL_FRACTION: u32 = 10;
 const TRIAL_PIXELS: u32 = 120;
 /// Resolution at which Tesseract's Arabic model reads the gazette's running text best.
 const ARABIC_DPI: f32 = 115.0;
-/// Resolution of the second look: small Arabic print of 1981 is read best at it, and both languages together nearly so.
+/// Resolution of the second look: a page with small Arabic print of 1981 is read best at it, French with Arabic as well as at 192.
 const SECOND_DPI: f32 = 150.0;
-/// An image no wider than this, in inches, is a column: half of the widest page known, and less than the narrowest one.
+/// An image no wider than this, in inches, is a column: half of the widest page known is 4.5, all of the narrowest 7.0.
 const COLUMN_INCHES: f32 = 5.5;
 /// An image no higher than this, in inches, is a strip with one flow of lines.
 const STRIP_INCHES: f32 = 1.5;
@@ -231,6 +231,7 @@ async fn look_again(
 fn replace_if_surer(words: &mut Vec<Word>, passage: &Passage, mut found: Vec<Word>) {
     let [start, end] = passage.words;
     let Some(first) = words.get(start..end) else { return };
+    found.retain(|word| passage.holds(word));
     if !Certainty::of(&found).is_clearly_more_than(Certainty::of(first)) {
         return;
     }
@@ -269,15 +270,20 @@ mod tests {
             confidence,
             text: text.into(),
         };
+        // Half of the line above is in the cut.
+        let above = Word { bounds: [0, 70, 90, 74], ..word(0, 99.0, "Vu") };
         let first = [word(1, 95.0, "Vu"), word(2, 30.0, "aixlll"), word(3, 95.0, "loi")];
-        let passage = Passage { words: [1, 2], bounds: [0, 76, 94, 104] };
+        let passage = Passage { words: [1, 2], bounds: [0, 70, 94, 130], rows: [80, 120] };
         let texts = |found: &[Word]| {
             let mut words = first.to_vec();
             replace_if_surer(&mut words, &passage, found.to_vec());
             words.into_iter().map(|word| word.text).collect::<Vec<_>>()
         };
-        assert_eq!(texts(&[word(1, 80.0, "اللجنة"), word(2, 85.0, "القطاعية")]), ["Vu", "اللجنة", "القطاعية", "loi"]);
-        assert_eq!(texts(&[word(1, 31.0, "x")]), ["Vu", "aixlll", "loi"]);
+        assert_eq!(
+            texts(&[above, word(2, 80.0, "اللجنة"), word(2, 85.0, "القطاعية")]),
+            ["Vu", "اللجنة", "القطاعية", "loi"]
+        );
+        assert_eq!(texts(&[word(2, 31.0, "x")]), ["Vu", "aixlll", "loi"]);
         assert_eq!(texts(&[]), ["Vu", "aixlll", "loi"]);
     }
 }
