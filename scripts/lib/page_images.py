@@ -2,15 +2,17 @@
 
     page_images.py package EVERY PDF…      the chandra-ocr package 0.2.0, as TSV
     page_images.py replaced EVERY PDF…     the replaced scripts' recipe, as TSV
-    page_images.py costs TSV TSV TSV       the table of bocr's, the package's and the recipe's costs, per file
+    page_images.py costs FOLDER TSV TSV    the table of bocr's, the package's and the recipe's costs, per file
     page_images.py compare EVERY PARITY DIRECT PDF…   how alike the images in these two folders are to the package's
 
-Times are CPU milliseconds of this process: others may share the machine. Wants chandra-ocr, numpy and PyMuPDF.
+FOLDER, PARITY and DIRECT hold what `bocr page` wrote, a folder a file. Times of the package and the recipe are CPU time of this
+process. Wants chandra-ocr, numpy and PyMuPDF.
 """
 
 import csv
 import ctypes
 import io
+import json
 import math
 import statistics
 import sys
@@ -93,9 +95,22 @@ def rows_by_file(path):
     return rows
 
 
-def costs(*paths):
+def rows_of_bocr(folder):
+    """The lines of `bocr page`, in the columns of the others."""
+    rows = {}
+    for path in sorted(Path(folder).glob("*/pages.jsonl")):
+        for line in map(json.loads, path.open()):
+            image = line["image"]
+            rows.setdefault(path.parent.name, []).append({
+                **image["size"], "render_us": image["render_micros"], "encode_us": image["encode_micros"],
+                "bytes": image["encoded_bytes"], "tokens": sum(part["visual_tokens"] for part in line["parts"]),
+            })
+    return rows
+
+
+def costs(folder, *paths):
     names = ("bocr", "chandra 0.2.0", "replaced scripts")
-    tables = [rows_by_file(path) for path in paths]
+    tables = [rows_of_bocr(folder), *map(rows_by_file, paths)]
     print(f"{'file':18}{'pages':>6}  {'':16} {'render ms':>10}{'encode ms':>10}{'both: p50':>10}{'p90':>7}{'worst':>7}"
           f"{'kB':>7}{'Mpixel':>8}{'tokens':>8}")
     every = [{"all": [row for rows in table.values() for row in rows]} for table in tables]
@@ -109,11 +124,10 @@ def costs(*paths):
             both = sorted(a + b for a, b in zip(render, encode))
             images = 2 if name == names[2] else 1
             pixels = [images * a * b for a, b in zip(of("width"), of("height"))]
-            token = of("tokens") if "tokens" in rows[0] else [tokens((int(r["width"]), int(r["height"]))) for r in rows]
             print(f"{file if name == names[0] else '':18}{len(rows):6}  {name:16} {statistics.median(render) / 1e3:10.1f}"
                   f"{statistics.median(encode) / 1e3:10.1f}{statistics.median(both) / 1e3:10.1f}"
                   f"{both[int(0.9 * (len(both) - 1))] / 1e3:7.1f}{both[-1] / 1e3:7.1f}"
-                  f"{statistics.mean(of('bytes')) / 1e3:7.0f}{statistics.mean(pixels) / 1e6:8.2f}{statistics.mean(token):8.0f}")
+                  f"{statistics.mean(of('bytes')) / 1e3:7.0f}{statistics.mean(pixels) / 1e6:8.2f}{statistics.mean(of("tokens")):8.0f}")
 
 
 def psnr(one, other):
@@ -147,7 +161,7 @@ def compare(every, parity_folder, direct_folder, *paths):
     print(f"{'file':18}{'pages':>6}{'same size':>11}" + "".join(f"{name:>28}" for name in COMPARED))
     found = {}
     for path, index in pages(paths, int(every)):
-        read = lambda folder: Image.open(Path(folder) / f"{path.stem}-{index + 1}.png").convert("L")
+        read = lambda folder: Image.open(Path(folder) / path.stem / f"p{index + 1:03}.whole.png").convert("L")
         parity, direct = read(parity_folder), read(direct_folder)
         theirs = scale_to_fit(load_pdf_images(str(path), [index])[0]).convert("L")
         served = [as_server_sees(image) for image in (theirs, parity, direct)]

@@ -37,6 +37,9 @@ pub struct Arguments {
     /// As the stand-in server with Tesseract gets it
     #[arg(long)]
     stand_in: bool,
+    /// Whether a picture of the decisions is drawn
+    #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
+    overlay: bool,
     /// How the page is shown: whole, reduced or halves
     #[arg(long, default_value = "whole")]
     view: View,
@@ -83,7 +86,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Some(drawn) => {
                     write_images(&arguments.out, number, &drawn)?;
                     let as_it_is = RenderJob { layout: LayoutRule::AS_IS, view: View::Whole, ..job };
-                    if let Some(page) = pool.render(as_it_is).await? {
+                    if arguments.overlay
+                        && let Some(page) = pool.render(as_it_is).await?
+                    {
                         let picture = overlay(&page.parts[0].png, &drawn)?;
                         write(&arguments.out.join(format!("p{number:03}.overlay.png")), &picture)?;
                     }
