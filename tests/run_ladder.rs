@@ -8,7 +8,7 @@ mod run_support;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -429,4 +429,42 @@ fn the_best_text_of_a_page_outlasts_the_server_that_gave_it() {
     let most = record.attempts.iter().map(|attempt| attempt.kept_characters).max().unwrap();
     assert_eq!((record.parts[0].attempt, record.attempts[0].kept_characters), (0, most));
     assert_eq!(record.kept_characters(), most);
+}
+
+/// A page with a head, two columns and a foot.
+fn in_columns(columns: &str) -> Ladder {
+    let mixed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages/mixed_fr.pdf");
+    Ladder { page: Some(fs::read(mixed).unwrap()), ..Ladder::new(&format!("[imaging]\ncolumns = \"{columns}\"\n")) }
+}
+
+#[test]
+fn what_was_read_of_other_parts_stands_while_one_is_asked_for_again() {
+    let ladder = in_columns("auto");
+    let once = format!("{}times = 1\n", fault("chandra", "whole-2", "loop", 40));
+    assert_eq!(ladder.run("chandra", &once, &[]), Some(0));
+    let record = ladder.struck();
+    let expected = [
+        (Visit::First, 0, View::Whole, 0, ACCEPTED),
+        (Visit::First, 0, View::Whole, 1, LOOPED),
+        (Visit::First, 1, View::Whole, 1, ACCEPTED),
+        (Visit::First, 1, View::Whole, 2, ACCEPTED),
+        (Visit::First, 1, View::Whole, 3, ACCEPTED),
+    ];
+    assert_eq!(ways(&record), expected);
+    assert_eq!(record.parts.iter().map(|part| part.attempt).collect::<Vec<_>>(), [0, 2, 3, 4]);
+    let report = fs::read_to_string(ladder.bench.run_directory().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let retries = &report["tokens"]["chandra"]["retries"];
+    assert_eq!(retries["attempts"], 1, "parts are no retries of one another: {retries}");
+    assert_eq!(retries["generated"], record.attempts[2].tokens.completion);
+}
+
+#[test]
+fn a_page_that_was_shown_whole_is_divided_at_its_columns_before_it_is_cut_across() {
+    let ladder = in_columns("never");
+    assert_eq!(ladder.run("chandra", &fault("chandra", "whole", "truncated", 40), &[]), Some(0));
+    let record = ladder.struck();
+    let halves: Vec<BBox> = record.parts.iter().map(|part| part.bbox).collect();
+    assert_eq!(halves.len(), 4, "head, columns and foot: {halves:?}");
+    assert!(halves[1].right <= 505 && halves[2].left >= 490, "{halves:?}");
 }

@@ -61,10 +61,6 @@ pub enum Acceptance {
     Refused(FailureClass, String),
 }
 
-/// Ink, in square inches, up to which an image may hold an ornament and nothing else: the three asterisks that end an act,
-/// below two columns a part of their own, are 0.01.
-const ORNAMENT: f32 = 0.03;
-
 /// Blocks with fewer letters and digits may repeat as they like: those of a form are mostly leaders.
 const LEAST_BLOCK: usize = 20;
 /// Blocks of text from which on the share of repeated ones means something.
@@ -117,7 +113,7 @@ pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
         let reason = inked.map(|ink| format!("said to be blank, with ink on {ink:.1} % of it"));
         return refused(FailureClass::Implausible, reason).unwrap_or(Acceptance::Blank);
     }
-    refused(FailureClass::Empty, empty(reading, &texts, expects))
+    refused(FailureClass::Empty, empty(reading, &texts))
         .or_else(|| refused(FailureClass::Unparsable, special_token(&texts)))
         .or_else(|| refused(FailureClass::Loop, repeated_blocks(&texts)))
         .or_else(|| refused(FailureClass::WrongScript, foreign_script(&texts)))
@@ -127,12 +123,9 @@ pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
         .unwrap_or(Acceptance::Accepted)
 }
 
-fn empty(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
+fn empty(reading: &Reading, texts: &[String]) -> Option<String> {
     let has_text = texts.iter().any(|text| text.chars().any(char::is_alphanumeric));
-    let has_signs = texts.iter().any(|text| text.chars().any(|character| !character.is_whitespace()));
-    let ornament = has_signs && expects.print.is_some_and(|print| print.ink * print.sheets * A4 <= ORNAMENT);
-    let reads = has_text || ornament || reading.blocks.iter().any(is_picture);
-    (!reads).then(|| "the answer has no text and no picture".into())
+    (!has_text && !reading.blocks.iter().any(is_picture)).then(|| "the answer has no text and no picture".into())
 }
 
 /// What the model writes to itself and a server should have kept: the grammar was lost behind it.
@@ -275,14 +268,6 @@ mod tests {
     const FRENCH: &str = include_str!("../../tests/data/truth/BO_7510_Fr/p004.txt");
     const ARABIC: &str = include_str!("../../tests/data/truth/BO_7412_Ar/p003.txt");
     const PRICES: &str = include_str!("../../tests/data/judge/prices-fr-long-names.txt");
-
-    #[test]
-    fn three_asterisks_are_an_answer_where_there_is_no_more_ink() {
-        let ornament = reading(&["<p>*</p>", "<p>* *</p>"]);
-        assert_eq!(class(&ornament, a4(0.0001)), None);
-        assert_eq!(class(&ornament, a4(0.001)), Some(FailureClass::Empty), "a line of text has that much");
-        assert_eq!(class(&reading(&["<p> </p>"]), a4(0.0001)), Some(FailureClass::Empty));
-    }
 
     #[test]
     fn the_last_check_sees_empty_blank_and_repeated_pages() {

@@ -65,6 +65,18 @@ impl BBox {
         }
     }
 
+    /// Area that it shares with another, in millionths of the page.
+    pub fn shared_with(self, other: BBox) -> u32 {
+        let span = |from: u16, to: u16| u32::from(to.saturating_sub(from));
+        span(self.left.max(other.left), self.right.min(other.right))
+            * span(self.top.max(other.top), self.bottom.min(other.bottom))
+    }
+
+    /// Whether more than half of it lies in another.
+    pub fn lies_mostly_in(self, other: BBox) -> bool {
+        2 * self.shared_with(other) > self.shared_with(self)
+    }
+
     /// The upright box around this one after a page of width over height `aspect` was rotated by `skew` about its middle.
     #[must_use]
     pub fn rotated(self, skew: Skew, aspect: f64) -> BBox {

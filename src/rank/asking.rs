@@ -12,6 +12,7 @@ use crate::{
         Rung,
         climb::{AfterAttempt, Budget, Climb},
         course::ahead,
+        nothing::{self, Look},
     },
     server::Ready,
 };
@@ -113,11 +114,8 @@ impl PageTask {
             let asking = Asking { request_id: &request_id, visit: self.visit, step };
             let AttemptResult { mut attempt, part: text, language } =
                 self.attempt(engine, &image.image, asking).await?;
-            let said_blank = attempt.outcome == AttemptOutcome::Blank;
-            if said_blank && is_inked(view, page.parts(), image.blank, self.most_characters()) {
-                attempt.outcome = AttemptOutcome::Failed(FailureClass::Empty);
-                attempt.reason = "the engine says that there is nothing on the image, but there is".into();
-            }
+            let decides = answer.parts.is_empty() && part + 1 == page.parts();
+            self.put_right(&mut attempt, &image.look(page.parts(), decides));
             let (outcome, said) = (attempt.outcome, attempt.reason.clone());
             let with = answer.clone().with(text, language, attempt.kept_characters, self.before() + self.made_here());
             lock(&self.made).push(attempt);
@@ -132,7 +130,8 @@ impl PageTask {
                 AfterAttempt::Return(fault) => return Err(fault),
                 AfterAttempt::AskAgain { rung, pause } => {
                     tracing::info!(request_id, step = rung.step, view = rung.view.name(), "asking again: {said}");
-                    if rung != (Rung { step, view }) {
+                    // What was read of other parts stands, as long as they are parts of the same view.
+                    if rung.view != view {
                         (answer, part) = (Answer::NONE, 0);
                     }
                     if pause > Duration::ZERO {
@@ -141,6 +140,18 @@ impl PageTask {
                     tokio::time::sleep(jittered(pause, self.page, self.made_here())).await;
                 }
             }
+        }
+    }
+
+    /// An answer of "nothing there" is held against what is known of the image.
+    fn put_right(&self, attempt: &mut Attempt, look: &Look) {
+        let said = attempt.outcome;
+        if !matches!(said, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
+            return;
+        }
+        attempt.outcome = nothing::outcome_of(said, look, &self.counting());
+        if (said, attempt.outcome) == (AttemptOutcome::Blank, AttemptOutcome::Failed(FailureClass::Empty)) {
+            attempt.reason = "the engine says that there is nothing on the image, but there is".into();
         }
     }
 
@@ -164,16 +175,6 @@ impl PageTask {
             _ => engine.service.end_trial(),
         }
         Ok(result)
-    }
-}
-
-/// Whether there is something on an image of which an engine says the contrary: text of the page was read before, or ink
-/// is seen on the half. Text that was taken for none counts for one character. A strip above or below columns may well
-/// hold a rule and nothing else.
-fn is_inked(view: View, parts: usize, blank: bool, most_characters: u32) -> bool {
-    match view {
-        View::Halves => !blank,
-        View::Whole | View::Reduced => parts == 1 && most_characters > 1,
     }
 }
 
@@ -208,18 +209,4 @@ async fn notice(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
 fn jittered(pause: Duration, page: PageRef, repetition: usize) -> Duration {
     let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
     pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_engine_does_not_say_away_what_was_read_or_seen() {
-        assert!(is_inked(View::Whole, 1, false, 40) && is_inked(View::Reduced, 1, true, 40));
-        assert!(!is_inked(View::Whole, 1, false, 1), "a hallucination is no text");
-        assert!(!is_inked(View::Whole, 3, false, 40), "a strip with a rule has no text");
-        assert!(is_inked(View::Halves, 2, false, 0));
-        assert!(!is_inked(View::Halves, 2, true, 40), "the other half has the text");
-    }
 }

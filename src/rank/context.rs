@@ -173,12 +173,19 @@ impl Context {
     pub(super) fn count_attempts(&self, attempts: &[Attempt], prior: usize) {
         let mut summary = lock(&self.summary);
         for (place, attempt) in attempts.iter().enumerate().skip(prior) {
-            summary.tokens.entry(attempt.served_by.engine).or_default().count(attempt, place > 0);
+            let is_retry = attempts[..place].iter().any(|earlier| repeats(attempt, earlier));
+            summary.tokens.entry(attempt.served_by.engine).or_default().count(attempt, is_retry);
             if !summary.served_by.contains(&attempt.served_by) {
                 summary.served_by.push(attempt.served_by.clone());
             }
         }
     }
+}
+
+/// Whether an attempt asked for what an earlier one had asked for; else it was for another part of the page.
+fn repeats(attempt: &Attempt, earlier: &Attempt) -> bool {
+    let (now, before) = (attempt.shown.bbox, earlier.shown.bbox);
+    now.lies_mostly_in(before) || before.lies_mostly_in(now)
 }
 
 /// The copies of attempts that travel: without answers, and with reasons of a bounded length.

@@ -8,7 +8,8 @@ use crate::{
     corpus::Original,
     engine::{Expectation, PageImage},
     imaging::{DrawnPage, RenderFailure, RenderJob},
-    model::{Attempt, FailureClass, Language, MachineFault, View},
+    model::{Attempt, FailureClass, ImageFacts, Language, MachineFault, View},
+    schedule::nothing::Look,
 };
 
 use super::page::PageTask;
@@ -37,15 +38,24 @@ impl HeldPage {
         let edition = if self.page.layout.script == self.edition { self.edition } else { Language::Unknown };
         let expects = Expectation::of(edition, &drawn.facts);
         let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, place: drawn.place, expects };
-        Some(HeldImage { image, blank: drawn.blank })
+        Some(HeldImage { image, facts: drawn.facts, blank: drawn.blank })
     }
 }
 
 /// One image of a page.
 pub(super) struct HeldImage {
     pub(super) image: PageImage,
+    facts: ImageFacts,
     /// There is nothing on it to read, as far as ink tells.
     pub(super) blank: bool,
+}
+
+impl HeldImage {
+    /// What is known of it besides an answer; it is one of `parts`.
+    pub(super) fn look(&self, parts: usize, decides: bool) -> Look {
+        let ink = self.facts.ink * self.facts.size.area() as f32 / (self.facts.dpi * self.facts.dpi);
+        Look { shown: self.image.shown, parts, inked: !self.blank, ink, decides }
+    }
 }
 
 /// What came of drawing a page.
@@ -116,8 +126,8 @@ impl PageTask {
         let Some(before) = self.counting().into_iter().rev().find(of_whole).map(|attempt| attempt.shown) else {
             return Ok(true);
         };
-        let now = page.parts.get(usize::from(before.part)).map(|part| part.shown.size);
-        Ok(now.is_none_or(|now| tokens.count(now) < tokens.count(before.size)))
+        let now = page.parts.iter().map(|part| part.shown).max_by_key(|shown| shown.bbox.shared_with(before.bbox));
+        Ok(now.is_none_or(|now| tokens.count(now.size) < tokens.count(before.size)))
     }
 
     /// How the document's file stands, now that the page was drawn or could not be.

@@ -83,13 +83,6 @@ impl PageTask {
         earlier.cloned().chain(self.attempts()).collect()
     }
 
-    /// Characters of the most text that an attempt that counts has given.
-    pub(super) fn most_characters(&self) -> u32 {
-        let earlier = self.of_record().iter().skip(usize::from(self.counts_from())).chain(&self.prior);
-        let most = earlier.chain(lock(&self.made).iter()).map(|attempt| attempt.kept_characters).max();
-        most.unwrap_or(0)
-    }
-
     /// Attempts that a record of this page has before those that were made here.
     pub(super) fn before(&self) -> usize {
         self.of_record().len() + self.prior.len()

@@ -17,6 +17,7 @@
 //! | `ranks` | what each rank can do and holds |
 //! | `ladder` | in which ways an engine is asked: tables |
 //! | `climb` | one visit to an engine: what follows each attempt |
+//! | `nothing` | whether an engine is believed that finds nothing to read |
 //! | `course` | what follows a visit |
 //! | `invariants` | what must hold after every step |
 
@@ -28,6 +29,7 @@ mod invariants;
 mod ladder;
 mod lease;
 mod ledger;
+pub mod nothing;
 mod page_times;
 mod protocol;
 mod queue;

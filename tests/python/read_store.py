@@ -63,8 +63,8 @@ class Shard:
             attempt["kept"] = attempt["request_id"] in {attempt["request_id"] for attempt in gave}
         block = int(text["first_block"])
         last = max(len(parts), 1) - 1
-        shown = [attempt["part"] for attempt in gave]
-        line_of = lambda attempt: next((line for line, part in enumerate(shown) if part >= attempt["part"]), last)
+        places = [corners(part) for part in parts]
+        line_of = lambda attempt: max(range(len(places)), key=lambda line: shared(places[line], attempt["bbox"]), default=0)
         for index in range(last + 1):
             part = parts[index] if len(parts) else None
             by = gave[index] if len(parts) else None
@@ -163,6 +163,13 @@ class Shard:
             "kept_characters": int(row["kept_characters"]),
             "reason": self.span(row["reason_offset"], row["reason_length"]),
         }
+
+
+def shared(one, other):
+    """Area that two boxes share."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return max(across, 0) * max(down, 0)
 
 
 def corners(row):

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::{
     model::{
-        Attempt, AttemptOutcome, Block, Divide, Document, ImageFacts, PageLayout, PageRecord, Part, ServedBy, Verdict,
+        Attempt, AttemptOutcome, BBox, Block, Divide, Document, ImageFacts, PageLayout, PageRecord, Part, ServedBy,
+        Verdict,
     },
     store::codes,
 };
@@ -118,19 +119,22 @@ struct AttemptLine<'a> {
 /// Appends the lines of a page: one a part, and one for a page that has none.
 pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) -> serde_json::Result<()> {
     let lines = record.parts.len().max(1);
-    let shown_by = |part: &Part| record.attempts.get(usize::from(part.attempt)).map_or(0, |attempt| attempt.shown.part);
-    let shown: Vec<u8> = record.parts.iter().map(shown_by).collect();
+    let places: Vec<BBox> = record.parts.iter().map(|part| part.bbox).collect();
     for index in 0..lines {
-        // An attempt on an image that gave no text stands on the line of the next that did, or on the last.
-        let line_of =
-            |attempt: &Attempt| shown.iter().position(|part| *part >= attempt.shown.part).unwrap_or(lines - 1);
-        let belongs = |(_, attempt): &(usize, &Attempt)| line_of(attempt) == index;
+        let belongs = |(_, attempt): &(usize, &Attempt)| line_of(attempt, &places) == index;
         let attempts = record.attempts.iter().enumerate().filter(belongs);
         let attempts = attempts.map(|(place, attempt)| attempt_line(attempt, record.keeps(place)));
         serde_json::to_writer(&mut *out, &line(document, record, index, attempts.collect()))?;
         out.push(b'\n');
     }
     Ok(())
+}
+
+/// The line that an attempt stands on: that of the part of which its image showed most, or the first.
+fn line_of(attempt: &Attempt, places: &[BBox]) -> usize {
+    let shown = |place: &BBox| place.shared_with(attempt.shown.bbox);
+    let most = places.iter().map(shown).max().unwrap_or(0);
+    places.iter().position(|place| shown(place) == most).unwrap_or(0)
 }
 
 /// Who gave a part's text; for a page without text, its verdict. `None` where no engine saw the page.
