@@ -83,11 +83,11 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     }
     if rule.straighten {
         let sheet = page.sheet(dpi);
-        let (found, paper) = (skew(&sheet).unwrap_or_default(), sheet.paper);
+        let (found, paper) = (skew(&sheet), sheet.paper);
         drop(sheet);
         layout.skew = found;
-        layout.straightened = found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
-        if layout.straightened {
+        if let Some(found) = found.filter(|found| found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs()) {
+            layout.straightened = true;
             page = straightened(page, found, paper);
         }
     }

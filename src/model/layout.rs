@@ -219,8 +219,8 @@ pub struct Columns {
 pub struct PageLayout {
     /// The turn that brought the whole page upright.
     pub turn: Turn,
-    /// How skewed it is.
-    pub skew: Skew,
+    /// How skewed it is; `None` where that was not looked for, or there is too little to tell.
+    pub skew: Option<Skew>,
     /// Whether the skew was taken out.
     pub straightened: bool,
     /// Whether it was cleaned.
@@ -234,7 +234,7 @@ pub struct PageLayout {
 impl PageLayout {
     /// The skew that was taken out of the page.
     pub fn skew_taken_out(&self) -> Skew {
-        if self.straightened { self.skew } else { Skew(0) }
+        self.skew.filter(|_| self.straightened).unwrap_or_default()
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct PageRow {
     pub encode_us: u32,
     /// Degrees clockwise by which the whole page was turned.
     pub turn: u16,
+    /// 1 where the skew was found; 0 where it was not looked for, or there was too little to tell.
+    pub has_skew: u8,
     /// Hundredths of a degree clockwise.
     pub skew: i16,
     pub straightened: u8,

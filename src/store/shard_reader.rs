@@ -193,7 +193,7 @@ impl ShardReader {
         };
         Ok(PageLayout {
             turn: Turn::from_degrees(row.turn).ok_or_else(|| self.damaged("unknown turn"))?,
-            skew: Skew(row.skew),
+            skew: (row.has_skew != 0).then_some(Skew(row.skew)),
             straightened: row.straightened != 0,
             cleaned: row.cleaned != 0,
             script: Language::from_code(row.script).ok_or_else(|| self.damaged("unknown script"))?,

@@ -102,7 +102,7 @@ class Shard:
                 divide = ["divide_x_top", "divide_top", "divide_x_bottom", "divide_bottom"]
                 line["layout"] = {
                     "turn": int(page["turn"]),
-                    "skew": page["skew"] / 100,
+                    "skew": page["skew"] / 100 if page["has_skew"] else None,
                     "straightened": bool(page["straightened"]),
                     "cleaned": bool(page["cleaned"]),
                     "script": self.codes["language"][str(page["script"])],

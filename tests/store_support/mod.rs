@@ -166,7 +166,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
     let columns = Columns { divide: Some(divide), reason: ColumnsReason::Rule, confidence: Confidence(97) };
     let layout = PageLayout {
         turn: Turn::Half,
-        skew: Skew(-123),
+        skew: Some(Skew(-123)),
         straightened: true,
         cleaned: false,
         script: Language::Arabic,

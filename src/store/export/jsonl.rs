@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     model::{
         Attempt, AttemptOutcome, BBox, Block, Divide, Document, ImageFacts, PageLayout, PageRecord, Part, ServedBy,
-        Verdict,
+        Skew, Verdict,
     },
     store::codes,
 };
@@ -61,7 +61,7 @@ struct LayoutLine {
     /// Degrees clockwise by which the whole page was turned.
     turn: u16,
     /// Degrees clockwise.
-    skew: f32,
+    skew: Option<f32>,
     straightened: bool,
     cleaned: bool,
     script: &'static str,
@@ -200,7 +200,7 @@ fn layout_line(layout: PageLayout) -> LayoutLine {
     let PageLayout { turn, skew, straightened, cleaned, script, columns } = layout;
     LayoutLine {
         turn: turn.degrees(),
-        skew: skew.degrees(),
+        skew: skew.map(Skew::degrees),
         straightened,
         cleaned,
         script: script.name(),
