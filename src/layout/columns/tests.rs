@@ -169,6 +169,25 @@ fn a_small_table_in_a_column_keeps_the_page_divided_and_a_large_one_over_both_do
 }
 
 #[test]
+fn double_rules_beside_the_rule_make_no_table_of_two_columns() {
+    // Between two acts: a double rule in a column that almost meets the rule, at its own height in each column.
+    let double = |page: &mut Drawn, x: Range<usize>, y: usize| {
+        page.0.chunks_mut(WIDTH).skip(y - 26).take(60).for_each(|row| row[x.clone()].fill(255));
+        page.ink(x.clone(), y..y + 2);
+        page.ink(x, y + 6..y + 8);
+    };
+    let mut page = Drawn::with_header();
+    page.ruled_columns(192..2080);
+    [400, 700, 1100, 1500].iter().for_each(|&y| double(&mut page, 800..1500, y));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule);
+    [550, 900, 1300, 1800].iter().for_each(|&y| double(&mut page, 90..788, y));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule);
+
+    [0..70, WIDTH - 70..WIDTH].into_iter().for_each(|edge| page.ink(edge, 0..HEIGHT));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule, "with the black edges of a scan");
+}
+
+#[test]
 fn text_over_the_whole_width_is_left_whole() {
     let mut page = Drawn::with_header();
     page.text(90..1500, 220..2080);
