@@ -139,8 +139,6 @@ pub enum ColumnsReason {
     NotLookedFor = 0,
     /// A rule stands between two columns of text.
     Rule = 1,
-    /// Two columns of text stand apart, without a rule.
-    Gutter = 2,
     /// Nothing divides the middle of the page.
     NoDivision = 3,
     /// The line in the middle is one of a table's.
@@ -157,10 +155,9 @@ pub enum ColumnsReason {
 
 impl ColumnsReason {
     /// All reasons.
-    pub const ALL: [ColumnsReason; 9] = [
+    pub const ALL: [ColumnsReason; 8] = [
         ColumnsReason::NotLookedFor,
         ColumnsReason::Rule,
-        ColumnsReason::Gutter,
         ColumnsReason::NoDivision,
         ColumnsReason::Table,
         ColumnsReason::Cover,
@@ -174,7 +171,6 @@ impl ColumnsReason {
         match self {
             ColumnsReason::NotLookedFor => "not-looked-for",
             ColumnsReason::Rule => "rule",
-            ColumnsReason::Gutter => "gutter",
             ColumnsReason::NoDivision => "no-division",
             ColumnsReason::Table => "table",
             ColumnsReason::Cover => "cover",

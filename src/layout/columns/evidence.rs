@@ -17,14 +17,16 @@ const LEAST_RULED: f32 = 0.5;
 const BESIDE: f32 = 0.5;
 /// Inches from the line; nearer marks are its own.
 const APART: f32 = 0.2;
-/// So many horizontal lines that meet a stretch on one side are a table's rows.
+/// So many horizontal lines that meet a stretch from both sides are a table's rows.
 const MET: f32 = 3.0;
+/// Inches from one line to the next of a double rule, at most. A table's row with text is higher.
+const DOUBLE: f32 = 0.08;
 /// Share of a stretch's rows which must have text, on either side: less is an empty column.
 const LEAST_TEXT: f32 = 0.03;
 /// The share of the height, from the top, in which a masthead stands.
 const MASTHEAD: Range<f32> = 0.03..0.4;
-/// The share of the width in which it stands; outside are the black edges of scans.
-const MASTHEAD_WIDTH: Range<f32> = 0.08..0.92;
+/// The share of the width in which it and a table's inner lines stand; outside are the black edges of scans.
+const BODY: Range<f32> = 0.08..0.92;
 /// Inches: an upright stroke of at least this breadth, and longer than those of running text, is a masthead's.
 const HEAVY: f32 = 0.04;
 /// Square inches of heavy strokes that only a masthead has. Those of 12 issues have 0.18 to 0.29; other pages 0.03 at most.
@@ -48,7 +50,7 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
     if ruled < LEAST_RULE || share < LEAST_RULED {
         return (Kind::Nothing, between(ruled, LEAST_RULE, 0.2));
     }
-    let [left, right] = strokes.beside(&stretch.line, stretch.rows.clone(), page.cells(APART));
+    let [left, right] = strokes.beside(&stretch.line, stretch.rows.clone(), page.cells(APART), page.columns(BODY));
     let met = met(page, stretch);
     let others = if met == 0 { left.min(right) } else { left.max(right) };
     let table = (others / BESIDE).max(met as f32 / MET);
@@ -68,18 +70,19 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
     (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
 }
 
-/// How many horizontal lines meet a stretch, on the side where more do.
+/// How many horizontal lines meet a stretch from both sides. A double rule is one, and in a column of text it meets from
+/// one side.
 fn met(page: &Page, stretch: &Stretch) -> usize {
     let (half, bar) = (page.cells(LINE) as isize, page.cells(BAR) as isize);
-    let count = |from: isize, to: isize| {
-        let solid = |y: &usize| {
-            let x = stretch.line.at(*y);
-            page.inked(*y, x + from..x + to) as f32 >= (to - from) as f32 * SOLID
-        };
-        let rows: Vec<usize> = stretch.rows.clone().filter(solid).collect();
-        rows.chunk_by(|above, below| above + 1 == *below).count()
+    let solid = |y: usize, from: isize, to: isize| {
+        let x = stretch.line.at(y);
+        page.inked(y, x + from..x + to) as f32 >= (to - from) as f32 * SOLID
     };
-    count(-bar, -half).max(count(half + 1, bar + 1))
+    let sides = stretch.rows.clone().map(|y| (y, [solid(y, -bar, -half), solid(y, half + 1, bar + 1)]));
+    let rows: Vec<(usize, [bool; 2])> = sides.filter(|(_, sides)| sides.contains(&true)).collect();
+    let near = page.cells(DOUBLE);
+    let lines = rows.chunk_by(|(above, _), (below, _)| above + near >= *below);
+    lines.filter(|line| [0, 1].iter().all(|&side| line.iter().any(|(_, sides)| sides[side]))).count()
 }
 
 /// The share of a stretch's rows that have text, on the side that has less.
@@ -102,7 +105,7 @@ fn text(page: &Page, stretch: &Stretch) -> f32 {
 /// least.
 pub(super) fn masthead(page: &Page, strokes: &Strokes, end: usize) -> f32 {
     let breadth = page.cells(HEAVY);
-    let columns = page.columns(MASTHEAD_WIDTH);
+    let columns = page.columns(BODY);
     let rows = page.rows(MASTHEAD);
     let mut heavy = 0;
     for y in rows.start..rows.end.min(end) {

@@ -24,7 +24,7 @@ use crate::model::{BBox, Columns, ColumnsReason, Confidence, Language, Region, T
 const RULE: Range<f32> = 0.45..0.55;
 /// Inches of text lines, one below the other, that a page has at least which is worth dividing.
 const LEAST_TEXT: f32 = 1.0;
-/// Inches. What stands beside so long a rule is no masthead.
+/// Inches. What stands beside so long a rule is no masthead, and a small table's line is shorter.
 const LONG_RULE: f32 = 2.0;
 /// So many lines are looked at, one after the other: a table's, and the rules of two parts of the page, which a crooked scan
 /// does not keep in one line.
@@ -50,24 +50,19 @@ pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec
         return whole(ColumnsReason::Sparse, evidence::between(text, LEAST_TEXT, 0.0));
     }
     let strokes = Strokes::of(&page);
-    let found = look(&page, &strokes);
+    let Found { reason, bands, sure } = look(&page, &strokes);
     let divided = |bands: &[Band], reason, sure| {
         let columns = Columns { divide: parts::divide(&page, bands), reason, confidence: confidence(sure) };
         (columns, parts::parts(&page, bands, script))
     };
-    match found {
-        Found::Columns(bands, sure) => divided(&bands, ColumnsReason::Rule, sure),
-        Found::Gutter(band, sure) => divided(&[band], ColumnsReason::Gutter, sure),
-        _ if when == When::Always => match gutter::whitest(&page, &strokes) {
-            Some((stretch, passages)) => {
-                divided(&[Band::around(&page, &stretch, &passages)], ColumnsReason::Forced, 0.0)
-            }
-            None => whole(ColumnsReason::Sparse, 0.0),
-        },
-        Found::Cover(sure) => whole(ColumnsReason::Cover, sure),
-        Found::Table(sure) => whole(ColumnsReason::Table, sure),
-        Found::Nothing(sure) => whole(ColumnsReason::NoDivision, sure),
+    if reason == ColumnsReason::Rule {
+        return divided(&bands, reason, sure);
     }
+    if when == When::Auto {
+        return whole(reason, sure);
+    }
+    let bands = if bands.is_empty() { gutter::whitest(&page, &strokes).into_iter().collect() } else { bands };
+    if bands.is_empty() { whole(ColumnsReason::Sparse, 0.0) } else { divided(&bands, ColumnsReason::Forced, 0.0) }
 }
 
 /// From a guess, 50, to 99: nothing is certain.
@@ -75,19 +70,20 @@ fn confidence(sure: f32) -> Confidence {
     Confidence(50 + (sure.clamp(0.0, 1.0) * 49.0).round() as u8)
 }
 
-/// What divides the middle of a page, and how sure that is: 0.0..=1.0.
-enum Found {
-    Columns(Vec<Band>, f32),
-    Gutter(Band, f32),
-    Cover(f32),
-    Table(f32),
-    Nothing(f32),
+/// What stands in the middle of a page.
+struct Found {
+    reason: ColumnsReason,
+    /// Where its lines divide the page, whether or not they should.
+    bands: Vec<Band>,
+    /// 0.0..=1.0.
+    sure: f32,
 }
 
 fn look(page: &Page, strokes: &Strokes) -> Found {
     let mut free: Vec<usize> = (0..page.bits.down).collect();
     let mut columns: Vec<(Band, f32)> = Vec::new();
-    let (mut table, mut nothing): (Option<f32>, f32) = (None, 1.0);
+    let mut tables: Vec<(Band, f32)> = Vec::new();
+    let mut nothing: f32 = 1.0;
     for _ in 0..LINES {
         let Some((line, _)) = strokes.longest(&free, page.columns(RULE)) else { break };
         let passages = stretch::passages(page, strokes, &line);
@@ -97,30 +93,33 @@ fn look(page: &Page, strokes: &Strokes) -> Found {
             }
             match evidence::kind(page, strokes, &stretch) {
                 (Kind::Columns, sure) => columns.push((Band::around(page, &stretch, &passages), sure)),
-                (Kind::Table, sure) => table = Some(table.map_or(sure, |surest| surest.max(sure))),
+                (Kind::Table, sure) => tables.push((Band::around(page, &stretch, &passages), sure)),
                 (Kind::Nothing, sure) => nothing = nothing.min(sure),
             }
             free.retain(|y| !stretch.rows.contains(y));
         }
     }
     // Strokes of its letters may look like short rules.
-    let long = columns.iter().filter(|(band, _)| page.inches(band.columns.len()) >= LONG_RULE);
-    let end = long.map(|(band, _)| band.cut.start).min().unwrap_or(page.bits.down);
+    let is_long = |(band, _): &&(Band, f32)| page.inches(band.columns.len()) >= LONG_RULE;
+    let end = columns.iter().filter(is_long).map(|(band, _)| band.cut.start).min().unwrap_or(page.bits.down);
     let masthead = evidence::masthead(page, strokes, end);
+    let no_masthead = evidence::between(masthead, 1.0, 0.5);
+    let found = |reason, lines: Vec<(Band, f32)>, sure| {
+        let bands = lines.into_iter().map(|(band, _)| band).collect();
+        Found { reason, bands: Band::joined(page, bands), sure }
+    };
     if masthead >= 1.0 {
-        return Found::Cover(evidence::between(masthead, 1.0, 2.0));
+        columns.retain(|line| is_long(&line));
+        return found(ColumnsReason::Cover, columns, evidence::between(masthead, 1.0, 2.0));
     }
     if !columns.is_empty() {
-        let sure = columns.iter().map(|(_, sure)| *sure).fold(evidence::between(masthead, 1.0, 0.5), f32::min);
-        let bands = columns.into_iter().map(|(band, _)| band).collect();
-        return Found::Columns(Band::joined(page, bands), sure);
+        let sure = columns.iter().map(|(_, sure)| *sure).fold(no_masthead, f32::min);
+        return found(ColumnsReason::Rule, columns, sure);
     }
-    if let Some(sure) = table {
-        return Found::Table(sure);
+    if !tables.is_empty() {
+        let sure = tables.iter().map(|(_, sure)| *sure).fold(0.0, f32::max);
+        let longest = tables.into_iter().filter(|line| is_long(&line)).max_by_key(|(band, _)| band.columns.len());
+        return found(ColumnsReason::Table, longest.into_iter().collect(), sure);
     }
-    if let Some((stretch, sure)) = gutter::gutter(page) {
-        let passages = stretch::passages(page, strokes, &stretch.line);
-        return Found::Gutter(Band::around(page, &stretch, &passages), sure);
-    }
-    Found::Nothing(nothing.min(evidence::between(masthead, 1.0, 0.5)))
+    found(ColumnsReason::NoDivision, Vec::new(), nothing.min(no_masthead))
 }

@@ -125,13 +125,13 @@ impl Strokes {
         best.map(|(line, count)| (line, usize::from(count) * STEP))
     }
 
-    /// The greatest shares of these rows that lines have which run beside this one, on its left and on its right, at least
-    /// `apart` cells away.
-    pub(super) fn beside(&self, line: &Line, rows: Range<usize>, apart: usize) -> [f32; 2] {
+    /// The greatest shares of these rows that lines have which run beside this one between `columns`, on its left and on its
+    /// right, at least `apart` cells away.
+    pub(super) fn beside(&self, line: &Line, rows: Range<usize>, apart: usize, columns: Range<usize>) -> [f32; 2] {
         let middle = (rows.start + rows.end) / 2;
         let length = rows.len().div_ceil(STEP).max(1);
-        let counts = self.along(rows.step_by(STEP), middle, line.lean, &(0..self.across));
-        let here = line.at(middle).clamp(0, self.across as isize) as usize;
+        let counts = self.along(rows.step_by(STEP), middle, line.lean, &columns);
+        let here = (line.at(middle) - columns.start as isize).clamp(0, counts.len() as isize) as usize;
         let most = |counts: &[u16]| f32::from(counts.iter().copied().max().unwrap_or(0)) / length as f32;
         [most(&counts[..here.saturating_sub(apart)]), most(counts.get(here + apart..).unwrap_or_default())]
     }

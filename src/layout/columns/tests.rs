@@ -169,6 +169,25 @@ fn a_small_table_in_a_column_keeps_the_page_divided_and_a_large_one_over_both_do
 }
 
 #[test]
+fn double_rules_beside_the_rule_make_no_table_of_two_columns() {
+    // Between two acts: a double rule in a column that almost meets the rule, at its own height in each column.
+    let double = |page: &mut Drawn, x: Range<usize>, y: usize| {
+        page.0.chunks_mut(WIDTH).skip(y - 26).take(60).for_each(|row| row[x.clone()].fill(255));
+        page.ink(x.clone(), y..y + 2);
+        page.ink(x, y + 6..y + 8);
+    };
+    let mut page = Drawn::with_header();
+    page.ruled_columns(192..2080);
+    [400, 700, 1100, 1500].iter().for_each(|&y| double(&mut page, 800..1500, y));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule);
+    [550, 900, 1300, 1800].iter().for_each(|&y| double(&mut page, 90..788, y));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule);
+
+    [0..70, WIDTH - 70..WIDTH].into_iter().for_each(|edge| page.ink(edge, 0..HEIGHT));
+    assert_eq!(page.found().0.reason, ColumnsReason::Rule, "with the black edges of a scan");
+}
+
+#[test]
 fn text_over_the_whole_width_is_left_whole() {
     let mut page = Drawn::with_header();
     page.text(90..1500, 220..2080);
@@ -195,13 +214,16 @@ fn a_rule_with_text_on_one_side_only_divides_nothing() {
 }
 
 #[test]
-fn white_between_two_columns_of_text_is_enough_but_never_sure() {
+fn white_without_a_rule_is_left_whole_for_tables_have_it_too() {
     let mut page = Drawn::with_header();
     page.columns(205..2080);
-    let (columns, parts) = page.found();
-    assert_eq!((columns.reason, parts.len()), (ColumnsReason::Gutter, 3));
-    assert!(columns.confidence.0 <= 75, "{columns:?}");
-    assert!(parts[1].right.abs_diff(500) <= 2, "in the middle of the white: {parts:?}");
+    assert_whole(page.found(), ColumnsReason::NoDivision);
+
+    let mut list = Drawn::with_header();
+    for y in (220..2080).step_by(LEADING) {
+        [(90, 160), (260, 400), (820, 990), (1250, 1420)].iter().for_each(|&(from, to)| list.ink(from..to, y..y + 16));
+    }
+    assert_whole(list.found(), ColumnsReason::NoDivision);
 }
 
 #[test]
@@ -213,6 +235,39 @@ fn a_page_is_divided_when_it_must_be_unless_there_is_nothing_on_it() {
     assert_eq!(columns.confidence.0, 50);
     assert_eq!(parts.iter().filter(|part| part.right - part.left < 1000).count(), 2, "{parts:?}");
     assert_whole(Drawn::with_header().look(When::Always, Language::French), ColumnsReason::Sparse);
+}
+
+#[test]
+fn a_cover_that_must_be_divided_is_so_at_its_rule() {
+    let mut page = Drawn::with_header();
+    for letter in 0..16 {
+        page.ink(120 + letter * 85..140 + letter * 85, 300..370);
+    }
+    page.text(90..1500, 420..1000);
+    page.ink(853..855, 1100..2080);
+    page.text(90..833, 1110..2080);
+    page.text(878..1500, 1110..2080);
+    assert_whole(page.found(), ColumnsReason::Cover);
+    let (columns, parts) = page.look(When::Always, Language::French);
+    let divide = columns.divide.unwrap();
+    assert_eq!((columns.reason, parts.len()), (ColumnsReason::Forced, 3));
+    assert!(divide.x_top.abs_diff(538) <= 1 && divide.top.abs_diff(490) <= 3, "{divide:?}");
+}
+
+#[test]
+fn a_table_that_must_be_divided_is_so_at_its_line() {
+    let mut page = Drawn::with_header();
+    [90, 400, 853, 1200, 1498].iter().for_each(|&x| page.ink(x..x + 2, 250..1900));
+    (0..12).for_each(|line| page.ink(90..1500, 250 + line * 150..252 + line * 150));
+    (0..11).for_each(|row| {
+        page.text(100..840, 300 + row * 150..340 + row * 150);
+        page.text(870..1490, 300 + row * 150..340 + row * 150);
+    });
+    assert_whole(page.found(), ColumnsReason::Table);
+    let (columns, _) = page.look(When::Always, Language::French);
+    let divide = columns.divide.unwrap();
+    assert_eq!(columns.reason, ColumnsReason::Forced);
+    assert!(divide.x_top.abs_diff(538) <= 1 && divide.x_bottom.abs_diff(538) <= 1, "{divide:?}");
 }
 
 #[test]
