@@ -6,7 +6,8 @@
 //! lost.
 
 use super::{
-    Sheet, legible,
+    Sheet,
+    legible::{self, LETTER_CONTRAST},
     marks::{extent, for_each_mark},
 };
 
@@ -23,6 +24,12 @@ const BORDER_DARK: f32 = 0.5;
 /// Left out along all edges whatever is there, as a fraction of the side: nobody prints within 3 mm.
 const MARGIN: f32 = 0.0125;
 
+/// On even paper a mark that differs from it by this much is ink, as pale as it is: an eighth of all levels.
+const PALE: u8 = 32;
+/// Paper is even, as in a digital file, when this fraction of its pixels has one level, give or take one. What shines
+/// through comes with the grain of a scan: 0.25 to 0.57 with the noise of one, pages of pale text have 0.79 at least.
+const EVEN: f32 = 0.7;
+
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ink {
@@ -35,11 +42,27 @@ pub struct Ink {
 impl Ink {
     /// Measures a page.
     pub fn of(sheet: &Sheet<'_>) -> Ink {
-        let grid = Coarse::of(sheet);
-        let dark = grid.dark_in_marks();
-        let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
-        Ink { fraction, blank: dark == 0 || !legible::any(sheet) }
+        let ink = Ink::darker_than(sheet, sheet.threshold(), sheet.paper.saturating_sub(LETTER_CONTRAST));
+        if !ink.blank || !is_even(sheet) {
+            return ink;
+        }
+        let pale = sheet.paper.saturating_sub(PALE);
+        Ink::darker_than(sheet, pale, pale)
     }
+
+    /// Marks are what is darker than `threshold`, letters those of them that are as dark as `darkest` somewhere.
+    fn darker_than(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> Ink {
+        let dark = Coarse::of(sheet, threshold).dark_in_marks();
+        let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
+        Ink { fraction, blank: dark == 0 || !legible::any(sheet, threshold, darkest) }
+    }
+}
+
+/// Whether the paper is of one level.
+fn is_even(sheet: &Sheet<'_>) -> bool {
+    let paper = sheet.levels.iter().filter(|&&level| level >= sheet.paper.saturating_sub(PALE)).count();
+    let of_one_level = sheet.levels.iter().filter(|level| level.abs_diff(sheet.paper) <= 1).count();
+    of_one_level as f32 > paper as f32 * EVEN
 }
 
 /// Dark pixels counted in square cells.
@@ -53,11 +76,10 @@ struct Coarse {
 }
 
 impl Coarse {
-    fn of(sheet: &Sheet<'_>) -> Coarse {
+    fn of(sheet: &Sheet<'_>, threshold: u8) -> Coarse {
         let side = ((sheet.dpi / CELLS_PER_INCH).round() as usize).max(2);
         let width = sheet.size.width as usize;
         let (across, down) = (width.div_ceil(side), (sheet.size.height as usize).div_ceil(side));
-        let threshold = sheet.threshold();
         let mut dark = Vec::with_capacity(across * down);
         let mut columns = vec![0u32; width];
         for strip in sheet.levels.chunks(side * width.max(1)) {
@@ -149,6 +171,20 @@ mod tests {
             "a pale stamp"
         );
         assert!(!blank(&page(255, 0, &[(100, 150, 1400, 3)])), "a rule alone");
+    }
+
+    #[test]
+    fn pale_text_is_ink_on_even_paper_and_what_shines_through_the_grain_of_a_scan_is_none() {
+        let line: Vec<_> = (0..30).map(|i| (400 + i * 14, 1100, 3, 18)).collect();
+        for (paper, ink) in [(255, 204), (255, 212), (235, 180)] {
+            assert!(!blank(&page(paper, ink, &line)), "{ink} on {paper}");
+            let mut grain = page(paper, ink, &line);
+            for (place, level) in grain.levels.to_mut().iter_mut().enumerate() {
+                *level -= (place % 7) as u8;
+            }
+            assert!(blank(&grain), "{ink} on {paper}, with grain");
+        }
+        assert!(blank(&page(255, 230, &line)));
     }
 
     #[test]

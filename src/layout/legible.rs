@@ -2,9 +2,9 @@
 
 use super::{Sheet, marks::any_mark};
 
-/// A letter's darkest pixels differ from the paper by at least this much: a quarter of all levels. What shines through
-/// from the other side stays below, up to a fifth of its black.
-const CONTRAST: u8 = 64;
+/// The darkest pixels of a letter on a scan differ from the paper by at least this much: a quarter of all levels. What
+/// shines through from the other side stays below, up to a fifth of its black.
+pub(super) const LETTER_CONTRAST: u8 = 64;
 /// A letter is at least this high or wide, in inches: the small letters of 7-point type. Specks are smaller.
 const LETTER: f32 = 0.05;
 /// More of a punch hole's box is dark than of a letter's: a circle fills 0.79.
@@ -16,15 +16,15 @@ const BORDER: f32 = 0.12;
 /// What comes this near to an edge, in inches, is the edge's shadow.
 const EDGE: f32 = 0.05;
 
-/// Whether a letter, or anything larger, is on the page.
-pub(super) fn any(sheet: &Sheet<'_>) -> bool {
-    let threshold = sheet.threshold();
+/// Whether a letter, or anything larger, is on the page: pixels darker than `threshold`, one of them at least as dark as
+/// `darkest`.
+pub(super) fn any(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> bool {
     let mut dark: Vec<bool> = sheet.levels.iter().map(|&level| level < threshold).collect();
-    any_mark(&mut dark, sheet.size.width as usize, |mark| is_letter(sheet, mark))
+    any_mark(&mut dark, sheet.size.width as usize, |mark| is_letter(sheet, mark, darkest))
 }
 
 /// Whether a set of dark pixels that touch is a letter, a rule, a drawing, and not dirt.
-fn is_letter(sheet: &Sheet<'_>, mark: &[usize]) -> bool {
+fn is_letter(sheet: &Sheet<'_>, mark: &[usize], darkest: u8) -> bool {
     let inches = |pixels: usize| pixels as f32 / sheet.dpi;
     // Nothing that small is a letter, however it lies.
     if inches(mark.len()) < LETTER {
@@ -48,8 +48,7 @@ fn is_letter(sheet: &Sheet<'_>, mark: &[usize]) -> bool {
     if (inches(margin) < EDGE || hole) && mark.iter().map(place).all(in_border) {
         return false;
     }
-    let darkest = mark.iter().map(|&pixel| sheet.levels[pixel]).min().unwrap_or(u8::MAX);
-    darkest <= sheet.paper.saturating_sub(CONTRAST)
+    mark.iter().any(|&pixel| sheet.levels[pixel] <= darkest)
 }
 
 #[cfg(test)]
@@ -59,6 +58,10 @@ mod tests {
 
     const DPI: f32 = 192.0;
     const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
+
+    fn any_letter(sheet: &Sheet<'_>) -> bool {
+        any(sheet, sheet.threshold(), sheet.paper.saturating_sub(LETTER_CONTRAST))
+    }
 
     /// A page that `level` colours, by column and row.
     fn page(level: impl Fn(usize, usize) -> u8) -> Sheet<'static> {
@@ -74,31 +77,31 @@ mod tests {
 
     #[test]
     fn a_digit_is_a_letter_however_thin_and_what_shines_through_is_none_however_much() {
-        assert!(any(&page(|x, y| if seven(x, y, 1) { 0 } else { 255 })));
-        assert!(any(&page(|x, y| if seven(x, y, 3) { 180 } else { 250 })), "pale");
+        assert!(any_letter(&page(|x, y| if seven(x, y, 1) { 0 } else { 255 })));
+        assert!(any_letter(&page(|x, y| if seven(x, y, 3) { 180 } else { 250 })), "pale");
         let lines = |x: usize, y: usize| y % 30 < 3 && x % 40 < 35;
-        assert!(!any(&page(|x, y| if lines(x, y) { 200 } else { 255 })));
+        assert!(!any_letter(&page(|x, y| if lines(x, y) { 200 } else { 255 })));
     }
 
     #[test]
     fn a_slanting_black_frame_and_punch_holes_are_none_but_a_dark_page_and_a_dot_within_are() {
         let frame = |x: usize, y: usize| x < 20 + y / 30 || y > 1080 || x > 790 - y / 40;
         let hole = |left: usize, x: usize, y: usize| x.abs_diff(left).pow(2) + y.abs_diff(500).pow(2) < 25 * 25;
-        assert!(!any(&page(|x, y| if frame(x, y) || hole(65, x, y) { 10 } else { 255 })));
-        assert!(any(&page(|x, y| if hole(400, x, y) { 10 } else { 255 })));
-        assert!(any(&page(|_, _| 10)));
+        assert!(!any_letter(&page(|x, y| if frame(x, y) || hole(65, x, y) { 10 } else { 255 })));
+        assert!(any_letter(&page(|x, y| if hole(400, x, y) { 10 } else { 255 })));
+        assert!(any_letter(&page(|_, _| 10)));
     }
 
     #[test]
     fn specks_are_none() {
-        assert!(!any(&page(|x, y| if x % 23 < 8 && y % 31 < 8 { 0 } else { 255 })));
+        assert!(!any_letter(&page(|x, y| if x % 23 < 8 && y % 31 < 8 { 0 } else { 255 })));
     }
 
     #[test]
     fn tiny_pages_are_looked_at_without_a_panic() {
         for (width, height) in [(0, 0), (1, 1), (1, 3000), (3000, 1)] {
             let size = PixelSize { width, height };
-            any(&Sheet::new(size, DPI, vec![0; size.area() as usize].into()));
+            any_letter(&Sheet::new(size, DPI, vec![0; size.area() as usize].into()));
         }
     }
 }

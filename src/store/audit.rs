@@ -15,11 +15,13 @@ use super::{
     shard_reader::{ShardReader, page_ref},
 };
 use crate::model::{
-    ColumnsReason, Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, Turn, View, Visit,
+    BBox, ColumnsReason, Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, Turn, View, Visit,
 };
 
 /// Rows that are checked together.
 const WINDOW: u64 = 256;
+/// No page is found to lie as skew as this, ten degrees, in hundredths of a degree.
+const MOST_SKEW: u16 = 1000;
 
 /// What may be wrong inside a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum Flaw {
         /// The field.
         field: &'static str,
     },
-    /// A number that stands for nothing.
+    /// A number that stands for nothing: no such code, or beyond what its field can be.
     #[error("row {row} of /{table}: {field} is unknown")]
     Code {
         /// The table.
@@ -223,6 +225,22 @@ impl Window {
         audit.code(Turn::from_degrees(row.turn).is_some(), "pages", number, "turn");
         audit.code(Language::from_code(row.script).is_some(), "pages", number, "script");
         audit.code(ColumnsReason::from_code(row.columns_reason).is_some(), "pages", number, "columns_reason");
+        audit.code(is_skew(row.skew), "pages", number, "skew");
+        audit.code(row.columns_confidence <= 100, "pages", number, "columns_confidence");
+        let flags = [("straightened", row.straightened), ("cleaned", row.cleaned), ("divided", row.divided)];
+        for (field, flag) in flags {
+            audit.code(flag <= 1, "pages", number, field);
+        }
+        let divide = [
+            ("divide_top", row.divide_top),
+            ("divide_bottom", row.divide_bottom),
+            ("divide_x_top", row.divide_x_top),
+            ("divide_x_bottom", row.divide_x_bottom),
+        ];
+        for (field, place) in divide {
+            audit.code(place <= BBox::SCALE, "pages", number, field);
+        }
+        audit.code(row.divide_top <= row.divide_bottom, "pages", number, "divide_top");
 
         let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());
         if sha64(bytes) != row.sha64 {
@@ -267,6 +285,7 @@ impl Window {
             let at = next.parts + index as u64;
             let own = u64::from(part.page_row) == next.pages && usize::from(part.part) == index;
             audit.owner(own, "parts", at);
+            audit.code(is_box(part.left, part.top, part.right, part.bottom), "parts", at, "box");
             let place = |offset, length, expected| offset == expected && text.has(offset, length);
             audit.place(place(part.html_offset, part.html_length, html), "parts", at, "html_offset");
             audit.place(place(part.markdown_offset, part.markdown_length, markdown), "parts", at, "markdown_offset");
@@ -277,6 +296,7 @@ impl Window {
                 let own = u64::from(block.page_row) == next.pages && block.part == part.part;
                 audit.owner(own, "blocks", block_row);
                 audit.code(usize::from(block.label) < shard.labels.len(), "blocks", block_row, "label");
+                audit.code(is_box(block.left, block.top, block.right, block.bottom), "blocks", block_row, "box");
                 let end = block.html_offset.saturating_add(block.html_length.into());
                 if (searched..=html).contains(&block.html_offset) && end <= html {
                     audit.place(text.has(block.html_offset, block.html_length), "blocks", block_row, "html_offset");
@@ -312,12 +332,24 @@ fn check_attempt(
     audit.code(Visit::from_code(attempt.visit).is_some(), "attempts", at, "visit");
     audit.code(View::from_code(attempt.view).is_some(), "attempts", at, "view");
     audit.code(Turn::from_degrees(attempt.turn).is_some(), "attempts", at, "turn");
+    audit.code(is_skew(attempt.skew), "attempts", at, "skew");
+    audit.code(is_box(attempt.left, attempt.top, attempt.right, attempt.bottom), "attempts", at, "box");
     let request_id = text.take(attempt.request_id_offset, attempt.request_id_length);
     audit.place(request_id.is_some(), "attempts", at, "request_id_offset");
     let reason = text.take(attempt.reason_offset, attempt.reason_length);
     audit.place(reason.is_some(), "attempts", at, "reason_offset");
     let answer = text.take(attempt.answer_offset, attempt.answer_length);
     audit.place(answer.is_some(), "attempts", at, "answer_offset");
+}
+
+/// Whether these are the edges of a [`BBox`].
+fn is_box(left: u16, top: u16, right: u16, bottom: u16) -> bool {
+    left <= right && top <= bottom && right.max(bottom) <= BBox::SCALE
+}
+
+/// Whether it is one that a page is made level by: more is a turn.
+fn is_skew(hundredths: i16) -> bool {
+    hundredths.unsigned_abs() <= MOST_SKEW
 }
 
 /// The text of a page, taken piece by piece.
