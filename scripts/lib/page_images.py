@@ -127,7 +127,7 @@ def costs(folder, *paths):
             print(f"{file if name == names[0] else '':18}{len(rows):6}  {name:16} {statistics.median(render) / 1e3:10.1f}"
                   f"{statistics.median(encode) / 1e3:10.1f}{statistics.median(both) / 1e3:10.1f}"
                   f"{both[int(0.9 * (len(both) - 1))] / 1e3:7.1f}{both[-1] / 1e3:7.1f}"
-                  f"{statistics.mean(of('bytes')) / 1e3:7.0f}{statistics.mean(pixels) / 1e6:8.2f}{statistics.mean(of("tokens")):8.0f}")
+                  f"{statistics.mean(of('bytes')) / 1e3:7.0f}{statistics.mean(pixels) / 1e6:8.2f}{statistics.mean(of('tokens')):8.0f}")
 
 
 def psnr(one, other):
