@@ -7,7 +7,7 @@ use super::{
     cut::{Piece, cut, turned},
     halves,
     pixels::Pixels,
-    straighten::straightened,
+    straighten::{loses_ink, straightened},
 };
 use crate::{
     layout::{Ink, columns, page_turn, script, skew, turned_region},
@@ -84,9 +84,10 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     if rule.straighten {
         let sheet = page.sheet(dpi);
         let (found, paper) = (skew(&sheet).unwrap_or_default(), sheet.paper);
-        drop(sheet);
         layout.skew = found;
-        layout.straightened = found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
+        let is_skew = found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
+        layout.straightened = is_skew && !loses_ink(&sheet, found);
+        drop(sheet);
         if layout.straightened {
             page = straightened(page, found, paper);
         }
