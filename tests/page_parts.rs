@@ -5,7 +5,7 @@
 
 mod run_support;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use bulletin_ocr::model::{BBox, Block, ColumnsReason, Language, PageRecord, Turn, Verdict};
 use run_support::{Bench, text};
@@ -172,7 +172,94 @@ fn what_bocr_page_writes_is_what_the_server_got() {
         let checksum = format!(".i{:08x}", crc32c::crc32c(image));
         assert!(attempt.request_id.ends_with(&checksum), "{}: {checksum}", attempt.request_id);
     }
-    assert!(image::load_from_memory(&fs::read(folder.join("p001.overlay.png")).unwrap()).is_ok());
+    assert!(image::load_from_memory(&fs::read(folder.join("mixed_fr.p001.whole.overlay.png")).unwrap()).is_ok());
+}
+
+/// Calls `bocr page` for `pages` of an input; its exit code, the lines it wrote, and what it said.
+fn page(bench: &Bench, pages: &str, more: &[&str]) -> (Option<i32>, Vec<serde_json::Value>, String) {
+    let (asked, folder) = (bench.path("input").join(pages), bench.path("images"));
+    let arguments = [&["page", asked.to_str().unwrap(), "--out", folder.to_str().unwrap()], more].concat();
+    let output = bench.bocr(&arguments).output().unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    if output.status.code() != Some(2) {
+        assert_eq!(told, fs::read_to_string(folder.join("pages.jsonl")).unwrap());
+    }
+    let lines = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code(), lines, text(&output))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn bocr_page_leaves_the_files_of_other_documents_and_views_and_none_of_an_earlier_call() {
+    let bench = Bench::new();
+    bench.inputs(&["pages/mixed_fr.pdf", "pages/digital_fr.pdf"]);
+    let parts = [
+        "mixed_fr.p001.whole-1.png",
+        "mixed_fr.p001.whole-2.png",
+        "mixed_fr.p001.whole-3.png",
+        "mixed_fr.p001.whole-4.png",
+        "mixed_fr.p001.whole.overlay.png",
+        "pages.jsonl",
+    ];
+    assert_eq!(page(&bench, "mixed_fr.pdf:1", &["--stand-in"]).0, Some(0));
+    assert_eq!(names(&bench.path("images")), parts);
+    for (document, more) in [
+        ("digital_fr.pdf:1", &["--columns", "never"][..]),
+        ("mixed_fr.pdf:1", &["--view", "reduced"]),
+        ("mixed_fr.pdf:1", &["--overlay", "false"]),
+    ] {
+        assert_eq!(page(&bench, document, more).0, Some(0));
+    }
+    let expected = [
+        "digital_fr.p001.whole.overlay.png",
+        "digital_fr.p001.whole.png",
+        "mixed_fr.p001.reduced.overlay.png",
+        "mixed_fr.p001.reduced.png",
+        "mixed_fr.p001.whole.png",
+        "pages.jsonl",
+    ];
+    assert_eq!(names(&bench.path("images")), expected);
+}
+
+/// A document of pages without ink; there is no object for the second.
+const HOLED: &str = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n\
+    2 0 obj<</Type/Pages/Kids[3 0 R 9 0 R 4 0 R]/Count 3>>endobj\n\
+    3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]>>endobj\n\
+    4 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]>>endobj\ntrailer<</Root 1 0 R>>\n";
+
+#[test]
+fn bocr_page_tells_a_page_that_cannot_be_drawn_and_which_blank_one_would_be_sent() {
+    let bench = Bench::new();
+    fs::write(bench.inputs(&[]).join("holed.pdf"), HOLED).unwrap();
+    for (more, sent) in [(&[][..], false), (&["--read-blank"], true)] {
+        let (code, lines, said) = page(&bench, "holed.pdf", more);
+        assert_eq!((code, lines.len()), (Some(3), 3), "{said}");
+        for line in [&lines[0], &lines[2]] {
+            assert_eq!((&line["blank"], &line["parts"][0]["sent"]), (&true.into(), &sent.into()), "{line}");
+        }
+        assert_eq!((&lines[1]["page"], &lines[1]["class"]), (&2.into(), &"render-failed".into()), "{}", lines[1]);
+        assert!(lines[1]["reason"].as_str().unwrap().contains("page 2"), "{}", lines[1]);
+    }
+}
+
+#[test]
+fn bocr_page_draws_nothing_where_a_page_or_profile_is_not_there() {
+    let bench = Bench::new();
+    fs::write(bench.inputs(&[]).join("holed.pdf"), HOLED).unwrap();
+    let cases: [(&str, &[&str], &str); 2] =
+        [("holed.pdf:1,99,2", &[], "there is no page 99"), ("holed.pdf:1", &["--profile", "chandra-9"], "chandra-9")];
+    for (pages, more, reason) in cases {
+        let (code, lines, said) = page(&bench, pages, more);
+        assert_eq!((code, lines.len()), (Some(2), 0), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert!(!bench.path("images").exists());
+    }
 }
 
 #[test]

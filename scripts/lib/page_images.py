@@ -99,7 +99,7 @@ def rows_of_bocr(folder):
     """The lines of `bocr page`, in the columns of the others."""
     rows = {}
     for path in sorted(Path(folder).glob("*/pages.jsonl")):
-        for line in map(json.loads, path.open()):
+        for line in (line for line in map(json.loads, path.open()) if "parts" in line):
             image = line["image"]
             rows.setdefault(path.parent.name, []).append({
                 **image["size"], "render_us": image["render_micros"], "encode_us": image["encode_micros"],
@@ -161,7 +161,7 @@ def compare(every, parity_folder, direct_folder, *paths):
     print(f"{'file':18}{'pages':>6}{'same size':>11}" + "".join(f"{name:>28}" for name in COMPARED))
     found = {}
     for path, index in pages(paths, int(every)):
-        read = lambda folder: Image.open(Path(folder) / path.stem / f"p{index + 1:03}.whole.png").convert("L")
+        read = lambda folder: Image.open(Path(folder) / path.stem / f"{path.stem}.p{index + 1:03}.whole.png").convert("L")
         parity, direct = read(parity_folder), read(direct_folder)
         theirs = scale_to_fit(load_pdf_images(str(path), [index])[0]).convert("L")
         served = [as_server_sees(image) for image in (theirs, parity, direct)]

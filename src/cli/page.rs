@@ -8,15 +8,21 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
-use serde_json::json;
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     engine::Profile,
-    imaging::{DrawnPage, Pool, PoolSettings, RenderJob, find_library, overlay},
+    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
     model::{DocumentPages, LayoutRule, PageIndex, View, configuration::Configuration},
 };
+
+/// Exit code where the arguments name what is not there; nothing has been drawn then.
+const WRONG_USAGE: u8 = 2;
+/// Exit code where a page could not be drawn; the others have been.
+const PAGES_FAILED: u8 = 3;
 
 /// Writes the images of a page that a server would get, byte for byte, a picture of what was decided about it, and a line
 /// of JSON for each page in pages.jsonl and on standard output.
@@ -50,16 +56,13 @@ pub struct Arguments {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// A file, page or profile that cannot be used, or a folder that cannot be written to.
+/// A file that cannot be opened, or a folder that cannot be written to.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut configuration = match &arguments.config {
-        None => Configuration::default(),
-        Some(path) => configuration_file(path)?,
+    let (configuration, profile) = match settings(arguments) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(wrong_usage(&error)),
     };
-    arguments.imaging.apply(&mut configuration);
-    let profile = Profile::load(&arguments.profile, None)?;
     let layout = configuration.imaging.over(if arguments.stand_in { LayoutRule::OF_TESSERACT } else { profile.layout });
-    fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let pool = Pool::start(PoolSettings {
@@ -74,70 +77,142 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let document = PathBuf::from(&arguments.pages.name);
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);
         let last = pool.inspect(&document, password.as_deref()).await?;
-        let all = vec![1..=last];
-        let ranges = if arguments.pages.pages.is_empty() { &all } else { &arguments.pages.pages };
-        let (rule, view) = (profile.image, arguments.view);
+        let numbers = match numbers(&arguments.pages, last) {
+            Ok(numbers) => numbers,
+            Err(error) => return Ok(wrong_usage(&error)),
+        };
+        fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
         let mut lines = fs::File::create(arguments.out.join("pages.jsonl"))?;
-        for number in ranges.iter().cloned().flatten() {
+        let (rule, view, skip_blank) = (profile.image, arguments.view, configuration.imaging.skip_blank);
+        let mut failed = false;
+        for number in numbers {
+            let files = Files::of(&arguments.out, &document, number, view);
+            files.remove_earlier()?;
             let page = PageIndex(number - 1);
             let job = RenderJob { document: document.clone(), password: password.clone(), page, rule, layout, view };
-            let line = match pool.render(job.clone()).await? {
-                None => json!({ "document": document, "page": number, "view": view.name(), "indivisible": true }),
-                Some(drawn) => {
-                    write_images(&arguments.out, number, &drawn)?;
-                    let as_it_is = RenderJob { layout: LayoutRule::AS_IS, view: View::Whole, ..job };
-                    if arguments.overlay
-                        && let Some(page) = pool.render(as_it_is).await?
-                    {
-                        let picture = overlay(&page.parts[0].png, &drawn)?;
-                        write(&arguments.out.join(format!("p{number:03}.overlay.png")), &picture)?;
-                    }
-                    describe(&document, number, view, &profile, &drawn)
+            let mut line =
+                json!({ "document": document, "page": number, "profile": profile.name, "view": view.name() });
+            let found = match draw(&pool, job, arguments.overlay).await {
+                Ok(None) => json!({ "indivisible": true }),
+                Ok(Some((drawn, as_it_is))) => {
+                    files.write(&drawn, as_it_is.as_deref())?;
+                    describe(&files, &profile, skip_blank, &drawn)
                 }
+                Err(RenderFailure::Page { class, reason }) => {
+                    failed = true;
+                    json!({ "class": class.name(), "reason": reason })
+                }
+                Err(lost) => return Err(lost.into()),
             };
+            if let (Value::Object(line), Value::Object(found)) = (&mut line, found) {
+                line.extend(found);
+            }
             writeln!(lines, "{line}")?;
             println!("{line}");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if failed { ExitCode::from(PAGES_FAILED) } else { ExitCode::SUCCESS })
     })
 }
 
-fn image_name(number: u32, drawn: &DrawnPage, part: usize) -> String {
-    let view = drawn.parts[part].shown.view.name();
-    match drawn.parts.len() {
-        1 => format!("p{number:03}.{view}.png"),
-        _ => format!("p{number:03}.{view}-{}.png", part + 1),
+fn settings(arguments: &Arguments) -> anyhow::Result<(Configuration, Profile)> {
+    let mut configuration = match &arguments.config {
+        None => Configuration::default(),
+        Some(path) => configuration_file(path)?,
+    };
+    arguments.imaging.apply(&mut configuration);
+    Ok((configuration, Profile::load(&arguments.profile, None)?))
+}
+
+fn wrong_usage(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bocr: {error:#}");
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// The page numbers that were asked for of a document of `last` pages.
+fn numbers(asked: &DocumentPages, last: u32) -> anyhow::Result<Vec<u32>> {
+    if let Some(beyond) = asked.pages.iter().map(|range| *range.end()).find(|end| *end > last) {
+        bail!("there is no page {beyond} in {}: it has {last}", asked.name);
+    }
+    Ok(if asked.pages.is_empty() { (1..=last).collect() } else { asked.pages.iter().cloned().flatten().collect() })
+}
+
+/// The page, and where it is `wanted` a PNG of it as it is displayed; `None` where there is no such view of it.
+async fn draw(pool: &Pool, job: RenderJob, wanted: bool) -> Result<Option<(DrawnPage, Option<Bytes>)>, RenderFailure> {
+    let Some(drawn) = pool.render(job.clone()).await? else { return Ok(None) };
+    let as_it_is = RenderJob { layout: LayoutRule::AS_IS, view: View::Whole, ..job };
+    let page = if wanted { pool.render(as_it_is).await? } else { None };
+    Ok(Some((drawn, page.map(|page| page.parts[0].png.clone()))))
+}
+
+/// The files of one view of a page.
+struct Files<'a> {
+    folder: &'a Path,
+    /// What all their names begin with: document, page and view.
+    name: String,
+}
+
+impl Files<'_> {
+    fn of<'a>(folder: &'a Path, document: &Path, number: u32, view: View) -> Files<'a> {
+        let stem = document.file_stem().unwrap_or_default().to_string_lossy();
+        Files { folder, name: format!("{stem}.p{number:03}.{}", view.name()) }
+    }
+
+    fn image(&self, drawn: &DrawnPage, part: usize) -> String {
+        match drawn.parts.len() {
+            1 => format!("{}.png", self.name),
+            _ => format!("{}-{}.png", self.name, part + 1),
+        }
+    }
+
+    fn overlay(&self) -> String {
+        format!("{}.overlay.png", self.name)
+    }
+
+    /// Removes what an earlier call wrote: it may have been another number of images.
+    fn remove_earlier(&self) -> anyhow::Result<()> {
+        for entry in fs::read_dir(self.folder)? {
+            let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+            let part = |rest: &str| rest.strip_prefix('-')?.strip_suffix(".png")?.parse::<usize>().ok();
+            let is_ours = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(&self.name))
+                .is_some_and(|rest| rest == ".png" || rest == ".overlay.png" || part(rest).is_some());
+            if is_ours {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, drawn: &DrawnPage, as_it_is: Option<&[u8]>) -> anyhow::Result<()> {
+        let write = |name: String, bytes: &[u8]| {
+            let path = self.folder.join(name);
+            fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        };
+        for (place, part) in drawn.parts.iter().enumerate() {
+            write(self.image(drawn, place), &part.png)?;
+        }
+        match as_it_is {
+            None => Ok(()),
+            Some(page) => write(self.overlay(), &overlay(page, drawn)?),
+        }
     }
 }
 
-fn write_images(folder: &Path, number: u32, drawn: &DrawnPage) -> anyhow::Result<()> {
-    for (place, part) in drawn.parts.iter().enumerate() {
-        write(&folder.join(image_name(number, drawn, place)), &part.png)?;
-    }
-    Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn describe(document: &Path, number: u32, view: View, profile: &Profile, drawn: &DrawnPage) -> serde_json::Value {
+fn describe(files: &Files<'_>, profile: &Profile, skip_blank: bool, drawn: &DrawnPage) -> Value {
     let parts = drawn.parts.iter().enumerate().map(|(place, part)| {
         json!({
-            "file": image_name(number, drawn, place),
+            "file": files.image(drawn, place),
             "place": part.place,
             "image_bbox": part.shown.bbox,
             "turn": part.shown.turn.degrees(),
             "image": part.facts,
             "blank": part.blank,
+            "sent": !(part.blank && skip_blank),
             "visual_tokens": profile.visual_tokens.count(part.shown.size),
         })
     });
     json!({
-        "document": document,
-        "page": number,
-        "profile": profile.name,
-        "view": view.name(),
         "image": drawn.facts,
         "layout": drawn.layout,
         "blank": drawn.blank,

@@ -7,7 +7,7 @@ use super::{
     cut::{Piece, cut, turned},
     halves,
     pixels::Pixels,
-    straighten::straightened,
+    straighten::{loses_ink, straightened},
 };
 use crate::{
     layout::{Ink, columns, page_turn, script, skew, turned_region},
@@ -84,10 +84,12 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     if rule.straighten {
         let sheet = page.sheet(dpi);
         let (found, paper) = (skew(&sheet), sheet.paper);
+        let is_skewed = |skew: &Skew| skew.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
+        let removable = found.filter(is_skewed).filter(|skew| !loses_ink(&sheet, *skew));
         drop(sheet);
         layout.skew = found;
-        if let Some(found) = found.filter(|found| found.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs()) {
-            layout.straightened = true;
+        layout.straightened = removable.is_some();
+        if let Some(found) = removable {
             page = straightened(page, found, paper);
         }
     }

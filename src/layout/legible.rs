@@ -23,6 +23,18 @@ pub(super) fn any(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> bool {
     any_mark(&mut dark, sheet.size.width as usize, |mark| is_letter(sheet, mark, darkest))
 }
 
+/// Whether any of a letter, or of anything larger, lies where `is_there` says of a column and a row.
+pub fn letter_within(sheet: &Sheet<'_>, is_there: impl Fn(usize, usize) -> bool) -> bool {
+    let (threshold, width) = (sheet.threshold(), sheet.size.width as usize);
+    let mut dark: Vec<bool> = sheet.levels.iter().map(|&level| level < threshold).collect();
+    let lies_there = |pixel: usize| is_there(pixel % width, pixel / width);
+    // Most often there is nothing at all.
+    dark.iter().enumerate().any(|(pixel, &is_dark)| is_dark && lies_there(pixel))
+        && any_mark(&mut dark, width, |mark| {
+            mark.iter().any(|&pixel| lies_there(pixel)) && is_letter(sheet, mark, threshold)
+        })
+}
+
 /// Whether a set of dark pixels that touch is a letter, a rule, a drawing, and not dirt.
 fn is_letter(sheet: &Sheet<'_>, mark: &[usize], darkest: u8) -> bool {
     let inches = |pixels: usize| pixels as f32 / sheet.dpi;

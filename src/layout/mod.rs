@@ -18,6 +18,7 @@ mod turned;
 pub use bits::Bits;
 pub use columns::columns;
 pub use ink::Ink;
+pub use legible::letter_within;
 pub use marks::{extent, for_each_mark};
 pub use script::{Script, script};
 pub use sheet::Sheet;
