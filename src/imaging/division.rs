@@ -78,7 +78,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
 fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
     let mut page = pixels;
     if rule.upright {
-        layout.turn = page_turn(&page.sheet(dpi)).0;
+        layout.turn = page_turn(&page.sheet(dpi));
         page = turned(page, layout.turn);
     }
     if rule.straighten {

@@ -77,7 +77,8 @@ impl Mask {
         Mask { ink: self.ink.iter().zip(&upright.ink).map(|(ink, run)| ink & !run).collect(), ..*self }
     }
 
-    fn upright_runs(&self, length: usize) -> Mask {
+    /// Only runs of at least `length` cells from top to bottom.
+    pub(super) fn upright_runs(&self, length: usize) -> Mask {
         self.opened(length, |mask, by| mask.shifted_up(by), |mask, by| mask.shifted_down(by))
     }
 

@@ -6,7 +6,7 @@ use super::{
     mask::Mask,
     turned::{head_end, is_on_its_side},
 };
-use crate::model::{Confidence, Language};
+use crate::model::Language;
 
 /// A piece of a line counts for a script that it is this likely to be in: figures and dirt look like neither.
 const SURE: f32 = 0.8;
@@ -15,8 +15,6 @@ const SURE: f32 = 0.8;
 const MIXED: f32 = 0.1;
 /// Inches of text, all lines put end to end, below which nothing is said.
 const LEAST_TEXT: f32 = 1.0;
-/// Inches of text from which on its amount is no reason for doubt.
-const ENOUGH_TEXT: f32 = 10.0;
 
 /// What letters look like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,8 +23,6 @@ pub struct Script {
     pub language: Language,
     /// Share of the text that looks Arabic: 0.0..=1.0.
     pub arabic: f32,
-    /// How sure.
-    pub confidence: Confidence,
 }
 
 /// The script of a page, or of a part of one. A table on its side under an upright header is read as it lies: whether letters
@@ -51,7 +47,7 @@ fn of_text(text: &Mask) -> Script {
     let (arabic, latin) = (inches(|look| look.arabic), inches(|look| look.latin));
     let text = arabic + latin;
     if text < LEAST_TEXT {
-        return Script { language: Language::Unknown, arabic: 0.0, confidence: Confidence(50) };
+        return Script { language: Language::Unknown, arabic: 0.0 };
     }
     let share = arabic / text;
     let lesser = share.min(1.0 - share);
@@ -60,6 +56,5 @@ fn of_text(text: &Mask) -> Script {
         share if share > 0.5 => Language::Arabic,
         _ => Language::French,
     };
-    let distance = ((lesser - MIXED).abs() / MIXED).min(1.0) * (text / ENOUGH_TEXT).min(1.0);
-    Script { language, arabic: share, confidence: Confidence(50 + (distance * 49.0) as u8) }
+    Script { language, arabic: share }
 }

@@ -19,25 +19,41 @@ const UPRIGHT_RUN: f32 = 0.5;
 const STRIP: usize = 32;
 /// The best angle must be this many times as good as the middle one of all angles, or there are no lines to speak of.
 const SHARPNESS: f32 = 1.5;
-/// Upper and lower half of the ink must agree within this many degrees: two pictures agree by chance only.
+/// Two witnesses must agree within this many degrees: two pictures agree by chance only.
 const AGREEMENT: f32 = 0.3;
+/// Level runs of ink of more inches than this are rules: letters have none, and a rule that falls by three degrees has.
+const RULE_RUN: f32 = 0.2;
+/// The halves of a sheet that bent in the scanner differ from the whole of it by no more degrees.
+const BENT: f32 = 0.6;
 
 /// The skew of a page that is upright, within five degrees; `None` where there is too little to tell.
 ///
 /// Lines are level at the angle at which the ink of rows changes most from row to row. The two halves of the page are
-/// asked apart and must agree.
+/// asked apart. Where they differ, as on a sheet that bent in the scanner, rules and text are.
 pub fn skew(sheet: &Sheet<'_>) -> Option<Skew> {
     let mask = Mask::of(sheet, PER_INCH);
-    let mask = mask.without_upright_runs(mask.cells(UPRIGHT_RUN));
-    let strips = Strips::of(&mask);
-    let middle = strips.middle_row();
-    let upper = strips.level_angle(0..middle)?;
-    let lower = strips.level_angle(middle..mask.down)?;
-    if (upper - lower).abs() > AGREEMENT {
-        return None;
-    }
-    let degrees = strips.level_angle(0..mask.down)?;
+    let lines = mask.without_upright_runs(mask.cells(UPRIGHT_RUN));
+    let degrees = of_lines(&Strips::of(&lines)).or_else(|| of_bent_sheet(&mask, &lines))?;
     Some(Skew((degrees * 100.0).round() as i16))
+}
+
+/// The angle of lines that fall alike in both halves of the page.
+fn of_lines(strips: &Strips) -> Option<f32> {
+    let (upper, lower) = strips.halves()?;
+    if (upper - lower).abs() > AGREEMENT { None } else { strips.level_angle(0..strips.down) }
+}
+
+/// The angle between text and rules that agree, or else that of text whose halves are not far from it.
+fn of_bent_sheet(mask: &Mask, lines: &Mask) -> Option<f32> {
+    let run = mask.cells(RULE_RUN);
+    let text = Strips::of(&lines.without_runs(run));
+    let whole = text.level_angle(0..text.down)?;
+    let rules = Strips::of(&mask.level_runs(run));
+    if let Some(rules) = rules.level_angle(0..rules.down).filter(|rules| (rules - whole).abs() <= AGREEMENT) {
+        return Some((whole + rules) / 2.0);
+    }
+    let (upper, lower) = text.halves()?;
+    (upper - whole).abs().max((lower - whole).abs()).le(&BENT).then_some(whole)
 }
 
 /// The ink of every row in strips side by side.
@@ -74,6 +90,12 @@ impl Strips {
                 above > half
             })
             .unwrap_or(0)
+    }
+
+    /// The angles of the upper and of the lower half of the ink.
+    fn halves(&self) -> Option<(f32, f32)> {
+        let middle = self.middle_row();
+        Some((self.level_angle(0..middle)?, self.level_angle(middle..self.down)?))
     }
 
     /// The angle at which lines in these rows are level, in degrees.
@@ -121,10 +143,16 @@ mod tests {
 
     /// Lines of words that fall by this many degrees, in two columns.
     fn page(degrees: f32, lines: usize) -> Vec<u8> {
+        bent(degrees..degrees, lines)
+    }
+
+    /// The same on a bent sheet: the first line falls by this many degrees, the last by that many.
+    fn bent(degrees: Range<f32>, lines: usize) -> Vec<u8> {
         let mut levels = vec![255; SIZE.area() as usize];
-        let slope = degrees.to_radians().tan();
-        for x in (150..1440).filter(|x| x % 40 < 32 && !(780..820).contains(x)) {
-            for line in 0..lines {
+        for line in 0..lines {
+            let fall = degrees.start + (degrees.end - degrees.start) * line as f32 / lines as f32;
+            let slope = fall.to_radians().tan();
+            for x in (150..1440).filter(|x| x % 40 < 32 && !(780..820).contains(x)) {
                 let top = 220.0 + line as f32 * 33.0 + (x as f32 - 794.0) * slope;
                 (top as usize..top as usize + 13).for_each(|y| levels[y * SIZE.width as usize + x] = 0);
             }
@@ -141,6 +169,15 @@ mod tests {
         for degrees in [0.0, 0.3, -0.7, 1.45, -3.2, 4.5] {
             let found = found(page(degrees, 50)).unwrap();
             assert!((found - degrees).abs() < 0.1, "{degrees}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_sheet_that_bent_is_given_an_angle_between() {
+        for (first, last) in [(1.2, 0.2), (-0.9, -0.2), (0.3, 1.1)] {
+            let found = found(bent(first..last, 50));
+            let between = found.is_some_and(|found| (found - first) * (found - last) < 0.0);
+            assert!(between, "{first} to {last}: {found:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod direction;
 mod head;
+mod neighbours;
 
 use std::ops::Range;
 
@@ -9,6 +10,7 @@ pub(super) use self::head::head_end;
 use self::{
     direction::{Direction, bands},
     head::has_level_head,
+    neighbours::Neighbours,
 };
 use super::{Sheet, letters, mask::Mask};
 use crate::model::{BBox, Confidence, Region, Turn};
@@ -26,39 +28,42 @@ const CLEAR_SIDE: f32 = 0.25;
 const LEAST_PIECES: usize = 40;
 /// A region on its side takes this share of the page's height, at least.
 const LEAST_HEIGHT: f32 = 0.15;
+/// Where a region ends before the foot of the page, it is this many inches of white away from what follows.
+const CLEAR: f32 = 0.1;
+/// Specks may lie in that white, over this share of the width.
+const SPECKS: f32 = 0.01;
+/// Level letters outside a region, as a share of the upright ones in it: with more, it is the heads of an upright table.
+const MOST_OUTSIDE: f32 = 0.5;
 /// A region ends in the whitest row within this many inches of the edge of its tiles.
 const EDGE: f32 = 0.34;
 
-/// The turn that brings the whole page upright, and how sure that is. [`Turn::None`] unless direction and letters are
-/// clear and no running header stands upright.
-pub fn page_turn(sheet: &Sheet<'_>) -> (Turn, Confidence) {
+/// The turn that brings the whole page upright. [`Turn::None`] unless direction and letters are clear and no running header
+/// stands upright.
+pub fn page_turn(sheet: &Sheet<'_>) -> Turn {
     let mask = Mask::of(sheet, letters::PER_INCH);
     let text = without_rules(&mask);
     let direction = Direction::of_rows(&text, 0..text.down);
-    if !direction.is_text() {
-        return (Turn::None, Confidence(50));
-    }
     if direction.upright_share() > MOST {
-        if has_level_head(&mask, &text) {
-            return (Turn::None, Confidence(95));
+        if has_level_head(&mask, &text) || !is_on_its_side(&text) {
+            return Turn::None;
         }
         let (odds, pieces) = letters::uprightness(&text.turned_right());
-        let turn = if odds > 0.0 { Turn::Right } else { Turn::Left };
-        return if is_clear(odds, CLEAR_SIDE, pieces) {
-            (turn, confidence(odds))
-        } else {
-            (Turn::None, Confidence(50))
-        };
+        return if is_clear(odds, CLEAR_SIDE, pieces) { side(odds) } else { Turn::None };
     }
     let (odds, pieces) = letters::uprightness(&text);
-    if odds > 0.0 || !is_clear(odds, CLEAR_ODDS, pieces) {
-        return (Turn::None, confidence(odds.max(0.0)));
+    if !direction.is_text() || odds > 0.0 || !is_clear(odds, CLEAR_ODDS, pieces) {
+        return Turn::None;
     }
     let reversed = |mask: &Mask| mask.turned_right().turned_right();
     if has_level_head(&mask, &text) && !has_level_head(&reversed(&mask), &reversed(&text)) {
-        return (Turn::None, Confidence(50));
+        return Turn::None;
     }
-    (Turn::Half, confidence(odds))
+    Turn::Half
+}
+
+/// The turn for text that runs up and down, by the odds that a turn to the right brings it upright.
+fn side(odds: f32) -> Turn {
+    if odds > 0.0 { Turn::Right } else { Turn::Left }
 }
 
 /// On an upright page, the part of it that lies on its side: it spans the width, from the rule of the running header or from
@@ -78,14 +83,13 @@ pub fn turned_region(sheet: &Sheet<'_>) -> Option<(Region, Confidence)> {
     let thousandths = |row: usize| (row as f32 / mask.down as f32 * f32::from(BBox::SCALE)).clamp(0.0, 1000.0);
     let bbox =
         BBox { top: thousandths(rows.start).ceil() as u16, bottom: thousandths(rows.end).round() as u16, ..BBox::PAGE };
-    let turn = if odds > 0.0 { Turn::Right } else { Turn::Left };
-    Some((Region { bbox, turn }, confidence(odds)))
+    Some((Region { bbox, turn: side(odds) }, confidence(odds)))
 }
 
 /// Whether text runs up and down; on a mask without rules.
 pub(super) fn is_on_its_side(text: &Mask) -> bool {
     let direction = Direction::of_rows(text, 0..text.down);
-    direction.is_text() && direction.upright_share() > MOST
+    direction.is_text() && direction.upright_share() > MOST && Neighbours::of(text).run_up_and_down()
 }
 
 fn without_rules(mask: &Mask) -> Mask {
@@ -114,14 +118,39 @@ fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Ra
     }
     let top = bands.get(best.start).filter(|_| above.is_text()).map_or(body.start, |band| whitest(mask, band.0.start));
     let bottom = bands.get(best.end).filter(|_| below.is_text()).map_or(body.end, |band| whitest(mask, band.0.start));
-    (top < bottom).then_some(top..bottom)
+    let rows = (top < bottom).then_some(top..bottom)?;
+    stands_alone(mask, text, &body, &rows).then_some(rows)
 }
 
-/// The row with the least ink near this one, and of those the nearest.
+/// Whether these rows of the body are no part of an upright table: nothing leads over to what is above or below, and that is
+/// less than they are.
+fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usize>) -> bool {
+    let inside = Neighbours::of(&text.cut(rows.clone()));
+    let outside =
+        Neighbours::of(&text.cut(body.start..rows.start)).beside + Neighbours::of(&text.cut(rows.end..body.end)).beside;
+    let is_edge = |row: &usize| *row == body.start || *row == body.end;
+    inside.run_up_and_down()
+        && outside as f32 <= MOST_OUTSIDE * inside.below as f32
+        && [rows.start, rows.end].iter().all(|row| is_edge(row) || is_clear_at(mask, *row))
+}
+
+/// Whether the rows around this one are white but for specks, and no rule passes through.
+fn is_clear_at(mask: &Mask, row: usize) -> bool {
+    let gap = mask.cut(around(mask, row));
+    let is_crossed = gap.upright_runs(gap.down).covered(0..gap.down) > 0;
+    !is_crossed && gap.covered(0..gap.down) as f32 <= SPECKS * mask.across as f32
+}
+
+/// The row around which there is the least ink near this one, and of those the nearest.
 fn whitest(mask: &Mask, row: usize) -> usize {
     let reach = mask.cells(EDGE);
     let near = row.saturating_sub(reach)..(row + reach).min(mask.down);
-    near.min_by_key(|&y| (mask.row_ink(y), y.abs_diff(row))).unwrap_or(row)
+    near.min_by_key(|&y| (mask.covered(around(mask, y)), y.abs_diff(row))).unwrap_or(row)
+}
+
+fn around(mask: &Mask, row: usize) -> Range<usize> {
+    let half = mask.cells(CLEAR / 2.0);
+    row.saturating_sub(half)..row + half
 }
 
 fn is_clear(odds: f32, least: f32, pieces: usize) -> bool {
@@ -147,7 +176,7 @@ mod tests {
             for level in [0, 255] {
                 let size = PixelSize { width, height };
                 let sheet = Sheet::new(size, 192.0, vec![level; size.area() as usize].into());
-                assert_eq!(page_turn(&sheet).0, Turn::None, "{size:?}");
+                assert_eq!(page_turn(&sheet), Turn::None, "{size:?}");
                 assert_eq!(turned_region(&sheet), None, "{size:?}");
                 assert_eq!(skew(&sheet), None, "{size:?}");
                 assert_eq!(script(&sheet).language, Language::Unknown, "{size:?}");
