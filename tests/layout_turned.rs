@@ -202,7 +202,7 @@ fn heads_on_their_side_leave_a_table_upright(page: &Page) {
     for has_header in [true, false] {
         let mut table = page.emptied(has_header);
         table.paste(&heads, 120, 240);
-        for (x, y) in (120..1440).step_by(77).flat_map(|x| (680..2050).step_by(51).map(move |y| (x, y))) {
+        for (x, y) in (120..1440).step_by(77).flat_map(|x| (680..2050).step_by(58).map(move |y| (x, y))) {
             table.paste(&two_figures, x, y);
         }
         assert_eq!(page_turn(&table.sheet()), Turn::None, "header: {has_header}");
@@ -213,7 +213,7 @@ fn heads_on_their_side_leave_a_table_upright(page: &Page) {
 fn a_region_may_end_where_white_and_level_text_follow(page: &Page) {
     let mut mixed = page.emptied(true);
     mixed.paste(&page.part([60, 340, 640, 1350]).turned(Turn::Left), 120, 240);
-    mixed.paste(&page.part([820, 660, 640, 160]), 120, 980);
+    mixed.paste(&page.part([820, 660, 640, 105]), 120, 980);
     let region = turned_region(&mixed.sheet()).map(|(region, _)| region);
     assert!(
         region.is_some_and(|region| region.turn == Turn::Right && (390..=440).contains(&region.bbox.bottom)),

@@ -23,6 +23,8 @@ const NAMES: [&str; 4] = ["BULLETIN", "OFFICIEL", "الجريدة", "الرسم�
 const FLAT_INCHES: f32 = 0.03;
 /// See [`FLAT_INCHES`].
 const FLAT: u32 = 4;
+/// Letters wider than so many times their height are a rule, however thick.
+const STRETCHED: u32 = 6;
 
 /// The blocks of an image of `size` pixels and `dpi` dots to the inch. Empty blocks do not occur.
 pub fn blocks(words: &[Word], size: PixelSize, dpi: f32, shape: Shape) -> Vec<PageBlock> {
@@ -43,7 +45,9 @@ pub fn blocks(words: &[Word], size: PixelSize, dpi: f32, shape: Shape) -> Vec<Pa
 fn is_line(word: &Word, dpi: f32) -> bool {
     let [left, top, right, bottom] = word.bounds;
     let (width, height) = (right.saturating_sub(left), bottom.saturating_sub(top));
-    word.text.contains(char::is_alphanumeric) && height as f32 <= FLAT_INCHES * dpi && width > height * FLAT
+    let letters = word.text.chars().filter(|character| character.is_alphanumeric()).count() as u32;
+    let is_flat = height as f32 <= FLAT_INCHES * dpi && width > height * FLAT;
+    letters > 0 && (is_flat || width / letters > height * STRETCHED)
 }
 
 /// Where the running head ends, if there is one: a little below the line with the gazette's name.
@@ -130,5 +134,7 @@ mod tests {
         let flat = |text: &str| Word { bounds: [100, 50, 200, 53], ..word((1, 1, 1), 50, text) };
         assert!(blocks(&[flat("سس")], SIZE, DPI, Shape::Column).is_empty());
         assert_eq!(blocks(&[flat(".....")], SIZE, DPI, Shape::Column).len(), 1);
+        let rule = Word { bounds: [40, 50, 700, 65], ..word((1, 1, 1), 50, "EEE") };
+        assert!(blocks(&[rule], SIZE, DPI, Shape::Strip).is_empty());
     }
 }

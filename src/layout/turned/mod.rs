@@ -33,7 +33,7 @@ const CLEAR: f32 = 0.1;
 /// Specks may lie in that white, over this share of the width.
 const SPECKS: f32 = 0.01;
 /// Level letters outside a region, as a share of the upright ones in it: with more, it is the heads of an upright table.
-const MOST_OUTSIDE: f32 = 0.5;
+const MOST_OUTSIDE: f32 = 0.25;
 /// A region ends in the whitest row within this many inches of the edge of its tiles.
 const EDGE: f32 = 0.34;
 
@@ -89,7 +89,14 @@ pub fn turned_region(sheet: &Sheet<'_>) -> Option<(Region, Confidence)> {
 /// Whether text runs up and down; on a mask without rules.
 pub(super) fn is_on_its_side(text: &Mask) -> bool {
     let direction = Direction::of_rows(text, 0..text.down);
-    direction.is_text() && direction.upright_share() > MOST && Neighbours::of(text).run_up_and_down()
+    direction.is_text() && direction.upright_share() > MOST && run_up_and_down(text)
+}
+
+/// Whether letters follow one another up and down, in the upper half as in the lower one: heads do over level figures.
+fn run_up_and_down(text: &Mask) -> bool {
+    let middle = text.down / 2;
+    let [upper, lower] = [0..middle, middle..text.down].map(|rows| Neighbours::of(&text.cut(rows)));
+    (upper + lower).run_up_and_down() && [upper, lower].iter().all(|half| !half.run_level())
 }
 
 fn without_rules(mask: &Mask) -> Mask {
@@ -125,12 +132,12 @@ fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Ra
 /// Whether these rows of the body are no part of an upright table: nothing leads over to what is above or below, and that is
 /// less than they are.
 fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usize>) -> bool {
-    let inside = Neighbours::of(&text.cut(rows.clone()));
+    let inside = text.cut(rows.clone());
     let outside =
         Neighbours::of(&text.cut(body.start..rows.start)).beside + Neighbours::of(&text.cut(rows.end..body.end)).beside;
     let is_edge = |row: &usize| *row == body.start || *row == body.end;
-    inside.run_up_and_down()
-        && outside as f32 <= MOST_OUTSIDE * inside.below as f32
+    run_up_and_down(&inside)
+        && outside as f32 <= MOST_OUTSIDE * Neighbours::of(&inside).below as f32
         && [rows.start, rows.end].iter().all(|row| is_edge(row) || is_clear_at(mask, *row))
 }
 

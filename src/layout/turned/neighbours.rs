@@ -14,6 +14,8 @@ const MOST_SIZE: f32 = 0.8;
 /// Text runs up and down where this share of its letters have their neighbour below them. On the corpus's upright pages it is
 /// at most 0.39 (a worn scan in Arabic), on the same pages turned at least 0.62, in tables on their side at least 0.81.
 const MOST_BELOW: f32 = 0.55;
+/// A few lines of letters with a neighbour: fewer may be dirt.
+const LEAST_LETTERS: usize = 100;
 
 /// Marks that have their nearest neighbour beside them, and marks that have it below them.
 ///
@@ -56,6 +58,19 @@ impl Neighbours {
 
     pub(super) fn run_up_and_down(self) -> bool {
         self.below as f32 > MOST_BELOW * (self.beside + self.below) as f32
+    }
+
+    /// Whether there are enough letters to tell, and two of three follow one another from side to side.
+    pub(super) fn run_level(self) -> bool {
+        self.beside > 2 * self.below && self.beside >= LEAST_LETTERS
+    }
+}
+
+impl std::ops::Add for Neighbours {
+    type Output = Neighbours;
+
+    fn add(self, other: Neighbours) -> Neighbours {
+        Neighbours { beside: self.beside + other.beside, below: self.below + other.below }
     }
 }
 
