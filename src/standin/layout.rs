@@ -25,6 +25,8 @@ const FLAT_INCHES: f32 = 0.03;
 const FLAT: u32 = 4;
 /// Letters wider than so many times their height are a rule, however thick.
 const STRETCHED: u32 = 6;
+/// Words wider than so many times their height too, whatever letters were seen in it.
+const LONGEST: u32 = 20;
 
 /// The blocks of an image of `size` pixels and `dpi` dots to the inch. Empty blocks do not occur.
 pub fn blocks(words: &[Word], size: PixelSize, dpi: f32, shape: Shape) -> Vec<PageBlock> {
@@ -47,7 +49,7 @@ fn is_line(word: &Word, dpi: f32) -> bool {
     let (width, height) = (right.saturating_sub(left), bottom.saturating_sub(top));
     let letters = word.text.chars().filter(|character| character.is_alphanumeric()).count() as u32;
     let is_flat = height as f32 <= FLAT_INCHES * dpi && width > height * FLAT;
-    letters > 0 && (is_flat || width / letters > height * STRETCHED)
+    letters > 0 && (is_flat || width / letters > height * STRETCHED || width > height * LONGEST)
 }
 
 /// Where the running head ends, if there is one: a little below the line with the gazette's name.
@@ -135,6 +137,10 @@ mod tests {
         assert!(blocks(&[flat("سس")], SIZE, DPI, Shape::Column).is_empty());
         assert_eq!(blocks(&[flat(".....")], SIZE, DPI, Shape::Column).len(), 1);
         let rule = Word { bounds: [40, 50, 700, 65], ..word((1, 1, 1), 50, "EEE") };
-        assert!(blocks(&[rule], SIZE, DPI, Shape::Strip).is_empty());
+        assert!(blocks(std::slice::from_ref(&rule), SIZE, DPI, Shape::Strip).is_empty());
+        let many = Word {
+            text: "سصييبحححبحححححححححججحححجيجييييييييييبحي".into(), ..rule
+        };
+        assert!(blocks(&[many], SIZE, DPI, Shape::Strip).is_empty());
     }
 }
