@@ -129,32 +129,30 @@ async fn the_halves_of_a_page_are_its_rows_cut_where_nothing_is_printed() {
     let columns = RenderJob { view: View::Halves, ..job(data("pages/digital_fr.pdf"), 0) };
     let columns = pool.render(columns).await.unwrap().unwrap();
     assert!(columns.parts.len() >= 3 && columns.layout.columns.divide.is_some(), "{:?}", columns.layout);
-    {
-        let name = "cover_fr.pdf";
-        let document = data("pages").join(name);
-        let whole = decode(&pool.render(job(document.clone(), 0)).await.unwrap().unwrap()).to_luma8();
-        let halves = RenderJob { view: View::Halves, ..job(document.clone(), 0) };
-        let halves = pool.render(halves).await.unwrap().unwrap_or_else(|| panic!("{name} has a white band"));
-        assert_eq!(halves.parts.len(), 2, "{name}");
-        for half in &halves.parts {
-            let size = half.shown.size;
-            assert!(size.height.is_multiple_of(28) && size.width == 1596, "{name}");
-            assert!(!half.blank, "{name}");
-            let place = f64::from(half.shown.bbox.bottom - half.shown.bbox.top) * 2.24;
-            assert!((place - f64::from(size.height)).abs() < 3.0, "{name}: {:?}", half.shown);
-        }
-        let halves: Vec<_> =
-            halves.parts.iter().map(|half| image::load_from_memory(&half.png).unwrap().to_luma8()).collect();
-        let [upper, lower] = [&halves[0], &halves[1]];
-        // White rows were added at the cut: the upper half is a head of the page, the lower a tail.
-        let row = |image: &image::GrayImage, y: u32| image.rows().nth(y as usize).unwrap().copied().collect::<Vec<_>>();
-        let cut = (0..upper.height()).take_while(|y| row(upper, *y) == row(&whole, *y)).count() as u32;
-        assert!((784..=1456 + 28).contains(&cut), "{name} is cut at row {cut}");
-        let tail = (1..=lower.height())
-            .take_while(|y| row(lower, lower.height() - y) == row(&whole, whole.height() - y))
-            .count() as u32;
-        assert!(cut + tail >= whole.height(), "{name}: rows {cut} to {} are in neither half", whole.height() - tail);
+    let name = "cover_fr.pdf";
+    let document = data("pages").join(name);
+    let whole = decode(&pool.render(job(document.clone(), 0)).await.unwrap().unwrap()).to_luma8();
+    let halves = RenderJob { view: View::Halves, ..job(document.clone(), 0) };
+    let halves = pool.render(halves).await.unwrap().unwrap_or_else(|| panic!("{name} has a white band"));
+    assert_eq!(halves.parts.len(), 2, "{name}");
+    for half in &halves.parts {
+        let size = half.shown.size;
+        assert!(size.height.is_multiple_of(28) && size.width == 1596, "{name}");
+        assert!(!half.blank, "{name}");
+        let place = f64::from(half.shown.bbox.bottom - half.shown.bbox.top) * 2.24;
+        assert!((place - f64::from(size.height)).abs() < 3.0, "{name}: {:?}", half.shown);
     }
+    let halves: Vec<_> =
+        halves.parts.iter().map(|half| image::load_from_memory(&half.png).unwrap().to_luma8()).collect();
+    let [upper, lower] = [&halves[0], &halves[1]];
+    // White rows were added at the cut: the upper half is a head of the page, the lower a tail.
+    let row = |image: &image::GrayImage, y: u32| image.rows().nth(y as usize).unwrap().copied().collect::<Vec<_>>();
+    let cut = (0..upper.height()).take_while(|y| row(upper, *y) == row(&whole, *y)).count() as u32;
+    assert!((784..=1456 + 28).contains(&cut), "{name} is cut at row {cut}");
+    let tail = (1..=lower.height())
+        .take_while(|y| row(lower, lower.height() - y) == row(&whole, whole.height() - y))
+        .count() as u32;
+    assert!(cut + tail >= whole.height(), "{name}: rows {cut} to {} are in neither half", whole.height() - tail);
 }
 
 #[tokio::test]

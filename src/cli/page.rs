@@ -65,15 +65,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let layout = configuration.imaging.over(if arguments.stand_in { LayoutRule::OF_TESSERACT } else { profile.layout });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let pool = Pool::start(PoolSettings {
-            program: std::env::current_exe()?,
-            pdfium: find_library(configuration.pdfium.as_deref())?,
-            children: NonZeroU32::MIN,
-            page_limit: configuration.imaging.page_limit,
-            child_memory: configuration.imaging.child_memory.as_u64(),
-            answers_per_child: PoolSettings::ANSWERS_PER_CHILD,
-        })
-        .await?;
+        let pdfium = find_library(configuration.pdfium.as_deref())?;
+        let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging);
+        let pool = Pool::start(PoolSettings { children: NonZeroU32::MIN, ..settings }).await?;
         let document = PathBuf::from(&arguments.pages.name);
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);
         let last = pool.inspect(&document, password.as_deref()).await?;

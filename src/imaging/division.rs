@@ -53,8 +53,9 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
         View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
     };
     let back = |bbox: BBox| bbox.turned(layout.turn.undone());
+    let is_as_drawn = regions == [Region::PAGE] && !layout.is_changed();
     let image = |region: &Region, pixels: Pixels, bbox: BBox| PartImage {
-        ink: pixels.ink(dpi),
+        ink: if is_as_drawn { ink } else { pixels.ink(dpi) },
         pixels,
         bbox: back(bbox),
         place: back(region.bbox),
@@ -62,7 +63,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
     };
     let parts = match regions.as_slice() {
         // All of the page: it need not be copied.
-        [region @ Region { bbox: BBox::PAGE, turn: Turn::None }] => vec![image(region, page, BBox::PAGE)],
+        [region] if *region == Region::PAGE => vec![image(region, page, BBox::PAGE)],
         regions => {
             let part = |region: &Region| {
                 let Piece { pixels, bbox } = cut(&page, *region, grid);
@@ -106,7 +107,9 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     let sheet = page.sheet(dpi);
     let found = script(&sheet);
     layout.script = found.language;
-    if let Some((region, confidence)) = turned_region(&sheet).filter(|_| rule.upright) {
+    if rule.upright
+        && let Some((region, confidence)) = turned_region(&sheet)
+    {
         layout.columns.reason = ColumnsReason::Turned;
         layout.columns.confidence = confidence;
         return around(region);
@@ -118,13 +121,13 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     };
     let (columns, regions) = columns(&sheet, divided, direction);
     layout.columns = columns;
-    if regions.is_empty() { vec![Region { bbox: BBox::PAGE, turn: Turn::None }] } else { regions }
+    regions
 }
 
 /// A region over the full width, with what is above and below it.
 fn around(region: Region) -> Vec<Region> {
-    let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, turn: Turn::None };
-    let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, turn: Turn::None };
+    let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, ..Region::PAGE };
+    let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, ..Region::PAGE };
     let middle = Region { bbox: BBox { top: region.bbox.top, bottom: region.bbox.bottom, ..BBox::PAGE }, ..region };
     [above, middle, below].into_iter().filter(|part| part.bbox.top < part.bbox.bottom).collect()
 }

@@ -21,7 +21,9 @@ use super::{
     protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
 };
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
+use crate::model::{
+    BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View, configuration::Imaging,
+};
 
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
@@ -46,6 +48,18 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration.
+    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging) -> Self {
+        PoolSettings {
+            program,
+            pdfium,
+            children: imaging.children,
+            page_limit: imaging.page_limit,
+            child_memory: imaging.child_memory.as_u64(),
+            answers_per_child: Self::ANSWERS_PER_CHILD,
+        }
+    }
+
     /// A child costs 10 ms to replace, so that this is no time at all.
     pub const ANSWERS_PER_CHILD: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
 }

@@ -228,6 +228,11 @@ pub struct PageLayout {
 }
 
 impl PageLayout {
+    /// Whether all of the page was turned, straightened or cleaned.
+    pub fn is_changed(&self) -> bool {
+        self.turn != Turn::None || self.straightened || self.cleaned
+    }
+
     /// The skew that was taken out of the page.
     pub fn skew_taken_out(&self) -> Skew {
         self.skew.filter(|_| self.straightened).unwrap_or_default()
@@ -241,6 +246,11 @@ pub struct Region {
     pub bbox: BBox,
     /// The turn that brings what is on it upright.
     pub turn: Turn,
+}
+
+impl Region {
+    /// All of the page, as it is.
+    pub const PAGE: Region = Region { bbox: BBox::PAGE, turn: Turn::None };
 }
 
 #[cfg(test)]

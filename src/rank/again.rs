@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    ops::RangeInclusive,
     path::Path,
 };
 
@@ -29,13 +28,8 @@ const WISHES_FILE: &str = "again.json";
 pub enum Again {
     /// Failed pages, of these classes or of any.
     Failed(BTreeSet<FailureClass>),
-    /// Pages of a document.
-    Document {
-        /// Its name in the plan, or its bare file name.
-        name: String,
-        /// Page numbers, from 1; all where there are none.
-        pages: Vec<RangeInclusive<u32>>,
-    },
+    /// Pages of a document, which is named as in the plan or by its bare file name.
+    Document(DocumentPages),
 }
 
 /// What was wished, and what it meant.
@@ -84,8 +78,7 @@ impl Again {
     /// # Errors
     /// Page numbers that cannot be.
     pub fn redo(text: &str) -> Result<Again, ParseAgainError> {
-        let DocumentPages { name, pages } = text.parse()?;
-        Ok(Again::Document { name, pages })
+        Ok(Again::Document(text.parse()?))
     }
 
     /// The settled pages that it means now.
@@ -98,7 +91,7 @@ impl Again {
                 Verdict::Failed(class) => classes.is_empty() || classes.contains(&class),
                 Verdict::Read | Verdict::Blank => false,
             })),
-            Again::Document { name, pages } => {
+            Again::Document(DocumentPages { name, pages }) => {
                 let current = || plan.documents.iter().filter(|document| document.state != DocumentState::Replaced);
                 let exact = current().find(|document| document.name == *name);
                 let mut documents = current().filter(|document| match exact {
@@ -132,7 +125,7 @@ impl fmt::Display for Again {
                 let names: Vec<_> = classes.iter().map(|class| class.name()).collect();
                 write!(f, "retry failed={}", names.join(","))
             }
-            Again::Document { name, pages } => write!(f, "redo {name}:{pages:?}"),
+            Again::Document(DocumentPages { name, pages }) => write!(f, "redo {name}:{pages:?}"),
         }
     }
 }
@@ -190,6 +183,8 @@ pub(super) fn open_pages(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use super::*;
 
     #[test]
@@ -200,7 +195,7 @@ mod tests {
         assert!(Again::retry("read").is_err());
         assert!(Again::retry("failed=lop").unwrap_err().to_string().contains("truncated"));
         let document = |name: &str, pages: &[RangeInclusive<u32>]| {
-            Ok(Again::Document { name: name.into(), pages: pages.to_vec() })
+            Ok(Again::Document(DocumentPages { name: name.into(), pages: pages.to_vec() }))
         };
         assert_eq!(Again::redo("fr/BO_1.pdf"), document("fr/BO_1.pdf", &[]));
         assert_eq!(Again::redo("fr/BO_1.pdf:2-4,9"), document("fr/BO_1.pdf", &[2..=4, 9..=9]));

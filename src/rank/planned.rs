@@ -87,15 +87,8 @@ fn max_num_seqs(words: &[String]) -> Option<u32> {
 
 /// The renderer children of a rank.
 pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration) -> Result<Pool, RunError> {
-    let imaging = &configuration.imaging;
-    let settings = PoolSettings {
-        program: program.to_owned(),
-        pdfium: find_library(configuration.pdfium.as_deref())?,
-        children: imaging.children,
-        page_limit: imaging.page_limit,
-        child_memory: imaging.child_memory.as_u64(),
-        answers_per_child: PoolSettings::ANSWERS_PER_CHILD,
-    };
+    let pdfium = find_library(configuration.pdfium.as_deref())?;
+    let settings = PoolSettings::new(program.to_owned(), pdfium, &configuration.imaging);
     Ok(Pool::start(settings).await?)
 }
 

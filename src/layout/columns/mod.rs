@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Stretch};
 use super::Sheet;
-use crate::model::{BBox, Columns, ColumnsReason, Confidence, Language, Region, Turn, When};
+use crate::model::{Columns, ColumnsReason, Confidence, Language, Region, When};
 
 /// Where the rule stands in its middle, as a share of the width: 0.47 to 0.54 (facts of the corpus, 3), and a little more.
 const RULE: Range<f32> = 0.45..0.55;
@@ -39,7 +39,7 @@ const LINES: usize = 4;
 pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec<Region>) {
     let whole = |reason, sure: f32| {
         let columns = Columns { divide: None, reason, confidence: confidence(sure) };
-        (columns, vec![Region { bbox: BBox::PAGE, turn: Turn::None }])
+        (columns, vec![Region::PAGE])
     };
     if when == When::Never {
         return whole(ColumnsReason::NotLookedFor, 1.0);
