@@ -15,7 +15,7 @@ use std::{
 
 use bulletin_ocr::{
     comm::{ToCoordinator, decode, encode},
-    model::{Engine, EngineSet, LeaseId, RankId, Verdict},
+    model::{Engine, EngineSet, LeaseId, RankId, Role, Verdict},
     schedule::{Action, Event, Policy, Scheduler, Settlement, Tick, Unit},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -64,7 +64,7 @@ impl Swing {
         let mut swing = Swing { scheduler, out: Vec::new(), units: VecDeque::new(), pages: VecDeque::new() };
         for index in 0..RANKS {
             let (rank, engine) = (RankId(index), if index % 8 == 7 { Engine::DeepSeek } else { Engine::Chandra });
-            swing.happens(Event::RankJoined { rank, engines: EngineSet::only(engine), credits: CREDITS });
+            swing.happens(Event::RankJoined { rank, role: Role::One(engine), credits: CREDITS });
             swing.happens(Event::EngineReady { rank, engine });
         }
         swing

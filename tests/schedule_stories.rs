@@ -7,8 +7,8 @@ use std::time::Duration;
 use bulletin_ocr::{
     model::{
         Answer, Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Sampling, ServedBy, ServerKind, Shown, StopReason,
-        TokenUsage, Verdict, Visit,
+        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown,
+        StopReason, TokenUsage, Verdict, Visit,
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
 };
@@ -39,10 +39,10 @@ impl Story {
         self.scheduler.check_invariants().unwrap();
     }
 
-    fn joins(&mut self, rank: RankId, engines: &str, credits: u32) {
-        let engines: EngineSet = engines.parse().unwrap();
-        self.happens(Event::RankJoined { rank, engines, credits });
-        for engine in engines.iter() {
+    fn joins(&mut self, rank: RankId, role: &str, credits: u32) {
+        let role: Role = role.parse().unwrap();
+        self.happens(Event::RankJoined { rank, role, credits });
+        for engine in role.first().iter() {
             self.happens(Event::EngineReady { rank, engine });
         }
     }
@@ -254,7 +254,7 @@ fn credits_are_never_exceeded_and_refilled_by_the_quarter() {
 fn the_last_pages_are_spread_over_all_ranks() {
     let mut story = Story::begin(4, &[8]);
     for rank in 0..4 {
-        story.happens(Event::RankJoined { rank: RankId(rank), engines: EngineSet::only(Engine::Chandra), credits: 2 });
+        story.happens(Event::RankJoined { rank: RankId(rank), role: Role::One(Engine::Chandra), credits: 2 });
     }
     for rank in 0..4 {
         story.happens(Event::EngineReady { rank: RankId(rank), engine: Engine::Chandra });
@@ -621,7 +621,7 @@ fn a_rank_that_gives_nothing_back_is_left_behind_before_the_deadline() {
 fn a_rank_that_never_reports_is_given_up_after_several_limits() {
     let silence_limit = Some(Duration::from_secs(60));
     let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[1], Vec::new());
-    story.happens(Event::RankJoined { rank: CHANDRA, engines: EngineSet::only(Engine::Chandra), credits: 1 });
+    story.happens(Event::RankJoined { rank: CHANDRA, role: Role::One(Engine::Chandra), credits: 1 });
     for now in [100, 200, 299] {
         story.now = Duration::from_secs(now);
         story.happens(Event::Alive { rank: CHANDRA });

@@ -35,6 +35,7 @@ fn settings(bench: &Bench, command: &[&str]) -> EngineSettings {
     let server = ServerSource::Launch {
         command: Some(command.iter().map(|word| (*word).to_owned()).collect()),
         prefix: Vec::new(),
+        activate: None,
         environment: BTreeMap::from([(name.to_owned(), Secret(value.to_owned()))]),
     };
     EngineSettings { server, start_limit: Duration::from_secs(60), ..EngineSettings::default() }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::Capabilities,
-    model::{Answer, Attempt, Engine, EngineSet, LeaseId, MachineFault, PageRef, StopReason},
+    model::{Answer, Attempt, Engine, LeaseId, MachineFault, PageRef, Role, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
     store::{Leftovers, Recorded},
@@ -27,6 +27,8 @@ pub enum ToWorker {
     },
     /// Read these pages.
     Assign(Assignment),
+    /// Serve this engine from now on, and not the other.
+    Turn(Engine),
     /// Give back every page that is not settled.
     Recall,
     /// The run is over: seal what is left, stop the servers, report.
@@ -108,8 +110,8 @@ pub struct Hello {
     pub local_rank: u32,
     /// The GPU it drives, as an opaque id, if any.
     pub gpu: Option<String>,
-    /// Engines it will serve.
-    pub engines: EngineSet,
+    /// What it is there for.
+    pub role: Role,
     /// Most pages it will hold.
     pub credits: u32,
 }

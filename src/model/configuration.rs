@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Dura
 
 use bytesize::ByteSize;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
-use super::{Engine, LayoutRule, RolePattern, When};
+use super::{Engine, LayoutRule, RolePattern, When, node::NodeSettings};
 
 /// Configuration of a run. Every field has a default that runs on a laptop with stand-in servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Configuration {
-    /// Which engines each rank serves, e.g. `chandra,chandra,deepseek`; repeats over the ranks.
+    /// What each rank is there for, e.g. `7*chandra,deepseek`; repeats over the ranks.
     pub roles: RolePattern,
     /// libpdfium.so of build 8149; found by itself in the project's `.deps`, beside the binary, or from `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,
@@ -27,6 +27,11 @@ pub struct Configuration {
     pub schedule: Schedule,
     /// Journal and shards.
     pub store: Store,
+    /// The nodes that it works on.
+    pub node: NodeSettings,
+    /// The job that runs it: `bocr submit` reads it, a run does not.
+    #[serde(skip_serializing)]
+    pub job: IgnoredAny,
 }
 
 impl Default for Configuration {
@@ -39,6 +44,8 @@ impl Default for Configuration {
             imaging: Imaging::default(),
             schedule: Schedule::default(),
             store: Store::default(),
+            node: NodeSettings::default(),
+            job: IgnoredAny,
         }
     }
 }
@@ -149,6 +156,10 @@ pub struct EngineSettings {
     pub prompt_file: Option<PathBuf>,
     /// Where the server comes from.
     pub server: ServerSource,
+    /// Folder of the model's files, or its name elsewhere, instead of the profile's model.
+    pub model: Option<String>,
+    /// Share of the GPU's memory that the server takes, above 0 and at most 1; when absent, what the rank's role leaves it.
+    pub memory: Option<f32>,
     /// Pages in flight on one server. When absent, the fewest at which its throughput no longer rises, found from the
     /// profile's number on; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
@@ -178,6 +189,8 @@ impl Default for EngineSettings {
             profile: None,
             prompt_file: None,
             server: ServerSource::default(),
+            model: None,
+            memory: None,
             in_flight: None,
             attempts: NonZeroU32::MIN.saturating_add(2),
             start_limit: Duration::from_secs(900),
@@ -210,9 +223,13 @@ pub enum ServerSource {
         /// Replaces the profile's command. `{socket}` or `{port}`, `{model}` and `{served_name}` are filled in.
         #[serde(default)]
         command: Option<Vec<String>>,
-        /// Words put before the command, e.g. `["conda", "run", "-n", "vllm"]`.
+        /// Words put before the command, e.g. `["apptainer", "exec", "--nv", "vllm.sif"]`.
         #[serde(default)]
         prefix: Vec<String>,
+        /// Lines of bash that activate the engine's environment before it, e.g. `module load anaconda3` and
+        /// `source activate vllm`.
+        #[serde(default)]
+        activate: Option<String>,
         /// Added to the server's environment; the values, which may be tokens and keys, are never written.
         #[serde(default)]
         environment: BTreeMap<String, Secret>,

@@ -4,8 +4,6 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::RankId;
-
 /// An OCR engine family. Which model and version serves it is the profile's matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,8 +49,10 @@ impl FromStr for Engine {
 
 /// A word that names no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no engine: use `chandra`, `deepseek`, or `chandra+deepseek` for a rank that serves both")]
-pub struct ParseEngineError(String);
+#[error(
+    "`{0}` is no engine: use `chandra`, `deepseek`, `chandra+deepseek` for both together, or `chandra/deepseek` for both in turn"
+)]
+pub struct ParseEngineError(pub(super) String);
 
 /// The engines one rank can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -128,58 +128,6 @@ impl FromStr for EngineSet {
     }
 }
 
-/// Which engines each rank serves: `chandra,chandra,deepseek` is dealt to the ranks in order of their numbers and repeats.
-/// Launchers number the ranks of a node one after the other, so a pattern as long as a node has GPUs is one a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RolePattern(Vec<EngineSet>);
-
-impl RolePattern {
-    /// Chandra on every rank: nothing can recover a failed page.
-    pub fn all_chandra() -> Self {
-        RolePattern(vec![EngineSet::only(Engine::Chandra)])
-    }
-
-    /// The engines of a rank.
-    pub fn of(&self, rank: RankId) -> EngineSet {
-        self.0[rank.0 as usize % self.0.len()]
-    }
-
-    /// Whether some place of the pattern serves the engine.
-    pub fn serves(&self, engine: Engine) -> bool {
-        self.0.iter().any(|set| set.contains(engine))
-    }
-}
-
-impl FromStr for RolePattern {
-    type Err = ParseEngineError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.split(',').map(str::parse).collect::<Result<_, _>>().map(RolePattern)
-    }
-}
-
-impl TryFrom<String> for RolePattern {
-    type Error = ParseEngineError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<RolePattern> for String {
-    fn from(pattern: RolePattern) -> String {
-        pattern.to_string()
-    }
-}
-
-impl fmt::Display for RolePattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sets: Vec<_> = self.0.iter().map(EngineSet::to_string).collect();
-        f.write_str(&sets.join(","))
-    }
-}
-
 /// What answered: the model itself, or the stand-in server. Kept in every record, so that a stand-in's
 /// text can never be mistaken for the model's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -213,25 +161,5 @@ impl ServerKind {
 impl fmt::Display for ServerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_repeats_over_the_ranks() {
-        let pattern: RolePattern = "chandra,chandra+deepseek".parse().unwrap();
-        assert_eq!(pattern.of(RankId(0)), EngineSet::only(Engine::Chandra));
-        assert!(pattern.of(RankId(3)).contains(Engine::DeepSeek));
-        assert_eq!(pattern.to_string(), "chandra,chandra+deepseek");
-    }
-
-    #[test]
-    fn an_unknown_word_is_refused_with_the_remedy() {
-        let error = "chandra,tesseract".parse::<RolePattern>().unwrap_err();
-        assert!(error.to_string().contains("`tesseract` is no engine"));
-        assert!("".parse::<RolePattern>().is_err());
     }
 }

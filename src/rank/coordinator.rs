@@ -103,14 +103,14 @@ impl Coordinator {
         match message {
             ToCoordinator::Hello(hello) => {
                 self.check_sameness(rank, &hello)?;
-                tracing::info!(%rank, host = hello.host, engines = %hello.engines, credits = hello.credits, "joined");
-                self.engines = hello.engines.iter().fold(self.engines, EngineSet::with);
+                tracing::info!(%rank, host = hello.host, role = %hello.role, credits = hello.credits, "joined");
+                self.engines = hello.role.engines().iter().fold(self.engines, EngineSet::with);
                 self.joined += 1;
                 self.hosts.insert(rank, hello.host);
                 if self.joined == self.ranks && !self.engines.contains(Engine::DeepSeek) {
                     tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
                 }
-                self.step(Event::RankJoined { rank, engines: hello.engines, credits: hello.credits }, out);
+                self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
                 self.servers.note(rank, engine, *server);
@@ -226,6 +226,10 @@ impl Coordinator {
                         tracing::info!(%rank, page = %unit.first, "goes to the second engine");
                     }
                     out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
+                }
+                Action::Turn { rank, engine } => {
+                    tracing::info!(%rank, %engine, "turns over");
+                    out.push((rank, ToWorker::Turn(engine)));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {

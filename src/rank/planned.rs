@@ -34,7 +34,7 @@ pub(super) fn planned_engines(
     if !configuration.roles.serves(Engine::Chandra) {
         return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
     }
-    let roles = configuration.roles.of(rank);
+    let role = configuration.roles.of(rank);
     let share = Share {
         program: request.program.clone(),
         cores: (cores / local.size as usize).max(1),
@@ -54,7 +54,7 @@ pub(super) fn planned_engines(
         };
         Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
     };
-    roles.iter().map(plan).collect()
+    role.engines().iter().map(plan).collect()
 }
 
 /// The profile of an engine, with what the configuration says otherwise.
@@ -102,9 +102,11 @@ mod tests {
         let launch = |words: &[&str]| ServerSource::Launch {
             command: Some(words.iter().map(|word| (*word).to_owned()).collect()),
             prefix: Vec::new(),
+            activate: None,
             environment: BTreeMap::new(),
         };
-        let built_in = ServerSource::Launch { command: None, prefix: Vec::new(), environment: BTreeMap::new() };
+        let built_in =
+            ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: BTreeMap::new() };
         let start = profile.in_flight;
         assert_eq!(bounds(&profile, &built_in), Bounds { start, ceiling: 64 });
         assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs", "16"])), Bounds { start: 16, ceiling: 16 });

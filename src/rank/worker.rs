@@ -112,7 +112,7 @@ impl Worker {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
-            engines: self.engines(),
+            role: self.configuration.roles.of(self.rank),
             credits: self.planned.values().map(|planned| planned.in_flight.credits()).sum(),
         }
     }
@@ -143,6 +143,7 @@ impl Worker {
                     context.recall.send_replace(true);
                 }
             }
+            ToWorker::Turn(_) => {}
             ToWorker::Finish => self.finish()?,
             ToWorker::Leave => self.stop_services(),
             ToWorker::Alive => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Answer, Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace,
+    Answer, Attempt, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, RecordPlace, Role,
     StopReason, Verdict, Visit,
 };
 
@@ -60,8 +60,8 @@ pub enum Event {
     RankJoined {
         /// The rank.
         rank: RankId,
-        /// The engines it is to serve; none is ready yet.
-        engines: EngineSet,
+        /// What it is there for; no engine is ready yet.
+        role: Role,
         /// Most pages it will hold at a time.
         credits: u32,
     },
@@ -69,7 +69,7 @@ pub enum Event {
     EngineReady {
         /// The rank.
         rank: RankId,
-        /// Its engine.
+        /// Its engine. On a rank that serves one at a time, the other is not ready any more.
         engine: Engine,
     },
     /// The rank will never again serve this engine. The rank gives the pages it held for it back one by one.
@@ -175,6 +175,14 @@ pub enum Action {
     Recall {
         /// The rank.
         rank: RankId,
+    },
+    /// Turn the rank, which holds no pages and serves one engine at a time, over to this one. It is ready for none until
+    /// it says so.
+    Turn {
+        /// The rank.
+        rank: RankId,
+        /// Its engine from now on.
+        engine: Engine,
     },
     /// The run is over. Emitted once.
     Finish {

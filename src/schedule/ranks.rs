@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, EngineSet, RankId};
+use crate::model::{Engine, EngineSet, RankId, Role};
 
 use super::protocol::Tick;
 
@@ -72,7 +72,8 @@ impl Ranks {
         }
     }
 
-    pub(super) fn join(&mut self, rank: RankId, engines: EngineSet, credits: u32, now: Tick) {
+    pub(super) fn join(&mut self, rank: RankId, role: Role, credits: u32, now: Tick) {
+        let engines = role.engines();
         if self.gone.contains(&rank) || self.states.contains_key(&rank) {
             return;
         }

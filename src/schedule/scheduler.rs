@@ -131,7 +131,7 @@ impl Scheduler {
             return;
         }
         match event {
-            Event::RankJoined { rank, engines, credits } => self.ranks.join(rank, engines, credits, now),
+            Event::RankJoined { rank, role, credits } => self.ranks.join(rank, role, credits, now),
             Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),

@@ -101,8 +101,9 @@ impl Launch {
                 words.extend_from_slice(arguments);
                 (words, BTreeMap::new())
             }
-            ServerSource::Launch { command, prefix, environment } => {
-                let mut words = prefix.clone();
+            ServerSource::Launch { command, prefix, activate, environment } => {
+                let mut words = activate.as_deref().map(activated).unwrap_or_default();
+                words.extend_from_slice(prefix);
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
                 variables.extend(environment.iter().map(|(name, value)| (name.clone(), value.0.clone())));
@@ -175,6 +176,12 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
     words
 }
 
+/// The words before a command that let bash activate an environment first. Modules and Conda come as functions of an
+/// interactive or login shell, and not all of them bear `set -e`: a command that is not found then is the error.
+fn activated(lines: &str) -> Vec<String> {
+    ["/bin/bash", "-l", "-c", &format!("{lines}\nexec \"$@\""), "activate"].map(str::to_owned).into()
+}
+
 fn free_port() -> Result<u16, LaunchError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LaunchError::Port)?;
     listener.local_addr().map(|address| address.port()).map_err(LaunchError::Port)
@@ -215,7 +222,7 @@ mod tests {
 
     fn command(words: &[&str]) -> ServerSource {
         let command = Some(words.iter().map(|word| (*word).to_owned()).collect());
-        ServerSource::Launch { command, prefix: Vec::new(), environment: BTreeMap::new() }
+        ServerSource::Launch { command, prefix: Vec::new(), activate: None, environment: BTreeMap::new() }
     }
 
     fn profile() -> Profile {
@@ -226,7 +233,12 @@ mod tests {
     fn the_stand_in_and_the_model_are_launched_alike() {
         let stand_in = launch(&ServerSource::default(), &share()).unwrap();
         assert!(stand_in.command.contains(&"stand-in".to_owned()));
-        let source = ServerSource::Launch { command: None, prefix: vec!["env".into()], environment: BTreeMap::new() };
+        let source = ServerSource::Launch {
+            command: None,
+            prefix: vec!["env".into()],
+            activate: None,
+            environment: BTreeMap::new(),
+        };
         let model = launch(&source, &share()).unwrap();
         assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
         assert!(model.command.contains(&"datalab-to/chandra-ocr-2".to_owned()));

@@ -147,6 +147,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                     simulation.timeline.after(cluster.latency, Happening::Receive(rank, unit, priors));
                 }
                 Action::Recall { rank } => simulation.recall(rank),
+                Action::Turn { rank, engine } => simulation.turn(rank, engine),
                 Action::Finish { outcome } => report.outcome = Some(outcome),
             }
         }
@@ -172,11 +173,11 @@ impl<'a> Simulation<'a> {
         for index in 0..cluster.ranks {
             let rank = RankId(index);
             simulation.ranks.push(SimulatedRank { alive: true, ..SimulatedRank::default() });
-            let engines = cluster.roles.of(rank);
-            let joined = Event::RankJoined { rank, engines, credits: cluster.credits };
+            let role = cluster.roles.of(rank);
+            let joined = Event::RankJoined { rank, role, credits: cluster.credits };
             let delay = simulation.jitter(cluster.latency);
             simulation.timeline.after(delay, Happening::Tell(joined));
-            for engine in engines.iter() {
+            for engine in role.first().iter() {
                 let start = delay + simulation.jitter(cluster.answer_time * 3);
                 simulation.timeline.after(start, Happening::ServerUp(rank, engine));
             }
@@ -221,6 +222,11 @@ impl<'a> Simulation<'a> {
             }
         }
         None
+    }
+
+    fn turn(&mut self, rank: RankId, engine: Engine) {
+        let ready = self.jitter(self.cluster.answer_time * 3);
+        self.timeline.after(ready, Happening::ServerUp(rank, engine));
     }
 
     fn start_tasks(&mut self, rank: RankId) {

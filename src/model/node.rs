@@ -1,0 +1,36 @@
+//! What a run may be told of the nodes that it works on.
+
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
+use serde::{Deserialize, Serialize};
+
+/// How a run treats its nodes. None of it changes what is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodeSettings {
+    /// GPUs of a node by local rank, indices or UUIDs. When absent, those of `CUDA_VISIBLE_DEVICES`, else those that
+    /// nobody uses.
+    pub gpus: Option<Vec<String>>,
+    /// Folder of each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`.
+    pub stage: Option<PathBuf>,
+    /// Folder of each node's own disk for what servers compile; when absent, one in `TMPDIR`.
+    pub cache: Option<PathBuf>,
+    /// Nodes that may start their servers at the same time, so that hundreds do not read one file system at once.
+    pub starts_at_once: NonZeroU32,
+    /// Time between one such group of nodes and the next.
+    #[serde(with = "duration")]
+    pub start_interval: Duration,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        NodeSettings {
+            gpus: None,
+            stage: None,
+            cache: None,
+            starts_at_once: NonZeroU32::MIN.saturating_add(31),
+            start_interval: Duration::from_secs(20),
+        }
+    }
+}

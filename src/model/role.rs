@@ -1,0 +1,159 @@
+//! What each rank is there for.
+
+use std::{fmt, num::NonZeroU32, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, EngineSet, ParseEngineError, RankId};
+
+/// Which engines one rank serves, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// One engine, from start to end.
+    One(Engine),
+    /// Both, each by a server of its own, which share the memory of the GPU.
+    Together,
+    /// One at a time, stage 1 first; rank 0 says when the rank turns to the other.
+    InTurn,
+}
+
+impl Role {
+    /// The engines that the rank can serve.
+    pub fn engines(self) -> EngineSet {
+        match self {
+            Role::One(engine) => EngineSet::only(engine),
+            Role::Together | Role::InTurn => EngineSet::all(),
+        }
+    }
+
+    /// The engines whose servers are started with the rank.
+    pub fn first(self) -> EngineSet {
+        match self {
+            Role::One(_) | Role::Together => self.engines(),
+            Role::InTurn => EngineSet::only(Engine::Chandra),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::One(engine) => engine.fmt(f),
+            Role::Together => f.write_str("chandra+deepseek"),
+            Role::InTurn => f.write_str("chandra/deepseek"),
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = ParseEngineError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let both = |separator| -> Result<Option<EngineSet>, ParseEngineError> {
+            let Some((one, other)) = text.split_once(separator) else { return Ok(None) };
+            Ok(Some(EngineSet::only(one.trim().parse()?).with(other.trim().parse()?)))
+        };
+        let role = |set: EngineSet, both| set.iter().next().filter(|_| set != EngineSet::all()).map_or(both, Role::One);
+        if let Some(set) = both('+')? {
+            Ok(role(set, Role::Together))
+        } else if let Some(set) = both('/')? {
+            Ok(role(set, Role::InTurn))
+        } else {
+            text.trim().parse().map(Role::One)
+        }
+    }
+}
+
+/// What each rank is there for: `7*chandra,deepseek` is dealt to the ranks in order of their numbers and repeats.
+/// Launchers number the ranks of a node one after the other, so a pattern as long as a node has GPUs is one a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RolePattern(Vec<Role>);
+
+impl RolePattern {
+    /// Chandra on every rank: nothing can recover a failed page.
+    pub fn all_chandra() -> Self {
+        RolePattern(vec![Role::One(Engine::Chandra)])
+    }
+
+    /// The role of a rank.
+    pub fn of(&self, rank: RankId) -> Role {
+        self.0[rank.0 as usize % self.0.len()]
+    }
+
+    /// Whether some place of the pattern serves the engine.
+    pub fn serves(&self, engine: Engine) -> bool {
+        self.0.iter().any(|role| role.engines().contains(engine))
+    }
+}
+
+impl FromStr for RolePattern {
+    type Err = ParseEngineError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        /// More than any machine has ranks: a slip of the finger.
+        const MOST: u32 = 100_000;
+        let mut roles = Vec::new();
+        for word in text.split(',') {
+            let (count, role) = match word.split_once('*') {
+                None => (1, word),
+                Some((count, role)) => {
+                    let count = count.trim().parse().map(NonZeroU32::get).ok().filter(|count| *count <= MOST);
+                    (count.ok_or_else(|| ParseEngineError(word.into()))?, role)
+                }
+            };
+            roles.extend(std::iter::repeat_n(role.parse::<Role>()?, count as usize));
+        }
+        Ok(RolePattern(roles))
+    }
+}
+
+impl TryFrom<String> for RolePattern {
+    type Error = ParseEngineError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<RolePattern> for String {
+    fn from(pattern: RolePattern) -> String {
+        pattern.to_string()
+    }
+}
+
+impl fmt::Display for RolePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |run: &[Role]| match run.len() {
+            1 => run[0].to_string(),
+            count => format!("{count}*{}", run[0]),
+        };
+        let words: Vec<_> = self.0.chunk_by(Role::eq).map(word).collect();
+        f.write_str(&words.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_repeats_over_the_ranks() {
+        let pattern: RolePattern = "2*chandra, chandra+deepseek,chandra/deepseek".parse().unwrap();
+        assert_eq!(pattern.of(RankId(1)), Role::One(Engine::Chandra));
+        assert_eq!(pattern.of(RankId(6)), Role::Together);
+        assert_eq!(pattern.of(RankId(3)), Role::InTurn);
+        assert_eq!(pattern.to_string(), "2*chandra,chandra+deepseek,chandra/deepseek");
+        assert_eq!("chandra,chandra".parse::<RolePattern>().unwrap().to_string(), "2*chandra");
+        assert_eq!("deepseek+deepseek".parse(), Ok(Role::One(Engine::DeepSeek)));
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_with_the_remedy() {
+        let error = "chandra,tesseract".parse::<RolePattern>().unwrap_err();
+        assert!(error.to_string().contains("`tesseract` is no engine"));
+        for text in ["", "0*chandra", "x*chandra", "4000000000*chandra", "chandra/"] {
+            assert!(text.parse::<RolePattern>().is_err(), "{text}");
+        }
+    }
+}
