@@ -5,6 +5,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
 //! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
@@ -27,6 +28,7 @@ pub mod corpus;
 pub mod engine;
 mod files;
 pub mod imaging;
+pub mod job;
 pub mod layout;
 pub mod model;
 pub mod pace;
