@@ -59,7 +59,14 @@ struct Swing {
 impl Swing {
     fn begin() -> Self {
         let counts = vec![PAGES_PER_DOCUMENT; (PAGES / PAGES_PER_DOCUMENT) as usize];
-        let policy = Policy { ranks: RANKS, unit_pages: 8, deadline: None, drain: Duration::ZERO, silence_limit: None };
+        let policy = Policy {
+            ranks: RANKS,
+            unit_pages: 8,
+            deadline: None,
+            drain: Duration::ZERO,
+            turn_cost: Duration::ZERO,
+            silence_limit: None,
+        };
         let scheduler = Scheduler::new(policy, &counts, Vec::new(), LeaseId(0));
         let mut swing = Swing { scheduler, out: Vec::new(), units: VecDeque::new(), pages: VecDeque::new() };
         for index in 0..RANKS {

@@ -2,103 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod schedule_support;
+
 use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Answer, Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, PixelSize, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown,
-        StopReason, TokenUsage, Verdict, Visit,
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
+        RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Verdict,
+        Visit,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Scheduler, Settlement, Tick, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Unit},
 };
+use schedule_support::{CHANDRA, Story, page, policy, seconds};
 
-/// A scheduler, its clock, and the actions it has asked for that the story has not looked at.
-struct Story {
-    scheduler: Scheduler,
-    now: Duration,
-    actions: Vec<Action>,
-}
-
-const CHANDRA: RankId = RankId(0);
 const DEEPSEEK: RankId = RankId(1);
-
-impl Story {
-    fn begin(ranks: u32, page_counts: &[u32]) -> Self {
-        Self::resume(policy(ranks), page_counts, Vec::new())
-    }
-
-    fn resume(policy: Policy, page_counts: &[u32], restored: Vec<Restored>) -> Self {
-        let scheduler = Scheduler::new(policy, page_counts, restored, LeaseId(100));
-        Story { scheduler, now: Duration::ZERO, actions: Vec::new() }
-    }
-
-    fn happens(&mut self, event: Event) {
-        self.now += Duration::from_millis(100);
-        self.scheduler.step(Tick(self.now), event, &mut self.actions);
-        self.scheduler.check_invariants().unwrap();
-    }
-
-    fn joins(&mut self, rank: RankId, role: &str, credits: u32) {
-        let role: Role = role.parse().unwrap();
-        self.happens(Event::RankJoined { rank, role, credits });
-        for engine in role.first().iter() {
-            self.happens(Event::EngineReady { rank, engine });
-        }
-    }
-
-    /// The units dealt since the last look; nothing else may have been asked for.
-    fn units(&mut self) -> Vec<(RankId, Unit)> {
-        self.actions
-            .drain(..)
-            .map(|action| match action {
-                Action::Assign { rank, unit, .. } => (rank, unit),
-                other => panic!("expected only assignments, got {other:?}"),
-            })
-            .collect()
-    }
-
-    fn settles(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict) {
-        let fails_on_chandra = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator)
-            && unit.engine == Engine::Chandra;
-        self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
-    }
-
-    /// With these engines still ahead of the page.
-    fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, ahead: &str) {
-        let ahead = if ahead.is_empty() { EngineSet::default() } else { ahead.parse().unwrap() };
-        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), ahead };
-        self.happens(Event::Settled { rank, settlement });
-    }
-
-    fn reads(&mut self, rank: RankId, unit: Unit) {
-        for page in unit.pages() {
-            self.settles(rank, unit, page, Verdict::Read);
-        }
-    }
-
-    fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
-        for page in unit.pages() {
-            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new(), text: None });
-        }
-    }
-
-    fn assert_finished(&mut self, outcome: Outcome) {
-        assert_eq!(self.actions.drain(..).collect::<Vec<_>>(), [Action::Finish { outcome }]);
-    }
-
-    fn assert_quiet(&self) {
-        assert_eq!(self.actions, [], "something was asked for that the story does not expect");
-    }
-}
-
-fn policy(ranks: u32) -> Policy {
-    Policy { ranks, unit_pages: 4, deadline: None, drain: Duration::ZERO, silence_limit: None }
-}
-
-fn seconds(seconds: u64) -> Tick {
-    Tick(Duration::from_secs(seconds))
-}
 
 fn place(row: u32) -> RecordPlace {
     RecordPlace { rank: RankId(0), sequence: 0, row }
@@ -115,10 +33,6 @@ fn restored(number: u32, verdict: Verdict) -> Restored {
         place: place(number),
         again: false,
     }
-}
-
-fn page(document: u32, number: u32) -> PageRef {
-    PageRef { document: DocumentId(document), page: PageIndex::from_number(number).unwrap() }
 }
 
 #[test]

@@ -332,6 +332,10 @@ pub struct Schedule {
     /// Time kept before the deadline for sealing and ending.
     #[serde(with = "duration")]
     pub seal_reserve: Duration,
+    /// What turning a rank over to its other engine takes, until one has done so. A cold start took 114 and 140 s on an
+    /// H200 (facts of the engines, F).
+    #[serde(with = "duration")]
+    pub turn_cost: Duration,
     /// A rank that is not heard of for this long is lost; a rank that hears nothing of rank 0 for so long ends itself.
     #[serde(with = "duration")]
     pub silence_limit: Duration,
@@ -344,6 +348,7 @@ impl Default for Schedule {
             page_attempts: NonZeroU32::MIN.saturating_add(9),
             drain: Duration::from_secs(15),
             seal_reserve: Duration::from_secs(60),
+            turn_cost: Duration::from_secs(180),
             silence_limit: Duration::from_secs(60),
         }
     }

@@ -76,6 +76,7 @@ impl Coordinator {
             unit_pages: schedule.unit_pages.get(),
             deadline,
             drain: schedule.drain,
+            turn_cost: schedule.turn_cost,
             silence_limit: Some(schedule.silence_limit),
         };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();

@@ -9,6 +9,7 @@
 use crate::model::{Engine, EngineSet, PageRef, RankId, Visit};
 
 use super::{
+    lease::Assigned,
     ledger::PageStage,
     protocol::{Action, Prior, Tick, Unit},
     scheduler::Scheduler,
@@ -43,7 +44,7 @@ impl Scheduler {
             // Where each is to be tried; `None` for any rank.
             let home = |page: &PageRef| {
                 let rank = self.suspects.get(page)?.rank;
-                let serves = self.ranks.get(rank).is_some_and(|state| state.engines.contains(engine));
+                let serves = self.ranks.get(rank).is_some_and(|state| state.serves(engine));
                 (serves && !nothing_else).then_some(rank)
             };
             let mut homes: Vec<_> = waiting.iter().map(|page| (*page, home(page))).collect();
@@ -52,13 +53,14 @@ impl Scheduler {
                 false => homes.iter().filter_map(|(_, home)| *home).collect(),
             };
             for rank in ready {
-                let ready = self.ranks.get(rank).filter(|state| state.ready.contains(engine));
+                let ready = self.ranks.get(rank).filter(|state| state.takes(engine));
                 let Some(held) = ready.map(|state| state.held).filter(|_| !set_aside.contains(&rank)) else { continue };
                 let place = homes.iter().position(|(_, home)| home.is_none_or(|home| home == rank));
                 let Some((page, _)) = place.map(|place| homes.remove(place)) else { continue };
                 if held == 0 {
                     let deaths = self.suspects.get(&page).map(|suspect| suspect.deaths).unwrap_or_default();
-                    let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), now);
+                    let assigned = Assigned { at: now, load: 1 };
+                    let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), assigned);
                     self.assign(rank, unit, out);
                 }
                 set_aside.push(rank);
@@ -76,7 +78,8 @@ impl Scheduler {
             return false;
         }
         let Some(range) = self.queue(engine).take(most) else { return false };
-        let unit = self.leases.issue(rank, engine, range.start(), range.count, None, now);
+        let assigned = Assigned { at: now, load: held + range.count };
+        let unit = self.leases.issue(rank, engine, range.start(), range.count, None, assigned);
         self.assign(rank, unit, out);
         true
     }
@@ -108,7 +111,7 @@ impl Scheduler {
         })
     }
 
-    fn waiting(&self, engine: Engine) -> usize {
+    pub(super) fn waiting(&self, engine: Engine) -> usize {
         self.queues.get(&engine).map_or(0, |queue| queue.len())
     }
 

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use crate::model::StopReason;
+use crate::model::{Engine, StopReason};
 
 use super::{
-    page_times::PageTimes,
+    lease::Assigned,
+    page_times::{PageTimes, RankTimes},
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
@@ -101,8 +102,18 @@ impl Scheduler {
     }
 
     /// Remembers how long a page took from its assignment to its verdict.
-    pub(super) fn time_page(&mut self, assigned: Tick, now: Tick) {
-        self.page_times.add(now.0.saturating_sub(assigned.0));
+    pub(super) fn time_page(&mut self, engine: Engine, assigned: Assigned, now: Tick) {
+        let time = now.0.saturating_sub(assigned.at.0);
+        self.page_times.add(time);
+        self.rank_times
+            .entry(engine)
+            .and_modify(|times| times.add(time, assigned.load))
+            .or_insert_with(|| RankTimes::first(time, assigned.load));
+    }
+
+    /// What pages of the engine take of a rank; what those of the other do while it has read none.
+    pub(super) fn rank_times(&self, engine: Engine) -> Option<&RankTimes> {
+        self.rank_times.get(&engine).or_else(|| self.rank_times.values().next())
     }
 }
 

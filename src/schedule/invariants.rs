@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{PageRef, RankId, Verdict, Visit};
+use crate::model::{Engine, PageRef, RankId, Verdict, Visit};
 
-use super::{ledger::PageStage, scheduler::Scheduler};
+use super::{ending::Phase, ledger::PageStage, rank_state::other, scheduler::Scheduler};
 
 impl Scheduler {
     /// Checks every invariant.
@@ -15,6 +15,7 @@ impl Scheduler {
         let queued = self.check_queues()?;
         let held = self.check_leases(&queued)?;
         self.check_ranks(&held)?;
+        self.check_turns()?;
         self.check_ledger(&queued)
     }
 
@@ -68,11 +69,35 @@ impl Scheduler {
             if state.holds_suspect && state.held != 1 {
                 return Err(format!("{rank} holds a suspect among {} pages", state.held));
             }
+            if state.is_turning() && (state.held > 0 || !state.ready.is_empty()) {
+                return Err(format!("{rank} turns with {} pages, ready for {}", state.held, state.ready));
+            }
+            if state.runs_dry_for().is_some() && state.held == 0 && self.phase == Phase::Dealing {
+                return Err(format!("{rank} ran dry and neither turns nor reads"));
+            }
         }
         match held.keys().find(|rank| self.ranks.get(**rank).is_none()) {
             Some(rank) => Err(format!("{rank} is gone but holds pages")),
             None => Ok(()),
         }
+    }
+
+    /// Nothing waits for an engine that nobody serves while a rank that could turn to it has nothing to do. But too late
+    /// before a deadline nobody turns.
+    fn check_turns(&self) -> Result<(), String> {
+        if self.phase != Phase::Dealing || self.policy.deadline.is_some() || self.ledger.unsettled() == 0 {
+            return Ok(());
+        }
+        for engine in Engine::ALL {
+            let served = self.ranks.totals(engine).serving > 0;
+            let Some(idle) = self.ranks.idle(engine).filter(|_| !served && self.all_waiting(engine) > 0) else {
+                continue;
+            };
+            if !idle.of_use_where_it_is || self.all_waiting(other(engine)) == 0 {
+                return Err(format!("pages wait for {engine}, and {} does not turn to it", idle.rank));
+            }
+        }
+        Ok(())
     }
 
     /// Every page is in exactly one place, and the counts are the sums over the ledger.

@@ -12,7 +12,7 @@ pub(super) struct Lease {
     pub(super) rank: RankId,
     pub(super) engine: Engine,
     pub(super) trial: Option<u8>,
-    pub(super) assigned: Tick,
+    pub(super) assigned: Assigned,
     pub(super) open: BTreeSet<PageRef>,
 }
 
@@ -21,7 +21,15 @@ pub(super) struct Lease {
 pub(super) struct Closed {
     pub(super) engine: Engine,
     pub(super) trial: Option<u8>,
-    pub(super) assigned: Tick,
+    pub(super) assigned: Assigned,
+}
+
+/// The moment of an assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Assigned {
+    pub(super) at: Tick,
+    /// Pages that the rank held then, with these.
+    pub(super) load: u32,
 }
 
 /// All assignments with open pages, by number.
@@ -29,12 +37,14 @@ pub(super) struct Closed {
 pub(super) struct Leases {
     next: LeaseId,
     open: BTreeMap<LeaseId, Lease>,
+    /// Open pages by engine.
+    pages: BTreeMap<Engine, u64>,
 }
 
 impl Leases {
     /// `after` is the highest lease that the run directory has ever seen.
     pub(super) fn new(after: LeaseId) -> Self {
-        Leases { next: LeaseId(after.0 + 1), open: BTreeMap::new() }
+        Leases { next: LeaseId(after.0 + 1), open: BTreeMap::new(), pages: BTreeMap::new() }
     }
 
     pub(super) fn issue(
@@ -44,12 +54,13 @@ impl Leases {
         first: PageRef,
         count: u32,
         trial: Option<u8>,
-        now: Tick,
+        assigned: Assigned,
     ) -> Unit {
         let unit = Unit { lease: self.next, engine, first, count, trial };
         self.next = LeaseId(self.next.0 + 1);
         let open = unit.pages().collect();
-        self.open.insert(unit.lease, Lease { rank, engine, trial, assigned: now, open });
+        *self.pages.entry(engine).or_default() += u64::from(count);
+        self.open.insert(unit.lease, Lease { rank, engine, trial, assigned, open });
         unit
     }
 
@@ -63,13 +74,27 @@ impl Leases {
         if entry.open.is_empty() {
             self.open.remove(&lease);
         }
+        self.count_off(closed.engine, 1);
         Some(closed)
     }
 
     /// Takes back everything a rank holds, in lease order.
     pub(super) fn revoke(&mut self, rank: RankId) -> Vec<Lease> {
         let lost: Vec<_> = self.open.iter().filter(|(_, lease)| lease.rank == rank).map(|(id, _)| *id).collect();
-        lost.into_iter().filter_map(|id| self.open.remove(&id)).collect()
+        let leases: Vec<_> = lost.into_iter().filter_map(|id| self.open.remove(&id)).collect();
+        leases.iter().for_each(|lease| self.count_off(lease.engine, lease.open.len() as u64));
+        leases
+    }
+
+    /// Pages that are out for the engine.
+    pub(super) fn pages(&self, engine: Engine) -> u64 {
+        self.pages.get(&engine).copied().unwrap_or_default()
+    }
+
+    fn count_off(&mut self, engine: Engine, pages: u64) {
+        if let Some(open) = self.pages.get_mut(&engine) {
+            *open = open.saturating_sub(pages);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,10 +115,11 @@ mod tests {
     fn an_answer_counts_once_and_only_from_the_holder() {
         let page = PageRef { document: DocumentId(0), page: PageIndex(4) };
         let mut leases = Leases::new(LeaseId(9));
-        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None, Tick::default());
+        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None, Assigned::default());
         assert_eq!(unit.lease, LeaseId(10));
         assert_eq!(leases.close(unit.lease, RankId(2), page), None);
         assert!(leases.close(unit.lease, RankId(1), page).is_some_and(|closed| closed.engine == Engine::Chandra));
         assert_eq!(leases.close(unit.lease, RankId(1), page), None);
+        assert_eq!(leases.pages(Engine::Chandra), 0);
     }
 }

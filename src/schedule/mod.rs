@@ -10,11 +10,13 @@
 //! | `scheduler` | the state machine |
 //! | `deal` | which pages go to which rank next |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
+//! | `turning` | which ranks turn to their other engine, and when |
 //! | `page_times` | how long pages take |
 //! | `ledger` | one state a page |
 //! | `lease` | assignments that are out |
 //! | `queue` | pages that wait, as ranges |
-//! | `ranks` | what each rank can do and holds |
+//! | `ranks` | all ranks together |
+//! | `rank_state` | what one rank can do and holds |
 //! | `ladder` | in which ways an engine is asked: tables |
 //! | `climb` | one visit to an engine: what follows each attempt |
 //! | `nothing` | whether an engine is believed that finds nothing to read |
@@ -33,8 +35,10 @@ pub mod nothing;
 mod page_times;
 mod protocol;
 mod queue;
+mod rank_state;
 mod ranks;
 mod scheduler;
+mod turning;
 
 pub use ending::Deadline;
 pub use ladder::Rung;

@@ -1,4 +1,4 @@
-//! How long pages take, as a histogram of bounded size.
+//! How long pages take: all of them, as a histogram of bounded size, and what one takes of a rank.
 
 use std::time::Duration;
 
@@ -41,6 +41,43 @@ impl PageTimes {
     }
 }
 
+/// What pages of one engine take of a rank that reads several at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RankTimes {
+    /// From assignment to verdict, over all pages.
+    time: Duration,
+    pages: u32,
+    /// Pages that the ranks held, summed over all pages.
+    loads: u32,
+}
+
+impl RankTimes {
+    /// Sums are halved when they are over this many pages, so that old pages weigh less.
+    const MEMORY: u32 = 256;
+
+    /// A page that took `time` on a rank that held `load` pages with it.
+    pub(super) fn first(time: Duration, load: u32) -> Self {
+        RankTimes { time, pages: 1, loads: load.max(1) }
+    }
+
+    pub(super) fn add(&mut self, time: Duration, load: u32) {
+        if self.pages >= Self::MEMORY {
+            *self = RankTimes { time: self.time / 2, pages: self.pages / 2, loads: self.loads / 2 };
+        }
+        *self = RankTimes { time: self.time + time, pages: self.pages + 1, loads: self.loads + load.max(1) };
+    }
+
+    /// Mean time of a page.
+    pub(super) fn page(&self) -> Duration {
+        self.time / self.pages
+    }
+
+    /// Mean time of a rank for a page, of several that it reads together.
+    pub(super) fn share_of_page(&self) -> Duration {
+        self.time / self.loads
+    }
+}
+
 fn bounds() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(FIRST), |bound| Some(*bound * 3 / 2)).take(BUCKETS)
 }
@@ -67,5 +104,14 @@ mod tests {
         }
         assert!(times.quantile(100) < Duration::from_secs(600));
         times.add(Duration::from_secs(1_000_000));
+    }
+
+    #[test]
+    fn a_page_takes_its_share_of_a_rank_that_reads_several() {
+        let mut times = RankTimes::first(Duration::from_secs(20), 1);
+        for _ in 0..10_000 {
+            times.add(Duration::from_secs(40), 8);
+        }
+        assert_eq!((times.page().as_secs(), times.share_of_page().as_secs()), (40, 5));
     }
 }

@@ -1,35 +1,13 @@
-//! What each rank can do, and how much it holds.
+//! All ranks, and what is known of them together without asking each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Engine, EngineSet, RankId, Role};
 
-use super::protocol::Tick;
-
-/// One rank that has reported itself.
-#[derive(Debug)]
-pub(super) struct RankState {
-    /// Engines it serves or will serve.
-    pub(super) engines: EngineSet,
-    /// Those whose server is ready.
-    pub(super) ready: EngineSet,
-    /// Most pages it will hold.
-    pub(super) credits: u32,
-    /// Pages it holds.
-    pub(super) held: u32,
-    /// It holds a suspect page, which must stay alone.
-    pub(super) holds_suspect: bool,
-    /// When it was last heard of.
-    heard: Tick,
-}
-
-impl RankState {
-    /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
-    fn wants_pages(&self) -> bool {
-        let free = self.credits - self.held;
-        !self.holds_suspect && free > 0 && free * 4 >= self.credits
-    }
-}
+use super::{
+    protocol::Tick,
+    rank_state::{Candidate, RankState, Turned, other},
+};
 
 /// All ranks of the run.
 #[derive(Debug)]
@@ -41,20 +19,37 @@ pub(super) struct Ranks {
     known: EngineSet,
     /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
     gone: BTreeSet<RankId>,
+    /// Most pages that any of them has ever said it will hold.
+    most_credits: u32,
     states: BTreeMap<RankId, RankState>,
-    /// Ranks that are ready for the engine and want pages: keeps a step independent of the number of ranks.
+    /// Ranks that may be given pages for the engine and want some: keeps a step independent of the number of ranks.
     hungry: BTreeMap<Engine, BTreeSet<RankId>>,
+    /// Ranks that could turn to the engine.
+    turnable: BTreeMap<Engine, Turnable>,
+    /// Ranks that run dry for a turn and hold no pages any more.
+    dry: BTreeSet<RankId>,
     totals: BTreeMap<Engine, Totals>,
+}
+
+/// Ranks that could turn to one engine.
+#[derive(Debug, Default)]
+struct Turnable {
+    /// Those that hold no pages.
+    idle: BTreeSet<Candidate>,
+    /// Those that do.
+    busy: BTreeSet<Candidate>,
 }
 
 /// Sums over the ranks of an engine.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
-    /// Ranks that serve it or will.
+    /// Ranks that serve it or will, be it after a turn that they have not been told yet.
+    able: u64,
+    /// Ranks that serve it or will without that.
     pub(super) serving: u64,
-    /// Ranks that are ready for it.
+    /// Ranks that may be given pages for it.
     pub(super) ready: u64,
-    /// Pages that ready ranks hold.
+    /// Pages that those hold.
     pub(super) held: u64,
 }
 
@@ -66,22 +61,24 @@ impl Ranks {
             awaited: size,
             known: EngineSet::default(),
             gone: BTreeSet::new(),
+            most_credits: 0,
             states: BTreeMap::new(),
             hungry,
+            turnable: BTreeMap::new(),
+            dry: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
 
     pub(super) fn join(&mut self, rank: RankId, role: Role, credits: u32, now: Tick) {
-        let engines = role.engines();
         if self.gone.contains(&rank) || self.states.contains_key(&rank) {
             return;
         }
         self.awaited = self.awaited.saturating_sub(1);
-        let state =
-            RankState { engines, ready: EngineSet::default(), credits, held: 0, holds_suspect: false, heard: now };
-        self.known = engines.iter().fold(self.known, EngineSet::with);
-        self.total(&state, 1);
+        self.most_credits = self.most_credits.max(credits);
+        let state = RankState::new(role, credits, now);
+        self.known = state.engines.iter().fold(self.known, EngineSet::with);
+        self.enter(rank, &state);
         self.states.insert(rank, state);
     }
 
@@ -90,12 +87,9 @@ impl Ranks {
             return;
         }
         match self.states.remove(&rank) {
-            Some(state) => self.total(&state, -1),
+            Some(state) => self.leave(rank, &state),
             None => self.awaited = self.awaited.saturating_sub(1),
         }
-        self.hungry.values_mut().for_each(|ranks| {
-            ranks.remove(&rank);
-        });
     }
 
     pub(super) fn heard(&mut self, rank: RankId, now: Tick) {
@@ -114,15 +108,28 @@ impl Ranks {
         silent.map(|(rank, _)| *rank).or_else(missing)
     }
 
-    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine) {
-        self.update(rank, |state| state.ready = state.ready.with(engine));
+    /// The turn that came to its end by it, if one did.
+    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<Turned> {
+        self.update(rank, |state| state.engine_ready(engine, now)).flatten()
     }
 
     pub(super) fn engine_lost(&mut self, rank: RankId, engine: Engine) {
-        self.update(rank, |state| {
-            state.engines = state.engines.without(engine);
-            state.ready = state.ready.without(engine);
-        });
+        self.update(rank, |state| state.engine_lost(engine));
+    }
+
+    /// The rank gets no more pages until it turns to `engine`.
+    pub(super) fn run_dry(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| state.run_dry(engine));
+    }
+
+    /// The rank, which was to turn, goes on with the engine that it serves.
+    pub(super) fn stay(&mut self, rank: RankId) {
+        self.update(rank, RankState::stay);
+    }
+
+    /// The rank has been told to turn.
+    pub(super) fn turn(&mut self, rank: RankId, engine: Engine, now: Tick) {
+        self.update(rank, |state| state.turn(engine, now));
     }
 
     /// The rank was given `pages`; a suspect comes alone.
@@ -149,14 +156,34 @@ impl Ranks {
         self.states.iter().map(|(rank, state)| (*rank, state))
     }
 
-    /// Ranks that are ready for the engine and want pages, in order.
+    /// Ranks that may be given pages for the engine and want some, in order.
     pub(super) fn hungry(&self, engine: Engine) -> Vec<RankId> {
         self.hungry.get(&engine).into_iter().flatten().copied().collect()
     }
 
+    /// The rank without pages that is best turned to the engine.
+    pub(super) fn idle(&self, engine: Engine) -> Option<Candidate> {
+        self.turnable.get(&engine)?.idle.first().copied()
+    }
+
+    /// The rank with pages that is best turned to the engine.
+    pub(super) fn busy(&self, engine: Engine) -> Option<Candidate> {
+        self.turnable.get(&engine)?.busy.first().copied()
+    }
+
+    /// Most pages that a rank holds.
+    pub(super) fn most_credits(&self) -> u32 {
+        self.most_credits
+    }
+
+    /// Ranks that ran dry for a turn, in order.
+    pub(super) fn dry(&self) -> Vec<RankId> {
+        self.dry.iter().copied().collect()
+    }
+
     /// Whether some rank serves the engine, or may yet turn out to.
     pub(super) fn may_serve(&self, engine: Engine) -> bool {
-        self.awaited > 0 || self.states.values().any(|state| state.engines.contains(engine))
+        self.awaited > 0 || self.totals.get(&engine).is_some_and(|totals| totals.able > 0)
     }
 
     pub(super) fn is_gone(&self, rank: RankId) -> bool {
@@ -168,9 +195,9 @@ impl Ranks {
         self.known.contains(engine)
     }
 
-    /// Ranks that are ready for the engine, in order.
+    /// Ranks that may be given pages for the engine, in order.
     pub(super) fn ready(&self, engine: Engine) -> Vec<RankId> {
-        self.iter().filter(|(_, state)| state.ready.contains(engine)).map(|(rank, _)| rank).collect()
+        self.iter().filter(|(_, state)| state.takes(engine)).map(|(rank, _)| rank).collect()
     }
 
     /// Sums over the ranks of the engine; a rank that has not reported yet may serve it.
@@ -182,26 +209,59 @@ impl Ranks {
     /// Puts a rank's state into the totals (`sign` 1) or takes it out (-1).
     fn total(&mut self, state: &RankState, sign: i64) {
         for engine in state.engines.iter() {
-            let ready = state.ready.contains(engine);
+            let (serves, takes) = (i64::from(state.serves(engine)), i64::from(state.takes(engine)));
             let totals = self.totals.entry(engine).or_default();
-            totals.serving = totals.serving.saturating_add_signed(sign);
-            totals.ready = totals.ready.saturating_add_signed(sign * i64::from(ready));
-            totals.held = totals.held.saturating_add_signed(sign * i64::from(ready) * i64::from(state.held));
+            totals.able = totals.able.saturating_add_signed(sign);
+            totals.serving = totals.serving.saturating_add_signed(sign * serves);
+            totals.ready = totals.ready.saturating_add_signed(sign * takes);
+            totals.held = totals.held.saturating_add_signed(sign * takes * i64::from(state.held));
         }
     }
 
-    fn update(&mut self, rank: RankId, change: impl FnOnce(&mut RankState)) {
-        let Some(mut state) = self.states.remove(&rank) else { return };
-        self.total(&state, -1);
-        change(&mut state);
-        self.total(&state, 1);
+    /// Puts a rank into the totals and sets that its state belongs to.
+    fn enter(&mut self, rank: RankId, state: &RankState) {
+        self.total(state, 1);
         for (engine, ranks) in &mut self.hungry {
-            if state.ready.contains(*engine) && state.wants_pages() {
+            if state.takes(*engine) && state.wants_pages() {
                 ranks.insert(rank);
-            } else {
-                ranks.remove(&rank);
             }
         }
-        self.states.insert(rank, state);
+        if let Some((engine, candidate)) = candidate(rank, state) {
+            let turnable = self.turnable.entry(engine).or_default();
+            if state.held == 0 { &mut turnable.idle } else { &mut turnable.busy }.insert(candidate);
+        }
+        if state.runs_dry_for().is_some() && state.held == 0 {
+            self.dry.insert(rank);
+        }
     }
+
+    /// Takes it out of them.
+    fn leave(&mut self, rank: RankId, state: &RankState) {
+        self.total(state, -1);
+        for ranks in self.hungry.values_mut() {
+            ranks.remove(&rank);
+        }
+        if let Some((engine, candidate)) = candidate(rank, state)
+            && let Some(turnable) = self.turnable.get_mut(&engine)
+        {
+            turnable.idle.remove(&candidate);
+            turnable.busy.remove(&candidate);
+        }
+        self.dry.remove(&rank);
+    }
+
+    fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {
+        let mut state = self.states.remove(&rank)?;
+        self.leave(rank, &state);
+        let result = change(&mut state);
+        self.enter(rank, &state);
+        self.states.insert(rank, state);
+        Some(result)
+    }
+}
+
+/// The engine that a rank could turn to, and its place among those that could.
+fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, Candidate)> {
+    let (engine, kind) = state.could_turn()?;
+    Some((engine, Candidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
 }

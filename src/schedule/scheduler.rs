@@ -13,10 +13,11 @@ use super::{
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
-    page_times::PageTimes,
+    page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
+    turning::TurnTimes,
 };
 
 /// What the scheduler is told once.
@@ -30,6 +31,8 @@ pub struct Policy {
     pub deadline: Option<Deadline>,
     /// How long pages in flight may go on once the run is asked to stop.
     pub drain: Duration,
+    /// What turning a rank over to its other engine takes, while none has done so.
+    pub turn_cost: Duration,
     /// A rank that is not heard of for this long is lost; `None` where the driver tells of losses itself.
     pub silence_limit: Option<Duration>,
 }
@@ -83,6 +86,8 @@ pub struct Scheduler {
     /// Verdicts that pages to be read again keep if they are not read this time.
     pub(super) kept: BTreeMap<PageRef, Verdict>,
     pub(super) page_times: PageTimes,
+    pub(super) rank_times: BTreeMap<Engine, RankTimes>,
+    pub(super) turn_times: TurnTimes,
     counts: Counts,
     pub(super) phase: Phase,
     finished: bool,
@@ -106,6 +111,8 @@ impl Scheduler {
             sealed: BTreeMap::new(),
             kept: BTreeMap::new(),
             page_times: PageTimes::default(),
+            rank_times: BTreeMap::new(),
+            turn_times: TurnTimes::default(),
             counts: Counts::default(),
             phase: Phase::Dealing,
             finished: false,
@@ -132,7 +139,11 @@ impl Scheduler {
         }
         match event {
             Event::RankJoined { rank, role, credits } => self.ranks.join(rank, role, credits, now),
-            Event::EngineReady { rank, engine } => self.ranks.engine_ready(rank, engine),
+            Event::EngineReady { rank, engine } => {
+                if let Some(turned) = self.ranks.engine_ready(rank, engine, now) {
+                    self.turn_times.add(engine, turned);
+                }
+            }
             Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
@@ -150,6 +161,9 @@ impl Scheduler {
         self.advance(now, out);
         if self.phase == Phase::Dealing {
             self.deal(now, out);
+            if self.turn_ranks(now, out) {
+                self.deal(now, out);
+            }
         }
         self.finish_if_over(out);
     }
@@ -217,7 +231,7 @@ impl Scheduler {
     fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
         let Settlement { page, lease, verdict, attempts, ahead } = settlement;
         let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else { return };
-        self.time_page(assigned, now);
+        self.time_page(engine, assigned, now);
         self.suspects.remove(&page);
         self.returns.remove(&page);
         self.texts.remove(&page);

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod server;
+mod simulation;
 mod timeline;
 
 pub use cluster::{Cluster, Report, simulate};

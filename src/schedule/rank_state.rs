@@ -1,0 +1,194 @@
+//! One rank: what it can do, and how much it holds.
+
+use std::time::Duration;
+
+use crate::model::{Engine, EngineSet, RankId, Role};
+
+use super::protocol::Tick;
+
+/// One rank that has reported itself.
+#[derive(Debug)]
+pub(super) struct RankState {
+    /// Engines it serves or will serve.
+    pub(super) engines: EngineSet,
+    /// Those whose server is ready.
+    pub(super) ready: EngineSet,
+    /// Most pages it will hold.
+    pub(super) credits: u32,
+    /// Pages it holds.
+    pub(super) held: u32,
+    /// It holds a suspect page, which must stay alone.
+    pub(super) holds_suspect: bool,
+    /// When it was last heard of.
+    pub(super) heard: Tick,
+    /// For a rank that serves one engine at a time: which, and whether it turns.
+    in_turn: Option<InTurn>,
+}
+
+/// Where a rank stands that serves one engine at a time.
+#[derive(Debug, Clone, Copy)]
+struct InTurn {
+    /// The engine that it serves, or will serve next.
+    engine: Engine,
+    step: TurnStep,
+    /// Engines that it has been ready for.
+    known: EngineSet,
+}
+
+/// How far a rank is with its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TurnStep {
+    /// It serves its engine, or starts to.
+    Stays,
+    /// It holds pages of the other engine, and gets no more of them.
+    RunsDry,
+    /// It was told to turn at this time, and is ready for none.
+    Turns { since: Tick },
+}
+
+/// What a rank must do to turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TurnKind {
+    /// It has served the engine before: the server may only be asleep.
+    Back,
+    /// The server is started for the first time.
+    First,
+}
+
+/// A turn that has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turned {
+    pub(super) kind: TurnKind,
+    pub(super) took: Duration,
+}
+
+/// A rank that could turn. In the order in which they are best taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Candidate {
+    /// It can still serve the engine that it would leave.
+    pub(super) of_use_where_it_is: bool,
+    pub(super) kind: TurnKind,
+    pub(super) rank: RankId,
+}
+
+impl RankState {
+    pub(super) fn new(role: Role, credits: u32, now: Tick) -> Self {
+        let in_turn = |engine| InTurn { engine, step: TurnStep::Stays, known: EngineSet::default() };
+        RankState {
+            engines: role.engines(),
+            ready: EngineSet::default(),
+            credits,
+            held: 0,
+            holds_suspect: false,
+            heard: now,
+            in_turn: role.first().iter().next().filter(|_| role == Role::InTurn).map(in_turn),
+        }
+    }
+
+    /// Whether it serves the engine or will, without being told to turn.
+    pub(super) fn serves(&self, engine: Engine) -> bool {
+        self.engines.contains(engine) && self.in_turn.is_none_or(|turn| turn.engine == engine)
+    }
+
+    /// Whether it may be given pages for the engine now.
+    pub(super) fn takes(&self, engine: Engine) -> bool {
+        self.ready.contains(engine) && self.serves(engine)
+    }
+
+    /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
+    pub(super) fn wants_pages(&self) -> bool {
+        let free = self.credits - self.held;
+        !self.holds_suspect && free > 0 && free * 4 >= self.credits
+    }
+
+    /// The engine that it could turn to, and how.
+    pub(super) fn could_turn(&self) -> Option<(Engine, TurnKind)> {
+        let turn = self.in_turn.filter(|turn| turn.step == TurnStep::Stays)?;
+        let engine = other(turn.engine);
+        self.engines.contains(engine).then_some((engine, turn.kind(engine)))
+    }
+
+    /// The engine that it turns to as soon as it holds no pages, and how.
+    pub(super) fn runs_dry_for(&self) -> Option<(Engine, TurnKind)> {
+        let turn = self.in_turn.filter(|turn| turn.step == TurnStep::RunsDry)?;
+        Some((turn.engine, turn.kind(turn.engine)))
+    }
+
+    /// Whether it was told to turn and has not said yet that it did.
+    pub(super) fn is_turning(&self) -> bool {
+        self.in_turn.is_some_and(|turn| matches!(turn.step, TurnStep::Turns { .. }))
+    }
+
+    /// Its server is ready. What it says of an engine that it has been told to leave since is not true any more.
+    pub(super) fn engine_ready(&mut self, engine: Engine, now: Tick) -> Option<Turned> {
+        if !self.engines.contains(engine) {
+            return None;
+        }
+        let Some(turn) = self.in_turn.as_mut() else {
+            self.ready = self.ready.with(engine);
+            return None;
+        };
+        if turn.engine != engine || turn.step == TurnStep::RunsDry {
+            return None;
+        }
+        let kind = turn.kind(engine);
+        let turned = match turn.step {
+            TurnStep::Turns { since } => Some(Turned { kind, took: now.0.saturating_sub(since.0) }),
+            TurnStep::Stays | TurnStep::RunsDry => None,
+        };
+        turn.step = TurnStep::Stays;
+        turn.known = turn.known.with(engine);
+        self.ready = EngineSet::only(engine);
+        turned
+    }
+
+    /// It will never again serve the engine; a turn to it is over.
+    pub(super) fn engine_lost(&mut self, engine: Engine) {
+        self.engines = self.engines.without(engine);
+        self.ready = self.ready.without(engine);
+        let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.engine == engine) else { return };
+        if turn.step == TurnStep::RunsDry {
+            turn.engine = other(engine);
+        }
+        turn.step = TurnStep::Stays;
+    }
+
+    /// It gets no more pages until it turns to `engine`.
+    pub(super) fn run_dry(&mut self, engine: Engine) {
+        if let Some(turn) = &mut self.in_turn {
+            turn.engine = engine;
+            turn.step = TurnStep::RunsDry;
+        }
+    }
+
+    /// It goes on with the engine that it serves after all.
+    pub(super) fn stay(&mut self) {
+        if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == TurnStep::RunsDry) {
+            turn.engine = other(turn.engine);
+            turn.step = TurnStep::Stays;
+        }
+    }
+
+    /// It has been told to turn.
+    pub(super) fn turn(&mut self, engine: Engine, now: Tick) {
+        if let Some(turn) = &mut self.in_turn {
+            turn.engine = engine;
+            turn.step = TurnStep::Turns { since: now };
+            self.ready = EngineSet::default();
+        }
+    }
+}
+
+impl InTurn {
+    fn kind(&self, engine: Engine) -> TurnKind {
+        if self.known.contains(engine) { TurnKind::Back } else { TurnKind::First }
+    }
+}
+
+/// The engine that a rank which serves one at a time does not serve meanwhile.
+pub(super) fn other(engine: Engine) -> Engine {
+    match engine {
+        Engine::Chandra => Engine::DeepSeek,
+        Engine::DeepSeek => Engine::Chandra,
+    }
+}

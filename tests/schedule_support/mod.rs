@@ -1,0 +1,111 @@
+//! What stories of the scheduler are told with.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each story tells a part; a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use bulletin_ocr::{
+    model::{
+        DocumentId, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, Remedy, Role,
+        Verdict,
+    },
+    schedule::{Action, Event, Policy, Restored, Scheduler, Settlement, Tick, Unit},
+};
+
+/// A scheduler, its clock, and the actions it has asked for that the story has not looked at.
+pub struct Story {
+    pub scheduler: Scheduler,
+    pub now: Duration,
+    pub actions: Vec<Action>,
+}
+
+/// The rank of most stories.
+pub const CHANDRA: RankId = RankId(0);
+
+impl Story {
+    pub fn begin(ranks: u32, page_counts: &[u32]) -> Self {
+        Self::resume(policy(ranks), page_counts, Vec::new())
+    }
+
+    pub fn resume(policy: Policy, page_counts: &[u32], restored: Vec<Restored>) -> Self {
+        let scheduler = Scheduler::new(policy, page_counts, restored, LeaseId(100));
+        Story { scheduler, now: Duration::ZERO, actions: Vec::new() }
+    }
+
+    pub fn happens(&mut self, event: Event) {
+        self.now += Duration::from_millis(100);
+        self.scheduler.step(Tick(self.now), event, &mut self.actions);
+        self.scheduler.check_invariants().unwrap();
+    }
+
+    pub fn joins(&mut self, rank: RankId, role: &str, credits: u32) {
+        let role: Role = role.parse().unwrap();
+        self.happens(Event::RankJoined { rank, role, credits });
+        for engine in role.first().iter() {
+            self.happens(Event::EngineReady { rank, engine });
+        }
+    }
+
+    /// The units dealt since the last look; nothing else may have been asked for.
+    pub fn units(&mut self) -> Vec<(RankId, Unit)> {
+        self.actions
+            .drain(..)
+            .map(|action| match action {
+                Action::Assign { rank, unit, .. } => (rank, unit),
+                other => panic!("expected only assignments, got {other:?}"),
+            })
+            .collect()
+    }
+
+    pub fn settles(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict) {
+        let fails_on_chandra = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator)
+            && unit.engine == Engine::Chandra;
+        self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
+    }
+
+    /// With these engines still ahead of the page.
+    pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, ahead: &str) {
+        let ahead = if ahead.is_empty() { EngineSet::default() } else { ahead.parse().unwrap() };
+        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), ahead };
+        self.happens(Event::Settled { rank, settlement });
+    }
+
+    pub fn reads(&mut self, rank: RankId, unit: Unit) {
+        for page in unit.pages() {
+            self.settles(rank, unit, page, Verdict::Read);
+        }
+    }
+
+    pub fn returns(&mut self, rank: RankId, unit: Unit, fault: MachineFault) {
+        for page in unit.pages() {
+            self.happens(Event::Returned { rank, page, lease: unit.lease, fault, attempts: Vec::new(), text: None });
+        }
+    }
+
+    pub fn assert_finished(&mut self, outcome: Outcome) {
+        assert_eq!(self.actions.drain(..).collect::<Vec<_>>(), [Action::Finish { outcome }]);
+    }
+
+    pub fn assert_quiet(&self) {
+        assert_eq!(self.actions, [], "something was asked for that the story does not expect");
+    }
+}
+
+pub fn policy(ranks: u32) -> Policy {
+    Policy {
+        ranks,
+        unit_pages: 4,
+        deadline: None,
+        drain: Duration::ZERO,
+        turn_cost: Duration::from_secs(180),
+        silence_limit: None,
+    }
+}
+
+pub fn seconds(seconds: u64) -> Tick {
+    Tick(Duration::from_secs(seconds))
+}
+
+pub fn page(document: u32, number: u32) -> PageRef {
+    PageRef { document: DocumentId(document), page: PageIndex::from_number(number).unwrap() }
+}

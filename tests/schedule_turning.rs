@@ -1,0 +1,266 @@
+//! Stories of ranks that serve one engine at a time: when they turn to the other.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod schedule_support;
+
+use std::{collections::VecDeque, time::Duration};
+
+use bulletin_ocr::{
+    model::{
+        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Verdict,
+    },
+    schedule::{Action, Deadline, Event, PageStage, Policy, Restored, Unit},
+};
+use schedule_support::{Story, page, policy, seconds};
+
+const FIRST: RankId = RankId(0);
+const SECOND: RankId = RankId(1);
+const LOOPED: Verdict = Verdict::Failed(FailureClass::Loop);
+
+/// Tells of a rank that serves one engine at a time, and whose first server is ready.
+fn joins(story: &mut Story, rank: RankId, credits: u32) {
+    story.joins(rank, "chandra/deepseek", credits);
+}
+
+fn ready(story: &mut Story, rank: RankId, engine: Engine) {
+    story.happens(Event::EngineReady { rank, engine });
+}
+
+/// The page fails, and may be given to the other engine.
+fn fails(story: &mut Story, rank: RankId, unit: Unit, page: PageRef) {
+    let ahead = if unit.engine == Engine::Chandra { "chandra+deepseek" } else { "chandra" };
+    story.settles_with(rank, unit, page, LOOPED, ahead);
+}
+
+/// The only unit that has been dealt since the last look.
+fn unit(story: &mut Story) -> Unit {
+    let [(_, unit)] = story.units()[..] else { panic!("one unit") };
+    unit
+}
+
+/// The turn that has been asked for since the last look, and nothing else.
+fn turn(story: &mut Story) -> (RankId, Engine) {
+    let asked: Vec<_> = story.actions.drain(..).collect();
+    let [Action::Turn { rank, engine }] = asked[..] else { panic!("one turn, not {asked:?}") };
+    (rank, engine)
+}
+
+/// A page that an earlier start left for the second engine.
+fn left_for_deepseek(number: u32) -> Restored {
+    Restored {
+        page: page(0, number),
+        verdict: LOOPED,
+        engine: Some(Engine::Chandra),
+        ahead: EngineSet::only(Engine::DeepSeek),
+        place: RecordPlace { rank: FIRST, sequence: 0, row: number },
+        again: false,
+    }
+}
+
+#[test]
+fn a_rank_alone_reads_all_with_the_first_engine_turns_to_the_second_and_back() {
+    let mut story = Story::begin(1, &[3]);
+    joins(&mut story, FIRST, 4);
+    let first = unit(&mut story);
+    fails(&mut story, FIRST, first, page(0, 1));
+    story.settles(FIRST, first, page(0, 2), Verdict::Read);
+    story.assert_quiet();
+    story.settles(FIRST, first, page(0, 3), Verdict::Read);
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek), "once it holds no pages");
+
+    story.happens(Event::Clock);
+    story.assert_quiet();
+    ready(&mut story, FIRST, Engine::DeepSeek);
+    let second = unit(&mut story);
+    assert_eq!((second.engine, second.first), (Engine::DeepSeek, page(0, 1)));
+    fails(&mut story, FIRST, second, page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
+    ready(&mut story, FIRST, Engine::Chandra);
+    let last = unit(&mut story);
+    story.settles(FIRST, last, page(0, 1), Verdict::Read);
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_rank_that_starts_turns_at_once_where_only_the_second_engine_is_wanted_and_late_news_of_the_first_is_ignored() {
+    let mut story = Story::resume(policy(1), &[1], vec![left_for_deepseek(1)]);
+    story.happens(Event::RankJoined { rank: FIRST, role: "chandra/deepseek".parse().unwrap(), credits: 2 });
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    ready(&mut story, FIRST, Engine::Chandra);
+    story.assert_quiet();
+    ready(&mut story, FIRST, Engine::DeepSeek);
+    let unit = unit(&mut story);
+    story.reads(FIRST, unit);
+    story.assert_finished(Outcome::Complete);
+}
+
+/// Four ranks fail one of two pages each. One must turn; the others do if the work outlasts their turn of three minutes.
+#[test]
+fn as_many_ranks_turn_as_come_in_time_to_help() {
+    for (page_time, expected) in [(1, 1), (1000, 4)] {
+        let mut story = Story::begin(4, &[8]);
+        (0..4).for_each(|rank| joins(&mut story, RankId(rank), 2));
+        let units = story.units();
+        story.now += Duration::from_secs(page_time);
+        for (rank, unit) in &units {
+            fails(&mut story, *rank, *unit, unit.first);
+            for page in unit.pages().skip(1) {
+                story.settles(*rank, *unit, page, Verdict::Read);
+            }
+        }
+        let turns = story.actions.iter().filter(|action| matches!(action, Action::Turn { .. })).count();
+        assert_eq!(turns, expected, "pages take {page_time} s");
+    }
+}
+
+#[test]
+fn what_a_turn_takes_is_learned() {
+    let mut story = Story::begin(2, &[2]);
+    joins(&mut story, FIRST, 1);
+    joins(&mut story, SECOND, 1);
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.now += Duration::from_secs(20);
+    fails(&mut story, FIRST, of(FIRST), page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    // The first rank reads one page for 20 s: 180 s would be too long a turn to help it with the next, 0.1 s is not.
+    ready(&mut story, FIRST, Engine::DeepSeek);
+    story.units();
+    fails(&mut story, SECOND, of(SECOND), page(0, 2));
+    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+}
+
+/// One rank serves the first engine only, so that it can end stage 1 without the other, which has begun stage 2 by then.
+#[test]
+fn a_rank_leaves_stage_one_early_once_the_others_can_end_it_and_is_not_refilled_before() {
+    let mut story = Story::begin(2, &[100]);
+    story.joins(FIRST, "chandra", 2);
+    joins(&mut story, SECOND, 2);
+    let (mut open, mut settled, mut held) = (VecDeque::new(), 0, 0);
+    loop {
+        let mut turned = false;
+        for action in story.actions.drain(..) {
+            match action {
+                Action::Assign { rank, unit, .. } => {
+                    held += if rank == SECOND { unit.count } else { 0 };
+                    open.extend(unit.pages().map(|page| (rank, unit, page)));
+                }
+                Action::Turn { rank, engine } => turned = (rank, engine) == (SECOND, Engine::DeepSeek),
+                other => panic!("{other:?}"),
+            }
+        }
+        if turned {
+            break;
+        }
+        let (rank, unit, page) = open.pop_front().expect("it turns before stage 1 is over");
+        story.now += Duration::from_secs(5);
+        held -= u32::from(rank == SECOND);
+        if settled == 0 {
+            fails(&mut story, rank, unit, page)
+        } else {
+            story.settles(rank, unit, page, Verdict::Read)
+        }
+        settled += 1;
+    }
+    // A page takes 10 s of a rank that reads two in 20 s: the first rank alone needs as long as turn and page for 19.
+    assert!((75..90).contains(&settled), "it turned after {settled} pages");
+    assert_eq!(held, 0);
+    ready(&mut story, SECOND, Engine::DeepSeek);
+    assert_eq!((unit(&mut story).first, story.scheduler.counts().read), (page(0, 1), settled - 1));
+}
+
+#[test]
+fn a_rank_that_ran_dry_stays_if_others_have_taken_the_pages_meanwhile() {
+    const HELPER: RankId = RankId(2);
+    let policy = Policy { turn_cost: Duration::from_secs(1), ..policy(3) };
+    let mut story = Story::resume(policy, &[14], (1..=10).map(left_for_deepseek).collect());
+    story.joins(FIRST, "chandra", 1);
+    joins(&mut story, SECOND, 1);
+    story.joins(HELPER, "deepseek", 1);
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.now += Duration::from_secs(10);
+    story.reads(FIRST, of(FIRST));
+    story.units();
+    // From here on the second rank is to turn: ten pages wait for the helper alone.
+    let mut next = of(HELPER);
+    for _ in 0..9 {
+        story.reads(HELPER, next);
+        next = unit(&mut story);
+        assert_eq!(next.engine, Engine::DeepSeek);
+    }
+    story.reads(SECOND, of(SECOND));
+    assert_eq!(unit(&mut story).engine, Engine::Chandra, "it goes on with stage 1");
+}
+
+#[test]
+fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
+    let mut story = Story::begin(2, &[2]);
+    joins(&mut story, FIRST, 1);
+    joins(&mut story, SECOND, 1);
+    let units = story.units();
+    fails(&mut story, FIRST, units[0].1, page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+    story.assert_quiet();
+    story.reads(SECOND, units[1].1);
+    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::DeepSeek)));
+}
+
+#[test]
+fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_lost_rank() {
+    let mut story = Story::begin(2, &[2]);
+    joins(&mut story, FIRST, 1);
+    joins(&mut story, SECOND, 1);
+    let units = story.units();
+    fails(&mut story, FIRST, units[0].1, page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+    story.happens(Event::RankLost { rank: SECOND });
+    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
+    ready(&mut story, FIRST, Engine::Chandra);
+    assert_eq!(unit(&mut story).first, page(0, 2));
+}
+
+/// Suspects stand in no queue. Here everybody who served their engine has left it.
+#[test]
+fn a_suspect_is_turned_back_for_as_well() {
+    let mut story = Story::begin(2, &[2]);
+    joins(&mut story, FIRST, 1);
+    joins(&mut story, SECOND, 1);
+    let units = story.units();
+    fails(&mut story, FIRST, units[0].1, page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    ready(&mut story, FIRST, Engine::DeepSeek);
+    let second = unit(&mut story);
+    story.returns(SECOND, units[1].1, MachineFault::ServerDied);
+    assert_eq!(unit(&mut story).trial, Some(0));
+    story.happens(Event::RankLost { rank: SECOND });
+    story.assert_quiet();
+    story.reads(FIRST, second);
+    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
+    ready(&mut story, FIRST, Engine::Chandra);
+    let trial = unit(&mut story);
+    assert_eq!((trial.first, trial.trial), (page(0, 2), Some(0)));
+}
+
+#[test]
+fn nobody_turns_too_late_before_the_deadline_and_nobody_waits_for_it_then() {
+    for (turn_cost, in_time) in [(10, true), (200, false)] {
+        let deadline = Some(Deadline { end: seconds(200), reserve: Duration::from_secs(20) });
+        let policy = Policy { deadline, turn_cost: Duration::from_secs(turn_cost), ..policy(1) };
+        let mut story = Story::resume(policy, &[1], Vec::new());
+        joins(&mut story, FIRST, 1);
+        let unit = unit(&mut story);
+        fails(&mut story, FIRST, unit, page(0, 1));
+        if in_time {
+            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+        } else {
+            story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+        }
+    }
+}
