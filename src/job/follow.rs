@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{
     FollowError, JobFolder, PbsError,
     jobs::{JobEntry, Origin, jobs},
@@ -220,8 +222,11 @@ fn say(line: &str) {
 fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
     let line = format!("bocr: the job goes on; `bocr follow {}` shows it again", run_directory.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FollowError::Signals)?;
+    let entered = runtime.enter();
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(FollowError::Signals)?;
+    drop(entered);
     let waiting = move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        if runtime.block_on(interrupts.recv()).is_some() {
             eprintln!("\n{line}");
             std::process::exit(INTERRUPTED);
         }
