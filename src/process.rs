@@ -1,9 +1,16 @@
-//! The environment of child processes, for every room that starts one.
+//! Child processes: their environment, and commands that answer, for every room that starts one.
 //!
 //! A child of an MPI rank that inherits the launcher's variables believes that it is a rank itself: MPI-aware
 //! programs die in their initialisation, and machine-learning frameworks guess a world size from them.
 
-use std::{env, ffi::OsStr, process::Command};
+use std::{
+    env,
+    ffi::OsStr,
+    fs::File,
+    io::{self, ErrorKind, Read, Seek},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
 
 /// Variables with these prefixes belong to an MPI launcher. Those of PBS are kept.
 const LAUNCHER_PREFIXES: [&str; 13] = [
@@ -28,9 +35,53 @@ pub fn scrub_environment(command: &mut Command) {
     }
 }
 
+/// Runs a command that answers soon, and is killed where it does not within `limit`.
+///
+/// # Errors
+/// It cannot be run, or did not answer in time.
+pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
+    // Files hold an answer of any length, while nobody reads it.
+    let [mut stdout, mut stderr] = [tempfile::tempfile()?, tempfile::tempfile()?];
+    command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+    let mut child = command.spawn()?;
+    let last = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() < last => std::thread::sleep(LOOK),
+            None => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(io::Error::new(ErrorKind::TimedOut, format!("no answer in {limit:?}")));
+            }
+        }
+    };
+    Ok(Output { status, stdout: content(&mut stdout)?, stderr: content(&mut stderr)? })
+}
+
+/// Between looks at a command that is to answer.
+const LOOK: Duration = Duration::from_millis(20);
+
+fn content(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_answer_is_read_and_a_late_one_is_not_awaited() {
+        let mut long = Command::new("sh");
+        long.args(["-c", "head -c 300000 /dev/zero; echo why >&2; exit 3"]);
+        let output = answer(&mut long, Duration::from_secs(60)).unwrap();
+        assert_eq!((output.stdout.len(), &output.stderr[..], output.status.code()), (300_000, &b"why\n"[..], Some(3)));
+        let error = answer(Command::new("sleep").arg("600"), Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
 
     #[test]
     fn variables_of_launchers_go_and_those_of_the_user_stay() {

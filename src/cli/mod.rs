@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, no logic.
 
 mod export;
+mod follow;
 mod guard;
 mod imaging;
 mod page;
@@ -8,6 +9,7 @@ mod profiles;
 mod render_child;
 mod run;
 mod stand_in;
+mod submit;
 mod verify;
 
 use std::process::ExitCode;
@@ -26,6 +28,10 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
+    /// Submit a job file to PBS: the main job on the nodes of a cluster
+    Submit(submit::Arguments),
+    /// Show how the jobs of a run stand, until the last has ended
+    Follow(follow::Arguments),
     /// Write the images of a page that a server would get, and a picture of what was decided about it
     Page(Box<page::Arguments>),
     /// Write Markdown, HTML and JSONL from a run directory
@@ -47,6 +53,8 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = match &command_line.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Submit(arguments) => submit::run(arguments),
+        Command::Follow(arguments) => follow::run(arguments),
         Command::Page(arguments) => page::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),

@@ -1,5 +1,31 @@
 //! The PBS job that runs `bocr run` on a cluster: what it asks for, its script, its way through the queue.
+//!
+//! One file is edited, the job file; `RUNDIR/job` holds what comes of it. What the job does on its nodes is the business
+//! of `scripts/pbs-job`, which its script calls.
 
+mod error;
+mod file;
+mod folder;
+mod follow;
+mod id;
+mod jobs;
+mod pbs;
+mod programs;
+mod quote;
+mod script;
 mod select;
+mod state;
+mod submit;
+mod values;
 
+pub use error::{FollowError, JobFileError, JobListError, PbsError, ScriptError, SubmitError};
+pub use file::JobFile;
+pub use folder::JobFolder;
+pub use follow::follow;
+pub use id::JobId;
+pub use programs::Programs;
+pub use quote::ControlCharacter;
+pub use script::script;
 pub use select::Select;
+pub use submit::{After, SubmitRequest, Submitted, preview, submit};
+pub use values::{JobName, MailEvents, Memory, Overrides, PbsOption, PbsWord, Place, SetupLines, ValueError, Walltime};

@@ -1,12 +1,10 @@
 //! How long the job may still run, from whoever schedules it.
 
-use std::{
-    process::{Command, Stdio},
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::{process::Command, str::FromStr, time::Duration};
 
 use serde_json::Value;
+
+use crate::process::answer;
 
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +80,8 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
 }
 
 fn ask(command: &[&str]) -> Result<String, WalltimeError> {
-    let failed = |error: std::io::Error| not_told(command, error.to_string());
-    let mut asked = Command::new(command[0]);
-    asked.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = asked.spawn().map_err(failed)?;
-    let last = Instant::now() + ANSWER_LIMIT;
-    // Its answer of some kilobytes fits into the pipe.
-    while child.try_wait().map_err(failed)?.is_none() {
-        if Instant::now() >= last {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(not_told(command, format!("no answer in {ANSWER_LIMIT:?}")));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let output = child.wait_with_output().map_err(failed)?;
+    let output = answer(Command::new(command[0]).args(&command[1..]), ANSWER_LIMIT);
+    let output = output.map_err(|error| not_told(command, error.to_string()))?;
     if !output.status.success() {
         return Err(not_told(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }

@@ -1,6 +1,10 @@
 //! `finished.json`: the mark of a start that came to its own end, for whoever started it.
 
-use std::{io, path::Path};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +29,22 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The mark of the last start that came to its own end; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(run_directory: &Path) -> io::Result<Option<Finished>> {
+        match fs::read(run_directory.join(FINISHED_FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            bytes => Ok(Some(serde_json::from_slice(&bytes?)?)),
+        }
+    }
+
+    /// Whether every page is settled.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.outcome, RunOutcome::Complete | RunOutcome::CompleteWithFailures)
+    }
+
     /// Writes the mark in one step.
     ///
     /// # Errors

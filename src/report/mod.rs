@@ -15,7 +15,7 @@ pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use rank_summary::RankSummary;
 pub use servers::{SERVERS_FILE, ServersFile};
-pub use status::{RunPhase, StatusFile};
+pub use status::{RunPhase, Status, StatusFile};
 pub use tokens::{Spent, TokenTotals};
 pub use turns::Turns;
 

@@ -6,13 +6,13 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Turns;
 use crate::model::Counts;
 
 /// Where the run stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Pages of the plan.
     pub pages: u64,

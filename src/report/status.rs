@@ -2,18 +2,18 @@
 //! does not change any more for a run that hangs.
 
 use std::{
-    io,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{STATUS_FILE, Snapshot};
 
 /// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
     /// Planning, and learning how the pages stand.
@@ -33,12 +33,37 @@ pub struct StatusFile {
 }
 
 #[derive(Serialize)]
-struct Status<'a> {
+struct Written<'a> {
     phase: RunPhase,
     /// Counts the writings.
     beat: u64,
     #[serde(flatten)]
     snapshot: Option<&'a Snapshot>,
+}
+
+/// What the status file of a run says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Status {
+    /// What the run is doing.
+    pub phase: RunPhase,
+    /// Counts the writings of a start.
+    pub beat: u64,
+    /// Where it stands; not known before the plan is.
+    #[serde(flatten)]
+    pub snapshot: Option<Snapshot>,
+}
+
+impl Status {
+    /// The last status of the run; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(run_directory: &Path) -> io::Result<Option<Status>> {
+        match std::fs::read(run_directory.join(STATUS_FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            bytes => Ok(Some(serde_json::from_slice(&bytes?)?)),
+        }
+    }
 }
 
 impl StatusFile {
@@ -85,7 +110,7 @@ fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapsho
     let mut failing = false;
     for (beat, (phase, snapshot)) in (1..).zip(statuses) {
         last = snapshot.or(last);
-        match write(&path, &Status { phase, beat, snapshot: last.as_ref() }) {
+        match write(&path, &Written { phase, beat, snapshot: last.as_ref() }) {
             Ok(()) => failing = false,
             Err(error) if !failing => {
                 failing = true;
@@ -97,7 +122,7 @@ fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapsho
 }
 
 /// In one step, so that a reader never sees half of it.
-fn write(path: &PathBuf, status: &Status<'_>) -> io::Result<()> {
+fn write(path: &PathBuf, status: &Written<'_>) -> io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     std::fs::write(&temporary, serde_json::to_vec_pretty(status)?)?;
     std::fs::rename(&temporary, path)

@@ -1,0 +1,36 @@
+//! `bocr follow`: the jobs of a run, seen from a login node.
+
+use std::{
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use crate::job;
+
+/// Between questions to PBS.
+pub(super) const EVERY: Duration = Duration::from_secs(10);
+
+/// Show how the jobs of a run stand until the last has ended
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run directory
+    run_directory: PathBuf,
+    /// Seconds between questions to PBS [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    every: Option<NonZeroU64>,
+}
+
+/// Runs the subcommand: the exit code is that of the run.
+///
+/// # Errors
+/// The jobs cannot be followed.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    show(&arguments.run_directory, arguments.every.map_or(EVERY, |seconds| Duration::from_secs(seconds.get())))
+}
+
+/// Follows a run's jobs.
+pub(super) fn show(run_directory: &Path, every: Duration) -> anyhow::Result<ExitCode> {
+    Ok(ExitCode::from(job::follow(run_directory, every)?))
+}

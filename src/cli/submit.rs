@@ -1,0 +1,69 @@
+//! `bocr submit`: the main job as a PBS job.
+
+use std::{num::NonZeroU32, path::PathBuf, process::ExitCode};
+
+use super::follow;
+use crate::job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
+
+/// Submit a job file to PBS
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The job file (TOML): its table [job] says what the job asks for, the rest is the configuration of `bocr run`
+    job_file: PathBuf,
+    /// Print the script, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Then follow it, as `bocr follow` does; the exit code is that of the run
+    #[arg(long, conflicts_with = "dry_run")]
+    follow: bool,
+    /// Begin when the jobs of this run, and this one, have ended, instead of refusing
+    #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true)]
+    after: Option<Option<JobId>>,
+    /// Submit though the run has finished: for inputs that were added, or --retry and --redo in `arguments`
+    #[arg(long)]
+    again: bool,
+    /// Nodes, instead of those of the job file
+    #[arg(long, value_name = "N")]
+    nodes: Option<NonZeroU32>,
+    /// Walltime, instead of that of the job file
+    #[arg(long, value_name = "HH:MM:SS")]
+    walltime: Option<Walltime>,
+    /// Successors that the job submits at most while pages are left, instead of those of the job file
+    #[arg(long, value_name = "N")]
+    chain: Option<u32>,
+}
+
+/// Runs the subcommand: 0 when the job is submitted or the run has finished, 2 for wrong usage or a wrong job file.
+///
+/// # Errors
+/// None: they are printed.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let request = SubmitRequest {
+        job_file: arguments.job_file.clone(),
+        overrides: Overrides { nodes: arguments.nodes, walltime: arguments.walltime, chain: arguments.chain },
+        after: arguments.after.clone().map(|id| id.map_or(After::OfRun, After::Job)),
+        again: arguments.again,
+    };
+    let done = match arguments.dry_run {
+        true => job::preview(&request).map(|script| {
+            print!("{script}");
+            None
+        }),
+        false => job::submit(&request).map(Some),
+    };
+    match done {
+        Err(error) => {
+            let code = error.exit_code();
+            eprintln!("bocr: {:#}", anyhow::Error::from(error));
+            Ok(ExitCode::from(code))
+        }
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(Some(submitted)) => {
+            println!("{submitted}");
+            match submitted {
+                Submitted::Job { run, .. } if arguments.follow => follow::show(&run, follow::EVERY),
+                _ => Ok(ExitCode::SUCCESS),
+            }
+        }
+    }
+}

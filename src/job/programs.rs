@@ -1,0 +1,66 @@
+//! Where a job finds its programs: this one, and the script that runs it inside a PBS job.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use super::{JobFile, ScriptError};
+
+/// Names the project's folder where it is not above the program's.
+const HOME_VARIABLE: &str = "BOCR_HOME";
+
+/// The script that runs `bocr run` inside a PBS job, in the project's folder.
+const PBS_JOB: &str = "scripts/pbs-job";
+
+/// Programs of a job, by absolute path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    /// `bocr`.
+    pub bocr: PathBuf,
+    /// `scripts/pbs-job`.
+    pub pbs_job: PathBuf,
+}
+
+impl Programs {
+    /// The programs of `job`: the `bocr` that it names, else this one; `scripts/` of `BOCR_HOME`, else of a folder above
+    /// this program's, as in `target/release/../..`.
+    ///
+    /// # Errors
+    /// There is no `scripts/pbs-job`.
+    pub fn of(job: &JobFile) -> Result<Programs, ScriptError> {
+        let this = env::current_exe().and_then(|this| this.canonicalize()).map_err(ScriptError::NoProgram)?;
+        let pbs_job = match env::var_os(HOME_VARIABLE) {
+            Some(home) => at_home(Path::new(&home))?,
+            None => above(&this)?,
+        };
+        Ok(Programs { bocr: job.bocr.clone().unwrap_or(this), pbs_job })
+    }
+}
+
+fn at_home(home: &Path) -> Result<PathBuf, ScriptError> {
+    let found = std::path::absolute(home.join(PBS_JOB)).ok().filter(|path| path.is_file());
+    found.ok_or_else(|| ScriptError::NoScriptsAtHome(home.to_owned()))
+}
+
+fn above(program: &Path) -> Result<PathBuf, ScriptError> {
+    let mut candidates = program.ancestors().skip(1).map(|folder| folder.join(PBS_JOB));
+    candidates.find(|path| path.is_file()).ok_or_else(|| ScriptError::NoScripts(program.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_found_above_the_program_or_the_remedy_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("target/release/bocr");
+        assert!(above(&program).unwrap_err().to_string().contains("BOCR_HOME"));
+        std::fs::create_dir(folder.path().join("scripts")).unwrap();
+        std::fs::write(folder.path().join(PBS_JOB), "").unwrap();
+        assert_eq!(above(&program).unwrap(), folder.path().join(PBS_JOB));
+        assert_eq!(at_home(folder.path()).unwrap(), folder.path().join(PBS_JOB));
+        assert!(at_home(&folder.path().join("none")).is_err());
+    }
+}

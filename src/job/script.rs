@@ -1,0 +1,192 @@
+//! The script of a job, for OpenPBS and PBS Pro. Written to be read.
+
+use std::{
+    fmt::{self, Display},
+    path::Path,
+};
+
+use super::{JobFile, JobFolder, Programs, ScriptError, quote::quote, values::PbsWord};
+
+/// The script of this job.
+///
+/// # Errors
+/// A path that neither PBS nor bash can carry.
+pub fn script(job: &JobFile, programs: &Programs) -> Result<String, ScriptError> {
+    let folder = JobFolder::of(&job.run);
+    // A login shell, as many sites make `module` known to those only.
+    let mut text = String::from("#!/bin/bash -l\n");
+    for line in directives(job, &folder)? {
+        text += &format!("#PBS {line}\n");
+    }
+    let (made_of, run) = (quoted(&job.path)?, quoted(&job.run)?);
+    text += &format!("# Reads into {run}.\n# Written by `bocr submit` from {made_of}: edit that file.\n\n");
+    text += &format!("# Relative paths of the configuration begin here.\ncd {} || exit\n\n", quoted(&job.folder)?);
+    if let Some(setup) = &job.setup {
+        text += &format!("{setup}\n\n");
+    }
+    Ok(text + &command(job, &folder, programs)?)
+}
+
+/// What follows `#PBS`.
+fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptError> {
+    let mut lines = vec![format!("-N {}", job.name)];
+    let mut add =
+        |option: &str, value: Option<&dyn Display>| lines.extend(value.map(|value| format!("{option}{value}")));
+    add("-q ", job.queue.as_ref().map(as_display));
+    add("-l select=", Some(&job.select));
+    add("-l place=", job.place.as_ref().map(as_display));
+    add("-l walltime=", job.walltime.as_ref().map(as_display));
+    add("-A ", job.account.as_ref().map(as_display));
+    add("-M ", job.mail.as_ref().map(as_display));
+    add("-m ", job.mail_on.as_ref().map(as_display));
+    add("-r ", Some(if job.rerunnable { &"y" } else { &"n" }));
+    // Both outputs in one file, written live into the folder that -o names (facts on OpenPBS).
+    lines.extend(["-j oe".to_owned(), "-k oed".to_owned(), format!("-o {}/", in_directive(job, &folder.outputs())?)]);
+    lines.extend(job.options.iter().map(ToString::to_string));
+    Ok(lines)
+}
+
+fn as_display(value: &impl Display) -> &dyn Display {
+    value
+}
+
+/// A path of the run directory in a `#PBS` line; with a colon it would name a host.
+fn in_directive(job: &JobFile, path: &Path) -> Result<PbsWord, ScriptError> {
+    let word = text(path)?.parse().ok().filter(|_| !path.as_os_str().as_encoded_bytes().contains(&b':'));
+    word.ok_or_else(|| ScriptError::RunDirectory(job.run.clone()))
+}
+
+fn command(job: &JobFile, folder: &JobFolder, programs: &Programs) -> Result<String, ScriptError> {
+    let mut command = Command(format!("exec {}", quoted(&programs.pbs_job)?));
+    command.path("--bocr", &programs.bocr)?;
+    for (option, value) in [("--mpirun", &job.mpirun), ("--mpirun-options", &job.mpirun_options)] {
+        if let Some(value) = value {
+            command.option(option, &quote(value)?);
+        }
+    }
+    if let Some(walltime) = job.walltime {
+        command.option("--walltime", &walltime.to_string());
+    }
+    if job.chain > 0 {
+        command.option("--chain", &job.chain.to_string());
+    }
+    command.word("--");
+    for (option, paths) in [("--input", &job.input), ("--list", &job.list)] {
+        for path in paths {
+            command.path(option, path)?;
+        }
+    }
+    command.path("--output", &job.run)?;
+    command.path("--config", &folder.configuration())?;
+    for argument in &job.arguments {
+        command.word(&quote(argument)?);
+    }
+    Ok(format!("{command}\n"))
+}
+
+/// A command of one option a line.
+struct Command(String);
+
+impl Command {
+    fn word(&mut self, word: &str) {
+        self.0 += " \\\n    ";
+        self.0 += word;
+    }
+
+    fn option(&mut self, name: &str, quoted: &str) {
+        self.word(&format!("{name} {quoted}"));
+    }
+
+    fn path(&mut self, name: &str, path: &Path) -> Result<(), ScriptError> {
+        self.option(name, &quoted(path)?);
+        Ok(())
+    }
+}
+
+impl Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn text(path: &Path) -> Result<&str, ScriptError> {
+    path.to_str().ok_or_else(|| ScriptError::NoText(path.to_owned()))
+}
+
+fn quoted(path: &Path) -> Result<String, ScriptError> {
+    Ok(quote(text(path)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    fn programs() -> Programs {
+        Programs { bocr: PathBuf::from("/bo/bocr"), pbs_job: PathBuf::from("/bo/scripts/pbs-job") }
+    }
+
+    fn job(table: &str) -> JobFile {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.toml");
+        fs::write(&path, format!("[job]\ngpus = 1\ncores = 20\n{table}")).unwrap();
+        let job = JobFile::read(&path).unwrap();
+        JobFile { path: "/home/me/job.toml".into(), folder: "/home/me".into(), ..job }
+    }
+
+    #[test]
+    fn a_script_says_what_was_asked_for_and_runs_one_command() {
+        let job = job(
+            "run = \"/runs/all\"\ninput = [\"/bo/1912 fr\"]\nnodes = 4\nmemory = \"180gb\"\nqueue = \"gpu_1d\"\n\
+             walltime = \"23:30:00\"\naccount = \"bo\"\nmail = \"me@example.org\"\nmail_on = \"ae\"\nchain = 2\n\
+             options = [\"-W umask=022\"]\nsetup = \"\"\"module load openmpi\"\"\"\narguments = [\"--retry\", \"failed\"]\n",
+        );
+        let expected = "\
+#!/bin/bash -l
+#PBS -N bocr-all
+#PBS -q gpu_1d
+#PBS -l select=4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1
+#PBS -l place=scatter
+#PBS -l walltime=23:30:00
+#PBS -A bo
+#PBS -M me@example.org
+#PBS -m ae
+#PBS -r y
+#PBS -j oe
+#PBS -k oed
+#PBS -o /runs/all/job/output/
+#PBS -W umask=022
+# Reads into /runs/all.
+# Written by `bocr submit` from /home/me/job.toml: edit that file.
+
+# Relative paths of the configuration begin here.
+cd /home/me || exit
+
+module load openmpi
+
+exec /bo/scripts/pbs-job \\
+    --bocr /bo/bocr \\
+    --walltime 23:30:00 \\
+    --chain 2 \\
+    -- \\
+    --input '/bo/1912 fr' \\
+    --output /runs/all \\
+    --config /runs/all/job/job.toml \\
+    --retry \\
+    failed
+";
+        assert_eq!(script(&job, &programs()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_run_directory_that_no_pbs_line_carries_is_refused_with_the_remedy() {
+        for run in ["/runs/of 1912", "/runs/العربية", "/runs/a:b", "/runs/$(x)"] {
+            let job = job(&format!("run = \"{run}\"\ninput = [\"x\"]\n"));
+            let error = script(&job, &programs()).unwrap_err().to_string();
+            assert!(error.contains(run) && error.contains("symbolic link"), "{error}");
+        }
+        let job = job("run = \"/runs/all\"\ninput = [\"a\\nb\"]\n");
+        assert!(script(&job, &programs()).unwrap_err().to_string().contains("rename it"));
+    }
+}
