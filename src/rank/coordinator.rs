@@ -110,7 +110,7 @@ impl Coordinator {
         match message {
             ToCoordinator::Hello(hello) => {
                 self.check_sameness(rank, &hello)?;
-                tracing::info!(%rank, host = hello.host, role = %hello.role, credits = hello.credits, "joined");
+                tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
                 self.engines = hello.role.engines().iter().fold(self.engines, EngineSet::with);
                 self.joined += 1;
                 self.hosts.insert(rank, hello.host);

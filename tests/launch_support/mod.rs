@@ -1,5 +1,7 @@
 //! A run as `scripts/launch` starts it, on this host or on three hosts of its own.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
@@ -209,7 +211,7 @@ fn networks_can_be_made() -> bool {
 
 /// Three hosts of one test, which go with it however it ends.
 pub struct Hosts {
-    directory: PathBuf,
+    pub directory: PathBuf,
     keeper: Child,
     open: Option<ChildStdin>,
 }
@@ -240,7 +242,7 @@ impl Hosts {
         Some(hosts)
     }
 
-    fn command(&self, verb: &str) -> Command {
+    pub fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(project("tests/launch_support/hosts"));
         command.arg(verb).arg(&self.directory);
         command

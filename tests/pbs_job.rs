@@ -1,0 +1,171 @@
+//! `scripts/pbs-job` in a job of a small PBS that follows the facts on OpenPBS: real mpirun, real ranks, real stand-ins,
+//! on three hosts of this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod launch_support;
+mod pbs_support;
+mod run_support;
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use pbs_support::{JobScript, Pbs};
+use run_support::{Bench, text};
+
+/// Every page once, and no process that outlived its job.
+fn assert_whole(bench: &Bench, pages: usize) {
+    bench.assert_verified();
+    let reader = bench.reader();
+    assert_eq!((reader.pages().count(), reader.superseded()), (pages, 0));
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_job_reads_with_all_ranks_of_its_hosts() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let inputs: Vec<String> = ["digital_fr", "digital_ar", "scan_fr", "scan_ar", "mixed_fr", "cover_fr", "sideways_fr"]
+        .iter()
+        .map(|name| format!("pages/{name}.pdf"))
+        .collect();
+    bench.inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
+    // Slow enough for every rank to get a page.
+    pbs.configure("0.1", "unit_pages = 1\n[engines.chandra]\nin_flight = 1\n");
+    let job = pbs.submit(&JobScript { select: "3:ncpus=2:mpiprocs=2", ..JobScript::default() });
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let log = bench.log(0);
+    for (rank, (host, local)) in [("n1", 0), ("n1", 1), ("n2", 0), ("n2", 1), ("n3", 0), ("n3", 1)].iter().enumerate() {
+        let joined = format!("joined rank=rank {rank} host=\"{host}\" local_rank={local} ");
+        assert!(log.contains(&joined), "{joined}: {log}");
+    }
+    let names = fs::read_dir(bench.run_directory().join("store")).unwrap().map(|entry| entry.unwrap().file_name());
+    let ranks: BTreeSet<_> = names.map(|name| name.to_string_lossy()[.."shard-00000".len()].to_owned()).collect();
+    assert_eq!(ranks, (0..6).map(|rank| format!("shard-{rank:05}")).collect(), "a shard of each");
+    let report = pbs.file(&format!("environment-{job}.txt"));
+    for said in ["hosts: n1 (2 ranks) n2 (2 ranks) n3 (2 ranks)", "pbs_tmrsh", "walltime: 600 s", "host n2: "] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+    // The job's TMPDIR is the first node's own, and another one on each.
+    assert!(report.matches(&format!("TMPDIR /var/tmp/pbs.{job}")).count() == 3, "{report}");
+    assert!(!report.contains("COOKIE"), "{report}");
+    assert_whole(&bench, 8);
+}
+
+#[test]
+fn a_job_that_runs_out_of_walltime_is_followed_by_the_next() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let script = JobScript { walltime: "00:00:22", options: "--reserve 4 --chain 1", ..JobScript::default() };
+    let job = pbs.submit_stalling(&script);
+    assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));
+    assert_eq!(pbs.events(&job), [""; 0], "it ended before PBS had to: {}", pbs.output(&job));
+    let jobs = pbs.file("jobs.tsv");
+    let next = jobs.split('\t').next().unwrap().to_owned();
+    assert!(jobs.ends_with(&format!("\tchain {job}\n")), "{jobs}");
+    assert_eq!(pbs.end(&next), 0, "{}", pbs.output(&next));
+    assert!(pbs.output(&next).contains("3 by an earlier start"), "{}", pbs.output(&next));
+    assert_eq!(pbs.file("jobs.tsv"), jobs, "and no other");
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_settles_no_page_is_not_followed() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    bench.inputs(&["pages/digital_fr.pdf"]);
+    pbs.configure("0", "");
+    let program = bench.write("dies", "#!/bin/sh\nkill -KILL $$\n");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let options = format!("--chain 3 --bocr {}", program.display());
+    let job = pbs.submit(&JobScript { select: "1:ncpus=2", options: &options, ..JobScript::default() });
+    assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));
+    assert!(pbs.output(&job).contains("no job follows: this one settled no page"), "{}", pbs.output(&job));
+    assert_eq!(pbs.file("jobs.tsv"), "");
+}
+
+#[test]
+fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let script = JobScript { options: "--chain 1", ..JobScript::default() };
+    let job = pbs.submit_stalling(&script);
+    pbs.all_but_one_settled(&job);
+    pbs.command("qdel", &[&job]);
+    // The login shell above the script dies of the signal.
+    assert_eq!(pbs.end(&job), 256 + 15);
+    assert_eq!(pbs.events(&job), ["TERM"], "no kill was needed");
+    let told = pbs.output(&job);
+    assert!(told.contains("stopped early (asked to stop)") && told.contains("no job follows"), "{told}");
+    bench.assert_nothing_left();
+
+    let job = pbs.submit(&script);
+    pbs.await_that(&job, "the next has a rank", || bench.processes().iter().any(|line| line.contains(" stand-in ")));
+    pbs.command("qdel", &["-W", "force", &job]);
+    assert_eq!(pbs.end(&job), 256 + 9);
+    bench.assert_nothing_left();
+    assert_eq!(pbs.file("jobs.tsv"), "", "none follows a job that a person ended");
+}
+
+#[test]
+fn a_job_goes_on_without_a_host_that_lost_its_power() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript::default());
+    pbs.all_but_one_settled(&job);
+    pbs.hosts.off("n2");
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    assert!(pbs.output(&job).contains("attempt 2: 2 ranks on n1 n3;"), "{}", pbs.output(&job));
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_is_run_again_continues() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript::default());
+    pbs.all_but_one_settled(&job);
+    pbs.command("qrerun", &[&job]);
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let told = pbs.output(&job);
+    assert!(told.contains("PBS runs this job again (run 2)") && told.contains("3 by an earlier start"), "{told}");
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_lost_its_first_host_starts_on_others_and_continues() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript { select: "2:ncpus=2:mpiprocs=1", ..JobScript::default() });
+    pbs.all_but_one_settled(&job);
+    pbs.hosts.off("n1");
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let told = pbs.output(&job);
+    assert!(told.contains(&format!("job {job} on n2 n3: 2 ranks")) && told.contains("(run 2)"), "{told}");
+    assert_eq!(pbs.attribute(&job, "run_count").as_deref(), Some("2"));
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn usage_errors_name_the_remedy() {
+    let nodes = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&nodes, "n1\n").unwrap();
+    let run = tempfile::tempdir().unwrap();
+    let output = format!("--output={}", run.path().display());
+    let call = |job: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pbs-job"));
+        command.env_remove("PBS_JOBID").envs(job.map(|job| ("PBS_JOBID", job))).env("PBS_NODEFILE", nodes.path());
+        let output = command.args(arguments).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for (job, arguments, said) in [
+        (None, &["--", &*output][..], "use scripts/launch"),
+        (Some("1.pbs"), &["--", "-i", "x"], "--output RUNDIR"),
+        (Some("1.pbs"), &["--chain", "two", "--", &output], "`two`"),
+        (Some("1.pbs"), &["--walltime", "1h", "--", &output], "HH:MM:SS"),
+        (Some("1.pbs"), &["--", &output, "--deadline", "9"], "--reserve"),
+        (Some("1.pbs"), &["--hosts", "x", "--", &output], "--help"),
+    ] {
+        let (code, text) = call(job, arguments);
+        assert!(code == Some(2) && text.contains(said), "{arguments:?}: {code:?} {text}");
+    }
+}
