@@ -255,11 +255,11 @@ create() {
         "${base_command[@]}" >&2 || give_up "$tool could not make $environment (above)"
     fi
     set_pip_options
-    say "installing $(grep -c '==' "$requirements") packages ($(head_field download) unless in $cache)"
+    say "installing $(grep -c '^[^# ].*==' "$requirements") packages ($(head_field download) unless in $cache); see $prefix/pip.log"
     # /tmp of a login node may be small.
     mkdir -p "$prefix/tmp" "$cache"
     TMPDIR=$prefix/tmp PIP_CACHE_DIR=$cache PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 \
-        "$environment/bin/python" -m pip install --quiet "${pip_options[@]}" >&2 || give_up "$(no_packages)"
+        "$environment/bin/python" -m pip install --quiet --log "$prefix/pip.log" "${pip_options[@]}" >&2 || give_up "$(no_packages)"
     rm -rf "$prefix/tmp"
     write_activate
     say "made in $((SECONDS - began)) s, $(du -sh "$environment" | cut -f1); $cache can be deleted"
@@ -287,7 +287,7 @@ write_activate() {
 check_environment() {
     say "checking: vLLM is imported, which takes a while the first time"
     # As a job will run it.
-    if ! bash -c 'source "$1" && exec python "$2" "$3" "$4" "$5"' check "$prefix/activate" \
+    if ! PYTHONWARNINGS=ignore bash -c 'source "$1" && exec python "$2" "$3" "$4" "$5"' check "$prefix/activate" \
         "$project/scripts/lib/check_environment.py" "$requirements" "$architecture" "$engine" >&2; then
         say "the environment in $prefix is not usable (above)"
         exit "$NOT_USABLE"
