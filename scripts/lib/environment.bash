@@ -83,6 +83,8 @@ make_environment() {
     hash=$(sha256sum "$requirements" | cut -d' ' -f1)
     prefix=${prefix:-${BOCR_ENVIRONMENTS:-$HOME/.local/share/bocr/environments}/$name}
     prefix=$(realpath -ms "$prefix")
+    # It goes into TOML, bash and the first lines of scripts, none of which should have to quote it.
+    [[ $prefix =~ ^[A-Za-z0-9/._+@=,-]+$ ]] || fail "--prefix: only letters, digits and /._+@=,- please, not \`$prefix\`"
     require_ours
     if $check; then
         [[ $(marker_field state) == complete ]] || give_up "no complete environment in $prefix; run this without --check"
@@ -259,7 +261,7 @@ create() {
     # /tmp of a login node may be small.
     mkdir -p "$prefix/tmp" "$cache"
     TMPDIR=$prefix/tmp PIP_CACHE_DIR=$cache PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 \
-        "$environment/bin/python" -m pip install --quiet --log "$prefix/pip.log" "${pip_options[@]}" >&2 || give_up "$(no_packages)"
+        "$environment/bin/python" -m pip install --quiet --progress-bar off --log "$prefix/pip.log" "${pip_options[@]}" >&2 || give_up "$(no_packages)"
     rm -rf "$prefix/tmp"
     write_activate
     say "made in $((SECONDS - began)) s, $(du -sh "$environment" | cut -f1); $cache can be deleted"
@@ -273,13 +275,10 @@ no_packages() {
 }
 
 write_activate() {
-    local lines=()
-    case $tool in
-        venv) lines=("source '$prefix/env/bin/activate'") ;;
-        *) lines=("source '$("$tool" info --base)/bin/activate' '$prefix/env'") ;;
-    esac
+    local line="source $prefix/env/bin/activate"
+    [[ $tool == venv ]] || line="source '$("$tool" info --base)/bin/activate' $prefix/env"
     printf '%s\n' "# To be sourced: the environment of scripts/$program." "unset PYTHONPATH PYTHONHOME" \
-        "export PYTHONNOUSERSITE=1" "${lines[@]}" >"$prefix/activate"
+        "export PYTHONNOUSERSITE=1" "$line" >"$prefix/activate"
 }
 
 # --- Looking at it
@@ -308,5 +307,5 @@ print_job_file_lines() {
     echo
     echo "[engines.$engine.server]"
     echo 'kind = "launch"'
-    echo "activate = \"source '$prefix/activate'\""
+    echo "activate = \"source $prefix/activate\""
 }

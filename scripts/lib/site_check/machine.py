@@ -19,9 +19,9 @@ TESSERACT_LANGUAGES = ("fra", "ara", "osd")
 # Open files of a rank, its renderers and its server.
 OPEN_FILES = 4096
 PROCESSES = 4096
-# A socket's path may have 107 bytes; the server's folder below TMPDIR takes up to 60 of them.
-SOCKET_PATH = 107
-SOCKET_FOLDER = 60
+# What bocr allows the path of a socket, and what /bocr-UID-HASH/ENGINE-RANK/server-START.sock takes of it below TMPDIR.
+SOCKET_PATH = 99
+SOCKET_FOLDER = 59
 
 
 def look(page, project):
@@ -110,7 +110,8 @@ def _look_at_building(page, built):
     parts = {"libclang": any(libclang), "HDF5": bool(hdf5), "mpicc": shutil.which("mpicc"), "cargo": shutil.which("cargo")}
     absent = sorted(name for name, there in parts.items() if not there)
     if not absent:
-        page.good("to build it", "cargo, libclang, HDF5, mpicc")
+        version = ask(["pkg-config", "--modversion", hdf5]).first if not os.environ.get("HDF5_DIR") else "of HDF5_DIR"
+        page.good("to build it", "{}, HDF5 {}, libclang, mpicc".format(ask(["cargo", "--version"]).first, version))
     elif built:
         page.note("to build it", "without " + ", ".join(absent), "only needed where bocr is built")
     else:
