@@ -7,7 +7,6 @@ mod support;
 
 use std::{fs, path::Path};
 
-use sha2::{Digest, Sha256};
 use support::{Site, read};
 
 /// Profiles that each script's lines for the job file are for.
@@ -221,9 +220,9 @@ fn a_model_is_verified_and_what_is_damaged_comes_anew_in_the_same_revision() {
     let manifest: serde_json::Value = serde_json::from_str(&read(&folder.join("bocr-model.json"))).unwrap();
     assert_eq!(manifest["revision"], "f00d");
     let weights = folder.join("model.safetensors");
-    let hash = format!("{:x}", Sha256::digest(fs::read(&weights).unwrap()));
     let listed = manifest["files"].as_array().unwrap().iter().find(|file| file["path"] == "model.safetensors").unwrap();
-    assert_eq!(listed["sha256"], hash);
+    assert_eq!(read(&weights), "weights");
+    assert_eq!(listed["sha256"], "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c");
     assert_eq!(site.calls().matches("hf download").count(), 1);
 
     site.run("models", &arguments).ends_with(0);
@@ -234,7 +233,7 @@ fn a_model_is_verified_and_what_is_damaged_comes_anew_in_the_same_revision() {
     mended.ends_with(0);
     mended.says("missing or damaged");
     assert!(site.calls().contains("--revision f00d"), "{}", site.calls());
-    assert_eq!(format!("{:x}", Sha256::digest(fs::read(&weights).unwrap())), hash);
+    assert_eq!(read(&weights), "weights");
 }
 
 #[test]
