@@ -1,0 +1,89 @@
+"""PBS: version, server, queues with their limits, hooks where they can be read, and the job that this runs in."""
+
+import os
+import re
+
+from .report import ask
+
+SERVER_FIELDS = ("pbs_version", "default_queue", "resources_max", "max_run", "job_history_enable", "node_fail_requeue")
+QUEUE_FIELDS = ("enabled", "started", "resources_max", "resources_default", "max_run", "kill_delay", "acl_user_enable")
+
+
+def attributes(text):
+    """Objects of `qstat -Bf` or `qstat -Qf`: (name, {attribute: value}); an attribute of a resource is `name.resource`."""
+    objects = []
+    # A long value goes on in the next line, after a tab.
+    for line in re.sub(r"\n\t", "", text).splitlines():
+        head = re.match(r"(?:Server|Queue): (.*)", line.strip())
+        field = re.match(r"\s+(\S+) = (.*)", line)
+        if head:
+            objects.append((head.group(1), {}))
+        elif field and objects:
+            objects[-1][1][field.group(1)] = field.group(2)
+    return objects
+
+
+def _chosen(fields, wanted):
+    return ", ".join("{}={}".format(name, value) for name, value in sorted(fields.items()) if name.split(".")[0] in wanted) or "no limits shown"
+
+
+def look(page):
+    """Looks at PBS as a user may."""
+    page.section("PBS")
+    version = ask(["qstat", "--version"])
+    if version.code is None:
+        page.note("PBS", version.first, "on a cluster: load its module; without PBS use scripts/launch")
+        return
+    page.good("PBS", version.last)
+    server = ask(["qstat", "-Bf"])
+    if not server.good:
+        page.note("server", "does not answer: {}".format(server.first), "ask on the login node")
+    for name, fields in attributes(server.text) if server.good else []:
+        page.good("server", "{}: {}".format(name, _chosen(fields, SERVER_FIELDS)))
+    queues = ask(["qstat", "-Qf"])
+    for name, fields in attributes(queues.text) if queues.good else []:
+        open_for_jobs = fields.get("enabled") == "True" and fields.get("started") == "True"
+        (page.good if open_for_jobs else page.note)("queue", "{}: {}".format(name, _chosen(fields, QUEUE_FIELDS)))
+    _look_at_nodes(page)
+    _look_at_hooks(page)
+    _look_at_job(page)
+
+
+def _look_at_nodes(page):
+    nodes = ask(["pbsnodes", "-a"], 30)
+    if not nodes.good:
+        page.note("nodes", "pbsnodes -a says: {}".format(nodes.first))
+        return
+    kinds = {}
+    for block in re.split(r"\n\s*\n", nodes.text):
+        have = dict(re.findall(r"resources_available\.(ncpus|ngpus|mem) = (\S+)", block))
+        kind = "ncpus={} ngpus={} mem={}".format(have.get("ncpus", "?"), have.get("ngpus", "0"), have.get("mem", "?"))
+        kinds[kind] = kinds.get(kind, 0) + 1
+    for kind, count in sorted(kinds.items(), key=lambda item: -item[1])[:8]:
+        page.good("nodes", "{} of {}".format(count, kind))
+
+
+def _look_at_hooks(page):
+    hooks = ask(["qmgr", "-c", "list hook pbs_cgroups"])
+    if hooks.good and "enabled = true" in hooks.text.lower():
+        page.good("cgroups hook", "on: a job sees its own GPUs and memory only")
+    elif hooks.good and hooks.text:
+        page.note("cgroups hook", "off", "jobs on one node see all GPUs: ask for whole nodes (place=scatter:excl), or say node.gpus")
+    else:
+        page.note("cgroups hook", "cannot be read by this user", "inside a job CUDA_VISIBLE_DEVICES tells (below)")
+
+
+def _look_at_job(page):
+    job = os.environ.get("PBS_JOBID")
+    if not job:
+        page.note("job", "not inside one", "run this in a small job on the GPU queue too: nodes differ from the login node")
+        return
+    page.good("job", "{}, {} cores by NCPUS".format(job, os.environ.get("NCPUS", "?")))
+    walltime = re.search(r"Resource_List\.walltime = (\S+)", ask(["qstat", "-f", job]).text)
+    if walltime:
+        page.good("walltime", walltime.group(1))
+    else:
+        page.note("walltime", "qstat does not tell it inside the job", "give scripts/pbs-job --walltime")
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        held = job.split(".")[0] in file.read()
+    page.note("cgroup", "of this job" if held else "not one of this job", "" if held else "processes that outlive the job are not ended by PBS")

@@ -1,0 +1,183 @@
+"""The machine: system, libraries, the program itself, limits, and the way out to the network."""
+
+import glob
+import os
+import platform
+import re
+import resource
+import shutil
+import socket
+import sys
+import tempfile
+
+from .report import ask
+
+# What vLLM's wheels in scripts/environments need.
+GLIBC_OF_ENVIRONMENTS = {"chandra-1": (2, 28), "chandra-2, deepseek": (2, 31)}
+# Languages of the stand-in's reader, and its orientation data.
+TESSERACT_LANGUAGES = ("fra", "ara", "osd")
+# Open files of a rank, its renderers and its server.
+OPEN_FILES = 4096
+PROCESSES = 4096
+# What bocr allows the path of a socket, and what /bocr-UID-HASH/ENGINE-RANK/server-START.sock takes of it below TMPDIR.
+SOCKET_PATH = 99
+SOCKET_FOLDER = 59
+
+
+def look(page, project):
+    """System, interpreters, environments' tools."""
+    page.section("machine")
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    page.good("host", "{}, {} cores for this process, {:.0f} GB memory".format(socket.gethostname(), cores, memory))
+    page.good("kernel", "{} {}".format(platform.release(), platform.machine()))
+    found = os.confstr("CS_GNU_LIBC_VERSION") or "unknown"
+    version = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
+    wanting = [name for name, wanted in sorted(GLIBC_OF_ENVIRONMENTS.items()) if version < wanted]
+    if wanting:
+        page.note("libc", found, "too old for the packages of {}: serve these from a container".format(" and ".join(wanting)))
+    else:
+        page.good("libc", found)
+    page.good("python3", "{} ({})".format(platform.python_version(), sys.executable))
+    _look_at_environments(page)
+
+
+def _look_at_environments(page):
+    conda = [tool for tool in ("conda", "mamba") if shutil.which(tool)]
+    modules = os.environ.get("MODULESHOME") or os.environ.get("LMOD_DIR")
+    page.note("modules", "loaded: " + (os.environ.get("LOADEDMODULES") or "none") if modules else "no environment modules")
+    if conda:
+        page.good("environments", "{}".format(ask([conda[0], "--version"]).first))
+    else:
+        page.note("environments", "no conda on the PATH", "load its module, or scripts/env-* make them with python3's venv")
+    root = os.environ.get("BOCR_ENVIRONMENTS") or os.path.expanduser("~/.local/share/bocr/environments")
+    for marker in sorted(glob.glob(os.path.join(root, "*", "bocr-environment"))):
+        with open(marker, encoding="utf-8") as file:
+            complete = "state = complete" in file.read()
+        folder = os.path.dirname(marker)
+        if complete:
+            page.good("environment", folder)
+        else:
+            page.note("environment", folder + " is unfinished", "run its scripts/env-* again")
+
+
+def look_at_program(page, project, given):
+    """The program and what it loads."""
+    page.section("bocr")
+    built = str(project / "target" / "release" / "bocr")
+    program = given or (built if os.path.exists(built) else shutil.which("bocr"))
+    if not program:
+        page.lack("bocr", "not built", "scripts/setup, then cargo build --release, or name it with --bocr")
+    else:
+        version = ask([program, "--version"])
+        if version.good:
+            page.good("bocr", "{} ({})".format(version.last, program))
+        else:
+            _name_libraries(page, program, version)
+    beside = os.path.join(os.path.dirname(os.path.abspath(program)), "libpdfium.so") if program else ""
+    places = [os.environ.get("PDFIUM_LIB", ""), beside, str(project / ".deps" / "pdfium" / "libpdfium.so")]
+    pdfium = [place for place in places if place and os.path.exists(place)]
+    if pdfium:
+        page.good("PDFium", pdfium[0])
+    else:
+        page.lack("PDFium", "no libpdfium.so", "scripts/setup fetches it where there is network; or name it in PDFIUM_LIB")
+    _look_at_tesseract(page)
+    _look_at_building(page, bool(program))
+
+
+def _name_libraries(page, program, version):
+    libraries = re.findall(r"(\S+) => not found", ask(["ldd", program]).text)
+    if libraries:
+        page.lack("bocr", "{} does not find {}".format(program, ", ".join(libraries)), "load the modules that it was built with (MPI, HDF5)")
+    else:
+        page.lack("bocr", "{} does not start: {}".format(program, version.first), "build it on this cluster")
+
+
+def _look_at_tesseract(page):
+    listed = ask(["tesseract", "--list-langs"])
+    absent = [language for language in TESSERACT_LANGUAGES if language not in listed.text.split()]
+    if listed.good and not absent:
+        page.good("Tesseract", ask(["tesseract", "--version"]).first)
+    elif listed.good:
+        page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that really reads needs it: see TESSDATA_PREFIX")
+    else:
+        page.note("Tesseract", listed.first, "only the stand-in that really reads, and turned pages, need it")
+
+
+def _look_at_building(page, built):
+    libclang = [os.environ.get("LIBCLANG_PATH", "")] + glob.glob("/usr/lib*/libclang.so*") + glob.glob("/usr/lib/llvm-*/lib/libclang*.so*")
+    hdf5 = os.environ.get("HDF5_DIR") or next((n for n in ("hdf5", "hdf5-serial") if ask(["pkg-config", "--exists", n]).good), "")
+    parts = {"libclang": any(libclang), "HDF5": bool(hdf5), "mpicc": shutil.which("mpicc"), "cargo": shutil.which("cargo")}
+    absent = sorted(name for name, there in parts.items() if not there)
+    if not absent:
+        version = ask(["pkg-config", "--modversion", hdf5]).first if not os.environ.get("HDF5_DIR") else "of HDF5_DIR"
+        page.good("to build it", "{}, HDF5 {}, libclang, mpicc".format(ask(["cargo", "--version"]).first, version))
+    elif built:
+        page.note("to build it", "without " + ", ".join(absent), "only needed where bocr is built")
+    else:
+        page.lack("to build it", "without " + ", ".join(absent), "load their modules or install them (scripts/setup says how)")
+
+
+def _shown(limit):
+    return "unlimited" if limit == resource.RLIM_INFINITY else str(limit)
+
+
+def look_at_limits(page):
+    """Limits of processes, sockets, ports, proxies."""
+    page.section("limits")
+    wanted = (("open files", resource.RLIMIT_NOFILE, OPEN_FILES, "ulimit -n"), ("processes", resource.RLIMIT_NPROC, PROCESSES, "ulimit -u"))
+    for name, which, least, command in wanted:
+        soft, hard = resource.getrlimit(which)
+        if soft == resource.RLIM_INFINITY or soft >= least:
+            page.good(name, _shown(soft))
+        else:
+            page.note(name, "{} of at most {}".format(_shown(soft), _shown(hard)), "{} {} in the job's set-up lines".format(command, least))
+    locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    page.note("locked memory", _shown(locked), "" if locked == resource.RLIM_INFINITY else "MPI over InfiniBand wants it unlimited")
+    page.good("stack", _shown(stack))
+    _look_at_sockets(page)
+    proxies = sorted(name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
+    if proxies:
+        page.note("proxies", ", ".join(proxies) + " set", "bocr asks its own servers without them")
+    else:
+        page.good("proxies", "none set")
+
+
+def _look_at_sockets(page):
+    root = tempfile.gettempdir()
+    free = shutil.disk_usage(root).free / 1e9
+    try:
+        with tempfile.TemporaryDirectory(prefix="bocr-site-check-") as folder, socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.join(folder, "s"))
+            server.listen(1)
+    except OSError as error:
+        page.lack("Unix sockets", "{}: {}".format(root, error), "set TMPDIR to a writable folder of this node's own disk")
+    else:
+        length = len(os.fsencode(root))
+        if length + SOCKET_FOLDER > SOCKET_PATH:
+            page.note("Unix sockets", "TMPDIR has {} characters ({})".format(length, root), "too long for sockets: bocr will use /tmp")
+        else:
+            page.good("Unix sockets", "in {}, {:.0f} GB free".format(root, free))
+    try:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            page.good("ports", "free ones on 127.0.0.1, e.g. {}".format(server.getsockname()[1]))
+    except OSError as error:
+        page.lack("ports", "none on 127.0.0.1: {}".format(error), "bring up the loopback interface")
+
+
+def look_at_network(page, project):
+    """Whether Python packages can be fetched from here, with pip itself as it is set up."""
+    page.section("network")
+    pins = project / "scripts" / "lib" / "pdfium-requirements.txt"
+    with tempfile.TemporaryDirectory(prefix="bocr-site-check-") as folder:
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-cache-dir", "--retries", "0", "--timeout", "10"]
+        command += ["--only-binary", ":all:", "--require-hashes", "-r", str(pins), "-d", folder]
+        answer = ask(command, 60)
+    if answer.good:
+        page.good("Python packages", "can be fetched from here")
+    elif "No module named pip" in answer.text:
+        page.note("Python packages", "this python3 has no pip", "load another Python to see whether there is network")
+    else:
+        page.note("Python packages", "cannot be fetched from here", "run scripts/env-* and scripts/models on the login node, or with --wheels")
