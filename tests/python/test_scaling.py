@@ -88,15 +88,13 @@ class Files(unittest.TestCase):
         with self.assertRaises(corpus.CorpusError):
             corpus.gather(self.folder / "copies" / "none", self.folder, 1, count)
 
-    def test_hosts_are_filled_one_after_the_other(self):
+    def test_a_host_takes_as_many_ranks_as_the_file_or_the_option_says(self):
         file = self.folder / "nodes"
         file.write_text("n1\nn2\nn1\n")
-        self.assertEqual(hosts.places(file, None), ["n1", "n2", "n1"])
-        places = hosts.places(file, 2)
-        hosts.first(places, 3, self.folder / "of-three")
-        self.assertEqual((self.folder / "of-three").read_text(), "n1\nn1\nn2\n")
-        with self.assertRaisesRegex(hosts.HostsError, "5 ranks"):
-            hosts.first(places, 5, file)
+        self.assertEqual(hosts.places(file, None, 3), ["n1", "n2", "n1"])
+        self.assertEqual(hosts.places(file, 2, 3), ["n1", "n1", "n2", "n2"])
+        with self.assertRaisesRegex(hosts.HostsError, "take 4 ranks, not 5"):
+            hosts.places(file, 2, 5)
 
     def test_a_synthetic_server_takes_its_time_by_the_token(self):
         text = servers.synthetic(self.folder, rate=10.0).read_text()

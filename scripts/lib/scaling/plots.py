@@ -30,9 +30,15 @@ def main() -> None:
     # Equal rows make equal files.
     pyplot.rcParams.update({"svg.hashsalt": "scaling", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
     found = {mode: points for mode in MODES if (points := speedup.points(rows, mode))}
-    _curves(found, folder / "speed-up.svg", "speed-up", lambda point: point.speed_up, ideal=lambda ranks: ranks)
-    _curves(found, folder / "efficiency.svg", "efficiency", lambda point: point.efficiency, ideal=lambda _: 1)
-    _curves(found, folder / "serial-fraction.svg", "serial fraction (Karp and Flatt)", _serial_fraction, ideal=lambda _: 0)
+    axes = _curves(found, "speed-up", lambda point: point.speed_up, ideal=lambda ranks: ranks)
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    _save(axes.figure, folder / "speed-up.svg")
+    axes = _curves(found, "efficiency", lambda point: point.efficiency, ideal=lambda _: 1)
+    axes.set_ylim(0, 1.1)
+    _save(axes.figure, folder / "efficiency.svg")
+    axes = _curves(found, "serial fraction (Karp and Flatt)", _serial_fraction, ideal=lambda _: 0)
+    _save(axes.figure, folder / "serial-fraction.svg")
     for mode, points in found.items():
         _bars(points, folder / f"seconds-{mode}.svg", mode)
 
@@ -44,8 +50,9 @@ def _serial_fraction(point):
     return speedup.Spread(point.serial_fraction, *fraction)
 
 
-def _curves(found, path, label, spread_of, ideal) -> None:
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+def _curves(found, label, spread_of, ideal):
+    """Axes with a line a mode, its spread as bars, and the ideal."""
+    _, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     all_ranks = sorted({point.ranks for points in found.values() for point in points})
     axes.plot(all_ranks, [ideal(ranks) for ranks in all_ranks], "--", color="grey", linewidth=1, label="ideal")
     for mode, points in found.items():
@@ -57,15 +64,13 @@ def _curves(found, path, label, spread_of, ideal) -> None:
         above = [spread.most - spread.median for _, spread in drawn]
         ranks = [ranks for ranks, _ in drawn]
         axes.errorbar(ranks, middle, yerr=(below, above), marker="o", markersize=4, capsize=3, label=f"{mode} scaling")
-    _rank_axis(axes, all_ranks)
-    if label == "speed-up":
-        axes.set_yscale("log", base=2)
-        axes.yaxis.set_major_formatter(ticker.ScalarFormatter())
-    elif label == "efficiency":
-        axes.set_ylim(0, 1.1)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(all_ranks, [str(ranks) for ranks in all_ranks])
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.set_xlabel("ranks")
     axes.set_ylabel(label)
     axes.legend()
-    _save(figure, path)
+    return axes
 
 
 def _bars(points, path, mode) -> None:
@@ -82,13 +87,6 @@ def _bars(points, path, mode) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right upper", fontsize=8)
     _save(figure, path)
-
-
-def _rank_axis(axes, all_ranks) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(all_ranks, [str(ranks) for ranks in all_ranks])
-    axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.set_xlabel("ranks")
 
 
 def _save(figure, path: pathlib.Path) -> None:

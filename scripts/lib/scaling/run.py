@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import Optional
 
-from . import account, hosts, processor
+from . import account, processor
 from .row import PARTS, Row
 
 # Exit codes of a run that settled every page.
@@ -44,8 +44,10 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
     if programs.places is None:
         command += ["--ranks", str(ranks)]
     else:
-        hosts.first(programs.places, ranks, folder / "hosts")
-        command += ["--hosts", str(folder / "hosts")]
+        # Hosts are filled one after the other.
+        hosts_file = folder / "hosts"
+        hosts_file.write_text("".join(f"{host}\n" for host in programs.places[:ranks]), encoding="utf-8")
+        command += ["--hosts", str(hosts_file)]
     command += ["--", "--list", str(documents_file), "--output", str(run_directory)]
     command += ["--config", str(programs.configuration), *programs.arguments]
 
