@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
+
+# Pages in flight on a synthetic server: few, so that a run's end, when servers run out of pages one by one, is short.
+IN_FLIGHT = 2
+
+# A rank may hold twice as many pages as are in flight, and holds one until its record is on the disk. Real servers have so
+# many in flight that those of a second do not matter (store.sync_interval); here they would be all, so none waits.
+SYNC_RECORDS = 1
 
 # Tokens of a synthetic answer to a sample gazette at ANSWER_MEDIAN, on the mean of its ten pages: the median is that of the
 # text, which comes with the tags around it.
@@ -19,7 +25,10 @@ dpi = 48.0
 min_side = 256
 """
 
-CONFIGURATION = """[engines.chandra]
+CONFIGURATION = """[store]
+sync_records = {sync_records}
+
+[engines.chandra]
 profile = '{profile}'
 in_flight = {in_flight}
 
@@ -36,15 +45,17 @@ arguments = [
 def synthetic(folder: pathlib.Path, rate: float) -> pathlib.Path:
     """Writes the configuration of servers that answer so many sample pages a second each, however many are in flight:
     a step of the modelled GPU lasts as many times longer as it serves sequences."""
-    # A rank may hold twice as many pages as are in flight, and holds one until its record is on the disk, up to a second
-    # later (store.sync_interval). Few in flight keep the end of a run short, when servers run out of pages one by one.
-    in_flight = math.ceil(rate) + 1
     profile = folder / "synthetic.toml"
     profile.write_text(PROFILE, encoding="utf-8")
     configuration = folder / "configuration.toml"
     step = round(1_000_000 / (rate * TOKENS_A_PAGE))
     text = CONFIGURATION.format(
-        profile=profile, in_flight=in_flight, median=ANSWER_MEDIAN, sigma=ANSWER_SIGMA, step=max(1, step)
+        profile=profile,
+        in_flight=IN_FLIGHT,
+        sync_records=SYNC_RECORDS,
+        median=ANSWER_MEDIAN,
+        sigma=ANSWER_SIGMA,
+        step=max(1, step),
     )
     configuration.write_text(text, encoding="utf-8")
     return configuration
