@@ -1,0 +1,1 @@
+"""Scaling experiments: runs over a list of rank counts, what each cost, and what follows from them."""
