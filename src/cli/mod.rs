@@ -4,6 +4,7 @@ mod export;
 mod guard;
 mod imaging;
 mod page;
+mod plan;
 mod profiles;
 mod render_child;
 mod run;
@@ -26,6 +27,8 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
+    /// Tell what a run will find and cost, and what to ask PBS for
+    Plan(Box<plan::Arguments>),
     /// Write the images of a page that a server would get, and a picture of what was decided about it
     Page(Box<page::Arguments>),
     /// Write Markdown, HTML and JSONL from a run directory
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = match &command_line.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
         Command::Page(arguments) => page::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
