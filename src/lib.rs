@@ -5,6 +5,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
+//! | [`estimate`] | what a run will cost, told before it is submitted |
 //! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod comm;
 pub mod corpus;
 pub mod engine;
+pub mod estimate;
 mod files;
 pub mod imaging;
 pub mod job;

@@ -5,6 +5,7 @@ mod follow;
 mod guard;
 mod imaging;
 mod page;
+mod plan;
 mod profiles;
 mod render_child;
 mod run;
@@ -28,6 +29,8 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
+    /// Tell what a run will find and cost, and what to ask PBS for
+    Plan(Box<plan::Arguments>),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
     Submit(submit::Arguments),
     /// Show how the jobs of a run stand, until the last has ended
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = match &command_line.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Follow(arguments) => follow::run(arguments),
         Command::Page(arguments) => page::run(arguments),

@@ -50,7 +50,7 @@ impl Contents {
     }
 }
 
-fn unreadable(path: &Path, problem: &str) -> DocumentState {
+pub(super) fn unreadable(path: &Path, problem: &str) -> DocumentState {
     let reason = format!("{}: {problem}", path.display());
     DocumentState::Refused { class: FailureClass::Unreadable, reason }
 }
@@ -78,11 +78,18 @@ pub(super) fn examine(
         Ok(bytes) => bytes,
         Err(error) => return Ok(Contents::unreadable(path, &format!("cannot be read: {error}"))),
     };
-    let state = match inspect(path, name) {
-        Ok(0) => unreadable(path, "a PDF without pages"),
-        Ok(pages) => DocumentState::Planned { pages },
-        Err(InspectFailure::Document { class, reason }) => DocumentState::Refused { class, reason },
-        Err(InspectFailure::Machine(reason)) => return Err(CorpusError::Inspect { document: name.to_owned(), reason }),
-    };
-    Ok(Contents { bytes: Some(bytes), state })
+    Ok(Contents { bytes: Some(bytes), state: state_of(path, name, inspect)? })
+}
+
+/// Counts the pages of a file that can be read.
+///
+/// # Errors
+/// Only of the machine.
+pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
+    match inspect(path, name) {
+        Ok(0) => Ok(unreadable(path, "a PDF without pages")),
+        Ok(pages) => Ok(DocumentState::Planned { pages }),
+        Err(InspectFailure::Document { class, reason }) => Ok(DocumentState::Refused { class, reason }),
+        Err(InspectFailure::Machine(reason)) => Err(CorpusError::Inspect { document: name.to_owned(), reason }),
+    }
 }

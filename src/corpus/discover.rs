@@ -33,12 +33,13 @@ pub struct Candidate {
 /// An input or list does not exist, or nothing is found. A folder further down that cannot be listed, a link to nowhere
 /// and a name that is not UTF-8 become candidates with a problem.
 pub fn discover(inputs: &Inputs) -> Result<Vec<Candidate>, CorpusError> {
-    discover_below(&roots(&Inputs::default(), inputs)?, inputs)
+    Ok(discover_below(&roots(&Inputs::default(), inputs)?, inputs)?.0)
 }
 
-/// [`discover`] for inputs that have been looked at.
-pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<Vec<Candidate>, CorpusError> {
+/// [`discover`] for inputs that have been looked at; also how many further ways there were to the same files.
+pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<(Vec<Candidate>, usize), CorpusError> {
     let mut found = walk(&roots.paths);
+    let ways = found.len();
     let mut seen = HashSet::new();
     found.retain(|entry| {
         let new = seen.insert(entry.identity.clone());
@@ -52,8 +53,9 @@ pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<Vec<Candi
         return Err(CorpusError::NothingFound { inputs: all.join(", ") });
     }
     let names = named(&found.iter().collect::<Vec<_>>(), &HashSet::new(), Extra::new());
+    let repeated = ways - found.len();
     let candidate = |(Found { path, problem, .. }, name)| Candidate { path, name, problem };
-    Ok(found.into_iter().zip(names).map(candidate).collect())
+    Ok((found.into_iter().zip(names).map(candidate).collect(), repeated))
 }
 
 /// A document of the `root`-th input, before it has a name.

@@ -12,6 +12,7 @@ mod inputs;
 mod name;
 mod originals;
 mod plan;
+mod survey;
 mod unique;
 mod update;
 
@@ -24,4 +25,5 @@ pub use inputs::Inputs;
 pub use name::edition;
 pub use originals::{Original, Originals};
 pub use plan::{PLAN_FILE, Plan, plan, read, write};
+pub use survey::{Survey, Surveyed, survey, twins};
 pub use update::update;

@@ -92,7 +92,7 @@ pub fn plan(
     threads: NonZeroUsize,
 ) -> Result<Plan, CorpusError> {
     let roots = roots(&Inputs::default(), inputs)?;
-    let candidates = discover_below(&roots, inputs)?;
+    let (candidates, _) = discover_below(&roots, inputs)?;
     check_number(candidates.len())?;
     let describe = |(index, Candidate { path, name, problem }): (usize, Candidate)| {
         let contents = match problem {

@@ -21,8 +21,12 @@ use super::{
     protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
 };
-use crate::model::{
-    BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View, configuration::Imaging,
+use crate::{
+    corpus::InspectFailure,
+    model::{
+        BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View,
+        configuration::Imaging,
+    },
 };
 
 /// How many waiting requests are searched for one of the document that an idle child has open.
@@ -123,6 +127,15 @@ pub enum RenderFailure {
     /// No child can be started any more: a fault of the machine, never of the page.
     #[error("the renderer pool is gone: {0}")]
     PoolLost(String),
+}
+
+impl From<RenderFailure> for InspectFailure {
+    fn from(failure: RenderFailure) -> Self {
+        match failure {
+            RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
+            RenderFailure::PoolLost(reason) => InspectFailure::Machine(reason),
+        }
+    }
 }
 
 /// The children. Dropping the pool kills them.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     corpus::{self, CorpusError, InspectFailure, Plan},
-    imaging::{Pool, RenderFailure},
+    imaging::Pool,
     model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
     report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
@@ -237,10 +237,7 @@ fn inspect_with(
     path: &Path,
     name: &str,
 ) -> Result<u32, InspectFailure> {
-    runtime.block_on(pool.inspect(path, configuration.password_for(name))).map_err(|failure| match failure {
-        RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
-        RenderFailure::PoolLost(reason) => InspectFailure::Machine(reason),
-    })
+    Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
 }
 
 pub(super) fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {

@@ -1,0 +1,145 @@
+//! `bocr plan`: what a run will find and cost.
+
+use std::{
+    io::{IsTerminal, stderr},
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+
+use super::imaging::ImagingArguments;
+use crate::{
+    corpus::Inputs,
+    estimate::{Ask, EstimateRequest, JobTable, estimate},
+    model::configuration::{Configuration, ServerSource},
+    rank::parse_walltime,
+};
+
+/// Exit code for wrong usage or configuration.
+const USAGE: u8 = 2;
+
+/// Tells, before a job is submitted, what a run will find and cost and what to ask PBS for. Reads no file whole and writes
+/// nothing. Documents that cannot be read are told of; they do not fail it.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// PDF file, or folder that is searched for PDF files; may be given several times
+    #[arg(short, long, value_name = "PATH")]
+    input: Vec<PathBuf>,
+    /// Text file with one input a line; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
+    /// Job file or configuration file (TOML); without it the models' servers and profiles are reckoned with
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run directory: what earlier starts left there, and the room on its file system
+    #[arg(short, long, value_name = "RUNDIR")]
+    output: Option<PathBuf>,
+    /// Pages that are drawn to learn what a page costs
+    #[arg(long, value_name = "N", default_value = "64")]
+    sample: u64,
+    /// report.json of an earlier run, or its run directory; that of RUNDIR where none is given
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
+    /// GPUs of the job; its walltime is told [default: the job file's]
+    #[arg(long, value_name = "N")]
+    gpus: Option<NonZeroU32>,
+    /// Walltime of the job; the GPUs are told [default: the job file's, else a day]
+    #[arg(long, value_name = "HH:MM:SS", value_parser = walltime)]
+    walltime: Option<Duration>,
+    /// Seconds of the walltime kept for ending in order, as scripts/pbs-job does
+    #[arg(long, value_name = "SECONDS", default_value = "180")]
+    reserve: u64,
+    /// All of it as JSON: times in seconds, sizes in bytes
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    imaging: ImagingArguments,
+}
+
+/// Runs the subcommand: 0, or 2 for wrong usage or configuration.
+///
+/// # Errors
+/// The machine fails: no PDFium, no renderer, a run directory that cannot be read.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let wrong_usage = |error: anyhow::Error| {
+        eprintln!("bocr: {error:#}");
+        Ok(ExitCode::from(USAGE))
+    };
+    let request = match request(arguments) {
+        Ok(request) => request,
+        Err(error) => return wrong_usage(error),
+    };
+    let bar = if stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let progress = |what: &'static str| {
+        bar.inc(1);
+        bar.set_message(format!("{} {what}", bar.position()));
+    };
+    let estimated = estimate(&request, &progress);
+    bar.finish_and_clear();
+    match estimated {
+        Ok(estimate) if arguments.json => println!("{}", serde_json::to_string_pretty(&estimate)?),
+        Ok(estimate) => print!("{estimate}"),
+        Err(error) if error.exit_code() == USAGE => return wrong_usage(error.into()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Flags over the job file.
+fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
+    let (mut configuration, job) = match &arguments.config {
+        Some(path) => files(path)?,
+        None => (models(), JobTable::default()),
+    };
+    arguments.imaging.apply(&mut configuration);
+    let given = |flags: &[PathBuf], said: &[PathBuf]| if flags.is_empty() { said } else { flags }.to_vec();
+    let said = match &job.walltime {
+        None => None,
+        Some(text) => Some(walltime(text).map_err(anyhow::Error::msg).context("walltime in the table [job]")?),
+    };
+    let of_job = job.nodes.zip(job.gpus.and_then(NonZeroU32::new).or(job.ranks));
+    let of_job = of_job.map(|(nodes, gpus)| nodes.saturating_mul(gpus));
+    // What is asked by a flag leaves the other open, unless that is a flag too.
+    let ask = match (arguments.gpus, arguments.walltime) {
+        (None, None) => Ask { gpus: of_job, walltime: said },
+        (gpus, walltime) => Ask { gpus, walltime },
+    };
+    Ok(EstimateRequest {
+        inputs: Inputs { paths: given(&arguments.input, &job.input), lists: given(&arguments.list, &job.list) },
+        configured: arguments.config.is_some(),
+        run_directory: arguments.output.clone().or_else(|| job.run.clone()),
+        sample: arguments.sample,
+        reports: arguments.report.clone(),
+        ask,
+        reserve: Duration::from_secs(arguments.reserve),
+        configuration,
+        job,
+    })
+}
+
+/// The configuration and the table `[job]` of a file.
+fn files(path: &Path) -> anyhow::Result<(Configuration, JobTable)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let within = || format!("in {}", path.display());
+    let folder = std::path::absolute(path)?.parent().unwrap_or(Path::new("/")).to_owned();
+    let configuration = Configuration::from_toml(&text).with_context(within)?;
+    Ok((configuration, JobTable::from_toml(&text, &folder).with_context(within)?))
+}
+
+/// A configuration of the models, not of stand-ins.
+fn models() -> Configuration {
+    let mut configuration = Configuration::default();
+    for engine in crate::model::Engine::ALL {
+        configuration.engines.of_mut(engine).server =
+            ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: Default::default() };
+    }
+    configuration
+}
+
+fn walltime(text: &str) -> Result<Duration, String> {
+    parse_walltime(text).filter(|time| !time.is_zero()).ok_or_else(|| "say HH:MM:SS".into())
+}

@@ -1,0 +1,142 @@
+//! A look at the inputs that reads no file whole: what a plan of them would hold.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Candidate, CorpusError, Inputs, InspectFailure, Plan,
+    contents::{Inspect, state_of, unreadable},
+    discover::discover_below,
+    edition,
+    fingerprint::glance,
+    inputs::roots,
+    plan::planning_threads,
+};
+use crate::model::{Document, DocumentId, DocumentState, Edition};
+
+/// What the inputs hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// In the order of discovery.
+    pub documents: Vec<Surveyed>,
+    /// Further ways to the same files: a run counts a file once.
+    pub repeated: usize,
+    /// Names of documents of the plan that the inputs do not lead to any more. A run recognises those that have moved.
+    pub gone: Vec<String>,
+}
+
+/// A file of the inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// As in the plan, or as a new plan would have it.
+    pub name: String,
+    /// What its name says.
+    pub edition: Edition,
+    /// Size, 0 where that cannot be known.
+    pub bytes: u64,
+    /// Planned or refused.
+    pub state: DocumentState,
+    /// The document of the plan that it is, by path, size and time.
+    pub planned: Option<DocumentId>,
+}
+
+impl Surveyed {
+    /// Its pages, 0 where it is refused.
+    pub fn pages(&self) -> u32 {
+        match self.state {
+            DocumentState::Planned { pages } => pages,
+            DocumentState::Refused { .. } | DocumentState::Replaced => 0,
+        }
+    }
+}
+
+/// Finds all documents as [`super::plan()`] and [`super::update`] do and counts their pages on `threads` threads, but
+/// reads none whole: those of `plan` are known by path, size and time.
+///
+/// # Errors
+/// See [`CorpusError`]; never because of what a document holds.
+pub fn survey(
+    plan: Option<&Plan>,
+    given: &Inputs,
+    inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
+    threads: NonZeroUsize,
+) -> Result<Survey, CorpusError> {
+    let none = Inputs::default();
+    let roots = roots(plan.map_or(&none, |plan| &plan.inputs), given)?;
+    let (candidates, repeated) = discover_below(&roots, &roots.inputs)?;
+    let standing = plan.iter().flat_map(|plan| &plan.documents).filter(|known| known.state != DocumentState::Replaced);
+    let mut known: HashMap<&Path, &Document> = standing.map(|document| (&*document.path, document)).collect();
+    let pairs: Vec<_> = candidates.into_iter().map(|found| (known.remove(&*found.path), found)).collect();
+    let mut gone: Vec<String> = known.into_values().map(|document| document.name.clone()).collect();
+    gone.sort();
+    let look = |(known, found)| look(plan, known, found, &inspect);
+    let documents = planning_threads(threads)?
+        .install(|| pairs.into_par_iter().map(look).collect::<Result<Vec<_>, CorpusError>>())?;
+    Ok(Survey { documents, repeated, gone })
+}
+
+fn look(
+    plan: Option<&Plan>,
+    known: Option<&Document>,
+    found: Candidate,
+    inspect: &impl Inspect,
+) -> Result<Surveyed, CorpusError> {
+    let Candidate { path, name, problem } = found;
+    let name = known.map_or(name, |document| document.name.clone());
+    let seen = glance(&path);
+    let same = known.filter(|document| {
+        let modified = plan.and_then(|plan| *plan.modified.get(document.id.index())?);
+        let print = document.fingerprint.as_ref();
+        print.is_some_and(|print| seen.as_ref().is_ok_and(|seen| seen.shows(print, modified)))
+    });
+    let state = match (problem, &seen, same) {
+        (Some(problem), ..) => unreadable(&path, &problem),
+        (None, Err(error), _) => unreadable(&path, &format!("cannot be read: {error}")),
+        (None, Ok(_), Some(Document { state: state @ DocumentState::Planned { .. }, .. })) => state.clone(),
+        // A refused one is inspected again: passwords may have been given meanwhile.
+        (None, Ok(_), _) => state_of(&path, &name, inspect)?,
+    };
+    let edition = edition(name.rsplit('/').next().unwrap_or(&name));
+    let bytes = seen.map_or(0, |seen| seen.bytes);
+    Ok(Surveyed { path, name, edition, bytes, state, planned: same.map(|document| document.id) })
+}
+
+/// Bytes at either end of a file that are compared.
+const END: u64 = 64 << 10;
+
+/// Documents with pages that are very likely the same file more than once: equal in size and in their first and last
+/// 64 KiB. Each is read by itself by a run. Those that cannot be read have no twin.
+pub fn twins(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
+    let mut by_size: HashMap<u64, Vec<&Surveyed>> = HashMap::new();
+    for document in documents.iter().filter(|document| document.pages() > 0) {
+        by_size.entry(document.bytes).or_default().push(document);
+    }
+    let mut by_ends: BTreeMap<(u64, Vec<u8>), Vec<&Surveyed>> = BTreeMap::new();
+    for (bytes, alike) in by_size.into_iter().filter(|(_, alike)| alike.len() > 1) {
+        for document in alike {
+            if let Ok(ends) = ends(&document.path, bytes) {
+                by_ends.entry((bytes, ends)).or_default().push(document);
+            }
+        }
+    }
+    by_ends.into_values().filter(|alike| alike.len() > 1).collect()
+}
+
+fn ends(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut read = Vec::new();
+    file.by_ref().take(END).read_to_end(&mut read)?;
+    file.seek(SeekFrom::Start(bytes.saturating_sub(END)))?;
+    file.take(END).read_to_end(&mut read)?;
+    Ok(Sha256::digest(&read).to_vec())
+}

@@ -1,0 +1,63 @@
+//! An estimate that cannot be made.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    corpus::CorpusError,
+    engine::EngineError,
+    imaging::{LibraryNotFound, StartError},
+    store::StoreError,
+};
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+pub enum EstimateError {
+    /// Nothing to look at.
+    #[error("say what is to be read: --input PATH, --list FILE, or `input` in the table [job] of the job file")]
+    NoInput,
+    /// The inputs cannot be looked at.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// A profile cannot be loaded.
+    #[error(transparent)]
+    Profile(#[from] EngineError),
+    /// A report cannot be used.
+    #[error("report {path}: {source}; give the report.json of a run that has ended")]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What a run directory holds cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No PDFium.
+    #[error(transparent)]
+    Library(#[from] LibraryNotFound),
+    /// No renderer child can be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The renderer children are gone.
+    #[error("{0}")]
+    Renderers(String),
+    /// The system refuses threads or the path of this program.
+    #[error("cannot begin: {0}")]
+    System(#[from] io::Error),
+}
+
+impl EstimateError {
+    /// The exit code: 2 for what the user must correct, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            EstimateError::NoInput | EstimateError::Profile(_) | EstimateError::Report { .. } => 2,
+            EstimateError::Corpus(CorpusError::Inspect { .. } | CorpusError::Threads { .. }) => 1,
+            EstimateError::Corpus(_) => 2,
+            EstimateError::Store(_)
+            | EstimateError::Library(_)
+            | EstimateError::Start(_)
+            | EstimateError::Renderers(_)
+            | EstimateError::System(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How long so many GPUs take, and how many it takes to be done in time.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use serde::Serialize;
+
+use super::Work;
+use crate::model::{Engine, RankId, Role, RolePattern};
+
+/// A run on so many GPUs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobSize {
+    /// GPUs, one a rank.
+    pub gpus: u32,
+    /// What the ranks are there for.
+    pub roles: RolePattern,
+    /// Seconds from the job's start to the run's end at best, as expected, and at worst.
+    pub seconds: (f64, f64, f64),
+}
+
+/// Share of a GPU that stage 2 must keep busy to have one for itself.
+const WORTH_A_GPU: f64 = 0.75;
+
+/// Ranks for a share of the second stage in all work, 0.0..=1.0: where it fills GPUs, every so many ranks one reads
+/// nothing but failed pages; else the last one turns to them when stage 1 runs dry.
+pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
+    let gpus = gpus.get();
+    let (length, last) = if second_share * f64::from(gpus) >= WORTH_A_GPU && gpus > 1 {
+        let length = (1.0 / second_share).round().clamp(2.0, f64::from(gpus));
+        (length as u32, Role::One(Engine::DeepSeek))
+    } else {
+        (gpus, Role::InTurn)
+    };
+    let words = if length > 1 { format!("{}*chandra,{last}", length - 1) } else { last.to_string() };
+    words.parse().unwrap_or_else(|_| RolePattern::all_chandra())
+}
+
+impl JobSize {
+    /// The run of `work` on so many GPUs. `reading` is what rank 0 needs to read all files once, while servers start.
+    pub fn of(gpus: NonZeroU32, work: &Work, reading: Duration) -> JobSize {
+        let roles = roles_for(gpus, work.second_share());
+        let seconds = |factor: f64| {
+            if work.seconds() == 0.0 {
+                return 0.0;
+            }
+            let (turns, apart) = apart(&roles, gpus.get(), work);
+            work.server_start.max(reading.as_secs_f64()) + turns + apart * factor + work.tail
+        };
+        let (best, worst) = work.range;
+        JobSize { gpus: gpus.get(), seconds: (seconds(best), seconds(1.0), seconds(worst)), roles }
+    }
+
+    /// The fewest GPUs with which the work is expected to be done in `time`; `None` if more than `most` would be needed.
+    pub fn within(time: Duration, work: &Work, reading: Duration, most: NonZeroU32) -> Option<JobSize> {
+        let fits = |gpus: u32| {
+            let size = JobSize::of(NonZeroU32::new(gpus)?, work, reading);
+            (size.seconds.1 <= time.as_secs_f64()).then_some(size)
+        };
+        let (mut few, mut enough) = (0, most.get());
+        fits(enough)?;
+        while enough - few > 1 {
+            let middle = few + (enough - few) / 2;
+            if fits(middle).is_some() { enough = middle } else { few = middle }
+        }
+        fits(enough)
+    }
+}
+
+/// Seconds lost by turning to the other engine, and seconds of reading, where ranks are divided as `roles` says.
+fn apart(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
+    let ranks = (0..gpus).map(|rank| roles.of(RankId(rank)));
+    let second = ranks.filter(|role| *role == Role::One(Engine::DeepSeek)).count() as f64;
+    if second == 0.0 {
+        let turn = if work.deepseek.seconds() > 0.0 { work.server_start } else { 0.0 };
+        return (turn, work.seconds() / f64::from(gpus));
+    }
+    let first = f64::from(gpus) - second;
+    (0.0, (work.chandra.seconds() / first).max(work.deepseek.seconds() / second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::{Earlier, PageCost};
+
+    fn gpus(number: u32) -> NonZeroU32 {
+        NonZeroU32::new(number).unwrap()
+    }
+
+    /// Half a second a page, and 3 % of that for stage 2.
+    fn work(pages: u64) -> Work {
+        let cost = PageCost { images: 1.0, prompt_tokens: 4014.0, generated_tokens: 1000.0, ..PageCost::default() };
+        Work::of(pages, &cost, 1, &Earlier::default())
+    }
+
+    #[test]
+    fn few_gpus_take_turns_and_many_have_one_for_the_second_stage() {
+        assert_eq!(roles_for(gpus(1), 0.03).to_string(), "chandra/deepseek");
+        assert_eq!(roles_for(gpus(8), 0.03).to_string(), "7*chandra,chandra/deepseek");
+        assert_eq!(roles_for(gpus(8), 0.125).to_string(), "7*chandra,deepseek");
+        assert_eq!(roles_for(gpus(64), 0.03).to_string(), "32*chandra,deepseek");
+        assert_eq!(roles_for(gpus(2), 0.9).to_string(), "chandra,deepseek");
+    }
+
+    #[test]
+    fn more_gpus_are_never_slower_by_more_than_a_rank_and_the_range_is_kept() {
+        let work = work(100_000);
+        let table = [1, 2, 4, 8, 16, 32, 64].map(|number| JobSize::of(gpus(number), &work, Duration::ZERO).seconds);
+        assert!(table.windows(2).all(|pair| pair[1].1 < pair[0].1), "{table:?}");
+        assert!(table.iter().all(|(best, expected, worst)| best < expected && expected < worst));
+        assert!((table[0].1 - work.seconds() - 2.0 * 140.0 - 52.0).abs() < 1e-6, "{table:?}");
+    }
+
+    #[test]
+    fn a_wanted_walltime_gives_the_fewest_gpus() {
+        let work = work(100_000);
+        let hours = |hours: u64| Duration::from_secs(3600 * hours);
+        let size = JobSize::within(hours(4), &work, Duration::ZERO, gpus(1024)).unwrap();
+        assert!(size.seconds.1 <= 4.0 * 3600.0, "{size:?}");
+        let fewer = JobSize::of(gpus(size.gpus - 1), &work, Duration::ZERO);
+        assert!(fewer.seconds.1 > 4.0 * 3600.0, "{fewer:?}");
+        assert_eq!(JobSize::within(Duration::from_secs(60), &work, Duration::ZERO, gpus(1024)), None);
+    }
+
+    #[test]
+    fn files_are_read_while_servers_start_and_nothing_to_do_takes_no_time() {
+        let long = JobSize::of(gpus(4), &work(1000), Duration::from_secs(1000)).seconds.1;
+        let short = JobSize::of(gpus(4), &work(1000), Duration::from_secs(100)).seconds.1;
+        assert!((long - short - 860.0).abs() < 1e-6);
+        assert_eq!(JobSize::of(gpus(4), &work(0), Duration::from_secs(100)).seconds.1, 0.0);
+    }
+}

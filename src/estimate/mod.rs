@@ -1,0 +1,27 @@
+//! What a run will find and cost, before it is submitted: documents from a look at the inputs, the cost of a page from
+//! a sample that is really drawn, hours of GPUs from earlier runs or from measured figures, and what to ask PBS for.
+//!
+//! Nothing is written. Every figure that is not measured here is told with its source ([`Estimate::assumptions`]).
+
+mod disk;
+mod documents;
+mod earlier;
+mod error;
+mod job_size;
+mod job_table;
+mod page_cost;
+mod request;
+mod sample;
+mod text;
+mod work;
+
+pub use disk::{Disk, StoredPage};
+pub use documents::{Documents, Refused, Tally};
+pub use earlier::Earlier;
+pub use error::EstimateError;
+pub use job_size::{JobSize, roles_for};
+pub use job_table::JobTable;
+pub use page_cost::PageCost;
+pub use request::{Ask, Estimate, EstimateRequest, Fit, estimate};
+pub use sample::{SampledPage, spread};
+pub use work::{EngineWork, Work};

@@ -1,0 +1,196 @@
+//! Hours of GPUs: what a page costs, times the pages.
+
+use serde::Serialize;
+
+use super::{Earlier, PageCost};
+use crate::standin::GpuModel;
+
+/// What one engine has to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct EngineWork {
+    /// Pages that it reads.
+    pub pages: f64,
+    /// Seconds of a GPU for one.
+    pub seconds_per_page: f64,
+}
+
+impl EngineWork {
+    /// Seconds of one GPU for all.
+    pub fn seconds(self) -> f64 {
+        self.pages * self.seconds_per_page
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Work {
+    /// Whether it comes from earlier runs, not from published or measured figures of a GPU.
+    pub from_reports: bool,
+    /// Stage 1.
+    pub chandra: EngineWork,
+    /// Stage 2: pages that stage 1 fails.
+    pub deepseek: EngineWork,
+    /// Prompt tokens of a page in stage 1.
+    pub prompt_tokens: f64,
+    /// Generated tokens of a page in stage 1.
+    pub generated_tokens: f64,
+    /// Seconds from the start of a server to its readiness.
+    pub server_start: f64,
+    /// Seconds at the end in which servers have too few pages left to be busy.
+    pub tail: f64,
+    /// What the estimate may be multiplied with at best and at worst.
+    pub range: (f64, f64),
+    /// Where its figures come from, a line each.
+    pub sources: Vec<String>,
+}
+
+/// Share of pages that stage 1 fails, where no run says it (facts of the engines, F: 3 % of pages loop).
+const FAILED_SHARE: f64 = 0.03;
+/// Seconds of a GPU for a page of DeepSeek-OCR: 200,000 pages a day on one A100-40G (facts of the engines, B.6).
+const DEEPSEEK_PAGE: f64 = 86_400.0 / 200_000.0;
+/// Seconds to start a vLLM server: 114 and 140 measured (facts of the engines, F).
+const SERVER_START: f64 = 140.0;
+/// Seconds in which the last pages are read: the P95 of a page at 64 in flight (facts of the engines, F).
+const TAIL: f64 = 52.0;
+/// The measured GPU and model may be another than the cluster's: Chandra 2 is published as twice as fast as the model
+/// of Chandra 1's shape that was measured (A.13); cards have half the speed of an H200.
+const RANGE_OF_FIGURES: (f64, f64) = (0.5, 2.0);
+/// Other pages of the same corpus on the same servers. Assumed.
+const RANGE_OF_REPORTS: (f64, f64) = (0.75, 1.5);
+
+impl Work {
+    /// The work of reading `pages` pages of this cost, blank ones among them. `attempts` is how many attempts may fail on
+    /// a visit to stage 1.
+    pub fn of(pages: u64, cost: &PageCost, attempts: u32, earlier: &Earlier) -> Work {
+        let inked = pages as f64 * (1.0 - cost.blank_share);
+        if earlier.tells() { from_reports(inked, cost, earlier) } else { from_figures(inked, cost, attempts) }
+    }
+
+    /// Seconds of one GPU for both stages.
+    pub fn seconds(&self) -> f64 {
+        self.chandra.seconds() + self.deepseek.seconds()
+    }
+
+    /// Share of the second stage in all work, 0.0..=1.0.
+    pub fn second_share(&self) -> f64 {
+        if self.seconds() > 0.0 { self.deepseek.seconds() / self.seconds() } else { 0.0 }
+    }
+}
+
+fn from_reports(inked: f64, cost: &PageCost, earlier: &Earlier) -> Work {
+    let Earlier { pages, ready, requests, prompt_tokens, .. } = *earlier;
+    // Retries and parts are in the seconds a page already: images are compared with images.
+    let longer = cost.prompt_tokens / cost.images.max(1e-9) / (prompt_tokens / requests);
+    let longer = if longer > 0.0 { longer } else { 1.0 };
+    let failed_share = earlier.failed_first / pages;
+    let measured = earlier.failed_first >= 1.0 && earlier.second_busy > 0.0;
+    let second = if measured { earlier.second_busy / earlier.failed_first } else { DEEPSEEK_PAGE };
+    let files: Vec<_> = earlier.reports.iter().map(|path| path.display().to_string()).collect();
+    let mut sources = vec![
+        format!("earlier runs: {}", files.join(", ")),
+        format!(
+            "stage 1: {:.2} pages/s on a ready server, busy {:.0} % of its time; images of this corpus have {longer:.2} \
+             times the prompt tokens",
+            pages / ready,
+            100.0 * earlier.busy / ready
+        ),
+        format!("stage 2: {:.1} % of pages failed on stage 1 there", 100.0 * failed_share),
+    ];
+    if !measured {
+        sources.push(deepseek_source());
+    }
+    Work {
+        from_reports: true,
+        chandra: EngineWork { pages: inked, seconds_per_page: ready / pages * longer },
+        deepseek: EngineWork { pages: inked * failed_share, seconds_per_page: second },
+        prompt_tokens: prompt_tokens / pages * longer,
+        generated_tokens: earlier.generated_tokens / pages,
+        server_start: earlier.starting / earlier.servers.max(1.0),
+        tail: 0.0,
+        range: RANGE_OF_REPORTS,
+        sources,
+    }
+}
+
+fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
+    let GpuModel { per_prompt_token, per_sequence, .. } = GpuModel::default();
+    let once = cost.prompt_tokens * per_prompt_token.as_secs_f64() + cost.generated_tokens * per_sequence.as_secs_f64();
+    let retries = FAILED_SHARE * f64::from(attempts.saturating_sub(1));
+    Work {
+        from_reports: false,
+        chandra: EngineWork { pages: inked, seconds_per_page: once * (1.0 + retries) },
+        deepseek: EngineWork { pages: inked * FAILED_SHARE, seconds_per_page: DEEPSEEK_PAGE },
+        prompt_tokens: cost.prompt_tokens,
+        generated_tokens: cost.generated_tokens,
+        server_start: SERVER_START,
+        tail: TAIL,
+        range: RANGE_OF_FIGURES,
+        sources: vec![
+            format!(
+                "ESTIMATE, no earlier run: an H200 with a model of Chandra 1's shape took {} us a prompt token and {} us a \
+                 generated one (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); another card or model has another \
+                 speed",
+                per_prompt_token.as_micros(),
+                per_sequence.as_micros()
+            ),
+            format!(
+                "stage 2: {:.0} % of pages are assumed to fail on stage 1, each after {attempts} attempts there",
+                100.0 * FAILED_SHARE
+            ),
+            deepseek_source(),
+            format!("a server is assumed to start in {SERVER_START} s (114 and 140 s measured on an H200)"),
+        ],
+    }
+}
+
+fn deepseek_source() -> String {
+    format!("a page is assumed to take {DEEPSEEK_PAGE:.2} s on DeepSeek-OCR: 200,000 a day published for one A100-40G")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(prompt_tokens: f64, generated_tokens: f64) -> PageCost {
+        PageCost { sampled: 64, images: 1.0, prompt_tokens, generated_tokens, ..PageCost::default() }
+    }
+
+    #[test]
+    fn the_measured_page_takes_the_measured_time() {
+        let work = Work::of(1000, &cost(4014.0, 1267.0), 1, &Earlier::default());
+        assert!((1.0 / work.chandra.seconds_per_page - 1.87).abs() < 0.01, "{work:?}");
+        assert_eq!((work.deepseek.pages, work.from_reports), (30.0, false));
+        let blank = Work::of(1000, &PageCost { blank_share: 0.5, ..cost(4014.0, 1267.0) }, 3, &Earlier::default());
+        assert_eq!(blank.chandra.pages, 500.0);
+        assert!((blank.chandra.seconds_per_page / work.chandra.seconds_per_page - 1.06).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_earlier_run_wins_and_is_scaled_by_the_size_of_images() {
+        let earlier = Earlier {
+            pages: 100.0,
+            failed_first: 5.0,
+            ready: 50.0,
+            busy: 45.0,
+            requests: 120.0,
+            prompt_tokens: 120.0 * 2000.0,
+            generated_tokens: 100_000.0,
+            second_busy: 10.0,
+            starting: 20.0,
+            servers: 2.0,
+            ..Earlier::default()
+        };
+        let same = Work::of(200, &cost(2000.0, 9.0), 3, &earlier);
+        assert_eq!((same.chandra.seconds(), same.generated_tokens, same.server_start), (100.0, 1000.0, 10.0));
+        assert_eq!((same.deepseek.pages, same.deepseek.seconds_per_page), (10.0, 2.0));
+        assert!((same.second_share() - 20.0 / 120.0).abs() < 1e-9);
+        let larger = Work::of(200, &cost(4000.0, 9.0), 3, &earlier);
+        assert_eq!(larger.chandra.seconds(), 200.0);
+    }
+
+    #[test]
+    fn nothing_to_read_is_no_work() {
+        let work = Work::of(0, &PageCost::default(), 3, &Earlier::default());
+        assert_eq!((work.seconds(), work.second_share()), (0.0, 0.0));
+    }
+}
