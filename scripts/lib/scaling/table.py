@@ -14,14 +14,14 @@ last verdict. Rate is pages by seconds of reading; the speed-up of p ranks is p0
 of the table; efficiency is speed-up by p. Medians of the repeats, in brackets their extremes. *Whole run*: the same
 from the start of `scripts/launch` to its end. Serial fraction (Karp and Flatt): e = (1/S - 1/p) / (1 - 1/p)."""
 
-NOTES_ON_SECONDS = """Second table: where the seconds of the servers went, one server a rank and engine, of the whole run: *busy*, by the share of its limit
-that is in flight; *starved by rendering*, the rank had pages, but not their images; *starved by the coordinator*, it had
-no pages, at the end of a run too; *starting*; *down*; *draining*, the run ends, sealing included; *outside*, mpirun's start,
-and the end after the servers are gone."""
+NOTES_ON_SECONDS = """Second table: where the seconds of the servers went in the whole run, one server a rank and engine. *Busy*, by the share of
+its limit that is in flight; *starved by rendering*, the rank had pages, but not their images; *starved by the coordinator*,
+it had no pages, at the end of a run too; *starting*; *down*; *draining*, the run ends, sealing included; *outside*, mpirun's
+start, and the end after the servers are gone."""
 
-NOTES_ON_PROCESSOR = """Third table, shares of one core while pages were read: the *main thread of rank 0* is the coordinator, and pump of its own worker as
-are the *main threads of the other ranks*. Of all cores of this host in the whole run: *all processes of the run* here,
-stand-ins included, and *everybody*, so that it shows where somebody else was at work. Ranks on other hosts are not in it."""
+NOTES_ON_PROCESSOR = """Third table, shares of one core while pages were read: the *main thread of rank 0* is the coordinator, and pump of its own
+worker as are the *main threads of the other ranks*. Of all cores of this host in the whole run: *all processes of the run*
+here, stand-ins included, and *everybody*, which shows where somebody else was at work. Ranks on other hosts are not in it."""
 
 
 def page(rows: list[Row], head: str) -> str:
