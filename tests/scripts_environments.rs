@@ -115,6 +115,7 @@ fn a_creation_without_network_names_the_way_out_and_is_finished_by_the_next() {
     let marker = site.environments().join("deepseek/bocr-environment");
     assert!(read(&marker).contains("state = unfinished"));
     site.run("env-deepseek", &["--check"]).ends_with(1);
+    site.run("env-deepseek", &["--tool", "venv"]).ends_with(2);
 
     let wheels = site.path("wheels");
     fs::create_dir(&wheels).unwrap();

@@ -105,8 +105,6 @@ make_environment() {
     print_job_file_lines
 }
 
-# --- Whose folder
-
 marker_field() {
     [[ ! -f $prefix/$MARKER ]] || sed -n "s/^$1 = //p" "$prefix/$MARKER"
 }
@@ -127,8 +125,6 @@ require_ours() {
             "give another folder with --prefix, or delete it (rm -r) when no job uses it"
 }
 
-# --- With what
-
 # Conda may be a module only; `module` is a function of login shells.
 load_conda() {
     local module
@@ -144,7 +140,10 @@ load_conda() {
 }
 
 choose_tool() {
-    tool=${tool:-$(marker_field tool)}
+    local begun
+    begun=$(marker_field tool)
+    tool=${tool:-$begun}
+    [[ $tool == "${begun:-$tool}" ]] || fail "$prefix was begun with $begun: leave --tool out, or delete it (rm -r) first"
     # Conda itself would want network for Python.
     if [[ -z $tool && -n $wheels ]]; then tool=venv; fi
     if [[ -z $tool || $tool == conda ]]; then
@@ -180,8 +179,6 @@ choose_version() {
     python=${python:-3.11}
     pinned_for "$python" || fail "--python $python: the packages are pinned for $(head_field python)"
 }
-
-# --- Making it
 
 pip_options=()
 set_pip_options() {
@@ -280,8 +277,6 @@ write_activate() {
     printf '%s\n' "# To be sourced: the environment of scripts/$program." "unset PYTHONPATH PYTHONHOME" \
         "export PYTHONNOUSERSITE=1" "$line" >"$prefix/activate"
 }
-
-# --- Looking at it
 
 check_environment() {
     say "checking: vLLM is imported, which takes a while the first time"
