@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -40,7 +40,7 @@ pub struct Arguments {
     output: Option<PathBuf>,
     /// Pages that are drawn to learn what a page costs
     #[arg(long, value_name = "N", default_value = "64")]
-    sample: u64,
+    sample: NonZeroU64,
     /// report.json of an earlier run, or its run directory; that of RUNDIR where none is given
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
@@ -112,7 +112,7 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         inputs: Inputs { paths: given(&arguments.input, &job.input), lists: given(&arguments.list, &job.list) },
         configured: arguments.config.is_some(),
         run_directory: arguments.output.clone().or_else(|| job.run.clone()),
-        sample: arguments.sample,
+        sample: arguments.sample.get(),
         reports: arguments.report.clone(),
         ask,
         reserve: Duration::from_secs(arguments.reserve),
