@@ -101,6 +101,9 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         None => None,
         Some(text) => Some(walltime(text).map_err(anyhow::Error::msg).context("walltime in the table [job]")?),
     };
+    if let (Some(memory), None) = (&job.memory, job.memory()) {
+        anyhow::bail!("memory in the table [job] is `{memory}`: say a whole number of gb or mb, e.g. 180gb");
+    }
     let of_job = job.nodes.zip(job.gpus.and_then(NonZeroU32::new).or(job.ranks));
     let of_job = of_job.map(|(nodes, gpus)| nodes.saturating_mul(gpus));
     // What is asked by a flag leaves the other open, unless that is a flag too.

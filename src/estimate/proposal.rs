@@ -9,7 +9,7 @@ use super::{JobSize, JobTable, Work};
 use crate::job::Select;
 
 /// What the job is to be like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ask {
     /// GPUs.
     pub gpus: Option<NonZeroU32>,

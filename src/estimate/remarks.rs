@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::CORES, request::READING_RATE};
 use crate::model::{ServerKind, configuration::ServerSource};
 
-/// Cores of a rank that its server keeps busy: its API server, its engine and their threads.
+/// Cores of a rank that its server keeps busy: its API server, its engine and their threads. Assumed.
 const SERVER_CORES: f64 = 4.0;
+
 /// What the figures rest on.
 pub(super) fn assumptions(estimate: &Estimate) -> Vec<String> {
     let mut lines = estimate.work.sources.clone();
