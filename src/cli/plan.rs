@@ -1,7 +1,7 @@
 //! `bocr plan`: what a run will find and cost.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{self, IsTerminal, Write, stderr},
     num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -81,12 +81,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let estimated = estimate(&request, &progress);
     bar.finish_and_clear();
     match estimated {
-        Ok(estimate) if arguments.json => println!("{}", serde_json::to_string_pretty(&estimate)?),
-        Ok(estimate) => print!("{estimate}"),
+        Ok(estimate) if arguments.json => print(&(serde_json::to_string_pretty(&estimate)? + "\n"))?,
+        Ok(estimate) => print(&estimate.to_string())?,
         Err(error) if error.exit_code() == USAGE => return wrong_usage(error.into()),
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever reads may have seen enough, as `head` has.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Flags over the job file.
