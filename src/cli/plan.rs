@@ -1,8 +1,8 @@
 //! `bocr plan`: what a run will find and cost.
 
 use std::{
-    io::{IsTerminal, stderr},
-    num::NonZeroU32,
+    io::{self, IsTerminal, Write, stderr},
+    num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -40,7 +40,7 @@ pub struct Arguments {
     output: Option<PathBuf>,
     /// Pages that are drawn to learn what a page costs
     #[arg(long, value_name = "N", default_value = "64")]
-    sample: u64,
+    sample: NonZeroU64,
     /// report.json of an earlier run, or its run directory; that of RUNDIR where none is given
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
@@ -81,12 +81,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let estimated = estimate(&request, &progress);
     bar.finish_and_clear();
     match estimated {
-        Ok(estimate) if arguments.json => println!("{}", serde_json::to_string_pretty(&estimate)?),
-        Ok(estimate) => print!("{estimate}"),
+        Ok(estimate) if arguments.json => print(&(serde_json::to_string_pretty(&estimate)? + "\n"))?,
+        Ok(estimate) => print(&estimate.to_string())?,
         Err(error) if error.exit_code() == USAGE => return wrong_usage(error.into()),
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whoever reads may have seen enough, as `head` has.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Flags over the job file.
@@ -101,6 +109,9 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         None => None,
         Some(text) => Some(walltime(text).map_err(anyhow::Error::msg).context("walltime in the table [job]")?),
     };
+    if let (Some(memory), None) = (&job.memory, job.memory()) {
+        anyhow::bail!("memory in the table [job] is `{memory}`: say a whole number of gb or mb, e.g. 180gb");
+    }
     let of_job = job.nodes.zip(job.gpus.and_then(NonZeroU32::new).or(job.ranks));
     let of_job = of_job.map(|(nodes, gpus)| nodes.saturating_mul(gpus));
     // What is asked by a flag leaves the other open, unless that is a flag too.
@@ -112,7 +123,7 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         inputs: Inputs { paths: given(&arguments.input, &job.input), lists: given(&arguments.list, &job.list) },
         configured: arguments.config.is_some(),
         run_directory: arguments.output.clone().or_else(|| job.run.clone()),
-        sample: arguments.sample,
+        sample: arguments.sample.get(),
         reports: arguments.report.clone(),
         ask,
         reserve: Duration::from_secs(arguments.reserve),

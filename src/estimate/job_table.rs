@@ -54,7 +54,7 @@ impl JobTable {
         })
     }
 
-    /// Memory of a node. The units of PBS are powers of 1024.
+    /// Memory of a node; `None` where it is not said, or not as PBS reads it. The units of PBS are powers of 1024.
     pub fn memory(&self) -> Option<ByteSize> {
         let text = self.memory.as_deref()?.trim().to_lowercase();
         let unit = text.find(|character: char| !character.is_ascii_digit())?;

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::SampledPage;
 
-/// Generated tokens for a whole sheet of A4 of ink. Measured on 122 pages of eleven issues, 74 of them French and 48
+/// Generated tokens for a whole sheet of A4 of ink. Measured on 122 pages of eleven issues, 74 of them French and 47
 /// Arabic, that the stand-in read with Tesseract and wrote in Chandra's grammar: 18,500 in French and 20,400 in Arabic
-/// (its tokens are an estimate; nine tenths of the pages are within 16,500 and 22,000).
+/// (its tokens are an estimate; eight tenths of the pages are within 16,500 and 22,000).
 const TOKENS_FOR_INK: f64 = 19_000.0;
 /// Share of ink from which on a page is a photograph or a dark scan, which says nothing of text.
 const MOST_INK: f64 = 0.2;

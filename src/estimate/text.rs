@@ -7,10 +7,12 @@ use std::{
 
 use bytesize::ByteSize;
 
-use super::{Documents, Estimate, JobSize};
+use super::{Documents, Estimate, JobSize, Refused};
 
 /// Refused documents, twins and the like that are shown before the rest is only counted.
 const SHOWN: usize = 10;
+/// Such a program draws many times slower.
+const DEBUG: &str = if cfg!(debug_assertions) { ", by a debug build: a release build is far faster" } else { "" };
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,6 +20,9 @@ impl fmt::Display for Estimate {
         self.page_lines(f)?;
         if self.documents.left == 0 {
             return f.write_str("\nnothing is left to read: no job is needed\n");
+        }
+        if self.page.sampled == 0 {
+            return f.write_str("\nno page of the sample could be drawn, so nothing can be said of the work\n");
         }
         self.work_lines(f)?;
         self.table_lines(f)?;
@@ -56,7 +61,7 @@ fn documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
             _ => writeln!(f)?,
         }
     }
-    let line = |refused: &super::Refused| format!("{} ({}): {}", refused.name, refused.class, refused.reason);
+    let line = |refused: &Refused| format!("{}: {}", refused.class, refused.reason);
     list(f, "  refused", &refused.iter().map(line).collect::<Vec<_>>(), SHOWN)?;
     let together = |groups: &[Vec<String>]| groups.iter().map(|names| names.join(" = ")).collect::<Vec<_>>();
     let twins =
@@ -74,7 +79,7 @@ impl Estimate {
     fn page_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = &self.page;
         if page.sampled == 0 {
-            return list(f, "\nsample: no page was drawn", &self.not_drawn, SHOWN);
+            return list(f, "\nsample, could not be drawn", &self.not_drawn, SHOWN);
         }
         writeln!(f, "\na page, on the mean of {} drawn for profile {}", page.sampled, self.profile)?;
         writeln!(
@@ -87,7 +92,7 @@ impl Estimate {
             page.generated_tokens,
             100.0 * page.blank_share
         )?;
-        writeln!(f, "  {:.0} ms of a core here to draw and encode", 1000.0 * page.drawing)?;
+        writeln!(f, "  {:.0} ms to draw and encode on a core of this machine{DEBUG}", 1000.0 * page.drawing)?;
         list(f, "  could not be drawn", &self.not_drawn, SHOWN)
     }
 
@@ -96,7 +101,7 @@ impl Estimate {
         let hours = work.seconds() / 3600.0;
         writeln!(
             f,
-            "\n{hours:.1} GPU hours ({:.1} to {:.1}), from {}",
+            "\n{hours:.2} GPU hours ({:.2} to {:.2}), from {}",
             hours * work.range.0,
             hours * work.range.1,
             if work.from_reports { "earlier runs" } else { "figures of an H200" }
@@ -104,7 +109,7 @@ impl Estimate {
         for (engine, part) in [("chandra", work.chandra), ("deepseek", work.deepseek)] {
             writeln!(
                 f,
-                "  {engine}: {:.0} pages of {:.2} s ({:.2} pages/s a GPU), {:.1} GPU hours",
+                "  {engine}: {:.0} pages of {:.2} s ({:.2} pages/s a GPU), {:.2} GPU hours",
                 part.pages,
                 part.seconds_per_page,
                 1.0 / part.seconds_per_page.max(1e-9),
@@ -126,7 +131,7 @@ impl Estimate {
 
     fn needs_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let expected = clock(Duration::from_secs_f64(self.proposed.seconds.1));
-        writeln!(f, "\nproposed: {} GPUs, expected {expected} of reading and starting", self.proposed.gpus)?;
+        writeln!(f, "\nproposed job, GPUs: {}, expected to take {expected}", self.proposed.gpus)?;
         writeln!(f, "  #PBS -l select={}", self.select)?;
         writeln!(
             f,
