@@ -50,7 +50,7 @@ fn troubled(seed: u64) -> Cluster {
         in_flight: 1 + below(4) as u32,
         answer_time: Duration::from_secs(1),
         latency: Duration::from_millis(1 + below(2_000)),
-        loops: 0.2,
+        loops: [0.2, 0.5][below(2) as usize],
         blank: 0.05,
         poison,
         server_deaths: 0.02,
@@ -94,7 +94,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     }
     // The troubles must really have happened, or the test proves nothing.
     assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
-    assert!(turns > 300 && turns_lost > 30, "{turns} turns, {turns_lost} of them lost");
+    assert!(turns > 150 && turns_lost > 15, "{turns} turns, {turns_lost} of them lost");
     assert!(returned > 50, "only {returned} pages went back to the first engine");
     assert!(recovered > 100 && poisoned > 20 && stale >= 10, "{recovered} recovered, {poisoned} poison, {stale} stale");
 }
@@ -147,7 +147,7 @@ fn ranks_that_turn_end_no_later_than_the_best_split_that_is_fixed_but_for_what_t
         for (roles, in_turn) in patterns.into_iter().zip([1, 4, 8]) {
             let best = splits.iter().take(in_turn).min().unwrap();
             let report = looping(roles, loops);
-            assert!(report.turns > 0, "{roles}");
+            assert!((1..=in_turn as u32 + 1).contains(&report.turns), "{roles}: {} turns to and fro", report.turns);
             let turn = Duration::from_secs(130);
             assert!(report.elapsed <= *best + turn, "{roles}: {:?}, at best {best:?}", report.elapsed);
         }
