@@ -50,7 +50,7 @@ fn troubled(seed: u64) -> Cluster {
         in_flight: 1 + below(4) as u32,
         answer_time: Duration::from_secs(1),
         latency: Duration::from_millis(1 + below(2_000)),
-        loops: 0.2,
+        loops: [0.2, 0.5][below(2) as usize],
         blank: 0.05,
         poison,
         server_deaths: 0.02,
@@ -94,7 +94,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     }
     // The troubles must really have happened, or the test proves nothing.
     assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
-    assert!(turns > 300 && turns_lost > 30, "{turns} turns, {turns_lost} of them lost");
+    assert!(turns > 150 && turns_lost > 15, "{turns} turns, {turns_lost} of them lost");
     assert!(returned > 50, "only {returned} pages went back to the first engine");
     assert!(recovered > 100 && poisoned > 20 && stale >= 10, "{recovered} recovered, {poisoned} poison, {stale} stale");
 }
@@ -107,13 +107,13 @@ fn the_same_seed_gives_the_same_actions() {
     }
 }
 
-/// A cluster of eight ranks without trouble, but for pages that loop: 2.7 or 12.5 of 100 on all of their attempts.
-fn looping(roles: &str, loops: f64) -> Report {
+/// A cluster without trouble, but for pages that loop: `loops` is of one attempt, its cube of all three.
+fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
     let cluster = Cluster {
         seed: 6,
-        ranks: 8,
+        ranks,
         roles: roles.parse().unwrap(),
-        page_counts: vec![40; 50],
+        page_counts: vec![40; documents],
         unit_pages: 8,
         credits: 16,
         in_flight: 8,
@@ -132,7 +132,7 @@ fn looping(roles: &str, loops: f64) -> Report {
     };
     let report = simulate(&cluster).unwrap();
     assert_eq!(report.outcome, Some(Outcome::Complete), "{roles}");
-    println!("{loops:.1} {roles:28} {:5.0} s, {} turns", report.elapsed.as_secs_f64(), report.turns);
+    println!("{loops:.2} {ranks} {roles:28} {:5.0} s, {} turns", report.elapsed.as_secs_f64(), report.turns);
     report
 }
 
@@ -141,15 +141,24 @@ fn looping(roles: &str, loops: f64) -> Report {
 fn ranks_that_turn_end_no_later_than_the_best_split_that_is_fixed_but_for_what_their_turns_take() {
     let fixed = ["7*chandra,deepseek", "6*chandra,2*deepseek", "5*chandra,3*deepseek", "4*chandra,4*deepseek"];
     for loops in [0.3, 0.5] {
-        looping("chandra", loops);
-        let splits: Vec<_> = fixed.iter().map(|roles| looping(roles, loops).elapsed).collect();
+        looping("chandra", 8, 50, loops);
+        let splits: Vec<_> = fixed.iter().map(|roles| looping(roles, 8, 50, loops).elapsed).collect();
         let patterns = ["7*chandra,chandra/deepseek", "4*chandra,4*chandra/deepseek", "chandra/deepseek"];
         for (roles, in_turn) in patterns.into_iter().zip([1, 4, 8]) {
             let best = splits.iter().take(in_turn).min().unwrap();
-            let report = looping(roles, loops);
-            assert!(report.turns > 0, "{roles}");
+            let report = looping(roles, 8, 50, loops);
+            assert!((1..=in_turn as u32 + 1).contains(&report.turns), "{roles}: {} turns to and fro", report.turns);
             let turn = Duration::from_secs(130);
             assert!(report.elapsed <= *best + turn, "{roles}: {:?}, at best {best:?}", report.elapsed);
         }
+    }
+}
+
+/// Here stage 2 needs about one rank of 64 all the time, and that one often has nothing to do for a while.
+#[test]
+fn a_rank_that_waits_for_failures_does_not_turn_to_and_fro() {
+    for loops in [0.245, 0.25, 0.28] {
+        let report = looping("chandra/deepseek", 64, 800, loops);
+        assert!((1..=4).contains(&report.turns), "{} turns", report.turns);
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
     Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, StopReason, Verdict,
+    RecordPlace, StopReason, Verdict, Visit,
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    turning::TurnTimes,
+    turning::{HandedOn, TurnTimes},
 };
 
 /// What the scheduler is told once.
@@ -88,6 +88,7 @@ pub struct Scheduler {
     pub(super) page_times: PageTimes,
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
     pub(super) turn_times: TurnTimes,
+    pub(super) handed_on: HandedOn,
     counts: Counts,
     pub(super) phase: Phase,
     finished: bool,
@@ -113,6 +114,7 @@ impl Scheduler {
             page_times: PageTimes::default(),
             rank_times: BTreeMap::new(),
             turn_times: TurnTimes::default(),
+            handed_on: HandedOn::default(),
             counts: Counts::default(),
             phase: Phase::Dealing,
             finished: false,
@@ -235,17 +237,23 @@ impl Scheduler {
         self.suspects.remove(&page);
         self.returns.remove(&page);
         self.texts.remove(&page);
-        if let Verdict::Failed(class) = verdict {
-            let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
-            // An engine that had nothing left for the page on an earlier visit has nothing left now.
-            let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
-            if let Some(visit) = after_visit(ahead, served) {
+        let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
+        // An engine that had nothing left for the page on an earlier visit has nothing left now.
+        let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
+        let failed = match verdict {
+            Verdict::Failed(class) => after_visit(ahead, served).map(|visit| (visit, class)),
+            Verdict::Read | Verdict::Blank => None,
+        };
+        if engine == Engine::Chandra {
+            self.handed_on.add(failed.is_some_and(|(visit, _)| visit == Visit::Second));
+        }
+        match failed {
+            Some((visit, class)) => {
                 self.histories.insert(page, attempts);
                 self.send_on(page, Course { visit, class, ahead, restored: false });
-                return;
             }
+            None => self.settle(page, verdict, engine == Engine::DeepSeek),
         }
-        self.settle(page, verdict, engine == Engine::DeepSeek);
     }
 
     fn returned(

@@ -3,10 +3,9 @@
 //! * A rank turns only while it holds no pages: when nothing waits for the engine that it serves, or that is lost on it.
 //! * It turns if it comes in time to help: the ranks that serve the other engine already, or turn to it, would still be
 //!   at work on what waits there after the time that a turn takes. Where there is no such rank, one turns always.
-//! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the others can end stage 1 before it could end
-//!   its part of stage 2. Only pages that have failed count for that, so that a rank which turned does not run out of
-//!   them before stage 1 is over: it never has to turn back for that.
-//! * Nobody leaves stage 2 before nothing waits for it: its pages are few, and going back to them would cost two turns.
+//! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the others can end stage 1 before stage 2 could
+//!   end with its help. The failures to come count as well, as often as pages have failed so far.
+//! * Nobody leaves stage 2 before nothing waits for it, nor then while failures to come will soon need it again.
 //! * What a turn takes is learned: a first start takes minutes, waking a server that sleeps seconds (facts of the
 //!   engines, F).
 
@@ -16,6 +15,7 @@ use crate::model::{Engine, RankId, StopReason};
 
 use super::{
     ending::Deadline,
+    page_times::RankTimes,
     protocol::{Action, Tick},
     rank_state::{RankState, TurnKind, Turned, other},
     scheduler::Scheduler,
@@ -32,6 +32,28 @@ impl TurnTimes {
 
     fn latest(&self, engine: Engine, kind: TurnKind) -> Option<Duration> {
         self.0.get(&(engine, kind)).or_else(|| self.0.get(&(engine, TurnKind::First))).copied()
+    }
+}
+
+/// How often stage 1 has handed a page on to stage 2.
+#[derive(Debug, Default)]
+pub(super) struct HandedOn {
+    settled: u64,
+    handed_on: u64,
+}
+
+impl HandedOn {
+    /// Pages that are taken to have been read before the first: one failure among the first few proves little.
+    const BEFORE: u64 = 32;
+
+    pub(super) fn add(&mut self, handed_on: bool) {
+        self.settled += 1;
+        self.handed_on += u64::from(handed_on);
+    }
+
+    /// How many of `pages` will be handed on.
+    fn expected(&self, pages: u64) -> u64 {
+        pages * self.handed_on / (self.settled + Self::BEFORE)
     }
 }
 
@@ -52,7 +74,7 @@ impl Scheduler {
         }
         for engine in Engine::ALL {
             while let Some(idle) = self.ranks.idle(engine)
-                && (!idle.of_use_where_it_is || self.all_waiting(other(engine)) == 0)
+                && (!idle.of_use_where_it_is || self.may_leave(other(engine)))
                 && self.helps(engine, idle.kind, self.serving(engine), now)
             {
                 self.turn(idle.rank, engine, now, out);
@@ -87,17 +109,38 @@ impl Scheduler {
             }
     }
 
+    /// Whether a rank without pages may leave the engine that it serves.
+    fn may_leave(&self, engine: Engine) -> bool {
+        /// A rank that left stage 1 stays away from it until this is far from right.
+        const HYSTERESIS: u32 = 2;
+        let (first, second) = (self.serving(Engine::Chandra), self.serving(Engine::DeepSeek));
+        let needed_soon = || self.stage_two_is_longer(first, second, TurnKind::Back, HYSTERESIS);
+        self.all_waiting(engine) == 0 && (engine == Engine::Chandra || !needed_soon())
+    }
+
     /// A rank that stage 1 can do without, while pages wait for stage 2.
     fn leaves_early(&self, now: Tick) -> Option<RankId> {
         let engine = Engine::DeepSeek;
         let busy = self.ranks.busy(engine)?;
-        let (stay, serve) = (self.serving(Engine::Chandra).saturating_sub(1), self.serving(engine));
-        if stay == 0 || self.all_waiting(Engine::Chandra) == 0 || !self.helps(engine, busy.kind, serve, now) {
-            return None;
+        let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
+        let leaves = self.all_waiting(Engine::Chandra) > 0
+            && self.helps(engine, busy.kind, second, now)
+            && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1);
+        leaves.then_some(busy.rank)
+    }
+
+    /// Whether `first` ranks end stage 1 before a turn and then stage 2, on `second` ranks, have passed this many `times`.
+    fn stage_two_is_longer(&self, first: u32, second: u32, kind: TurnKind, times: u32) -> bool {
+        let engine = Engine::DeepSeek;
+        let (Some(stage_one), Some(share)) = (self.work(Engine::Chandra), self.share_of_page(engine)) else {
+            return false;
+        };
+        if first == 0 || second == 0 {
+            return false;
         }
-        let without_it = self.work(Engine::Chandra)? / stay;
-        let with_it = self.work(engine)? / (serve + 1) + self.turn_cost(engine, busy.kind);
-        (without_it <= with_it).then_some(busy.rank)
+        let pages = self.pages(engine) + self.handed_on.expected(self.pages(Engine::Chandra));
+        let stage_two = of_pages(share, pages) / second + self.turn_cost(engine, kind);
+        stage_one / first <= stage_two.saturating_mul(times)
     }
 
     /// Nothing is out, and whoever could read what waits would have to turn for it, too late.
@@ -116,7 +159,7 @@ impl Scheduler {
     /// Whether a page would come back before the recall from a rank that turns now.
     fn turns_in_time(&self, engine: Engine, kind: TurnKind, now: Tick) -> bool {
         let Some(recall) = self.policy.deadline.map(Deadline::recall) else { return true };
-        let page = self.rank_times(engine).map(|times| times.page()).unwrap_or_default();
+        let page = self.rank_times(engine).map(RankTimes::page).unwrap_or_default();
         now.0 + self.turn_cost(engine, kind) + page < recall.0
     }
 
@@ -126,9 +169,16 @@ impl Scheduler {
 
     /// Time of one rank for all that waits for the engine or is out for it; `None` while no page has been read.
     fn work(&self, engine: Engine) -> Option<Duration> {
-        let pages = self.all_waiting(engine) + self.leases.pages(engine);
-        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-        Some(self.rank_times(engine)?.share_of_page().saturating_mul(pages))
+        Some(of_pages(self.share_of_page(engine)?, self.pages(engine)))
+    }
+
+    fn share_of_page(&self, engine: Engine) -> Option<Duration> {
+        self.rank_times(engine).map(RankTimes::share_of_page)
+    }
+
+    /// Pages that wait for the engine or are out for it.
+    fn pages(&self, engine: Engine) -> u64 {
+        self.all_waiting(engine) + self.leases.pages(engine)
     }
 
     fn serving(&self, engine: Engine) -> u32 {
@@ -139,4 +189,8 @@ impl Scheduler {
     pub(super) fn all_waiting(&self, engine: Engine) -> u64 {
         self.waiting(engine) as u64 + self.waiting_suspects(engine).count() as u64
     }
+}
+
+fn of_pages(share: Duration, pages: u64) -> Duration {
+    share.saturating_mul(u32::try_from(pages).unwrap_or(u32::MAX))
 }
