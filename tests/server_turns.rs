@@ -129,7 +129,7 @@ async fn is_sleeping(ready: &Ready) -> bool {
 async fn with_one_awake(bench: &Bench, story: impl Future<Output = ()>) {
     let found = AtomicU32::new(0);
     tokio::select! {
-        () = both_awake(bench, 0, &found) => {}
+        () = both_awake(bench, &found) => {}
         () = story => {}
     }
     assert_eq!(found.load(Ordering::SeqCst), 0, "both servers were awake");

@@ -37,8 +37,8 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
-    /// Ranks that turn to the other engine, and since when.
-    turning: BTreeMap<RankId, Instant>,
+    /// Ranks that turn to this engine, and since when.
+    turning: BTreeMap<RankId, (Engine, Instant)>,
     turns: Turns,
     /// Digest of the settings of this rank, which all must have.
     settings: String,
@@ -120,8 +120,11 @@ impl Coordinator {
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                if let Some(since) = self.turning.remove(&rank) {
+                if let Some((to, since)) = self.turning.get(&rank)
+                    && *to == engine
+                {
                     self.turns.add(since.elapsed());
+                    self.turning.remove(&rank);
                 }
                 self.servers.note(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
@@ -241,7 +244,7 @@ impl Coordinator {
                 }
                 Action::Turn { rank, engine } => {
                     tracing::info!(%rank, %engine, "turns over");
-                    self.turning.insert(rank, Instant::now());
+                    self.turning.insert(rank, (engine, Instant::now()));
                     out.push((rank, ToWorker::Turn(engine)));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),

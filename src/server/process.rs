@@ -173,7 +173,7 @@ impl Server {
             {
                 let record = folder.record();
                 let alike = record.as_ref().is_some_and(|record| record.launch == launch.hash);
-                let server = Server::taken_over(folder, record, stream);
+                let mut server = Server::taken_over(folder, record, stream);
                 if alike {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
@@ -279,11 +279,11 @@ impl Server {
         self.link.ended().await;
     }
 
-    /// Ends the server and waits until its whole process group is gone.
+    /// Ends the server and waits until its whole process group is gone. Who stops waiting may come again.
     ///
     /// # Errors
     /// It does not go.
-    pub async fn end(mut self, word: Word) -> Result<(), ServerError> {
+    pub async fn end(&mut self, word: Word) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {

@@ -152,10 +152,12 @@ impl Supervisor {
     }
 
     pub(super) async fn end_server(&mut self, word: Word) {
-        if let Some(server) = self.server.take()
-            && let Err(error) = server.end(word).await
-        {
-            tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
+        if let Some(server) = &mut self.server {
+            if let Err(error) = server.end(word).await {
+                tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
+            }
+            // Only now: a service that is stopped meanwhile waits for the same end.
+            self.server = None;
         }
     }
 

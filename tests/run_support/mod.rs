@@ -13,7 +13,7 @@ use std::{
 
 use bulletin_ocr::{
     engine::{Client, Limits, ServerAddress},
-    model::{Engine, PageRef, Verdict},
+    model::{PageRef, Verdict},
     server::ServerFolder,
     store::Reader,
 };
@@ -181,13 +181,14 @@ pub async fn is_sleeping(address: &ServerAddress) -> Option<bool> {
     Client::new(address.clone(), limits, None).unwrap().is_sleeping().await.ok()
 }
 
-/// Looks at the servers of a rank that takes turns, again and again, and counts how often two of them were awake at one
+/// Looks at the servers of ranks that take turns, again and again, and counts how often two of one rank were awake at one
 /// time. Never ends.
-pub async fn both_awake(bench: &Bench, place: u32, found: &AtomicU32) {
-    let name = |engine: Engine| format!("{engine}-{place}");
+pub async fn both_awake(bench: &Bench, found: &AtomicU32) {
     loop {
         let servers = bench.servers();
-        if let [Some(chandra), Some(deepseek)] = Engine::ALL.map(|engine| servers.get(&name(engine))) {
+        for (name, chandra) in &servers {
+            let deepseek = name.strip_prefix("chandra-").and_then(|place| servers.get(&format!("deepseek-{place}")));
+            let Some(deepseek) = deepseek else { continue };
             // Chandra twice: it may fall asleep between two questions.
             let mut said = Vec::new();
             for address in [chandra, deepseek, chandra] {
@@ -195,7 +196,7 @@ pub async fn both_awake(bench: &Bench, place: u32, found: &AtomicU32) {
             }
             found.fetch_add(u32::from(said == [Some(false); 3]), Ordering::SeqCst);
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
