@@ -20,7 +20,7 @@
 //! | [`report`] | progress, status file, end report |
 //! | [`standin`] | the stand-in server |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
-//! | [`process`] | the environment of child processes |
+//! | [`process`] | child processes: their environment, commands that answer |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 
 pub mod cli;

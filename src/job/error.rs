@@ -142,8 +142,8 @@ pub enum SubmitError {
         /// Why.
         source: io::Error,
     },
-    /// The run directory cannot be written.
-    #[error("cannot write {}", .path.display())]
+    /// The run directory cannot be read or written.
+    #[error("cannot read or write {}", .path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,

@@ -20,12 +20,12 @@ mod values;
 
 pub use error::{FollowError, JobFileError, JobListError, PbsError, ScriptError, SubmitError};
 pub use file::JobFile;
-pub use folder::JobFolder;
 pub use follow::follow;
 pub use id::JobId;
-pub use programs::Programs;
 pub use quote::ControlCharacter;
-pub use script::script;
 pub use select::Select;
 pub use submit::{After, SubmitRequest, Submitted, preview, submit};
 pub use values::{JobName, MailEvents, Memory, Overrides, PbsOption, PbsWord, Place, SetupLines, ValueError, Walltime};
+
+use folder::JobFolder;
+use programs::Programs;

@@ -1,9 +1,6 @@
 //! The script of a job, for OpenPBS and PBS Pro. Written to be read.
 
-use std::{
-    fmt::{self, Display},
-    path::Path,
-};
+use std::path::Path;
 
 use super::{JobFile, JobFolder, Programs, ScriptError, quote::quote, values::PbsWord};
 
@@ -30,24 +27,26 @@ pub fn script(job: &JobFile, programs: &Programs) -> Result<String, ScriptError>
 /// What follows `#PBS`.
 fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptError> {
     let mut lines = vec![format!("-N {}", job.name)];
-    let mut add =
-        |option: &str, value: Option<&dyn Display>| lines.extend(value.map(|value| format!("{option}{value}")));
-    add("-q ", job.queue.as_ref().map(as_display));
-    add("-l select=", Some(&job.select));
-    add("-l place=", job.place.as_ref().map(as_display));
-    add("-l walltime=", job.walltime.as_ref().map(as_display));
-    add("-A ", job.account.as_ref().map(as_display));
-    add("-M ", job.mail.as_ref().map(as_display));
-    add("-m ", job.mail_on.as_ref().map(as_display));
-    add("-r ", Some(if job.rerunnable { &"y" } else { &"n" }));
+    for (option, value) in [
+        ("-q ", text_of(&job.queue)),
+        ("-l select=", Some(job.select.to_string())),
+        ("-l place=", text_of(&job.place)),
+        ("-l walltime=", text_of(&job.walltime)),
+        ("-A ", text_of(&job.account)),
+        ("-M ", text_of(&job.mail)),
+        ("-m ", text_of(&job.mail_on)),
+        ("-r ", Some(if job.rerunnable { "y" } else { "n" }.into())),
+    ] {
+        lines.extend(value.map(|value| format!("{option}{value}")));
+    }
     // Both outputs in one file, written live into the folder that -o names (facts on OpenPBS).
     lines.extend(["-j oe".to_owned(), "-k oed".to_owned(), format!("-o {}/", in_directive(job, &folder.outputs())?)]);
     lines.extend(job.options.iter().map(ToString::to_string));
     Ok(lines)
 }
 
-fn as_display(value: &impl Display) -> &dyn Display {
-    value
+fn text_of(value: &Option<impl ToString>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
 }
 
 /// A path of the run directory in a `#PBS` line; with a colon it would name a host.
@@ -81,7 +80,7 @@ fn command(job: &JobFile, folder: &JobFolder, programs: &Programs) -> Result<Str
     for argument in &job.arguments {
         command.word(&quote(argument)?);
     }
-    Ok(format!("{command}\n"))
+    Ok(command.0 + "\n")
 }
 
 /// A command of one option a line.
@@ -100,12 +99,6 @@ impl Command {
     fn path(&mut self, name: &str, path: &Path) -> Result<(), ScriptError> {
         self.option(name, &quoted(path)?);
         Ok(())
-    }
-}
-
-impl Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

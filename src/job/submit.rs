@@ -15,7 +15,10 @@ use super::{
     state::JobState,
     values::Overrides,
 };
-use crate::{model::configuration::Configuration, report::Finished};
+use crate::{
+    model::configuration::Configuration,
+    report::{FINISHED_FILE, Finished},
+};
 
 /// What is to be submitted, and how.
 #[derive(Debug, Clone)]
@@ -139,7 +142,7 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
 
 /// The exit code of a run that has settled everything.
 fn finished(run: &Path) -> Result<Option<u8>, SubmitError> {
-    let finished = Finished::read(run).map_err(cannot_write(run))?;
+    let finished = Finished::read(run).map_err(cannot_write(&run.join(FINISHED_FILE)))?;
     Ok(finished.filter(Finished::is_settled).map(|finished| finished.exit_code))
 }
 

@@ -51,11 +51,12 @@ impl FromStr for PbsWord {
     }
 }
 
-/// Name of a job: no more than 15 characters were shown by older versions, 230 are taken.
+/// Name of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct JobName(String);
 
+/// `PBS_MAXJOBNAME` of pbs_ifl.h.
 const LONGEST_NAME: usize = 230;
 
 impl JobName {
