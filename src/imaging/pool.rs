@@ -48,16 +48,23 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration.
-    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging) -> Self {
+    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration, for a rank
+    /// that has so many cores.
+    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging, cores: usize) -> Self {
         PoolSettings {
             program,
             pdfium,
-            children: imaging.children,
+            children: imaging.children.unwrap_or_else(|| Self::children_for(cores)),
             page_limit: imaging.page_limit,
             child_memory: imaging.child_memory.as_u64(),
             answers_per_child: Self::ANSWERS_PER_CHILD,
         }
+    }
+
+    /// One for each five of a rank's cores: the others are its server's.
+    fn children_for(cores: usize) -> NonZeroU32 {
+        const MOST: usize = 4;
+        NonZeroU32::new((cores / 5).clamp(1, MOST) as u32).unwrap_or(NonZeroU32::MIN)
     }
 
     /// A child costs 10 ms to replace, so that this is no time at all.
@@ -345,5 +352,11 @@ mod tests {
         }
         assert_eq!(dealt, PASSED_OVER);
         assert_eq!(name(next_for(Some(Path::new("b")), false, &mut jobs)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_rank_with_more_cores_has_more_children() {
+        let children = [0, 1, 9, 10, 20, 64].map(|cores| PoolSettings::children_for(cores).get());
+        assert_eq!(children, [1, 1, 1, 2, 4, 4]);
     }
 }

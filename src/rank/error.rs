@@ -8,6 +8,7 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::{Engine, RankId, StopReason},
+    server::GpuError,
     store::StoreError,
 };
 
@@ -73,6 +74,9 @@ pub enum RunError {
     /// Nobody reads.
     #[error("the roles {0} serve no chandra: every page goes to chandra first")]
     NoFirstEngine(String),
+    /// No GPU for this rank's server.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// PDFium is not there.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
@@ -137,6 +141,7 @@ impl RunError {
             | RunError::ProfileOfOtherEngine { .. }
             | RunError::NoFirstEngine(_)
             | RunError::Engine(_)
+            | RunError::Gpu(_)
             | RunError::Pdfium(_) => 2,
             _ => 1,
         }

@@ -27,7 +27,7 @@ use super::{
     error::RunError,
     pacing::Pacer,
     page::{PageTask, work},
-    planned::{PlannedEngine, planned_engines},
+    planned::{PlannedEngine, cores_of, planned_engines},
     recovery::parts,
     run::RunRequest,
     settings,
@@ -119,6 +119,11 @@ impl Worker {
 
     fn engines(&self) -> EngineSet {
         self.planned.keys().fold(EngineSet::default(), |set, engine| set.with(*engine))
+    }
+
+    /// Its cores, until it reads.
+    pub(super) fn cores(&self) -> usize {
+        cores_of(&self.planned)
     }
 
     pub(super) fn runtime(&self) -> &Runtime {

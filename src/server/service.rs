@@ -28,6 +28,7 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError, Share},
+    model_files::ModelError,
     process::{CheckError, Server, ServerError, answers_by},
     watch::death,
 };
@@ -118,6 +119,8 @@ enum StartError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -138,7 +141,7 @@ impl StartError {
             StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
             StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
             // It has been waited for.
-            StartError::NoUrl | StartError::NotRunning { .. } => true,
+            StartError::NoUrl | StartError::NotRunning { .. } | StartError::Model(_) => true,
             StartError::AnotherOnPort(_) | StartError::Silent(_) | StartError::Server(_) => false,
         }
     }
@@ -286,7 +289,7 @@ impl Supervisor {
         let plan = self.plan.clone();
         let engine = plan.profile.engine;
         let folder = || ServerFolder::of(&plan.run_directory, engine, plan.local_rank);
-        let Some(launch) = Launch::new(&plan.settings.server, &plan.profile, &plan.share, folder)? else {
+        let Some(mut launch) = Launch::new(&plan.settings.server, &plan.profile, &plan.share, folder)? else {
             return self.reach(self.client(self.url()?, None)?).await;
         };
         if let Some(reader) = self.adopt(&launch).await? {
@@ -296,6 +299,9 @@ impl Supervisor {
             let kept: Vec<_> =
                 plan.engines.with(engine).iter().map(|engine| launch.folder.beside(engine, plan.local_rank)).collect();
             Server::make_room(&launch.folder, gpu, &kept).await?;
+        }
+        if let Some(care) = &plan.share.care {
+            care.prepare(&mut launch).await?;
         }
         let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;
