@@ -29,7 +29,7 @@ use super::{
     nvidia::{self, Device},
 };
 
-/// Folders that all jobs of a node share, which a job's `TMPDIR` is not.
+/// Folders that all jobs of a node share, which a job's `TMPDIR` is not; the second where the first will not do.
 const SHARED_FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
 
 /// How long a GPU is waited for that another rank has: one of an earlier start that is dying.
@@ -253,15 +253,9 @@ struct Claims {
 
 impl Claims {
     fn of_this_user(choice: &GpuChoice<'_>) -> Result<Claims, NodeFolderError> {
-        let folders = SHARED_FOLDERS.map(|root| private_folder(Path::new(root), "gpus"));
-        let mut failed = None;
-        for folder in folders {
-            match folder {
-                Ok(folder) => return Ok(Claims::below(folder, choice)),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| NodeFolderError::io(Path::new("/"), std::io::ErrorKind::NotFound.into())))
+        let [folder, other] = SHARED_FOLDERS.map(Path::new);
+        let folder = private_folder(folder, "gpus").or_else(|_| private_folder(other, "gpus"))?;
+        Ok(Claims::below(folder, choice))
     }
 
     fn below(folder: PathBuf, choice: &GpuChoice<'_>) -> Claims {

@@ -1,12 +1,13 @@
 //! Copies a model's files to the node's own disk, once a node: hundreds of servers that read 10 GB each from one shared
 //! file system start slowly, and slow down everybody else.
 //!
-//! Whoever has the lock copies, the others wait. The folder of a copy is named by the source, the sizes and the times of its
-//! files; it is copied under another name, synced, and given its name together with its manifest. So a copy that is there
-//! is whole, and a source that has changed is copied anew. Copies are never removed here: in a job's `TMPDIR` PBS does, and
-//! elsewhere the next job is to find them.
+//! Whoever has the lock copies, the others wait. A copy lies in a folder that is named by the source, the sizes and the
+//! times of its files, beside its manifest; both are made under another name, synced, and then given theirs. So a copy that
+//! is there is whole, and a source that has changed is copied anew. Copies are never removed here: in a job's `TMPDIR` PBS
+//! does, and elsewhere the next job is to find them.
 
 use std::{
+    ffi::OsStr,
     fs::{DirBuilder, File},
     io,
     os::unix::fs::{DirBuilderExt, FileExt},
@@ -78,23 +79,18 @@ impl Manifest {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Letters of the model's name, for people, and a digest of all that is here.
-    fn folder_name(&self, model: &str) -> String {
-        let digest: String =
-            Sha256::digest(format!("{self:?}")).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let last = model.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        format!("{last}-{digest}")
+    fn digest(&self, name: &str) -> String {
+        Sha256::digest(format!("{:?}", (name, self))).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether this was copied to `folder`, and is there still.
-    fn is_whole(&self, folder: &Path) -> bool {
+    /// Whether this was copied to the folder `name` of `folder`, and is there still.
+    fn is_whole(&self, folder: &Path, name: &str) -> bool {
         let kept = std::fs::read(folder.join(MANIFEST)).ok();
         let same =
             kept.and_then(|kept| serde_json::from_slice::<Manifest>(&kept).ok()).is_some_and(|kept| kept == *self);
-        same && self
-            .files
-            .iter()
-            .all(|file| std::fs::metadata(folder.join(&file.path)).is_ok_and(|metadata| metadata.len() == file.bytes))
+        same && self.files.iter().all(|file| {
+            std::fs::metadata(folder.join(name).join(&file.path)).is_ok_and(|metadata| metadata.len() == file.bytes)
+        })
     }
 }
 
@@ -103,11 +99,13 @@ impl Manifest {
 pub(super) fn staged(model: &str, source: &Path, stage: &Path, cancelled: &AtomicBool) -> Result<PathBuf, StageError> {
     let manifest = Manifest::of(source)?;
     let models = private_folder(stage, "models")?;
-    let name = manifest.folder_name(model);
-    let folder = models.join(&name);
+    // A folder of the model's name tells the client what is served.
+    let name = Path::new(model).file_name().and_then(OsStr::to_str).unwrap_or("model");
+    let digest = manifest.digest(name);
+    let folder = models.join(&digest);
     let mut told = false;
     let _lock = loop {
-        if let Some(lock) = try_lock(&models.join(format!("{name}.lock")))? {
+        if let Some(lock) = try_lock(&models.join(format!("{digest}.lock")))? {
             break lock;
         }
         if !told {
@@ -119,18 +117,18 @@ pub(super) fn staged(model: &str, source: &Path, stage: &Path, cancelled: &Atomi
         }
         std::thread::sleep(POLL);
     };
-    if manifest.is_whole(&folder) {
+    if manifest.is_whole(&folder, name) {
         tracing::info!(model, folder = %folder.display(), "the model's files are on the node's disk already");
-        return Ok(folder);
+        return Ok(folder.join(name));
     }
-    let part = models.join(format!("{name}.part"));
+    let part = models.join(format!("{digest}.part"));
     clear(&part)?;
     clear(&folder)?;
     room(&models, manifest.bytes())?;
-    let copied = copy(model, &manifest, &part, cancelled).and_then(|()| {
+    let copied = copy(&manifest, &part, name, cancelled).and_then(|()| {
         let failed = |error| NodeFolderError::io(&folder, error);
         std::fs::rename(&part, &folder).and_then(|()| File::open(&models)?.sync_all()).map_err(failed)?;
-        Ok(folder.clone())
+        Ok(folder.join(name))
     });
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&part);
@@ -155,10 +153,10 @@ fn room(folder: &Path, needed: u64) -> Result<(), StageError> {
     Ok(())
 }
 
-fn copy(model: &str, manifest: &Manifest, part: &Path, cancelled: &AtomicBool) -> Result<(), StageError> {
+fn copy(manifest: &Manifest, part: &Path, name: &str, cancelled: &AtomicBool) -> Result<(), StageError> {
     let began = Instant::now();
     let total = ByteSize(manifest.bytes());
-    tracing::info!(model, from = %manifest.source.display(), %total, "copying the model's files to the node's disk");
+    tracing::info!(model = name, from = %manifest.source.display(), %total, "copying the model's files to the node's disk");
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| NodeFolderError::io(&path, error)
@@ -166,7 +164,7 @@ fn copy(model: &str, manifest: &Manifest, part: &Path, cancelled: &AtomicBool) -
     DirBuilder::new().mode(0o700).create(part).map_err(failed(part))?;
     let mut pairs = Vec::new();
     for file in &manifest.files {
-        let (from, to) = (manifest.source.join(&file.path), part.join(&file.path));
+        let (from, to) = (manifest.source.join(&file.path), part.join(name).join(&file.path));
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder).map_err(failed(folder))?;
         }
@@ -176,7 +174,7 @@ fn copy(model: &str, manifest: &Manifest, part: &Path, cancelled: &AtomicBool) -
     }
     let pieces = pairs.iter().flat_map(|pair| (0..pair.bytes).step_by(PIECE as usize).map(move |start| (pair, start)));
     let pieces: Vec<_> = pieces.collect();
-    let progress = Progress { model, began, total, done: AtomicU64::new(0), next: AtomicU64::new(0) };
+    let progress = Progress { model: name, began, total, done: AtomicU64::new(0), next: AtomicU64::new(0) };
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(THREADS)
         .build()
@@ -191,7 +189,7 @@ fn copy(model: &str, manifest: &Manifest, part: &Path, cancelled: &AtomicBool) -
     crate::files::replace(&path, &text).map_err(failed(&path))?;
     let seconds = began.elapsed().as_secs_f64().max(0.001);
     let rate = ByteSize((total.as_u64() as f64 / seconds) as u64);
-    tracing::info!(model, "copied {total} in {seconds:.1} s, {rate}/s");
+    tracing::info!(model = name, "copied {total} in {seconds:.1} s, {rate}/s");
     Ok(())
 }
 
@@ -299,7 +297,7 @@ mod tests {
         let (_root, source, stage) = bench();
         let first = staged("lab/model", &source, &stage, &LIVE).unwrap();
         fs::write(first.join("tokens/vocabulary.json"), "{\"cut\"").unwrap();
-        fs::create_dir(first.with_extension("part")).unwrap();
+        fs::create_dir(first.parent().unwrap().with_extension("part")).unwrap();
         assert_eq!(staged("lab/model", &source, &stage, &LIVE).unwrap(), first);
         assert_eq!(fs::read(first.join("tokens/vocabulary.json")).unwrap(), b"{}");
 
