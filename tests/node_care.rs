@@ -201,7 +201,6 @@ fn a_rerun_finds_the_gpu_of_the_server_that_lingers() {
 fn ranks_without_a_gpu_each_are_refused() {
     let node = Node::new();
     node.configuration("");
-    node.go();
     let shared = node.mpirun(2, "run").env("CUDA_VISIBLE_DEVICES", node.uuid(0)).output().unwrap();
     assert_eq!(shared.status.code(), Some(2));
     assert!(text(&shared).contains("2 ranks on this node, and 1 GPUs"), "{}", text(&shared));
@@ -211,6 +210,7 @@ fn ranks_without_a_gpu_each_are_refused() {
     node.bench.assert_nothing_left();
 
     node.configuration("[node]\ngpus = []\n");
+    node.go();
     let without = node.run("without").env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
     assert!(without.status.success(), "{}", text(&without));
 }
