@@ -21,6 +21,9 @@ const LAUNCHER_PREFIXES: [&str; 13] = [
 /// Variables with these names tell a framework its place among ranks.
 const RANK_VARIABLES: [&str; 3] = ["RANK", "LOCAL_RANK", "WORLD_SIZE"];
 
+/// PBS sets it to the cores of the job (facts on OpenPBS, measured behaviour), of which each child has a share only.
+const THREADS_VARIABLE: &str = "OMP_NUM_THREADS";
+
 /// Whether a variable tells a process that it is an MPI rank.
 pub fn is_launcher_variable(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
@@ -28,11 +31,12 @@ pub fn is_launcher_variable(name: &OsStr) -> bool {
         || RANK_VARIABLES.iter().any(|variable| name == variable.as_bytes())
 }
 
-/// Removes the launcher's variables from the environment that `command` will inherit.
+/// Removes the launcher's variables from the environment that `command` will inherit, and the job's number of threads.
 pub fn scrub_environment(command: &mut Command) {
     for (name, _) in env::vars_os().filter(|(name, _)| is_launcher_variable(name)) {
         command.env_remove(name);
     }
+    command.env_remove(THREADS_VARIABLE);
 }
 
 /// Runs a command that answers soon, and is killed where it does not within `limit`.
@@ -101,5 +105,14 @@ mod tests {
         command.env("BOCR_TEST_OWN", "1");
         scrub_environment(&mut command);
         assert!(command.get_envs().any(|(name, value)| name == "BOCR_TEST_OWN" && value.is_some()));
+        assert!(command.get_envs().any(|(name, value)| name == "OMP_NUM_THREADS" && value.is_none()));
+    }
+
+    #[test]
+    fn a_program_that_gives_no_answer_is_not_waited_for() {
+        let output = answer(Command::new("echo").arg("two"), Duration::from_secs(60)).unwrap();
+        assert_eq!(output.stdout, b"two\n");
+        let error = answer(Command::new("sleep").arg("1000"), Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -52,7 +52,7 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
         admission: Admission::default(),
         duty: Duty::Serve,
         settings,
-        share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None },
+        share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None, care: None },
         run_directory: bench.run_directory(),
         logs: bench.path(""),
         linger: Duration::from_secs(linger),

@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let pdfium = find_library(configuration.pdfium.as_deref())?;
-        let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging);
+        let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging, 1);
         let pool = Pool::start(PoolSettings { children: NonZeroU32::MIN, ..settings }).await?;
         let document = PathBuf::from(&arguments.pages.name);
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);

@@ -133,15 +133,17 @@ pub fn estimate(
     let run_directory = std::path::absolute(run_directory)?;
     let shard = configuration.store.shard.as_u64();
     let imaging = &configuration.imaging;
+    let select = select(job, proposed.gpus);
+    let renderers = PoolSettings::children(imaging, (select.cores.get() / select.ranks) as usize).get();
     let mut estimate = Estimate {
         disk: Disk::of(documents.left, proposed.gpus, shard, earlier.stored, &run_directory),
         profile: profile.name,
         not_drawn,
         drawing_cores,
-        renderers: imaging.children.get(),
+        renderers,
         reading: reading.as_secs_f64(),
-        rank_memory: u64::from(imaging.children.get()) * imaging.child_memory.as_u64() + imaging.in_flight.as_u64(),
-        select: select(job, proposed.gpus).to_string(),
+        rank_memory: u64::from(renderers) * imaging.child_memory.as_u64() + imaging.in_flight.as_u64(),
+        select: select.to_string(),
         table,
         proposed,
         walltime,
@@ -190,7 +192,7 @@ fn earlier_runs(request: &EstimateRequest, profile: &Profile) -> Result<Earlier,
 
 async fn start_pool(configuration: &Configuration, threads: NonZeroUsize) -> Result<Pool, EstimateError> {
     let pdfium = find_library(configuration.pdfium.as_deref())?;
-    let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging);
+    let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging, threads.get());
     let children = u32::try_from(threads.get()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     Ok(Pool::start(PoolSettings { children, ..settings }).await?)
 }

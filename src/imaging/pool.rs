@@ -52,16 +52,24 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration.
-    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging) -> Self {
+    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration, for a rank
+    /// that has so many cores.
+    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging, cores: usize) -> Self {
         PoolSettings {
             program,
             pdfium,
-            children: imaging.children,
+            children: Self::children(imaging, cores),
             page_limit: imaging.page_limit,
             child_memory: imaging.child_memory.as_u64(),
             answers_per_child: Self::ANSWERS_PER_CHILD,
         }
+    }
+
+    /// The children of a rank that has so many cores: one for each five, since the others are its server's.
+    pub fn children(imaging: &Imaging, cores: usize) -> NonZeroU32 {
+        const MOST: usize = 4;
+        let share = NonZeroU32::new((cores / 5).clamp(1, MOST) as u32).unwrap_or(NonZeroU32::MIN);
+        imaging.children.unwrap_or(share)
     }
 
     /// A child costs 10 ms to replace, so that this is no time at all.
@@ -358,5 +366,11 @@ mod tests {
         }
         assert_eq!(dealt, PASSED_OVER);
         assert_eq!(name(next_for(Some(Path::new("b")), false, &mut jobs)).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_rank_with_more_cores_has_more_children() {
+        let children = [0, 1, 9, 10, 20, 64].map(|cores| PoolSettings::children(&Imaging::default(), cores).get());
+        assert_eq!(children, [1, 1, 1, 2, 4, 4]);
     }
 }

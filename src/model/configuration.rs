@@ -242,6 +242,11 @@ pub enum ServerSource {
 }
 
 impl ServerSource {
+    /// Whether a rank launches a model's server.
+    pub fn is_model(&self) -> bool {
+        matches!(self, ServerSource::Launch { .. })
+    }
+
     /// Whether pages are read by Tesseract, on this node's processor cores.
     pub fn is_tesseract(&self) -> bool {
         matches!(self, ServerSource::StandIn { mode: StandInMode::Tesseract, .. })
@@ -269,8 +274,8 @@ pub enum StandInMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Imaging {
-    /// Renderer child processes of a rank.
-    pub children: NonZeroU32,
+    /// Renderer child processes of a rank; when absent, by its cores.
+    pub children: Option<NonZeroU32>,
     /// A page that takes longer costs its child and fails.
     #[serde(with = "duration")]
     pub page_limit: Duration,
@@ -293,7 +298,7 @@ pub struct Imaging {
 impl Default for Imaging {
     fn default() -> Self {
         Imaging {
-            children: NonZeroU32::MIN.saturating_add(1),
+            children: None,
             page_limit: Duration::from_secs(60),
             child_memory: ByteSize::gib(2),
             in_flight: ByteSize::mib(256),

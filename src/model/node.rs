@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeSettings {
-    /// GPUs of a node by local rank, indices or UUIDs. When absent, those of `CUDA_VISIBLE_DEVICES`, else those that
-    /// nobody uses.
+    /// GPUs of a node by local rank, indices or UUIDs; none, for servers without a GPU. When absent, those of
+    /// `CUDA_VISIBLE_DEVICES`, else those that nobody uses.
     pub gpus: Option<Vec<String>>,
-    /// Folder of each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`.
+    /// Folder of each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`; it
+    /// must be there. Copies are found again by later starts, and never removed.
     pub stage: Option<PathBuf>,
-    /// Folder of each node's own disk for what servers compile; when absent, one in `TMPDIR`.
+    /// Folder of each node's own disk for what servers compile, e.g. `~/cache` where homes are local; when absent, one in
+    /// `TMPDIR`, which ends with a job.
     pub cache: Option<PathBuf>,
     /// Nodes that may start their servers at the same time, so that hundreds do not read one file system at once.
     pub starts_at_once: NonZeroU32,

@@ -24,7 +24,7 @@ use super::{
     error::RunError,
     image_memory::ImageMemory,
     pacing::Pacer,
-    planned::{PlannedEngine, renderer_pool},
+    planned::{PlannedEngine, cores_of, renderer_pool},
 };
 
 /// What a rank begins with.
@@ -46,7 +46,8 @@ impl Beginning {
         let plan = corpus::read(&self.run_directory)?.ok_or_else(|| RunError::NoPlan(self.run_directory.clone()))?;
         let originals = Arc::new(Originals::new(plan));
         let documents: Arc<[Document]> = Arc::clone(originals.documents());
-        let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration))?;
+        let cores = cores_of(&self.planned);
+        let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration, cores))?;
         let provenance = Provenance {
             run_id: self.run_id,
             configuration_toml: self.configuration.to_toml().map_err(RunError::Configuration)?,

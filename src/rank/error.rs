@@ -8,7 +8,7 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::{Engine, RankId, StopReason},
-    server::ClaimError,
+    server::{ClaimError, GpuError},
     store::StoreError,
 };
 
@@ -77,6 +77,9 @@ pub enum RunError {
     /// Nobody reads.
     #[error("the roles {0} serve no chandra: every page goes to chandra first")]
     NoFirstEngine(String),
+    /// No GPU for this rank's server.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
     /// PDFium is not there.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
@@ -142,6 +145,7 @@ impl RunError {
             | RunError::NoFirstEngine(_)
             | RunError::Claim(_)
             | RunError::Engine(_)
+            | RunError::Gpu(_)
             | RunError::Pdfium(_) => 2,
             _ => 1,
         }

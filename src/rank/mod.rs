@@ -14,6 +14,7 @@
 //! | `coordinator` | rank 0's side of the conversation, around the scheduler |
 //! | `worker` | every rank's side, around its pages |
 //! | `beginning` | from the frozen plan to a rank that can read |
+//! | `cores` | its part of the node's cores |
 //! | `planned` | what this rank is to serve |
 //! | `context` | what the tasks of its pages share |
 //! | `page` | one page at work, from its assignment to its record |
@@ -32,6 +33,7 @@ mod asking;
 mod beginning;
 mod context;
 mod coordinator;
+mod cores;
 mod drawing;
 mod error;
 mod image_memory;

@@ -11,10 +11,10 @@ use crate::{
         configuration::{Configuration, ServerSource},
     },
     pace::Bounds,
-    server::{Share, gpu_of},
+    server::{Gpu, GpuChoice, NodeCare, Place, Share},
 };
 
-use super::{error::RunError, pacing::InFlight, run::RunRequest};
+use super::{cores, error::RunError, pacing::InFlight, run::RunRequest};
 
 /// An engine as configured for this rank.
 pub(super) struct PlannedEngine {
@@ -29,32 +29,57 @@ pub(super) fn planned_engines(
     rank: RankId,
     local: LocalPosition,
 ) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let configuration = &request.configuration;
     if !configuration.roles.serves(Engine::Chandra) {
         return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
     }
     let role = configuration.roles.of(rank);
-    let share = Share {
-        program: request.program.clone(),
-        cores: (cores / local.size as usize).max(1),
-        gpu: gpu_of(local.rank, std::env::var_os("CUDA_VISIBLE_DEVICES")),
-    };
+    let gpu = gpu(request, rank, local)?;
+    let cores = cores::of_rank(local.size);
+    let place = Place { rank, local_rank: local.rank, local_size: local.size, cores, gpu };
     let plan = |engine| {
         let settings = configuration.engines.of(engine);
         let profile = profile_of(configuration, engine)?;
         if profile.engine != engine {
             return Err(RunError::ProfileOfOtherEngine { profile: profile.name, engine });
         }
+        let care = settings.server.is_model().then(|| {
+            let model = settings.model.as_deref().unwrap_or(&profile.model);
+            Arc::new(NodeCare::new(engine, model, &configuration.node, place.clone()))
+        });
+        let gpu = place.gpu.as_ref().filter(|_| care.is_some()).map(|gpu| gpu.id.clone());
+        let share = Share { program: request.program.clone(), cores, gpu, care };
         let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
             (Some(number), _) => InFlight::Fixed(number.get()),
             // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
-            (None, true) => InFlight::Fixed(share.cores as u32 + 1),
+            (None, true) => InFlight::Fixed(cores as u32 + 1),
             (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
         };
-        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share: share.clone() }))
+        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share }))
     };
     role.engines().iter().map(plan).collect()
+}
+
+/// The cores of the rank that is to serve these.
+pub(super) fn cores_of(planned: &BTreeMap<Engine, PlannedEngine>) -> usize {
+    planned.values().next().map_or(1, |planned| planned.share.cores)
+}
+
+/// The GPU of the rank, where it is to launch a model's server.
+fn gpu(request: &RunRequest, rank: RankId, local: LocalPosition) -> Result<Option<Gpu>, RunError> {
+    let configuration = &request.configuration;
+    let engines = configuration.roles.of(rank).engines();
+    if !engines.iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
+        return Ok(None);
+    }
+    let choice = GpuChoice {
+        configured: configuration.node.gpus.as_deref(),
+        visible: std::env::var_os("CUDA_VISIBLE_DEVICES"),
+        local_rank: local.rank,
+        local_size: local.size,
+        run_directory: &request.run_directory,
+    };
+    Ok(choice.choose()?)
 }
 
 /// The profile of an engine, with what the configuration says otherwise.
@@ -85,10 +110,14 @@ fn max_num_seqs(words: &[String]) -> Option<u32> {
     beside.or_else(joined)?.parse().ok().filter(|number| *number > 0)
 }
 
-/// The renderer children of a rank.
-pub(super) async fn renderer_pool(program: &Path, configuration: &Configuration) -> Result<Pool, RunError> {
+/// The renderer children of a rank that has so many cores.
+pub(super) async fn renderer_pool(
+    program: &Path,
+    configuration: &Configuration,
+    cores: usize,
+) -> Result<Pool, RunError> {
     let pdfium = find_library(configuration.pdfium.as_deref())?;
-    let settings = PoolSettings::new(program.to_owned(), pdfium, &configuration.imaging);
+    let settings = PoolSettings::new(program.to_owned(), pdfium, &configuration.imaging, cores);
     Ok(Pool::start(settings).await?)
 }
 

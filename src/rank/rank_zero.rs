@@ -54,9 +54,10 @@ pub(super) fn coordinate(
     };
     desk.stop_before = time_left.map(|left| start + left);
 
-    let asked = request.clone();
+    let (asked, cores) = (request.clone(), desk.worker.cores());
     let mut prepared = desk.prepare(move || {
-        let pool = || Ok((runtime.block_on(renderer_pool(&asked.program, &asked.configuration))?, runtime.clone()));
+        let renderers = || renderer_pool(&asked.program, &asked.configuration, cores);
+        let pool = || Ok((runtime.block_on(renderers())?, runtime.clone()));
         prepare(&asked, pool)
     })??;
     let recovered = desk.recover(&prepared, request.configuration.schedule.silence_limit)?;

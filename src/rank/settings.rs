@@ -27,8 +27,9 @@ const PROFILES_FILE: &str = "profiles.json";
 const OPERATIONAL_FIELDS: [&str; 9] =
     ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt", "min_version", "avoid"];
 
-/// Settings of a start rather than of the run: another place of the library, a password that was missing.
-const FREE_SETTINGS: [&str; 2] = ["pdfium", "passwords"];
+/// Settings of a start rather than of the run, or tables of them: another place of the library, a password that was
+/// missing, other nodes.
+const FREE_SETTINGS: [&str; 4] = ["pdfium", "passwords", "node", "imaging.children"];
 
 /// One setting that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +64,7 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
     if let Some(kept) = read(run_directory, CONFIGURATION_FILE)? {
         let was = toml::from_str(&kept).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
         let is = toml::from_str(&text).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
-        let free = |difference: &Difference| FREE_SETTINGS.contains(&difference.key.as_str());
-        let compared = compare(&was, &is).into_iter().filter(|difference| !free(difference));
+        let compared = compare(&was, &is).into_iter().filter(|difference| !is_free(&difference.key));
         let served = |engine: &str| kept_profiles.get(engine).is_some() && profiles.get(engine).is_some();
         differences.extend(compared.map(|difference| configured(difference, &was, &is, served)));
     }
@@ -98,10 +98,14 @@ pub(super) fn digest(configuration: &Configuration) -> Result<String, RunError> 
     let text = configuration.to_toml().map_err(RunError::Configuration)?;
     let values = toml::from_str(&text).map_err(|error| damaged(Path::new(""), CONFIGURATION_FILE, &error))?;
     flatten("", &values, &mut settings);
-    settings.retain(|key, _| !FREE_SETTINGS.contains(&key.as_str()));
+    settings.retain(|key, _| !is_free(key));
     flatten("profiles", &profiles(configuration)?, &mut settings);
     let digest = Sha256::digest(format!("{settings:?}"));
     Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn is_free(key: &str) -> bool {
+    FREE_SETTINGS.iter().any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// The profiles of the engines that some rank serves, by engine.
@@ -203,6 +207,14 @@ mod tests {
         again("roles = \"chandra,deepseek\"\n", true).unwrap();
         again("roles = \"chandra\"\n[engines.deepseek.server]\nkind = \"url\"\nurls = []\n", true).unwrap();
         again("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
+        again("[imaging]\nchildren = 3\n[node]\ngpus = [\"1\"]\nstart_interval = \"1s\"\n", false).unwrap();
+    }
+
+    #[test]
+    fn ranks_may_have_other_settings_of_their_nodes() {
+        let of = |text: &str| digest(&Configuration::from_toml(text).unwrap()).unwrap();
+        assert_eq!(of("[node]\ngpus = [\"1\"]\nstage = \"/scratch\"\n"), of(""));
+        assert_ne!(of("[schedule]\nunit_pages = 3\n"), of(""));
     }
 
     #[test]

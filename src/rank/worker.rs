@@ -27,7 +27,7 @@ use super::{
     error::RunError,
     pacing::Pacer,
     page::{PageTask, work},
-    planned::{PlannedEngine, planned_engines},
+    planned::{PlannedEngine, cores_of, planned_engines},
     recovery::parts,
     run::RunRequest,
     settings,
@@ -128,6 +128,11 @@ impl Worker {
 
     fn role(&self) -> Role {
         self.configuration.roles.of(self.rank)
+    }
+
+    /// Its cores, until it reads.
+    pub(super) fn cores(&self) -> usize {
+        cores_of(&self.planned)
     }
 
     pub(super) fn runtime(&self) -> &Runtime {

@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fs::File,
     io::{self, Read},
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    care::NodeCare,
     claim::Claim,
     folder::{FolderError, ServerFolder},
 };
@@ -78,6 +79,8 @@ pub struct Launch {
     pub gpu: Option<String>,
     /// Whether it has sleep mode.
     pub sleeps: bool,
+    /// The command with `{model}` in it.
+    template: Vec<String>,
 }
 
 /// What this rank gives to a server.
@@ -89,6 +92,8 @@ pub struct Share {
     pub cores: usize,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
+    /// What is done on the node before a model server is launched; none for a stand-in.
+    pub care: Option<Arc<NodeCare>>,
 }
 
 impl Launch {
@@ -126,13 +131,11 @@ impl Launch {
             enable_sleep(&mut template, &mut environment, ours);
         }
         let memory = claim.memory.to_string();
-        let name = |word: &String| {
-            let word = word.replace("{model}", &profile.model).replace("{served_name}", &profile.served_name);
-            word.replace("{memory}", &memory)
-        };
+        let name = |word: &String| word.replace("{served_name}", &profile.served_name).replace("{memory}", &memory);
         let template: Vec<String> = template.iter().map(name).collect();
         let sleeps = has_sleep_flag(&template) && environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "1");
-        let hash = LaunchHash::of(&template, &environment, share.gpu.as_deref());
+        let model = share.care.as_ref().map_or(profile.model.as_str(), |care| care.model());
+        let hash = LaunchHash::of(&with_model(&template, model), &environment, share.gpu.as_deref());
         let folder = folder()?;
         let socket = folder.socket(&random_hex(4).map_err(LaunchError::Random)?);
         let (mut address, mut port) = (ServerAddress::Unix(socket.clone()), String::new());
@@ -150,9 +153,15 @@ impl Launch {
         };
         environment.insert(KEY_VARIABLE.to_owned(), key.clone());
         let fill = |word: &String| word.replace("{socket}", &socket.to_string_lossy()).replace("{port}", &port);
-        let command = template.iter().map(fill).collect();
+        let template: Vec<String> = template.iter().map(fill).collect();
+        let command = with_model(&template, model);
         let (guard, gpu) = (share.program.clone(), share.gpu.clone());
-        Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu, sleeps }))
+        Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu, sleeps, template }))
+    }
+
+    /// Lets the server read its model from a copy of it. It is the same launch.
+    pub(super) fn serve_from(&mut self, folder: &Path) {
+        self.command = with_model(&self.template, &folder.to_string_lossy());
     }
 }
 
@@ -181,6 +190,10 @@ fn enable_sleep(command: &mut Vec<String>, environment: &mut BTreeMap<String, St
 /// Also within a word: a script of a shell is one.
 fn has_sleep_flag(command: &[String]) -> bool {
     command.iter().any(|word| word.contains(SLEEP_FLAG))
+}
+
+fn with_model(template: &[String], model: &str) -> Vec<String> {
+    template.iter().map(|word| word.replace("{model}", model)).collect()
 }
 
 /// The stand-in speaks the profile's dialect under the profile's name.
@@ -233,26 +246,13 @@ pub(super) fn random_hex(bytes: usize) -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The GPU of the `local_rank`-th rank of a node: the matching entry of `CUDA_VISIBLE_DEVICES` where it is set (ids are
-/// opaque: indices or UUIDs), else the index itself where the node has NVIDIA devices.
-pub fn gpu_of(local_rank: u32, visible_devices: Option<OsString>) -> Option<String> {
-    match visible_devices {
-        Some(list) => {
-            let list = list.to_string_lossy();
-            let ids: Vec<&str> = list.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
-            ids.get(local_rank as usize % ids.len().max(1)).map(|id| (*id).to_owned())
-        }
-        None => Path::new("/dev/nvidia0").exists().then(|| local_rank.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::configuration::Secret;
 
     fn share() -> Share {
-        Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()) }
+        Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()), care: None }
     }
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
@@ -366,9 +366,13 @@ mod tests {
     }
 
     #[test]
-    fn gpu_ids_are_opaque_and_respected() {
-        assert_eq!(gpu_of(1, Some("GPU-aa,GPU-bb".into())), Some("GPU-bb".into()));
-        assert_eq!(gpu_of(3, Some("4, 5".into())), Some("5".into()));
-        assert_eq!(gpu_of(0, Some("".into())), None);
+    fn a_copy_of_the_model_is_served_under_the_same_launch() {
+        let source = command(&["vllm", "serve", "{model}", "--uds", "{socket}"]);
+        let mut launched = launch(&source, &share()).unwrap();
+        assert_eq!(launched.command[2], "datalab-to/chandra-ocr-2");
+        launched.serve_from(Path::new("/disk/chandra-ocr-2-5e1f"));
+        assert_eq!(launched.command[2], "/disk/chandra-ocr-2-5e1f");
+        assert!(launched.command[4].ends_with(".sock"));
+        assert_eq!(launched.hash, launch(&source, &share()).unwrap().hash);
     }
 }

@@ -40,28 +40,41 @@
 //! | guard does not end | killed, then as above | `process` |
 //! | the URL of a server that is not ours hangs or dies | nothing is killed; it is waited for as if it were starting, then given up | `start` |
 //!
+//! What is done on a node before a model server is launched is in `care`: which GPU it has in `gpu`, its model's files in
+//! `staging`, what it compiles in `caches`.
+//!
 //! How long the end of a server may take is said in `limits`.
 
 mod budget;
+mod caches;
+mod care;
 mod claim;
 mod control;
 mod folder;
+mod gpu;
 pub mod guard;
 mod launch;
 mod limits;
+mod model_files;
+mod node_folder;
+mod nvidia;
 mod place;
 mod port;
 mod process;
 mod service;
+mod staging;
 mod start;
 mod supervisor;
 mod turns;
 mod watch;
 
+pub use care::{NodeCare, Place};
 pub use claim::{Claim, ClaimError};
 pub use control::Word;
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
-pub use launch::{Launch, LaunchError, LaunchHash, Share, gpu_of};
+pub use gpu::{Gpu, GpuChoice, GpuError};
+pub use launch::{Launch, LaunchError, LaunchHash, Share};
+pub use node_folder::NodeFolderError;
 pub use process::{CheckError, Server, ServerError};
 pub use service::{LifeWatch, Ready, Service, ServiceEvent, ServicePlan};
 pub use turns::{Admission, Duty, DutySwitch};

@@ -20,6 +20,7 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
+    model_files::ModelError,
     process::{CheckError, Server, ServerError, answers_by},
     service::ServicePlan,
     supervisor::Supervisor,
@@ -32,6 +33,8 @@ const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
 pub(super) enum StartError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error(transparent)]
     Server(#[from] ServerError),
     #[error(transparent)]
@@ -53,7 +56,7 @@ impl StartError {
             StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
             StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
             // It has been waited for.
-            StartError::NoUrl | StartError::NotRunning { .. } => true,
+            StartError::NoUrl | StartError::NotRunning { .. } | StartError::Model(_) => true,
             StartError::AnotherOnPort(_) | StartError::Silent(_) | StartError::Server(_) => false,
         }
     }
@@ -78,7 +81,7 @@ impl Supervisor {
 
     /// A server that answers. Its process is left to [`Supervisor::end_server`], also when this is dropped.
     pub(super) async fn bring_up(&mut self) -> Result<Reader, StartError> {
-        let Some(launch) = self.launch()? else {
+        let Some(mut launch) = self.launch()? else {
             // What runs elsewhere takes nothing of this GPU.
             self.admitted = None;
             return self.reach(self.client(self.url()?, None)?).await;
@@ -93,6 +96,9 @@ impl Supervisor {
             let engines = plan.claim.role.engines().with(engine);
             let kept: Vec<_> = engines.iter().map(|engine| launch.folder.beside(engine, plan.local_rank)).collect();
             Server::make_room(&launch.folder, gpu, &kept).await?;
+        }
+        if let Some(care) = &plan.share.care {
+            care.prepare(&mut launch).await?;
         }
         let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;

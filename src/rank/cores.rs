@@ -1,0 +1,47 @@
+//! What of the node's processor cores a rank has.
+
+use std::num::NonZero;
+
+/// The rank's part of the cores that its process may use. Says loudly where that are fewer than PBS has given.
+pub(super) fn of_rank(local_size: u32) -> usize {
+    let available = std::thread::available_parallelism().map_or(1, NonZero::get);
+    if let Some(warning) = bound(available, std::env::var("NCPUS").ok().as_deref()) {
+        tracing::warn!("{warning}");
+    }
+    part(available, local_size)
+}
+
+fn part(available: usize, local_size: u32) -> usize {
+    (available / local_size.max(1) as usize).max(1)
+}
+
+/// mpirun binds a rank to a core or a socket unless it is told not to, and with it all that the rank starts (facts on
+/// HPC, B7).
+fn bound(available: usize, ncpus: Option<&str>) -> Option<String> {
+    let given: usize = ncpus?.parse().ok()?;
+    (available < given).then(|| {
+        format!(
+            "THIS RANK AND ITS SERVER MAY USE {available} CORES ONLY, THOUGH PBS HAS GIVEN {given}: start mpirun with \
+             --bind-to none, as scripts/launch does"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ranks_of_a_node_share_its_cores() {
+        assert_eq!([part(160, 8), part(20, 1), part(2, 4), part(7, 2)], [20, 20, 1, 3]);
+    }
+
+    #[test]
+    fn a_rank_that_is_bound_to_fewer_cores_than_the_job_has_says_so() {
+        assert!(bound(1, Some("20")).unwrap().contains("--bind-to none"));
+        assert_eq!(
+            [bound(20, Some("20")), bound(160, Some("20")), bound(1, None), bound(1, Some("all"))],
+            [const { None }; 4]
+        );
+    }
+}
