@@ -24,8 +24,9 @@ impl Node {
     fn new() -> Node {
         let bench = Bench::new();
         bench.inputs(&["pages/digital_fr.pdf"]);
-        fs::create_dir(bench.path("bin")).unwrap();
-        fs::create_dir(bench.path("servers")).unwrap();
+        for folder in ["bin", "servers", "t"] {
+            fs::create_dir(bench.path(folder)).unwrap();
+        }
         Node { bench }
     }
 
@@ -90,7 +91,11 @@ impl Node {
 
     fn prepared(&self, mut command: Command) -> Command {
         let path = format!("{}:{}", self.bench.path("bin").display(), std::env::var("PATH").unwrap());
-        command.env("PATH", path).env_remove("CUDA_VISIBLE_DEVICES").env_remove("OMP_NUM_THREADS");
+        command
+            .env("PATH", path)
+            .env("TMPDIR", self.bench.path("t"))
+            .env_remove("CUDA_VISIBLE_DEVICES")
+            .env_remove("OMP_NUM_THREADS");
         command.stdout(Stdio::null());
         command
     }
@@ -128,6 +133,16 @@ impl Node {
         let entries = fs::read_dir(self.bench.path(run).join("logs")).unwrap().map(|entry| entry.unwrap().path());
         let ranks = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("rank-"));
         ranks.map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+}
+
+/// The locks of GPUs are never removed where GPUs are real.
+impl Drop for Node {
+    fn drop(&mut self) {
+        for index in 0..4 {
+            let claims = format!("bocr-{}-gpus", rustix::process::getuid().as_raw());
+            let _ = fs::remove_file(PathBuf::from("/dev/shm").join(claims).join(self.uuid(index)));
+        }
     }
 }
 
