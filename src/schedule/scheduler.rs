@@ -353,14 +353,11 @@ impl Scheduler {
     /// stage 1, or end with its verdict, whose record is durable. Else it is a fault of the machine: the run stops early
     /// and they stay uncounted; for stage 2 not before everything else is done.
     fn give_up_unserved(&mut self, now: Tick) {
-        let first_waits =
-            self.queue(Engine::Chandra).len() > 0 || self.waiting_suspects(Engine::Chandra).next().is_some();
+        let first_waits = self.all_waiting(Engine::Chandra) > 0;
         if first_waits && !self.ranks.may_serve(Engine::Chandra) {
             self.stop(StopReason::NoEngine(Engine::Chandra), now);
         }
-        let second_waits =
-            self.queue(Engine::DeepSeek).len() > 0 || self.waiting_suspects(Engine::DeepSeek).next().is_some();
-        if !second_waits || self.ranks.may_serve(Engine::DeepSeek) {
+        if self.all_waiting(Engine::DeepSeek) == 0 || self.ranks.may_serve(Engine::DeepSeek) {
             return;
         }
         if self.ranks.ever_served(Engine::DeepSeek) {
