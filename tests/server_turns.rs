@@ -53,7 +53,7 @@ impl<'b> Rank<'b> {
                 admission: admission.clone(),
                 duty,
                 settings: settings(bench, engine, before, arguments),
-                share: Share { program: PROGRAM.into(), cores: 1, gpu: None },
+                share: Share { program: PROGRAM.into(), cores: 1, gpu: None, care: None },
                 run_directory: bench.run_directory(),
                 logs: bench.path(""),
                 linger: Duration::from_secs(300),

@@ -9,15 +9,15 @@ use crate::{
 
 use super::context::LocalEvent;
 
-/// The services of such a rank; of any other, none.
-pub(super) struct Turns {
+/// What tells the services of such a rank whose turn it is; of any other, none.
+pub(super) struct TurnSwitches {
     services: BTreeMap<Engine, (DutySwitch, LifeWatch)>,
     events: Sender<LocalEvent>,
 }
 
-impl Turns {
-    pub(super) fn new(events: Sender<LocalEvent>) -> Turns {
-        Turns { services: BTreeMap::new(), events }
+impl TurnSwitches {
+    pub(super) fn new(events: Sender<LocalEvent>) -> TurnSwitches {
+        TurnSwitches { services: BTreeMap::new(), events }
     }
 
     pub(super) fn add(&mut self, engine: Engine, service: &Service) {

@@ -31,7 +31,7 @@ use super::{
     recovery::parts,
     run::RunRequest,
     settings,
-    turns::Turns,
+    turns::TurnSwitches,
 };
 
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
@@ -54,7 +54,7 @@ pub(super) struct Worker {
     planned: BTreeMap<Engine, PlannedEngine>,
     services: BTreeMap<Engine, Service>,
     pacers: BTreeMap<Engine, Pacer>,
-    turns: Turns,
+    turns: TurnSwitches,
     stage: Stage,
     pages: JoinSet<()>,
     events: Sender<LocalEvent>,
@@ -95,7 +95,7 @@ impl Worker {
             linger: request.linger,
             services: BTreeMap::new(),
             pacers: BTreeMap::new(),
-            turns: Turns::new(events.clone()),
+            turns: TurnSwitches::new(events.clone()),
             stage: Stage::Waiting,
             pages: JoinSet::new(),
             events,
