@@ -20,10 +20,10 @@ use std::{
 use bulletin_ocr::{
     engine::{Asking, Expectation, PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, BBox, Engine, EngineSet, FailureClass, MachineFault, PixelSize, RankId, Shown, Visit,
+        AttemptOutcome, BBox, Engine, FailureClass, MachineFault, PixelSize, RankId, Role, Shown, Visit,
         configuration::{EngineSettings, Secret, ServerSource},
     },
-    server::{Ready, Service, ServiceEvent, ServicePlan, Share},
+    server::{Admission, Claim, Duty, Ready, Service, ServiceEvent, ServicePlan, Share},
 };
 use bytes::Bytes;
 use run_support::{Bench, Killed, until};
@@ -48,13 +48,19 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
         rank: RankId::COORDINATOR,
         local_rank: 0,
         profile: Arc::new(Profile::load("chandra-2", None).unwrap()),
-        engines: EngineSet::only(Engine::Chandra),
+        claim: alone(Engine::Chandra),
+        admission: Admission::default(),
+        duty: Duty::Serve,
         settings,
         share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None },
         run_directory: bench.run_directory(),
         logs: bench.path(""),
         linger: Duration::from_secs(linger),
     }
+}
+
+fn alone(engine: Engine) -> Claim {
+    Claim { role: Role::One(engine), memory: 0.85 }
 }
 
 fn begin(plan: ServicePlan) -> (Service, Receiver<ServiceEvent>) {
@@ -270,15 +276,15 @@ async fn a_server_that_is_still_starting_is_waited_for_by_the_next_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_next_starts() {
     let bench = Bench::new();
-    let chandra = EngineSet::only(Engine::Chandra);
-    let on = |gpu: &str, engines, profile: &str, command: &[&str], linger| {
+    let chandra = alone(Engine::Chandra);
+    let on = |gpu: &str, claim, profile: &str, command: &[&str], linger| {
         let plan = plan(&bench, settings(&bench, command), linger);
         let share = Share { gpu: Some(gpu.into()), ..plan.share };
         let profile = Arc::new(Profile::load(profile, None).unwrap());
-        begin(ServicePlan { profile, engines, share, ..plan })
+        begin(ServicePlan { profile, claim, share, ..plan })
     };
     let silent = ["sh", "-c", "sleep 1000 & wait; : {socket}"];
-    let (elder, _) = on("GPU-7", EngineSet::only(Engine::DeepSeek), "deepseek-ocr", &silent, LINGER);
+    let (elder, _) = on("GPU-7", alone(Engine::DeepSeek), "deepseek-ocr", &silent, LINGER);
     until("the guard listens", || folders(&bench).first().is_some_and(|folder| folder.join("control.sock").exists()));
     let (guard, control) = (guard_of(&bench), folders(&bench)[0].join("control.sock"));
 
@@ -288,8 +294,8 @@ async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_ne
     held.stop().await;
     drop(elder);
     until("nobody holds the server", || answer(&control) == Some(b'h'));
-    for (gpu, engines) in [("GPU-8", chandra), ("GPU-7", chandra.with(Engine::DeepSeek))] {
-        let (service, _heard) = on(gpu, engines, "chandra-2", &STAND_IN, 0);
+    for (gpu, claim) in [("GPU-8", chandra), ("GPU-7", Claim { role: Role::Together, memory: 0.6 })] {
+        let (service, _heard) = on(gpu, claim, "chandra-2", &STAND_IN, 0);
         service.ready().await.unwrap();
         service.stop().await;
     }

@@ -296,3 +296,45 @@ async fn a_unix_socket_serves_as_well_and_goes_with_its_server() {
     assert!(socket.exists());
     assert_eq!(Server::start_on_socket(&INSTANT, &socket).get("/health").await.0, 200);
 }
+
+#[tokio::test]
+async fn a_server_sleeps_only_where_it_has_the_mode() {
+    let server = Server::start(&[&INSTANT[..], &["--enable-sleep-mode"]].concat());
+    assert_eq!(server.get("/is_sleeping").await.0, 404, "VLLM_SERVER_DEV_MODE is not set");
+    let server = Server::start_with_variable(&INSTANT, ("VLLM_SERVER_DEV_MODE", "1"));
+    assert_eq!(server.get("/is_sleeping").await.0, 404);
+}
+
+/// As read in vLLM's own code: see the stand-in's `sleep`.
+#[tokio::test]
+async fn requests_wait_while_the_server_sleeps_and_what_was_in_flight_is_aborted() {
+    let slow = ["--speak", "chandra", "--mode", "synthetic", "--answer-median", "15000", "--enable-sleep-mode"];
+    let server = Server::start_with_variable(&slow, ("VLLM_SERVER_DEV_MODE", "1"));
+    let order = async |path: &str| {
+        let status = server.client.post(format!("{}{path}", server.url)).send().await.unwrap().status().as_u16();
+        (status, server.get("/is_sleeping").await.1)
+    };
+    let reading = tokio::spawn(server.post(&page("chandra", &blank(640, 640))).send());
+    server.until_metric("vllm:num_requests_running", 1.0).await;
+    let asleep = (200, "{\"is_sleeping\":true}".to_owned());
+    assert_eq!(order("/sleep?level=1").await, asleep);
+    let answer: Value = serde_json::from_str(&reading.await.unwrap().unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(answer["choices"][0]["finish_reason"], "abort", "{answer}");
+    assert_eq!(order("/sleep?level=1").await, asleep, "twice is as good");
+    assert_eq!((server.get("/health").await.0, server.get("/v1/models").await.0), (200, 200));
+    let (_, metrics) = server.get("/metrics").await;
+    assert!(metrics.contains("sleep_state=\"weights_offloaded\"} 1.0"), "{metrics}");
+    let waiting = tokio::spawn(server.post(&canary("chandra")).send());
+    server.until_metric("vllm:num_requests_waiting", 1.0).await;
+    assert_eq!(order("/wake_up").await, (200, "{\"is_sleeping\":false}".to_owned()));
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_older_release_dies_of_a_request_while_it_sleeps() {
+    let old = [&INSTANT[..], &["--enable-sleep-mode", "--vllm-version", "0.11.2"]].concat();
+    let mut server = Server::start_with_variable(&old, ("VLLM_SERVER_DEV_MODE", "1"));
+    assert_eq!(server.client.post(format!("{}/sleep", server.url)).send().await.unwrap().status(), 200);
+    assert_eq!(server.chat(&canary("chandra")).await.0, 500);
+    assert_eq!(server.end().await.code(), Some(0));
+}

@@ -10,7 +10,8 @@ use clap::ValueEnum;
 use crate::{
     model::Engine,
     standin::{
-        self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, StandInError, TimeScale,
+        self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
+        TimeScale,
     },
 };
 
@@ -66,6 +67,15 @@ pub struct Arguments {
     /// Key that requests below /v1 must carry; better given in the environment, which no list of processes shows
     #[arg(long, value_name = "KEY", env = "VLLM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// Sleep mode, where VLLM_SERVER_DEV_MODE=1 is in the environment too, as for vLLM
+    #[arg(long)]
+    enable_sleep_mode: bool,
+    /// Seconds that it takes to fall asleep
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative, requires = "enable_sleep_mode")]
+    sleep_time: f64,
+    /// Seconds that it takes to wake up
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = not_negative, requires = "enable_sleep_mode")]
+    wake_time: f64,
     #[command(flatten)]
     tesseract: TesseractArguments,
     #[command(flatten)]
@@ -196,8 +206,17 @@ impl Arguments {
             faults: self.faults.clone(),
             // An empty variable is no key, as for vLLM.
             api_key: self.api_key.clone().filter(|key| !key.is_empty()),
+            sleep: self.sleep(),
             mode: self.mode(max_num_seqs as usize),
         }
+    }
+
+    fn sleep(&self) -> Option<SleepMode> {
+        let open = std::env::var("VLLM_SERVER_DEV_MODE").is_ok_and(|value| value == "1");
+        (self.enable_sleep_mode && open).then(|| SleepMode {
+            fall_asleep: Duration::from_secs_f64(self.sleep_time),
+            wake_up: Duration::from_secs_f64(self.wake_time),
+        })
     }
 
     fn mode(&self, max_num_seqs: usize) -> Mode {

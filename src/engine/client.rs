@@ -198,7 +198,7 @@ impl Client {
         Ok(status == StatusCode::BAD_REQUEST)
     }
 
-    async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
+    pub(super) async fn get<T: for<'de> Deserialize<'de>>(&self, path: &'static str) -> Result<T, EngineError> {
         let address = || self.address.to_string();
         let unreachable = |reason| EngineError::Unreachable { address: address(), path, reason };
         let response = self.probe(PROBE_LIMIT, || self.http.get(format!("{}{path}", self.base))).await;

@@ -65,6 +65,16 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// A server that does not fall asleep, or does not wake up.
+    #[error("the server at {address} did not obey {path}: {reason}")]
+    SleepMode {
+        /// The address.
+        address: String,
+        /// What it was told.
+        path: &'static str,
+        /// What it did instead.
+        reason: String,
+    },
     /// Something answers, but not as a vLLM server does.
     #[error("the server at {address} does not speak vLLM's API: {path} gave {reason}")]
     NotVllm {

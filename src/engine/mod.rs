@@ -21,6 +21,7 @@ mod profile;
 mod profile_file;
 mod reader;
 mod request;
+mod sleep;
 mod stream;
 mod traffic;
 mod version;

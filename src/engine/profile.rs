@@ -111,7 +111,7 @@ pub struct RepetitionDetection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
-    /// Program and arguments, with the placeholders `{model}`, `{served_name}` and `{socket}`.
+    /// Program and arguments, with the placeholders `{model}`, `{served_name}`, `{memory}` and `{socket}`.
     pub command: Vec<String>,
     /// Added to the environment.
     #[serde(default)]

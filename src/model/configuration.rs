@@ -220,7 +220,7 @@ pub enum ServerSource {
     },
     /// The profile's launch command, e.g. `vllm serve …`.
     Launch {
-        /// Replaces the profile's command. `{socket}` or `{port}`, `{model}` and `{served_name}` are filled in.
+        /// Replaces the profile's command. `{socket}` or `{port}`, `{model}`, `{served_name}` and `{memory}` are filled in.
         #[serde(default)]
         command: Option<Vec<String>>,
         /// Words put before the command, e.g. `["apptainer", "exec", "--nv", "vllm.sif"]`.

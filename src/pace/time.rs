@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How a server stood for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ServerLife {
-    /// Not ready for the first time yet.
+    /// Not ready for the first time yet, or not yet again when it is its turn.
     Starting,
     /// Ready.
     Ready {
@@ -36,7 +36,7 @@ pub struct ServerTime {
     pub starved_by_rendering: Duration,
     /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was behind.
     pub starved_by_coordinator: Duration,
-    /// Before it was ready for the first time.
+    /// Before it was ready for the first time, or again on a rank whose engines take turns; what it rests is not counted.
     pub starting: Duration,
     /// It had died, or hung, and was not back.
     pub down: Duration,

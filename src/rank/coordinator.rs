@@ -8,7 +8,7 @@ use std::{
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
     model::{Engine, EngineSet, MachineFault, Outcome, RankId, StopReason},
-    report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile},
+    report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 
@@ -37,6 +37,9 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
+    /// Ranks that turn to this engine, and since when.
+    turning: BTreeMap<RankId, (Engine, Instant)>,
+    turns: Turns,
     /// Digest of the settings of this rank, which all must have.
     settings: String,
     servers: ServersFile,
@@ -52,6 +55,7 @@ pub(super) struct Ended {
     pub(super) lost: BTreeSet<RankId>,
     /// Their hosts, where they had named them.
     pub(super) silent_hosts: Vec<String>,
+    pub(super) turns: Turns,
     /// Written to its end where this is dropped, which is not on the main thread.
     _servers: ServersFile,
 }
@@ -90,6 +94,8 @@ impl Coordinator {
             outcome: None,
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            turning: BTreeMap::new(),
+            turns: Turns::default(),
             settings,
         })
     }
@@ -114,6 +120,12 @@ impl Coordinator {
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
+                if let Some((to, since)) = self.turning.get(&rank)
+                    && *to == engine
+                {
+                    self.turns.add(since.elapsed());
+                    self.turning.remove(&rank);
+                }
                 self.servers.note(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
             }
@@ -196,12 +208,14 @@ impl Coordinator {
             elapsed,
             lost,
             silent_hosts,
+            turns: self.turns,
             _servers: self.servers,
         })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed())
+        let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
+        Snapshot { turns: self.turns, ..counted }
     }
 
     /// Pages read under other settings, or by another build, would be mixed with these.
@@ -230,6 +244,7 @@ impl Coordinator {
                 }
                 Action::Turn { rank, engine } => {
                     tracing::info!(%rank, %engine, "turns over");
+                    self.turning.insert(rank, (engine, Instant::now()));
                     out.push((rank, ToWorker::Turn(engine)));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),

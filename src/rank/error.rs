@@ -8,6 +8,7 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::{Engine, RankId, StopReason},
+    server::ClaimError,
     store::StoreError,
 };
 
@@ -70,6 +71,9 @@ pub enum RunError {
         /// Where it was configured.
         engine: Engine,
     },
+    /// Servers that do not fit on their GPU.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// Nobody reads.
     #[error("the roles {0} serve no chandra: every page goes to chandra first")]
     NoFirstEngine(String),
@@ -136,6 +140,7 @@ impl RunError {
             RunError::Walltime(_)
             | RunError::ProfileOfOtherEngine { .. }
             | RunError::NoFirstEngine(_)
+            | RunError::Claim(_)
             | RunError::Engine(_)
             | RunError::Pdfium(_) => 2,
             _ => 1,

@@ -49,6 +49,7 @@ mod run;
 mod settings;
 mod slots;
 mod stop_file;
+mod turns;
 mod walltime;
 mod worker;
 

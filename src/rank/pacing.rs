@@ -83,7 +83,10 @@ struct Books {
     until: Instant,
     time: ServerTime,
     load: ServerLoad,
+    /// Since the beginning, or since it was last another engine's turn.
     was_ready: bool,
+    /// It is another engine's turn.
+    rests: bool,
 }
 
 /// A page that the rank holds for the engine.
@@ -99,8 +102,13 @@ impl Drop for Held {
 impl Pacer {
     /// The time of the server begins now.
     pub(super) fn new(in_flight: InFlight) -> Pacer {
-        let books =
-            Books { until: Instant::now(), time: ServerTime::default(), load: ServerLoad::default(), was_ready: false };
+        let books = Books {
+            until: Instant::now(),
+            time: ServerTime::default(),
+            load: ServerLoad::default(),
+            was_ready: false,
+            rests: false,
+        };
         let shared = Shared {
             slots: Slots::new(in_flight.first()),
             held: AtomicU32::new(0),
@@ -147,7 +155,9 @@ impl Pacer {
     pub(super) fn books(&self) -> (ServerTime, ServerLoad) {
         let mut books = lock(&self.shared.books);
         let life = if books.was_ready { ServerLife::Draining } else { ServerLife::Starting };
-        books.label(life);
+        if !books.rests {
+            books.label(life);
+        }
         (books.time, books.load)
     }
 }
@@ -165,6 +175,12 @@ impl Books {
         let now = Instant::now();
         self.time.spend(now - self.until, life);
         self.until = now;
+    }
+
+    /// Time that is the other engine's, and will begin with a start.
+    fn rest(&mut self) {
+        self.until = Instant::now();
+        (self.was_ready, self.rests) = (false, true);
     }
 }
 
@@ -193,6 +209,14 @@ impl Watch {
             };
             let draining = self.shared.draining.load(Ordering::Relaxed);
             let mut books = lock(&self.shared.books);
+            if self.life.is_resting() {
+                books.rest();
+                if let (Some(_), Some(controller)) = (self.seen.take(), &mut self.controller) {
+                    controller.restarted();
+                }
+                continue;
+            }
+            books.rests = false;
             let life = match (life, books.was_ready) {
                 (_, true) if draining => ServerLife::Draining,
                 (Some(life), _) => life,

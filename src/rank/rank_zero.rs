@@ -260,7 +260,8 @@ fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<
         ended.elapsed,
         &ended.summaries,
     )
-    .without(ended.lost.iter().copied().collect());
+    .without(ended.lost.iter().copied().collect())
+    .with_turns(ended.turns);
     match write_conclusion(run_directory, prepared, &report, ended) {
         Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
         result => result?,

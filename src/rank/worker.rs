@@ -16,8 +16,8 @@ use tracing::Instrument;
 
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
-    model::{Engine, EngineSet, PageRef, RankId, StopReason, configuration::Configuration},
-    server::{Service, ServiceEvent, ServicePlan},
+    model::{Engine, PageRef, RankId, Role, StopReason, configuration::Configuration},
+    server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
     store,
 };
 
@@ -31,6 +31,7 @@ use super::{
     recovery::parts,
     run::RunRequest,
     settings,
+    turns::TurnSwitches,
 };
 
 /// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
@@ -53,6 +54,7 @@ pub(super) struct Worker {
     planned: BTreeMap<Engine, PlannedEngine>,
     services: BTreeMap<Engine, Service>,
     pacers: BTreeMap<Engine, Pacer>,
+    turns: TurnSwitches,
     stage: Stage,
     pages: JoinSet<()>,
     events: Sender<LocalEvent>,
@@ -93,6 +95,7 @@ impl Worker {
             linger: request.linger,
             services: BTreeMap::new(),
             pacers: BTreeMap::new(),
+            turns: TurnSwitches::new(events.clone()),
             stage: Stage::Waiting,
             pages: JoinSet::new(),
             events,
@@ -100,25 +103,31 @@ impl Worker {
             runtime,
         };
         worker.listen_for_signals()?;
-        worker.start_services();
+        worker.start_services()?;
         Ok(worker)
     }
 
     /// How this rank introduces itself.
     pub(super) fn hello(&self) -> Hello {
+        let role = self.role();
+        let credits = self.planned.values().map(|planned| planned.in_flight.credits());
         Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
             settings: self.settings.clone(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
-            role: self.configuration.roles.of(self.rank),
-            credits: self.planned.values().map(|planned| planned.in_flight.credits()).sum(),
+            role,
+            credits: match role {
+                // It holds pages of one engine at a time.
+                Role::InTurn => credits.max().unwrap_or_default(),
+                Role::One(_) | Role::Together => credits.sum(),
+            },
         }
     }
 
-    fn engines(&self) -> EngineSet {
-        self.planned.keys().fold(EngineSet::default(), |set, engine| set.with(*engine))
+    fn role(&self) -> Role {
+        self.configuration.roles.of(self.rank)
     }
 
     pub(super) fn runtime(&self) -> &Runtime {
@@ -143,7 +152,7 @@ impl Worker {
                     context.recall.send_replace(true);
                 }
             }
-            ToWorker::Turn(_) => {}
+            ToWorker::Turn(engine) => self.turns.turn_to(engine),
             ToWorker::Finish => self.finish()?,
             ToWorker::Leave => self.stop_services(),
             ToWorker::Alive => {}
@@ -216,14 +225,22 @@ impl Worker {
         Ok(())
     }
 
-    fn start_services(&mut self) {
+    /// Engines that rest first: what an earlier attempt left of them must have left the GPU before others start.
+    fn start_services(&mut self) -> Result<(), RunError> {
         let _guard = self.runtime.enter();
-        for (engine, planned) in &self.planned {
+        let role = self.role();
+        let admission = Admission::default();
+        let (first, resting): (Vec<_>, Vec<_>) =
+            self.planned.iter().partition(|(engine, _)| role.first().contains(**engine));
+        let resting = resting.into_iter().map(|planned| (planned, Duty::Rest));
+        for ((engine, planned), duty) in resting.chain(first.into_iter().map(|planned| (planned, Duty::Serve))) {
             let plan = ServicePlan {
                 rank: self.rank,
                 local_rank: self.local.rank,
                 profile: Arc::clone(&planned.profile),
-                engines: self.engines(),
+                claim: Claim::new(role, *engine, &self.configuration.engines)?,
+                admission: admission.clone(),
+                duty,
                 settings: self.configuration.engines.of(*engine).clone(),
                 share: planned.share.clone(),
                 run_directory: self.run_directory.clone(),
@@ -241,9 +258,13 @@ impl Worker {
             let mut pacer = Pacer::new(planned.in_flight);
             let file = self.run_directory.join("logs").join(format!("pace-{:04}-{engine}.jsonl", self.rank.0));
             pacer.watch(self.runtime.handle(), planned.in_flight, service.life(), file);
+            if role == Role::InTurn {
+                self.turns.add(*engine, &service);
+            }
             self.pacers.insert(*engine, pacer);
             self.services.insert(*engine, service);
         }
+        Ok(())
     }
 
     /// Seals and reads this rank's share of what earlier starts left.

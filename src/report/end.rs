@@ -10,7 +10,7 @@ use crate::{
     pace::{ServerLoad, ServerTime},
 };
 
-use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals};
+use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals, Turns};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct EndReport {
     pub server_time: BTreeMap<Engine, ServerTime>,
     /// What the servers had to do, by engine.
     pub server_load: BTreeMap<Engine, ServerLoad>,
+    /// Turns of ranks from one engine to the other.
+    #[serde(default)]
+    pub turns: Turns,
     /// Seconds spent drawing and encoding pages, over all ranks.
     pub imaging_seconds: f64,
     /// What answered, by engine.
@@ -140,9 +143,15 @@ impl EndReport {
             tokens,
             server_time,
             server_load,
+            turns: Turns::default(),
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
         }
+    }
+
+    /// With the turns of its ranks.
+    pub fn with_turns(self, turns: Turns) -> Self {
+        EndReport { turns, ..self }
     }
 
     /// The report of a run that lost these ranks.
@@ -198,6 +207,9 @@ impl EndReport {
         }
         for (engine, load) in &self.server_load {
             let _ = writeln!(text, "  {engine} servers, {load}");
+        }
+        if self.turns.number > 0 {
+            let _ = writeln!(text, "  {}", self.turns);
         }
         for served in &self.served_by {
             let _ = writeln!(

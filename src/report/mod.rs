@@ -8,6 +8,7 @@ mod rank_summary;
 mod servers;
 mod status;
 mod tokens;
+mod turns;
 
 pub use end::{EndReport, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
@@ -16,6 +17,7 @@ pub use rank_summary::RankSummary;
 pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, StatusFile};
 pub use tokens::{Spent, TokenTotals};
+pub use turns::Turns;
 
 /// Name of the status file in the run directory.
 pub const STATUS_FILE: &str = "status.json";

@@ -8,6 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::Turns;
 use crate::model::Counts;
 
 /// Where the run stands.
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub failed: u64,
     /// Out at ranks.
     pub in_flight: u64,
+    /// Turns of ranks from one engine to the other.
+    pub turns: Turns,
     /// Seconds since this start.
     pub seconds: f64,
 }
@@ -45,6 +48,7 @@ impl Snapshot {
             blank: counts.blank,
             failed: counts.failed_total(),
             in_flight,
+            turns: Turns::default(),
             seconds: elapsed.as_secs_f64(),
         }
     }

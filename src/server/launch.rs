@@ -14,16 +14,25 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
-    model::{Engine, configuration::ServerSource, configuration::StandInMode},
+    model::{Engine, Role, configuration::ServerSource, configuration::StandInMode},
 };
 
-use super::folder::{FolderError, ServerFolder};
+use super::{
+    claim::Claim,
+    folder::{FolderError, ServerFolder},
+};
 
 /// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.
 pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
 
 /// Says which GPUs a process sees.
 pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
+
+/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (facts of the engines, C.9).
+const SLEEP_FLAG: &str = "--enable-sleep-mode";
+
+/// Opens the endpoints of sleep mode, and others that nobody else should reach.
+const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
 
 /// A server that cannot be launched as configured.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +76,8 @@ pub struct Launch {
     pub hash: LaunchHash,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
+    /// Whether it has sleep mode.
+    pub sleeps: bool,
 }
 
 /// What this rank gives to a server.
@@ -92,14 +103,15 @@ impl Launch {
         source: &ServerSource,
         profile: &Profile,
         share: &Share,
+        claim: Claim,
         folder: impl FnOnce() -> Result<ServerFolder, FolderError>,
     ) -> Result<Option<Launch>, LaunchError> {
-        let (template, mut environment) = match source {
+        let (mut template, mut environment, ours) = match source {
             ServerSource::Url { .. } => return Ok(None),
             ServerSource::StandIn { mode, faults, arguments } => {
                 let mut words = stand_in(profile, *mode, faults.as_deref(), share);
                 words.extend_from_slice(arguments);
-                (words, BTreeMap::new())
+                (words, BTreeMap::new(), true)
             }
             ServerSource::Launch { command, prefix, activate, environment } => {
                 let mut words = activate.as_deref().map(activated).unwrap_or_default();
@@ -107,12 +119,19 @@ impl Launch {
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
                 variables.extend(environment.iter().map(|(name, value)| (name.clone(), value.0.clone())));
-                (words, variables)
+                (words, variables, command.is_none())
             }
         };
-        let name =
-            |word: &String| word.replace("{model}", &profile.model).replace("{served_name}", &profile.served_name);
+        if claim.role == Role::InTurn {
+            enable_sleep(&mut template, &mut environment, ours);
+        }
+        let memory = claim.memory.to_string();
+        let name = |word: &String| {
+            let word = word.replace("{model}", &profile.model).replace("{served_name}", &profile.served_name);
+            word.replace("{memory}", &memory)
+        };
         let template: Vec<String> = template.iter().map(name).collect();
+        let sleeps = has_sleep_flag(&template) && environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "1");
         let hash = LaunchHash::of(&template, &environment, share.gpu.as_deref());
         let folder = folder()?;
         let socket = folder.socket(&random_hex(4).map_err(LaunchError::Random)?);
@@ -133,7 +152,7 @@ impl Launch {
         let fill = |word: &String| word.replace("{socket}", &socket.to_string_lossy()).replace("{port}", &port);
         let command = template.iter().map(fill).collect();
         let (guard, gpu) = (share.program.clone(), share.gpu.clone());
-        Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu }))
+        Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu, sleeps }))
     }
 }
 
@@ -142,6 +161,26 @@ impl LaunchHash {
         let all = format!("{:?}", (template, environment, gpu, env!("CARGO_PKG_VERSION")));
         LaunchHash(Sha256::digest(all).iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// Gives a server that takes turns sleep mode: `ours` is a command of a profile or of the stand-in, all of which know the
+/// flag. A command of the configuration must have it itself, and a configured `VLLM_SERVER_DEV_MODE = "0"` wants none:
+/// without it the server is stopped at a turn, and started at the next.
+fn enable_sleep(command: &mut Vec<String>, environment: &mut BTreeMap<String, String>, ours: bool) {
+    if environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "0") {
+        return;
+    }
+    if ours && !has_sleep_flag(command) {
+        command.push(SLEEP_FLAG.to_owned());
+    }
+    if has_sleep_flag(command) {
+        environment.insert(DEV_MODE_VARIABLE.to_owned(), "1".to_owned());
+    }
+}
+
+/// Also within a word: a script of a shell is one.
+fn has_sleep_flag(command: &[String]) -> bool {
+    command.iter().any(|word| word.contains(SLEEP_FLAG))
 }
 
 /// The stand-in speaks the profile's dialect under the profile's name.
@@ -210,14 +249,26 @@ pub fn gpu_of(local_rank: u32, visible_devices: Option<OsString>) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::configuration::Secret;
 
     fn share() -> Share {
         Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()) }
     }
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
+        launch_as(source, share, Claim { role: Role::One(Engine::Chandra), memory: 0.85 })
+    }
+
+    fn launch_as(source: &ServerSource, share: &Share, claim: Claim) -> Result<Launch, LaunchError> {
         let folder = ServerFolder::at(Path::new("/tmp/bocr-0-run/chandra-0"));
-        Launch::new(source, &profile(), share, || Ok(folder)).map(|launch| launch.expect("a launch"))
+        Launch::new(source, &profile(), share, claim, || Ok(folder)).map(|launch| launch.expect("a launch"))
+    }
+
+    /// The built-in profile's command.
+    fn built_in(environment: &[(&str, &str)]) -> ServerSource {
+        let secret = |(name, value): &(&str, &str)| ((*name).to_owned(), Secret((*value).to_owned()));
+        let environment = environment.iter().map(secret).collect();
+        ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment }
     }
 
     fn command(words: &[&str]) -> ServerSource {
@@ -277,6 +328,41 @@ mod tests {
         assert_eq!(launch(&command(&["vllm", "{socket}"]), &share()).unwrap().hash, first);
         assert_ne!(launch(&command(&["vllm", "-v", "{socket}"]), &share()).unwrap().hash, first);
         assert_ne!(launch(&command(&["vllm", "{socket}"]), &other_gpu).unwrap().hash, first);
+    }
+
+    #[test]
+    fn the_share_of_the_memory_is_put_where_the_command_asks_for_it() {
+        let share_of = |memory| Claim { role: Role::Together, memory };
+        let launch = launch_as(&built_in(&[]), &share(), share_of(0.6)).unwrap();
+        let flag = launch.command.iter().position(|word| word == "--gpu-memory-utilization").unwrap();
+        assert_eq!(launch.command[flag + 1], "0.6");
+        assert_ne!(launch.hash, launch_as(&built_in(&[]), &share(), share_of(0.7)).unwrap().hash);
+        let own = command(&["vllm", "{socket}", "--gpu-memory-utilization", "0.3"]);
+        assert_eq!(launch_as(&own, &share(), share_of(0.6)).unwrap().command[3], "0.3");
+    }
+
+    #[test]
+    fn servers_that_take_turns_sleep_where_their_command_can() {
+        let sleeps = |source: &ServerSource, role| {
+            let launch = launch_as(source, &share(), Claim { role, memory: 0.85 }).unwrap();
+            let flag = launch.command.iter().any(|word| word.contains(SLEEP_FLAG));
+            let variable = launch.environment.get(DEV_MODE_VARIABLE).map(String::as_str) == Some("1");
+            assert_eq!(launch.sleeps, flag && variable);
+            launch.sleeps
+        };
+        let flagged = command(&["sh", "-c", "exec vllm serve --uds {socket} --enable-sleep-mode"]);
+        for (source, expected) in [
+            (ServerSource::default(), true),
+            (built_in(&[]), true),
+            (built_in(&[(DEV_MODE_VARIABLE, "0")]), false),
+            (flagged, true),
+            (command(&["vllm", "{socket}"]), false),
+        ] {
+            assert_eq!(sleeps(&source, Role::InTurn), expected, "{source:?}");
+            for role in [Role::One(Engine::Chandra), Role::Together] {
+                assert!(!sleeps(&source, role), "{source:?}");
+            }
+        }
     }
 
     #[test]

@@ -19,24 +19,31 @@
 //! | SIGTERM while starting: wedged, or lost | the same | [`guard`] |
 //! | API server killed: its engine lives on, holding the GPU | the guard sees its child's end and kills the group | [`guard`] |
 //! | two servers on one port, both ready | each has a key of its own: what answers without one is not ours, another port is tried | `process`, `launch` |
-//! | not ready in time | killed as a group and gone before the next start | `service` |
+//! | not ready in time | killed as a group and gone before the next start | `supervisor` |
+//! | two servers that start on one GPU at once: each takes what the other has not taken yet for free (C.9) | the second starts when the first is ready | `turns` |
+//! | the other engine's turn: `/sleep`; refused, not in time, or it says so and does not | killed; without sleep mode ended in order: the other starts only then | `turns` |
+//! | its turn again: `/wake_up`; refused, not in time, still asleep, or no answer to a request of one token | killed, and started anew | `start` |
+//! | a request to a server that sleeps | none is sent: nobody watches it but for its process | `turns` |
 //! | `TMPDIR` missing, or the folder's name taken by another user | the next place, with a warning | `place` |
 //!
 //! And to those who watch over them:
 //!
 //! | event | answer | where |
 //! |---|---|---|
-//! | rank killed, guard lives | the server lingers; the next attempt adopts it if it was launched alike, is healthy, or will be within the start limit, and answers a request of one token, and ends it otherwise | `service`, `control` |
+//! | rank killed, guard lives | the server lingers; the next attempt adopts it if it was launched alike, is healthy, or will be within the start limit, and answers a request of one token, and ends it otherwise | `start`, `control` |
 //! | the server that lingers is of an engine that the rank no longer serves, on its GPU | ended before the next is launched | `process` |
 //! | nobody comes in the linger time | the guard ends the server | [`guard`] |
 //! | earlier attempt still holds the server | busy: waited for 30 s, then an error | `process` |
+//! | the server that lingers is of the engine whose turn it is not | put to sleep, or ended, before the other starts or wakes up | `turns` |
 //! | guard killed, rank lives | the rank ends the group by what the guard wrote into the folder | `process`, `folder` |
 //! | guard and rank killed | the next guard ends the group before it launches | [`guard`], `folder` |
 //! | guard does not end | killed, then as above | `process` |
-//! | the URL of a server that is not ours hangs or dies | nothing is killed; it is waited for as if it were starting, then given up | `service` |
+//! | the URL of a server that is not ours hangs or dies | nothing is killed; it is waited for as if it were starting, then given up | `start` |
 //!
 //! How long the end of a server may take is said in `limits`.
 
+mod budget;
+mod claim;
 mod control;
 mod folder;
 pub mod guard;
@@ -46,10 +53,15 @@ mod place;
 mod port;
 mod process;
 mod service;
+mod start;
+mod supervisor;
+mod turns;
 mod watch;
 
+pub use claim::{Claim, ClaimError};
 pub use control::Word;
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
 pub use launch::{Launch, LaunchError, LaunchHash, Share, gpu_of};
 pub use process::{CheckError, Server, ServerError};
 pub use service::{LifeWatch, Ready, Service, ServiceEvent, ServicePlan};
+pub use turns::{Admission, Duty, DutySwitch};

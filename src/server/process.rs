@@ -23,7 +23,7 @@ use crate::{
 use super::{
     control::{Answer, Word, ask, say},
     folder::{FolderError, Record, ServerFolder},
-    launch::{GPU_VARIABLE, Launch, LaunchHash},
+    launch::{GPU_VARIABLE, Launch},
     limits::{END, GRACE, HOLDER, REAP},
 };
 
@@ -93,6 +93,7 @@ pub struct Server {
     folder: ServerFolder,
     /// When it was started, as far as is known.
     since: Instant,
+    sleeps: bool,
     link: Link,
 }
 
@@ -135,6 +136,7 @@ impl Server {
             log: Some(log.to_owned()),
             folder: launch.folder,
             since: Instant::now(),
+            sleeps: launch.sleeps,
             link: Link::Started { guard, pipe },
         })
     }
@@ -152,26 +154,28 @@ impl Server {
             log,
             folder: folder.clone(),
             since: age.unwrap_or_else(Instant::now),
+            sleeps: false,
             link: Link::TookOver(stream),
         }
     }
 
-    /// Takes over the server that an earlier attempt has left in this folder; `None` where there is none. A server of
-    /// another launch is ended. Whether the server is of any use must be asked of it.
+    /// Takes over the server that an earlier attempt has left in the folder of this launch; `None` where there is none.
+    /// One that was launched otherwise is ended. Whether the server is of any use must be asked of it.
     ///
     /// # Errors
     /// Another holds it and does not go; the folder is not private.
-    pub async fn take_over(folder: &ServerFolder, launch: &LaunchHash) -> Result<Option<Server>, ServerError> {
+    pub async fn take_over(launch: &Launch) -> Result<Option<Server>, ServerError> {
+        let folder = &launch.folder;
         let deadline = Instant::now() + HOLDER;
         loop {
             if folder.exists()?
                 && let Some((Answer::Held, stream)) = ask(folder).await
             {
                 let record = folder.record();
-                let alike = record.as_ref().is_some_and(|record| record.launch == *launch);
-                let server = Server::taken_over(folder, record, stream);
+                let alike = record.as_ref().is_some_and(|record| record.launch == launch.hash);
+                let mut server = Server::taken_over(folder, record, stream);
                 if alike {
-                    return Ok(Some(server));
+                    return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
                 tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was launched otherwise");
                 server.end(Word::Goodbye).await?;
@@ -229,6 +233,11 @@ impl Server {
         self.log.as_deref()
     }
 
+    /// Whether it has sleep mode.
+    pub fn sleeps(&self) -> bool {
+        self.sleeps
+    }
+
     /// Waits until it answers `/health`, up to `limit` after its start. Ready means more than that: the caller asks for
     /// its model next.
     ///
@@ -270,11 +279,11 @@ impl Server {
         self.link.ended().await;
     }
 
-    /// Ends the server and waits until its whole process group is gone.
+    /// Ends the server and waits until its whole process group is gone. Who stops waiting may come again.
     ///
     /// # Errors
     /// It does not go.
-    pub async fn end(mut self, word: Word) -> Result<(), ServerError> {
+    pub async fn end(&mut self, word: Word) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {

@@ -81,7 +81,21 @@ impl Answer {
     /// The engine died, the page could not be read, or the fault script says so.
     pub async fn next(&mut self) -> Result<Piece, Broken> {
         let stand_in = Arc::clone(&self.stand_in);
-        stand_in.condition.run(self.progress()).await.unwrap_or(Err(Broken::EngineDead))
+        let begun = self.generation.is_some();
+        let step = stand_in.awake(begun, self.progress());
+        match stand_in.condition.run(step).await {
+            Some(Some(piece)) => piece,
+            Some(None) => Ok(self.aborted()),
+            None => Err(Broken::EngineDead),
+        }
+    }
+
+    /// The end of an answer whose server falls asleep.
+    fn aborted(&mut self) -> Piece {
+        self.clock.finished(FinishReason::Abort);
+        let completion = self.generation.as_ref().map_or(0, |generation| generation.produced);
+        let usage = TokenUsage { prompt: self.request.prompt_tokens, completion };
+        Piece { text: String::new(), usage, finish: Some(FinishReason::Abort) }
     }
 
     async fn progress(&mut self) -> Result<Piece, Broken> {

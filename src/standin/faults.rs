@@ -33,12 +33,15 @@
 //! | `done-early` | `[DONE]` without finish reason | yes |
 //! | `error-event` | an error event in the words of a dying EngineCore, then `[DONE]` | yes |
 //! | `error-event-other` | the same in other words | yes |
+//! | `sleep-fails` `wake-fails` | HTTP 500 to `/sleep` or `/wake_up`, which changes nothing then | |
+//! | `wake-hangs` | `/wake_up` is never answered | |
 //!
-//! From `slow-loris` on they are faults of a stream; an answer in one piece becomes HTTP 500.
+//! From `slow-loris` to `error-event-other` they are faults of a stream; an answer in one piece becomes HTTP 500.
 //!
 //! The first entry that matches is injected. A page pattern matches whole words: `BO_7500_Fr.p3` is not found in
 //! `BO_7500_Fr.p31.l9.a1`. Requests without an image, such as canaries, are neither counted nor struck; a hang or a
-//! death that is in force strikes them too.
+//! death that is in force strikes them too. The last three are of orders and not of requests: they know `engine` and `times`
+//! only.
 
 use std::{
     fs, io,
@@ -51,6 +54,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::sleep::SleepFault;
 use crate::model::Engine;
 
 /// A fault script that cannot be used.
@@ -119,6 +123,8 @@ pub enum Fault {
         /// Tokens written.
         after_tokens: u32,
     },
+    /// An order to sleep or to wake up goes wrong.
+    Order(SleepFault),
     /// The stream goes wrong, with HTTP 200.
     Stream {
         /// How.
@@ -183,6 +189,7 @@ impl Fault {
             Fault::Reset { .. } => "reset",
             Fault::Hang => "hang",
             Fault::Abort { .. } => "abort",
+            Fault::Order(fault) => fault.name(),
             Fault::Stream { fault, .. } => fault.name(),
         }
     }
@@ -239,6 +246,8 @@ enum Kind {
     DoneEarly,
     ErrorEvent,
     ErrorEventOther,
+    #[serde(untagged)]
+    Order(SleepFault),
 }
 
 impl Entry {
@@ -275,7 +284,12 @@ impl Entry {
             Kind::DoneEarly => stream(StreamFault::DoneEarly),
             Kind::ErrorEvent => stream(StreamFault::ErrorEvent),
             Kind::ErrorEventOther => stream(StreamFault::ErrorEventOther),
+            Kind::Order(fault) => Fault::Order(fault),
         };
+        let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
+        if matches!(fault, Fault::Order(_)) && (of_requests || self.after_tokens.is_some()) {
+            return Err("sleep-fails, wake-fails and wake-hangs know `engine` and `times` only");
+        }
         let at_once = [Kind::ServerError, Kind::Unavailable, Kind::BadRequest, Kind::Empty, Kind::Hang];
         if self.after_tokens.is_some() && at_once.contains(&self.kind) {
             return Err("`after_tokens` is not for 500, 503, 400, empty and hang");
@@ -349,12 +363,28 @@ impl FaultScript {
         let number = progress.requests;
         let (_, rule) = progress.rules.iter_mut().enumerate().find(|(place, rule)| {
             rule.left != Some(0)
+                && !matches!(rule.fault, Fault::Order(_))
                 && rule.nth.is_none_or(|nth| nth.get() == number)
                 && rule.page.as_deref().is_none_or(|page| matches(page, request_id))
                 && rule.probability.is_none_or(|probability| draw(*place, request_id) < probability)
         })?;
         rule.left = rule.left.map(|left| left - 1);
         Some(rule.fault.clone())
+    }
+}
+
+impl FaultScript {
+    /// What goes wrong with an order to sleep, or else to wake up.
+    pub fn next_order(&self, sleep: bool) -> Option<SleepFault> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rule, fault) = progress.rules.iter_mut().find_map(|rule| match rule.fault {
+            Fault::Order(fault) if rule.left != Some(0) && sleep == (fault == SleepFault::SleepFails) => {
+                Some((rule, fault))
+            }
+            _ => None,
+        })?;
+        rule.left = rule.left.map(|left| left - 1);
+        Some(fault)
     }
 }
 
@@ -452,6 +482,14 @@ mod tests {
     }
 
     #[test]
+    fn faults_of_orders_strike_no_request_and_each_its_own_order() {
+        let script = script("[[fault]]\nkind = \"wake-fails\"\ntimes = 1\n[[fault]]\nkind = \"wake-hangs\"\n");
+        assert_eq!((script.next("any"), script.next_order(true)), (None, None));
+        let orders: Vec<_> = (0..3).map(|_| script.next_order(false).unwrap().name()).collect();
+        assert_eq!(orders, ["wake-fails", "wake-hangs", "wake-hangs"]);
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         for (text, line, word) in [
             ("[[fault]]\nkind = \"loop\"\npages = \"x\"\n", "line 3", "pages"),
@@ -461,6 +499,7 @@ mod tests {
             ("[[fault]]\nkind = \"loop\"\ntimes = 0\n", "line 3", "nonzero"),
             ("[[fault]]\nkind = \"503\"\nprobability = 1.5\n", "line 1", "probability"),
             ("[[fault]]\nkind = \"abort\"\nafter_tokens = 0\n", "line 1", "aborted"),
+            ("[[fault]]\nkind = \"wake-fails\"\npage = \"p1\"\n", "line 1", "`times` only"),
         ] {
             let message = FaultScript::parse(text, Engine::Chandra).unwrap_err();
             assert!(message.contains(line) && message.contains(word), "{text}: {message}");

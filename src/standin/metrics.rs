@@ -49,6 +49,7 @@ struct Counts {
     running: u64,
     waiting: u64,
     kv_usage: f64,
+    asleep: bool,
     prompt_tokens: u64,
     generation_tokens: u64,
     preemptions: u64,
@@ -78,6 +79,7 @@ impl Metrics {
                 running: 0,
                 waiting: 0,
                 kv_usage: 0.0,
+                asleep: false,
                 prompt_tokens: 0,
                 generation_tokens: 0,
                 preemptions: 0,
@@ -98,6 +100,11 @@ impl Metrics {
         let mut counts = self.counts();
         counts.kv_usage = usage;
         counts.preemptions = preemptions;
+    }
+
+    /// Whether the server sleeps, with its weights in the memory of the node.
+    pub fn set_asleep(&self, asleep: bool) {
+        self.counts().asleep = asleep;
     }
 
     /// A request arrives; it waits until it is [admitted](RequestClock::admitted).
@@ -133,6 +140,14 @@ impl Metrics {
                 text,
                 "vllm:request_success_total{{engine=\"0\",finished_reason=\"{reason}\",model_name=\"{}\"}} {number:.1}",
                 self.model_name
+            );
+        }
+        let _ = writeln!(text, "# HELP vllm:engine_sleep_state Of the stand-in.\n# TYPE vllm:engine_sleep_state gauge");
+        for (state, is) in [("awake", !counts.asleep), ("weights_offloaded", counts.asleep), ("discard_all", false)] {
+            let _ = writeln!(
+                text,
+                "vllm:engine_sleep_state{{{labels},sleep_state=\"{state}\"}} {:.1}",
+                f64::from(u8::from(is))
             );
         }
         write_histogram(&mut text, "time_to_first_token_seconds", &labels, &counts.first_token);

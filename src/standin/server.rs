@@ -17,6 +17,7 @@ use super::{
     chat,
     condition::Condition,
     release::Release,
+    sleep,
     socket::{Cut, Socket},
     stand_in::{Options, StandIn, StandInError},
 };
@@ -88,7 +89,10 @@ fn announce(stand_in: &StandIn, url: &str) {
 }
 
 fn routes(stand_in: &Arc<StandIn>) -> Router {
-    Router::new()
+    stand_in
+        .options
+        .sleep
+        .map_or_else(Router::new, sleep::routes)
         .route("/health", get(health))
         .route("/ping", get(health).post(health))
         .route("/version", get(version))

@@ -14,6 +14,7 @@ use super::{
     metrics::Metrics,
     release::Release,
     request::ServedModel,
+    sleep::{Sleep, SleepMode},
     socket::ListenAddress,
     tesseract::{Tesseract, TesseractError},
 };
@@ -44,6 +45,8 @@ pub struct Options {
     pub faults: Option<PathBuf>,
     /// Key that requests below `/v1` must carry.
     pub api_key: Option<String>,
+    /// Sleep mode, where it has it.
+    pub sleep: Option<SleepMode>,
     /// What it does with an image.
     pub mode: Mode,
 }
@@ -143,6 +146,8 @@ pub struct StandIn {
     pub faults: FaultScript,
     /// Whether the engine lives.
     pub condition: EngineCondition,
+    /// Whether it sleeps.
+    pub sleep: Sleep,
     /// The counters.
     pub metrics: Arc<Metrics>,
 }
@@ -181,6 +186,7 @@ impl StandIn {
             reader,
             faults,
             condition: EngineCondition::healthy(),
+            sleep: Sleep::awake(),
             metrics,
             options,
         })

@@ -7,11 +7,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use bulletin_ocr::{
+    engine::{Client, Limits, ServerAddress},
     model::{PageRef, Verdict},
+    server::ServerFolder,
     store::Reader,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -114,6 +117,18 @@ impl Bench {
         entries.filter(|path| carries_mark(path)).filter_map(described).filter(|(_, line)| !line.is_empty()).collect()
     }
 
+    /// The servers of this test that have a guard, as they wrote themselves down: engine and place of its rank, address.
+    pub fn servers(&self) -> BTreeMap<String, ServerAddress> {
+        let folder =
+            |line: &String| Some(PathBuf::from(line.split(' ').skip_while(|word| *word != "--folder").nth(1)?));
+        let named = |folder: PathBuf| {
+            let record = ServerFolder::at(&folder).record()?;
+            let address = ServerAddress::Unix(record.address.strip_prefix("unix:")?.into());
+            Some((folder.file_name()?.to_str()?.to_owned(), address))
+        };
+        self.processes().iter().filter_map(folder).filter_map(named).collect()
+    }
+
     /// Waits until none of this test's processes is left: those of a killed rank go within moments.
     pub fn assert_nothing_left(&self) {
         until("every process of the test has ended", || self.processes().is_empty());
@@ -156,6 +171,32 @@ impl Drop for Bench {
         for id in left.into_iter().filter_map(|(id, _)| Pid::from_raw(id)) {
             let _ = kill_process(id, Signal::KILL);
         }
+    }
+}
+
+/// Whether the server says that it sleeps; `None` where it does not say.
+pub async fn is_sleeping(address: &ServerAddress) -> Option<bool> {
+    let limit = Duration::from_secs(60);
+    let limits = Limits { first_token: limit, token_gap: limit, total: limit };
+    Client::new(address.clone(), limits, None).unwrap().is_sleeping().await.ok()
+}
+
+/// Looks at the servers of ranks that take turns, again and again, and counts how often two of one rank were awake at one
+/// time. Never ends.
+pub async fn both_awake(bench: &Bench, found: &AtomicU32) {
+    loop {
+        let servers = bench.servers();
+        for (name, chandra) in &servers {
+            let deepseek = name.strip_prefix("chandra-").and_then(|place| servers.get(&format!("deepseek-{place}")));
+            let Some(deepseek) = deepseek else { continue };
+            // Chandra twice: it may fall asleep between two questions.
+            let mut said = Vec::new();
+            for address in [chandra, deepseek, chandra] {
+                said.push(is_sleeping(address).await);
+            }
+            found.fetch_add(u32::from(said == [Some(false); 3]), Ordering::SeqCst);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

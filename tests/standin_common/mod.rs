@@ -32,8 +32,17 @@ impl Server {
 
     /// A stand-in on a free port, with this key in its environment.
     pub fn start_with_key(arguments: &[&str], key: Option<&str>) -> Self {
+        Self::start_with(arguments, key.map(|key| ("VLLM_API_KEY", key)))
+    }
+
+    /// A stand-in on a free port, with this variable in its environment.
+    pub fn start_with_variable(arguments: &[&str], variable: (&str, &str)) -> Self {
+        Self::start_with(arguments, Some(variable))
+    }
+
+    fn start_with(arguments: &[&str], variable: Option<(&str, &str)>) -> Self {
         let arguments = [arguments, &["--port", "0"]].concat();
-        Self::launch(&arguments, key, |address| (address.into(), reqwest::Client::builder()))
+        Self::launch(&arguments, variable, |address| (address.into(), reqwest::Client::builder()))
     }
 
     /// A stand-in on a Unix socket.
@@ -47,7 +56,7 @@ impl Server {
 
     fn launch(
         arguments: &[&str],
-        key: Option<&str>,
+        variable: Option<(&str, &str)>,
         connect: impl FnOnce(&str) -> (String, reqwest::ClientBuilder),
     ) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
@@ -55,7 +64,7 @@ impl Server {
             .arg("stand-in")
             .args(arguments)
             .env_remove("VLLM_API_KEY")
-            .envs(key.map(|key| ("VLLM_API_KEY", key)))
+            .envs(variable)
             .stdout(Stdio::piped())
             .stderr(log.reopen().unwrap())
             .spawn()

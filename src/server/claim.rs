@@ -1,0 +1,132 @@
+//! What a server may have of its GPU.
+
+use crate::model::{
+    Engine, Role,
+    configuration::{EngineSettings, Engines},
+};
+
+/// Share of a server that has its GPU for itself while it serves (facts of the engines, E14).
+const ALONE: f32 = 0.85;
+
+/// Most that two servers on one GPU may have: the rest is for what each holds outside of its share (facts of the
+/// engines, C.9).
+const TOGETHER_AT_MOST: f32 = 0.95;
+
+/// What a server may have of its GPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Claim {
+    /// What its rank is there for.
+    pub role: Role,
+    /// Share of the GPU's memory, above 0 and at most 1: `{memory}` of a launch command.
+    pub memory: f32,
+}
+
+/// Shares of a GPU that cannot be given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ClaimError {
+    /// Not a share.
+    #[error("engines.{engine}.memory is {memory}: it must be above 0 and at most 1, the share of the GPU's memory")]
+    NoShare {
+        /// Of this engine.
+        engine: Engine,
+        /// As configured.
+        memory: f32,
+    },
+    /// Two servers that would not fit.
+    #[error(
+        "a rank of role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU, together more than \
+         {TOGETHER_AT_MOST}: lower engines.chandra.memory or engines.deepseek.memory, or let them take turns \
+         (chandra/deepseek)"
+    )]
+    TooMuch {
+        /// Share of Chandra's server.
+        chandra: f32,
+        /// Share of DeepSeek's server.
+        deepseek: f32,
+    },
+}
+
+impl Claim {
+    /// The claim of an engine's server on a rank of this role.
+    ///
+    /// # Errors
+    /// A share that is none, or two that are too much for one GPU.
+    pub fn new(role: Role, engine: Engine, engines: &Engines) -> Result<Claim, ClaimError> {
+        let memory = memory(role, engine, engines.of(engine))?;
+        if role == Role::Together {
+            let [chandra, deepseek] = Engine::ALL.map(|engine| memory_of(role, engine, engines.of(engine)));
+            // Shares have two or three digits.
+            if chandra + deepseek > TOGETHER_AT_MOST + 1e-4 {
+                return Err(ClaimError::TooMuch { chandra, deepseek });
+            }
+        }
+        Ok(Claim { role, memory })
+    }
+}
+
+fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, ClaimError> {
+    let memory = memory_of(role, engine, settings);
+    match memory > 0.0 && memory <= 1.0 {
+        true => Ok(memory),
+        false => Err(ClaimError::NoShare { engine, memory }),
+    }
+}
+
+/// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; facts of the engines, section 0), and
+/// each needs room for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card of
+/// 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the other
+/// sleeps, or is gone.
+fn memory_of(role: Role, engine: Engine, settings: &EngineSettings) -> f32 {
+    let left = match (role, engine) {
+        (Role::Together, Engine::Chandra) => 0.6,
+        (Role::Together, Engine::DeepSeek) => 0.25,
+        (Role::One(_) | Role::InTurn, _) => ALONE,
+    };
+    settings.memory.unwrap_or(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engines(chandra: Option<f32>, deepseek: Option<f32>) -> Engines {
+        let mut engines = Engines::default();
+        engines.chandra.memory = chandra;
+        engines.deepseek.memory = deepseek;
+        engines
+    }
+
+    fn share(role: &str, engine: Engine, engines: &Engines) -> Result<f32, ClaimError> {
+        Claim::new(role.parse().unwrap(), engine, engines).map(|claim| claim.memory)
+    }
+
+    #[test]
+    fn a_server_has_its_gpu_for_itself_but_where_two_serve_together() {
+        let engines = engines(None, None);
+        for role in ["chandra", "chandra/deepseek"] {
+            assert_eq!(share(role, Engine::Chandra, &engines), Ok(ALONE), "{role}");
+        }
+        let both = Engine::ALL.map(|engine| share("chandra+deepseek", engine, &engines).unwrap());
+        assert!(both[0] > both[1] && both[0] + both[1] <= TOGETHER_AT_MOST, "{both:?}");
+    }
+
+    #[test]
+    fn two_servers_that_do_not_fit_on_one_gpu_are_refused_and_one_or_turns_are_not() {
+        let engines = engines(Some(0.8), Some(0.3));
+        let error = share("chandra+deepseek", Engine::DeepSeek, &engines).unwrap_err().to_string();
+        for word in ["0.8", "0.3", "0.95", "engines.deepseek.memory", "chandra/deepseek"] {
+            assert!(error.contains(word), "{word}: {error}");
+        }
+        assert_eq!(share("chandra/deepseek", Engine::Chandra, &engines), Ok(0.8));
+        assert_eq!(share("deepseek", Engine::DeepSeek, &engines), Ok(0.3));
+    }
+
+    #[test]
+    fn shares_up_to_the_limit_are_given_and_what_is_no_share_is_refused() {
+        assert_eq!(share("chandra+deepseek", Engine::Chandra, &engines(Some(0.7), None)), Ok(0.7));
+        for memory in [0.0, -0.1, 1.5, f32::NAN] {
+            let error = share("chandra", Engine::Chandra, &engines(Some(memory), None)).unwrap_err();
+            assert!(error.to_string().contains("engines.chandra.memory"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! How a service comes by a server that answers: woken, taken over, started, or reached elsewhere.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    engine::{Client, EngineError, Limits, Profile, Reader, ServerAddress},
+    model::{
+        Engine, RankId,
+        configuration::{EngineSettings, ServerSource},
+        error::chain,
+    },
+};
+
+use super::{
+    control::Word,
+    folder::ServerFolder,
+    launch::{Launch, LaunchError},
+    process::{CheckError, Server, ServerError, answers_by},
+    service::ServicePlan,
+    supervisor::Supervisor,
+};
+
+/// Between two handshakes with a server that is not ours and not yet what it says that it is.
+const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("another server answers on the port of ours")]
+    AnotherOnPort(#[source] EngineError),
+    #[error("the server at {0} says that it is healthy, but did not answer a request of one token")]
+    Silent(ServerAddress),
+    #[error("no url is configured for this rank")]
+    NoUrl,
+    #[error("no server answers at {address}, waited for {limit:?}: start it, or raise start_limit")]
+    NotRunning { address: ServerAddress, limit: Duration, source: Option<Box<EngineError>> },
+}
+
+impl StartError {
+    /// Whether another start would end the same way.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self {
+            StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
+            StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
+            // It has been waited for.
+            StartError::NoUrl | StartError::NotRunning { .. } => true,
+            StartError::AnotherOnPort(_) | StartError::Silent(_) | StartError::Server(_) => false,
+        }
+    }
+}
+
+impl From<CheckError> for StartError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Server(error) => error.into(),
+            CheckError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl Supervisor {
+    /// The launch of the server; `None` where it runs elsewhere.
+    pub(super) fn launch(&self) -> Result<Option<Launch>, StartError> {
+        let plan = &self.plan;
+        let folder = || ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
+        Ok(Launch::new(&plan.settings.server, &plan.profile, &plan.share, plan.claim, folder)?)
+    }
+
+    /// A server that answers. Its process is left to [`Supervisor::end_server`], also when this is dropped.
+    pub(super) async fn bring_up(&mut self) -> Result<Reader, StartError> {
+        let Some(launch) = self.launch()? else {
+            // What runs elsewhere takes nothing of this GPU.
+            self.admitted = None;
+            return self.reach(self.client(self.url()?, None)?).await;
+        };
+        self.enter().await;
+        if let Some(reader) = self.take_up(&launch).await? {
+            return Ok(reader);
+        }
+        let plan = self.plan.clone();
+        let engine = plan.profile.engine;
+        if let Some(gpu) = &launch.gpu {
+            let engines = plan.claim.role.engines().with(engine);
+            let kept: Vec<_> = engines.iter().map(|engine| launch.folder.beside(engine, plan.local_rank)).collect();
+            Server::make_room(&launch.folder, gpu, &kept).await?;
+        }
+        let log = unused_log(&plan.logs, plan.rank, engine);
+        let client = self.client(launch.address.clone(), launch.key.as_deref())?;
+        let server = self.server.insert(Server::start(launch, &log, plan.linger)?);
+        server.ready(&client, plan.settings.start_limit).await?;
+        server.check_port(&client).await?;
+        let on_port = matches!(server.address(), ServerAddress::Tcp(_));
+        self.connect(client).await.map_err(|error| match error {
+            EngineError::Unauthorized { .. } | EngineError::WrongModel { .. } if on_port => {
+                StartError::AnotherOnPort(error)
+            }
+            error => error.into(),
+        })
+    }
+
+    /// A server that is not ours. It may be starting too, and is waited for as one of ours.
+    async fn reach(&self, client: Client) -> Result<Reader, StartError> {
+        let limit = self.plan.settings.start_limit;
+        let deadline = Instant::now() + limit;
+        let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
+        if !client.alive().await {
+            tracing::warn!(server = %client.address(), "no server answers yet: it is waited for, {limit:?} at most");
+        }
+        loop {
+            if !answers_by(&client, deadline).await {
+                return Err(missing(None));
+            }
+            match self.connect(client.clone()).await {
+                // An engine that hangs is not restarted here: nobody is to be sent to it.
+                Ok(reader) => return singing(reader).await,
+                Err(EngineError::Unreachable { .. }) if Instant::now() < deadline => sleep(HANDSHAKE_PAUSE).await,
+                Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(Box::new(error)))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The server that sleeps, or the one that an earlier attempt of the run has left, if it is the one that would be
+    /// launched and its engine answers; ends it otherwise. One that is still starting has the rest of its time.
+    async fn take_up(&mut self, launch: &Launch) -> Result<Option<Reader>, StartError> {
+        let ours = self.server.is_some();
+        if !ours {
+            self.server = Server::take_over(launch).await?;
+        }
+        let Some(server) = &mut self.server else { return Ok(None) };
+        let engine = self.plan.profile.engine;
+        let log = server.log().map(Path::to_owned).unwrap_or_default();
+        let since = Instant::now();
+        match revive(&self.plan, server).await {
+            Ok(reader) => {
+                let whose = if ours { "woke the server up" } else { "adopted the server of an earlier attempt" };
+                tracing::info!(%engine, log = %log.display(), took = ?since.elapsed(), "{whose}");
+                Ok(Some(reader))
+            }
+            Err(error) => {
+                let whose = if ours { "a server that does not wake up" } else { "the server of an earlier attempt" };
+                tracing::warn!(%engine, log = %log.display(), "ending {whose}: {}", chain(&error));
+                self.end_server(Word::Kill).await;
+                Ok(None)
+            }
+        }
+    }
+
+    fn client(&self, address: ServerAddress, key: Option<&str>) -> Result<Client, EngineError> {
+        client_of(&self.plan.settings, address, key)
+    }
+
+    async fn connect(&self, client: Client) -> Result<Reader, EngineError> {
+        connect(&self.plan, client).await
+    }
+
+    fn url(&self) -> Result<ServerAddress, StartError> {
+        let ServerSource::Url { urls } = &self.plan.settings.server else { return Err(StartError::NoUrl) };
+        let index = self.plan.local_rank as usize % urls.len().max(1);
+        urls.get(index).map(|url| ServerAddress::Tcp(url.clone())).ok_or(StartError::NoUrl)
+    }
+}
+
+/// A server that was started before, awake and answering.
+async fn revive(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartError> {
+    let client = client_of(&plan.settings, server.address().clone(), server.key())?;
+    server.ready(&client, plan.settings.start_limit).await?;
+    if server.sleeps() && client.is_sleeping().await? {
+        client.wake_up().await?;
+    }
+    singing(connect(plan, client).await?).await
+}
+
+async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineError> {
+    Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await
+}
+
+/// Whether the engine behind it answers too.
+async fn singing(reader: Reader) -> Result<Reader, StartError> {
+    let client = reader.client();
+    match client.sings(&reader.server().model).await {
+        true => Ok(reader),
+        false => Err(StartError::Silent(client.address().clone())),
+    }
+}
+
+pub(super) fn client_of(
+    settings: &EngineSettings,
+    address: ServerAddress,
+    key: Option<&str>,
+) -> Result<Client, EngineError> {
+    let limits = Limits {
+        first_token: settings.first_token_limit,
+        token_gap: settings.token_gap_limit,
+        total: settings.total_limit,
+    };
+    Ok(Client::new(address, limits, key)?.with_hang_limit(settings.hang_limit))
+}
+
+/// The next log of this rank's server: the logs of earlier starts are kept.
+fn unused_log(logs: &Path, rank: RankId, engine: Engine) -> PathBuf {
+    let name = |number: u32| logs.join(format!("server-{:04}-{engine}-{number}.log", rank.0));
+    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+}

@@ -1,0 +1,170 @@
+//! The task of a service: brings its server up again and again, and watches it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, sleep},
+};
+
+use crate::{
+    engine::Reader,
+    model::{Role, error::chain},
+};
+
+use super::{
+    budget::StartBudget,
+    control::Word,
+    process::Server,
+    service::{Ready, ServiceEvent, ServicePlan, State},
+    start::StartError,
+    turns::{Admitted, Duty, ended, until},
+    watch::death,
+};
+
+/// Keeps one engine's server, until it is stopped or given up.
+pub(super) struct Supervisor {
+    pub(super) trial: Arc<AtomicU32>,
+    pub(super) plan: ServicePlan,
+    pub(super) on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) duty: watch::Receiver<Duty>,
+    /// While the server may have memory of the GPU that another must wait for.
+    pub(super) admitted: Option<Admitted>,
+    /// The process, from its launch until it is gone; it may sleep.
+    pub(super) server: Option<Server>,
+}
+
+/// How the life of a server ended.
+enum End {
+    /// It was ready for so long, and died of this.
+    Died(Duration, String),
+    /// It sleeps, or was ended: it is another engine's turn.
+    PutAside {
+        /// Whether it was ready before.
+        served: bool,
+    },
+}
+
+impl Supervisor {
+    pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        let mut budget = StartBudget::default();
+        for start in 1.. {
+            let ended = tokio::select! {
+                ended = self.live(start) => ended,
+                told = &mut stopped => return self.leave(told.is_ok()).await,
+            };
+            let ended = match ended {
+                Ok(End::PutAside { served }) => {
+                    if served {
+                        budget = StartBudget::default();
+                    }
+                    continue;
+                }
+                Ok(End::Died(life, cause)) => Ok((life, cause)),
+                Err(error) => Err(error),
+            };
+            // The next start needs the memory of the GPU that this one still holds. A dead server gets no grace.
+            self.end_server(if ended.is_ok() { Word::Kill } else { Word::Goodbye }).await;
+            self.admitted = None;
+            let (life, reason) = match ended {
+                Ok((life, cause)) => (life, format!("the server died: {cause}")),
+                Err(error) if error.is_permanent() => {
+                    self.give_up(chain(&error));
+                    break;
+                }
+                Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
+            };
+            tracing::warn!(engine = %self.plan.profile.engine, start, ?life, "{reason}");
+            if self.trial.swap(0, Ordering::SeqCst) == start {
+                tracing::info!("a page was on trial: this start counts for nothing");
+                continue;
+            }
+            let Some(pause) = budget.after(life) else {
+                self.give_up(format!(
+                    "{} starts in a row failed or ended early; the last: {reason}",
+                    StartBudget::STARTS
+                ));
+                break;
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                told = &mut stopped => return self.leave(told.is_ok()).await,
+            }
+        }
+    }
+
+    /// The end of the service: told by its owner, or because the owner is gone.
+    async fn leave(mut self, told: bool) {
+        if told {
+            self.end_server(Word::Goodbye).await;
+        }
+        self.state.send_replace(State::Lost);
+    }
+
+    /// One life of a server, from its launch, or from its waking up, to its death or to the turn of another engine. The
+    /// process is left to [`Supervisor::end_server`], also when this is dropped.
+    async fn live(&mut self, start: u32) -> Result<End, StartError> {
+        let engine = self.plan.profile.engine;
+        self.rest().await?;
+        let mut duty = self.duty.clone();
+        let reader = tokio::select! {
+            reader = self.bring_up() => Arc::new(reader?),
+            () = until(&mut duty, Duty::Rest) => {
+                self.put_aside().await;
+                return Ok(End::PutAside { served: false });
+            }
+        };
+        if self.plan.claim.role == Role::Together {
+            self.admitted = None;
+        }
+        tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
+        let since = Instant::now();
+        self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
+        (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));
+        let cause = tokio::select! {
+            cause = self.until_death(start, &reader) => cause,
+            () = until(&mut duty, Duty::Rest) => {
+                self.state.send_replace(State::Resting);
+                self.put_aside().await;
+                return Ok(End::PutAside { served: true });
+            }
+        };
+        self.state.send_replace(State::Starting);
+        Ok(End::Died(since.elapsed(), cause))
+    }
+
+    /// Waits until the process ends, a page reports its engine dead, or it shows from outside; says what it was.
+    async fn until_death(&mut self, start: u32, reader: &Reader) -> String {
+        let mut state = self.state.subscribe();
+        let reported = state.wait_for(|state| !state.is_start(start));
+        tokio::select! {
+            () = ended(&mut self.server) => "its process ended".into(),
+            _ = reported => "a page was told so".into(),
+            death = death(reader.client(), &reader.server().model, self.plan.settings.hang_limit) => death.to_string(),
+        }
+    }
+
+    pub(super) async fn end_server(&mut self, word: Word) {
+        if let Some(server) = &mut self.server {
+            if let Err(error) = server.end(word).await {
+                tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
+            }
+            // Only now: a service that is stopped meanwhile waits for the same end.
+            self.server = None;
+        }
+    }
+
+    fn give_up(&self, reason: String) {
+        let engine = self.plan.profile.engine;
+        tracing::error!(%engine, "the engine is given up on this rank: {reason}");
+        self.state.send_replace(State::Lost);
+        (self.on_event)(ServiceEvent::Lost(engine, reason));
+    }
+}
