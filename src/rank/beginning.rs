@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -31,6 +32,8 @@ use super::{
 pub(super) struct Beginning {
     pub(super) rank: RankId,
     pub(super) run_id: String,
+    /// Most pages that it will hold.
+    pub(super) credits: u32,
     pub(super) program: PathBuf,
     pub(super) run_directory: PathBuf,
     pub(super) configuration: Configuration,
@@ -63,9 +66,11 @@ impl Beginning {
                 let _ = events.send(LocalEvent::StoreFailed(chain(&error)));
             }
         };
-        let store = &self.configuration.store;
+        let mut store = self.configuration.store.clone();
+        // A page is held until its record is on the disk: a rank that holds few would wait for a group to fill.
+        store.sync_records = NonZeroU32::new(self.credits / 4).unwrap_or(NonZeroU32::MIN).min(store.sync_records);
         let writer =
-            Writer::start(&self.run_directory, self.rank, store, provenance, Arc::clone(&documents), on_event)?;
+            Writer::start(&self.run_directory, self.rank, &store, provenance, Arc::clone(&documents), on_event)?;
         let (mut services, mut pacers) = (self.services, self.pacers);
         let engines = self.planned.into_iter().filter_map(|(engine, planned)| {
             let (service, pacer) = (services.remove(&engine)?, pacers.remove(&engine)?);

@@ -29,7 +29,7 @@ const OPERATIONAL_FIELDS: [&str; 9] =
 
 /// Settings of a start rather than of the run, or tables of them: another place of the library, a password that was
 /// missing, other nodes.
-const FREE_SETTINGS: [&str; 4] = ["pdfium", "passwords", "node", "imaging.children"];
+const FREE_SETTINGS: [&str; 5] = ["pdfium", "passwords", "node", "imaging.children", "schedule.turn_cost"];
 
 /// One setting that is not what it was.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -109,20 +109,24 @@ impl Worker {
 
     /// How this rank introduces itself.
     pub(super) fn hello(&self) -> Hello {
-        let role = self.role();
-        let credits = self.planned.values().map(|planned| planned.in_flight.credits());
         Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
             settings: self.settings.clone(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
-            role,
-            credits: match role {
-                // It holds pages of one engine at a time.
-                Role::InTurn => credits.max().unwrap_or_default(),
-                Role::One(_) | Role::Together => credits.sum(),
-            },
+            role: self.role(),
+            credits: self.credits(),
+        }
+    }
+
+    /// Most pages that it will hold.
+    fn credits(&self) -> u32 {
+        let credits = self.planned.values().map(|planned| planned.in_flight.credits());
+        match self.role() {
+            // It holds pages of one engine at a time.
+            Role::InTurn => credits.max().unwrap_or_default(),
+            Role::One(_) | Role::Together => credits.sum(),
         }
     }
 
@@ -288,6 +292,7 @@ impl Worker {
         let beginning = Beginning {
             rank: self.rank,
             run_id,
+            credits: self.credits(),
             program: self.program.clone(),
             run_directory: self.run_directory.clone(),
             configuration: self.configuration.clone(),
