@@ -97,6 +97,9 @@ fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
     let script = JobScript { options: "--chain 1", ..JobScript::default() };
     let job = pbs.submit_stalling(&script);
     pbs.all_but_one_settled(&job);
+    // What the script has exported is known to the ranks on all hosts.
+    let is_rank = |line: &&String| line.starts_with(concat!(env!("CARGO_BIN_EXE_bocr"), " run "));
+    assert_eq!(bench.processes().iter().filter(is_rank).count(), 3, "{:#?}", bench.processes());
     pbs.command("qdel", &[&job]);
     // The login shell above the script dies of the signal.
     assert_eq!(pbs.end(&job), 256 + 15);
