@@ -48,6 +48,25 @@ may_go_on() {
     return 1
 }
 
+# One line a job: id, when, how it came to be.
+jobs_list() {
+    echo "$run_directory/job/jobs.tsv"
+}
+
+list_job() {
+    printf '%s\t%s\t%s\n' "$1" "$(date -u +%FT%TZ)" "$2" >>"$(jobs_list)"
+}
+
+# A job that was submitted by hand is not in the list yet.
+list_this_job() {
+    cut -f1 "$(jobs_list)" 2>/dev/null | grep -qxF "$PBS_JOBID" || list_job "$PBS_JOBID" submitted
+}
+
+# Whether somebody has submitted a job that waits for this one.
+has_successor() {
+    cut -f3 "$(jobs_list)" | grep -qxF -e "after $PBS_JOBID" -e "chain $PBS_JOBID"
+}
+
 # Submits the next job, which waits for the end of this one.
 submitted=''
 submit_next() {
@@ -57,6 +76,10 @@ submit_next() {
         say "no job follows: this one settled no page"
         return
     fi
+    if has_successor; then
+        say "a job waits for this one already: none is submitted"
+        return
+    fi
     command=(qsub -W "depend=afterany:$PBS_JOBID" -v "BOCR_CHAIN=$((chain - 1))" "$script")
     # From where this job was submitted: its script may rely on that.
     if ! told=$(cd "${PBS_O_WORKDIR:-.}" && timeout "$SUBMIT_LIMIT" "${command[@]}" 2>&1 </dev/null); then
@@ -64,7 +87,11 @@ submit_next() {
         return
     fi
     # A site's wrapper of qsub may say more than the id.
-    submitted=$(grep -oE '^[0-9]+[^ ]*$' <<<"$told" | tail -n1) || submitted=unknown
-    printf '%s\t%s\tchain %s\n' "$submitted" "$(date -u +%FT%TZ)" "$PBS_JOBID" >>"$run_directory/job/jobs.tsv"
+    if submitted=$(grep -oE '^[0-9]+[^ ]*$' <<<"$told" | tail -n1); then
+        list_job "$submitted" "chain $PBS_JOBID"
+    else
+        submitted=unnamed
+        say "qsub names no job ($(tail -n1 <<<"$told")): \`bocr follow\` will not see the next one before it starts"
+    fi
     say "pages are left: job $submitted follows, and up to $((chain - 1)) after it"
 }

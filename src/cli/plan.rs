@@ -8,15 +8,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 
-use super::imaging::ImagingArguments;
+use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     corpus::Inputs,
-    estimate::{Ask, EstimateRequest, JobTable, estimate},
+    estimate::{Ask, EstimateRequest, estimate},
+    job::{JobFile, JobFileError, Walltime},
     model::configuration::{Configuration, ServerSource},
-    rank::parse_walltime,
 };
 
 /// Exit code for wrong usage or configuration.
@@ -48,8 +47,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     gpus: Option<NonZeroU32>,
     /// Walltime of the job; the GPUs are told [default: the job file's, else a day]
-    #[arg(long, value_name = "HH:MM:SS", value_parser = walltime)]
-    walltime: Option<Duration>,
+    #[arg(long, value_name = "HH:MM:SS")]
+    walltime: Option<Walltime>,
     /// Seconds of the walltime kept for ending in order, as scripts/pbs-job does
     #[arg(long, value_name = "SECONDS", default_value = "180")]
     reserve: u64,
@@ -101,44 +100,45 @@ fn print(text: &str) -> io::Result<()> {
 fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
     let (mut configuration, job) = match &arguments.config {
         Some(path) => files(path)?,
-        None => (models(), JobTable::default()),
+        None => (models(), None),
     };
     arguments.imaging.apply(&mut configuration);
-    let given = |flags: &[PathBuf], said: &[PathBuf]| if flags.is_empty() { said } else { flags }.to_vec();
-    let said = match &job.walltime {
-        None => None,
-        Some(text) => Some(walltime(text).map_err(anyhow::Error::msg).context("walltime in the table [job]")?),
+    let given = |flags: &[PathBuf], said: fn(&JobFile) -> &Vec<PathBuf>| match &job {
+        Some(job) if flags.is_empty() => said(job).clone(),
+        _ => flags.to_vec(),
     };
-    if let (Some(memory), None) = (&job.memory, job.memory()) {
-        anyhow::bail!("memory in the table [job] is `{memory}`: say a whole number of gb or mb, e.g. 180gb");
-    }
-    let of_job = job.nodes.zip(job.gpus.and_then(NonZeroU32::new).or(job.ranks));
-    let of_job = of_job.map(|(nodes, gpus)| nodes.saturating_mul(gpus));
+    let select = job.as_ref().map(|job| job.select);
     // What is asked by a flag leaves the other open, unless that is a flag too.
     let ask = match (arguments.gpus, arguments.walltime) {
-        (None, None) => Ask { gpus: of_job, walltime: said },
-        (gpus, walltime) => Ask { gpus, walltime },
+        (None, None) => Ask {
+            gpus: select.map(|select| select.nodes.saturating_mul(select.ranks)),
+            walltime: job.as_ref().and_then(|job| job.walltime).map(Walltime::duration),
+        },
+        (gpus, walltime) => Ask { gpus, walltime: walltime.map(Walltime::duration) },
     };
     Ok(EstimateRequest {
-        inputs: Inputs { paths: given(&arguments.input, &job.input), lists: given(&arguments.list, &job.list) },
+        inputs: Inputs {
+            paths: given(&arguments.input, |job| &job.input),
+            lists: given(&arguments.list, |job| &job.list),
+        },
         configured: arguments.config.is_some(),
-        run_directory: arguments.output.clone().or_else(|| job.run.clone()),
+        run_directory: arguments.output.clone().or_else(|| job.as_ref().map(|job| job.run.clone())),
         sample: arguments.sample.get(),
         reports: arguments.report.clone(),
         ask,
         reserve: Duration::from_secs(arguments.reserve),
         configuration,
-        job,
+        job: select,
     })
 }
 
-/// The configuration and the table `[job]` of a file.
-fn files(path: &Path) -> anyhow::Result<(Configuration, JobTable)> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let within = || format!("in {}", path.display());
-    let folder = std::path::absolute(path)?.parent().unwrap_or(Path::new("/")).to_owned();
-    let configuration = Configuration::from_toml(&text).with_context(within)?;
-    Ok((configuration, JobTable::from_toml(&text, &folder).with_context(within)?))
+/// The configuration in a file, and the job where it is a job file.
+fn files(path: &Path) -> anyhow::Result<(Configuration, Option<JobFile>)> {
+    match JobFile::read(path) {
+        Ok(job) => Ok((job.configuration.clone(), Some(job))),
+        Err(JobFileError::NoJob(_)) => Ok((configuration_file(path)?, None)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A configuration of the models, not of stand-ins.
@@ -149,8 +149,4 @@ fn models() -> Configuration {
             ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: Default::default() };
     }
     configuration
-}
-
-fn walltime(text: &str) -> Result<Duration, String> {
-    parse_walltime(text).filter(|time| !time.is_zero()).ok_or_else(|| "say HH:MM:SS".into())
 }

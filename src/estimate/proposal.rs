@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{JobSize, JobTable, Work};
+use super::{JobSize, Work};
 use crate::job::Select;
 
 /// What the job is to be like.
@@ -27,8 +27,8 @@ pub enum Fit {
     Jobs(u32),
 }
 
-/// Cores and memory for a GPU, where no job file says it.
-pub(super) const CORES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+/// Cores and memory for a GPU on the cluster described (facts on HPC, C4).
+const CORES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 const MEMORY: ByteSize = ByteSize::gib(180);
 /// Longest walltime that is proposed where none is given: a day is what queues of GPUs mostly allow.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -80,20 +80,21 @@ fn rounded(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs().div_ceil(STEP) * STEP)
 }
 
-/// Nodes of as many GPUs as the job file says, each with its share of cores and memory.
-pub(super) fn select(job: &JobTable, gpus: u32) -> Select {
-    let of_node = job.gpus.and_then(NonZeroU32::new).or(job.ranks).unwrap_or(NonZeroU32::MIN);
-    let on_each = of_node.get().min(gpus.max(1));
-    let share = |value: u64| value * u64::from(on_each) / u64::from(of_node.get());
-    let said = job.gpus.is_some() || job.ranks.is_some();
-    let cores = job.cores.map_or(u64::from(CORES.get() * on_each), |cores| share(u64::from(cores.get())));
-    let memory = if said { job.memory() } else { Some(job.memory().unwrap_or(MEMORY)) };
+/// What is asked of each node where no job file says it.
+const OF_A_GPU: Select =
+    Select { nodes: NonZeroU32::MIN, cores: CORES, memory: Some(MEMORY), gpus: 1, ranks: NonZeroU32::MIN };
+
+/// Nodes like those of the job file, each with its share of cores and memory where it has fewer GPUs than they.
+pub(super) fn select(job: Option<Select>, gpus: u32) -> Select {
+    let node = job.unwrap_or(OF_A_GPU);
+    let on_each = node.ranks.get().min(gpus.max(1));
+    let share = |value: u64| value * u64::from(on_each) / u64::from(node.ranks.get());
     let number = |value: u64| u32::try_from(value).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     Select {
         nodes: number(u64::from(gpus.div_ceil(on_each))),
-        cores: number(cores),
-        memory: memory.map(|memory| ByteSize(share(memory.as_u64()))),
-        gpus: if job.gpus == Some(0) { 0 } else { on_each },
+        cores: number(share(u64::from(node.cores.get()))),
+        memory: node.memory.map(|memory| ByteSize(share(memory.as_u64()))),
+        gpus: if node.gpus == 0 { 0 } else { on_each },
         ranks: number(u64::from(on_each)),
     }
 }
@@ -132,14 +133,13 @@ mod tests {
 
     #[test]
     fn chunks_are_as_the_job_file_has_nodes() {
-        let select = |job: &JobTable, gpus| super::select(job, gpus).to_string();
-        let none = JobTable::default();
-        assert_eq!(select(&none, 4), "4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1");
-        let nodes = JobTable { gpus: Some(4), cores: NonZeroU32::new(96), memory: Some("400gb".into()), ..none };
-        assert_eq!(select(&nodes, 9), "3:ncpus=96:mem=400gb:ngpus=4:mpiprocs=4");
-        assert_eq!(select(&nodes, 2), "1:ncpus=48:mem=200gb:ngpus=2:mpiprocs=2");
-        let cores =
-            JobTable { gpus: Some(0), ranks: NonZeroU32::new(2), cores: NonZeroU32::new(8), ..JobTable::default() };
-        assert_eq!(select(&cores, 4), "2:ncpus=8:mpiprocs=2");
+        let select = |job, gpus| super::select(job, gpus).to_string();
+        assert_eq!(select(None, 4), "4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1");
+        let memory = Some(ByteSize::gib(400));
+        let node = Select { nodes: number(7), cores: number(96), memory, gpus: 4, ranks: number(4) };
+        assert_eq!(select(Some(node), 9), "3:ncpus=96:mem=400gb:ngpus=4:mpiprocs=4");
+        assert_eq!(select(Some(node), 2), "1:ncpus=48:mem=200gb:ngpus=2:mpiprocs=2");
+        let of_cores = Select { cores: number(8), memory: None, gpus: 0, ranks: number(2), ..node };
+        assert_eq!(select(Some(of_cores), 4), "2:ncpus=8:mpiprocs=2");
     }
 }

@@ -1,8 +1,6 @@
 //! What is told beside the figures: what they rest on, and what should be looked at.
 
-use std::num::NonZeroU32;
-
-use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::CORES, request::READING_RATE};
+use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::select, request::READING_RATE};
 use crate::model::{ServerKind, configuration::ServerSource};
 
 /// Cores of a rank that its server keeps busy: its API server, its engine and their threads. Assumed.
@@ -43,8 +41,8 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
             (estimate.drawing_cores * 1.5).ceil()
         ));
     }
-    let gpus = request.job.gpus.and_then(NonZeroU32::new).or(request.job.ranks).map_or(1, NonZeroU32::get);
-    let cores = f64::from(request.job.cores.unwrap_or(CORES).get()) / f64::from(gpus);
+    let node = select(request.job, estimate.proposed.gpus);
+    let cores = f64::from(node.cores.get()) / f64::from(node.ranks.get());
     if estimate.drawing_cores + SERVER_CORES > cores {
         lines.push(format!(
             "{cores:.0} cores a GPU are too few: drawing takes {:.1}, a server about {SERVER_CORES:.0}",

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use tokio::runtime::Runtime;
 
 use super::{
-    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, JobTable, PageCost, Work,
+    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, PageCost, Work,
     earlier::{of_run, read},
     proposal::{Proposal, propose, select},
     remarks::{assumptions, warnings},
@@ -21,6 +21,7 @@ use crate::{
     corpus::{self, Inputs, Plan, Survey, Surveyed, survey},
     engine::{Profile, TokenBudget},
     imaging::{Pool, PoolSettings, find_library},
+    job::Select,
     model::{
         DocumentId, Engine, EngineSet, FailureClass, PageIndex, PageRef, PixelSize, ServerKind, Verdict,
         configuration::{Configuration, ServerSource, StandInMode},
@@ -37,8 +38,8 @@ pub struct EstimateRequest {
     pub configuration: Configuration,
     /// Whether that was given; if not, servers of the models are reckoned with.
     pub configured: bool,
-    /// What the job file says of the job.
-    pub job: JobTable,
+    /// What the job file asks PBS for.
+    pub job: Option<Select>,
     /// Run directory: there already, or to be made.
     pub run_directory: Option<PathBuf>,
     /// Pages that are drawn.
@@ -133,7 +134,7 @@ pub fn estimate(
     let run_directory = std::path::absolute(run_directory)?;
     let shard = configuration.store.shard.as_u64();
     let imaging = &configuration.imaging;
-    let select = select(job, proposed.gpus);
+    let select = select(*job, proposed.gpus);
     let renderers = PoolSettings::children(imaging, (select.cores.get() / select.ranks) as usize).get();
     let mut estimate = Estimate {
         disk: Disk::of(documents.left, proposed.gpus, shard, earlier.stored, &run_directory),

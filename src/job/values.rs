@@ -123,6 +123,13 @@ impl FromStr for Place {
 #[serde(try_from = "String")]
 pub struct Walltime(Duration);
 
+impl Walltime {
+    /// As a duration.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
 impl FromStr for Walltime {
     type Err = ValueError;
 
