@@ -293,5 +293,7 @@ fn a_server_program_that_is_missing_is_named_and_leaves_no_folder() {
     let log = bench.log(0);
     assert!(log.contains("cannot start the server's program `no-such-vllm`"), "{log}");
     bench.assert_nothing_left();
-    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    // What servers compile is kept for the next start.
+    let left = fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| name.ends_with("-caches")));
 }

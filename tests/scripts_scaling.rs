@@ -38,7 +38,7 @@ fn speed_up_and_serial_fraction_are_right() {
 #[test]
 fn an_experiment_of_two_runs_is_measured_and_not_run_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let output = scaling(folder.path(), &["--pages", "10"]);
+    let output = scaling(folder.path(), &["--pages", "40"]);
     assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
 
     let table = fs::read_to_string(folder.path().join("runs.csv")).unwrap();
@@ -49,7 +49,7 @@ fn an_experiment_of_two_runs_is_measured_and_not_run_twice() {
     };
     assert_eq!(rows.len(), 3);
     for (row, ranks) in rows[1..].iter().zip([1.0, 2.0]) {
-        assert_eq!((row[0], number(row, "ranks"), number(row, "pages")), ("weak", ranks, 10.0 * ranks));
+        assert_eq!((row[0], number(row, "ranks"), number(row, "pages")), ("weak", ranks, 40.0 * ranks));
         let phases = ["start_seconds", "reading_seconds", "end_seconds"].map(|name| number(row, name));
         assert!(phases.iter().all(|seconds| *seconds > 0.0), "{table}");
         assert!((phases.iter().sum::<f64>() - number(row, "seconds")).abs() < 0.01, "{table}");
@@ -62,9 +62,9 @@ fn an_experiment_of_two_runs_is_measured_and_not_run_twice() {
         assert!(number(row, "cpu_seconds") > 0.0, "{table}");
     }
     let page = fs::read_to_string(folder.path().join("scaling.md")).unwrap();
-    assert!(page.contains("| 1 | 1 | 10 |") && page.contains("| 2 | 1 | 20 |"), "{page}");
+    assert!(page.contains("| 1 | 1 | 40 |") && page.contains("| 2 | 1 | 80 |"), "{page}");
 
-    assert_eq!(code(&scaling(folder.path(), &["--pages", "10"])), 0);
+    assert_eq!(code(&scaling(folder.path(), &["--pages", "40"])), 0);
     assert_eq!(fs::read_to_string(folder.path().join("runs.csv")).unwrap(), table);
     let other = scaling(folder.path(), &["--pages", "20"]);
     assert_eq!(code(&other), 2);
