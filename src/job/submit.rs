@@ -137,7 +137,7 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
     if JobFolder::holds_copy(&job.path) {
         return Err(JobFileError::Copy(job.path).into());
     }
-    Ok(job.with(&request.overrides))
+    Ok(job.with(&request.overrides)?)
 }
 
 /// The exit code of a run that has settled everything.
