@@ -120,8 +120,10 @@ pub enum JobListError {
         /// Its number, from 1.
         line: usize,
     },
-    /// Another submit holds it.
-    #[error("another `bocr submit` is at work on this run ({} is locked): try again when it has ended", .0.display())]
+    /// Another submit, or a job, holds it.
+    #[error(
+        "another `bocr submit`, or a job of this run, is at work on {}, which is locked: try again in a minute", .0.display()
+    )]
     Locked(PathBuf),
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -19,6 +20,9 @@ use crate::{
     model::configuration::Configuration,
     report::{FINISHED_FILE, Finished},
 };
+
+/// Longest wait for a job of the run that notes itself or its successor.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// What is to be submitted, and how.
 #[derive(Debug, Clone)]
@@ -115,7 +119,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     }
     let folder = JobFolder::of(&job.run);
     folder.create().map_err(cannot_write(&job.run))?;
-    let mut list = JobList::take(&folder)?;
+    let mut list = JobList::take(&folder, LOCK_WAIT)?;
     let entries = jobs(&folder)?;
     let busy = busy(&entries)?;
     let after = predecessors(request, &job, &entries, &busy)?;
