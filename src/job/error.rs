@@ -36,6 +36,16 @@ pub enum JobFileError {
         /// What to do.
         remedy: String,
     },
+    /// A path of the run's configuration that the job would fail on.
+    #[error("in {}, {key}: {problem}", .path.display())]
+    Configured {
+        /// The file.
+        path: PathBuf,
+        /// The table and the key.
+        key: String,
+        /// What is wrong, with the remedy.
+        problem: String,
+    },
     /// The copy that a submit has made.
     #[error("{} is the copy that a submit made: submit the file that it was made of, which job.pbs names", .0.display())]
     Copy(PathBuf),

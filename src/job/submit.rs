@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    JobFile, JobFileError, JobFolder, JobId, Programs, SubmitError,
+    JobFile, JobFileError, JobFolder, JobId, PbsError, Programs, SubmitError, configured,
     jobs::{JobEntry, JobList, Origin, jobs},
     pbs,
     script::script,
@@ -115,6 +115,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
         fs::metadata(path).map_err(|source| SubmitError::Input { path: path.clone(), source })?;
     }
     if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
+    configured::check(&job)?;
         return Ok(Submitted::Finished { run: job.run, exit_code });
     }
     let folder = JobFolder::of(&job.run);
