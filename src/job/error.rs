@@ -208,6 +208,15 @@ pub enum SubmitError {
         /// Why.
         source: PbsError,
     },
+    /// qsub took it, and did not say which job it is.
+    #[error(
+        "the job is submitted, but qsub named none ({said}): do not submit it again; `qstat` shows it, and `bocr follow` \
+         when it has started"
+    )]
+    Unnamed {
+        /// What qsub said.
+        said: String,
+    },
     /// The job is submitted, but its id is not kept.
     #[error("job {job} is submitted, but could not be noted")]
     NotNoted {

@@ -129,8 +129,10 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     }
     folder.write_configuration(&job.text).map_err(cannot_write(&folder.configuration()))?;
     folder.write_script(&script).map_err(cannot_write(&folder.script()))?;
-    let not_submitted = |source| SubmitError::NotSubmitted { script: folder.script(), source };
-    let id = pbs::submit(&folder.script(), &after).map_err(not_submitted)?;
+    let id = pbs::submit(&folder.script(), &after).map_err(|error| match error {
+        PbsError::Answer { said, .. } => SubmitError::Unnamed { said },
+        source => SubmitError::NotSubmitted { script: folder.script(), source },
+    })?;
     let origin = after.last().map_or(Origin::Submitted, |job| Origin::After(job.clone()));
     let entry = JobEntry { id: id.clone(), submitted: Timestamp::now(), origin };
     list.append(&entry).map_err(|source| SubmitError::NotNoted { job: id.clone(), source })?;
