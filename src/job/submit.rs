@@ -87,7 +87,8 @@ impl fmt::Display for Submitted {
             }
             Submitted::Finished { run, .. } => write!(
                 f,
-                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again                  put --retry, failed into `arguments` and say --again",
+                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again \
+                 put --retry, failed into `arguments` and say --again",
                 run.display()
             ),
         }
@@ -114,8 +115,8 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     for path in job.input.iter().chain(&job.list) {
         fs::metadata(path).map_err(|source| SubmitError::Input { path: path.clone(), source })?;
     }
-    if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
     configured::check(&job)?;
+    if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
         return Ok(Submitted::Finished { run: job.run, exit_code });
     }
     let folder = JobFolder::of(&job.run);
