@@ -61,6 +61,29 @@ fn a_job_is_submitted_once_and_its_id_is_kept() {
 }
 
 #[test]
+fn a_job_is_kept_whatever_else_qsub_says() {
+    let node = LoginNode::new("home");
+    node.job_file("", "");
+    fs::write(node.path("says"), "Your project has 100 hours left.\n").unwrap();
+    assert!(node.submit(&[]).succeeds().starts_with("1.fake\n"));
+    assert_eq!(node.jobs(), ["1.fake submitted"]);
+    node.says("1.fake", &[&ended(0)]);
+    fs::write(node.path("silent"), "").unwrap();
+    node.submit(&[]).refuses(1, &["the job is submitted", "Your project has", "do not submit it again"]);
+}
+
+#[test]
+fn who_reads_the_answer_may_have_gone() {
+    let node = LoginNode::new("home");
+    let file = node.job_file("", "");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let told = Ended::of(&node.bocr(&["submit"]).arg(file).stdout(writer).stderr(Stdio::piped()).output().unwrap());
+    assert_eq!((told.code, told.told.as_str()), (Some(0), ""));
+    assert_eq!(node.jobs(), ["1.fake submitted"]);
+}
+
+#[test]
 fn a_job_waits_for_those_before_it() {
     let node = LoginNode::new("home");
     node.job_file("", "");
@@ -111,7 +134,8 @@ fn a_finished_run_is_said_and_submitted_again_on_request() {
     finished(0, "\"complete\"");
     assert!(node.submit(&[]).succeeds().contains("every page is read or blank"));
     finished(3, "\"complete-with-failures\"");
-    assert!(node.submit(&[]).succeeds().contains("--retry, failed"));
+    assert!(node.submit(&[]).succeeds().contains("read those again put --retry, failed"));
+    assert_eq!(node.submit(&["--follow"]).code, Some(3), "the exit code is that of the run");
     assert!(!node.run("job").exists());
     node.submit(&["--again"]).succeeds();
     finished(75, "{\"stopped\":\"deadline\"}");
@@ -143,7 +167,26 @@ fn what_is_wrong_with_a_job_file_is_named_with_the_remedy() {
     node.submit(&[]).refuses(2, &["job.toml", "line 6", "wall"]);
     node.job_file("list = [\"absent.txt\"]", "");
     node.submit(&[]).refuses(2, &["absent.txt", "`list`"]);
+    fs::write(node.home("empty.txt"), "").unwrap();
+    for (configuration, words) in [
+        ("pdfium = \"lib\"", &["pdfium", "home/lib"][..]),
+        ("[engines.chandra]\nmodel = \"~/m\"", &["[engines.chandra] model", "~/m", "whole path"]),
+        ("[engines.chandra]\nprompt_file = \"p.txt\"", &["[engines.chandra] prompt_file", "home/p.txt"]),
+        ("[engines.chandra]\nprompt_file = \"empty.txt\"", &["the prompt is empty"]),
+        ("[engines.deepseek]\nprofile = \"p.toml\"", &["[engines.deepseek] profile", "home/p.toml"]),
+        ("[engines.deepseek]\nprofile = \"nope\"", &["[engines.deepseek] profile", "nope"]),
+        ("[engines.chandra.server]\nkind = \"stand-in\"\nfaults = \"f.toml\"", &["server.faults", "home/f.toml"]),
+    ] {
+        let table = fs::read_to_string(node.job_file("", "")).unwrap();
+        fs::write(node.home("job.toml"), format!("{configuration}\n{table}")).unwrap();
+        let refused = node.submit(&[]);
+        refused.refuses(2, words);
+        assert!(refused.told.matches("No such file").count() <= 1, "{refused:?}");
+    }
     assert!(!node.path("run").exists());
+    node.job_file("chain = 1\noptions = [\"-v SITE_KEY=abc\"]", "");
+    node.submit(&["--dry-run"]).refuses(2, &["options", "`setup`"]);
+    node.submit(&["--dry-run", "--chain", "0"]).succeeds();
     node.job_file("", "");
     node.submit(&[]).succeeds();
     let copy = node.run("job/job.toml");
@@ -198,7 +241,7 @@ fn a_run_is_followed_through_its_jobs_to_the_end() {
     let works = format!("{RUNNING}; echo '{status}' >'{}/status.json'", run.display());
     let hands_on = format!(
         "{}; cd '{}/job'; echo 'the walltime is near' >output/1.fake.OU\n\
-         printf '2.fake\\t2026-01-01T00:00:00Z\\tchain 1.fake\\n' >>jobs.tsv",
+         printf '2.fake\\t2026-01-01T00:00:00Z\\t%s\\n' 'chain 1.fake' submitted >>jobs.tsv",
         ended(75),
         run.display()
     );
@@ -229,6 +272,10 @@ fn the_end_that_pbs_gave_a_job_is_explained() {
         let followed = node.follow();
         assert!(followed.code == Some(code) && followed.said.contains(words), "{followed:?}");
     }
+    fs::write(node.run("job/output/1.fake.OU"), "bocr: another bocr run is working in run: wait for it\n").unwrap();
+    node.says("1.fake", &[&ended(2)]);
+    let followed = node.follow();
+    assert!(followed.code == Some(2) && followed.said.contains("another job of this run was at work"), "{followed:?}");
     // The run ended in order before PBS killed what was left of its job.
     let account = r#"{"exit_code":0,"outcome":"complete","again":false,"silent_hosts":[]}"#;
     fs::write(node.run("finished.json"), account).unwrap();
@@ -293,6 +340,32 @@ fn the_templates_ask_for_what_a_job_needs_and_say_what_to_edit() {
         let before = text.lines().take(first_command).filter(|line| line.starts_with("#PBS")).count();
         assert_eq!(last_directive, before, "{name}");
     }
+}
+
+#[test]
+fn the_scripts_that_jobs_call_are_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_program = |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o111 != 0);
+    for name in ["one-node", "many-nodes", "chained", "scaling-cpu"] {
+        let text = fs::read_to_string(project.join(format!("pbs/{name}.pbs"))).unwrap();
+        let named: Vec<&str> = text.split("$bocr_home/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(!named.is_empty(), "{name}");
+        for script in named {
+            assert!(is_program(&project.join(script)), "{script} of {name}.pbs");
+        }
+    }
+    // All options of a job file reach the script of the project itself, which knows them.
+    let node = LoginNode::new("home");
+    let file = node.job_file(
+        "walltime = \"01:00:00\"\nchain = 1\nmpirun = \"mpirun\"\nmpirun_options = \"--tag-output\"\nlist = [\"list\"]",
+        "",
+    );
+    let mut shown = node.bocr(&["submit", file.to_str().unwrap(), "--dry-run"]);
+    let shown = Ended::of(&shown.env("BOCR_HOME", project).output().unwrap());
+    fs::write(node.path("job.pbs"), shown.succeeds()).unwrap();
+    let mut outside = Command::new("bash");
+    outside.arg(node.path("job.pbs")).env_remove("PBS_JOBID").env("HOME", node.path(""));
+    Ended::of(&outside.output().unwrap()).refuses(2, &["this is no PBS job"]);
 }
 
 #[test]

@@ -77,11 +77,13 @@ fn a_job_file_says_it_all_and_wrong_usage_is_refused() {
         (&["plan", "-i", "/no/such/folder"], "/no/such/folder"),
         (&["plan", "-i", GAZETTES, "--report", "/no/such/report.json"], "report.json of a run that has ended"),
         (&["plan", "-i", GAZETTES, "--walltime", "soon"], "HH:MM:SS"),
+        (&["plan", "-i", GAZETTES, "--walltime", "00:02:00", "--sample", "1"], "ask for 00:05:00 at least"),
         (&["plan", "-i", GAZETTES, "--gpus", "0"], "--gpus"),
     ] {
         let output = bench.bocr(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output));
         assert!(text(&output).contains(said), "{arguments:?}: {}", text(&output));
+        assert!(text(&output).matches("No such file").count() <= 1, "{arguments:?}: {}", text(&output));
     }
 }
 
@@ -115,6 +117,13 @@ fn an_earlier_run_on_the_same_servers_tells_how_long_the_same_pages_take() {
     let for_models =
         plan(&bench, &["-i", GAZETTES, "-c", launching(&bench).as_str(), "--report", run, "--sample", "1"]);
     assert!(for_models.contains("from figures of an H200") && for_models.contains("not used: "), "{for_models}");
+    // A start that found everything settled.
+    let mut thin = report;
+    thin["pages_per_second"] = Value::from(0.0);
+    let thin = bench.write("thin.json", &thin.to_string());
+    let told =
+        plan(&bench, &["-i", GAZETTES, "-c", configuration, "--report", thin.to_str().unwrap(), "--sample", "1"]);
+    assert!(told.contains("used for disk only: ") && told.contains("no earlier run that tells"), "{told}");
     bench.assert_nothing_left();
 }
 

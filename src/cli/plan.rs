@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     corpus::Inputs,
-    estimate::{Ask, EstimateRequest, estimate},
+    estimate::{Ask, EstimateRequest, Reserve, estimate},
     job::{JobFile, JobFileError, Walltime},
     model::configuration::{Configuration, ServerSource},
 };
@@ -49,9 +49,9 @@ pub struct Arguments {
     /// Walltime of the job; the GPUs are told [default: the job file's, else a day]
     #[arg(long, value_name = "HH:MM:SS")]
     walltime: Option<Walltime>,
-    /// Seconds of the walltime kept for ending in order, as scripts/pbs-job does
-    #[arg(long, value_name = "SECONDS", default_value = "180")]
-    reserve: u64,
+    /// Seconds of the walltime kept for ending in order [default: 180, at most a fifth, as scripts/pbs-job keeps]
+    #[arg(long, value_name = "SECONDS")]
+    reserve: Option<u64>,
     /// All of it as JSON: times in seconds, sizes in bytes
     #[arg(long)]
     json: bool,
@@ -126,7 +126,7 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         sample: arguments.sample.get(),
         reports: arguments.report.clone(),
         ask,
-        reserve: Duration::from_secs(arguments.reserve),
+        reserve: arguments.reserve.map_or(Reserve::OfPbsJob, |kept| Reserve::Exactly(Duration::from_secs(kept))),
         configuration,
         job: select,
     })

@@ -1,6 +1,11 @@
 //! `bocr submit`: the main job as a PBS job.
 
-use std::{num::NonZeroU32, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    num::NonZeroU32,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use super::follow;
 use crate::job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
@@ -33,7 +38,8 @@ pub struct Arguments {
     chain: Option<u32>,
 }
 
-/// Runs the subcommand: 0 when the job is submitted or the run has finished, 2 for wrong usage or a wrong job file.
+/// Runs the subcommand: 0 when the job is submitted or the run has finished, the run's exit code when it is followed, 2
+/// for wrong usage or a wrong job file.
 ///
 /// # Errors
 /// None: they are printed.
@@ -46,7 +52,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let done = match arguments.dry_run {
         true => job::preview(&request).map(|script| {
-            print!("{script}");
+            say(&script);
             None
         }),
         false => job::submit(&request).map(Some),
@@ -59,11 +65,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(submitted)) => {
-            println!("{submitted}");
+            say(&format!("{submitted}\n"));
             match submitted {
                 Submitted::Job { run, .. } if arguments.follow => follow::show(&run, follow::EVERY),
+                Submitted::Finished { exit_code, .. } if arguments.follow => Ok(ExitCode::from(exit_code)),
                 _ => Ok(ExitCode::SUCCESS),
             }
         }
     }
+}
+
+/// Whoever reads may have seen enough, as `head` has: the job is in the queue all the same.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -6,23 +6,23 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
     /// A path that the user named cannot be used.
-    #[error("input {path}: {source}; check the path")]
+    #[error("input {path}: {reason}; check the path")]
     Input {
         /// The path.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A list of inputs cannot be read.
-    #[error("input list {path}: {source}")]
+    #[error("input list {path}: {reason}")]
     List {
         /// The list, `-` for standard input.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A line of a list of inputs names nothing.
-    #[error("input list {list} line {line}: {path}: {source}; correct or remove the line")]
+    #[error("input list {list} line {line}: {path}: {reason}; correct or remove the line")]
     ListLine {
         /// The list, `-` for standard input.
         list: PathBuf,
@@ -31,7 +31,7 @@ pub enum CorpusError {
         /// What it says.
         path: PathBuf,
         /// Why it cannot be used.
-        source: io::Error,
+        reason: io::Error,
     },
     /// No document at all.
     #[error(

@@ -52,7 +52,7 @@ pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusEr
         }
     }
     for path in &given.paths {
-        let failed = |source| CorpusError::Input { path: path.clone(), source };
+        let failed = |reason| CorpusError::Input { path: path.clone(), reason };
         let path = absolute(path).map_err(failed)?;
         if !roots.keep(&path) {
             continue;
@@ -112,7 +112,7 @@ impl Collector {
     }
 
     fn enter_given_list(&mut self, list: &Path, recorded: &Inputs) -> Result<(), CorpusError> {
-        let failed = |source| CorpusError::List { path: list.to_owned(), source };
+        let failed = |reason| CorpusError::List { path: list.to_owned(), reason };
         let path = absolute(list).map_err(failed)?;
         let known = !is_standard_input(list) && recorded.lists.contains(&path);
         let text = match is_standard_input(list) {
@@ -132,7 +132,7 @@ impl Collector {
         }
         for (number, line) in lines(&text) {
             let failed =
-                |source| CorpusError::ListLine { list: list.to_owned(), line: number, path: line.to_owned(), source };
+                |reason| CorpusError::ListLine { list: list.to_owned(), line: number, path: line.to_owned(), reason };
             let path = absolute(line).map_err(failed)?;
             let recorded = known || self.kept.contains(&path);
             if !lasting || line.is_relative() {

@@ -18,20 +18,20 @@ pub enum EngineError {
         known: String,
     },
     /// A profile or prompt file that cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A profile file with a syntax error or an unknown key.
-    #[error("profile {name} is not valid: {source}")]
+    #[error("profile {name} is not valid: {reason}")]
     Syntax {
         /// Built-in name, or the file.
         name: String,
         /// Line and reason.
-        source: Box<toml::de::Error>,
+        reason: Box<toml::de::Error>,
     },
     /// A chain of profile files that does not end.
     #[error("profile {name} extends itself, by way of other files")]

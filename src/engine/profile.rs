@@ -131,7 +131,7 @@ impl Profile {
     /// An unknown name, an unreadable file, a syntax error, an unknown key, or values that contradict each other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
         let fields = fields_of(name_or_path)?;
-        let syntax = |source| EngineError::Syntax { name: name_or_path.into(), source: Box::new(source) };
+        let syntax = |reason| EngineError::Syntax { name: name_or_path.into(), reason: Box::new(reason) };
         let mut profile: Profile = fields.try_into().map_err(syntax)?;
         let text = match prompt_file {
             Some(path) => {

@@ -48,7 +48,7 @@ pub(super) fn built_in_prompt(prompt: &Path) -> Option<&'static str> {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, EngineError> {
-    std::fs::read_to_string(path).map_err(|source| EngineError::Unreadable { path: path.into(), source })
+    std::fs::read_to_string(path).map_err(|reason| EngineError::Unreadable { path: path.into(), reason })
 }
 
 fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
@@ -84,7 +84,7 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
 }
 
 fn parse(name: &str, text: &str) -> Result<Table, EngineError> {
-    toml::from_str(text).map_err(|source| EngineError::Syntax { name: name.into(), source: Box::new(source) })
+    toml::from_str(text).map_err(|reason| EngineError::Syntax { name: name.into(), reason: Box::new(reason) })
 }
 
 /// `own` on top of `base`; the provenance of what it changes says so, unless it brings its own.

@@ -58,7 +58,7 @@ pub(super) struct Found {
 /// It is not there, or is none.
 pub(super) fn read(path: &Path) -> Result<Found, EstimateError> {
     let path = if path.is_dir() { path.join(REPORT_FILE) } else { path.to_owned() };
-    let failed = |source| EstimateError::Report { path: path.clone(), source };
+    let failed = |reason| EstimateError::Report { path: path.clone(), reason };
     let bytes = fs::read(&path).map_err(failed)?;
     let report = serde_json::from_slice(&bytes).map_err(io::Error::from).map_err(failed)?;
     Ok(Found { path, report })

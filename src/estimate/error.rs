@@ -1,7 +1,8 @@
 //! An estimate that cannot be made.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
+use super::text::clock;
 use crate::{
     corpus::CorpusError,
     engine::EngineError,
@@ -22,12 +23,27 @@ pub enum EstimateError {
     #[error(transparent)]
     Profile(#[from] EngineError),
     /// A report cannot be used.
-    #[error("report {path}: {source}; give the report.json of a run that has ended")]
+    #[error("report {path}: {reason}; give the report.json of a run that has ended")]
     Report {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
+    },
+    /// No job of this walltime reads a page.
+    #[error(
+        "a walltime of {} is too short: {} s of it are kept for the end, and the first page is read after {:.0} s; ask for \
+         {} at least", clock(*walltime), kept.as_secs(), first_page.as_secs_f64().ceil(), clock(*least)
+    )]
+    TooShort {
+        /// The walltime.
+        walltime: Duration,
+        /// What is kept of it.
+        kept: Duration,
+        /// From the job's start to the first page.
+        first_page: Duration,
+        /// A walltime that is enough for one.
+        least: Duration,
     },
     /// What a run directory holds cannot be read.
     #[error(transparent)]
@@ -50,7 +66,10 @@ impl EstimateError {
     /// The exit code: 2 for what the user must correct, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            EstimateError::NoInput | EstimateError::Profile(_) | EstimateError::Report { .. } => 2,
+            EstimateError::NoInput
+            | EstimateError::Profile(_)
+            | EstimateError::Report { .. }
+            | EstimateError::TooShort { .. } => 2,
             EstimateError::Corpus(CorpusError::Inspect { .. } | CorpusError::Threads { .. }) => 1,
             EstimateError::Corpus(_) => 2,
             EstimateError::Store(_)

@@ -22,7 +22,7 @@ pub use earlier::Earlier;
 pub use error::EstimateError;
 pub use job_size::{JobSize, roles_for};
 pub use page_cost::PageCost;
-pub use proposal::{Ask, Fit};
+pub use proposal::{Ask, Fit, Reserve};
 pub use request::{Estimate, EstimateRequest, estimate};
 pub use sample::{SampledPage, spread};
 pub use work::{EngineWork, Work};

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{JobSize, Work};
+use super::{EstimateError, JobSize, Work};
 use crate::job::Select;
 
 /// What the job is to be like.
@@ -37,7 +37,41 @@ const MOST_GPUS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 /// Walltimes are asked for in steps of this.
 const STEP: u64 = 300;
 
+/// What is kept of a walltime for ending in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserve {
+    /// As scripts/pbs-job does: [`MOST_KEPT`], at most a fifth.
+    OfPbsJob,
+    /// So much of any.
+    Exactly(Duration),
+}
+
+/// What scripts/pbs-job keeps at most.
+const MOST_KEPT: Duration = Duration::from_secs(180);
+/// The part of a walltime that it keeps of a short one.
+const PART_KEPT: u32 = 5;
+
+impl Reserve {
+    /// Of a walltime.
+    pub(super) fn of(self, walltime: Duration) -> Duration {
+        match self {
+            Reserve::OfPbsJob => MOST_KEPT.min(walltime / PART_KEPT),
+            Reserve::Exactly(time) => time,
+        }
+    }
+
+    /// The walltime, in steps, that leaves so much time.
+    fn beside(self, needed: Duration) -> Duration {
+        let kept = match self {
+            Reserve::OfPbsJob => MOST_KEPT.min(needed / (PART_KEPT - 1)),
+            Reserve::Exactly(time) => time,
+        };
+        rounded(needed.saturating_add(kept))
+    }
+}
+
 /// A job that answers what was asked.
+#[derive(Debug)]
 pub(super) struct Proposal {
     pub(super) size: JobSize,
     /// Its reserve included.
@@ -46,38 +80,51 @@ pub(super) struct Proposal {
 }
 
 /// The job that answers what was asked: with GPUs alone a walltime that is enough at worst; else with the fewest GPUs
-/// that are expected to be done in time.
-pub(super) fn propose(ask: &Ask, work: &Work, reading: Duration, reserve: Duration) -> Proposal {
+/// that are expected to be done in time, or in as few jobs as can be.
+///
+/// # Errors
+/// The walltime is over before a page is read.
+pub(super) fn propose(ask: &Ask, work: &Work, reading: Duration, reserve: Reserve) -> Result<Proposal, EstimateError> {
     let size = |gpus| JobSize::of(gpus, work, reading);
-    let worst = |size: &JobSize| rounded(Duration::from_secs_f64(size.seconds.2) + reserve);
-    match (ask.gpus, ask.walltime) {
-        (Some(gpus), None) => {
-            let size = size(gpus);
-            let walltime = worst(&size);
-            Proposal { size, walltime, fit: Fit::Fits }
-        }
-        (gpus, walltime) => {
-            let most = walltime.unwrap_or(DAY);
-            let usable = most.saturating_sub(reserve);
-            let size = match gpus {
-                Some(gpus) => size(gpus),
-                None => JobSize::within(usable, work, reading, MOST_GPUS).unwrap_or_else(|| size(MOST_GPUS)),
-            };
-            let fit = fit(&size, usable);
-            let asked = if walltime.is_some() { most } else { most.min(worst(&size)) };
-            Proposal { size, walltime: asked, fit }
-        }
+    let worst = |size: &JobSize| reserve.beside(Duration::from_secs_f64(size.seconds.2));
+    if let (Some(gpus), None) = (ask.gpus, ask.walltime) {
+        let size = size(gpus);
+        return Ok(Proposal { walltime: worst(&size), size, fit: Fit::Fits });
     }
-}
-
-/// How many jobs of so much usable time a run takes.
-fn fit(size: &JobSize, usable: Duration) -> Fit {
-    let jobs = (size.seconds.1 / usable.as_secs_f64().max(1.0)).ceil().max(1.0) as u32;
-    if jobs == 1 { Fit::Fits } else { Fit::Jobs(jobs) }
+    let most = ask.walltime.unwrap_or(DAY);
+    let usable = most.saturating_sub(reserve.of(most));
+    let beginning = Duration::from_secs_f64(work.server_start).max(reading);
+    let first_page = beginning + Duration::from_secs_f64(work.chandra.seconds_per_page);
+    if work.seconds() > 0.0 && usable <= first_page {
+        let (kept, least) = (reserve.of(most), reserve.beside(first_page));
+        return Err(EstimateError::TooShort { walltime: most, kept, first_page, least });
+    }
+    // Each job begins anew.
+    let reads = usable.saturating_sub(beginning);
+    let jobs = |size: &JobSize| {
+        let reading = (size.seconds.1 - beginning.as_secs_f64()).max(0.0);
+        (reading / reads.as_secs_f64()).ceil().max(1.0) as u32
+    };
+    let size = match ask.gpus {
+        Some(gpus) => size(gpus),
+        None => {
+            // More of them than pages would stand idle.
+            let most = NonZeroU32::new(work.chandra.pages as u32).map_or(NonZeroU32::MIN, |pages| pages.min(MOST_GPUS));
+            let largest = size(most);
+            let time = beginning + reads.saturating_mul(jobs(&largest));
+            JobSize::within(time, work, reading, most).unwrap_or(largest)
+        }
+    };
+    let fit = match jobs(&size) {
+        1 => Fit::Fits,
+        jobs => Fit::Jobs(jobs),
+    };
+    let walltime = if ask.walltime.is_some() { most } else { most.min(worst(&size)) };
+    Ok(Proposal { size, walltime, fit })
 }
 
 fn rounded(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs().div_ceil(STEP) * STEP)
+    Duration::from_secs(time.as_secs().div_ceil(STEP).saturating_mul(STEP))
 }
 
 /// What is asked of each node where no job file says it.
@@ -113,13 +160,12 @@ mod tests {
         Work::of(pages, &cost, 1, &Earlier::default())
     }
 
-    const RESERVE: Duration = Duration::from_secs(180);
-
     #[test]
     fn what_is_not_asked_is_answered() {
         let propose = |gpus, walltime: Option<u64>| {
             let ask = Ask { gpus, walltime: walltime.map(Duration::from_secs) };
-            let Proposal { size, walltime, fit } = super::propose(&ask, &work(100_000), Duration::ZERO, RESERVE);
+            let proposal = super::propose(&ask, &work(100_000), Duration::ZERO, Reserve::OfPbsJob);
+            let Proposal { size, walltime, fit } = proposal.unwrap();
             (size.gpus, walltime.as_secs(), fit)
         };
         let (gpus, walltime, fit) = propose(Some(number(8)), None);
@@ -129,6 +175,37 @@ mod tests {
         let (gpus, walltime, fit) = propose(None, Some(7200));
         assert!((7..=9).contains(&gpus) && walltime == 7200 && fit == Fit::Fits, "{gpus}");
         assert_eq!(propose(Some(number(2)), Some(7200)), (2, 7200, Fit::Jobs(4)));
+    }
+
+    #[test]
+    fn a_walltime_that_is_over_before_the_first_page_is_refused_and_a_short_one_asks_for_no_more_gpus_than_help() {
+        let propose = |walltime: u64, gpus, reserve| {
+            let ask = Ask { gpus, walltime: Some(Duration::from_secs(walltime)) };
+            super::propose(&ask, &work(11), Duration::ZERO, reserve)
+        };
+        // 120 s, less a fifth, are less than the 140 s in which a server starts.
+        for gpus in [None, Some(number(4))] {
+            let refused = propose(120, gpus, Reserve::OfPbsJob).unwrap_err();
+            assert_eq!(refused.exit_code(), 2);
+            let told = refused.to_string();
+            assert!(told.contains("00:02:00") && told.contains("24 s") && told.contains("00:05:00"), "{told}");
+        }
+        assert!(propose(300, None, Reserve::Exactly(Duration::from_secs(300))).is_err());
+        assert!(propose(300, None, Reserve::Exactly(Duration::MAX)).is_err());
+        let proposal = propose(300, None, Reserve::OfPbsJob).unwrap();
+        assert_eq!((proposal.size.gpus, proposal.fit), (1, Fit::Jobs(2)), "{proposal:?}");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_walltime_is_what_the_script_of_a_job_keeps() {
+        let seconds = Duration::from_secs;
+        assert_eq!(Reserve::OfPbsJob.of(seconds(86_400)), seconds(180));
+        assert_eq!(Reserve::OfPbsJob.of(seconds(300)), seconds(60));
+        assert_eq!(Reserve::Exactly(seconds(90)).of(seconds(300)), seconds(90));
+        for needed in [1, 240, 241, 719, 721, 100_000].map(seconds) {
+            let walltime = Reserve::OfPbsJob.beside(needed);
+            assert!(walltime - Reserve::OfPbsJob.of(walltime) >= needed, "{needed:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is told beside the figures: what they rest on, and what should be looked at.
 
+use std::path::PathBuf;
+
 use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::select, request::READING_RATE};
 use crate::model::{ServerKind, configuration::ServerSource};
 
@@ -27,6 +29,12 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
     let mut lines: Vec<String> = Vec::new();
     let Estimate { earlier, disk, work, .. } = estimate;
     lines.extend(earlier.left_out.iter().map(|report| format!("not used: {report}")));
+    if !earlier.tells() {
+        let thin = |report: &PathBuf| {
+            format!("used for disk only: {}: its start read too little to tell what a page costs", report.display())
+        };
+        lines.extend(earlier.reports.iter().map(thin));
+    }
     if let Some(server) = earlier.server.filter(|server| earlier.tells() && *server != ServerKind::Model) {
         lines.push(format!("the earlier runs were read by {server} servers, not by the models: so are these times"));
     }

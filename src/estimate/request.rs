@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use tokio::runtime::Runtime;
 
 use super::{
-    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, PageCost, Work,
+    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, PageCost, Reserve, Work,
     earlier::{of_run, read},
     proposal::{Proposal, propose, select},
     remarks::{assumptions, warnings},
@@ -49,7 +49,7 @@ pub struct EstimateRequest {
     /// What is to be fitted.
     pub ask: Ask,
     /// Kept at the end of the job for ending in order.
-    pub reserve: Duration,
+    pub reserve: Reserve,
 }
 
 /// The estimate. Times are in seconds, sizes in bytes.
@@ -127,7 +127,7 @@ pub fn estimate(
     let work = Work::of(documents.left, &page, configuration.engines.chandra.attempts.get(), &earlier);
     let reading = Duration::from_secs_f64(documents.bytes as f64 / READING_RATE);
     let size = |gpus| JobSize::of(gpus, &work, reading);
-    let Proposal { size: proposed, walltime, fit } = propose(ask, &work, reading, *reserve);
+    let Proposal { size: proposed, walltime, fit } = propose(ask, &work, reading, *reserve)?;
     let table = (0..=6).filter_map(|power| NonZeroU32::new(1 << power)).map(size).collect();
     let drawing_cores = if work.chandra.pages > 0.0 { page.drawing / work.chandra.seconds_per_page } else { 0.0 };
     let run_directory = request.run_directory.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -149,7 +149,7 @@ pub fn estimate(
         proposed,
         walltime,
         fit,
-        reserve: *reserve,
+        reserve: reserve.of(walltime),
         assumptions: Vec::new(),
         warnings: Vec::new(),
         documents,

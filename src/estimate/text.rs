@@ -178,7 +178,7 @@ fn list(f: &mut fmt::Formatter<'_>, heading: &str, lines: &[String], shown: usiz
 }
 
 /// HH:MM:SS, as PBS reads it.
-fn clock(time: Duration) -> String {
+pub(super) fn clock(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     let mut text = String::new();
     let _ = write!(text, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);

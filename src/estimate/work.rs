@@ -127,7 +127,7 @@ fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
         range: RANGE_OF_FIGURES,
         sources: vec![
             format!(
-                "ESTIMATE, no earlier run: an H200 with a model of Chandra 1's shape took {} us a prompt token and {} us a \
+                "ESTIMATE, no earlier run that tells: an H200 with a model of Chandra 1's shape took {} us a prompt token and {} us a \
                  generated one (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); another card or model has another \
                  speed",
                 per_prompt_token.as_micros(),

@@ -36,6 +36,16 @@ pub enum JobFileError {
         /// What to do.
         remedy: String,
     },
+    /// A path of the run's configuration that the job would fail on.
+    #[error("in {}, {key}: {problem}", .path.display())]
+    Configured {
+        /// The file.
+        path: PathBuf,
+        /// The table and the key.
+        key: String,
+        /// What is wrong, with the remedy.
+        problem: String,
+    },
     /// The copy that a submit has made.
     #[error("{} is the copy that a submit made: submit the file that it was made of, which job.pbs names", .0.display())]
     Copy(PathBuf),
@@ -120,8 +130,10 @@ pub enum JobListError {
         /// Its number, from 1.
         line: usize,
     },
-    /// Another submit holds it.
-    #[error("another `bocr submit` is at work on this run ({} is locked): try again when it has ended", .0.display())]
+    /// Another submit, or a job, holds it.
+    #[error(
+        "another `bocr submit`, or a job of this run, is at work on {}, which is locked: try again in a minute", .0.display()
+    )]
     Locked(PathBuf),
 }
 
@@ -195,6 +207,15 @@ pub enum SubmitError {
         script: PathBuf,
         /// Why.
         source: PbsError,
+    },
+    /// qsub took it, and did not say which job it is.
+    #[error(
+        "the job is submitted, but qsub named none ({said}): do not submit it again; `qstat` shows it, and `bocr follow` \
+         when it has started"
+    )]
+    Unnamed {
+        /// What qsub said.
+        said: String,
     },
     /// The job is submitted, but its id is not kept.
     #[error("job {job} is submitted, but could not be noted")]

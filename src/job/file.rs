@@ -125,6 +125,14 @@ const SAID_BY_KEYS: [(&str, &str); 7] = [
     ("--walltime", "walltime"),
 ];
 
+/// The option in an argument, without a value that is attached to it.
+fn name_of(argument: &str) -> &str {
+    match argument.char_indices().nth(2) {
+        Some((end, _)) if argument.starts_with('-') && !argument.starts_with("--") => &argument[..end],
+        _ => argument.split('=').next().unwrap_or_default(),
+    }
+}
+
 impl JobFile {
     /// Reads and checks a job file. What it names need not be there yet.
     ///
@@ -143,15 +151,27 @@ impl JobFile {
     }
 
     /// The same job with what a submit says otherwise.
-    pub fn with(self, overrides: &Overrides) -> JobFile {
+    ///
+    /// # Errors
+    /// That does not go with the rest.
+    pub fn with(self, overrides: &Overrides) -> Result<JobFile, JobFileError> {
         let nodes = overrides.nodes.unwrap_or(self.select.nodes);
-        JobFile {
+        let chain = overrides.chain.unwrap_or(self.chain);
+        if let Some(option) = self.options.iter().find(|option| chain > 0 && option.sets_variables()) {
+            // A successor gets its number by -v on the command line, which hides that of the script.
+            let remedy = format!(
+                "`{option}` would reach the first job only, not its successors (chain = {chain}): put `export NAME=value` \
+                 lines into `setup` instead"
+            );
+            return Err(JobFileError::Value { path: self.path, key: "options", remedy });
+        }
+        Ok(JobFile {
             select: Select { nodes, ..self.select },
             place: self.place.or_else(|| default_place(nodes)),
             walltime: overrides.walltime.or(self.walltime),
-            chain: overrides.chain.unwrap_or(self.chain),
+            chain,
             ..self
-        }
+        })
     }
 }
 
@@ -176,7 +196,7 @@ impl JobTable {
             return Err(wrong("input", "say what is to be read: input = [\"…\"], or list = [\"…\"]".into()));
         }
         for argument in &self.arguments {
-            let name = argument.split('=').next().unwrap_or_default();
+            let name = name_of(argument);
             if let Some((_, key)) = SAID_BY_KEYS.iter().find(|(known, _)| *known == name) {
                 return Err(wrong("arguments", format!("`{name}` has a key of its own: {key}")));
             }
@@ -276,9 +296,18 @@ mod tests {
     #[test]
     fn several_nodes_are_scattered_unless_the_file_says_otherwise() {
         let overrides = Overrides { nodes: NonZeroU32::new(4), ..Overrides::default() };
-        let place = |more: &str| read(&format!("{SMALL}{more}")).unwrap().with(&overrides).place.unwrap().to_string();
+        let place =
+            |more: &str| read(&format!("{SMALL}{more}")).unwrap().with(&overrides).unwrap().place.unwrap().to_string();
         assert_eq!(place(""), "scatter");
         assert_eq!(place("place = \"scatter:excl\""), "scatter:excl");
+    }
+
+    #[test]
+    fn variables_for_pbs_are_refused_where_successors_would_miss_them() {
+        let job = read(&format!("{SMALL}options = [\"-v KEY=abc\"]")).unwrap();
+        assert!(job.clone().with(&Overrides::default()).is_ok());
+        let chained = Overrides { chain: Some(1), ..Overrides::default() };
+        assert!(job.with(&chained).unwrap_err().to_string().contains("`setup`"));
     }
 
     #[test]
@@ -297,6 +326,9 @@ mod tests {
             ("queue = \"gpu 1d\"", "letters a to z"),
             ("ranks = 0", "line 6"),
             ("arguments = [\"--output=x\"]", "`--output` has a key of its own: run"),
+            ("arguments = [\"-oother\"]", "`-o` has a key of its own: run"),
+            ("arguments = [\"-cother.toml\"]", "the rest of this file"),
+            ("options = [\"-o /tmp\"]", "line 6"),
             ("[engines.chandra]\nprofil = 1", "profil"),
         ] {
             let error = read(&format!("{SMALL}{change}\n")).unwrap_err();

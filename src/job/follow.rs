@@ -30,6 +30,9 @@ const LAST_BYTES: u64 = 16 << 10;
 /// Hosts of a job that are named.
 const NAMED_HOSTS: usize = 8;
 
+/// What a run says that finds its directory in use.
+const IN_USE: &str = "another bocr run is working in ";
+
 /// Exit code of a program that an interrupt ends.
 const INTERRUPTED: i32 = 130;
 
@@ -110,6 +113,10 @@ impl Followed<'_> {
         work.going_on = status.state == JobState::Running;
         match (status.state, &status.exit, &status.comment, &self.entry.origin) {
             (JobState::Running | JobState::Exiting, ..) => (format!("{words} on {}", named(&status.hosts)), None),
+            (JobState::Ended, Some(exit), ..) if self.gave_way(*exit) => {
+                let why = "another job of this run was at work, which goes on; this one did nothing";
+                (format!("{words} with {}: {why}", exit.0), Some(Some(*exit)))
+            }
             (JobState::Ended, Some(exit), ..) => (format!("{words} with {exit}"), Some(Some(*exit))),
             (JobState::Ended, None, comment, _) => {
                 let comment = comment.as_deref().unwrap_or("PBS does not say how");
@@ -119,6 +126,12 @@ impl Followed<'_> {
             (JobState::Held, _, None, Origin::After(job)) => (format!("{words} until {job} has ended"), None),
             _ => (words.into(), None),
         }
+    }
+
+    /// Whether it ended because the run directory was in use: the exit code is that of wrong usage.
+    fn gave_way(&self, exit: ExitStatus) -> bool {
+        let told = || last_lines(&self.folder.output(&self.entry.id)).unwrap_or_default();
+        exit == ExitStatus::WRONG_USAGE && told().contains(IN_USE)
     }
 
     /// What the job printed last.
@@ -238,6 +251,7 @@ fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rank::PreparationError;
 
     #[test]
     fn the_last_lines_of_a_long_output_are_shown() {
@@ -246,6 +260,12 @@ mod tests {
         fs::write(file.path(), lines.join("\n")).unwrap();
         let shown = last_lines(file.path()).unwrap();
         assert!(shown.starts_with("line 9980\n") && shown.ends_with("line 9999"), "{shown}");
+    }
+
+    #[test]
+    fn a_run_says_so_where_its_directory_is_in_use() {
+        let locked = PreparationError::Locked { directory: "run".into(), by: String::new() };
+        assert!(locked.to_string().contains(IN_USE));
     }
 
     #[test]

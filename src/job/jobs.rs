@@ -6,11 +6,16 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 
 use super::{JobFolder, JobId, JobListError};
+
+/// Between looks at a list that is locked.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A job of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +65,7 @@ impl fmt::Display for JobEntry {
     }
 }
 
-/// The jobs of a run, in the order in which they were submitted; none where there is no list.
+/// The jobs of a run, each once, in the order in which they were submitted; none where there is no list.
 ///
 /// # Errors
 /// The list cannot be read.
@@ -70,15 +75,18 @@ pub fn jobs(folder: &JobFolder) -> Result<Vec<JobEntry>, JobListError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(failed(&path))?,
     };
-    let lines = text.lines().zip(1..);
-    lines
-        .map(|(line, number)| {
-            JobEntry::read(line).ok_or_else(|| JobListError::Line { path: path.clone(), line: number })
-        })
-        .collect()
+    let mut jobs: Vec<JobEntry> = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let entry = JobEntry::read(line).ok_or_else(|| JobListError::Line { path: path.clone(), line: number })?;
+        // A job notes itself too, where it cannot see that it is noted.
+        if jobs.iter().all(|known| known.id != entry.id) {
+            jobs.push(entry);
+        }
+    }
+    Ok(jobs)
 }
 
-/// The list of a run's jobs, held by one submit at a time until it is dropped.
+/// The list of a run's jobs, held until it is dropped, as `flock` on the file holds it in the script of a job.
 #[derive(Debug)]
 pub struct JobList {
     file: File,
@@ -86,20 +94,27 @@ pub struct JobList {
 }
 
 impl JobList {
-    /// Takes the list of this folder.
+    /// Takes the list of this folder, if need be after waiting so long for whoever holds it.
     ///
     /// # Errors
-    /// Another submit holds it, or it cannot be written.
-    pub fn take(folder: &JobFolder) -> Result<JobList, JobListError> {
+    /// Another submit or a job still holds it, or it cannot be written.
+    pub fn take(folder: &JobFolder, wait: Duration) -> Result<JobList, JobListError> {
         let path = folder.jobs();
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JobListError::Locked(path)),
-            Err(TryLockError::Error(error)) => eprintln!(
-                "bocr: {} cannot be locked ({error}): take care that nobody else submits this run now",
-                path.display()
-            ),
+        let last = Instant::now() + wait;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < last => thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return Err(JobListError::Locked(path)),
+                Err(TryLockError::Error(error)) => {
+                    eprintln!(
+                        "bocr: {} cannot be locked ({error}): take care that nobody else submits this run now",
+                        path.display()
+                    );
+                    break;
+                }
+            }
         }
         Ok(JobList { file, path })
     }
@@ -121,6 +136,11 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> JobListError {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
     #[test]
@@ -136,12 +156,32 @@ mod tests {
             .zip(origins)
             .map(|(number, origin)| JobEntry { id: id(&format!("{number}.pbs")), submitted, origin })
             .collect();
-        let mut list = JobList::take(&folder).unwrap();
+        let mut list = JobList::take(&folder, Duration::ZERO).unwrap();
         entries.iter().for_each(|entry| list.append(entry).unwrap());
-        assert!(matches!(JobList::take(&folder), Err(JobListError::Locked(_))));
+        assert!(matches!(JobList::take(&folder, Duration::ZERO), Err(JobListError::Locked(_))));
+        let held = Command::new("flock").arg("--nonblock").arg(folder.jobs()).arg("true").status().unwrap();
+        assert!(!held.success(), "the script of a job is kept out too");
+        list.append(&entries[0]).unwrap();
         assert_eq!(jobs(&folder).unwrap(), entries);
         let text = std::fs::read_to_string(folder.jobs()).unwrap();
         assert!(text.starts_with("1.pbs\t2026-01-02T03:04:05Z\tsubmitted\n2.pbs\t"), "{text}");
+    }
+
+    #[test]
+    fn a_submit_waits_for_a_job_that_notes_itself() {
+        let run = tempfile::tempdir().unwrap();
+        let folder = JobFolder::of(run.path());
+        folder.create().unwrap();
+        let mut flock = Command::new("flock");
+        flock.arg(folder.jobs()).args(["bash", "-c", "echo held; read -r"]);
+        let mut script = flock.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        BufReader::new(script.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        assert!(matches!(JobList::take(&folder, Duration::ZERO), Err(JobListError::Locked(_))));
+        let let_go = script.stdin.take();
+        let waiting = thread::spawn(move || JobList::take(&folder, Duration::from_secs(60)).map(drop));
+        drop(let_go);
+        waiting.join().unwrap().unwrap();
+        script.wait().unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One file is edited, the job file; `RUNDIR/job` holds what comes of it. What the job does on its nodes is the business
 //! of `scripts/pbs-job`, which its script calls.
 
+mod configured;
 mod error;
 mod file;
 mod folder;

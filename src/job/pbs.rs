@@ -17,7 +17,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// have submitted a job that nobody would know.
 ///
 /// # Errors
-/// There is no qsub here, or it refuses.
+/// There is no qsub here, or it refuses; or it takes the job and names none ([`PbsError::Answer`]).
 pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
     let mut qsub = Command::new("qsub");
     if !after.is_empty() {
@@ -29,8 +29,12 @@ pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
         return Err(PbsError::Refused { command: "qsub", said: said(&output) });
     }
     let answer = String::from_utf8_lossy(&output.stdout);
-    let id = answer.lines().last().unwrap_or_default().trim().parse();
-    id.map_err(|_| PbsError::Answer { command: "qsub", said: answer.trim().to_owned() })
+    named(&answer).ok_or_else(|| PbsError::Answer { command: "qsub", said: answer.trim().to_owned() })
+}
+
+/// The job in an answer of qsub: a site's wrapper of it may say more, before and after.
+fn named(answer: &str) -> Option<JobId> {
+    answer.lines().rev().find_map(|line| line.trim().parse().ok())
 }
 
 /// What PBS knows of a job; `None` when it knows none of that id, any more.
@@ -73,4 +77,17 @@ fn not_run(command: &'static str, source: io::Error) -> PbsError {
 fn said(output: &Output) -> String {
     let said = [&output.stderr, &output.stdout].map(|stream| String::from_utf8_lossy(stream).trim().to_owned());
     said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_on_a_line_of_its_own() {
+        let id = |answer: &str| named(answer).map(|id| id.to_string());
+        assert_eq!(id("1.pbssrv\n").as_deref(), Some("1.pbssrv"));
+        assert_eq!(id("Checking.\n22[].pbs\nYour project has 100 hours left.\n").as_deref(), Some("22[].pbs"));
+        assert_eq!((id(""), id("no id\n")), (None, None));
+    }
 }

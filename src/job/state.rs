@@ -103,6 +103,9 @@ const OTHER_NODE_LOST: i32 = -14;
 const BEGUN_AGAIN: i32 = -11;
 
 impl ExitStatus {
+    /// Wrong usage or configuration, or a run directory in use.
+    pub(super) const WRONG_USAGE: ExitStatus = ExitStatus(2);
+
     /// The exit code of the job's script.
     pub fn code(self) -> Option<u8> {
         u8::try_from(self.0).ok()

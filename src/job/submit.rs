@@ -3,12 +3,13 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::{
-    JobFile, JobFileError, JobFolder, JobId, Programs, SubmitError,
+    JobFile, JobFileError, JobFolder, JobId, PbsError, Programs, SubmitError, configured,
     jobs::{JobEntry, JobList, Origin, jobs},
     pbs,
     script::script,
@@ -19,6 +20,9 @@ use crate::{
     model::configuration::Configuration,
     report::{FINISHED_FILE, Finished},
 };
+
+/// Longest wait for a job of the run that notes itself or its successor.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// What is to be submitted, and how.
 #[derive(Debug, Clone)]
@@ -83,7 +87,8 @@ impl fmt::Display for Submitted {
             }
             Submitted::Finished { run, .. } => write!(
                 f,
-                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again                  put --retry, failed into `arguments` and say --again",
+                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again \
+                 put --retry, failed into `arguments` and say --again",
                 run.display()
             ),
         }
@@ -110,12 +115,13 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     for path in job.input.iter().chain(&job.list) {
         fs::metadata(path).map_err(|source| SubmitError::Input { path: path.clone(), source })?;
     }
+    configured::check(&job)?;
     if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
         return Ok(Submitted::Finished { run: job.run, exit_code });
     }
     let folder = JobFolder::of(&job.run);
     folder.create().map_err(cannot_write(&job.run))?;
-    let mut list = JobList::take(&folder)?;
+    let mut list = JobList::take(&folder, LOCK_WAIT)?;
     let entries = jobs(&folder)?;
     let busy = busy(&entries)?;
     let after = predecessors(request, &job, &entries, &busy)?;
@@ -124,8 +130,10 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     }
     folder.write_configuration(&job.text).map_err(cannot_write(&folder.configuration()))?;
     folder.write_script(&script).map_err(cannot_write(&folder.script()))?;
-    let not_submitted = |source| SubmitError::NotSubmitted { script: folder.script(), source };
-    let id = pbs::submit(&folder.script(), &after).map_err(not_submitted)?;
+    let id = pbs::submit(&folder.script(), &after).map_err(|error| match error {
+        PbsError::Answer { said, .. } => SubmitError::Unnamed { said },
+        source => SubmitError::NotSubmitted { script: folder.script(), source },
+    })?;
     let origin = after.last().map_or(Origin::Submitted, |job| Origin::After(job.clone()));
     let entry = JobEntry { id: id.clone(), submitted: Timestamp::now(), origin };
     list.append(&entry).map_err(|source| SubmitError::NotNoted { job: id.clone(), source })?;
@@ -137,7 +145,7 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
     if JobFolder::holds_copy(&job.path) {
         return Err(JobFileError::Copy(job.path).into());
     }
-    Ok(job.with(&request.overrides))
+    Ok(job.with(&request.overrides)?)
 }
 
 /// The exit code of a run that has settled everything.

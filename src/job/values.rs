@@ -219,14 +219,67 @@ impl FromStr for PbsOption {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text.starts_with('-') && !text.chars().any(char::is_control) {
-            true => Ok(PbsOption(text.to_owned())),
-            false => Err(ValueError(format!(
+        if !text.starts_with('-') || text.chars().any(char::is_control) {
+            return Err(ValueError(format!(
                 "`{}` is no option of qsub on one line: say e.g. \"-W umask=022\", without #PBS",
                 text.escape_debug()
-            ))),
+            )));
         }
+        for (letter, value) in options_of(text) {
+            if let Some(instead) = said_otherwise(letter, &value) {
+                return Err(ValueError(format!("leave -{letter} out of `{}`: {instead}", text.escape_debug())));
+            }
+        }
+        Ok(PbsOption(text.to_owned()))
     }
+}
+
+impl PbsOption {
+    /// Whether it gives variables to the job. Those on qsub's command line take their place.
+    pub(super) fn sets_variables(&self) -> bool {
+        options_of(&self.0).iter().any(|(letter, _)| *letter == 'v')
+    }
+}
+
+/// Options of qsub without a value (qsub(1B)).
+const WITHOUT_VALUE: &str = "fhIVXz";
+
+/// The options in a line, each with its value, attached or in the next word.
+fn options_of(line: &str) -> Vec<(char, String)> {
+    let mut options = Vec::new();
+    let mut words = line.split_whitespace();
+    while let Some(letters) = words.next().map(|word| word.strip_prefix('-').unwrap_or_default()) {
+        let Some((at, letter)) = letters.char_indices().find(|(_, letter)| !WITHOUT_VALUE.contains(*letter)) else {
+            continue;
+        };
+        let attached = &letters[at + letter.len_utf8()..];
+        let value = if attached.is_empty() { words.next().unwrap_or_default() } else { attached };
+        options.push((letter, value.to_owned()));
+    }
+    options
+}
+
+/// What says that in a job file: two lines of which PBS obeys one would mislead.
+fn said_otherwise(letter: char, value: &str) -> Option<String> {
+    let key = match letter {
+        'N' => "name",
+        'q' => "queue",
+        'A' => "account",
+        'M' => "mail",
+        'm' => "mail_on",
+        'r' => "rerunnable",
+        'o' | 'e' | 'j' | 'k' => return Some("the output goes to RUN/job/output, where `bocr follow` looks".into()),
+        'l' => {
+            value.split(',').find_map(|resource| match resource.trim_start_matches(['"', '\'']).split('=').next() {
+                Some("walltime") => Some("walltime"),
+                Some("place") => Some("place"),
+                Some("select") => Some("nodes, cores, memory, gpus and ranks"),
+                _ => None,
+            })?
+        }
+        _ => return None,
+    };
+    Some(format!("that has a key of its own, {key}"))
 }
 
 /// Lines of bash that make the site's programs known, without the last line's end.
@@ -309,6 +362,22 @@ mod tests {
         assert!("abe".parse::<MailEvents>().is_ok() && "n".parse::<MailEvents>().is_ok());
         assert!("an".parse::<MailEvents>().is_err() && "".parse::<MailEvents>().is_err());
         assert!("-W umask=022".parse::<PbsOption>().is_ok() && "#PBS -W x".parse::<PbsOption>().is_err());
+        for (option, instead) in [
+            ("-o /tmp", "RUN/job/output"),
+            ("-j oe", "RUN/job/output"),
+            ("-N x", "name"),
+            ("-W umask=022 -rn", "rerunnable"),
+            ("-l software=x,walltime=1:00:00", "walltime"),
+            ("-lselect=2", "nodes"),
+            ("-l 'place=pack'", "place"),
+            ("-hq other", "queue"),
+        ] {
+            let error = option.parse::<PbsOption>().unwrap_err().to_string();
+            assert!(error.contains(instead), "{option}: {error}");
+        }
+        assert!("-l software=walltime".parse::<PbsOption>().is_ok() && "-p -5".parse::<PbsOption>().is_ok());
+        let sets = |text: &str| text.parse::<PbsOption>().unwrap().sets_variables();
+        assert!(sets("-v A=b") && sets("-W umask=022 -vA") && !sets("-V") && !sets("-W v"));
         assert!("module load a\n\tmodule load b\n".parse::<SetupLines>().is_ok());
         assert!("module load a\r\n".parse::<SetupLines>().unwrap_err().to_string().contains("\\r"));
     }

@@ -9,13 +9,15 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Prints an id, and keeps its arguments and the script. Refuses where a file `refuse` says why.
+/// Prints an id, and keeps its arguments. Refuses where a file `refuse` says why; says also what is in a file `says`, and
+/// no id where there is a file `silent`.
 const QSUB: &str = r#"
 [[ ! -e $fake/refuse ]] || { cat "$fake/refuse" >&2; exit 1; }
 number=$(($(cat "$fake/last" 2>/dev/null || echo 0) + 1))
 echo "$number" >"$fake/last"
 printf '%s\n' "$@" >"$fake/qsub-$number"
-echo "$number.fake"
+[[ -e $fake/silent ]] || echo "$number.fake"
+cat "$fake/says" 2>/dev/null || true
 "#;
 
 /// Runs one more of the steps that the test wrote for a job, the last one for ever; each prints what PBS says.
