@@ -215,12 +215,15 @@ fn a_job_that_begins_before_its_submit_has_listed_it_is_listed_once() {
 
 #[test]
 fn a_job_whose_run_hung_until_its_time_was_over_is_followed() {
-    let requested = r#"{"exit_code":75,"outcome":{"stopped":"requested"},"again":false,"silent_hosts":[]}"#;
-    let hangs = format!(
-        "echo '{{\"settled\":1,\"restored\":0}}' >$folder/run/status.json\n\
-         trap \"echo '{requested}' >$folder/run/finished.json; exit 75\" TERM\nwhile :; do sleep 0.1; done"
-    );
-    let job = Alone::new(&hangs);
+    let hangs = r#"
+end() {
+    echo '{"exit_code":75,"outcome":{"stopped":"requested"},"again":false,"silent_hosts":[]}' >"$folder/run/finished.json"
+    exit 75
+}
+trap end TERM
+echo '{"settled":1,"restored":0}' >"$folder/run/status.json"
+while :; do sleep 0.1; done"#;
+    let job = Alone::new(hangs);
     job.qstat(JOB, "Resource_List.walltime = 00:00:08");
     let (code, said) = job.run(&["--chain", "1", "--reserve", "1"]);
     assert_eq!(code, Some(75), "{said}");
