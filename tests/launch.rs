@@ -121,6 +121,14 @@ fn an_mpirun_that_knows_pbs_gets_no_agent_and_hosts_are_asked_through_pbs() {
     assert!(text.contains("without n2 (no answer)") && text.contains("attempt 2: 2 ranks on n1;"), "{text}");
 }
 
+#[test]
+fn the_agent_says_that_there_is_no_pbs() {
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/tmrsh-agent");
+    let mut command = std::process::Command::new("timeout");
+    let status = command.args(["10", agent, "--find"]).env("PBS_CONF_FILE", "/no/such").status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
 /// Kills something of a run under way; the next attempt ends it.
 fn survives(what: &str, victim: impl FnOnce(&launch_support::Launched) -> i32) {
     let bench = Bench::new();

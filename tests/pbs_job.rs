@@ -197,7 +197,7 @@ fn a_job_that_was_deleted_does_not_stop_the_chain_and_one_that_waits_does() {
 fn a_job_that_begins_before_its_submit_has_listed_it_is_listed_once() {
     let job = Alone::new(SETTLES_A_PAGE);
     let path = job.path("run/job/jobs.tsv");
-    let mut list = fs::File::create(&path).unwrap();
+    let mut list = fs::File::options().append(true).create(true).open(&path).unwrap();
     list.lock().unwrap();
     let mut child = Killed(job.start(&[]));
     let children = |id: u32| fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
