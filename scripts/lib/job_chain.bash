@@ -86,7 +86,7 @@ list_this_job() {
 # Another job of this run that PBS has in its queue, waits for this one or works already; empty where there is none.
 successor() {
     local others
-    mapfile -t others < <(cut -f1 "$(jobs_list)" | grep -vxF "$PBS_JOBID" | sort -u)
+    mapfile -t others < <(cut -f1 "$(jobs_list)" | grep -v "^${PBS_JOBID%%.*}\." | sort -u)
     [[ ${#others[@]} -gt 0 ]] || return 0
     # It tells nothing of jobs that have ended, and its exit code speaks of those.
     timeout "$ANSWER_LIMIT" qstat -f "${others[@]}" 2>/dev/null </dev/null \

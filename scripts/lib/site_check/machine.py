@@ -100,7 +100,8 @@ def _look_at_tesseract(page):
     listed = ask(["tesseract", "--list-langs"])
     absent = [language for language in TESSERACT_LANGUAGES if language not in listed.text.split()]
     if listed.good and not absent:
-        page.good("Tesseract", "with {}".format(", ".join(TESSERACT_LANGUAGES)))
+        version = ask(["tesseract", "--version"])
+        page.good("Tesseract", version.first if version.good else "of unknown version")
     elif listed.good:
         page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that really reads needs it: see TESSDATA_PREFIX")
     else:
