@@ -6,7 +6,13 @@
 mod launch_support;
 mod run_support;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::LazyLock, time::Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+    time::Instant,
+};
 
 use launch_support::{Hosts, Launch, PAGES, signal};
 use run_support::{Bench, Pages};
@@ -77,6 +83,50 @@ fn usage_errors_name_the_remedy() {
     let (code, line) = launch(&["--ranks", "3", "--dry-run", "--time", "90", "--", "-o", "x", "--deadline", "50"]);
     assert!(code == Some(0) && line.trim_end().ends_with("-o x --deadline 50 --deadline 90"), "{line}");
     assert!(line.contains("--bind-to none"), "{line}");
+}
+
+/// An Open MPI that knows PBS, and a PBS whose commands are in its own folder, not on the `PATH`; no host but n1 answers.
+fn launch_in_job(folder: &Path, options: &[&str]) -> (Option<i32>, String) {
+    let program = |name: &str, lines: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/bash\n{lines}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let mpirun = program("mpirun", "case $1 in --version) echo 'mpirun (Open MPI) 4.1.4' ;; *) exit 1 ;; esac");
+    // More than a pipe holds: nobody may stop listening.
+    program("ompi_info", "echo 'mca:plm:tm:version:\"mca:2.1.0\"'; printf 'mca:%0100d\\n' {1..2000}");
+    program("pbs/bin/pbs_tmrsh", "[[ $1 == n1 ]]");
+    fs::write(folder.join("pbs.conf"), format!("PBS_EXEC={}\n", folder.join("pbs").display())).unwrap();
+    fs::write(folder.join("nodes"), "n1\nn1\nn2\nn2\n").unwrap();
+    let mut command = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch"));
+    command.arg("--bocr").arg(env!("CARGO_BIN_EXE_bocr")).arg("--mpirun").arg(&mpirun);
+    command.arg("--hosts").arg(folder.join("nodes")).args(options).arg("--").arg("-o").arg(folder.join("run"));
+    let output = command.env("PBS_JOBID", "1.pbs").env("PBS_CONF_FILE", folder.join("pbs.conf")).output().unwrap();
+    (output.status.code(), run_support::text(&output))
+}
+
+#[test]
+fn an_mpirun_that_knows_pbs_gets_no_agent_and_hosts_are_asked_through_pbs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, line) = launch_in_job(folder.path(), &["--dry-run"]);
+    assert_eq!(code, Some(0), "{line}");
+    for wanted in ["--host n1:2\\,n2:2", "--map-by ppr:2:node", "--oversubscribe"] {
+        assert!(line.contains(wanted), "{wanted}: {line}");
+    }
+    assert!(!line.contains("agent") && !line.contains("--leave-session-attached"), "{line}");
+    let (code, text) = launch_in_job(folder.path(), &["--attempts", "2"]);
+    assert_eq!(code, Some(75), "{text}");
+    assert!(text.contains("without n2 (no answer)") && text.contains("attempt 2: 2 ranks on n1;"), "{text}");
+}
+
+#[test]
+fn the_agent_says_that_there_is_no_pbs() {
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/tmrsh-agent");
+    let mut command = std::process::Command::new("timeout");
+    let status = command.args(["10", agent, "--find"]).env("PBS_CONF_FILE", "/no/such").status().unwrap();
+    assert_eq!(status.code(), Some(1));
 }
 
 /// Kills something of a run under way; the next attempt ends it.

@@ -7,10 +7,13 @@ mod launch_support;
 mod pbs_support;
 mod run_support;
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
 
-use pbs_support::{JobScript, Pbs};
-use run_support::{Bench, text, until};
+use pbs_support::{
+    JobScript, Pbs,
+    alone::{Alone, JOB, NEXT, SETTLES_A_PAGE},
+};
+use run_support::{Bench, Killed, text, until};
 
 /// Every page once, and no process that outlived its job.
 fn assert_whole(bench: &Bench, pages: usize) {
@@ -36,10 +39,15 @@ fn a_job_reads_with_all_ranks_of_its_hosts() {
         .map(|name| format!("pages/{name}.pdf"))
         .collect();
     bench.inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
+    let asked = "nodes = 3\ngpus = 0\nranks = 2\ncores = 2\nwalltime = \"00:10:00\"";
     // As many pages as ranks, and slow enough for each to get one.
-    pbs.configure("0.3", "unit_pages = 1\n[engines.chandra]\nin_flight = 1\n");
-    let job = pbs.submit(&JobScript { select: "3:ncpus=2:mpiprocs=2", ..JobScript::default() });
-    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let job_file = pbs.job_file(asked, "0.3", "unit_pages = 1\n[engines.chandra]\nin_flight = 1\n");
+    let followed = pbs.bocr(&["submit", job_file.to_str().unwrap(), "--follow"]);
+    let jobs = pbs.file("jobs.tsv");
+    let (job, rest) = jobs.split_once('\t').unwrap();
+    assert!(followed.status.success() && text(&followed).starts_with(job), "{}{}", text(&followed), pbs.output(job));
+    assert!(rest.ends_with("\tsubmitted\n") && rest.lines().count() == 1, "listed once: {jobs}");
+    assert_eq!(pbs.end(job), 0, "{}", pbs.output(job));
     let log = bench.log(0);
     for (rank, (host, local)) in [("n1", 0), ("n1", 1), ("n2", 0), ("n2", 1), ("n3", 0), ("n3", 1)].iter().enumerate() {
         let joined = format!("joined rank=rank {rank} host=\"{host}\" local_rank={local} ");
@@ -82,6 +90,9 @@ fn a_job_that_settles_no_page_is_not_followed() {
     let Some(pbs) = Pbs::up(&bench) else { return };
     bench.inputs(&["pages/digital_fr.pdf"]);
     pbs.configure("0", "");
+    // It speaks of an earlier job.
+    fs::create_dir(bench.run_directory()).unwrap();
+    fs::write(bench.run_directory().join("status.json"), "{\"settled\":3,\"restored\":0}").unwrap();
     let program = bench.write("dies", "#!/bin/sh\nkill -KILL $$\n");
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let options = format!("--chain 3 --bocr {}", program.display());
@@ -156,6 +167,81 @@ fn a_job_that_lost_its_first_host_starts_on_others_and_continues() {
     assert!(told.contains(&format!("job {job} on n2 n3: 2 ranks")) && told.contains("(run 2)"), "{told}");
     assert_eq!(pbs.attribute(&job, "run_count").as_deref(), Some("2"));
     assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_was_deleted_does_not_stop_the_chain_and_one_that_waits_does() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let listed = format!("{JOB}\t2026-01-02T03:04:05Z\tsubmitted\n2.pbs\t2026-01-02T03:04:06Z\tafter {JOB}\n");
+    job.write("run/job/jobs.tsv", &listed);
+    let (code, said) = job.run(&["--chain", "08", "--reserve", "080"]);
+    assert!(code == Some(75) && said.contains("no limit of time for the run"), "{said}");
+    let script = job.path("run/job/job.pbs");
+    assert_eq!(
+        job.read("submitted"),
+        format!("-W depend=afterany:{JOB} -v BOCR_CHAIN=7 {}\n", script.display()),
+        "{said}"
+    );
+    let listed = job.read("run/job/jobs.tsv");
+    let last = listed.lines().last().unwrap();
+    assert!(last.starts_with(NEXT) && last.ends_with(&format!("\tchain {JOB}")), "{listed}");
+
+    fs::remove_file(job.path("submitted")).unwrap();
+    job.qstat("2.pbs", "job_state = H");
+    let (code, said) = job.run(&["--chain", "1"]);
+    assert!(code == Some(75) && said.contains("job 2.pbs of this run is in the queue already"), "{said}");
+    assert!(!job.path("submitted").exists());
+}
+
+#[test]
+fn a_job_that_begins_before_its_submit_has_listed_it_is_listed_once() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let path = job.path("run/job/jobs.tsv");
+    let mut list = fs::File::options().append(true).create(true).open(&path).unwrap();
+    list.lock().unwrap();
+    let mut child = Killed(job.start(&[]));
+    let children = |id: u32| fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let waits = |id: u32| {
+        children(id)
+            .split(' ')
+            .any(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "flock\n"))
+    };
+    until("it waits for the list", || waits(child.0.id()) || child.0.try_wait().unwrap().is_some());
+    writeln!(list, "{JOB}\t2026-01-02T03:04:05Z\tsubmitted").unwrap();
+    drop(list);
+    child.0.wait().unwrap();
+    assert_eq!(job.read("run/job/jobs.tsv").matches(JOB).count(), 1, "{}", job.read("output"));
+}
+
+#[test]
+fn a_job_whose_run_hung_until_its_time_was_over_is_followed() {
+    let hangs = r#"
+end() {
+    echo '{"exit_code":75,"outcome":{"stopped":"requested"},"again":false,"silent_hosts":[]}' >"$folder/run/finished.json"
+    exit 75
+}
+trap end TERM
+echo '{"settled":1,"restored":0}' >"$folder/run/status.json"
+while :; do sleep 0.1; done"#;
+    let job = Alone::new(hangs);
+    job.qstat(JOB, "Resource_List.walltime = 00:00:08");
+    let (code, said) = job.run(&["--chain", "1", "--reserve", "1"]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains("it did not end in time") && said.contains(&format!("job {NEXT} follows")), "{said}");
+    assert!(!job.path("run/finished.json").exists(), "nobody asked for that end");
+}
+
+#[test]
+fn scripts_that_the_templates_name_are_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(project.join("pbs")).unwrap() {
+        let template = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for (at, _) in template.match_indices("scripts/") {
+            let name = template[at..].split(|letter: char| !letter.is_ascii_alphanumeric() && !"/-_.".contains(letter));
+            let script = project.join(name.take(1).next().unwrap().trim_end_matches('.'));
+            assert!(script.is_file(), "{}", script.display());
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,12 @@
 #[path = "scripts_support/mod.rs"]
 mod support;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+};
 
 use support::{Site, read};
 
@@ -69,6 +74,10 @@ fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
     plan.says("conda create --yes");
     plan.says("-m pip download --no-deps --require-hashes --only-binary :all:");
     site.run("models", &["--dry-run"]).ends_with(0);
+    // The plan is looked at before there is an environment with `hf`.
+    fs::rename(site.path("bin/hf"), site.path("hf")).unwrap();
+    site.run("models", &["--dry-run"]).says("hf download datalab-to/chandra-ocr-2");
+    fs::rename(site.path("hf"), site.path("bin/hf")).unwrap();
     assert_eq!(site.files(), before);
 }
 
@@ -282,10 +291,68 @@ fn a_machine_with_what_bocr_needs_passes_and_one_without_does_not() {
     }
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "it cleans up");
 
+    // What does not work is not there.
+    fs::write(site.path("bin/qstat"), "#!/bin/sh\nexit 1\n").unwrap();
+    fs::copy(site.path("bin/qstat"), site.path("bin/cargo")).unwrap();
     let lacking = site.run("site-check", &["--folder", here, "--bocr", "/nowhere/bocr", "--mpirun", "no-mpirun"]);
     lacking.ends_with(3);
     lacking.says("MISSING bocr: /nowhere/bocr does not start");
     lacking.says("MISSING mpirun: none (no-mpirun)");
+    lacking.says("note    PBS: qstat --version: it ended with code 1");
+    lacking.says("a cargo that works");
+    assert!(!lacking.text().contains("ok      to build it"), "{}", lacking.text());
+}
+
+/// Programs that `scripts/setup` calls on a machine without root, HDF5 and Tesseract.
+const SETUP_PROGRAMS: [(&str, &str); 6] = [
+    ("cargo", ""),
+    ("rustc", "echo rustc 99.0.0"),
+    ("tesseract", ""),
+    ("pkg-config", "exit 1"),
+    ("sha256sum", "cat >/dev/null; [[ $1 != --status || -e .deps/pdfium/libpdfium.so ]]"),
+    (
+        "python3",
+        "case \"$1 $2\" in\n\
+         '-m venv') mkdir -p \"$3/bin\"; cp \"$0\" \"$3/bin/python\" ;;\n\
+         '-m zipfile') mkdir -p \"$5/pypdfium2_raw\"; echo library >\"$5/pypdfium2_raw/libpdfium.so\" ;;\nesac",
+    ),
+];
+
+#[test]
+fn setup_without_root_fetches_pdfium_and_goes_on_without_tesseract() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    let everybodys = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for name in ["scripts/setup", "scripts/lib/pdfium-requirements.txt", "Cargo.toml"] {
+        fs::create_dir_all(project.join(name).parent().unwrap()).unwrap();
+        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), project.join(name)).unwrap();
+    }
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    for (name, lines) in SETUP_PROGRAMS {
+        let path = folder.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/bash\n{lines}\n")).unwrap();
+        everybodys(&path, 0o755);
+    }
+    everybodys(folder.path(), 0o755);
+    everybodys(&project, 0o777);
+    let setup = |arguments: &[&str], hdf5: Option<&str>| {
+        let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(project.join("scripts/setup"));
+        command.args(arguments).current_dir("/").env("PATH", path).env("LIBCLANG_PATH", "/lib").env_remove("HDF5_DIR");
+        command.envs(hdf5.map(|folder| ("HDF5_DIR", folder)));
+        if rustix::process::getuid().is_root() {
+            command.uid(65534);
+        }
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = setup(&[], None);
+    assert!(code == Some(2) && said.contains("HDF5") && !said.contains("Tesseract"), "{code:?} {said}");
+    assert!(project.join(".deps/pdfium/libpdfium.so").exists(), "it is not held up by what is missing: {said}");
+    let (code, said) = setup(&[], Some("/lib"));
+    assert!(code == Some(0) && said.contains("there is no Tesseract"), "{code:?} {said}");
+    let (code, said) = setup(&["--tests"], Some("/lib"));
+    assert!(code == Some(2) && said.contains("  Tesseract with fra"), "{code:?} {said}");
 }
 
 #[test]

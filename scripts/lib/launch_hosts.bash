@@ -90,17 +90,19 @@ inspect_mpirun() {
         read -ra probe <<<"$agent"
     elif [[ $family == open-mpi && -n ${PBS_JOBID:-} ]] && knows_pbs; then
         pbs_starts=true
-        if command -v pbs_tmrsh >/dev/null; then probe=(pbs_tmrsh); fi
+        if "$project/scripts/lib/tmrsh-agent" --find >/dev/null; then probe=("$project/scripts/lib/tmrsh-agent"); fi
     elif [[ -z ${SLURM_JOB_ID:-} ]]; then
         probe=(ssh -o BatchMode=yes)
     fi
 }
 
 knows_pbs() {
-    local info
+    local info told
     # prte_info is that of Open MPI 5.
     for info in "${mpirun%/*}"/{ompi_info,prte_info}; do
-        if [[ -x $info ]] && "$info" --parsable 2>/dev/null | grep -q 'plm:tm:'; then return; fi
+        [[ -x $info ]] || continue
+        told=$("$info" --parsable 2>/dev/null) || true
+        if [[ $told == *plm:tm:* ]]; then return; fi
     done
     return 1
 }

@@ -1,6 +1,9 @@
 //! A small PBS on three hosts of one machine, and a run that it does as a job.
 
+pub mod alone;
+
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -68,6 +71,25 @@ impl<'a> Pbs<'a> {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// `bocr` on a login node, where PBS's commands are on the `PATH`.
+    pub fn bocr(&self, arguments: &[&str]) -> Output {
+        let mut path = self.folder("bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap());
+        self.bench.bocr(arguments).env("PATH", path).output().unwrap()
+    }
+
+    /// Writes a job file with these lines of `[job]` more, and a configuration as [`Self::configure`] does.
+    pub fn job_file(&self, asked: &str, time_scale: &str, more: &str) -> PathBuf {
+        let (name, value) = self.bench.mark();
+        let (run, input) = (self.bench.run_directory(), self.bench.path("input"));
+        let text = format!(
+            "roles = \"chandra\"\n[job]\nrun = {run:?}\ninput = [{input:?}]\nsetup = \"export {name}={value}\"\n{asked}\n{}",
+            configuration(time_scale, more)
+        );
+        self.bench.write("job.toml", &text)
+    }
+
     /// Writes RUNDIR/job/job.pbs, as `bocr submit` would.
     pub fn write_script(&self, script: &JobScript<'_>) -> PathBuf {
         let run = self.bench.run_directory();
@@ -100,14 +122,7 @@ impl<'a> Pbs<'a> {
 
     /// Stand-ins that answer at this pace, a disk that is written at once, and short phases of an end.
     pub fn configure(&self, time_scale: &str, more: &str) {
-        self.bench.write(
-            "configuration.toml",
-            &format!(
-                "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n\
-                 arguments = [\"--time-scale\", \"{time_scale}\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
-                 [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{more}"
-            ),
-        );
+        self.bench.write("configuration.toml", &configuration(time_scale, more));
     }
 
     /// Submits it, and returns its id.
@@ -162,6 +177,14 @@ impl<'a> Pbs<'a> {
         let events = fs::read_to_string(self.folder("events")).unwrap_or_default();
         events.lines().filter_map(|line| line.strip_prefix(job)).map(|what| what.trim().to_owned()).collect()
     }
+}
+
+fn configuration(time_scale: &str, more: &str) -> String {
+    format!(
+        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n\
+         arguments = [\"--time-scale\", \"{time_scale}\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
+         [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{more}"
+    )
 }
 
 impl Drop for Pbs<'_> {

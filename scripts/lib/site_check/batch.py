@@ -32,12 +32,15 @@ def look(page):
     page.section("PBS")
     version = ask(["qstat", "--version"])
     if version.code is None:
-        page.note("PBS", version.first, "on a cluster: load its module; without PBS use scripts/launch")
+        page.note("PBS", version.fault, "on a cluster: load its module; without PBS use scripts/launch")
         return
-    page.good("PBS", version.last)
+    if version.good and version.text:
+        page.good("PBS", version.last)
+    else:
+        page.note("PBS", "qstat --version: {}".format(version.fault), "ask the site, or try another login node")
     server = ask(["qstat", "-Bf"])
     if not server.good:
-        page.note("server", "does not answer: {}".format(server.first), "ask on the login node")
+        page.note("server", "does not answer: {}".format(server.fault), "ask on the login node")
     for name, fields in attributes(server.text) if server.good else []:
         page.good("server", "{}: {}".format(name, _chosen(fields, SERVER_FIELDS)))
     queues = ask(["qstat", "-Qf"])
@@ -52,7 +55,7 @@ def look(page):
 def _look_at_nodes(page):
     nodes = ask(["pbsnodes", "-a"], 30)
     if not nodes.good:
-        page.note("nodes", "pbsnodes -a says: {}".format(nodes.first))
+        page.note("nodes", "pbsnodes -a says: {}".format(nodes.fault))
         return
     kinds = {}
     for block in re.split(r"\n\s*\n", nodes.text):

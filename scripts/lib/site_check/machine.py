@@ -46,8 +46,11 @@ def _look_at_environments(page):
     conda = [tool for tool in ("conda", "mamba") if shutil.which(tool)]
     modules = os.environ.get("MODULESHOME") or os.environ.get("LMOD_DIR")
     page.note("modules", "loaded: " + (os.environ.get("LOADEDMODULES") or "none") if modules else "no environment modules")
-    if conda:
-        page.good("environments", "{}".format(ask([conda[0], "--version"]).first))
+    version = ask([conda[0], "--version"]) if conda else None
+    if version and version.good:
+        page.good("environments", version.first)
+    elif version:
+        page.note("environments", "{}: {}".format(conda[0], version.fault), "load its module again, or use python3's venv")
     else:
         page.note("environments", "no conda on the PATH", "load its module, or scripts/env-* make them with python3's venv")
     root = os.environ.get("BOCR_ENVIRONMENTS") or os.path.expanduser("~/.local/share/bocr/environments")
@@ -90,28 +93,30 @@ def _name_libraries(page, program, version):
     if libraries:
         page.lack("bocr", "{} does not find {}".format(program, ", ".join(libraries)), "load the modules that it was built with (MPI, HDF5)")
     else:
-        page.lack("bocr", "{} does not start: {}".format(program, version.first), "build it on this cluster")
+        page.lack("bocr", "{} does not start: {}".format(program, version.fault), "build it on this cluster")
 
 
 def _look_at_tesseract(page):
     listed = ask(["tesseract", "--list-langs"])
     absent = [language for language in TESSERACT_LANGUAGES if language not in listed.text.split()]
     if listed.good and not absent:
-        page.good("Tesseract", ask(["tesseract", "--version"]).first)
+        version = ask(["tesseract", "--version"])
+        page.good("Tesseract", version.first if version.good else "of unknown version")
     elif listed.good:
         page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that really reads needs it: see TESSDATA_PREFIX")
     else:
-        page.note("Tesseract", listed.first, "only the stand-in that really reads, and turned pages, need it")
+        page.note("Tesseract", listed.fault, "only the stand-in that really reads, and turned pages, need it")
 
 
 def _look_at_building(page, built):
     libclang = [os.environ.get("LIBCLANG_PATH", "")] + glob.glob("/usr/lib*/libclang.so*") + glob.glob("/usr/lib/llvm-*/lib/libclang*.so*")
     hdf5 = os.environ.get("HDF5_DIR") or next((n for n in ("hdf5", "hdf5-serial") if ask(["pkg-config", "--exists", n]).good), "")
-    parts = {"libclang": any(libclang), "HDF5": bool(hdf5), "mpicc": shutil.which("mpicc"), "cargo": shutil.which("cargo")}
+    cargo = ask(["cargo", "--version"])
+    parts = {"libclang": any(libclang), "HDF5": bool(hdf5), "mpicc": shutil.which("mpicc"), "a cargo that works": cargo.good}
     absent = sorted(name for name, there in parts.items() if not there)
     if not absent:
-        version = ask(["pkg-config", "--modversion", hdf5]).first if not os.environ.get("HDF5_DIR") else "of HDF5_DIR"
-        page.good("to build it", "{}, HDF5 {}, libclang, mpicc".format(ask(["cargo", "--version"]).first, version))
+        version = "of HDF5_DIR" if os.environ.get("HDF5_DIR") else ask(["pkg-config", "--modversion", hdf5]).first
+        page.good("to build it", "{}, HDF5 {}, libclang, mpicc".format(cargo.first, version))
     elif built:
         page.note("to build it", "without " + ", ".join(absent), "only needed where bocr is built")
     else:

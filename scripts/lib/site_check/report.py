@@ -54,6 +54,11 @@ class Outcome:
         return self.code == 0
 
     @property
+    def fault(self):
+        """Why it is not good, in a line."""
+        return self.first or "it ended with code {}".format(self.code)
+
+    @property
     def first(self):
         """Its first line."""
         return self.text.splitlines()[0] if self.text else ""
