@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
-    model::{Engine, EngineSet, MachineFault, Outcome, RankId, StopReason},
+    model::{Engine, MachineFault, Outcome, RankId, StopReason},
     report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
@@ -27,9 +27,6 @@ pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
 pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
-    joined: u32,
-    /// Engines that some rank serves.
-    engines: EngineSet,
     start: Instant,
     next_clock: Instant,
     progress: Progress,
@@ -69,10 +66,18 @@ impl Coordinator {
         start: Instant,
         time_left: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let schedule = &request.configuration.schedule;
+        let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
+        if !roles.serves(Engine::DeepSeek) {
+            tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
+        } else if roles.leaves_out_engine(ranks) {
+            tracing::warn!(
+                "{roles} names an engine that none of {ranks} ranks would serve: the last serves both in turn"
+            );
+        }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
         let policy = Policy {
             ranks,
+            engines: roles.engines(),
             unit_pages: schedule.unit_pages.get(),
             deadline,
             drain: schedule.drain,
@@ -85,8 +90,6 @@ impl Coordinator {
             servers: ServersFile::new(&request.run_directory)?,
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
-            joined: 0,
-            engines: EngineSet::default(),
             start,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE),
@@ -111,12 +114,7 @@ impl Coordinator {
             ToCoordinator::Hello(hello) => {
                 self.check_sameness(rank, &hello)?;
                 tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
-                self.engines = hello.role.engines().iter().fold(self.engines, EngineSet::with);
-                self.joined += 1;
                 self.hosts.insert(rank, hello.host);
-                if self.joined == self.ranks && !self.engines.contains(Engine::DeepSeek) {
-                    tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
-                }
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {

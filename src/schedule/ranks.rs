@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, EngineSet, RankId, Role};
+use crate::model::{Engine, RankId, Role};
 
 use super::{
     protocol::Tick,
@@ -15,8 +15,6 @@ pub(super) struct Ranks {
     size: u32,
     /// Ranks that have not reported yet, nor been lost.
     awaited: u32,
-    /// Engines that some rank has ever served.
-    known: EngineSet,
     /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
     gone: BTreeSet<RankId>,
     /// Most pages that any of them has ever said it will hold.
@@ -59,7 +57,6 @@ impl Ranks {
         Ranks {
             size,
             awaited: size,
-            known: EngineSet::default(),
             gone: BTreeSet::new(),
             most_credits: 0,
             states: BTreeMap::new(),
@@ -77,7 +74,6 @@ impl Ranks {
         self.awaited = self.awaited.saturating_sub(1);
         self.most_credits = self.most_credits.max(credits);
         let state = RankState::new(role, credits, now);
-        self.known = state.engines.iter().fold(self.known, EngineSet::with);
         self.enter(rank, &state);
         self.states.insert(rank, state);
     }
@@ -188,11 +184,6 @@ impl Ranks {
 
     pub(super) fn is_gone(&self, rank: RankId) -> bool {
         self.gone.contains(&rank)
-    }
-
-    /// Whether some rank has ever served the engine.
-    pub(super) fn ever_served(&self, engine: Engine) -> bool {
-        self.known.contains(engine)
     }
 
     /// Ranks that may be given pages for the engine, in order.

@@ -81,6 +81,7 @@ pub struct Report {
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     let policy = Policy {
         ranks: cluster.ranks,
+        engines: cluster.roles.engines(),
         unit_pages: cluster.unit_pages,
         deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
         drain: cluster.answer_time,
