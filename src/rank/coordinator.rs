@@ -34,9 +34,6 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
-    /// Ranks that turn to this engine, and since when.
-    turning: BTreeMap<RankId, (Engine, Instant)>,
-    turns: Turns,
     /// Digest of the settings of this rank, which all must have.
     settings: String,
     servers: ServersFile,
@@ -97,8 +94,6 @@ impl Coordinator {
             outcome: None,
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            turning: BTreeMap::new(),
-            turns: Turns::default(),
             settings,
         })
     }
@@ -118,18 +113,15 @@ impl Coordinator {
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                if let Some((to, since)) = self.turning.get(&rank)
-                    && *to == engine
-                {
-                    self.turns.add(since.elapsed());
-                    self.turning.remove(&rank);
-                }
                 self.servers.note(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
                 tracing::error!(%rank, %engine, "engine lost: {reason}");
                 self.step(Event::EngineLost { rank, engine }, out);
+                if self.scheduler.is_given_up(engine) {
+                    tracing::error!(%engine, "it was never ready on any rank: no further rank turns to it");
+                }
             }
             ToCoordinator::Settled(settlements) => {
                 for settlement in settlements {
@@ -197,6 +189,7 @@ impl Coordinator {
         let mut silent_hosts: Vec<_> = lost.iter().filter_map(|rank| self.hosts.get(rank).cloned()).collect();
         silent_hosts.sort();
         silent_hosts.dedup();
+        let turns = snapshot.turns;
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
         Some(Ended {
@@ -206,14 +199,16 @@ impl Coordinator {
             elapsed,
             lost,
             silent_hosts,
-            turns: self.turns,
+            turns,
             _servers: self.servers,
         })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
-        Snapshot { turns: self.turns, ..counted }
+        let mut turns = Turns::default();
+        self.scheduler.turns().iter().for_each(|took| turns.add(*took));
+        Snapshot { turns, ..counted }
     }
 
     /// Pages read under other settings, or by another build, would be mixed with these.
@@ -242,8 +237,10 @@ impl Coordinator {
                 }
                 Action::Turn { rank, engine } => {
                     tracing::info!(%rank, %engine, "turns over");
-                    self.turning.insert(rank, (engine, Instant::now()));
                     out.push((rank, ToWorker::Turn(engine)));
+                }
+                Action::TooLate { engine, turn, left } => {
+                    tracing::warn!(%engine, "too late to turn to it: a turn is reckoned at {turn:.1?} (schedule.turn_cost, until one has been made), and {left:.1?} are left for pages");
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {

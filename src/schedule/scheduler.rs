@@ -148,7 +148,7 @@ impl Scheduler {
                     self.turn_times.add(engine, turned);
                 }
             }
-            Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
+            Event::EngineLost { rank, engine } => self.ranks.server_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
                 self.returned(rank, page, lease, fault, attempts, text);
@@ -180,6 +180,16 @@ impl Scheduler {
     /// Pages that are out at ranks.
     pub fn in_flight(&self) -> u64 {
         self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
+    }
+
+    /// How long each turn took, from the order until its engine was ready.
+    pub fn turns(&self) -> &[Duration] {
+        self.turn_times.all()
+    }
+
+    /// Whether nobody turns to the engine any more, since it could not be started on several ranks, and on none ever was.
+    pub fn is_given_up(&self, engine: Engine) -> bool {
+        self.ranks.is_given_up(engine)
     }
 
     /// Whether the rank has been given up.

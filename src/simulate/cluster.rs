@@ -123,6 +123,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                 Action::Turn { rank, engine } => {
                     simulation.timeline.after(cluster.latency, Happening::Turn(rank, engine));
                 }
+                Action::TooLate { .. } => {}
                 Action::Finish { outcome } => report.outcome = Some(outcome),
             }
         }
