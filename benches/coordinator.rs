@@ -61,6 +61,7 @@ impl Swing {
         let counts = vec![PAGES_PER_DOCUMENT; (PAGES / PAGES_PER_DOCUMENT) as usize];
         let policy = Policy {
             ranks: RANKS,
+            engines: EngineSet::all(),
             unit_pages: 8,
             deadline: None,
             drain: Duration::ZERO,

@@ -14,6 +14,7 @@ use std::{
     time::Instant,
 };
 
+use bulletin_ocr::model::{Engine, Verdict};
 use launch_support::{Hosts, Launch, PAGES, signal};
 use run_support::{Bench, Pages};
 use rustix::process::Signal;
@@ -304,4 +305,39 @@ fn a_host_that_is_cut_off_is_noticed_by_its_silence() {
     survives_the_loss("a host cut off", &[], "[schedule]\nsilence_limit = \"6s\"\ndrain = \"1s\"\n", |hosts| {
         hosts.cut("n2")
     });
+}
+
+/// Loses a host while a page is out on the second engine; that reads it all the same, on the hosts that are left.
+fn keeps_the_second_engine(roles: &str, then: &str) {
+    let bench = Bench::new();
+    let Some(hosts) = Hosts::up(&bench) else { return };
+    let mut run = Launch::new(&bench, "").with_second(roles).on(&hosts).start();
+    run.all_but_one_settled();
+    let is_out = "goes to the second engine";
+    run.poll(is_out, |_| bench.log(0).contains(is_out).then_some(()));
+    bench.write("faults.toml", launch_support::REFUSED);
+    hosts.off("n2");
+    assert_eq!(run.end(), Some(0), "{}", run.stderr());
+    assert!(run.stderr().contains("attempt 2: 2 ranks on n1 n3;"), "{}", run.stderr());
+    let log = bench.log(0);
+    let joined = log.lines().rfind(|line| line.contains("host=\"n3\"") && line.contains("joined"));
+    assert!(joined.is_some_and(|line| line.contains(&format!("role={then} "))), "{joined:?}");
+    let mut reader = bench.reader();
+    let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
+    let records: Vec<_> = pages.into_iter().map(|page| reader.read(page).unwrap().unwrap()).collect();
+    assert_eq!(records.iter().filter(|record| record.verdict == Verdict::Read).count() as u64, PAGES);
+    assert_eq!(records.iter().filter(|record| record.engine == Some(Engine::DeepSeek)).count(), 1);
+    bench.assert_verified();
+    drop(hosts);
+    bench.assert_nothing_left();
+}
+
+#[test]
+fn a_lost_host_does_not_take_the_second_engine_with_it() {
+    keeps_the_second_engine("2*chandra,deepseek", "chandra/deepseek");
+}
+
+#[test]
+fn ranks_that_take_turns_survive_the_loss_of_a_host() {
+    keeps_the_second_engine("chandra/deepseek", "chandra/deepseek");
 }

@@ -14,7 +14,7 @@ use bulletin_ocr::{
     },
     schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Unit},
 };
-use schedule_support::{CHANDRA, Story, page, policy, seconds};
+use schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 
 const DEEPSEEK: RankId = RankId(1);
 
@@ -85,8 +85,8 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
 }
 
 #[test]
-fn where_no_rank_runs_the_second_engine_a_page_goes_on_with_the_first_at_once() {
-    let mut story = Story::begin(1, &[1]);
+fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
     story.joins(CHANDRA, "chandra", 1);
     let (_, unit) = story.units()[0];
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra+deepseek");
@@ -135,7 +135,7 @@ fn a_second_start_knows_which_visit_a_page_waits_for() {
     assert_eq!(visits, [(page(0, 1), Visit::Second, place(1)), (page(0, 2), Visit::Return, place(2))]);
     assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageStage::Settled(Verdict::Failed(FailureClass::Loop))));
 
-    let mut story = Story::resume(policy(1), &[3], pages);
+    let mut story = Story::resume(without_second(1), &[3], pages);
     story.joins(CHANDRA, "chandra", 4);
     assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra), "nobody serves the other");
 }
@@ -384,7 +384,7 @@ fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
 
 #[test]
 fn a_page_alone_at_a_death_is_tried_once_more() {
-    let mut story = Story::begin(1, &[1]);
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
     story.joins(CHANDRA, "chandra", 2);
     for expected in [None, Some(0), Some(1)] {
         let (_, unit) = story.units()[0];
@@ -400,8 +400,8 @@ fn a_page_alone_at_a_death_is_tried_once_more() {
 }
 
 #[test]
-fn where_no_rank_was_meant_to_run_the_second_engine_the_first_verdict_stands() {
-    let mut story = Story::begin(1, &[1]);
+fn in_a_run_without_the_second_engine_the_first_verdict_stands() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
     story.joins(CHANDRA, "chandra", 1);
     let (_, unit) = story.units()[0];
     story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
@@ -426,6 +426,23 @@ fn a_second_engine_that_is_lost_everywhere_ends_the_run_early_but_not_before_sta
     story.settles(CHANDRA, of(CHANDRA), page(0, 2), Verdict::Read);
     story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
     assert_eq!(story.scheduler.counts().failed_total(), 0, "a fault of the machine fails no page");
+}
+
+/// A host that was lost took every rank with it that served the second engine.
+#[test]
+fn a_second_engine_that_the_run_is_to_have_and_no_rank_serves_fails_no_page() {
+    let failed = restored(1, Verdict::Failed(FailureClass::Loop));
+    for pages in [Vec::new(), vec![failed]] {
+        let mut story = Story::resume(policy(1), &[2], pages);
+        story.joins(CHANDRA, "chandra", 2);
+        for (_, unit) in story.units() {
+            for page in unit.pages() {
+                story.settles(CHANDRA, unit, page, Verdict::Failed(FailureClass::Loop));
+            }
+        }
+        story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+        assert_eq!(story.scheduler.counts().settled(), 0);
+    }
 }
 
 #[test]
@@ -585,7 +602,7 @@ fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_whe
         again(3, Verdict::Read),
         restored(4, Verdict::Read),
     ];
-    let mut story = Story::resume(policy(1), &[4], pages);
+    let mut story = Story::resume(without_second(1), &[4], pages);
     story.joins(CHANDRA, "chandra", 4);
     let [Action::Assign { unit, priors, .. }] = &story.actions[..] else { panic!("one unit of three pages") };
     assert_eq!((unit.first, unit.count), (page(0, 1), 3));
@@ -602,7 +619,7 @@ fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_whe
 #[test]
 fn what_an_earlier_start_failed_stays_failed_where_no_rank_can_do_better() {
     let failed = restored(1, Verdict::Failed(FailureClass::Loop));
-    let mut story = Story::resume(policy(1), &[1], vec![failed]);
+    let mut story = Story::resume(without_second(1), &[1], vec![failed]);
     story.joins(CHANDRA, "chandra", 4);
     story.assert_finished(Outcome::Complete);
     let counts = story.scheduler.counts();

@@ -248,19 +248,82 @@ fn a_suspect_is_turned_back_for_as_well() {
     assert_eq!((trial.first, trial.trial), (page(0, 2), Some(0)));
 }
 
+/// One trouble of one rank is no reason, nor is an engine that was ready once.
 #[test]
-fn nobody_turns_too_late_before_the_deadline_and_nobody_waits_for_it_then() {
-    for (turn_cost, in_time) in [(10, true), (200, false)] {
-        let deadline = Some(Deadline { end: seconds(200), reserve: Duration::from_secs(20) });
-        let policy = Policy { deadline, turn_cost: Duration::from_secs(turn_cost), ..policy(1) };
-        let mut story = Story::resume(policy, &[1], Vec::new());
-        joins(&mut story, FIRST, 1);
-        let unit = unit(&mut story);
-        fails(&mut story, FIRST, unit, page(0, 1));
-        if in_time {
-            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+fn nobody_turns_to_an_engine_that_was_never_ready_and_is_lost_on_two_ranks() {
+    for proven in [false, true] {
+        let mut story = Story::resume(policy(3), &[1], vec![left_for_deepseek(1)]);
+        (0..3).for_each(|rank| story.happens(joined(RankId(rank))));
+        assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+        if proven {
+            ready(&mut story, FIRST, Engine::DeepSeek);
+            let unit = unit(&mut story);
+            story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+            story.returns(FIRST, unit, MachineFault::ConnectionLost);
         } else {
-            story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+            story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+        }
+        assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+        story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
+        if proven {
+            assert_eq!(turn(&mut story), (RankId(2), Engine::DeepSeek));
+        } else {
+            story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
         }
     }
+}
+
+fn joined(rank: RankId) -> Event {
+    Event::RankJoined { rank, role: "chandra/deepseek".parse().unwrap(), credits: 1 }
+}
+
+fn before(end: u64, turn_cost: u64, ranks: u32) -> Policy {
+    let deadline = Some(Deadline { end: seconds(end), reserve: Duration::from_secs(20) });
+    Policy { deadline, turn_cost: Duration::from_secs(turn_cost), ..policy(ranks) }
+}
+
+/// What a turn takes is only assumed: where servers started quickly so far, it is tried all the same.
+#[test]
+fn nobody_turns_too_late_before_the_deadline_and_nobody_waits_for_it_then() {
+    for (turn_cost, start, turns) in [(10, 95, true), (200, 0, true), (200, 95, false)] {
+        let mut story = Story::resume(before(200, turn_cost, 1), &[1], Vec::new());
+        story.happens(joined(FIRST));
+        story.now += Duration::from_secs(start);
+        ready(&mut story, FIRST, Engine::Chandra);
+        let unit = unit(&mut story);
+        fails(&mut story, FIRST, unit, page(0, 1));
+        if turns {
+            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+            continue;
+        }
+        let told = story.actions.remove(0);
+        let Action::TooLate { engine: Engine::DeepSeek, turn, left } = told else { panic!("{told:?}") };
+        assert_eq!((turn.as_secs(), left.as_secs()), (200, 84));
+        story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+    }
+}
+
+#[test]
+fn a_start_with_a_short_deadline_tries_the_turn_that_is_all_there_is_to_do() {
+    let mut story = Story::resume(before(60, 180, 1), &[1], vec![left_for_deepseek(1)]);
+    story.happens(joined(FIRST));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+}
+
+/// The other has lost DeepSeek and would have to start Chandra for the first time; this one started it in no time.
+#[test]
+fn a_rank_that_only_has_to_wake_its_server_turns_where_another_would_come_too_late() {
+    let left = Restored { ahead: EngineSet::all(), ..left_for_deepseek(1) };
+    let mut story = Story::resume(before(300, 180, 2), &[1], vec![left]);
+    story.happens(joined(FIRST));
+    story.happens(joined(SECOND));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    ready(&mut story, SECOND, Engine::Chandra);
+    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+    story.now += Duration::from_secs(120);
+    ready(&mut story, SECOND, Engine::DeepSeek);
+    let unit = unit(&mut story);
+    fails(&mut story, SECOND, unit, page(0, 1));
+    assert_eq!(turn(&mut story), (SECOND, Engine::Chandra));
 }

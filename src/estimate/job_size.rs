@@ -68,7 +68,7 @@ impl JobSize {
 
 /// Seconds lost by turning to the other engine, and seconds of reading, where ranks are divided as `roles` says.
 fn apart(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
-    let ranks = (0..gpus).map(|rank| roles.of(RankId(rank)));
+    let ranks = (0..gpus).map(|rank| roles.of(RankId(rank), gpus));
     let second = ranks.filter(|role| *role == Role::One(Engine::DeepSeek)).count() as f64;
     if second == 0.0 {
         let turn = if work.deepseek.seconds() > 0.0 { work.server_start } else { 0.0 };

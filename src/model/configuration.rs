@@ -13,7 +13,8 @@ use super::{Engine, LayoutRule, RolePattern, When, node::NodeSettings};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Configuration {
-    /// What each rank is there for, e.g. `7*chandra,deepseek`; repeats over the ranks.
+    /// What each rank is there for, e.g. `7*chandra,deepseek`; repeats over the ranks. Where they are too few for an
+    /// engine that it names, the last one serves both in turn.
     pub roles: RolePattern,
     /// libpdfium.so of build 8149; found by itself in the project's `.deps`, beside the binary, or from `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,
@@ -337,8 +338,8 @@ pub struct Schedule {
     /// Time kept before the deadline for sealing and ending.
     #[serde(with = "duration")]
     pub seal_reserve: Duration,
-    /// What turning a rank over to its other engine takes, until one has done so. A cold start took 114 and 140 s on an
-    /// H200 (facts of the engines, F).
+    /// What turning a rank over to its other engine takes, until one has done so: a rank that would come too late before
+    /// the deadline does not turn. A cold start took 114 and 140 s on an H200 (facts of the engines, F).
     #[serde(with = "duration")]
     pub turn_cost: Duration,
     /// A rank that is not heard of for this long is lost; a rank that hears nothing of rank 0 for so long ends itself.

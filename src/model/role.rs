@@ -66,6 +66,7 @@ impl FromStr for Role {
 
 /// What each rank is there for: `7*chandra,deepseek` is dealt to the ranks in order of their numbers and repeats.
 /// Launchers number the ranks of a node one after the other, so a pattern as long as a node has GPUs is one a node.
+/// Where so few ranks are left that an engine would go without, the last one serves both in turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RolePattern(Vec<Role>);
@@ -76,15 +77,32 @@ impl RolePattern {
         RolePattern(vec![Role::One(Engine::Chandra)])
     }
 
-    /// The role of a rank.
-    pub fn of(&self, rank: RankId) -> Role {
+    /// The role of a rank, one of `ranks`.
+    pub fn of(&self, rank: RankId, ranks: u32) -> Role {
+        if rank.0 + 1 == ranks && self.leaves_out_engine(ranks) {
+            return Role::InTurn;
+        }
         self.0[rank.0 as usize % self.0.len()]
+    }
+
+    /// Whether an engine that it names would have none of so few ranks, were they dealt to as usual.
+    pub fn leaves_out_engine(&self, ranks: u32) -> bool {
+        engines(self.0.iter().take(ranks as usize)) != self.engines()
+    }
+
+    /// The engines that some place of the pattern serves.
+    pub fn engines(&self) -> EngineSet {
+        engines(self.0.iter())
     }
 
     /// Whether some place of the pattern serves the engine.
     pub fn serves(&self, engine: Engine) -> bool {
-        self.0.iter().any(|role| role.engines().contains(engine))
+        self.engines().contains(engine)
     }
+}
+
+fn engines<'a>(roles: impl Iterator<Item = &'a Role>) -> EngineSet {
+    roles.flat_map(|role| role.engines().iter()).fold(EngineSet::default(), EngineSet::with)
 }
 
 impl FromStr for RolePattern {
@@ -140,12 +158,28 @@ mod tests {
     #[test]
     fn a_pattern_repeats_over_the_ranks() {
         let pattern: RolePattern = "2*chandra, chandra+deepseek,chandra/deepseek".parse().unwrap();
-        assert_eq!(pattern.of(RankId(1)), Role::One(Engine::Chandra));
-        assert_eq!(pattern.of(RankId(6)), Role::Together);
-        assert_eq!(pattern.of(RankId(3)), Role::InTurn);
+        assert_eq!(pattern.of(RankId(1), 8), Role::One(Engine::Chandra));
+        assert_eq!(pattern.of(RankId(6), 8), Role::Together);
+        assert_eq!(pattern.of(RankId(3), 8), Role::InTurn);
         assert_eq!(pattern.to_string(), "2*chandra,chandra+deepseek,chandra/deepseek");
         assert_eq!("chandra,chandra".parse::<RolePattern>().unwrap().to_string(), "2*chandra");
         assert_eq!("deepseek+deepseek".parse(), Ok(Role::One(Engine::DeepSeek)));
+    }
+
+    #[test]
+    fn no_engine_goes_without_a_rank_however_few_are_left() {
+        for (pattern, ranks, expected) in [
+            ("2*chandra,deepseek", 4, "chandra chandra deepseek chandra"),
+            ("2*chandra,deepseek", 2, "chandra chandra/deepseek"),
+            ("7*chandra,deepseek", 1, "chandra/deepseek"),
+            ("deepseek,chandra", 1, "chandra/deepseek"),
+            ("chandra,chandra+deepseek,deepseek", 2, "chandra chandra+deepseek"),
+            ("3*chandra", 2, "chandra chandra"),
+        ] {
+            let pattern: RolePattern = pattern.parse().unwrap();
+            let roles: Vec<_> = (0..ranks).map(|rank| pattern.of(RankId(rank), ranks).to_string()).collect();
+            assert_eq!(roles.join(" "), expected, "{pattern} on {ranks}");
+        }
     }
 
     #[test]

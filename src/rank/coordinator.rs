@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
-    model::{Engine, EngineSet, MachineFault, Outcome, RankId, StopReason},
+    model::{Engine, MachineFault, Outcome, RankId, StopReason},
     report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
@@ -27,9 +27,6 @@ pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
 pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
-    joined: u32,
-    /// Engines that some rank serves.
-    engines: EngineSet,
     start: Instant,
     next_clock: Instant,
     progress: Progress,
@@ -37,9 +34,6 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
-    /// Ranks that turn to this engine, and since when.
-    turning: BTreeMap<RankId, (Engine, Instant)>,
-    turns: Turns,
     /// Digest of the settings of this rank, which all must have.
     settings: String,
     servers: ServersFile,
@@ -69,10 +63,18 @@ impl Coordinator {
         start: Instant,
         time_left: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let schedule = &request.configuration.schedule;
+        let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
+        if !roles.serves(Engine::DeepSeek) {
+            tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
+        } else if roles.leaves_out_engine(ranks) {
+            tracing::warn!(
+                "{roles} names an engine that none of {ranks} ranks would serve: the last serves both in turn"
+            );
+        }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
         let policy = Policy {
             ranks,
+            engines: roles.engines(),
             unit_pages: schedule.unit_pages.get(),
             deadline,
             drain: schedule.drain,
@@ -85,8 +87,6 @@ impl Coordinator {
             servers: ServersFile::new(&request.run_directory)?,
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
-            joined: 0,
-            engines: EngineSet::default(),
             start,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE),
@@ -94,8 +94,6 @@ impl Coordinator {
             outcome: None,
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            turning: BTreeMap::new(),
-            turns: Turns::default(),
             settings,
         })
     }
@@ -111,27 +109,19 @@ impl Coordinator {
             ToCoordinator::Hello(hello) => {
                 self.check_sameness(rank, &hello)?;
                 tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
-                self.engines = hello.role.engines().iter().fold(self.engines, EngineSet::with);
-                self.joined += 1;
                 self.hosts.insert(rank, hello.host);
-                if self.joined == self.ranks && !self.engines.contains(Engine::DeepSeek) {
-                    tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
-                }
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                if let Some((to, since)) = self.turning.get(&rank)
-                    && *to == engine
-                {
-                    self.turns.add(since.elapsed());
-                    self.turning.remove(&rank);
-                }
                 self.servers.note(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
                 tracing::error!(%rank, %engine, "engine lost: {reason}");
                 self.step(Event::EngineLost { rank, engine }, out);
+                if self.scheduler.is_given_up(engine) {
+                    tracing::error!(%engine, "it was never ready on any rank: no further rank turns to it");
+                }
             }
             ToCoordinator::Settled(settlements) => {
                 for settlement in settlements {
@@ -199,6 +189,7 @@ impl Coordinator {
         let mut silent_hosts: Vec<_> = lost.iter().filter_map(|rank| self.hosts.get(rank).cloned()).collect();
         silent_hosts.sort();
         silent_hosts.dedup();
+        let turns = snapshot.turns;
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
         Some(Ended {
@@ -208,14 +199,16 @@ impl Coordinator {
             elapsed,
             lost,
             silent_hosts,
-            turns: self.turns,
+            turns,
             _servers: self.servers,
         })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
-        Snapshot { turns: self.turns, ..counted }
+        let mut turns = Turns::default();
+        self.scheduler.turns().iter().for_each(|took| turns.add(*took));
+        Snapshot { turns, ..counted }
     }
 
     /// Pages read under other settings, or by another build, would be mixed with these.
@@ -244,8 +237,10 @@ impl Coordinator {
                 }
                 Action::Turn { rank, engine } => {
                     tracing::info!(%rank, %engine, "turns over");
-                    self.turning.insert(rank, (engine, Instant::now()));
                     out.push((rank, ToWorker::Turn(engine)));
+                }
+                Action::TooLate { engine, turn, left } => {
+                    tracing::warn!(%engine, "too late to turn to it: a turn is reckoned at {turn:.1?} (schedule.turn_cost, until one has been made), and {left:.1?} are left for pages");
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {

@@ -7,7 +7,7 @@ use crate::{
     engine::{EngineError, Profile},
     imaging::{Pool, PoolSettings, find_library},
     model::{
-        Engine, RankId,
+        Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
     },
     pace::Bounds,
@@ -27,14 +27,14 @@ pub(super) struct PlannedEngine {
 pub(super) fn planned_engines(
     request: &RunRequest,
     rank: RankId,
+    role: Role,
     local: LocalPosition,
 ) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
     let configuration = &request.configuration;
     if !configuration.roles.serves(Engine::Chandra) {
         return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
     }
-    let role = configuration.roles.of(rank);
-    let gpu = gpu(request, rank, local)?;
+    let gpu = gpu(request, role, local)?;
     let cores = cores::of_rank(local.size);
     let place = Place { rank, local_rank: local.rank, local_size: local.size, cores, gpu };
     let plan = |engine| {
@@ -66,10 +66,9 @@ pub(super) fn cores_of(planned: &BTreeMap<Engine, PlannedEngine>) -> usize {
 }
 
 /// The GPU of the rank, where it is to launch a model's server.
-fn gpu(request: &RunRequest, rank: RankId, local: LocalPosition) -> Result<Option<Gpu>, RunError> {
+fn gpu(request: &RunRequest, role: Role, local: LocalPosition) -> Result<Option<Gpu>, RunError> {
     let configuration = &request.configuration;
-    let engines = configuration.roles.of(rank).engines();
-    if !engines.iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
+    if !role.engines().iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
         return Ok(None);
     }
     let choice = GpuChoice {

@@ -94,7 +94,7 @@ fn start_worker(transport: &impl Transport, request: &RunRequest) -> Result<Work
     let output = |source| RunError::Output { path: request.run_directory.clone(), source };
     std::fs::create_dir_all(&request.run_directory).map_err(output)?;
     logging::start(&request.run_directory, transport.rank()).map_err(output)?;
-    Worker::start(transport.rank(), transport.local(), request)
+    Worker::start(transport.rank(), transport.size(), transport.local(), request)
 }
 
 /// A worker's loop: local events out, messages in.

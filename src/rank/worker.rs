@@ -43,6 +43,7 @@ const RETURNED_BATCH: usize = 32;
 /// A rank's worker, driven by its main thread, which waits for no server, no child, and no disk but that of its log.
 pub(super) struct Worker {
     rank: RankId,
+    role: Role,
     local: LocalPosition,
     /// Digest of the settings, for rank 0 to compare.
     settings: String,
@@ -75,8 +76,14 @@ enum Stage {
 }
 
 impl Worker {
-    /// Starts the servers of this rank. Pages can come after [`ToWorker::Begin`].
-    pub(super) fn start(rank: RankId, local: LocalPosition, request: &RunRequest) -> Result<Worker, RunError> {
+    /// Starts the servers of this rank, one of `ranks`. Pages can come after [`ToWorker::Begin`].
+    pub(super) fn start(
+        rank: RankId,
+        ranks: u32,
+        local: LocalPosition,
+        request: &RunRequest,
+    ) -> Result<Worker, RunError> {
+        let role = request.configuration.roles.of(rank, ranks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("bocr-tasks")
@@ -86,9 +93,10 @@ impl Worker {
         let (events, inbox) = channel();
         let mut worker = Worker {
             rank,
+            role,
             local,
             settings: settings::digest(&request.configuration)?,
-            planned: planned_engines(request, rank, local)?,
+            planned: planned_engines(request, rank, role, local)?,
             program: request.program.clone(),
             configuration: request.configuration.clone(),
             run_directory: request.run_directory.clone(),
@@ -115,7 +123,7 @@ impl Worker {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
-            role: self.role(),
+            role: self.role,
             credits: self.credits(),
         }
     }
@@ -123,15 +131,11 @@ impl Worker {
     /// Most pages that it will hold.
     fn credits(&self) -> u32 {
         let credits = self.planned.values().map(|planned| planned.in_flight.credits());
-        match self.role() {
+        match self.role {
             // It holds pages of one engine at a time.
             Role::InTurn => credits.max().unwrap_or_default(),
             Role::One(_) | Role::Together => credits.sum(),
         }
-    }
-
-    fn role(&self) -> Role {
-        self.configuration.roles.of(self.rank)
     }
 
     /// Its cores, until it reads.
@@ -237,7 +241,7 @@ impl Worker {
     /// Engines that rest first: what an earlier attempt left of them must have left the GPU before others start.
     fn start_services(&mut self) -> Result<(), RunError> {
         let _guard = self.runtime.enter();
-        let role = self.role();
+        let role = self.role;
         let admission = Admission::default();
         let (first, resting): (Vec<_>, Vec<_>) =
             self.planned.iter().partition(|(engine, _)| role.first().contains(**engine));

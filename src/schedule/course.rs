@@ -8,12 +8,8 @@ use crate::model::{Attempt, Engine, EngineSet, FailureClass, Remedy, Visit};
 pub(super) struct Course {
     /// What it waits for, or is on.
     pub(super) visit: Visit,
-    /// How it failed on the visit before.
-    pub(super) class: FailureClass,
     /// The engines that it may be given to since.
     pub(super) ahead: EngineSet,
-    /// The visit before was an earlier start's.
-    pub(super) restored: bool,
 }
 
 /// The engines that a page may yet be given to which has failed with `class` at the end of `climb`. `attempts` are all

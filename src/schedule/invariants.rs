@@ -90,7 +90,7 @@ impl Scheduler {
         }
         for engine in Engine::ALL {
             let served = self.ranks.totals(engine).serving > 0;
-            let Some(idle) = self.ranks.idle(engine).filter(|_| !served && self.all_waiting(engine) > 0) else {
+            let Some(idle) = self.ranks.idle(engine).next().filter(|_| !served && self.all_waiting(engine) > 0) else {
                 continue;
             };
             if !idle.of_use_where_it_is || self.all_waiting(other(engine)) == 0 {

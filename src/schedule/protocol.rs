@@ -184,6 +184,16 @@ pub enum Action {
         /// Its engine from now on.
         engine: Engine,
     },
+    /// Tell whoever runs this why the run ends before its deadline: nothing can go on but by a turn, and that would come
+    /// too late.
+    TooLate {
+        /// What a rank would have to turn to.
+        engine: Engine,
+        /// What that is reckoned to take.
+        turn: Duration,
+        /// Time left for pages.
+        left: Duration,
+    },
     /// The run is over. Emitted once.
     Finish {
         /// How.

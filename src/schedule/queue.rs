@@ -69,11 +69,6 @@ impl PageQueue {
         Some(taken)
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = PageRef> {
-        self.len = 0;
-        self.ranges.drain(..).flat_map(PageRange::pages)
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = PageRef> {
         self.ranges.iter().copied().flat_map(PageRange::pages)
     }

@@ -19,6 +19,8 @@ pub(super) struct RankState {
     pub(super) held: u32,
     /// It holds a suspect page, which must stay alone.
     pub(super) holds_suspect: bool,
+    /// When it reported itself; its servers are started then.
+    joined: Tick,
     /// When it was last heard of.
     pub(super) heard: Tick,
     /// For a rank that serves one engine at a time: which, and whether it turns.
@@ -53,9 +55,11 @@ pub(super) enum TurnKind {
     Back,
     /// The server is started for the first time.
     First,
+    /// No turn: the server is started with the rank.
+    Start,
 }
 
-/// A turn that has come to its end.
+/// A turn, or a start, that has come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turned {
     pub(super) kind: TurnKind,
@@ -80,6 +84,7 @@ impl RankState {
             credits,
             held: 0,
             holds_suspect: false,
+            joined: now,
             heard: now,
             in_turn: role.first().iter().next().filter(|_| role == Role::InTurn).map(in_turn),
         }
@@ -124,9 +129,11 @@ impl RankState {
         if !self.engines.contains(engine) {
             return None;
         }
+        let started = Turned { kind: TurnKind::Start, took: now.0.saturating_sub(self.joined.0) };
         let Some(turn) = self.in_turn.as_mut() else {
+            let known = self.ready.contains(engine);
             self.ready = self.ready.with(engine);
-            return None;
+            return (!known).then_some(started);
         };
         if turn.engine != engine || turn.step == TurnStep::RunsDry {
             return None;
@@ -134,7 +141,7 @@ impl RankState {
         let kind = turn.kind(engine);
         let turned = match turn.step {
             TurnStep::Turns { since } => Some(Turned { kind, took: now.0.saturating_sub(since.0) }),
-            TurnStep::Stays | TurnStep::RunsDry => None,
+            TurnStep::Stays | TurnStep::RunsDry => (kind == TurnKind::First).then_some(started),
         };
         turn.step = TurnStep::Stays;
         turn.known = turn.known.with(engine);

@@ -1,6 +1,9 @@
 //! All ranks, and what is known of them together without asking each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use crate::model::{Engine, EngineSet, RankId, Role};
 
@@ -15,8 +18,10 @@ pub(super) struct Ranks {
     size: u32,
     /// Ranks that have not reported yet, nor been lost.
     awaited: u32,
-    /// Engines that some rank has ever served.
-    known: EngineSet,
+    /// Engines that some rank has been ready for.
+    proven: EngineSet,
+    /// Ranks whose server for the engine is lost.
+    failures: BTreeMap<Engine, u32>,
     /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
     gone: BTreeSet<RankId>,
     /// Most pages that any of them has ever said it will hold.
@@ -59,7 +64,8 @@ impl Ranks {
         Ranks {
             size,
             awaited: size,
-            known: EngineSet::default(),
+            proven: EngineSet::default(),
+            failures: BTreeMap::new(),
             gone: BTreeSet::new(),
             most_credits: 0,
             states: BTreeMap::new(),
@@ -77,7 +83,6 @@ impl Ranks {
         self.awaited = self.awaited.saturating_sub(1);
         self.most_credits = self.most_credits.max(credits);
         let state = RankState::new(role, credits, now);
-        self.known = state.engines.iter().fold(self.known, EngineSet::with);
         self.enter(rank, &state);
         self.states.insert(rank, state);
     }
@@ -108,9 +113,24 @@ impl Ranks {
         silent.map(|(rank, _)| *rank).or_else(missing)
     }
 
-    /// The turn that came to its end by it, if one did.
+    /// The turn or start that came to its end by it, if one did.
     pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<Turned> {
+        self.proven = self.proven.with(engine);
         self.update(rank, |state| state.engine_ready(engine, now)).flatten()
+    }
+
+    /// The rank could not start its server, or not again.
+    pub(super) fn server_lost(&mut self, rank: RankId, engine: Engine) {
+        *self.failures.entry(engine).or_default() += 1;
+        self.engine_lost(rank, engine);
+    }
+
+    /// Whether so many servers of the engine are lost, and none was ever ready, that nobody turns to it any more: what is
+    /// wrong with it is so on all ranks.
+    pub(super) fn is_given_up(&self, engine: Engine) -> bool {
+        /// One alone may be its rank's own trouble.
+        const FAILURES: u32 = 2;
+        !self.proven.contains(engine) && self.failures.get(&engine).is_some_and(|failures| *failures >= FAILURES)
     }
 
     pub(super) fn engine_lost(&mut self, rank: RankId, engine: Engine) {
@@ -161,14 +181,18 @@ impl Ranks {
         self.hungry.get(&engine).into_iter().flatten().copied().collect()
     }
 
-    /// The rank without pages that is best turned to the engine.
-    pub(super) fn idle(&self, engine: Engine) -> Option<Candidate> {
-        self.turnable.get(&engine)?.idle.first().copied()
+    /// Ranks without pages that could turn to the engine: the first of each sort, the best sort first.
+    pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
+        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.idle))
     }
 
-    /// The rank with pages that is best turned to the engine.
-    pub(super) fn busy(&self, engine: Engine) -> Option<Candidate> {
-        self.turnable.get(&engine)?.busy.first().copied()
+    /// The same of ranks with pages.
+    pub(super) fn busy(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
+        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.busy))
+    }
+
+    fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &Turnable> {
+        self.turnable.get(&engine).filter(|_| !self.is_given_up(engine)).into_iter()
     }
 
     /// Most pages that a rank holds.
@@ -183,16 +207,13 @@ impl Ranks {
 
     /// Whether some rank serves the engine, or may yet turn out to.
     pub(super) fn may_serve(&self, engine: Engine) -> bool {
-        self.awaited > 0 || self.totals.get(&engine).is_some_and(|totals| totals.able > 0)
+        let turns = !self.is_given_up(engine);
+        let may = |totals: &Totals| if turns { totals.able > 0 } else { totals.serving > 0 };
+        self.awaited > 0 || self.totals.get(&engine).is_some_and(may)
     }
 
     pub(super) fn is_gone(&self, rank: RankId) -> bool {
         self.gone.contains(&rank)
-    }
-
-    /// Whether some rank has ever served the engine.
-    pub(super) fn ever_served(&self, engine: Engine) -> bool {
-        self.known.contains(engine)
     }
 
     /// Ranks that may be given pages for the engine, in order.
@@ -258,6 +279,14 @@ impl Ranks {
         self.states.insert(rank, state);
         Some(result)
     }
+}
+
+/// The first candidate of each sort, in order.
+fn sorts(candidates: &BTreeSet<Candidate>) -> impl Iterator<Item = Candidate> {
+    std::iter::successors(candidates.first().copied(), |last| {
+        let same = Candidate { rank: RankId(u32::MAX), ..*last };
+        candidates.range((Bound::Excluded(same), Bound::Unbounded)).next().copied()
+    })
 }
 
 /// The engine that a rank could turn to, and its place among those that could.

@@ -25,6 +25,8 @@ use super::{
 pub struct Policy {
     /// Number of ranks that will report themselves.
     pub ranks: u32,
+    /// Engines that the run is to have: one that no rank serves now is missing by a fault of the machine.
+    pub engines: EngineSet,
     /// Most pages of one unit.
     pub unit_pages: u32,
     /// When the run must have ended.
@@ -146,7 +148,7 @@ impl Scheduler {
                     self.turn_times.add(engine, turned);
                 }
             }
-            Event::EngineLost { rank, engine } => self.ranks.engine_lost(rank, engine),
+            Event::EngineLost { rank, engine } => self.ranks.server_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
                 self.returned(rank, page, lease, fault, attempts, text);
@@ -159,7 +161,7 @@ impl Scheduler {
             }
             Event::Alive { .. } => {}
         }
-        self.give_up_unserved(now);
+        self.stop_if_unserved(now);
         self.advance(now, out);
         if self.phase == Phase::Dealing {
             self.deal(now, out);
@@ -178,6 +180,16 @@ impl Scheduler {
     /// Pages that are out at ranks.
     pub fn in_flight(&self) -> u64 {
         self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
+    }
+
+    /// How long each turn took, from the order until its engine was ready.
+    pub fn turns(&self) -> &[Duration] {
+        self.turn_times.all()
+    }
+
+    /// Whether nobody turns to the engine any more, since it could not be started on several ranks, and on none ever was.
+    pub fn is_given_up(&self, engine: Engine) -> bool {
+        self.ranks.is_given_up(engine)
     }
 
     /// Whether the rank has been given up.
@@ -200,12 +212,11 @@ impl Scheduler {
             self.kept.insert(page, verdict);
             return;
         }
-        // Nobody knows yet who will serve the second engine.
-        if let Verdict::Failed(class) = verdict
-            && let Some(visit) = after_visit(ahead, true)
+        if matches!(verdict, Verdict::Failed(_))
+            && let Some(visit) = after_visit(ahead, self.has_second())
         {
             self.sealed.insert(page, place);
-            self.send_on(page, Course { visit, class, ahead, restored: true });
+            self.send_on(page, Course { visit, ahead });
             return;
         }
         self.counts.restored += 1;
@@ -237,20 +248,19 @@ impl Scheduler {
         self.suspects.remove(&page);
         self.returns.remove(&page);
         self.texts.remove(&page);
-        let served = self.ranks.may_serve(Engine::DeepSeek) || self.ranks.ever_served(Engine::DeepSeek);
         // An engine that had nothing left for the page on an earlier visit has nothing left now.
         let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
-        let failed = match verdict {
-            Verdict::Failed(class) => after_visit(ahead, served).map(|visit| (visit, class)),
+        let next = match verdict {
+            Verdict::Failed(_) => after_visit(ahead, self.has_second()),
             Verdict::Read | Verdict::Blank => None,
         };
         if engine == Engine::Chandra {
-            self.handed_on.add(failed.is_some_and(|(visit, _)| visit == Visit::Second));
+            self.handed_on.add(next == Some(Visit::Second));
         }
-        match failed {
-            Some((visit, class)) => {
+        match next {
+            Some(visit) => {
                 self.histories.insert(page, attempts);
-                self.send_on(page, Course { visit, class, ahead, restored: false });
+                self.send_on(page, Course { visit, ahead });
             }
             None => self.settle(page, verdict, engine == Engine::DeepSeek),
         }
@@ -349,33 +359,20 @@ impl Scheduler {
         self.queues.entry(engine).or_default()
     }
 
-    /// Pages that wait for an engine nobody can serve. Where no rank was ever meant to serve stage 2, they go back to
-    /// stage 1, or end with its verdict, whose record is durable. Else it is a fault of the machine: the run stops early
-    /// and they stay uncounted; for stage 2 not before everything else is done.
-    fn give_up_unserved(&mut self, now: Tick) {
-        let first_waits = self.all_waiting(Engine::Chandra) > 0;
-        if first_waits && !self.ranks.may_serve(Engine::Chandra) {
+    /// Whether the run is to have the second engine. Without it, a page goes back to the first or ends with its verdict.
+    fn has_second(&self) -> bool {
+        self.policy.engines.contains(Engine::DeepSeek)
+    }
+
+    /// Pages wait for an engine that nobody can serve, by a fault of the machine: the run stops early and they stay
+    /// uncounted; for stage 2 not before everything else is done.
+    fn stop_if_unserved(&mut self, now: Tick) {
+        let unserved = |engine| self.all_waiting(engine) > 0 && !self.ranks.may_serve(engine);
+        let nothing_else = self.all_waiting(Engine::Chandra) == 0 && self.leases.is_empty();
+        if unserved(Engine::Chandra) {
             self.stop(StopReason::NoEngine(Engine::Chandra), now);
-        }
-        if self.all_waiting(Engine::DeepSeek) == 0 || self.ranks.may_serve(Engine::DeepSeek) {
-            return;
-        }
-        if self.ranks.ever_served(Engine::DeepSeek) {
-            if !first_waits && self.leases.is_empty() {
-                self.stop(StopReason::NoEngine(Engine::DeepSeek), now);
-            }
-            return;
-        }
-        let waiting: Vec<_> = self.queue(Engine::DeepSeek).drain().collect();
-        for page in waiting {
-            let Some(course) = self.courses.remove(&page) else { continue };
-            match after_visit(course.ahead, false) {
-                Some(visit) => self.send_on(page, Course { visit, ..course }),
-                None => {
-                    self.counts.restored += u64::from(course.restored);
-                    self.settle(page, Verdict::Failed(course.class), false);
-                }
-            }
+        } else if unserved(Engine::DeepSeek) && nothing_else {
+            self.stop(StopReason::NoEngine(Engine::DeepSeek), now);
         }
     }
 

@@ -7,31 +7,54 @@
 //!   end with its help. The failures to come count as well, as often as pages have failed so far.
 //! * Nobody leaves stage 2 before nothing waits for it, nor then while failures to come will soon need it again.
 //! * What a turn takes is learned: a first start takes minutes, waking a server that sleeps seconds (facts of the
-//!   engines, F).
+//!   engines, F). While it is not known and nothing else can go on, a turn is tried that the assumed time would forbid.
+//! * Nobody turns to an engine that could not be started on several ranks, and on none ever was.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{Engine, RankId, StopReason};
 
 use super::{
-    ending::Deadline,
     page_times::RankTimes,
     protocol::{Action, Tick},
-    rank_state::{RankState, TurnKind, Turned, other},
+    rank_state::{Candidate, RankState, TurnKind, Turned, other},
     scheduler::Scheduler,
 };
 
-/// How long turns took, the latest of each kind.
+/// How long turns took.
 #[derive(Debug, Default)]
-pub(super) struct TurnTimes(BTreeMap<(Engine, TurnKind), Duration>);
+pub(super) struct TurnTimes {
+    latest: BTreeMap<(Engine, TurnKind), Duration>,
+    /// All but starts.
+    turns: Vec<Duration>,
+}
 
 impl TurnTimes {
     pub(super) fn add(&mut self, engine: Engine, turned: Turned) {
-        self.0.insert((engine, turned.kind), turned.took);
+        self.latest.insert((engine, turned.kind), turned.took);
+        if turned.kind != TurnKind::Start {
+            self.turns.push(turned.took);
+        }
     }
 
-    fn latest(&self, engine: Engine, kind: TurnKind) -> Option<Duration> {
-        self.0.get(&(engine, kind)).or_else(|| self.0.get(&(engine, TurnKind::First))).copied()
+    pub(super) fn all(&self) -> &[Duration] {
+        &self.turns
+    }
+
+    /// What such a turn takes, as far as is known. To wake a server takes no longer than to start it. What a start took
+    /// says nothing of a first turn: the server may have been adopted.
+    fn known(&self, engine: Engine, kind: TurnKind) -> Option<Duration> {
+        let latest = |kind| self.latest.get(&(engine, kind)).copied();
+        match kind {
+            TurnKind::Back => latest(kind).or_else(|| latest(TurnKind::First)).or_else(|| latest(TurnKind::Start)),
+            TurnKind::First | TurnKind::Start => latest(kind),
+        }
+    }
+
+    /// The longest start of a server with its rank, of each engine's latest; zero while none was ready.
+    fn start(&self) -> Duration {
+        let starts = self.latest.iter().filter(|((_, kind), _)| *kind == TurnKind::Start);
+        starts.map(|(_, took)| *took).max().unwrap_or_default()
     }
 }
 
@@ -73,19 +96,14 @@ impl Scheduler {
             }
         }
         for engine in Engine::ALL {
-            while let Some(idle) = self.ranks.idle(engine)
-                && (!idle.of_use_where_it_is || self.may_leave(other(engine)))
-                && self.helps(engine, idle.kind, self.serving(engine), now)
-            {
-                self.turn(idle.rank, engine, now, out);
+            while let Some(rank) = self.leaves_idle(engine, now) {
+                self.turn(rank, engine, now, out);
             }
         }
         if let Some(rank) = self.leaves_early(now) {
             self.ranks.run_dry(rank, Engine::DeepSeek);
         }
-        if self.is_too_late_to_turn(now) {
-            self.stop(StopReason::Deadline, now);
-        }
+        self.try_or_stop(now, out);
         stays
     }
 
@@ -97,7 +115,7 @@ impl Scheduler {
     /// Whether one more rank comes in time to help the `others` that serve the engine already.
     fn helps(&self, engine: Engine, kind: TurnKind, others: u32, now: Tick) -> bool {
         let waiting = self.all_waiting(engine);
-        if waiting == 0 || !self.turns_in_time(engine, kind, now) {
+        if waiting == 0 || self.ranks.is_given_up(engine) || !self.turns_in_time(engine, kind, now) {
             return false;
         }
         let first = others == 0;
@@ -107,6 +125,15 @@ impl Scheduler {
                 // No page has been read by anybody: each is given all that it can hold.
                 None => waiting > u64::from(others) * u64::from(self.ranks.most_credits()),
             }
+    }
+
+    /// A rank without pages that is of more use where `engine` is served.
+    fn leaves_idle(&self, engine: Engine, now: Tick) -> Option<RankId> {
+        let leaves = |idle: &Candidate| {
+            (!idle.of_use_where_it_is || self.may_leave(other(engine)))
+                && self.helps(engine, idle.kind, self.serving(engine), now)
+        };
+        self.ranks.idle(engine).find(leaves).map(|idle| idle.rank)
     }
 
     /// Whether a rank without pages may leave the engine that it serves.
@@ -121,12 +148,13 @@ impl Scheduler {
     /// A rank that stage 1 can do without, while pages wait for stage 2.
     fn leaves_early(&self, now: Tick) -> Option<RankId> {
         let engine = Engine::DeepSeek;
-        let busy = self.ranks.busy(engine)?;
         let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
-        let leaves = self.all_waiting(Engine::Chandra) > 0
-            && self.helps(engine, busy.kind, second, now)
-            && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1);
-        leaves.then_some(busy.rank)
+        let leaves = |busy: &Candidate| {
+            self.all_waiting(Engine::Chandra) > 0
+                && self.helps(engine, busy.kind, second, now)
+                && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1)
+        };
+        self.ranks.busy(engine).find(leaves).map(|busy| busy.rank)
     }
 
     /// Whether `first` ranks end stage 1 before a turn and then stage 2, on `second` ranks, have passed this many `times`.
@@ -143,28 +171,46 @@ impl Scheduler {
         stage_one / first <= stage_two.saturating_mul(times)
     }
 
-    /// Nothing is out, and whoever could read what waits would have to turn for it, too late.
-    fn is_too_late_to_turn(&self, now: Tick) -> bool {
-        if !self.leases.is_empty() {
-            return false;
+    /// Where nothing is out, and whoever could read what waits would have to turn for it, too late: a turn of which nobody
+    /// knows what it takes is tried if servers were started in less than half the time left; else the run ends.
+    fn try_or_stop(&mut self, now: Tick, out: &mut Vec<Action>) {
+        let Some(left) = self.time_left(now).filter(|_| self.leases.is_empty()) else { return };
+        let waited_for = Engine::ALL.into_iter().filter(|engine| self.all_waiting(*engine) > 0);
+        let late: Option<Vec<_>> = waited_for.map(|engine| Some((engine, self.too_late(engine, now)?))).collect();
+        let Some(late) = late.filter(|late| !late.is_empty()) else { return };
+        let is_open =
+            |engine, kind| self.turn_times.known(engine, kind).is_none() && self.turn_times.start() < left / 2;
+        if let Some((engine, idle)) = late.iter().find(|(engine, idle)| is_open(*engine, idle.kind)) {
+            self.turn(idle.rank, *engine, now, out);
+            return;
         }
-        let too_late = |engine| {
-            let idle = self.ranks.idle(engine);
-            self.serving(engine) == 0 && idle.is_some_and(|idle| !self.turns_in_time(engine, idle.kind, now))
-        };
-        let mut waited_for = Engine::ALL.into_iter().filter(|engine| self.all_waiting(*engine) > 0).peekable();
-        waited_for.peek().is_some() && waited_for.all(too_late)
+        for (engine, idle) in late {
+            out.push(Action::TooLate { engine, turn: self.turn_cost(engine, idle.kind), left });
+        }
+        self.stop(StopReason::Deadline, now);
+    }
+
+    /// The rank that could turn to the engine soonest, where none serves it and none could in time.
+    fn too_late(&self, engine: Engine, now: Tick) -> Option<Candidate> {
+        if self.serving(engine) > 0 || self.ranks.idle(engine).any(|idle| self.turns_in_time(engine, idle.kind, now)) {
+            return None;
+        }
+        self.ranks.idle(engine).min_by_key(|idle| self.turn_cost(engine, idle.kind))
     }
 
     /// Whether a page would come back before the recall from a rank that turns now.
     fn turns_in_time(&self, engine: Engine, kind: TurnKind, now: Tick) -> bool {
-        let Some(recall) = self.policy.deadline.map(Deadline::recall) else { return true };
         let page = self.rank_times(engine).map(RankTimes::page).unwrap_or_default();
-        now.0 + self.turn_cost(engine, kind) + page < recall.0
+        self.time_left(now).is_none_or(|left| self.turn_cost(engine, kind) + page < left)
+    }
+
+    /// Time until pages are called back, where there is a deadline.
+    fn time_left(&self, now: Tick) -> Option<Duration> {
+        Some(self.policy.deadline?.recall().0.saturating_sub(now.0))
     }
 
     fn turn_cost(&self, engine: Engine, kind: TurnKind) -> Duration {
-        self.turn_times.latest(engine, kind).unwrap_or(self.policy.turn_cost)
+        self.turn_times.known(engine, kind).unwrap_or(self.policy.turn_cost)
     }
 
     /// Time of one rank for all that waits for the engine or is out for it; `None` while no page has been read.

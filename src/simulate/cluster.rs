@@ -81,6 +81,7 @@ pub struct Report {
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     let policy = Policy {
         ranks: cluster.ranks,
+        engines: cluster.roles.engines(),
         unit_pages: cluster.unit_pages,
         deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
         drain: cluster.answer_time,
@@ -122,6 +123,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                 Action::Turn { rank, engine } => {
                     simulation.timeline.after(cluster.latency, Happening::Turn(rank, engine));
                 }
+                Action::TooLate { .. } => {}
                 Action::Finish { outcome } => report.outcome = Some(outcome),
             }
         }

@@ -79,7 +79,7 @@ impl<'a> Simulation<'a> {
         for index in 0..cluster.ranks {
             let rank = RankId(index);
             simulation.ranks.push(SimulatedRank { alive: true, ..SimulatedRank::default() });
-            let role = cluster.roles.of(rank);
+            let role = cluster.roles.of(rank, cluster.ranks);
             let joined = Event::RankJoined { rank, role, credits: cluster.credits };
             let delay = simulation.jitter(cluster.latency);
             simulation.timeline.after(delay, Happening::Tell(joined));

@@ -20,8 +20,21 @@ const LIMIT: Duration = Duration::from_secs(150);
 /// A page with this fault never gets its answer under the first lease; under any later one it does.
 pub const FIRST_LEASE_STALLS: &str = "[[fault]]\npage = \"p1.l1\"\nkind = \"stall\"\n";
 
+/// Chandra refuses this page.
+pub const REFUSED: &str = "[[fault]]\npage = \"digital_fr.p1\"\nengine = \"chandra\"\nkind = \"400\"\n";
+
+/// The first answer of each DeepSeek server never comes.
+const SECOND_STALLS: &str = "[[fault]]\nengine = \"deepseek\"\nkind = \"stall\"\ntimes = 1\n";
+
 /// Pages of the inputs of [`Launch::new`].
 pub const PAGES: u64 = 4;
+
+/// A server that invents answers at once.
+fn instant(engine: &str) -> String {
+    format!(
+        "[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n"
+    )
+}
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -43,8 +56,9 @@ impl<'a> Launch<'a> {
         let configuration = bench.write(
             "configuration.toml",
             &format!(
-                "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n\
-                 arguments = [\"--time-scale\", \"0\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n{schedule}"
+                "{}{}[store]\nsync_interval = \"50ms\"\nsync_records = 1\n{schedule}",
+                instant("chandra"),
+                instant("deepseek")
             ),
         );
         let faults = bench.write("faults.toml", FIRST_LEASE_STALLS);
@@ -57,6 +71,15 @@ impl<'a> Launch<'a> {
 
     pub fn options(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(|option| (*option).to_owned()));
+        self
+    }
+
+    /// With these roles, for a page that Chandra refuses; DeepSeek does not answer until [`REFUSED`] alone takes the
+    /// place of the faults and its server is started again.
+    pub fn with_second(mut self, roles: &str) -> Self {
+        self.bench.write("faults.toml", &format!("{REFUSED}{SECOND_STALLS}"));
+        let place = self.arguments.iter().position(|word| word == "--roles").unwrap();
+        self.arguments[place + 1] = roles.into();
         self
     }
 

@@ -91,9 +91,15 @@ impl Story {
     }
 }
 
+/// Of a run without the second engine.
+pub fn without_second(ranks: u32) -> Policy {
+    Policy { engines: EngineSet::only(Engine::Chandra), ..policy(ranks) }
+}
+
 pub fn policy(ranks: u32) -> Policy {
     Policy {
         ranks,
+        engines: EngineSet::all(),
         unit_pages: 4,
         deadline: None,
         drain: Duration::ZERO,
