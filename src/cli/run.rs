@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Configuration file (TOML); flags win over it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Engines of the ranks in order, e.g. `chandra,chandra,deepseek`; repeats
+    /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek` is both in turn, `+` together
     #[arg(long)]
     roles: Option<RolePattern>,
     /// Running server for Chandra, instead of launching one; several: one a local rank

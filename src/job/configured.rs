@@ -15,7 +15,7 @@ use crate::{
 /// paths begin at the job file's folder, as the job changes there.
 ///
 /// # Errors
-/// One cannot be read or used, or begins with `~`, which only the table `[job]` expands.
+/// One cannot be read or used, or begins with `~`, which nobody expands there.
 pub(super) fn check(job: &JobFile) -> Result<(), JobFileError> {
     let configuration = &job.configuration;
     if let Some(pdfium) = &configuration.pdfium {
@@ -24,9 +24,6 @@ pub(super) fn check(job: &JobFile) -> Result<(), JobFileError> {
     for engine in Engine::ALL {
         let settings = configuration.engines.of(engine);
         let key = |name: &str| format!("[engines.{engine}] {name}");
-        if let Some(model) = &settings.model {
-            job.resolve(&key("model"), Path::new(model))?;
-        }
         if let ServerSource::StandIn { faults: Some(faults), .. } = &settings.server {
             job.find(&key("server.faults"), faults)?;
         }
@@ -52,9 +49,7 @@ impl JobFile {
 
     fn resolve(&self, key: &str, named: &Path) -> Result<PathBuf, JobFileError> {
         match named.to_string_lossy().starts_with('~') {
-            true => {
-                Err(self.wrong(key, format!("{}: ~ is expanded in [job] only; say the whole path", named.display())))
-            }
+            true => Err(self.wrong(key, format!("{}: ~ is not expanded here; say the whole path", named.display()))),
             false => Ok(self.folder.join(named)),
         }
     }
