@@ -170,7 +170,7 @@ fn what_is_wrong_with_a_job_file_is_named_with_the_remedy() {
     fs::write(node.home("empty.txt"), "").unwrap();
     for (configuration, words) in [
         ("pdfium = \"lib\"", &["pdfium", "home/lib"][..]),
-        ("[engines.chandra]\nmodel = \"~/m\"", &["[engines.chandra] model", "~/m", "whole path"]),
+        ("[engines.chandra]\nprompt_file = \"~/p\"", &["[engines.chandra] prompt_file", "~/p", "whole path"]),
         ("[engines.chandra]\nprompt_file = \"p.txt\"", &["[engines.chandra] prompt_file", "home/p.txt"]),
         ("[engines.chandra]\nprompt_file = \"empty.txt\"", &["the prompt is empty"]),
         ("[engines.deepseek]\nprofile = \"p.toml\"", &["[engines.deepseek] profile", "home/p.toml"]),

@@ -7,7 +7,7 @@ mod launch_support;
 mod pbs_support;
 mod run_support;
 
-use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, io::Write};
 
 use pbs_support::{
     JobScript, Pbs,
