@@ -19,8 +19,9 @@ use bulletin_ocr::{
     model::{
         Engine, MachineFault, RankId, Role,
         configuration::{EngineSettings, Secret, ServerSource},
+        node::NodeSettings,
     },
-    server::{Admission, Claim, Duty, Ready, Service, ServicePlan, Share},
+    server::{Admission, Claim, Duty, NodeCare, Place, Ready, Service, ServicePlan, Share},
 };
 use run_support::{Bench, both_awake, until};
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +41,15 @@ type Command<'c> = (&'c str, &'c str);
 
 impl<'b> Rank<'b> {
     fn start(bench: &'b Bench, role: Role, commands: [Command<'_>; 2]) -> Rank<'b> {
+        Rank::start_with(bench, role, commands, |_| None)
+    }
+
+    fn start_with(
+        bench: &'b Bench,
+        role: Role,
+        commands: [Command<'_>; 2],
+        care: impl Fn(Engine) -> Option<NodeCare>,
+    ) -> Rank<'b> {
         std::fs::create_dir_all(bench.run_directory()).unwrap();
         let admission = Admission::default();
         let begin = |(engine, (before, arguments)): (Engine, Command<'_>)| {
@@ -53,7 +63,7 @@ impl<'b> Rank<'b> {
                 admission: admission.clone(),
                 duty,
                 settings: settings(bench, engine, before, arguments),
-                share: Share { program: PROGRAM.into(), cores: 1, gpu: None, care: None },
+                share: Share { program: PROGRAM.into(), cores: 1, gpu: None, care: care(engine).map(Arc::new) },
                 run_directory: bench.run_directory(),
                 logs: bench.path(""),
                 linger: Duration::from_secs(300),
@@ -119,6 +129,16 @@ fn servers_of(bench: &Bench, engine: Engine) -> Vec<i32> {
     let speaks = format!(" stand-in --speak {engine} ");
     let is = |line: &str| line.contains(&speaks) && !line.contains(" guard ") && !line.starts_with("sh ");
     bench.marked_processes().into_iter().filter(|(_, line)| is(line)).map(|(id, _)| id).collect()
+}
+
+/// Keeps the log of a test on one thread, until this is dropped.
+fn logging(bench: &Bench) -> tracing::subscriber::DefaultGuard {
+    let file = std::fs::File::create(bench.path("log")).unwrap();
+    tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(file).with_ansi(false).finish())
+}
+
+fn logged(bench: &Bench) -> String {
+    std::fs::read_to_string(bench.path("log")).unwrap()
 }
 
 async fn is_sleeping(ready: &Ready) -> bool {
@@ -212,17 +232,70 @@ async fn a_server_that_dies_in_its_sleep_is_started_at_its_turn() {
     rank.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn the_turn_may_come_while_the_server_is_still_starting() {
     let bench = Bench::new();
+    let _logging = logging(&bench);
     let loaded = bench.path("loaded");
     let loads = format!("until [ -e {} ]; do sleep 0.02; done;", loaded.display());
     let rank = Rank::start(&bench, Role::InTurn, [(&loads, SLEEPS.1), SLEEPS]);
-    until("it loads", || bench.servers().contains_key("chandra-0"));
+    while !bench.servers().contains_key("chandra-0") {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     rank.turn(DeepSeek).await;
+    let logged = logged(&bench);
+    assert!(logged.contains("it was still starting") && !logged.contains("WARN"), "{logged}");
     assert!(!bench.servers().contains_key("chandra-0"));
     std::fs::write(&loaded, "").unwrap();
     rank.turn(Chandra).await;
+    rank.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
+    let bench = Bench::new();
+    for engine in Engine::ALL {
+        std::fs::create_dir(bench.path(engine.name())).unwrap();
+        bench.write(&format!("{engine}/weights"), engine.name());
+    }
+    let disk = bench.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let care = |engine: Engine| {
+        let settings = NodeSettings { stage: Some(disk.clone()), cache: Some(disk.clone()), ..NodeSettings::default() };
+        let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
+        Some(NodeCare::new(engine, bench.path(engine.name()).to_str().unwrap(), &settings, place))
+    };
+    let copies = || {
+        let paths = walkdir::WalkDir::new(&disk).into_iter().map(|entry| entry.unwrap().into_path());
+        paths.filter(|path| path.ends_with("deepseek/weights")).collect::<Vec<_>>()
+    };
+    let serves = format!("[ -e {{model}}/weights ] || exit 3; echo {{model}} >{};", bench.path("served").display());
+    let rank = Rank::start_with(&bench, Role::InTurn, [SLEEPS, (&serves, SLEEPS.1)], care);
+    rank.serving(Chandra).await;
+    let whole = |path: &std::path::PathBuf| !path.ancestors().any(|folder| folder.extension().is_some());
+    until("it is copied", || copies().iter().any(whole));
+    assert!(servers_of(&bench, DeepSeek).is_empty());
+    rank.turn(DeepSeek).await;
+    assert_eq!(
+        std::fs::read_to_string(bench.path("served")).unwrap().trim(),
+        copies()[0].parent().unwrap().to_str().unwrap()
+    );
+    rank.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
+    let bench = Bench::new();
+    let _logging = logging(&bench);
+    let care = |engine: Engine| {
+        let settings = NodeSettings { cache: Some(bench.path("")), ..NodeSettings::default() };
+        let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
+        (engine == DeepSeek).then(|| NodeCare::new(engine, "/nowhere/model", &settings, place))
+    };
+    let rank = Rank::start_with(&bench, Role::InTurn, [SLEEPS, SLEEPS], care);
+    rank.serving(Chandra).await;
+    let logged = logged(&bench);
+    assert!(logged.contains("WILL NOT FIND ITS MODEL") && logged.contains("/nowhere/model"), "{logged}");
     rank.stop().await;
 }
 

@@ -11,7 +11,7 @@ use crate::{
         configuration::{Configuration, ServerSource},
     },
     pace::Bounds,
-    server::{Gpu, GpuChoice, NodeCare, Place, Share},
+    server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
 };
 
 use super::{cores, error::RunError, pacing::InFlight, run::RunRequest};
@@ -103,10 +103,7 @@ fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
 
 /// The value of vLLM's `--max-num-seqs`.
 fn max_num_seqs(words: &[String]) -> Option<u32> {
-    const OPTION: &str = "--max-num-seqs";
-    let beside = words.windows(2).find(|pair| pair[0] == OPTION).map(|pair| pair[1].as_str());
-    let joined = || words.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
-    beside.or_else(joined)?.parse().ok().filter(|number| *number > 0)
+    option_value(words, "--max-num-seqs")?.parse().ok().filter(|number| *number > 0)
 }
 
 /// The renderer children of a rank that has so many cores.

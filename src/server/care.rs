@@ -1,19 +1,20 @@
 //! What is done on a node before a model server is launched there: it waits its turn, has its model's files on the node's
 //! disk, and a place of its own for what it compiles. Servers that are not launched by us, stand-ins and those taken over
-//! from an earlier start need none of it.
+//! from an earlier start need none of it. The model of an engine whose turn has not come yet is copied meanwhile.
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
+    sync::watch,
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
@@ -22,6 +23,7 @@ use crate::model::{Engine, RankId, error::chain, node::NodeSettings};
 
 use super::{
     caches::CacheFolder,
+    command::option_value,
     gpu::Gpu,
     launch::Launch,
     model_files::{ModelError, folder_of},
@@ -37,7 +39,9 @@ pub struct NodeCare {
     model: String,
     stage: Option<PathBuf>,
     cache: Option<PathBuf>,
-    not_before: Instant,
+    delay: Duration,
+    /// When the first start began, of which the delay is reckoned.
+    begun: OnceLock<Instant>,
     environment: BTreeMap<String, String>,
     /// Kept for the servers of all starts, as is the GPU.
     cache_folder: Mutex<Option<CacheFolder>>,
@@ -54,10 +58,13 @@ impl NodeCare {
         NodeCare {
             engine,
             local_rank: place.local_rank,
-            model: model.to_owned(),
+            // What cannot be expanded is told of when it is to be launched.
+            model: expanded(Path::new(model), variable_of_process)
+                .map_or_else(|_| model.to_owned(), |model| model.to_string_lossy().into_owned()),
             stage: settings.stage.clone(),
             cache: settings.cache.clone(),
-            not_before: Instant::now() + start_delay(place.rank, place.local_size, settings),
+            delay: start_delay(place.rank, place.local_size, settings),
+            begun: OnceLock::new(),
             environment,
             cache_folder: Mutex::default(),
             _gpu: place.gpu,
@@ -69,19 +76,32 @@ impl NodeCare {
         &self.model
     }
 
-    /// Makes a launch ready. What it has in its environment already is kept.
+    /// The first start begins, or the first turn. What begins later waits for no other node.
+    pub(super) fn begin(&self) {
+        self.begun.get_or_init(Instant::now);
+    }
+
+    /// Before this the servers of other nodes start.
+    fn not_before(&self) -> Instant {
+        *self.begun.get_or_init(Instant::now) + self.delay
+    }
+
+    /// Makes a launch ready. What it has in its environment already is kept. A copy of its model that another process makes
+    /// is waited for up to `limit`.
     ///
     /// # Errors
     /// A model that is to be staged is not there. That its copy fails is only warned of: the server reads the files where
     /// they are.
-    pub(super) async fn prepare(&self, launch: &mut Launch) -> Result<(), ModelError> {
-        let wait = self.not_before.saturating_duration_since(Instant::now());
+    pub(super) async fn prepare(&self, launch: &mut Launch, limit: Duration) -> Result<(), ModelError> {
+        let not_before = self.not_before();
+        let wait = not_before.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
             tracing::info!(engine = %self.engine, ?wait, "the servers of other nodes start first");
-            sleep_until(self.not_before).await;
+            sleep_until(not_before).await;
         }
-        if let Some(stage) = &self.stage {
-            self.stage(stage, launch).await?;
+        expanded(Path::new(&self.model), variable_of_process)?;
+        if let Some(folder) = self.stage(launch, limit).await? {
+            launch.serve_from(&folder);
         }
         let environment = &mut launch.environment;
         for (name, value) in &self.environment {
@@ -93,25 +113,45 @@ impl NodeCare {
         Ok(())
     }
 
-    async fn stage(&self, stage: &Path, launch: &mut Launch) -> Result<(), ModelError> {
+    /// Looks for the model long before its turn, and copies it once another engine serves (`serves`): the turn would leave
+    /// the GPU idle for that time.
+    pub(super) async fn look_ahead(&self, launch: Launch, limit: Duration, mut serves: watch::Receiver<bool>) {
+        let (engine, model) = (self.engine, &self.model);
+        // A name without staging is for the server to look up.
+        if (self.stage.is_some() || Path::new(model).is_absolute())
+            && let Err(error) = self.source(&launch)
+        {
+            tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN ITS TURN COMES: {}", chain(&error));
+        } else if serves.wait_for(|serves| *serves).await.is_ok() {
+            let _ = self.stage(&launch, limit).await;
+        }
+    }
+
+    /// Where the model's files are.
+    fn source(&self, launch: &Launch) -> Result<PathBuf, ModelError> {
         let variable = |name: &str| launch.environment.get(name).map(OsString::from).or_else(|| std::env::var_os(name));
-        let model = self.model.clone();
-        let source = folder_of(&model, revision(&launch.command), variable)?;
-        let stage = match expanded(stage, |name| std::env::var_os(name)) {
+        folder_of(&self.model, option_value(&launch.command, "--revision").unwrap_or("main"), variable)
+    }
+
+    /// What the server is to read where models are staged: the copy, or the files themselves where that fails.
+    async fn stage(&self, launch: &Launch, limit: Duration) -> Result<Option<PathBuf>, ModelError> {
+        let Some(stage) = &self.stage else { return Ok(None) };
+        let source = self.source(launch)?;
+        let stage = match expanded(stage, variable_of_process) {
             Ok(stage) => stage,
             Err(error) => {
                 self.warn_of(&StageError::from(error));
-                return Ok(());
+                return Ok(Some(source));
             }
         };
         let cancel = CancelOnDrop(Arc::default());
-        let cancelled = Arc::clone(&cancel.0);
-        match spawn_blocking(move || staged(&model, &source, &stage, &cancelled)).await {
-            Ok(Ok(folder)) => launch.serve_from(&folder),
+        let (cancelled, model, from) = (Arc::clone(&cancel.0), self.model.clone(), source.clone());
+        match spawn_blocking(move || staged(&model, &from, &stage, limit, &cancelled)).await {
+            Ok(Ok(folder)) => return Ok(Some(folder)),
             Ok(Err(error)) => self.warn_of(&error),
             Err(error) => self.warn_of(&error),
         }
-        Ok(())
+        Ok(Some(source))
     }
 
     fn warn_of(&self, error: &dyn std::error::Error) {
@@ -127,7 +167,7 @@ impl NodeCare {
         if folder.is_none() {
             let root = match &self.cache {
                 None => Ok(std::env::temp_dir()),
-                Some(cache) => expanded(cache, |name| std::env::var_os(name)),
+                Some(cache) => expanded(cache, variable_of_process),
             };
             match root.and_then(|root| CacheFolder::take(&root, self.engine, self.local_rank)) {
                 Ok(taken) => *folder = Some(taken),
@@ -162,12 +202,8 @@ fn start_delay(rank: RankId, local_size: u32, settings: &NodeSettings) -> Durati
     settings.start_interval * (node / settings.starts_at_once)
 }
 
-/// The revision of the model that a vLLM command asks for.
-fn revision(command: &[String]) -> &str {
-    const OPTION: &str = "--revision";
-    let beside = command.windows(2).find(|pair| pair[0] == OPTION).map(|pair| pair[1].as_str());
-    let joined = || command.iter().find_map(|word| word.strip_prefix(OPTION)?.strip_prefix('='));
-    beside.or_else(joined).unwrap_or("main")
+fn variable_of_process(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// A copy that nobody waits for any more ends.
@@ -200,14 +236,29 @@ mod tests {
         assert_eq!(start_delay(RankId(8 * 32), 8, &default), Duration::from_secs(20));
     }
 
+    fn care(model: &str) -> NodeCare {
+        let settings = NodeSettings { starts_at_once: NonZeroU32::MIN, ..NodeSettings::default() };
+        let place = Place { rank: RankId(1), local_rank: 0, local_size: 1, cores: 1, gpu: None };
+        NodeCare::new(Engine::DeepSeek, model, &settings, place)
+    }
+
     #[test]
-    fn the_staged_revision_is_that_of_the_command() {
-        let of = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            revision(&words).to_owned()
-        };
-        assert_eq!(of(&["vllm", "serve", "m", "--revision", "5e1f"]), "5e1f");
-        assert_eq!(of(&["vllm", "serve", "m", "--revision=v2"]), "v2");
-        assert_eq!(of(&["vllm", "serve", "m"]), "main");
+    fn the_delay_is_reckoned_from_the_first_turn() {
+        let care = care("lab/model");
+        let made = Instant::now();
+        while Instant::now() == made {}
+        care.begin();
+        let first = care.not_before();
+        assert!(first > made + Duration::from_secs(20));
+        care.begin();
+        assert_eq!(care.not_before(), first, "a start after a death waits for nobody");
+    }
+
+    #[test]
+    fn a_models_folder_may_be_named_from_home() {
+        let home = std::env::var("HOME").unwrap();
+        assert_eq!(care("~/model").model(), format!("{home}/model"));
+        assert_eq!(care("${HOME}/model").model(), format!("{home}/model"));
+        assert_eq!(care("lab/model").model(), "lab/model");
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::model::{Engine, error::chain};
 
-use super::launch::LaunchHash;
+use super::{launch::LaunchHash, node_folder::NotPrivate};
 
 /// Names the folder in the environment of the server and all its processes.
 pub const FOLDER_VARIABLE: &str = "BOCR_SERVER";
@@ -30,15 +30,8 @@ const REMOVALS: u32 = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Somebody else's, or open to others: whoever made it could read the key or pose as the server.
-    #[error("{folder} is not a folder that only this user can enter (owner {owner}, mode {mode:o}): remove it")]
-    NotPrivate {
-        /// The folder.
-        folder: PathBuf,
-        /// User id of its owner.
-        owner: u32,
-        /// Its permissions.
-        mode: u32,
-    },
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     /// The operating system refuses.
     #[error("cannot use the server's folder {folder}: set TMPDIR to a writable folder of this node")]
     Io {
@@ -147,12 +140,7 @@ impl ServerFolder {
     pub fn exists(&self) -> Result<bool, FolderError> {
         for folder in self.levels() {
             match std::fs::symlink_metadata(folder) {
-                Ok(metadata) => {
-                    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-                    if !metadata.is_dir() || owner != getuid().as_raw() || mode & 0o077 != 0 {
-                        return Err(FolderError::NotPrivate { folder: folder.to_owned(), owner, mode });
-                    }
-                }
+                Ok(metadata) => NotPrivate::check(folder, &metadata)?,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(self.error(error)),
             }
@@ -465,12 +453,12 @@ mod tests {
         drop(folder.lock().unwrap());
         for path in [folder.path(), folder.path().parent().unwrap()] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o750)).unwrap();
-            assert!(matches!(folder.lock(), Err(FolderError::NotPrivate { mode: 0o750, .. })));
+            assert!(matches!(folder.lock(), Err(FolderError::NotPrivate(NotPrivate { mode: 0o750, .. }))));
             assert!(folder.exists().is_err());
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
         }
         std::fs::remove_dir_all(folder.path()).unwrap();
         std::os::unix::fs::symlink(root.path(), folder.path()).unwrap();
-        assert!(matches!(folder.lock(), Err(FolderError::NotPrivate { .. })), "a link");
+        assert!(matches!(folder.lock(), Err(FolderError::NotPrivate(_))), "a link");
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! PBS without its cgroups hook says nothing of GPUs (facts on OpenPBS, measured behaviour). So each rank locks a file for
 //! its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same; other users show
-//! in the memory that they use.
+//! in the memory that they use. One that the job or the configuration names is taken also where another has it, with a
+//! warning, and its lock keeps others away from it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -138,7 +139,7 @@ impl GpuChoice<'_> {
         if let Some(named) = self.configured {
             return match named.get(place) {
                 _ if named.is_empty() => Ok(None),
-                Some(id) => Ok(Some(Gpu { id: id.clone(), by_bus: false, _claim: None })),
+                Some(id) => self.of_configuration(named, id, nvidia::devices, &Claims::of_this_user(self)?).map(Some),
                 None => Err(GpuError::TooFewConfigured { named: named.len(), local_rank: self.local_rank }),
             };
         }
@@ -155,6 +156,27 @@ impl GpuChoice<'_> {
         }
     }
 
+    fn of_configuration(
+        &self,
+        named: &[String],
+        id: &str,
+        devices: impl FnOnce() -> Vec<Device>,
+        claims: &Claims,
+    ) -> Result<Gpu, GpuError> {
+        let gpu = |claim| Gpu { id: id.to_owned(), by_bus: false, _claim: claim };
+        if named.iter().filter(|other| *other == id).count() > 1 {
+            // Ranks of this run share it, as configured.
+            return Ok(gpu(None));
+        }
+        match claims.take(claimed_as(id, &devices()), Duration::ZERO)? {
+            Ok(claim) => Ok(gpu(Some(Arc::new(claim)))),
+            Err(by) => {
+                tracing::warn!("GPU {id} of node.gpus seems to be in use{by}");
+                Ok(gpu(None))
+            }
+        }
+    }
+
     fn of_list(
         &self,
         list: &[String],
@@ -164,7 +186,8 @@ impl GpuChoice<'_> {
         let place = self.local_rank as usize;
         let Some(id) = list.get(place % list.len().max(1)) else { return Err(GpuError::NoneVisible) };
         let own_lists = list.len() < self.local_size as usize;
-        let claim = match claims.take(id, if own_lists { PATIENCE } else { Duration::ZERO })? {
+        let devices = devices();
+        let claim = match claims.take(claimed_as(id, &devices), if own_lists { PATIENCE } else { Duration::ZERO })? {
             Ok(claim) => Some(Arc::new(claim)),
             Err(by) if own_lists => {
                 let (local_size, gpus, gpu) = (self.local_size, list.len(), id.clone());
@@ -177,8 +200,7 @@ impl GpuChoice<'_> {
             }
         };
         // PBS's cgroups hook gives ids, which most versions of vLLM take for numbers and die of (vLLM issues 13815, 41848).
-        let device = id.starts_with("GPU-").then(devices).unwrap_or_default();
-        let device = device.iter().find(|device| device.uuid.as_ref() == Some(id));
+        let device = devices.iter().find(|device| device.uuid.as_ref() == Some(id));
         let (id, by_bus) = device.map_or((id.clone(), false), |device| (device.index.to_string(), true));
         Ok(Gpu { id, by_bus, _claim: claim })
     }
@@ -225,6 +247,13 @@ impl GpuChoice<'_> {
         let others = first.others().into_iter().filter(|folder| !own.contains(folder));
         Ok(Left { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) })
     }
+}
+
+/// What a GPU is claimed as: its UUID where `nvidia-smi` tells it, however the job or the configuration names it. On a
+/// node of unlike GPUs CUDA may count in another order; then the claim is on another one.
+fn claimed_as<'a>(id: &'a str, devices: &'a [Device]) -> &'a str {
+    let device = devices.iter().find(|device| device.index.to_string() == id);
+    device.and_then(|device| device.uuid.as_deref()).unwrap_or(id)
 }
 
 /// GPUs of servers that linger.
@@ -319,6 +348,19 @@ mod tests {
             let devices = || self.devices.clone();
             self.on(local_rank, local_size, |choice, claims| choice.of_list(&entries(list.as_ref()), devices, claims))
         }
+    }
+
+    #[test]
+    fn however_a_gpu_is_named_two_runs_do_not_take_it_both() {
+        let node = Node::new(3, &[]);
+        let listed = node.listed(0, 1, "0").unwrap();
+        let configured = ["1".to_owned()];
+        let devices = || node.devices.clone();
+        let named = node.on(0, 1, |choice, claims| choice.of_configuration(&configured, "1", devices, claims)).unwrap();
+        let free = node.chosen(0, 1, &Left::default());
+        assert_eq!([listed.id.as_str(), &named.id, id(&free)], ["0", "1", "2"]);
+        let again = node.on(0, 1, |choice, claims| choice.of_configuration(&configured, "1", devices, claims)).unwrap();
+        assert_eq!(again.id, "1", "what the configuration names is only warned of");
     }
 
     fn id(gpu: &Result<Option<Gpu>, GpuError>) -> &str {

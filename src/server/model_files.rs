@@ -26,6 +26,9 @@ pub enum ModelError {
         /// Where it was looked for.
         cache: PathBuf,
     },
+    /// A path at which there is no folder.
+    #[error("the folder {0} of engines.X.model is not there: mend the path, or download the model with scripts/models")]
+    NoFolder(PathBuf),
     /// The cache's place cannot be told.
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
@@ -51,6 +54,9 @@ pub(super) fn folder_of(
     let folder = expanded(Path::new(model), &variable)?;
     if folder.is_dir() {
         return Ok(folder);
+    }
+    if folder.is_absolute() {
+        return Err(ModelError::NoFolder(folder));
     }
     let of = |name: &str, below: &str| {
         variable(name).filter(|value| !value.is_empty()).map(|value| Path::new(&value).join(below))
@@ -110,6 +116,10 @@ mod tests {
         assert_eq!(folder_of(home.to_str().unwrap(), "main", |_| None).ok(), Some(home.clone()));
         let error = folder_of("lab/other", "main", with("HF_HOME", home)).unwrap_err().to_string();
         assert!(error.contains("scripts/models") && error.contains("home/hub"), "{error}");
+
+        let gone = root.path().join("gone");
+        let error = folder_of(gone.to_str().unwrap(), "main", |_| None).unwrap_err();
+        assert!(matches!(error, ModelError::NoFolder(_)) && error.to_string().contains("engines.X.model"), "{error}");
 
         let [file] = &files(&snapshot).unwrap()[..] else { panic!("one file") };
         assert_eq!((file.path.to_str().unwrap(), file.bytes), ("model.safetensors", 7));

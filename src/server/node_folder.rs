@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -10,19 +10,35 @@ use std::{
 
 use rustix::process::getuid;
 
+/// A folder that is somebody else's, or open to others.
+#[derive(Debug, thiserror::Error)]
+#[error("{folder} is not a folder that only this user can enter (owner {owner}, mode {mode:o}): remove it")]
+pub struct NotPrivate {
+    /// The folder.
+    pub folder: PathBuf,
+    /// User id of its owner.
+    pub owner: u32,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+impl NotPrivate {
+    /// Refuses a folder of this metadata unless only this user can enter it.
+    pub(super) fn check(folder: &Path, metadata: &Metadata) -> Result<(), NotPrivate> {
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        match metadata.is_dir() && owner == getuid().as_raw() && mode & 0o077 == 0 {
+            true => Ok(()),
+            false => Err(NotPrivate { folder: folder.to_owned(), owner, mode }),
+        }
+    }
+}
+
 /// A folder of the node that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeFolderError {
     /// Somebody else's, or open to others.
-    #[error("{folder} is not a folder that only this user can enter (owner {owner}, mode {mode:o}): remove it")]
-    NotPrivate {
-        /// The folder.
-        folder: PathBuf,
-        /// User id of its owner.
-        owner: u32,
-        /// Its permissions.
-        mode: u32,
-    },
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     /// The operating system refuses.
     #[error("cannot use {path}")]
     Io {
@@ -49,17 +65,13 @@ impl NodeFolderError {
 
 /// `root/bocr-UID-NAME`, which only this user can enter; made if it is not there. `root` must be.
 pub(super) fn private_folder(root: &Path, name: &str) -> Result<PathBuf, NodeFolderError> {
-    let mine = getuid().as_raw();
-    let folder = root.join(format!("bocr-{mine}-{name}"));
+    let folder = root.join(format!("bocr-{}-{name}", getuid().as_raw()));
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(NodeFolderError::io(&folder, error)),
         _ => {}
     }
     let metadata = std::fs::symlink_metadata(&folder).map_err(|error| NodeFolderError::io(&folder, error))?;
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if !metadata.is_dir() || owner != mine || mode & 0o077 != 0 {
-        return Err(NodeFolderError::NotPrivate { folder, owner, mode });
-    }
+    NotPrivate::check(&folder, &metadata)?;
     Ok(folder)
 }
 
@@ -125,7 +137,8 @@ mod tests {
         let folder = private_folder(root.path(), "caches").unwrap();
         assert_eq!(private_folder(root.path(), "caches").unwrap(), folder);
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(private_folder(root.path(), "caches"), Err(NodeFolderError::NotPrivate { mode: 0o755, .. })));
+        let refused = private_folder(root.path(), "caches");
+        assert!(matches!(refused, Err(NodeFolderError::NotPrivate(NotPrivate { mode: 0o755, .. }))));
         assert!(matches!(private_folder(&root.path().join("none"), "caches"), Err(NodeFolderError::Io { .. })));
     }
 

@@ -94,6 +94,7 @@ pub struct Server {
     /// When it was started, as far as is known.
     since: Instant,
     sleeps: bool,
+    has_answered: bool,
     link: Link,
 }
 
@@ -137,6 +138,7 @@ impl Server {
             folder: launch.folder,
             since: Instant::now(),
             sleeps: launch.sleeps,
+            has_answered: false,
             link: Link::Started { guard, pipe },
         })
     }
@@ -155,6 +157,8 @@ impl Server {
             folder: folder.clone(),
             since: age.unwrap_or_else(Instant::now),
             sleeps: false,
+            // Who knows; it may.
+            has_answered: true,
             link: Link::TookOver(stream),
         }
     }
@@ -238,6 +242,11 @@ impl Server {
         self.sleeps
     }
 
+    /// Whether it has been ready; of one of an earlier attempt it is assumed.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
     /// Waits until it answers `/health`, up to `limit` after its start. Ready means more than that: the caller asks for
     /// its model next.
     ///
@@ -247,11 +256,13 @@ impl Server {
         let log = || self.log.clone().unwrap_or_default();
         tokio::select! {
             answers = answers_by(client, self.since + limit) => match answers {
-                true => Ok(()),
-                false => Err(ServerError::NotReady { limit, log: log() }),
+                true => {}
+                false => return Err(ServerError::NotReady { limit, log: log() }),
             },
-            status = self.link.ended() => Err(ServerError::Ended { status, tail: tail(&log()), log: log() }),
+            status = self.link.ended() => return Err(ServerError::Ended { status, tail: tail(&log()), log: log() }),
         }
+        self.has_answered = true;
+        Ok(())
     }
 
     /// Makes sure that what answers on the server's port is the server: two servers can listen on one port (facts on

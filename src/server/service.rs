@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::{
@@ -137,6 +137,7 @@ impl Service {
             state: state.clone(),
             duty: told,
             server: None,
+            ahead: JoinSet::new(),
         };
         let task = tokio::spawn(supervisor.run(stopped));
         Service { state, trial, duty: DutySwitch(duty), stop: Some(stop), task }

@@ -50,11 +50,14 @@ pub(super) enum StageError {
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
     /// It does not fit.
-    #[error("{needed} do not fit on the node's disk at {folder}, where {free} are free")]
+    #[error("{needed}, and {RESERVE} that stay free, do not fit on the node's disk at {folder}, where {free} are free")]
     NoSpace { folder: PathBuf, needed: ByteSize, free: ByteSize },
     /// A file changed while it was read.
     #[error("{0} has become shorter while it was copied")]
     Shorter(PathBuf),
+    /// Another process copies it.
+    #[error("another process has been copying them for {0:?} and is not done (start_limit)")]
+    Slow(Duration),
     /// Nobody waits for the copy any more.
     #[error("the server is not wanted any more")]
     Cancelled,
@@ -94,9 +97,16 @@ impl Manifest {
     }
 }
 
-/// The folder of the copy of `source` below `stage`, which must be there. Takes minutes where it is not copied yet; ends
-/// soon after `cancelled` is set.
-pub(super) fn staged(model: &str, source: &Path, stage: &Path, cancelled: &AtomicBool) -> Result<PathBuf, StageError> {
+/// The folder of the copy of `source` below `stage`, which must be there. Takes minutes where it is not copied yet; one
+/// that another copies is waited for up to `limit`. Ends soon after `cancelled` is set.
+pub(super) fn staged(
+    model: &str,
+    source: &Path,
+    stage: &Path,
+    limit: Duration,
+    cancelled: &AtomicBool,
+) -> Result<PathBuf, StageError> {
+    let began = Instant::now();
     let manifest = Manifest::of(source)?;
     let models = private_folder(stage, "models")?;
     // A folder of the model's name tells the client what is served.
@@ -109,11 +119,14 @@ pub(super) fn staged(model: &str, source: &Path, stage: &Path, cancelled: &Atomi
             break lock;
         }
         if !told {
-            tracing::info!(model, "another rank of this node copies the model's files: waiting for it");
+            tracing::info!(model, "the model's files are being copied to the node's disk already: waiting for that");
             told = true;
         }
         if cancelled.load(Ordering::Relaxed) {
             return Err(StageError::Cancelled);
+        }
+        if began.elapsed() >= limit {
+            return Err(StageError::Slow(limit));
         }
         std::thread::sleep(POLL);
     };
@@ -258,6 +271,8 @@ mod tests {
 
     static LIVE: AtomicBool = AtomicBool::new(false);
 
+    const LONG: Duration = Duration::from_secs(60);
+
     /// A model of two files and a disk.
     fn bench() -> (TempDir, PathBuf, PathBuf) {
         let root = tempfile::tempdir().unwrap();
@@ -279,7 +294,7 @@ mod tests {
     fn ranks_of_a_node_copy_a_model_once_between_them() {
         let (_root, source, stage) = bench();
         let folders: Vec<PathBuf> = thread::scope(|scope| {
-            let ranks = [(); 3].map(|()| scope.spawn(|| staged("lab/model", &source, &stage, &LIVE).unwrap()));
+            let ranks = [(); 3].map(|()| scope.spawn(|| staged("lab/model", &source, &stage, LONG, &LIVE).unwrap()));
             ranks.map(|rank| rank.join().unwrap()).into()
         });
         assert!(folders.iter().all(|folder| *folder == folders[0]));
@@ -288,31 +303,44 @@ mod tests {
         }
         let weights = folders[0].join("model.safetensors");
         let first = inode(&weights);
-        assert_eq!(staged("lab/model", &source, &stage, &LIVE).unwrap(), folders[0]);
+        assert_eq!(staged("lab/model", &source, &stage, LONG, &LIVE).unwrap(), folders[0]);
         assert_eq!(inode(&weights), first, "the next start finds it");
     }
 
     #[test]
     fn a_changed_source_or_a_damaged_copy_is_copied_anew() {
         let (_root, source, stage) = bench();
-        let first = staged("lab/model", &source, &stage, &LIVE).unwrap();
+        let first = staged("lab/model", &source, &stage, LONG, &LIVE).unwrap();
         fs::write(first.join("tokens/vocabulary.json"), "{\"cut\"").unwrap();
         fs::create_dir(first.parent().unwrap().with_extension("part")).unwrap();
-        assert_eq!(staged("lab/model", &source, &stage, &LIVE).unwrap(), first);
+        assert_eq!(staged("lab/model", &source, &stage, LONG, &LIVE).unwrap(), first);
         assert_eq!(fs::read(first.join("tokens/vocabulary.json")).unwrap(), b"{}");
 
         fs::write(source.join("tokens/vocabulary.json"), "{\"a\":1}").unwrap();
-        let second = staged("lab/model", &source, &stage, &LIVE).unwrap();
+        let second = staged("lab/model", &source, &stage, LONG, &LIVE).unwrap();
         assert_ne!(second, first);
         assert_eq!(fs::read(second.join("tokens/vocabulary.json")).unwrap(), b"{\"a\":1}");
+    }
+
+    #[test]
+    fn a_copy_that_another_makes_is_not_waited_for_without_end() {
+        let (_root, source, stage) = bench();
+        let copy = staged("lab/model", &source, &stage, LONG, &LIVE).unwrap();
+        let _other = try_lock(&copy.parent().unwrap().with_extension("lock")).unwrap().unwrap();
+        let limit = Duration::from_millis(1);
+        let error = staged("lab/model", &source, &stage, limit, &LIVE).unwrap_err();
+        assert!(matches!(error, StageError::Slow(_)), "{error}");
     }
 
     #[test]
     fn what_does_not_fit_or_is_not_wanted_leaves_nothing() {
         let (_root, source, stage) = bench();
         let error = room(&stage, u64::MAX / 2).unwrap_err();
-        assert!(matches!(error, StageError::NoSpace { .. }), "{error}");
-        assert!(matches!(staged("m", &source, &stage, &AtomicBool::new(true)), Err(StageError::Cancelled)));
+        assert!(
+            matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB that stay free"),
+            "{error}"
+        );
+        assert!(matches!(staged("m", &source, &stage, LONG, &AtomicBool::new(true)), Err(StageError::Cancelled)));
         let models = fs::read_dir(&stage).unwrap().next().unwrap().unwrap().path();
         let names: Vec<_> = fs::read_dir(models).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(names.iter().all(|name| name.to_str().unwrap().ends_with(".lock")), "{names:?}");

@@ -98,7 +98,7 @@ impl Supervisor {
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }
         if let Some(care) = &plan.share.care {
-            care.prepare(&mut launch).await?;
+            care.prepare(&mut launch, plan.settings.start_limit).await?;
         }
         let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;

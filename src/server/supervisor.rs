@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{
     sync::{oneshot, watch},
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Supervisor {
     pub(super) admitted: Option<Admitted>,
     /// The process, from its launch until it is gone; it may sleep.
     pub(super) server: Option<Server>,
+    /// What is done for the engine before its first turn; ends with this.
+    pub(super) ahead: JoinSet<()>,
 }
 
 /// How the life of a server ended.
@@ -72,7 +75,10 @@ impl Supervisor {
             };
             // The next start needs the memory of the GPU that this one still holds. A dead server gets no grace.
             self.end_server(if ended.is_ok() { Word::Kill } else { Word::Goodbye }).await;
-            self.admitted = None;
+            // Where it could not be put to rest, it may be awake still: the other waits for the next try.
+            if !matches!(*self.state.borrow(), State::Resting) {
+                self.admitted = None;
+            }
             let (life, reason) = match ended {
                 Ok((life, cause)) => (life, format!("the server died: {cause}")),
                 Err(error) if error.is_permanent() => {
@@ -113,6 +119,9 @@ impl Supervisor {
     async fn live(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.profile.engine;
         self.rest().await?;
+        if let Some(care) = &self.plan.share.care {
+            care.begin();
+        }
         let mut duty = self.duty.clone();
         let reader = tokio::select! {
             reader = self.bring_up() => Arc::new(reader?),
@@ -125,6 +134,7 @@ impl Supervisor {
             self.admitted = None;
         }
         tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
+        self.plan.admission.serves();
         let since = Instant::now();
         self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
         (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));

@@ -12,6 +12,7 @@ use crate::{engine::EngineError, model::error::chain};
 
 use super::{
     control::Word,
+    launch::Launch,
     process::Server,
     service::State,
     start::{StartError, client_of},
@@ -41,23 +42,31 @@ impl DutySwitch {
 /// Lets the servers of a rank onto its GPU, one at a time: vLLM takes what is free when it starts for what it may have, so
 /// two that started together would be wrong about it. Servers that take turns stay admitted until they sleep or are gone.
 #[derive(Debug, Clone)]
-pub struct Admission(Arc<Semaphore>);
+pub struct Admission {
+    right: Arc<Semaphore>,
+    serves: watch::Sender<bool>,
+}
 
 impl Default for Admission {
     fn default() -> Self {
-        Admission(Arc::new(Semaphore::new(1)))
+        Admission { right: Arc::new(Semaphore::new(1)), serves: watch::Sender::new(false) }
     }
 }
 
 impl Admission {
     /// At once, or not at all.
     pub(super) fn try_enter(&self) -> Option<Admitted> {
-        Arc::clone(&self.0).try_acquire_owned().ok().map(Admitted)
+        Arc::clone(&self.right).try_acquire_owned().ok().map(Admitted)
     }
 
     async fn enter(&self) -> Option<Admitted> {
         // It is never closed.
-        Arc::clone(&self.0).acquire_owned().await.ok().map(Admitted)
+        Arc::clone(&self.right).acquire_owned().await.ok().map(Admitted)
+    }
+
+    /// A server of the rank is ready: its node has time for others.
+    pub(super) fn serves(&self) {
+        self.serves.send_replace(true);
     }
 }
 
@@ -91,10 +100,14 @@ impl Supervisor {
         self.state.send_replace(State::Resting);
         if self.server.is_none()
             && let Some(launch) = self.launch()?
-            && let Some(server) = Server::take_over(&launch).await?
         {
-            self.server = Some(server);
-            self.put_aside().await;
+            match Server::take_over(&launch).await? {
+                Some(server) => {
+                    self.server = Some(server);
+                    self.put_aside().await;
+                }
+                None => self.look_ahead(launch),
+            }
         }
         self.admitted = None;
         let died = tokio::select! {
@@ -110,11 +123,22 @@ impl Supervisor {
         Ok(())
     }
 
+    fn look_ahead(&mut self, launch: Launch) {
+        if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
+            let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
+            self.ahead.spawn(async move { care.look_ahead(launch, limit, serves).await });
+        }
+    }
+
     /// Leaves the GPU to the other: the server sleeps, or is gone. One that does not obey is killed.
     pub(super) async fn put_aside(&mut self) {
         let engine = self.plan.profile.engine;
         let since = Instant::now();
         match &self.server {
+            Some(server) if !server.has_answered() => {
+                self.end_server(Word::Kill).await;
+                tracing::info!(%engine, took = ?since.elapsed(), "the server has ended: it was still starting");
+            }
             Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
                 Ok(()) => tracing::info!(%engine, took = ?since.elapsed(), "the server sleeps"),
                 Err(error) => {
