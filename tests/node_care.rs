@@ -260,7 +260,7 @@ fn a_model_is_copied_once_to_the_disk_of_a_node() {
     assert_eq!(node.logs("first").matches("copied 7 B in").count(), 1);
 
     run("second");
-    assert_eq!(node.logs("second").matches("copied").count(), 0, "the next job finds it");
+    assert_eq!(node.logs("second").matches("copied 7 B in").count(), 0, "the next job finds it");
     assert_eq!(values(&node.servers(), "MODEL").len(), 1);
 
     fs::rename(&disk, node.bench.path("elsewhere")).unwrap();
