@@ -7,7 +7,7 @@ mod launch_support;
 mod pbs_support;
 mod run_support;
 
-use std::{collections::BTreeSet, fs, io::Write};
+use std::{collections::BTreeSet, fs, io::Write, process::Command};
 
 use pbs_support::{
     JobScript, Pbs,
@@ -229,4 +229,29 @@ while :; do sleep 0.1; done"#;
     assert_eq!(code, Some(75), "{said}");
     assert!(said.contains("it did not end in time") && said.contains(&format!("job {NEXT} follows")), "{said}");
     assert!(!job.path("run/finished.json").exists(), "nobody asked for that end");
+}
+
+#[test]
+fn usage_errors_name_the_remedy() {
+    let nodes = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&nodes, "n1\n").unwrap();
+    let run = tempfile::tempdir().unwrap();
+    let output = format!("--output={}", run.path().display());
+    let call = |job: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pbs-job"));
+        command.env_remove("PBS_JOBID").envs(job.map(|job| ("PBS_JOBID", job))).env("PBS_NODEFILE", nodes.path());
+        let output = command.args(arguments).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for (job, arguments, said) in [
+        (None, &["--", &*output][..], "use scripts/launch"),
+        (Some("1.pbs"), &["--", "-i", "x"], "--output RUNDIR"),
+        (Some("1.pbs"), &["--chain", "two", "--", &output], "`two`"),
+        (Some("1.pbs"), &["--walltime", "1h", "--", &output], "HH:MM:SS"),
+        (Some("1.pbs"), &["--", &output, "--deadline", "9"], "--reserve"),
+        (Some("1.pbs"), &["--hosts", "x", "--", &output], "--help"),
+    ] {
+        let (code, text) = call(job, arguments);
+        assert!(code == Some(2) && text.contains(said), "{arguments:?}: {code:?} {text}");
+    }
 }
