@@ -40,7 +40,7 @@ const STEP: u64 = 300;
 /// What is kept of a walltime for ending in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserve {
-    /// As scripts/pbs-job does: [`MOST_KEPT`], at most a fifth.
+    /// As scripts/pbs-job does: three minutes, at most a fifth.
     OfPbsJob,
     /// So much of any.
     Exactly(Duration),
