@@ -46,6 +46,17 @@ fn turn(story: &mut Story) -> (RankId, Engine) {
     (rank, engine)
 }
 
+/// Two ranks with a page each: the first has failed its page and is told to turn. The unit is the second's.
+fn begun_with_a_turn() -> (Story, Unit) {
+    let mut story = Story::begin(2, &[2]);
+    joins(&mut story, FIRST, 1);
+    joins(&mut story, SECOND, 1);
+    let units = story.units();
+    fails(&mut story, FIRST, units[0].1, page(0, 1));
+    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    (story, units[1].1)
+}
+
 /// A page that an earlier start left for the second engine.
 fn left_for_deepseek(number: u32) -> Restored {
     Restored {
@@ -196,15 +207,10 @@ fn a_rank_that_ran_dry_stays_if_others_have_taken_the_pages_meanwhile() {
 
 #[test]
 fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
-    let mut story = Story::begin(2, &[2]);
-    joins(&mut story, FIRST, 1);
-    joins(&mut story, SECOND, 1);
-    let units = story.units();
-    fails(&mut story, FIRST, units[0].1, page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    let (mut story, of_second) = begun_with_a_turn();
     story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
     story.assert_quiet();
-    story.reads(SECOND, units[1].1);
+    story.reads(SECOND, of_second);
     assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
     story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
@@ -213,12 +219,7 @@ fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
 
 #[test]
 fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_lost_rank() {
-    let mut story = Story::begin(2, &[2]);
-    joins(&mut story, FIRST, 1);
-    joins(&mut story, SECOND, 1);
-    let units = story.units();
-    fails(&mut story, FIRST, units[0].1, page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    let (mut story, _) = begun_with_a_turn();
     story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
     story.happens(Event::RankLost { rank: SECOND });
     assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
@@ -229,15 +230,10 @@ fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_lost_rank() {
 /// Suspects stand in no queue. Here everybody who served their engine has left it.
 #[test]
 fn a_suspect_is_turned_back_for_as_well() {
-    let mut story = Story::begin(2, &[2]);
-    joins(&mut story, FIRST, 1);
-    joins(&mut story, SECOND, 1);
-    let units = story.units();
-    fails(&mut story, FIRST, units[0].1, page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    let (mut story, of_second) = begun_with_a_turn();
     ready(&mut story, FIRST, Engine::DeepSeek);
     let second = unit(&mut story);
-    story.returns(SECOND, units[1].1, MachineFault::ServerDied);
+    story.returns(SECOND, of_second, MachineFault::ServerDied);
     assert_eq!(unit(&mut story).trial, Some(0));
     story.happens(Event::RankLost { rank: SECOND });
     story.assert_quiet();

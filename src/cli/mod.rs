@@ -17,6 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Exit code for wrong usage or configuration.
+const USAGE: u8 = 2;
+
 /// Reads the Moroccan Bulletin Officiel on a GPU cluster, in one multi-node job.
 #[derive(Debug, Parser)]
 #[command(name = "bocr", version, max_term_width = 110)]

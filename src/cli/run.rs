@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use bytesize::ByteSize;
 
-use super::imaging::ImagingArguments;
+use super::{USAGE, imaging::ImagingArguments};
 use crate::{
     model::{
         Engine, RolePattern,
@@ -18,9 +18,6 @@ use crate::{
     },
     rank::{self, Again, Inputs, RunRequest, TimeLimit, parse_walltime},
 };
-
-/// Exit code for wrong usage or configuration.
-const USAGE: u8 = 2;
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
 #[derive(Debug, clap::Args)]
