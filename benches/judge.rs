@@ -7,7 +7,7 @@
 //! while an engine takes seconds to write them, whatever the text.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench has nobody to report to")]
 
-#[path = "../tests/judge_support/mod.rs"]
+#[path = "../tests/it/judge_support/mod.rs"]
 mod judge_support;
 
 use std::{

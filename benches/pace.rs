@@ -13,7 +13,7 @@ use bulletin_ocr::{
     standin::GpuModel,
 };
 
-#[path = "../tests/pace_support/mod.rs"]
+#[path = "../tests/it/pace_support/mod.rs"]
 mod pace_support;
 use pace_support::{Knee, gpu, knees, long_answers};
 

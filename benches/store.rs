@@ -5,7 +5,7 @@
 //! three times as much text, is measured too.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../tests/store_support/mod.rs"]
+#[path = "../tests/it/store_support/mod.rs"]
 mod store_support;
 
 use std::{

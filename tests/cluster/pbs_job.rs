@@ -1,0 +1,253 @@
+//! `scripts/pbs-job` in a job of a small PBS that follows the facts on OpenPBS: real mpirun, real ranks, real stand-ins,
+//! on three hosts of this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeSet, fs, io::Write, process::Command};
+
+use crate::pbs_support::{
+    JobScript, Pbs,
+    alone::{Alone, JOB, NEXT, SETTLES_A_PAGE},
+};
+use crate::run_support::{Bench, Killed, text, until};
+
+/// Every page once, and no process that outlived its job.
+fn assert_whole(bench: &Bench, pages: usize) {
+    bench.assert_verified();
+    let reader = bench.reader();
+    assert_eq!((reader.pages().count(), reader.superseded()), (pages, 0));
+    assert_nothing_runs(bench);
+}
+
+/// On no host: the hosts themselves are still there.
+fn assert_nothing_runs(bench: &Bench) {
+    let run = bench.run_directory();
+    let of_run = |line: &String| line.contains(env!("CARGO_BIN_EXE_bocr")) || line.contains(run.to_str().unwrap());
+    until("every process of the run has ended", || !bench.processes().iter().any(of_run));
+}
+
+#[test]
+fn a_job_reads_with_all_ranks_of_its_hosts() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let inputs: Vec<String> = ["digital_fr", "digital_ar", "scan_fr", "scan_ar", "cover_fr"]
+        .iter()
+        .map(|name| format!("pages/{name}.pdf"))
+        .collect();
+    bench.inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
+    let asked = "nodes = 3\ngpus = 0\nranks = 2\ncores = 2\nwalltime = \"00:10:00\"";
+    // As many pages as ranks, and slow enough for each to get one.
+    let job_file = pbs.job_file(asked, "0.3", "unit_pages = 1\n[engines.chandra]\nin_flight = 1\n");
+    let followed = pbs.bocr(&["submit", job_file.to_str().unwrap(), "--follow"]);
+    let jobs = pbs.file("jobs.tsv");
+    let (job, rest) = jobs.split_once('\t').unwrap();
+    assert!(followed.status.success() && text(&followed).starts_with(job), "{}{}", text(&followed), pbs.output(job));
+    assert!(rest.ends_with("\tsubmitted\n") && rest.lines().count() == 1, "listed once: {jobs}");
+    assert_eq!(pbs.end(job), 0, "{}", pbs.output(job));
+    let log = bench.log(0);
+    for (rank, (host, local)) in [("n1", 0), ("n1", 1), ("n2", 0), ("n2", 1), ("n3", 0), ("n3", 1)].iter().enumerate() {
+        let joined = format!("joined rank=rank {rank} host=\"{host}\" local_rank={local} ");
+        assert!(log.contains(&joined), "{joined}: {log}");
+    }
+    let names = fs::read_dir(bench.run_directory().join("store")).unwrap().map(|entry| entry.unwrap().file_name());
+    let ranks: BTreeSet<_> = names.map(|name| name.to_string_lossy()[.."shard-00000".len()].to_owned()).collect();
+    assert_eq!(ranks, (0..6).map(|rank| format!("shard-{rank:05}")).collect(), "a shard of each");
+    let report = pbs.file(&format!("environment-{job}.txt"));
+    for said in ["hosts: n1 (2 ranks) n2 (2 ranks) n3 (2 ranks)", "pbs_tmrsh", "walltime: 600 s", "host n2: "] {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+    // The job's TMPDIR is the first node's own, and another one on each.
+    assert!(report.matches(&format!("TMPDIR /var/tmp/pbs.{job}")).count() == 3, "{report}");
+    assert!(!report.contains("COOKIE"), "{report}");
+    assert_whole(&bench, 6);
+}
+
+#[test]
+fn a_job_that_runs_out_of_walltime_is_followed_by_the_next() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let script = JobScript { walltime: "00:00:22", options: "--reserve 4 --chain 1", ..JobScript::default() };
+    let job = pbs.submit_stalling(&script);
+    assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));
+    assert_eq!(pbs.events(&job), [""; 0], "it ended before PBS had to: {}", pbs.output(&job));
+    let jobs = pbs.file("jobs.tsv");
+    assert!(jobs.starts_with(&format!("{job}\t")), "a job submitted by hand is listed: {jobs}");
+    let next = jobs.lines().last().unwrap().split('\t').next().unwrap().to_owned();
+    assert!(jobs.ends_with(&format!("\tchain {job}\n")), "{jobs}");
+    assert_eq!(pbs.end(&next), 0, "{}", pbs.output(&next));
+    assert!(pbs.output(&next).contains("3 by an earlier start"), "{}", pbs.output(&next));
+    assert_eq!(pbs.file("jobs.tsv"), jobs, "and no other");
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_settles_no_page_is_not_followed() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    bench.inputs(&["pages/digital_fr.pdf"]);
+    pbs.configure("0", "");
+    // It speaks of an earlier job.
+    fs::create_dir(bench.run_directory()).unwrap();
+    fs::write(bench.run_directory().join("status.json"), "{\"settled\":3,\"restored\":0}").unwrap();
+    let program = bench.write("dies", "#!/bin/sh\nkill -KILL $$\n");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let options = format!("--chain 3 --bocr {}", program.display());
+    let job = pbs.submit(&JobScript { select: "1:ncpus=2", options: &options, ..JobScript::default() });
+    assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));
+    assert!(pbs.output(&job).contains("no job follows: this one settled no page"), "{}", pbs.output(&job));
+    assert!(!pbs.file("jobs.tsv").contains("chain"));
+}
+
+#[test]
+fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let script = JobScript { options: "--chain 1", ..JobScript::default() };
+    let job = pbs.submit_stalling(&script);
+    pbs.all_but_one_settled(&job);
+    // What the script has exported is known to the ranks on all hosts.
+    let is_rank = |line: &&String| line.starts_with(concat!(env!("CARGO_BIN_EXE_bocr"), " run "));
+    assert_eq!(bench.processes().iter().filter(is_rank).count(), 3, "{:#?}", bench.processes());
+    pbs.command("qdel", &[&job]);
+    // The login shell above the script dies of the signal.
+    assert_eq!(pbs.end(&job), 256 + 15);
+    assert_eq!(pbs.events(&job), ["TERM"], "no kill was needed");
+    let told = pbs.output(&job);
+    assert!(told.contains("stopped early (asked to stop)") && told.contains("no job follows"), "{told}");
+    assert_nothing_runs(&bench);
+
+    // Its page is not read soon.
+    pbs.configure("1000", "");
+    let job = pbs.submit(&JobScript { arguments: "--accept-config", ..script });
+    pbs.await_that(&job, "the next has a server", || bench.processes().iter().any(|line| line.contains(" stand-in ")));
+    pbs.command("qdel", &["-W", "force", &job]);
+    assert_eq!(pbs.end(&job), 256 + 9);
+    assert_nothing_runs(&bench);
+    assert!(!pbs.file("jobs.tsv").contains("chain"), "none follows a job that a person ended");
+}
+
+#[test]
+fn a_job_goes_on_without_a_host_that_lost_its_power() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript::default());
+    pbs.all_but_one_settled(&job);
+    pbs.hosts.off("n2");
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    assert!(pbs.output(&job).contains("attempt 2: 2 ranks on n1 n3;"), "{}", pbs.output(&job));
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_is_run_again_continues() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript::default());
+    pbs.all_but_one_settled(&job);
+    pbs.command("qrerun", &[&job]);
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let told = pbs.output(&job);
+    assert!(told.contains("PBS runs this job again (run 2)") && told.contains("3 by an earlier start"), "{told}");
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_lost_its_first_host_starts_on_others_and_continues() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript { select: "2:ncpus=2:mpiprocs=1", ..JobScript::default() });
+    pbs.all_but_one_settled(&job);
+    pbs.hosts.off("n1");
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    let told = pbs.output(&job);
+    assert!(told.contains(&format!("job {job} on n2 n3: 2 ranks")) && told.contains("(run 2)"), "{told}");
+    assert_eq!(pbs.attribute(&job, "run_count").as_deref(), Some("2"));
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_that_was_deleted_does_not_stop_the_chain_and_one_that_waits_does() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let listed = format!("{JOB}\t2026-01-02T03:04:05Z\tsubmitted\n2.pbs\t2026-01-02T03:04:06Z\tafter {JOB}\n");
+    job.write("run/job/jobs.tsv", &listed);
+    let (code, said) = job.run(&["--chain", "08", "--reserve", "080"]);
+    assert!(code == Some(75) && said.contains("no limit of time for the run"), "{said}");
+    let script = job.path("run/job/job.pbs");
+    assert_eq!(
+        job.read("submitted"),
+        format!("-W depend=afterany:{JOB} -v BOCR_CHAIN=7 {}\n", script.display()),
+        "{said}"
+    );
+    let listed = job.read("run/job/jobs.tsv");
+    let last = listed.lines().last().unwrap();
+    assert!(last.starts_with(NEXT) && last.ends_with(&format!("\tchain {JOB}")), "{listed}");
+
+    fs::remove_file(job.path("submitted")).unwrap();
+    job.qstat("2.pbs", "job_state = H");
+    let (code, said) = job.run(&["--chain", "1"]);
+    assert!(code == Some(75) && said.contains("job 2.pbs of this run is in the queue already"), "{said}");
+    assert!(!job.path("submitted").exists());
+}
+
+#[test]
+fn a_job_that_begins_before_its_submit_has_listed_it_is_listed_once() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let path = job.path("run/job/jobs.tsv");
+    let mut list = fs::File::options().append(true).create(true).open(&path).unwrap();
+    list.lock().unwrap();
+    let mut child = Killed(job.start(&[]));
+    let children = |id: u32| fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let waits = |id: u32| {
+        children(id)
+            .split(' ')
+            .any(|child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "flock\n"))
+    };
+    until("it waits for the list", || waits(child.0.id()) || child.0.try_wait().unwrap().is_some());
+    writeln!(list, "{JOB}\t2026-01-02T03:04:05Z\tsubmitted").unwrap();
+    drop(list);
+    child.0.wait().unwrap();
+    assert_eq!(job.read("run/job/jobs.tsv").matches(JOB).count(), 1, "{}", job.read("output"));
+}
+
+#[test]
+fn a_job_whose_run_hung_until_its_time_was_over_is_followed() {
+    let hangs = r#"
+end() {
+    echo '{"exit_code":75,"outcome":{"stopped":"requested"},"again":false,"silent_hosts":[]}' >"$folder/run/finished.json"
+    exit 75
+}
+trap end TERM
+echo '{"settled":1,"restored":0}' >"$folder/run/status.json"
+while :; do sleep 0.1; done"#;
+    let job = Alone::new(hangs);
+    job.qstat(JOB, "Resource_List.walltime = 00:00:08");
+    let (code, said) = job.run(&["--chain", "1", "--reserve", "1"]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains("it did not end in time") && said.contains(&format!("job {NEXT} follows")), "{said}");
+    assert!(!job.path("run/finished.json").exists(), "nobody asked for that end");
+}
+
+#[test]
+fn usage_errors_name_the_remedy() {
+    let nodes = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&nodes, "n1\n").unwrap();
+    let run = tempfile::tempdir().unwrap();
+    let output = format!("--output={}", run.path().display());
+    let call = |job: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pbs-job"));
+        command.env_remove("PBS_JOBID").envs(job.map(|job| ("PBS_JOBID", job))).env("PBS_NODEFILE", nodes.path());
+        let output = command.args(arguments).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    for (job, arguments, said) in [
+        (None, &["--", &*output][..], "use scripts/launch"),
+        (Some("1.pbs"), &["--", "-i", "x"], "--output RUNDIR"),
+        (Some("1.pbs"), &["--chain", "two", "--", &output], "`two`"),
+        (Some("1.pbs"), &["--walltime", "1h", "--", &output], "HH:MM:SS"),
+        (Some("1.pbs"), &["--", &output, "--deadline", "9"], "--reserve"),
+        (Some("1.pbs"), &["--hosts", "x", "--", &output], "--help"),
+    ] {
+        let (code, text) = call(job, arguments);
+        assert!(code == Some(2) && text.contains(said), "{arguments:?}: {code:?} {text}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Every test that needs neither a launcher nor a batch system: one program, as each program more is compiled and linked
+//! with everything once more.
+//!
+//! `cargo test --test it run_faults` runs the tests of one file.
+
+// What tests share.
+mod imaging_support {
+    pub mod mutants;
+}
+mod job_support;
+mod judge_support;
+mod pace_support;
+mod run_support;
+mod schedule_support;
+mod scripts_support;
+mod standin_common;
+mod store_support;
+
+mod conformance;
+mod corpus_plan;
+mod corpus_update;
+mod engine_client;
+mod fault_matrix;
+mod imaging_bombs;
+mod imaging_faithful;
+mod imaging_fuzz;
+mod imaging_pool;
+mod job_submit;
+mod judge_cases;
+mod layout_labels;
+mod layout_turned;
+mod node_care;
+mod pace_simulation;
+mod page_parts;
+mod plan_estimate;
+mod run_faults;
+mod run_in_process;
+mod run_ladder;
+mod run_main_job;
+mod run_pace;
+mod run_turns;
+mod schedule_simulation;
+mod schedule_stories;
+mod schedule_turning;
+mod scripts_character_errors;
+mod scripts_environments;
+mod scripts_scaling;
+mod server_guard;
+mod server_service;
+mod server_turns;
+mod standin_api;
+mod standin_faults;
+mod standin_reading;
+mod store_damage;
+mod store_export;
+mod store_files;
+mod store_kill;

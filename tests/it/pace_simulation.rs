@@ -1,0 +1,125 @@
+//! The number in flight on servers in virtual time, token by token.
+
+use std::time::Duration;
+
+use bulletin_ocr::{
+    pace::Bounds,
+    simulate::{Change, Course, Pacing, Server},
+    standin::GpuModel,
+};
+
+use crate::pace_support::{gpu, knees, long_answers};
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+fn adaptive(server: &Server, bounds: Bounds, time: Duration) -> Course {
+    server.read(Pacing::Adaptive(bounds), time)
+}
+
+const FROM_64: Bounds = Bounds { start: 64, ceiling: 128 };
+
+/// The best throughput of the fixed numbers between two moments, and the smallest with 0.98 of it.
+fn best_fixed(server: &Server, numbers: &[u32], from: Duration, to: Duration) -> (f64, u32) {
+    let rates: Vec<(u32, f64)> =
+        numbers.iter().map(|number| (*number, server.read(Pacing::Fixed(*number), to).throughput(from, to))).collect();
+    let best = rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    let knee = rates.iter().find(|(_, rate)| *rate >= 0.98 * best).map_or(0, |(number, _)| *number);
+    (best, knee)
+}
+
+#[test]
+fn it_settles_near_the_knee_and_loses_no_throughput() {
+    let (from, to) = (minutes(30), minutes(55));
+    for knee in knees() {
+        let k = knee.knee;
+        let (best, found) = best_fixed(&knee.server, &[3 * k / 4, k, 3 * k / 2], from, to);
+        assert_eq!(found, k, "the knee is where it is said to be");
+        let course = adaptive(&knee.server, knee.bounds, to);
+        let (rate, limit) = (course.throughput(from, to) / best, course.mean_limit(from, to));
+        assert!(rate >= 0.97, "knee {k}: {rate:.3} of the best");
+        assert!(limit <= 1.5 * f64::from(k), "knee {k}: {limit:.0} in flight");
+    }
+}
+
+#[test]
+fn a_start_far_below_the_knee_rises_within_minutes() {
+    let server = knees().remove(3).server;
+    let course = adaptive(&server, Bounds { start: 16, ceiling: 256 }, minutes(8));
+    assert!(course.0.last().is_some_and(|second| second.limit >= 128), "{:?}", course.0.last());
+}
+
+#[test]
+fn it_does_not_oscillate() {
+    for metrics in [true, false] {
+        let server = Server { metrics, ..Server::default() };
+        let course = adaptive(&server, FROM_64, minutes(100));
+        let (from, to) = (minutes(20), minutes(100));
+        assert!(course.changes(from, to) <= 12, "{} changes in 80 minutes", course.changes(from, to));
+        let (lowest, highest) = (course.limits(from, to).min(), course.limits(from, to).max());
+        assert!(highest <= lowest.map(|lowest| 2 * lowest), "tries included, from {lowest:?} to {highest:?}");
+    }
+}
+
+#[test]
+fn a_server_that_becomes_half_as_fast_keeps_its_number() {
+    let server = Server { changes: vec![(minutes(20), Change::Slowness(2.0))], ..Server::default() };
+    let (from, to) = (minutes(22), minutes(50));
+    let (best, knee) = best_fixed(&server, &[27, 36, 54], from, to);
+    let course = adaptive(&server, FROM_64, to);
+    assert!(course.throughput(from, to) >= 0.97 * best);
+    assert!(course.mean_limit(from, to) <= 1.5 * f64::from(knee));
+}
+
+#[test]
+fn it_follows_a_knee_that_moves() {
+    let changes = vec![(minutes(20), Change::Pages(long_answers()))];
+    let server = Server { changes, gpu: gpu(9000, 90, 80, 256), ..Server::default() };
+    let (from, to) = (minutes(25), minutes(50));
+    let (best, knee) = best_fixed(&server, &[80, 112, 160], from, to);
+    let course = adaptive(&server, Bounds { start: 32, ceiling: 256 }, to);
+    assert!(course.throughput(from, to) >= 0.97 * best);
+    assert!(course.mean_limit(from, to) <= 1.5 * f64::from(knee));
+}
+
+#[test]
+fn noise_neither_costs_throughput_nor_drives_it_up() {
+    let server = Server { noise: 0.1, metrics: false, ..Server::default() };
+    let (from, to) = (minutes(20), minutes(50));
+    let (best, knee) = best_fixed(&server, &[27, 36, 54], from, to);
+    let course = adaptive(&server, FROM_64, to);
+    assert!(course.throughput(from, to) >= 0.97 * best);
+    assert!(course.mean_limit(from, to) <= 1.5 * f64::from(knee));
+}
+
+#[test]
+fn what_the_server_cannot_run_is_not_sent() {
+    // 24 sequences at most, and a KV cache for about 20. Of the second's best, which is a peak at one number, no more is
+    // promised than what a crowd gets.
+    for (gpu, bar) in [(gpu(6000, 10, 40, 24), 0.97), (GpuModel { kv_tokens: 100_000, ..gpu(6000, 10, 40, 128) }, 0.93)]
+    {
+        let server = Server { gpu, ..Server::default() };
+        let (from, to) = (minutes(5), minutes(40));
+        let (best, _) = best_fixed(&server, &[16, 20, 24, 32, 64], from, to);
+        let course = adaptive(&server, FROM_64, to);
+        let (rate, limit) = (course.throughput(from, to) / best, course.mean_limit(from, to));
+        assert!(rate >= bar, "{rate:.3}");
+        assert!(limit <= 36.0, "{limit:.0} in flight");
+    }
+}
+
+#[test]
+fn a_want_of_pages_and_a_restart_leave_the_number_alone() {
+    let changes = vec![
+        (minutes(20), Change::Supply(1.0)),
+        (minutes(30), Change::Supply(f64::INFINITY)),
+        (minutes(32), Change::Restart),
+    ];
+    let server = Server { changes, ..Server::default() };
+    let course = adaptive(&server, FROM_64, minutes(34));
+    assert_eq!(course.changes(minutes(20) + Duration::from_secs(5), minutes(30)), 0);
+    let before = course.0[minutes(20).as_secs() as usize].limit;
+    let after = course.0[minutes(34).as_secs() as usize - 1].limit;
+    assert!(after.abs_diff(before) <= before / 3, "{before} before, {after} after");
+}

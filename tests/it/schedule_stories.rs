@@ -1,0 +1,645 @@
+//! Stories of the scheduler: what happens, and what it then wants done.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
+use bulletin_ocr::{
+    model::{
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
+        RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Verdict,
+        Visit,
+    },
+    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Unit},
+};
+
+const DEEPSEEK: RankId = RankId(1);
+
+fn place(row: u32) -> RecordPlace {
+    RecordPlace { rank: RankId(0), sequence: 0, row }
+}
+
+/// A page of an earlier start that Chandra settled.
+fn restored(number: u32, verdict: Verdict) -> Restored {
+    let failed = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator);
+    Restored {
+        page: page(0, number),
+        verdict,
+        engine: Some(Engine::Chandra),
+        ahead: if failed { EngineSet::only(Engine::DeepSeek) } else { EngineSet::default() },
+        place: place(number),
+        again: false,
+    }
+}
+
+#[test]
+fn a_page_that_chandra_fails_is_read_by_deepseek_while_stage_one_goes_on() {
+    let mut story = Story::begin(2, &[5]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 4);
+    let [(rank, first)] = story.units()[..] else { panic!("one unit at a time") };
+    assert_eq!((rank, first.first, first.engine), (CHANDRA, page(0, 1), Engine::Chandra));
+
+    story.settles(CHANDRA, first, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    let units = story.units();
+    let second = units.iter().find(|(rank, _)| *rank == DEEPSEEK).expect("the failed page goes to the other engine").1;
+    assert_eq!((second.first, second.count, second.engine), (page(0, 1), 1, Engine::DeepSeek));
+    assert!(units.iter().any(|(rank, unit)| *rank == CHANDRA && unit.first == page(0, 2)), "stage 1 goes on");
+
+    story.settles(DEEPSEEK, second, page(0, 1), Verdict::Read);
+    let mut unit = units.iter().find(|(rank, _)| *rank == CHANDRA).unwrap().1;
+    for _ in 2..5 {
+        story.reads(CHANDRA, unit);
+        unit = story.units()[0].1;
+    }
+    story.reads(CHANDRA, unit);
+    story.assert_finished(Outcome::Complete);
+    assert_eq!((story.scheduler.counts().read, story.scheduler.counts().recovered), (5, 1));
+}
+
+/// Ways that the first engine has not tried yet are left for after the second.
+#[test]
+fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
+    let mut story = Story::begin(2, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let looped = Verdict::Failed(FailureClass::Loop);
+    for (rank, visit, ahead) in [
+        (CHANDRA, Visit::First, "chandra+deepseek"),
+        (DEEPSEEK, Visit::Second, "chandra"),
+        (CHANDRA, Visit::Return, ""),
+    ] {
+        let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
+        assert_eq!((dealt_to, unit.engine), (rank, visit.engine()));
+        assert_eq!(priors.first().map_or(Visit::First, |prior| prior.visit), visit);
+        let open = priors.first().map_or(EngineSet::all(), |prior| prior.ahead);
+        assert_eq!(open, if visit == Visit::Return { EngineSet::only(Engine::Chandra) } else { EngineSet::all() });
+        story.actions.clear();
+        story.settles_with(rank, unit, page(0, 1), looped, ahead);
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+}
+
+#[test]
+fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra+deepseek");
+    let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("dealt again") };
+    assert_eq!((unit.engine, priors[0].visit), (Engine::Chandra, Visit::Return));
+    story.actions.clear();
+    // The second engine stays ahead of it: for a start in which some rank serves that.
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "deepseek");
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_page_that_the_first_engine_has_nothing_left_for_does_not_return_whatever_the_second_says() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra+deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison), "deepseek");
+    let (_, unit) = story.units()[0];
+    story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra");
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_second_start_knows_which_visit_a_page_waits_for() {
+    let only = |engine| EngineSet::only(engine);
+    let failed = |number, ahead| Restored { ahead, ..restored(number, Verdict::Failed(FailureClass::Loop)) };
+    let pages = vec![
+        failed(1, only(Engine::Chandra).with(Engine::DeepSeek)),
+        failed(2, only(Engine::Chandra)),
+        failed(3, EngineSet::default()),
+    ];
+    let mut story = Story::resume(policy(1), &[3], pages.clone());
+    story.joins(CHANDRA, "chandra+deepseek", 4);
+    let mut visits: Vec<_> = story
+        .actions
+        .iter()
+        .flat_map(|action| match action {
+            Action::Assign { priors, .. } => {
+                priors.iter().map(|prior| (prior.page, prior.visit, prior.sealed)).collect()
+            }
+            _ => Vec::new(),
+        })
+        .collect();
+    visits.sort_by_key(|(page, ..)| *page);
+    let place = |number| Some(place(number));
+    assert_eq!(visits, [(page(0, 1), Visit::Second, place(1)), (page(0, 2), Visit::Return, place(2))]);
+    assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageStage::Settled(Verdict::Failed(FailureClass::Loop))));
+
+    let mut story = Story::resume(without_second(1), &[3], pages);
+    story.joins(CHANDRA, "chandra", 4);
+    assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra), "nobody serves the other");
+}
+
+#[test]
+fn a_failure_that_only_a_person_can_mend_is_final_at_once() {
+    let mut story = Story::begin(2, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::RenderFailed));
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::RenderFailed], 1);
+}
+
+#[test]
+fn credits_are_never_exceeded_and_refilled_by_the_quarter() {
+    let mut story = Story::begin(1, &[100]);
+    story.joins(CHANDRA, "chandra", 8);
+    let units = story.units();
+    assert_eq!(units.iter().map(|(_, unit)| unit.count).sum::<u32>(), 8);
+
+    story.settles(CHANDRA, units[0].1, page(0, 1), Verdict::Read);
+    story.assert_quiet();
+    story.settles(CHANDRA, units[0].1, page(0, 2), Verdict::Blank);
+    assert_eq!(story.units().iter().map(|(_, unit)| unit.count).sum::<u32>(), 2);
+}
+
+#[test]
+fn the_last_pages_are_spread_over_all_ranks() {
+    let mut story = Story::begin(4, &[8]);
+    for rank in 0..4 {
+        story.happens(Event::RankJoined { rank: RankId(rank), role: Role::One(Engine::Chandra), credits: 2 });
+    }
+    for rank in 0..4 {
+        story.happens(Event::EngineReady { rank: RankId(rank), engine: Engine::Chandra });
+    }
+    let mut pages = [0; 4];
+    for (rank, unit) in story.units() {
+        pages[rank.0 as usize] += unit.count;
+    }
+    assert_eq!(pages, [2; 4]);
+}
+
+#[test]
+fn no_rank_hoards_what_another_could_read() {
+    let mut story = Story::begin(4, &[120]);
+    for rank in 0..4 {
+        story.joins(RankId(rank), "chandra", 128);
+    }
+    let mut pages = [0; 4];
+    let mut count = |units: Vec<(RankId, Unit)>| {
+        for (rank, unit) in units {
+            pages[rank.0 as usize] += unit.count;
+        }
+        pages
+    };
+    // The first to be ready may hold a quarter of its credits, 32; the others share what is left.
+    let held = count(story.units());
+    assert!(held.iter().all(|pages| (24..=32).contains(pages)), "{held:?}");
+    story.happens(Event::RankLost { rank: RankId(0) });
+    let [_, rest @ ..] = count(story.units());
+    assert_eq!(rest, [40; 3], "what the lost rank held is shared, too");
+}
+
+#[test]
+fn a_rank_that_cannot_draw_any_more_gets_no_pages() {
+    let mut story = Story::begin(2, &[2]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::RendererLost);
+    story.assert_quiet();
+    story.joins(RankId(1), "chandra", 8);
+    assert!(story.units().iter().all(|(rank, _)| *rank == RankId(1)));
+}
+
+#[test]
+fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    let attempts = vec![attempt()];
+    let text = Some(Answer { characters: 40, ..Answer::NONE });
+    let fault = MachineFault::Overloaded;
+    let returned = Event::Returned {
+        rank: CHANDRA,
+        page: page(0, 1),
+        lease: unit.lease,
+        fault,
+        attempts: attempts.clone(),
+        text: text.clone(),
+    };
+    story.happens(returned);
+    let [Action::Assign { priors, .. }] = &story.actions[..] else { panic!("dealt again") };
+    assert_eq!(
+        *priors,
+        [Prior {
+            page: page(0, 1),
+            visit: Visit::First,
+            ahead: EngineSet::all(),
+            sealed: None,
+            again: false,
+            attempts,
+            text
+        }]
+    );
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        served_by: ServedBy {
+            engine: Engine::Chandra,
+            server: ServerKind::Model,
+            profile: "chandra-2".into(),
+            model: "chandra".into(),
+            version: "0.17.0".into(),
+            prompt_sha256: String::new(),
+            request: "{}".into(),
+        },
+        rank: CHANDRA,
+        visit: Visit::First,
+        shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
+        request_id: "BO_1.p1.l1.a1.whole".into(),
+        outcome: AttemptOutcome::Failed(FailureClass::Loop),
+        finish: None,
+        step: 0,
+        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+        salted: false,
+        max_tokens: 12_384,
+        tokens: TokenUsage::default(),
+        started_unix_ms: 0,
+        time_to_first_token: None,
+        duration: Duration::ZERO,
+        kept_characters: 0,
+        reason: "7 copies".into(),
+        answer: String::new(),
+    }
+}
+
+#[test]
+fn a_vanished_rank_loses_nothing_and_its_late_answer_is_ignored() {
+    let mut story = Story::begin(2, &[4]);
+    story.joins(RankId(1), "chandra", 4);
+    let units = story.units();
+    story.happens(Event::RankLost { rank: RankId(1) });
+    story.assert_quiet();
+    story.settles(RankId(1), units[0].1, page(0, 1), Verdict::Read);
+    assert_eq!(story.scheduler.counts().stale, 1);
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::Chandra)));
+
+    story.joins(CHANDRA, "chandra", 4);
+    let again = story.units();
+    assert_eq!(again.iter().map(|(_, unit)| unit.count).sum::<u32>(), 4);
+    assert_eq!(again[0].1.first, page(0, 1), "in the order of the document");
+    for (rank, unit) in again {
+        story.reads(rank, unit);
+    }
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn a_machine_fault_is_not_counted_against_the_page() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    for _ in 0..20 {
+        let (_, unit) = story.units()[0];
+        story.returns(CHANDRA, unit, MachineFault::Overloaded);
+    }
+    let (_, unit) = story.units()[0];
+    story.reads(CHANDRA, unit);
+    story.assert_finished(Outcome::Complete);
+}
+
+/// Such a page would be asked for ever: every other page is read by the same server.
+#[test]
+fn a_page_that_always_comes_back_is_tried_alone() {
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 4);
+    let mut trials = Vec::new();
+    for _ in 0..5 {
+        let (_, unit) = story.units()[0];
+        trials.push(unit.trial);
+        let outcome = AttemptOutcome::Interrupted(MachineFault::Aborted);
+        story.happens(Event::Returned {
+            rank: CHANDRA,
+            page: page(0, 1),
+            lease: unit.lease,
+            fault: MachineFault::Aborted,
+            attempts: vec![Attempt { outcome, ..attempt() }],
+            text: None,
+        });
+    }
+    assert_eq!(trials, [None, None, None, Some(0), Some(1)], "the table of attempts settles it there");
+}
+
+#[test]
+fn a_rank_that_cannot_reach_the_inputs_gets_no_pages_and_fails_none() {
+    let mut story = Story::begin(1, &[2]);
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::InputLost);
+    let outcome = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+    assert_eq!(story.actions.last(), Some(&Action::Finish { outcome }));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+}
+
+#[test]
+fn suspects_run_alone_and_the_innocent_are_read() {
+    let mut story = Story::begin(1, &[6]);
+    story.joins(CHANDRA, "chandra", 2);
+    let units = story.units();
+    for (rank, unit) in units {
+        story.returns(rank, unit, MachineFault::ServerDied);
+    }
+    // Both pages were in flight: each now runs alone, before any other page.
+    for number in [1, 2] {
+        let [(rank, unit)] = story.units()[..] else { panic!("a suspect must run alone") };
+        assert_eq!((unit.first, unit.count, unit.trial), (page(0, number), 1, Some(0)));
+        story.settles(rank, unit, page(0, number), Verdict::Read);
+    }
+    assert!(story.units().iter().all(|(_, unit)| unit.trial.is_none()), "the others run as usual");
+}
+
+/// One death must not slow the others down, and a page that kills must not take their servers one after the other.
+#[test]
+fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
+    let mut story = Story::begin(2, &[40]);
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(RankId(1), "chandra", 2);
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.returns(RankId(1), of(RankId(1)), MachineFault::ServerDied);
+    let again = story.units();
+    assert!(again.iter().all(|(rank, unit)| *rank == RankId(1) && unit.trial == Some(0)), "{again:?}");
+    assert_eq!(again.len(), 1, "one alone");
+    story.reads(CHANDRA, of(CHANDRA));
+    let next = story.units();
+    assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.trial.is_none()) && !next.is_empty(), "{next:?}");
+    // Where that rank is gone, another tries them.
+    story.happens(Event::RankLost { rank: RankId(1) });
+    for (rank, unit) in next {
+        story.reads(rank, unit);
+    }
+    assert!(story.units().iter().any(|(rank, unit)| *rank == CHANDRA && unit.trial == Some(0)));
+}
+
+#[test]
+fn a_page_alone_at_a_death_is_tried_once_more() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    for expected in [None, Some(0), Some(1)] {
+        let (_, unit) = story.units()[0];
+        assert_eq!(unit.trial, expected);
+        if expected == Some(1) {
+            story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison));
+        } else {
+            story.returns(CHANDRA, unit, MachineFault::ServerDied);
+        }
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Poison], 1);
+}
+
+#[test]
+fn in_a_run_without_the_second_engine_the_first_verdict_stands() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
+}
+
+#[test]
+fn a_second_engine_that_is_lost_everywhere_ends_the_run_early_but_not_before_stage_one_is_done() {
+    let mut story = Story::begin(2, &[2]);
+    story.joins(CHANDRA, "chandra", 1);
+    story.joins(DEEPSEEK, "deepseek", 1);
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop));
+    let units = story.units();
+    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
+    story.returns(DEEPSEEK, of(DEEPSEEK), MachineFault::ConnectionLost);
+    let (_, again) = story.units()[0];
+    story.happens(Event::EngineLost { rank: DEEPSEEK, engine: Engine::DeepSeek });
+    story.returns(DEEPSEEK, again, MachineFault::ConnectionLost);
+    story.assert_quiet();
+    story.settles(CHANDRA, of(CHANDRA), page(0, 2), Verdict::Read);
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+    assert_eq!(story.scheduler.counts().failed_total(), 0, "a fault of the machine fails no page");
+}
+
+/// A host that was lost took every rank with it that served the second engine.
+#[test]
+fn a_second_engine_that_the_run_is_to_have_and_no_rank_serves_fails_no_page() {
+    let failed = restored(1, Verdict::Failed(FailureClass::Loop));
+    for pages in [Vec::new(), vec![failed]] {
+        let mut story = Story::resume(policy(1), &[2], pages);
+        story.joins(CHANDRA, "chandra", 2);
+        for (_, unit) in story.units() {
+            for page in unit.pages() {
+                story.settles(CHANDRA, unit, page, Verdict::Failed(FailureClass::Loop));
+            }
+        }
+        story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+        assert_eq!(story.scheduler.counts().settled(), 0);
+    }
+}
+
+#[test]
+fn when_nobody_can_run_the_first_engine_the_run_stops_and_nothing_is_failed() {
+    let mut story = Story::begin(1, &[3]);
+    story.joins(CHANDRA, "chandra", 1);
+    let (_, unit) = story.units()[0];
+    story.returns(CHANDRA, unit, MachineFault::ConnectionLost);
+    let (_, unit) = story.units()[0];
+    story.happens(Event::EngineLost { rank: CHANDRA, engine: Engine::Chandra });
+    let asked: Vec<_> = story.actions.drain(..).collect();
+    assert_eq!(asked, [Action::Recall { rank: CHANDRA }]);
+    story.returns(CHANDRA, unit, MachineFault::Draining);
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::Chandra)));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+}
+
+#[test]
+fn before_the_deadline_dealing_stops_then_pages_are_called_back() {
+    let deadline = Some(Deadline { end: seconds(100), reserve: Duration::from_secs(20) });
+    let mut story = Story::resume(Policy { deadline, ..policy(1) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, first) = story.units()[0];
+    story.now = Duration::from_secs(10);
+    story.settles(CHANDRA, first, page(0, 1), Verdict::Read);
+    let (_, second) = story.units()[0];
+    // Pages take ten seconds: one dealt at 75 s would not come back before the recall at 80 s.
+    story.now = Duration::from_secs(75);
+    story.settles(CHANDRA, first, page(0, 2), Verdict::Read);
+    story.assert_quiet();
+    story.now = Duration::from_secs(80);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.happens(Event::Clock);
+    story.assert_quiet();
+    story.returns(CHANDRA, second, MachineFault::Draining);
+    story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+    assert_eq!(story.scheduler.counts().failed_total(), 0);
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_lets_pages_end_for_a_while_and_calls_the_rest_back() {
+    let drain = Duration::from_secs(15);
+    let mut story = Story::resume(Policy { drain, ..policy(1) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    let (_, unit) = story.units()[0];
+    story.happens(Event::StopRequested { reason: StopReason::Requested });
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Read);
+    story.assert_quiet();
+    story.now += drain;
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.happens(Event::Returned {
+        rank: CHANDRA,
+        page: page(0, 2),
+        lease: unit.lease,
+        fault: MachineFault::Draining,
+        attempts: Vec::new(),
+        text: None,
+    });
+    story.assert_finished(Outcome::Stopped(StopReason::Requested));
+    assert_eq!(story.scheduler.counts().read, 1);
+}
+
+#[test]
+fn a_rank_that_falls_silent_is_given_up_and_the_run_ends_so_that_another_start_goes_on() {
+    let silence_limit = Some(Duration::from_secs(60));
+    let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(RankId(1), "chandra", 2);
+    let units = story.units();
+    story.now = Duration::from_secs(50);
+    story.happens(Event::Alive { rank: CHANDRA });
+    story.happens(Event::Clock);
+    story.assert_quiet();
+    story.now = Duration::from_secs(70);
+    story.happens(Event::Clock);
+    assert!(story.scheduler.is_lost(RankId(1)) && !story.scheduler.is_lost(CHANDRA));
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    for (rank, unit) in units.into_iter().filter(|(rank, _)| *rank == CHANDRA) {
+        story.returns(rank, unit, MachineFault::Draining);
+    }
+    story.assert_finished(Outcome::Stopped(StopReason::RankSilent(RankId(1))));
+    assert_eq!(story.scheduler.counts().settled(), 0);
+    // The other one may fall silent while it seals: nobody waits for it either.
+    story.now = Duration::from_secs(200);
+    story.happens(Event::Clock);
+    assert!(story.scheduler.is_lost(CHANDRA));
+}
+
+#[test]
+fn a_rank_that_gives_nothing_back_is_left_behind_before_the_deadline() {
+    let deadline = Some(Deadline { end: seconds(100), reserve: Duration::from_secs(20) });
+    let mut story = Story::resume(Policy { deadline, ..policy(1) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    story.units();
+    story.now = Duration::from_secs(80);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.now = Duration::from_secs(91);
+    story.happens(Event::Clock);
+    story.assert_finished(Outcome::Stopped(StopReason::Deadline));
+    assert!(story.scheduler.is_lost(CHANDRA));
+}
+
+#[test]
+fn a_rank_that_never_reports_is_given_up_after_several_limits() {
+    let silence_limit = Some(Duration::from_secs(60));
+    let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[1], Vec::new());
+    story.happens(Event::RankJoined { rank: CHANDRA, role: Role::One(Engine::Chandra), credits: 1 });
+    for now in [100, 200, 299] {
+        story.now = Duration::from_secs(now);
+        story.happens(Event::Alive { rank: CHANDRA });
+        story.happens(Event::Clock);
+        story.assert_quiet();
+    }
+    story.now = Duration::from_secs(301);
+    story.happens(Event::Alive { rank: CHANDRA });
+    story.happens(Event::Clock);
+    story.assert_finished(Outcome::Stopped(StopReason::RankSilent(RankId(1))));
+}
+
+#[test]
+fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
+    let failed = |number, class| restored(number, Verdict::Failed(class));
+    let pages = vec![restored(1, Verdict::Read), failed(2, FailureClass::Loop), failed(3, FailureClass::RenderTimeout)];
+    let mut story = Story::resume(policy(1), &[4], pages);
+    story.joins(CHANDRA, "chandra+deepseek", 4);
+    let sealed: Vec<_> = story
+        .actions
+        .iter()
+        .flat_map(|action| match action {
+            Action::Assign { priors, .. } => priors.iter().map(|prior| (prior.page, prior.sealed)).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(sealed, [(page(0, 2), Some(place(2)))], "its record of stage 1 goes with it");
+    let mut units = story.units();
+    units.sort_by_key(|(_, unit)| unit.first);
+    let dealt: Vec<_> = units.iter().map(|(_, unit)| (unit.first, unit.engine)).collect();
+    assert_eq!(dealt, [(page(0, 2), Engine::DeepSeek), (page(0, 4), Engine::Chandra)]);
+    assert!(units.iter().all(|(_, unit)| unit.lease > LeaseId(100)), "leases go on where the last start ended");
+    for (rank, unit) in units {
+        story.reads(rank, unit);
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().restored, 2);
+}
+
+#[test]
+fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_where_that_fails() {
+    let again = |number, verdict| Restored { again: true, ..restored(number, verdict) };
+    let class = FailureClass::Rejected;
+    let pages = vec![
+        again(1, Verdict::Read),
+        again(2, Verdict::Failed(FailureClass::Loop)),
+        again(3, Verdict::Read),
+        restored(4, Verdict::Read),
+    ];
+    let mut story = Story::resume(without_second(1), &[4], pages);
+    story.joins(CHANDRA, "chandra", 4);
+    let [Action::Assign { unit, priors, .. }] = &story.actions[..] else { panic!("one unit of three pages") };
+    assert_eq!((unit.first, unit.count), (page(0, 1), 3));
+    assert_eq!(priors.iter().map(|prior| prior.sealed).collect::<Vec<_>>(), [1, 2, 3].map(|row| Some(place(row))));
+    let (_, unit) = story.units()[0];
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(class));
+    story.settles(CHANDRA, unit, page(0, 2), Verdict::Failed(class));
+    story.settles(CHANDRA, unit, page(0, 3), Verdict::Read);
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.read, counts.failed[&class], counts.restored), (3, 1, 1));
+}
+
+#[test]
+fn what_an_earlier_start_failed_stays_failed_where_no_rank_can_do_better() {
+    let failed = restored(1, Verdict::Failed(FailureClass::Loop));
+    let mut story = Story::resume(without_second(1), &[1], vec![failed]);
+    story.joins(CHANDRA, "chandra", 4);
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.failed_total(), counts.restored), (1, 1), "this start did nothing");
+}
+
+#[test]
+fn a_run_without_pages_is_over_at_once() {
+    let mut story = Story::begin(1, &[0, 0]);
+    story.joins(CHANDRA, "chandra", 4);
+    story.assert_finished(Outcome::Complete);
+}
+
+#[test]
+fn the_scheduler_names_no_clock_no_file_and_no_driver() {
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/schedule")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in
+            ["std::fs", "std::net", "std::thread", "Instant", "SystemTime", "tokio", "mpi::", "reqwest", "HashMap"]
+        {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+    }
+}
