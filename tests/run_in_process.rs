@@ -8,9 +8,10 @@ use std::{num::NonZeroUsize, thread, time::Duration};
 
 use bulletin_ocr::{
     comm::InProcess,
+    corpus::Inputs,
     model::configuration::Configuration,
-    rank::{Inputs, RunRequest, run_on},
     report::RunOutcome,
+    run::{RunRequest, run_on},
 };
 use run_support::Bench;
 
@@ -26,7 +27,7 @@ fn three_ranks_in_one_process_share_the_pages() {
         run_directory: bench.run_directory(),
         configuration: Configuration::from_toml(&format!("roles = \"chandra\"\n{configuration}")).unwrap(),
         accept_configuration: false,
-        again: Vec::new(),
+        reprocess: Vec::new(),
         threads: NonZeroUsize::MIN,
         time_limit: None,
         wait: Duration::ZERO,

@@ -10,18 +10,27 @@ const LONGEST: Duration = Duration::from_millis(10);
 
 /// The waiting time: doubles from 1 to 10 ms while nothing happens.
 #[derive(Debug)]
-pub(super) struct Idle(Duration);
+pub struct PollBackoff(Duration);
 
-impl Idle {
-    pub(super) fn new() -> Self {
-        Idle(SHORTEST)
+impl PollBackoff {
+    /// Begins with the shortest wait.
+    pub fn new() -> Self {
+        PollBackoff(SHORTEST)
     }
 
-    pub(super) fn wait(&self) -> Duration {
+    /// How long to wait now.
+    pub fn wait(&self) -> Duration {
         self.0
     }
 
-    pub(super) fn after(&mut self, something_happened: bool) {
+    /// Adapts the next wait to whether the last one ended with an event or a message.
+    pub fn after(&mut self, something_happened: bool) {
         self.0 = if something_happened { SHORTEST } else { (self.0 * 2).min(LONGEST) };
+    }
+}
+
+impl Default for PollBackoff {
+    fn default() -> Self {
+        PollBackoff::new()
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     schedule::nothing::Look,
 };
 
-use super::page::PageTask;
+use super::task::PageTask;
 
 /// A page in one of its views, and its share of the rank's memory bound, held for as long as its bytes are.
 pub(super) struct HeldPage {

@@ -3,25 +3,8 @@
 use crate::{
     comm::RecoveredPart,
     model::{LeaseId, RankId},
-    store::{Recorded, Recovered},
+    store::Recorded,
 };
-
-/// Records of one part: some megabytes, within a frame's limit.
-const PART: usize = 65_536;
-
-/// A share as the messages that carry it.
-pub(super) fn parts(recovered: Recovered) -> Vec<RecoveredPart> {
-    let Recovered { records, highest_lease, .. } = recovered;
-    let mut parts: Vec<RecoveredPart> = records
-        .chunks(PART)
-        .map(|records| RecoveredPart { records: records.to_vec(), highest_lease, last: false })
-        .collect();
-    match parts.last_mut() {
-        Some(part) => part.last = true,
-        None => parts.push(RecoveredPart { records, highest_lease, last: true }),
-    }
-    parts
-}
 
 /// The shares that have come so far.
 #[derive(Debug)]
@@ -32,7 +15,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    /// Nothing has come; these ranks will tell.
+    /// Nothing has come yet; these ranks have a share.
     pub(super) fn from_ranks(awaited: Vec<RankId>) -> Self {
         Collected { awaited, records: Vec::new(), highest_lease: None }
     }
@@ -45,7 +28,7 @@ impl Collected {
         }
     }
 
-    /// A rank that has not told yet.
+    /// A rank whose share has not come in full.
     pub(super) fn awaits(&self) -> Option<RankId> {
         self.awaited.first().copied()
     }
@@ -55,7 +38,8 @@ impl Collected {
 mod tests {
     use super::*;
     use crate::model::{DocumentId, EngineSet, PageIndex, PageRef, RecordPlace, Verdict};
-    use crate::store::Latest;
+    use crate::store::{Latest, Recovered};
+    use crate::worker::recovered_parts;
 
     fn recorded(index: u32) -> Recorded {
         let lease = LeaseId(u64::from(index));
@@ -72,17 +56,19 @@ mod tests {
 
     #[test]
     fn parts_fit_a_frame_and_put_together_are_the_share() {
-        let records: Vec<_> = (0..PART as u32 + 1).map(recorded).collect();
-        let highest_lease = Some(LeaseId(PART as u64));
+        let records: Vec<_> = (0..70_000).map(recorded).collect();
+        let highest_lease = Some(LeaseId(69_999));
         let whole = Recovered { records: records.clone(), highest_lease, ..Recovered::default() };
         let mut collected = Collected::from_ranks(vec![RankId(0), RankId(1)]);
-        for part in parts(whole) {
+        let parts = recovered_parts(whole);
+        assert_eq!(parts.len(), 2);
+        for part in parts {
             assert!(crate::comm::encode(&crate::comm::ToCoordinator::Recovered(part.clone())).is_ok());
             assert_eq!(collected.awaits(), Some(RankId(0)));
             collected.add(RankId(0), part);
         }
         assert_eq!(collected.awaits(), Some(RankId(1)));
-        for part in parts(Recovered::default()) {
+        for part in recovered_parts(Recovered::default()) {
             collected.add(RankId(1), part);
         }
         assert_eq!((collected.awaits(), collected.highest_lease), (None, highest_lease));

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::context::lock;
+use super::mutex::lock;
 use crate::model::MachineFault;
 
 /// So many places.

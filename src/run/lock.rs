@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::preparation::PreparationError;
+use super::preparation_error::PreparationError;
 
 const LOCK_FILE: &str = "lock";
 const BEAT: Duration = Duration::from_secs(2);

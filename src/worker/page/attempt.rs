@@ -18,9 +18,9 @@ use crate::{
 };
 
 use super::{
-    context::{RankEngine, lock},
-    drawing::{Drawn, HeldPage},
-    page::PageTask,
+    super::{mutex::lock, rank_engine::RankEngine},
+    rendering::{Drawn, HeldPage},
+    task::PageTask,
 };
 
 /// How a visit ends.

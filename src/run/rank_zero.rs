@@ -9,24 +9,21 @@ use std::{
 };
 
 use crate::{
-    comm::{RecoveredPart, ToCoordinator, ToWorker, Transport},
+    comm::{PeerLink, PollBackoff, RecoveredPart, ToCoordinator, ToWorker, Transport},
     model::{Outcome, RankId, StopReason, error::chain},
     report::{EndReport, Finished, REPORT_FILE, RunPhase, StatusFile},
     store::catalogue,
+    worker::{Worker, renderer_pool},
 };
 
 use super::{
-    again,
     coordinator::{Coordinator, Ended, Outgoing},
     error::RunError,
-    planned::renderer_pool,
-    post::Post,
     preparation::{Prepared, prepare},
-    pump::Idle,
     recovery::Collected,
-    run::RunRequest,
+    reprocess_record,
+    request::RunRequest,
     stop_file::StopFile,
-    worker::Worker,
 };
 
 /// Longest wait for all ranks to report before what earlier starts left is shared among those that have.
@@ -37,7 +34,7 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs rank 0 to the end of the run.
 pub(super) fn coordinate(
-    post: &mut Post<impl Transport>,
+    post: &mut PeerLink<impl Transport>,
     worker: Worker,
     request: &RunRequest,
 ) -> Result<EndReport, RunError> {
@@ -79,7 +76,7 @@ pub(super) fn coordinate(
 
 /// Rank 0's main thread: the conversation and its own worker.
 struct Desk<'a, 'b, T> {
-    post: &'a mut Post<'b, T>,
+    post: &'a mut PeerLink<'b, T>,
     worker: Worker,
     /// What ranks have said before there was a coordinator.
     held: Vec<(RankId, ToCoordinator)>,
@@ -98,7 +95,7 @@ impl<T: Transport> Desk<'_, '_, T> {
     ) -> Result<R, RunError> {
         let thread = std::thread::Builder::new().name("bocr-rank-0".into()).spawn(work).map_err(RunError::Runtime)?;
         let mut next_status = Instant::now() + STATUS_INTERVAL;
-        let mut idle = Idle::new();
+        let mut idle = PollBackoff::new();
         while !thread.is_finished() {
             let busy = self.listen(idle.wait())?;
             if phase == RunPhase::Preparing {
@@ -145,8 +142,8 @@ impl<T: Transport> Desk<'_, '_, T> {
 
     fn tell(&mut self, rank: RankId, message: ToWorker) -> Result<(), RunError> {
         match rank {
-            RankId::COORDINATOR => self.worker.handle(message),
-            _ => self.post.send(rank, &message),
+            RankId::COORDINATOR => Ok(self.worker.handle(message)?),
+            _ => Ok(self.post.send(rank, &message)?),
         }
     }
 
@@ -171,7 +168,7 @@ impl<T: Transport> Desk<'_, '_, T> {
             }
         }
         let mut collected = Collected::from_ranks(awaited);
-        let mut idle = Idle::new();
+        let mut idle = PollBackoff::new();
         let mut next_status = Instant::now();
         while let Some(awaited) = collected.awaits() {
             let busy = self.listen(idle.wait())?;
@@ -214,7 +211,7 @@ impl<T: Transport> Desk<'_, '_, T> {
         let mut out: Outgoing = Vec::new();
         let begin = ToWorker::Begin { run_id: run_id.to_owned() };
         out.extend((0..self.post.size()).map(|rank| (RankId(rank), begin.clone())));
-        let mut idle = Idle::new();
+        let mut idle = PollBackoff::new();
         while !coordinator.is_over() {
             let busy = self.listen(idle.wait())?;
             for (rank, message) in std::mem::take(&mut self.held) {
@@ -236,7 +233,7 @@ impl<T: Transport> Desk<'_, '_, T> {
 
     /// Lets the ranks go. With a rank lost nobody waits long for messages to leave.
     fn farewell(self, lost: &BTreeSet<RankId>) -> Result<(), RunError> {
-        let mut idle = Idle::new();
+        let mut idle = PollBackoff::new();
         for rank in (1..self.post.size()).map(RankId).filter(|rank| !lost.contains(rank)) {
             self.post.send(rank, &ToWorker::Leave)?;
         }
@@ -279,7 +276,7 @@ fn write_conclusion(
     let output = |source| RunError::Output { path: run_directory.to_owned(), source };
     catalogue::write(run_directory, &prepared.plan.documents)?;
     if ended.outcome == Outcome::Complete {
-        again::forget(run_directory)?;
+        reprocess_record::forget(run_directory)?;
     }
     // A start that found everything settled leaves the report of the start that did it.
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {

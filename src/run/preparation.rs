@@ -1,129 +1,23 @@
 //! What rank 0 does before the first page: the run directory, its lock, the settings, the plan, and how the pages stand.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
 use tokio::runtime::Handle;
 
 use crate::{
-    corpus::{self, CorpusError, InspectFailure, Plan},
+    corpus::{self, InspectFailure, Plan},
     imaging::Pool,
     model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
     report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
-    store::{self, Leftovers, StoreError},
+    store::{self, Leftovers},
+    worker::WorkerError,
 };
 
 use super::{
-    again, error::RunError, lock::RunLock, recovery::Collected, run::RunRequest, settings, settings::Difference,
-    stop_file::STOP_FILE,
+    error::RunError, lock::RunLock, preparation_error::PreparationError, recovery::Collected, reprocess_record,
+    request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
 };
-
-pub use crate::corpus::Inputs;
-
-/// A run that cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum PreparationError {
-    /// The run directory cannot be made or written.
-    #[error("cannot write the run directory: {path}")]
-    RunDirectory {
-        /// What was to be written.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another run works in the directory.
-    #[error("another bocr run is working in {directory}{by}: wait for it, or give another --output")]
-    Locked {
-        /// The run directory.
-        directory: PathBuf,
-        /// Who it is.
-        by: String,
-    },
-    /// The settings are not those that the run directory was begun with.
-    #[error(
-        "{directory} was begun with other settings:{list}\n{remedy}",
-        list = differences.iter().map(Difference::to_string).collect::<String>(),
-        remedy = match refusable {
-            true => "what would mix results needs a run directory of its own: give another --output",
-            false => "give the settings it was begun with, or accept these with --accept-config",
-        }
-    )]
-    OtherSettings {
-        /// The run directory.
-        directory: PathBuf,
-        /// What differs.
-        differences: Vec<Difference>,
-        /// Whether something differs that would mix results.
-        refusable: bool,
-    },
-    /// `--redo` names no document of the plan.
-    #[error("--redo: no document of the plan is called `{0}`: give its name as in plan.jsonl, or its file name")]
-    NoSuchDocument(String),
-    /// `--redo` names several documents.
-    #[error("--redo: `{name}` may be `{one}` or `{other}`: give the whole name")]
-    AmbiguousDocument {
-        /// What was said.
-        name: String,
-        /// One that it may be.
-        one: String,
-        /// Another.
-        other: String,
-    },
-    /// `--redo` names a page that the document does not have.
-    #[error("--redo: `{name}` has {pages} pages, there is no page {page}")]
-    NoSuchPage {
-        /// The document.
-        name: String,
-        /// The page number.
-        page: u32,
-        /// Its pages.
-        pages: u32,
-    },
-    /// A file of the run directory is not what this program writes.
-    #[error("{path} is damaged ({reason}): move it away, or give another --output")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Nothing to plan from.
-    #[error("{0} has no plan yet: say what to read with --input or --list")]
-    NoInput(PathBuf),
-    /// The inputs cannot be planned.
-    #[error(transparent)]
-    Corpus(#[from] CorpusError),
-    /// What earlier starts left cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl PreparationError {
-    /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            PreparationError::Corpus(CorpusError::Inspect { .. }) => 75,
-            PreparationError::Corpus(CorpusError::PlanFile { source, .. }) if cannot_be_written(source) => 75,
-            PreparationError::Corpus(CorpusError::PlanFile { .. } | CorpusError::Threads { .. }) => 1,
-            PreparationError::NoInput(_)
-            | PreparationError::Corpus(_)
-            | PreparationError::Damaged { .. }
-            | PreparationError::Locked { .. }
-            | PreparationError::OtherSettings { .. }
-            | PreparationError::NoSuchDocument(_)
-            | PreparationError::AmbiguousDocument { .. }
-            | PreparationError::NoSuchPage { .. } => 2,
-            PreparationError::Store(error) if error.is_temporary() => 75,
-            PreparationError::RunDirectory { source, .. } if cannot_be_written(source) => 75,
-            PreparationError::RunDirectory { .. } | PreparationError::Store(_) => 1,
-        }
-    }
-}
 
 /// A run directory that is ready, held until this is dropped.
 #[derive(Debug)]
@@ -157,7 +51,8 @@ impl Prepared {
     pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
         let lease = collected.highest_lease.unwrap_or(LeaseId(0));
         let finals = store::finals(collected.records, &self.plan.documents);
-        let open = again::open_pages(&request.run_directory, &request.again, &self.plan, &finals, lease)?;
+        let open =
+            reprocess_record::open_pages(&request.run_directory, &request.reprocess, &self.plan, &finals, lease)?;
         let settled = finals.len() - open.len();
         if (settled as u64) < self.plan.pages() {
             // It speaks of an earlier start, which left pages to this one.
@@ -181,7 +76,7 @@ impl Prepared {
 /// Makes the run directory ready: a new plan, or that of an earlier start brought up to date with its inputs.
 pub(super) fn prepare(
     request: &RunRequest,
-    renderers: impl Fn() -> Result<(Pool, Handle), RunError> + Sync,
+    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
 ) -> Result<Prepared, RunError> {
     let run_directory = &request.run_directory;
     let lock = RunLock::take(run_directory, request.wait)?;
@@ -201,7 +96,7 @@ pub(super) fn prepare(
 
 fn plan(
     request: &RunRequest,
-    renderers: impl Fn() -> Result<(Pool, Handle), RunError> + Sync,
+    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
 ) -> Result<Plan, RunError> {
     let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
     // Started by the first document that must be looked at: in a resume there is none, as a rule.
@@ -238,17 +133,4 @@ fn inspect_with(
     name: &str,
 ) -> Result<u32, InspectFailure> {
     Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
-}
-
-pub(super) fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),
-        _ => Ok(()),
-    }
-}
-
-/// Whether an output directory is full or read-only: once that is mended, the same command continues.
-pub(super) fn cannot_be_written(error: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }

@@ -15,16 +15,19 @@ use crate::{
 };
 
 use super::{
-    asking::Reading,
-    context::{Context, LocalEvent, lock, without_answers},
+    super::{
+        context::{Context, LocalEvent, without_answers},
+        mutex::lock,
+    },
+    attempt::Reading,
 };
 
 /// A page under way on this rank.
-pub(super) struct PageTask {
-    pub(super) context: Arc<Context>,
-    pub(super) unit: Unit,
-    pub(super) page: PageRef,
-    pub(super) visit: Visit,
+pub(in crate::worker) struct PageTask {
+    pub(in crate::worker) context: Arc<Context>,
+    pub(in crate::worker) unit: Unit,
+    pub(in crate::worker) page: PageRef,
+    pub(in crate::worker) visit: Visit,
     /// The engines that it may be given to: one that had nothing left for it on an earlier visit has nothing left now.
     ahead: EngineSet,
     /// The page's record of an earlier start.
@@ -36,16 +39,16 @@ pub(super) struct PageTask {
     /// Earlier attempts of this start: on earlier visits, or on a rank that gave the page back.
     prior: Vec<Attempt>,
     /// Attempts of this task, kept here so that a page called back takes them along.
-    pub(super) made: Mutex<Vec<Attempt>>,
+    pub(in crate::worker) made: Mutex<Vec<Attempt>>,
     /// The most text that one way of asking gave on this visit.
-    pub(super) best: Mutex<Answer>,
+    pub(in crate::worker) best: Mutex<Answer>,
 }
 
 /// A page that is given back takes no more text along, bytes: a unit of such pages must fit a frame.
-pub(super) const LARGEST_TEXT: usize = 64 << 10;
+pub(in crate::worker) const LARGEST_TEXT: usize = 64 << 10;
 
 impl PageTask {
-    pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
+    pub(in crate::worker) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
         let (visit, ahead) = (Visit::First, EngineSet::all());
         let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
         let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
@@ -61,7 +64,7 @@ impl PageTask {
         attempts
     }
 
-    pub(super) fn best(&self) -> Answer {
+    pub(in crate::worker) fn best(&self) -> Answer {
         lock(&self.best).clone()
     }
 
@@ -78,24 +81,24 @@ impl PageTask {
     }
 
     /// Every attempt that counts against the page so far.
-    pub(super) fn counting(&self) -> Vec<Attempt> {
+    pub(in crate::worker) fn counting(&self) -> Vec<Attempt> {
         let earlier = self.of_record().iter().skip(usize::from(self.counts_from()));
         earlier.cloned().chain(self.attempts()).collect()
     }
 
     /// Attempts that a record of this page has before those that were made here.
-    pub(super) fn before(&self) -> usize {
+    pub(in crate::worker) fn before(&self) -> usize {
         self.of_record().len() + self.prior.len()
     }
 
     /// Attempts that were made here.
-    pub(super) fn made_here(&self) -> usize {
+    pub(in crate::worker) fn made_here(&self) -> usize {
         lock(&self.made).len()
     }
 
     /// Reads the attempts of earlier starts. A page is not held up by a record that cannot be read: it stays where it is,
     /// and `bocr verify` tells of it.
-    pub(super) async fn remember(&self) {
+    pub(in crate::worker) async fn remember(&self) {
         let Some(place) = self.sealed else { return };
         let run_directory = self.context.run_directory.clone();
         let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
@@ -106,13 +109,13 @@ impl PageTask {
         }
     }
 
-    pub(super) fn document(&self) -> &Document {
+    pub(in crate::worker) fn document(&self) -> &Document {
         &self.context.documents[self.page.document.index()]
     }
 
     /// `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second of several parts: the next request's name, by which a stand-in's
     /// script finds its fault. The server's log has the image's checksum behind it: `….whole.i1a2b3c4d`.
-    pub(super) fn request_id(&self, shown: &Shown, parts: usize) -> String {
+    pub(in crate::worker) fn request_id(&self, shown: &Shown, parts: usize) -> String {
         let name = self.document().name.rsplit('/').next().unwrap_or_default();
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
@@ -123,7 +126,7 @@ impl PageTask {
         if parts == 1 { id } else { format!("{id}-{}", shown.part + 1) }
     }
 
-    pub(super) fn record(&self, reading: Reading, engine: Option<Engine>, ahead: EngineSet) -> PageRecord {
+    pub(in crate::worker::page) fn record(&self, reading: Reading, engine: Option<Engine>, ahead: EngineSet) -> PageRecord {
         PageRecord {
             page: self.page,
             lease: self.unit.lease,
@@ -144,7 +147,7 @@ impl PageTask {
 }
 
 /// A page until it is settled, given back, or called back.
-pub(super) async fn work(task: PageTask) {
+pub(in crate::worker) async fn work(task: PageTask) {
     let mut recall = task.context.recall.subscribe();
     let result = tokio::select! {
         result = task.settle() => result,

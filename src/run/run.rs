@@ -2,46 +2,17 @@
 
 use std::{
     io::Write,
-    num::NonZeroUsize,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use crate::{
-    comm::{InProcess, MpiTransport, ToCoordinator, ToWorker, Transport, launched_by_mpi},
-    model::{RankId, configuration::Configuration, error::chain},
+    comm::{InProcess, MpiTransport, PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport, launched_by_mpi},
+    model::{RankId, error::chain},
     report::EndReport,
+    worker::{Worker, WorkerRequest},
 };
 
-use super::{
-    again::Again, error::RunError, logging, post::Post, preparation::Inputs, pump::Idle, rank_zero::coordinate,
-    walltime::TimeLimit, worker::Worker,
-};
-
-/// What a run is asked to do.
-#[derive(Debug, Clone)]
-pub struct RunRequest {
-    /// The `bocr` program: a rank starts it again as renderer child, guard and stand-in.
-    pub program: PathBuf,
-    /// The inputs, beside those that earlier starts had.
-    pub inputs: Inputs,
-    /// The run directory, on a file system that all ranks share.
-    pub run_directory: PathBuf,
-    /// The effective configuration.
-    pub configuration: Configuration,
-    /// Whether the configuration may differ from that of earlier starts where that cannot mix results.
-    pub accept_configuration: bool,
-    /// Settled pages that are to be read again.
-    pub again: Vec<Again>,
-    /// Threads for planning.
-    pub threads: NonZeroUsize,
-    /// When the run must have ended.
-    pub time_limit: Option<TimeLimit>,
-    /// How long to wait for an earlier start that is about to leave the run directory.
-    pub wait: Duration,
-    /// How long servers outlive a killed rank, to be adopted by the next start.
-    pub linger: Duration,
-}
+use super::{error::RunError, logging, rank_zero::coordinate, request::RunRequest, settings};
 
 /// Runs this process's rank to its end. Rank 0 returns the run's report, the others `None`.
 ///
@@ -70,11 +41,11 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
 pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     let rank = transport.rank();
     let result = start_worker(transport, request).and_then(|worker| {
-        let mut post = Post::new(transport, request.configuration.schedule.silence_limit, launched_by_mpi());
+        let mut link = PeerLink::new(transport, request.configuration.schedule.silence_limit, launched_by_mpi());
         if rank == RankId::COORDINATOR {
-            coordinate(&mut post, worker, request).map(Some)
+            coordinate(&mut link, worker, request).map(Some)
         } else {
-            follow(&mut post, worker).map(|()| None)
+            follow(&mut link, worker).map(|()| None)
         }
     });
     if let Err(error) = &result {
@@ -94,30 +65,37 @@ fn start_worker(transport: &impl Transport, request: &RunRequest) -> Result<Work
     let output = |source| RunError::Output { path: request.run_directory.clone(), source };
     std::fs::create_dir_all(&request.run_directory).map_err(output)?;
     logging::start(&request.run_directory, transport.rank()).map_err(output)?;
-    Worker::start(transport.rank(), transport.size(), transport.local(), request)
+    let worker_request = WorkerRequest {
+        program: request.program.clone(),
+        run_directory: request.run_directory.clone(),
+        configuration: request.configuration.clone(),
+        settings_digest: settings::digest(&request.configuration)?,
+        linger: request.linger,
+    };
+    Ok(Worker::start(transport.rank(), transport.size(), transport.local(), worker_request)?)
 }
 
 /// A worker's loop: local events out, messages in.
-fn follow(post: &mut Post<impl Transport>, mut worker: Worker) -> Result<(), RunError> {
-    post.send(RankId::COORDINATOR, &ToCoordinator::Hello(worker.hello()))?;
-    let mut idle = Idle::new();
+fn follow(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result<(), RunError> {
+    link.send(RankId::COORDINATOR, &ToCoordinator::Hello(worker.hello()))?;
+    let mut backoff = PollBackoff::new();
     let mut leaving = false;
     loop {
         let mut busy = false;
-        for message in worker.poll(idle.wait())? {
-            post.send(RankId::COORDINATOR, &message)?;
+        for message in worker.poll(backoff.wait())? {
+            link.send(RankId::COORDINATOR, &message)?;
             busy = true;
         }
-        while let Some((_, message)) = post.receive::<ToWorker>()? {
+        while let Some((_, message)) = link.receive::<ToWorker>()? {
             busy = true;
             leaving |= message == ToWorker::Leave;
             worker.handle(message)?;
         }
-        if post.progress() && leaving {
+        if link.progress() && leaving {
             return Ok(());
         }
-        post.keep_alive()?;
-        idle.after(busy);
+        link.keep_alive()?;
+        backoff.after(busy);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 
-use super::{error::RunError, preparation::Prepared, run::RunRequest};
+use super::{error::RunError, preparation::Prepared, request::RunRequest};
 
 /// How often the clock is told, the stop file looked for and the status written.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -145,7 +145,7 @@ impl Coordinator {
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
             ToCoordinator::Alive => self.heard(rank, out),
-            ToCoordinator::Recovered(_) => return Err(RunError::TooEarly),
+            ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
         }
         Ok(())
     }

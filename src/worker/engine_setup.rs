@@ -1,11 +1,10 @@
-//! What this rank is to serve, from the configuration and its place among the ranks.
+//! The engines that this rank serves, from the configuration and the rank's place among the ranks.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     comm::LocalPosition,
     engine::{EngineError, Profile},
-    imaging::{Pool, PoolSettings, find_library},
     model::{
         Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
@@ -14,34 +13,35 @@ use crate::{
     server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
 };
 
-use super::{cores, error::RunError, pacing::InFlight, run::RunRequest};
+use super::{cores, error::WorkerError, limiter::InFlight, request::WorkerRequest};
 
 /// An engine as configured for this rank.
-pub(super) struct PlannedEngine {
+#[derive(Debug)]
+pub(super) struct EngineSetup {
     pub(super) profile: Arc<Profile>,
     pub(super) in_flight: InFlight,
     pub(super) share: Share,
 }
 
 /// The engines of this rank's role, with their profiles and their share of the node.
-pub(super) fn planned_engines(
-    request: &RunRequest,
+pub(super) fn set_up_engines(
+    request: &WorkerRequest,
     rank: RankId,
     role: Role,
     local: LocalPosition,
-) -> Result<BTreeMap<Engine, PlannedEngine>, RunError> {
+) -> Result<BTreeMap<Engine, EngineSetup>, WorkerError> {
     let configuration = &request.configuration;
     if !configuration.roles.serves(Engine::Chandra) {
-        return Err(RunError::NoFirstEngine(configuration.roles.to_string()));
+        return Err(WorkerError::NoFirstEngine(configuration.roles.to_string()));
     }
     let gpu = gpu(request, role, local)?;
     let cores = cores::of_rank(local.size);
     let place = Place { rank, local_rank: local.rank, local_size: local.size, cores, gpu };
-    let plan = |engine| {
+    let set_up = |engine| {
         let settings = configuration.engines.of(engine);
-        let profile = profile_of(configuration, engine)?;
+        let profile = configured_profile(configuration, engine)?;
         if profile.engine != engine {
-            return Err(RunError::ProfileOfOtherEngine { profile: profile.name, engine });
+            return Err(WorkerError::ProfileOfOtherEngine { profile: profile.name, engine });
         }
         let care = settings.server.is_model().then(|| {
             let model = settings.model.as_deref().unwrap_or(&profile.model);
@@ -55,18 +55,18 @@ pub(super) fn planned_engines(
             (None, true) => InFlight::Fixed(cores as u32 + 1),
             (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
         };
-        Ok((engine, PlannedEngine { profile: Arc::new(profile), in_flight, share }))
+        Ok((engine, EngineSetup { profile: Arc::new(profile), in_flight, share }))
     };
-    role.engines().iter().map(plan).collect()
+    role.engines().iter().map(set_up).collect()
 }
 
 /// The cores of the rank that is to serve these.
-pub(super) fn cores_of(planned: &BTreeMap<Engine, PlannedEngine>) -> usize {
-    planned.values().next().map_or(1, |planned| planned.share.cores)
+pub(super) fn cores_of(setups: &BTreeMap<Engine, EngineSetup>) -> usize {
+    setups.values().next().map_or(1, |setup| setup.share.cores)
 }
 
 /// The GPU of the rank, where it is to launch a model's server.
-fn gpu(request: &RunRequest, role: Role, local: LocalPosition) -> Result<Option<Gpu>, RunError> {
+fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Option<Gpu>, WorkerError> {
     let configuration = &request.configuration;
     if !role.engines().iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
         return Ok(None);
@@ -81,16 +81,19 @@ fn gpu(request: &RunRequest, role: Role, local: LocalPosition) -> Result<Option<
     Ok(choice.choose()?)
 }
 
-/// The profile of an engine, with what the configuration says otherwise.
-pub(super) fn profile_of(configuration: &Configuration, engine: Engine) -> Result<Profile, EngineError> {
+/// The profile of an engine, with what the configuration changes in it.
+///
+/// # Errors
+/// The profile or its prompt file cannot be used.
+pub(crate) fn configured_profile(configuration: &Configuration, engine: Engine) -> Result<Profile, EngineError> {
     let prompt_file = configuration.engines.of(engine).prompt_file.as_deref();
     let mut profile = Profile::load(configuration.engines.profile(engine), prompt_file)?;
     profile.layout = configuration.layout(engine, profile.layout);
     Ok(profile)
 }
 
-/// More than a server runs at once would only wait there. Where its command does not say how many that is, nobody here
-/// knows, and the server's metrics or its throughput have to tell.
+/// More than a server runs at once would only wait there. Where its command does not say how many that is, the
+/// server's metrics or its throughput decide.
 fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
     let words = match server {
         ServerSource::Launch { command, .. } => command.as_ref().unwrap_or(&profile.launch.command).as_slice(),
@@ -104,17 +107,6 @@ fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
 /// The value of vLLM's `--max-num-seqs`.
 fn max_num_seqs(words: &[String]) -> Option<u32> {
     option_value(words, "--max-num-seqs")?.parse().ok().filter(|number| *number > 0)
-}
-
-/// The renderer children of a rank that has so many cores.
-pub(super) async fn renderer_pool(
-    program: &Path,
-    configuration: &Configuration,
-    cores: usize,
-) -> Result<Pool, RunError> {
-    let pdfium = find_library(configuration.pdfium.as_deref())?;
-    let settings = PoolSettings::new(program.to_owned(), pdfium, &configuration.imaging, cores);
-    Ok(Pool::start(settings).await?)
 }
 
 #[cfg(test)]

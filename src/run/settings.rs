@@ -16,9 +16,10 @@ use sha2::{Digest, Sha256};
 use crate::{
     files::replace,
     model::{Engine, configuration::Configuration},
+    worker::configured_profile,
 };
 
-use super::{error::RunError, planned::profile_of, preparation::PreparationError};
+use super::{difference::Difference, preparation_error::PreparationError};
 
 const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";
@@ -31,30 +32,16 @@ const OPERATIONAL_FIELDS: [&str; 9] =
 /// missing, other nodes.
 const FREE_SETTINGS: [&str; 5] = ["pdfium", "passwords", "node", "imaging.children", "schedule.turn_cost"];
 
-/// One setting that is not what it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    key: String,
-    was: Option<String>,
-    is: Option<String>,
-    /// Whether pages read before and after would not be comparable.
-    mixes: bool,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
-        write!(f, "\n  {}: was {}, is {}", self.key, word(&self.was), word(&self.is))?;
-        f.write_str(if self.mixes { " (would mix results)" } else { "" })
-    }
-}
-
 /// Compares the settings with those of earlier starts and keeps them.
 ///
 /// # Errors
 /// They differ and may not; or the files cannot be read or written.
-pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept: bool) -> Result<(), RunError> {
-    let text = configuration.to_toml().map_err(RunError::Configuration)?;
+pub(super) fn settle(
+    run_directory: &Path,
+    configuration: &Configuration,
+    accept: bool,
+) -> Result<(), PreparationError> {
+    let text = configuration.to_toml().map_err(PreparationError::Configuration)?;
     let mut profiles = profiles(configuration)?;
     let kept_profiles: Value = match read(run_directory, PROFILES_FILE)? {
         Some(kept) => serde_json::from_str(&kept).map_err(|error| damaged(run_directory, PROFILES_FILE, &error))?,
@@ -80,7 +67,7 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
     }
     if differences.iter().any(|difference| difference.mixes) || !accept && !differences.is_empty() {
         let refusable = differences.iter().any(|difference| difference.mixes);
-        return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable }.into());
+        return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable });
     }
     for difference in &differences {
         tracing::warn!("accepted another setting:{difference}");
@@ -93,9 +80,9 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
 ///
 /// # Errors
 /// A profile cannot be used.
-pub(super) fn digest(configuration: &Configuration) -> Result<String, RunError> {
+pub(super) fn digest(configuration: &Configuration) -> Result<String, PreparationError> {
     let mut settings = BTreeMap::new();
-    let text = configuration.to_toml().map_err(RunError::Configuration)?;
+    let text = configuration.to_toml().map_err(PreparationError::Configuration)?;
     let values = toml::from_str(&text).map_err(|error| damaged(Path::new(""), CONFIGURATION_FILE, &error))?;
     flatten("", &values, &mut settings);
     settings.retain(|key, _| !is_free(key));
@@ -109,10 +96,10 @@ fn is_free(key: &str) -> bool {
 }
 
 /// The profiles of the engines that some rank serves, by engine.
-fn profiles(configuration: &Configuration) -> Result<Value, RunError> {
+fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     let mut all = serde_json::Map::new();
     for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
-        let profile = profile_of(configuration, engine)?;
+        let profile = configured_profile(configuration, engine)?;
         let mut value = json!(profile);
         value["prompt_sha256"] = json!(profile.prompt_sha256);
         all.insert(engine.name().into(), value);
@@ -178,10 +165,10 @@ fn read(run_directory: &Path, name: &str) -> Result<Option<String>, PreparationE
     }
 }
 
-fn write(run_directory: &Path, name: &str, text: &str) -> Result<(), RunError> {
+fn write(run_directory: &Path, name: &str, text: &str) -> Result<(), PreparationError> {
     let path = run_directory.join(name);
     let written = replace(&path, text.as_bytes());
-    written.map_err(|source| PreparationError::RunDirectory { path, source }.into())
+    written.map_err(|source| PreparationError::RunDirectory { path, source })
 }
 
 #[cfg(test)]

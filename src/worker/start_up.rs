@@ -16,20 +16,19 @@ use tokio::{runtime::Handle, sync::watch};
 use crate::{
     corpus::{self, Originals},
     model::{Document, Engine, RankId, configuration::Configuration, error::chain},
-    server::Service,
     store::{Provenance, StoreEvent, Writer},
 };
 
 use super::{
-    context::{Context, LocalEvent, RankEngine},
-    error::RunError,
+    context::{Context, LocalEvent},
+    error::WorkerError,
     image_memory::ImageMemory,
-    pacing::Pacer,
-    planned::{PlannedEngine, cores_of, renderer_pool},
+    rank_engine::RankEngine,
+    renderer_pool::renderer_pool,
 };
 
-/// What a rank begins with.
-pub(super) struct Beginning {
+/// What a rank needs to read pages of a plan.
+pub(super) struct StartUp {
     pub(super) rank: RankId,
     pub(super) run_id: String,
     /// Most pages that it will hold.
@@ -37,23 +36,23 @@ pub(super) struct Beginning {
     pub(super) program: PathBuf,
     pub(super) run_directory: PathBuf,
     pub(super) configuration: Configuration,
-    pub(super) planned: BTreeMap<Engine, PlannedEngine>,
-    pub(super) services: BTreeMap<Engine, Service>,
-    pub(super) pacers: BTreeMap<Engine, Pacer>,
+    /// The rank's part of the node's cores.
+    pub(super) cores: usize,
+    /// Its engines, whose servers are starting or ready.
+    pub(super) engines: BTreeMap<Engine, RankEngine>,
     pub(super) events: Sender<LocalEvent>,
 }
 
-impl Beginning {
+impl StartUp {
     /// Reads the plan, starts renderers and the store. Waits for them: not for a main thread.
-    pub(super) fn context(self, runtime: &Handle) -> Result<Context, RunError> {
-        let plan = corpus::read(&self.run_directory)?.ok_or_else(|| RunError::NoPlan(self.run_directory.clone()))?;
+    pub(super) fn context(self, runtime: &Handle) -> Result<Context, WorkerError> {
+        let plan = corpus::read(&self.run_directory)?.ok_or_else(|| WorkerError::NoPlan(self.run_directory.clone()))?;
         let originals = Arc::new(Originals::new(plan));
         let documents: Arc<[Document]> = Arc::clone(originals.documents());
-        let cores = cores_of(&self.planned);
-        let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration, cores))?;
+        let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration, self.cores))?;
         let provenance = Provenance {
             run_id: self.run_id,
-            configuration_toml: self.configuration.to_toml().map_err(RunError::Configuration)?,
+            configuration_toml: self.configuration.to_toml().map_err(WorkerError::Configuration)?,
             program_version: env!("CARGO_PKG_VERSION").into(),
         };
         let store_failed = Arc::new(AtomicBool::new(false));
@@ -71,11 +70,6 @@ impl Beginning {
         store.sync_records = NonZeroU32::new(self.credits / 4).unwrap_or(NonZeroU32::MIN).min(store.sync_records);
         let writer =
             Writer::start(&self.run_directory, self.rank, &store, provenance, Arc::clone(&documents), on_event)?;
-        let (mut services, mut pacers) = (self.services, self.pacers);
-        let engines = self.planned.into_iter().filter_map(|(engine, planned)| {
-            let (service, pacer) = (services.remove(&engine)?, pacers.remove(&engine)?);
-            Some((engine, RankEngine { profile: planned.profile, service, pacer }))
-        });
         Ok(Context {
             rank: self.rank,
             image_memory: ImageMemory::new(self.configuration.imaging.in_flight),
@@ -83,7 +77,7 @@ impl Beginning {
             documents,
             originals,
             renderers,
-            engines: engines.collect(),
+            engines: self.engines,
             writer,
             events: self.events,
             recall: watch::channel(false).0,

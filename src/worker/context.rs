@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::{
     comm::Returned,
     corpus::Originals,
-    engine::{Capabilities, Profile},
+    engine::Capabilities,
     imaging::Pool,
     model::{
         Attempt, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
@@ -28,7 +28,7 @@ use crate::{
     store::{Durable, Recovered, Writer},
 };
 
-use super::{error::RunError, image_memory::ImageMemory, pacing::Pacer, slots::Slot};
+use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine};
 
 /// What happens inside a rank, told to its main thread.
 pub(super) enum LocalEvent {
@@ -40,11 +40,11 @@ pub(super) enum LocalEvent {
     /// SIGTERM or SIGINT.
     Signal,
     /// How the pages of this rank's share stand, or why that cannot be known.
-    Recovered(Result<Recovered, RunError>),
+    Recovered(Result<Recovered, WorkerError>),
     /// This rank is ready to read pages, or cannot.
-    Begun(Result<Box<Context>, RunError>),
+    StartedUp(Result<Box<Context>, WorkerError>),
     /// All is sealed and stopped, or could not be.
-    Finished(Result<RankSummary, RunError>),
+    Finished(Result<RankSummary, WorkerError>),
 }
 
 /// What the tasks of a rank's pages share.
@@ -73,20 +73,6 @@ pub(super) struct Context {
 pub(super) struct Unsynced {
     attempts: Vec<Attempt>,
     ahead: EngineSet,
-}
-
-/// An engine at work on this rank.
-pub(super) struct RankEngine {
-    pub(super) profile: Arc<Profile>,
-    pub(super) service: Service,
-    pub(super) pacer: Pacer,
-}
-
-impl RankEngine {
-    /// A place among the requests in flight on the engine's server.
-    pub(super) async fn slot(&self) -> Result<Slot<'_>, MachineFault> {
-        self.pacer.slots().acquire().await
-    }
 }
 
 impl Context {
@@ -141,9 +127,9 @@ impl Context {
     }
 
     /// Seals what is left. No page is under way any more.
-    pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, RunError>) {
+    pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, WorkerError>) {
         let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        summary.servers = self.engines.iter().map(|(engine, entry)| (*engine, entry.pacer.books())).collect();
+        summary.servers = self.engines.iter().map(|(engine, entry)| (*engine, entry.limiter.totals())).collect();
         let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
         let summary = match self.writer.finish() {
             Ok(written) => {
@@ -195,9 +181,4 @@ pub(super) fn without_answers(attempts: &[Attempt]) -> Vec<Attempt> {
     let copy =
         |attempt: &Attempt| Attempt { answer: String::new(), reason: shorten(&attempt.reason), ..attempt.clone() };
     attempts.iter().map(copy).collect()
-}
-
-/// A panic aborts the process, so a lock is never seen poisoned.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
