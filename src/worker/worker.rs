@@ -24,7 +24,7 @@ use super::{
     context::{Context, LocalEvent},
     engine_setup::{EngineSetup, cores_of, set_up_engines},
     error::WorkerError,
-    page::{PageTask, work},
+    page::work_on_page,
     rank_engine::{EngineGround, RankEngine},
     recovered_parts::recovered_parts,
     request::WorkerRequest,
@@ -261,13 +261,13 @@ impl Worker {
         let Assignment { unit, priors } = assignment;
         let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
-            let task = PageTask::new(Arc::clone(context), unit, page, priors.remove(&page));
+            let task = work_on_page(Arc::clone(context), unit, page, priors.remove(&page));
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
             let held = context.engines.get(&unit.engine).map(|engine| engine.limiter.hold());
             let working = async move {
                 let _held = held;
-                work(task).await;
+                task.await;
             };
             self.pages.spawn_on(working.instrument(span), self.runtime.handle());
         }

@@ -2,12 +2,16 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `task` | the page's assignment, what has come of it so far, and its record |
+//! | `settle` | the page until it is settled, given back, or called back |
+//! | `attempt` | one visit of the page to an engine: get an image, ask, judge |
 //! | `rendering` | the page's images |
-//! | `attempt` | one visit of the page to an engine: image after image, attempt after attempt |
+//! | `progress` | what has come of the page so far |
+//! | `task` | the page's assignment |
 
 mod attempt;
+mod progress;
 mod rendering;
+mod settle;
 mod task;
 
-pub(super) use task::{PageTask, work};
+pub(super) use settle::work_on_page;
