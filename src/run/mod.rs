@@ -4,7 +4,12 @@
 //! |---|---|
 //! | `run` | a rank from start to exit code, and the loop of every rank but 0 |
 //! | `request` | what a run is asked to do |
-//! | `rank_zero` | rank 0's loop: prepare, deal, conclude |
+//! | `rank_zero` | rank 0's loop through its phases: gathering, recovering, reading, concluding |
+//! | `gathering` | its first phase: the run directory is prepared while the ranks introduce themselves |
+//! | `recovering` | its second phase: the ranks read what earlier starts left |
+//! | `conclusion` | what it writes at the end |
+//! | `roster` | what it knows of the ranks before there is a scheduler |
+//! | `background` | its thread for work that waits |
 //! | `preparation` | what rank 0 does before the first page: lock, plan, how the pages stand |
 //! | `lock` | one run at a time in a run directory |
 //! | `settings` | what a later start may change |
@@ -20,18 +25,23 @@
 //! | `error` | why a run could not do its work |
 //! | `logging` | a log file a rank |
 
+mod background;
+mod conclusion;
 mod coordinator;
 mod difference;
 mod error;
+mod gathering;
 mod lock;
 mod logging;
 mod preparation;
 mod preparation_error;
 mod rank_zero;
+mod recovering;
 mod recovery;
 mod reprocess_record;
 mod reprocess_request;
 mod request;
+mod roster;
 #[allow(clippy::module_inception, reason = "the module's main functions, in a file of their own")]
 mod run;
 mod run_directory;
