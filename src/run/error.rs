@@ -24,7 +24,7 @@ pub enum RunError {
     Link(#[from] LinkError),
     /// This rank cannot read pages.
     #[error(transparent)]
-    Worker(#[from] WorkerError),
+    Worker(Box<WorkerError>),
     /// Ranks run different builds.
     #[error("{rank} on {host} runs bocr {theirs}, rank 0 runs {ours}: start the same build everywhere")]
     MixedVersions {
@@ -52,7 +52,7 @@ pub enum RunError {
     StoppedEarly(StopReason),
     /// The run cannot begin.
     #[error(transparent)]
-    Preparation(#[from] PreparationError),
+    Preparation(Box<PreparationError>),
     /// The catalogue cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -86,6 +86,18 @@ pub enum RunError {
     /// A defect: rank 0's work in the background ended without a result, or the run without an outcome.
     #[error("the run ended while work was under way")]
     Busy,
+}
+
+impl From<WorkerError> for RunError {
+    fn from(error: WorkerError) -> Self {
+        RunError::Worker(Box::new(error))
+    }
+}
+
+impl From<PreparationError> for RunError {
+    fn from(error: PreparationError) -> Self {
+        RunError::Preparation(Box::new(error))
+    }
 }
 
 impl RunError {

@@ -22,7 +22,7 @@ pub(super) struct RankEngine {
 }
 
 /// What the engines of a rank have in common.
-pub(super) struct EngineGround<'a> {
+pub(super) struct RankPlan<'a> {
     pub(super) rank: RankId,
     pub(super) local_rank: u32,
     pub(super) role: Role,
@@ -40,24 +40,24 @@ impl RankEngine {
         engine: Engine,
         setup: EngineSetup,
         duty: Duty,
-        ground: &EngineGround<'_>,
+        rank_plan: &RankPlan<'_>,
         on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
     ) -> Result<RankEngine, WorkerError> {
         let EngineSetup { profile, in_flight, share } = setup;
-        let logs = ground.run_directory.join("logs");
-        let file = logs.join(format!("pace-{:04}-{engine}.jsonl", ground.rank.0));
+        let logs = rank_plan.run_directory.join("logs");
+        let file = logs.join(format!("pace-{:04}-{engine}.jsonl", rank_plan.rank.0));
         let plan = ServicePlan {
-            rank: ground.rank,
-            local_rank: ground.local_rank,
+            rank: rank_plan.rank,
+            local_rank: rank_plan.local_rank,
             profile: Arc::clone(&profile),
-            claim: Claim::new(ground.role, engine, &ground.configuration.engines)?,
-            admission: ground.admission.clone(),
+            claim: Claim::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
+            admission: rank_plan.admission.clone(),
             duty,
-            settings: ground.configuration.engines.of(engine).clone(),
+            settings: rank_plan.configuration.engines.of(engine).clone(),
             share,
-            run_directory: ground.run_directory.clone(),
+            run_directory: rank_plan.run_directory.clone(),
             logs,
-            linger: ground.linger,
+            linger: rank_plan.linger,
         };
         let service = Service::start(plan, on_event);
         let limiter = Arc::new(Limiter::new(in_flight));

@@ -43,7 +43,7 @@ impl Slots {
         self.number().limit
     }
 
-    /// Nobody loses a place: what is in use beyond a lower limit goes when it is given back.
+    /// No place in use is taken away: one beyond a lower limit goes when it is given back.
     pub(super) fn set_limit(&self, limit: u32) {
         let mut number = self.number();
         let (more, fewer) = (limit.saturating_sub(number.limit), number.limit.saturating_sub(limit));

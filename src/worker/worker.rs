@@ -25,7 +25,7 @@ use super::{
     engine_setup::{EngineSetup, cores_of, set_up_engines},
     error::WorkerError,
     page::work_on_page,
-    rank_engine::{EngineGround, RankEngine},
+    rank_engine::{RankEngine, RankPlan},
     recovered_parts::recovered_parts,
     request::WorkerRequest,
     role_switches::RoleSwitches,
@@ -47,7 +47,7 @@ pub struct Worker {
     /// Its part of the node's cores.
     cores: usize,
     switches: RoleSwitches,
-    stage: Stage,
+    stage: WorkerStage,
     pages: JoinSet<()>,
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
@@ -56,7 +56,7 @@ pub struct Worker {
 }
 
 /// How far the worker is; each stage owns what it needs.
-enum Stage {
+enum WorkerStage {
     /// There is no plan yet. The servers start meanwhile.
     Waiting(BTreeMap<Engine, RankEngine>),
     /// The plan is read and the renderers are started, on a thread that has the engines; what rank 0 has sent meanwhile.
@@ -97,7 +97,7 @@ impl Worker {
             credits: credits(role, &setups),
         };
         listen_for_signals(&runtime, &events)?;
-        let ground = EngineGround {
+        let rank_plan = RankPlan {
             rank,
             local_rank: local.rank,
             role,
@@ -106,14 +106,14 @@ impl Worker {
             linger: request.linger,
             admission: Admission::default(),
         };
-        let (engines, switches) = start_engines(&runtime, setups, &ground, &events)?;
+        let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events)?;
         Ok(Worker {
             request,
             rank,
             hello,
             cores,
             switches,
-            stage: Stage::Waiting(engines),
+            stage: WorkerStage::Waiting(engines),
             pages: JoinSet::new(),
             events,
             inbox,
@@ -141,7 +141,7 @@ impl Worker {
     /// # Errors
     /// The message does not fit the worker's stage, or the system refuses a thread.
     pub fn handle(&mut self, message: ToWorker) -> Result<(), WorkerError> {
-        if let (Stage::StartingUp(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
+        if let (WorkerStage::StartingUp(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
             (&mut self.stage, &message)
         {
             held.push(message);
@@ -152,7 +152,7 @@ impl Worker {
             ToWorker::Begin { run_id } => self.start_up(run_id)?,
             ToWorker::Assign(assignment) => self.assign(assignment)?,
             ToWorker::Recall => {
-                if let Stage::Reading(context) = &self.stage {
+                if let WorkerStage::Reading(context) = &self.stage {
                     context.engines.values().for_each(|engine| engine.limiter.drain());
                     context.recall.send_replace(true);
                 }
@@ -210,8 +210,8 @@ impl Worker {
 
     fn context(&self) -> Option<&Arc<Context>> {
         match &self.stage {
-            Stage::Reading(context) => Some(context),
-            Stage::Waiting(_) | Stage::StartingUp(_) | Stage::Ending => None,
+            WorkerStage::Reading(context) => Some(context),
+            WorkerStage::Waiting(_) | WorkerStage::StartingUp(_) | WorkerStage::Ending => None,
         }
     }
 
@@ -227,7 +227,8 @@ impl Worker {
 
     /// Reads the frozen plan and starts renderers and the store.
     fn start_up(&mut self, run_id: String) -> Result<(), WorkerError> {
-        let Stage::Waiting(engines) = std::mem::replace(&mut self.stage, Stage::StartingUp(Vec::new())) else {
+        let WorkerStage::Waiting(engines) = std::mem::replace(&mut self.stage, WorkerStage::StartingUp(Vec::new()))
+        else {
             return Err(WorkerError::TooEarly);
         };
         let start_up = StartUp {
@@ -249,15 +250,17 @@ impl Worker {
     }
 
     fn started_up(&mut self, context: Context) -> Result<(), WorkerError> {
-        let held = match std::mem::replace(&mut self.stage, Stage::Reading(Arc::new(context))) {
-            Stage::StartingUp(held) => held,
-            Stage::Waiting(_) | Stage::Reading(_) | Stage::Ending => return Err(WorkerError::TooEarly),
+        let held = match std::mem::replace(&mut self.stage, WorkerStage::Reading(Arc::new(context))) {
+            WorkerStage::StartingUp(held) => held,
+            WorkerStage::Waiting(_) | WorkerStage::Reading(_) | WorkerStage::Ending => {
+                return Err(WorkerError::TooEarly);
+            }
         };
         held.into_iter().try_for_each(|message| self.handle(message))
     }
 
     fn assign(&mut self, assignment: Assignment) -> Result<(), WorkerError> {
-        let Stage::Reading(context) = &self.stage else { return Err(WorkerError::TooEarly) };
+        let WorkerStage::Reading(context) = &self.stage else { return Err(WorkerError::TooEarly) };
         let Assignment { unit, priors } = assignment;
         let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
@@ -276,7 +279,7 @@ impl Worker {
 
     /// Seals what is left, stops the servers and sums up. No page is under way any more.
     fn finish(&mut self) -> Result<(), WorkerError> {
-        let Stage::Reading(context) = std::mem::replace(&mut self.stage, Stage::Ending) else {
+        let WorkerStage::Reading(context) = std::mem::replace(&mut self.stage, WorkerStage::Ending) else {
             return Err(WorkerError::TooEarly);
         };
         context.engines.values().for_each(|engine| engine.limiter.drain());
@@ -334,14 +337,14 @@ fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<
 fn start_engines(
     runtime: &Runtime,
     setups: BTreeMap<Engine, EngineSetup>,
-    ground: &EngineGround<'_>,
+    rank_plan: &RankPlan<'_>,
     events: &Sender<LocalEvent>,
 ) -> Result<(BTreeMap<Engine, RankEngine>, RoleSwitches), WorkerError> {
     let _guard = runtime.enter();
     let mut engines = BTreeMap::new();
     let mut switches = RoleSwitches::default();
     let (first, resting): (Vec<_>, Vec<_>) =
-        setups.into_iter().partition(|(engine, _)| ground.role.first().contains(*engine));
+        setups.into_iter().partition(|(engine, _)| rank_plan.role.first().contains(*engine));
     let resting = resting.into_iter().map(|setup| (setup, Duty::Rest));
     for ((engine, setup), duty) in resting.chain(first.into_iter().map(|setup| (setup, Duty::Serve))) {
         let events = events.clone();
@@ -351,8 +354,8 @@ fn start_engines(
                 ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
             });
         };
-        let started = RankEngine::start(engine, setup, duty, ground, on_event)?;
-        if ground.role == Role::InTurn {
+        let started = RankEngine::start(engine, setup, duty, rank_plan, on_event)?;
+        if rank_plan.role == Role::InTurn {
             switches.add(engine, &started.service);
         }
         engines.insert(engine, started);
