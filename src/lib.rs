@@ -1,14 +1,16 @@
 //! `bulletin-ocr`: reads the Moroccan *Bulletin Officiel* on a GPU cluster in one multi-node job.
 //!
-//! The rooms, top to bottom; a room depends only on rooms below it:
+//! The modules, top to bottom; a module depends only on modules below it:
 //!
-//! | room | holds |
+//! | module | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
 //! | [`estimate`] | what a run will cost, told before it is submitted |
 //! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
-//! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
+//! | [`run`] | rank 0: prepares a run, deals its pages, concludes it |
+//! | [`worker`] | every rank: pages come in, records go to the disk, verdicts go out |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
+//! | [`report`] | progress, status file, end report |
 //! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
 //! | [`schedule`] | who works on what: the pure state machine of rank 0 |
 //! | [`pace`] | how many requests are kept in flight on a server, and where its time goes |
@@ -17,7 +19,6 @@
 //! | [`imaging`] | PDFium rendering in child processes, encoding |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
-//! | [`report`] | progress, status file, end report |
 //! | [`standin`] | the stand-in server |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
 //! | [`process`] | child processes: their environment, commands that answer |
@@ -35,10 +36,11 @@ pub mod layout;
 pub mod model;
 pub mod pace;
 pub mod process;
-pub mod rank;
 pub mod report;
+pub mod run;
 pub mod schedule;
 pub mod server;
 pub mod simulate;
 pub mod standin;
 pub mod store;
+pub mod worker;

@@ -12,11 +12,12 @@ use bytesize::ByteSize;
 
 use super::{USAGE, imaging::ImagingArguments};
 use crate::{
+    corpus::Inputs,
     model::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
-    rank::{self, Again, Inputs, RunRequest, TimeLimit, parse_walltime},
+    run::{ReprocessRequest, RunRequest, TimeLimit, parse_walltime},
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
@@ -68,11 +69,11 @@ pub struct Arguments {
     #[arg(long)]
     accept_config: bool,
     /// Read failed pages again, those of any class or of the classes given
-    #[arg(long, value_name = "failed[=CLASS,…]", value_parser = Again::retry)]
-    retry: Vec<Again>,
+    #[arg(long, value_name = "failed[=CLASS,…]", value_parser = ReprocessRequest::retry)]
+    retry: Vec<ReprocessRequest>,
     /// Read pages of a document again, e.g. `fr/BO_7510_Fr.pdf:2-4,9`; if they are not read then, what they had stays
-    #[arg(long, value_name = "DOC[:PAGES]", value_parser = Again::redo)]
-    redo: Vec<Again>,
+    #[arg(long, value_name = "DOC[:PAGES]", value_parser = ReprocessRequest::redo)]
+    redo: Vec<ReprocessRequest>,
     /// Seconds to wait for an earlier start that is about to leave the run directory
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     wait: u64,
@@ -117,7 +118,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         run_directory: std::path::absolute(&arguments.output)?,
         configuration,
         accept_configuration: arguments.accept_config,
-        again: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
+        reprocess: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
         threads: arguments.threads,
         time_limit: arguments
             .deadline
@@ -126,7 +127,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         wait: Duration::from_secs(arguments.wait),
         linger: Duration::from_secs(arguments.linger),
     };
-    match rank::run(&request) {
+    match crate::run::run(&request) {
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(report)) => {
             print!("{}", report.text());

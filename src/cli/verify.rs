@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::{
     corpus::{self, Plan},
-    rank::RunLock,
+    run::RunLock,
     store,
 };
 

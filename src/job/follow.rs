@@ -251,7 +251,7 @@ fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rank::PreparationError;
+    use crate::run::PreparationError;
 
     #[test]
     fn the_last_lines_of_a_long_output_are_shown() {

@@ -7,9 +7,10 @@ use std::{num::NonZeroUsize, thread, time::Duration};
 use crate::run_support::Bench;
 use bulletin_ocr::{
     comm::InProcess,
+    corpus::Inputs,
     model::configuration::Configuration,
-    rank::{Inputs, RunRequest, run_on},
     report::RunOutcome,
+    run::{RunRequest, run_on},
 };
 
 #[test]
@@ -24,7 +25,7 @@ fn three_ranks_in_one_process_share_the_pages() {
         run_directory: bench.run_directory(),
         configuration: Configuration::from_toml(&format!("roles = \"chandra\"\n{configuration}")).unwrap(),
         accept_configuration: false,
-        again: Vec::new(),
+        reprocess: Vec::new(),
         threads: NonZeroUsize::MIN,
         time_limit: None,
         wait: Duration::ZERO,

@@ -1,0 +1,140 @@
+//! A rank's link to its peers: typed messages over the transport, signs of life, and which ranks have fallen silent.
+//!
+//! MPI does not report that a link was cut, for as long as this was watched (25 s with Open MPI 4.1.4: facts on MPI, when a
+//! rank dies). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
+//! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, getppid};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    codec::{CodecError, decode, encode},
+    message::{ToCoordinator, ToWorker},
+    transport::Transport,
+};
+use crate::model::RankId;
+
+/// Signs of life in a silence limit: several may be late.
+const BEATS: u32 = 6;
+
+/// A rank that cannot talk to its peers any more.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Ranks do not understand each other.
+    #[error("a message between ranks")]
+    Codec(#[from] CodecError),
+    /// The process that started this rank is gone.
+    #[error("the launcher of this rank is gone: run the same command again to continue")]
+    LauncherGone,
+    /// Rank 0 sent nothing for this long.
+    #[error("nothing was heard of rank 0 for {0:?}: run the same command again to continue")]
+    CoordinatorSilent(Duration),
+}
+
+impl LinkError {
+    /// The exit code: 75 where the same command continues, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LinkError::Codec(_) => 1,
+            LinkError::LauncherGone | LinkError::CoordinatorSilent(_) => 75,
+        }
+    }
+}
+
+/// A rank's link to its peers.
+pub struct PeerLink<'a, T> {
+    transport: &'a mut T,
+    silence_limit: Duration,
+    next_beat: Instant,
+    /// When each rank was last heard of; of itself a rank hears nothing.
+    heard: Vec<Instant>,
+    /// Ranks heard of since [`PeerLink::take_heard`] was last called.
+    lately: BTreeSet<RankId>,
+    /// The process that started this one under MPI: a rank without its launcher must end.
+    launcher: Option<Option<Pid>>,
+}
+
+impl<'a, T: Transport> PeerLink<'a, T> {
+    /// The link over `transport`. Under a launcher, the rank ends when its parent process does.
+    pub fn new(transport: &'a mut T, silence_limit: Duration, under_launcher: bool) -> Self {
+        let now = Instant::now();
+        let launcher = under_launcher.then(getppid);
+        let heard = vec![now; transport.size() as usize];
+        PeerLink { transport, silence_limit, next_beat: now, heard, lately: BTreeSet::new(), launcher }
+    }
+
+    /// This rank.
+    pub fn rank(&self) -> RankId {
+        self.transport.rank()
+    }
+
+    /// Number of ranks.
+    pub fn size(&self) -> u32 {
+        self.transport.size()
+    }
+
+    /// Puts a message into the outbox of a peer.
+    ///
+    /// # Errors
+    /// The message cannot be encoded.
+    pub fn send<M: Serialize>(&mut self, to: RankId, message: &M) -> Result<(), LinkError> {
+        self.transport.send(to, encode(message)?);
+        Ok(())
+    }
+
+    /// The next message that has arrived, with its sender.
+    ///
+    /// # Errors
+    /// The message cannot be decoded.
+    pub fn receive<M: DeserializeOwned>(&mut self) -> Result<Option<(RankId, M)>, LinkError> {
+        let Some((from, frame)) = self.transport.receive() else { return Ok(None) };
+        self.heard[from.0 as usize] = Instant::now();
+        self.lately.insert(from);
+        Ok(Some((from, decode(&frame)?)))
+    }
+
+    /// Ranks heard of since the last call.
+    pub fn take_heard(&mut self) -> BTreeSet<RankId> {
+        std::mem::take(&mut self.lately)
+    }
+
+    /// Whether another rank has not been heard of for the silence limit.
+    pub fn is_silent(&self, rank: RankId) -> bool {
+        rank != self.rank() && self.heard[rank.0 as usize].elapsed() > self.silence_limit
+    }
+
+    /// Moves messages on; whether all are out.
+    pub fn progress(&mut self) -> bool {
+        self.transport.progress()
+    }
+
+    /// Gives signs of life when it is time, and looks for those of the launcher and of rank 0.
+    ///
+    /// # Errors
+    /// The launcher is gone, or rank 0 has been silent for the limit.
+    pub fn keep_alive(&mut self) -> Result<(), LinkError> {
+        let now = Instant::now();
+        if now < self.next_beat {
+            return Ok(());
+        }
+        self.next_beat = now + self.silence_limit / BEATS;
+        if self.launcher.is_some_and(|launcher| launcher != getppid()) {
+            return Err(LinkError::LauncherGone);
+        }
+        if self.rank() == RankId::COORDINATOR {
+            for rank in 1..self.size() {
+                self.send(RankId(rank), &ToWorker::Alive)?;
+            }
+            return Ok(());
+        }
+        if self.is_silent(RankId::COORDINATOR) {
+            return Err(LinkError::CoordinatorSilent(self.silence_limit));
+        }
+        self.send(RankId::COORDINATOR, &ToCoordinator::Alive)
+    }
+}

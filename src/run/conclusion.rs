@@ -1,0 +1,55 @@
+//! What rank 0 writes when every rank has sealed what it read.
+
+use std::path::Path;
+
+use super::{coordinator::Ended, error::RunError, preparation::Prepared, reprocess_record};
+use crate::{
+    model::{Outcome, StopReason, error::chain},
+    report::{EndReport, Finished, REPORT_FILE},
+    store::catalogue,
+};
+
+/// Writes the catalogue, the report and the mark of an end. A run that stops early, perhaps because the disk is full,
+/// ends as it should without them: the next start writes them.
+pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<EndReport, RunError> {
+    let report = EndReport::new(
+        &prepared.plan.run_id,
+        ended.outcome,
+        ended.scheduler.counts(),
+        prepared.documents(),
+        prepared.refused(),
+        ended.elapsed,
+        &ended.summaries,
+    )
+    .without(ended.lost.iter().copied().collect())
+    .with_turns(ended.turns);
+    match write_conclusion(run_directory, prepared, &report, ended) {
+        Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
+        result => result?,
+    }
+    Ok(report)
+}
+
+fn write_conclusion(
+    run_directory: &Path,
+    prepared: &Prepared,
+    report: &EndReport,
+    ended: &Ended,
+) -> Result<(), RunError> {
+    let output = |source| RunError::Output { path: run_directory.to_owned(), source };
+    catalogue::write(run_directory, &prepared.plan.documents)?;
+    if ended.outcome == Outcome::Complete {
+        reprocess_record::forget(run_directory)?;
+    }
+    // A start that found everything settled leaves the report of the start that did it.
+    if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
+        report.write(run_directory).map_err(output)?;
+    }
+    let finished = Finished {
+        exit_code: report.exit_code,
+        outcome: report.outcome,
+        again: matches!(ended.outcome, Outcome::Stopped(StopReason::RankSilent(_))),
+        silent_hosts: ended.silent_hosts.clone(),
+    };
+    finished.write(run_directory).map_err(output)
+}

@@ -1,0 +1,254 @@
+//! Rank 0's side of the run: messages in, scheduler, messages out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
+    model::{Engine, MachineFault, Outcome, RankId, StopReason},
+    report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
+    schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
+};
+
+use super::{error::RunError, preparation::Prepared, request::RunRequest};
+
+/// How often the clock is told, the stop file looked for and the status written.
+const CLOCK: Duration = Duration::from_secs(1);
+
+/// How often a line of progress is written where there is no terminal.
+const PROGRESS_LINE: Duration = Duration::from_secs(10);
+
+/// Messages to be sent, in order.
+pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
+
+/// The coordinator, driven by rank 0's main thread.
+pub(super) struct Coordinator {
+    scheduler: Scheduler,
+    ranks: u32,
+    start: Instant,
+    next_clock: Instant,
+    progress: Progress,
+    actions: Vec<Action>,
+    outcome: Option<Outcome>,
+    summaries: BTreeMap<RankId, RankSummary>,
+    hosts: BTreeMap<RankId, String>,
+    /// Digest of the settings of this rank, which all must have.
+    settings: String,
+    servers: ServersFile,
+}
+
+/// What the coordinator knows at the end.
+pub(super) struct Ended {
+    pub(super) scheduler: Scheduler,
+    pub(super) outcome: Outcome,
+    pub(super) summaries: Vec<RankSummary>,
+    pub(super) elapsed: Duration,
+    /// Ranks that fell silent.
+    pub(super) lost: BTreeSet<RankId>,
+    /// Their hosts, where they had named them.
+    pub(super) silent_hosts: Vec<String>,
+    pub(super) turns: Turns,
+    /// Written to its end where this is dropped, which is not on the main thread.
+    _servers: ServersFile,
+}
+
+impl Coordinator {
+    pub(super) fn new(
+        prepared: &mut Prepared,
+        ranks: u32,
+        settings: String,
+        request: &RunRequest,
+        start: Instant,
+        time_left: Option<Duration>,
+    ) -> std::io::Result<Self> {
+        let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
+        if !roles.serves(Engine::DeepSeek) {
+            tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
+        } else if roles.leaves_out_engine(ranks) {
+            tracing::warn!(
+                "{roles} names an engine that none of {ranks} ranks would serve: the last serves both in turn"
+            );
+        }
+        let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
+        let policy = Policy {
+            ranks,
+            engines: roles.engines(),
+            unit_pages: schedule.unit_pages.get(),
+            deadline,
+            drain: schedule.drain,
+            turn_cost: schedule.turn_cost,
+            silence_limit: Some(schedule.silence_limit),
+        };
+        let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
+        let restored = std::mem::take(&mut prepared.restored);
+        Ok(Coordinator {
+            servers: ServersFile::new(&request.run_directory)?,
+            scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
+            ranks,
+            start,
+            next_clock: start,
+            progress: Progress::new(PROGRESS_LINE),
+            actions: Vec::new(),
+            outcome: None,
+            summaries: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            settings,
+        })
+    }
+
+    /// A rank gave a sign of life.
+    pub(super) fn heard(&mut self, rank: RankId, out: &mut Outgoing) {
+        self.step(Event::Alive { rank }, out);
+    }
+
+    /// Takes in what a rank says.
+    pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
+        match message {
+            ToCoordinator::Hello(hello) => {
+                self.check_sameness(rank, &hello)?;
+                tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
+                self.hosts.insert(rank, hello.host);
+                self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
+            }
+            ToCoordinator::EngineReady(engine, server) => {
+                self.servers.note(rank, engine, *server);
+                self.step(Event::EngineReady { rank, engine }, out);
+            }
+            ToCoordinator::EngineLost(engine, reason) => {
+                tracing::error!(%rank, %engine, "engine lost: {reason}");
+                self.step(Event::EngineLost { rank, engine }, out);
+                if self.scheduler.is_given_up(engine) {
+                    tracing::error!(%engine, "it was never ready on any rank: no further rank turns to it");
+                }
+            }
+            ToCoordinator::Settled(settlements) => {
+                for settlement in settlements {
+                    self.step(Event::Settled { rank, settlement }, out);
+                }
+            }
+            ToCoordinator::Returned(pages) => {
+                for Returned { page, lease, fault, attempts, text } in pages {
+                    match fault {
+                        MachineFault::RendererLost | MachineFault::InputLost => {
+                            tracing::error!(%rank, "gets no more pages: {fault}; its log says more");
+                        }
+                        _ => tracing::info!(%rank, %page, "page given back: {fault}"),
+                    }
+                    self.step(Event::Returned { rank, page, lease, fault, attempts, text }, out);
+                }
+            }
+            ToCoordinator::StopRequested(reason, why) => {
+                tracing::error!(%rank, "stopping early: {why}");
+                self.step(Event::StopRequested { reason }, out);
+            }
+            ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
+            ToCoordinator::Alive => self.heard(rank, out),
+            ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: deadline, stop file, progress, status.
+    pub(super) fn tick(&mut self, stop_wanted: bool, status: &StatusFile, out: &mut Outgoing) {
+        let now = Instant::now();
+        if now < self.next_clock {
+            return;
+        }
+        self.next_clock = now + CLOCK;
+        if stop_wanted {
+            self.step(Event::StopRequested { reason: StopReason::Requested }, out);
+        }
+        self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
+        self.step(Event::Clock, out);
+        let snapshot = self.snapshot();
+        self.progress.show(&snapshot);
+        let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };
+        status.write(phase, Some(snapshot));
+    }
+
+    /// Whether every rank has reported its end, or is lost.
+    pub(super) fn is_over(&self) -> bool {
+        let ended = |rank: &RankId| self.summaries.contains_key(rank) || self.scheduler.is_lost(*rank);
+        self.outcome.is_some() && (0..self.ranks).map(RankId).all(|rank| ended(&rank))
+    }
+
+    /// What is known at the end; `None` before it. Where a rank is lost or could not seal, its journal waits for the next
+    /// start, so the run is not complete.
+    pub(super) fn end(self) -> Option<Ended> {
+        let lost: BTreeSet<_> = (0..self.ranks).map(RankId).filter(|rank| self.scheduler.is_lost(*rank)).collect();
+        let unsealed = self.summaries.values().any(|summary| summary.unsealed);
+        let outcome = match (self.outcome?, lost.first()) {
+            (Outcome::Complete, Some(rank)) => Outcome::Stopped(StopReason::RankSilent(*rank)),
+            (Outcome::Complete, None) if unsealed => Outcome::Stopped(StopReason::Store),
+            (outcome, _) => outcome,
+        };
+        let snapshot = self.snapshot();
+        self.progress.finish(&snapshot);
+        let mut silent_hosts: Vec<_> = lost.iter().filter_map(|rank| self.hosts.get(rank).cloned()).collect();
+        silent_hosts.sort();
+        silent_hosts.dedup();
+        let turns = snapshot.turns;
+        let summaries = self.summaries.into_values().collect();
+        let elapsed = self.start.elapsed();
+        Some(Ended {
+            scheduler: self.scheduler,
+            outcome,
+            summaries,
+            elapsed,
+            lost,
+            silent_hosts,
+            turns,
+            _servers: self.servers,
+        })
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
+        let mut turns = Turns::default();
+        self.scheduler.turns().iter().for_each(|took| turns.add(*took));
+        Snapshot { turns, ..counted }
+    }
+
+    /// Pages read under other settings, or by another build, would be mixed with these.
+    fn check_sameness(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
+        let ours = env!("CARGO_PKG_VERSION");
+        let host = || hello.host.clone();
+        if hello.program_version != ours {
+            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone(), ours });
+        }
+        if hello.settings != self.settings {
+            return Err(RunError::MixedSettings { rank, host: host() });
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, event: Event, out: &mut Outgoing) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.scheduler.step(Tick(self.start.elapsed()), event, &mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Assign { rank, unit, priors } => {
+                    if unit.engine == Engine::DeepSeek {
+                        tracing::info!(%rank, page = %unit.first, "goes to the second engine");
+                    }
+                    out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
+                }
+                Action::Turn { rank, engine } => {
+                    tracing::info!(%rank, %engine, "turns over");
+                    out.push((rank, ToWorker::Turn(engine)));
+                }
+                Action::TooLate { engine, turn, left } => {
+                    tracing::warn!(%engine, "too late to turn to it: a turn is reckoned at {turn:.1?} (schedule.turn_cost, until one has been made), and {left:.1?} are left for pages");
+                }
+                Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
+                Action::Finish { outcome } => {
+                    self.outcome = Some(outcome);
+                    out.extend((0..self.ranks).map(|rank| (RankId(rank), ToWorker::Finish)));
+                }
+            }
+        }
+        self.actions = actions;
+    }
+}

@@ -1,0 +1,58 @@
+//! Rank 0's first phase: the run directory is prepared while the ranks introduce themselves.
+
+use std::{
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
+};
+
+use tokio::runtime::Handle;
+
+use super::{
+    background::{Background, Pending},
+    error::RunError,
+    preparation::{Prepared, prepare},
+    request::RunRequest,
+    roster::Roster,
+};
+use crate::worker::renderer_pool;
+
+/// The run directory is being prepared.
+pub(super) struct Gathering {
+    pub(super) roster: Roster,
+    time_left: Receiver<Option<Duration>>,
+    preparation: Pending<Result<Prepared, RunError>>,
+}
+
+impl Gathering {
+    /// Begins to prepare; `cores` is the rank's part of its node.
+    pub(super) fn start(request: &RunRequest, runtime: Handle, cores: usize, background: &Background) -> Gathering {
+        let (tell, time_left) = channel();
+        let request = request.clone();
+        let preparation = background.run(move || {
+            let left = match request.time_limit {
+                None => None,
+                Some(limit) => limit.remaining()?,
+            };
+            let _ = tell.send(left);
+            prepare(&request, || {
+                let renderers = renderer_pool(&request.program, &request.configuration, cores);
+                Ok((runtime.block_on(renderers)?, runtime.clone()))
+            })
+        });
+        Gathering { roster: Roster::default(), time_left, preparation }
+    }
+
+    /// The run directory, once it is ready.
+    ///
+    /// # Errors
+    /// The run cannot begin.
+    pub(super) fn poll(&self) -> Result<Option<Prepared>, RunError> {
+        self.preparation.poll()?.transpose()
+    }
+
+    /// How long the run may take from its start, once that is known, which is before the run directory is ready; `None` in
+    /// it for no limit.
+    pub(super) fn take_time_left(&self) -> Option<Option<Duration>> {
+        self.time_left.try_recv().ok()
+    }
+}

@@ -1,0 +1,136 @@
+//! What rank 0 does before the first page: the run directory, its lock, the settings, the plan, and how the pages stand.
+
+use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+
+use tokio::runtime::Handle;
+
+use crate::{
+    corpus::{self, InspectFailure, Plan},
+    imaging::Pool,
+    model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
+    report::{FINISHED_FILE, REPORT_FILE},
+    schedule::Restored,
+    store::{self, Leftovers},
+    worker::WorkerError,
+};
+
+use super::{
+    error::RunError, lock::RunLock, preparation_error::PreparationError, recovery::Collected, reprocess_record,
+    request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
+};
+
+/// A run directory that is ready, held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    pub(super) leftovers: Leftovers,
+    /// How the pages stand that need not, or not only, be read by stage 1.
+    pub(super) restored: Vec<Restored>,
+    pub(super) last_lease: LeaseId,
+    _lock: RunLock,
+}
+
+impl Prepared {
+    /// Documents of the run, without those that were replaced.
+    pub(super) fn documents(&self) -> u64 {
+        self.plan.documents.iter().filter(|document| document.state != DocumentState::Replaced).count() as u64
+    }
+
+    /// Documents that cannot be read, by class.
+    pub(super) fn refused(&self) -> BTreeMap<FailureClass, u64> {
+        let mut refused = BTreeMap::new();
+        for document in &self.plan.documents {
+            if let DocumentState::Refused { class, .. } = document.state {
+                *refused.entry(class).or_default() += 1;
+            }
+        }
+        refused
+    }
+
+    /// Takes in how every page stood at the end of the last start.
+    pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
+        let lease = collected.highest_lease.unwrap_or(LeaseId(0));
+        let finals = store::finals(collected.records, &self.plan.documents);
+        let open =
+            reprocess_record::open_pages(&request.run_directory, &request.reprocess, &self.plan, &finals, lease)?;
+        let settled = finals.len() - open.len();
+        if (settled as u64) < self.plan.pages() {
+            // It speaks of an earlier start, which left pages to this one.
+            remove_if_present(request.run_directory.join(REPORT_FILE))?;
+        }
+        self.last_lease = lease;
+        let restored = |record: store::Recorded| Restored {
+            page: record.page,
+            verdict: record.verdict,
+            engine: record.engine,
+            ahead: record.latest.ahead,
+            place: record.latest.place,
+            // A page of a file that had changed is open as long as its document stands: the file is what it was again.
+            again: open.contains(&record.page) || record.verdict == Verdict::Failed(FailureClass::Changed),
+        };
+        self.restored = finals.into_iter().map(restored).collect();
+        Ok(())
+    }
+}
+
+/// Makes the run directory ready: a new plan, or that of an earlier start brought up to date with its inputs.
+pub(super) fn prepare(
+    request: &RunRequest,
+    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
+) -> Result<Prepared, RunError> {
+    let run_directory = &request.run_directory;
+    let lock = RunLock::take(run_directory, request.wait)?;
+    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
+    // From here on this start is the run: a refused one leaves these as they were.
+    remove_if_present(run_directory.join(STOP_FILE))?;
+    remove_if_present(run_directory.join(FINISHED_FILE))?;
+    let plan = plan(request, renderers)?;
+    for document in &plan.documents {
+        if let DocumentState::Refused { class, reason } = &document.state {
+            tracing::warn!(%class, "document refused: {reason}");
+        }
+    }
+    let leftovers = Leftovers::find(run_directory).map_err(PreparationError::from)?;
+    Ok(Prepared { plan, leftovers, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
+}
+
+fn plan(
+    request: &RunRequest,
+    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
+) -> Result<Plan, RunError> {
+    let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
+    // Started by the first document that must be looked at: in a resume there is none, as a rule.
+    let started: OnceLock<Result<(Pool, Handle), String>> = OnceLock::new();
+    let inspect = |path: &Path, name: &str| {
+        let pool = started.get_or_init(|| renderers().map_err(|error| crate::model::error::chain(&error)));
+        let (pool, runtime) = pool.as_ref().map_err(|reason| InspectFailure::Machine(reason.clone()))?;
+        inspect_with(pool, runtime, configuration, path, name)
+    };
+    let corpus_error = PreparationError::from;
+    let Some(kept) = corpus::read(run_directory).map_err(corpus_error)? else {
+        if inputs.paths.is_empty() && inputs.lists.is_empty() {
+            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
+        }
+        let plan = corpus::plan(inputs, inspect, *threads).map_err(corpus_error)?;
+        corpus::write(run_directory, &plan).map_err(corpus_error)?;
+        return Ok(plan);
+    };
+    let (plan, changes) = corpus::update(kept, Some(inputs), inspect, *threads).map_err(corpus_error)?;
+    for line in changes.lines(&plan) {
+        tracing::warn!("{line}");
+    }
+    if changes.must_be_written() {
+        corpus::write(run_directory, &plan).map_err(corpus_error)?;
+    }
+    Ok(plan)
+}
+
+fn inspect_with(
+    pool: &Pool,
+    runtime: &Handle,
+    configuration: &Configuration,
+    path: &Path,
+    name: &str,
+) -> Result<u32, InspectFailure> {
+    Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
+}

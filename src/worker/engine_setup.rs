@@ -1,0 +1,133 @@
+//! The engines that this rank serves, from the configuration and the rank's place among the ranks.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    comm::LocalPosition,
+    engine::{EngineError, Profile},
+    model::{
+        Engine, RankId, Role,
+        configuration::{Configuration, ServerSource},
+    },
+    pace::Bounds,
+    server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
+};
+
+use super::{cores, error::WorkerError, limiter::InFlight, request::WorkerRequest};
+
+/// An engine as configured for this rank.
+#[derive(Debug)]
+pub(super) struct EngineSetup {
+    pub(super) profile: Arc<Profile>,
+    pub(super) in_flight: InFlight,
+    pub(super) share: Share,
+}
+
+/// The engines of this rank's role, with their profiles and their share of the node.
+pub(super) fn set_up_engines(
+    request: &WorkerRequest,
+    rank: RankId,
+    role: Role,
+    local: LocalPosition,
+) -> Result<BTreeMap<Engine, EngineSetup>, WorkerError> {
+    let configuration = &request.configuration;
+    if !configuration.roles.serves(Engine::Chandra) {
+        return Err(WorkerError::NoFirstEngine(configuration.roles.to_string()));
+    }
+    let gpu = gpu(request, role, local)?;
+    let cores = cores::of_rank(local.size);
+    let place = Place { rank, local_rank: local.rank, local_size: local.size, cores, gpu };
+    let set_up = |engine| {
+        let settings = configuration.engines.of(engine);
+        let profile = configured_profile(configuration, engine)?;
+        if profile.engine != engine {
+            return Err(WorkerError::ProfileOfOtherEngine { profile: profile.name, engine });
+        }
+        let care = settings.server.is_model().then(|| {
+            let model = settings.model.as_deref().unwrap_or(&profile.model);
+            Arc::new(NodeCare::new(engine, model, &configuration.node, place.clone()))
+        });
+        let gpu = place.gpu.as_ref().filter(|_| care.is_some()).map(|gpu| gpu.id.clone());
+        let share = Share { program: request.program.clone(), cores, gpu, care };
+        let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
+            (Some(number), _) => InFlight::Fixed(number.get()),
+            // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
+            (None, true) => InFlight::Fixed(cores as u32 + 1),
+            (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
+        };
+        Ok((engine, EngineSetup { profile: Arc::new(profile), in_flight, share }))
+    };
+    role.engines().iter().map(set_up).collect()
+}
+
+/// The cores of the rank that is to serve these.
+pub(super) fn cores_of(setups: &BTreeMap<Engine, EngineSetup>) -> usize {
+    setups.values().next().map_or(1, |setup| setup.share.cores)
+}
+
+/// The GPU of the rank, where it is to launch a model's server.
+fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Option<Gpu>, WorkerError> {
+    let configuration = &request.configuration;
+    if !role.engines().iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
+        return Ok(None);
+    }
+    let choice = GpuChoice {
+        configured: configuration.node.gpus.as_deref(),
+        visible: std::env::var_os("CUDA_VISIBLE_DEVICES"),
+        local_rank: local.rank,
+        local_size: local.size,
+        run_directory: &request.run_directory,
+    };
+    Ok(choice.choose()?)
+}
+
+/// The profile of an engine, with what the configuration changes in it.
+///
+/// # Errors
+/// The profile or its prompt file cannot be used.
+pub(crate) fn configured_profile(configuration: &Configuration, engine: Engine) -> Result<Profile, EngineError> {
+    let prompt_file = configuration.engines.of(engine).prompt_file.as_deref();
+    let mut profile = Profile::load(configuration.engines.profile(engine), prompt_file)?;
+    profile.layout = configuration.layout(engine, profile.layout);
+    Ok(profile)
+}
+
+/// More than a server runs at once would only wait there. Where its command does not say how many that is, the
+/// server's metrics or its throughput decide.
+fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
+    let words = match server {
+        ServerSource::Launch { command, .. } => command.as_ref().unwrap_or(&profile.launch.command).as_slice(),
+        ServerSource::StandIn { arguments, .. } => arguments.as_slice(),
+        ServerSource::Url { .. } => &[],
+    };
+    let ceiling = max_num_seqs(words).unwrap_or(4 * profile.in_flight);
+    Bounds { start: profile.in_flight.min(ceiling), ceiling }
+}
+
+/// The value of vLLM's `--max-num-seqs`.
+fn max_num_seqs(words: &[String]) -> Option<u32> {
+    option_value(words, "--max-num-seqs")?.parse().ok().filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ceiling_is_what_the_server_runs_at_once_where_its_command_says_so() {
+        let profile = Profile::load("chandra-2", None).unwrap();
+        let launch = |words: &[&str]| ServerSource::Launch {
+            command: Some(words.iter().map(|word| (*word).to_owned()).collect()),
+            prefix: Vec::new(),
+            activate: None,
+            environment: BTreeMap::new(),
+        };
+        let built_in =
+            ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: BTreeMap::new() };
+        let start = profile.in_flight;
+        assert_eq!(bounds(&profile, &built_in), Bounds { start, ceiling: 64 });
+        assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs", "16"])), Bounds { start: 16, ceiling: 16 });
+        assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs=128"])), Bounds { start, ceiling: 128 });
+        assert_eq!(bounds(&profile, &launch(&["vllm"])), Bounds { start, ceiling: 4 * start });
+    }
+}

@@ -1,0 +1,65 @@
+//! The lines of `pace-RRRR-ENGINE.jsonl`: what a server did in the last seconds.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::pace::{Observation, Vitals};
+
+/// Sums of some observations.
+#[derive(Debug, Default)]
+pub(super) struct ObservationSum {
+    pub(super) looks: u32,
+    seconds: f64,
+    in_flight_seconds: f64,
+    finished: u64,
+    prompt_tokens: u64,
+    generated_tokens: u64,
+    vitals: Option<Vitals>,
+}
+
+/// A line of the file: means since the line before; the gauges of the server are of the last moment.
+#[derive(Debug, Serialize)]
+pub(super) struct LogLine {
+    /// Since the rank began.
+    seconds: f64,
+    limit: u32,
+    in_flight: f64,
+    requests_per_second: f64,
+    prompt_tokens_per_second: f64,
+    generated_tokens_per_second: f64,
+    running: Option<f64>,
+    waiting: Option<f64>,
+    kv_cache_usage: Option<f64>,
+    preemptions: Option<f64>,
+}
+
+impl ObservationSum {
+    pub(super) fn add(&mut self, seen: &Observation) {
+        self.looks += 1;
+        self.seconds += seen.span.as_secs_f64();
+        self.in_flight_seconds += seen.in_flight * seen.span.as_secs_f64();
+        self.finished += seen.finished;
+        self.prompt_tokens += seen.prompt_tokens;
+        self.generated_tokens += seen.generated_tokens;
+        self.vitals = seen.vitals.or(self.vitals);
+    }
+
+    /// The line of these observations, `since` the rank began.
+    pub(super) fn line(self, since: Duration, limit: u32) -> LogLine {
+        let tenths = |value: f64| (10.0 * value).round() / 10.0;
+        let rate = |count: u64| tenths(count as f64 / self.seconds);
+        LogLine {
+            seconds: tenths(since.as_secs_f64()),
+            limit,
+            in_flight: tenths(self.in_flight_seconds / self.seconds),
+            requests_per_second: (100.0 * self.finished as f64 / self.seconds).round() / 100.0,
+            prompt_tokens_per_second: rate(self.prompt_tokens),
+            generated_tokens_per_second: rate(self.generated_tokens),
+            running: self.vitals.map(|vitals| vitals.running),
+            waiting: self.vitals.map(|vitals| vitals.waiting),
+            kv_cache_usage: self.vitals.map(|vitals| vitals.kv_cache_usage),
+            preemptions: self.vitals.map(|vitals| vitals.preemptions),
+        }
+    }
+}

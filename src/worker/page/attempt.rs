@@ -1,0 +1,293 @@
+//! One visit of a page to an engine: image after image, attempt after attempt, until it is read or the engine has failed it.
+
+use std::time::Duration;
+
+use super::{
+    super::{rank_engine::RankEngine, slots::Slot},
+    progress::PageProgress,
+    rendering::{PartImage, RenderOutcome, RenderedPage, render},
+    task::PageTask,
+};
+use crate::{
+    engine::{Asking, AttemptResult},
+    model::{
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
+        PageRef, Remedy, Verdict, View,
+    },
+    schedule::{
+        Rung,
+        climb::{AfterAttempt, Budget, Climb},
+        course::ahead,
+        nothing::{self, Look},
+    },
+    server::Ready,
+};
+
+/// How a visit ends.
+pub(super) struct VisitEnd {
+    pub(super) verdict: Verdict,
+    /// The text; of a failed page, the most that one way of asking gave.
+    pub(super) answer: Answer,
+    /// Facts and layout of the whole page, where it was rendered.
+    pub(super) rendered: Option<(ImageFacts, PageLayout)>,
+    /// Why the page failed; empty where it did not.
+    pub(super) reason: String,
+    /// The engine that settled the page; `None` where the page cannot be rendered, or is seen to be blank.
+    pub(super) engine: Option<Engine>,
+    /// The engines that the page may yet be given to.
+    pub(super) remaining: EngineSet,
+}
+
+/// Asks the engine of the page's unit for it, in one way after the other.
+pub(super) async fn visit_engine(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
+    let asked = task.unit.engine;
+    let budget = Budget::of(&task.context.configuration, asked);
+    let Some(climb) = Climb::resume(task.visit, progress.counting(), budget, task.unit.trial) else {
+        let (engine, class, reason) = last_failure(progress.counting(), asked);
+        return Ok(VisitEnd {
+            verdict: Verdict::Failed(class),
+            answer: progress.best().clone(),
+            rendered: None,
+            reason,
+            engine: Some(engine),
+            remaining: EngineSet::default(),
+        });
+    };
+    let engine = task.context.engine(asked)?;
+    let mut visit = EngineVisit {
+        task,
+        progress,
+        engine,
+        climb,
+        rendered: None,
+        page: None,
+        part: 0,
+        answer: Answer::NONE,
+        slot: None,
+    };
+    let reading = visit.read().await?;
+    Ok(visit.end(reading))
+}
+
+/// A visit under way: what one attempt leaves to the next.
+struct EngineVisit<'t> {
+    task: &'t PageTask,
+    progress: &'t mut PageProgress,
+    engine: &'t RankEngine,
+    climb: Climb,
+    /// Facts and layout of the whole page, once it is rendered.
+    rendered: Option<(ImageFacts, PageLayout)>,
+    /// The page in the view that was asked about last.
+    page: Option<RenderedPage>,
+    /// Which of its images is next.
+    part: usize,
+    /// The text of the images before that.
+    answer: Answer,
+    /// Kept while the same image is asked about again: at the end of the queue, it would be the last of the run.
+    slot: Option<Slot<'t>>,
+}
+
+/// What the images of a page gave.
+struct Reading {
+    verdict: Verdict,
+    answer: Answer,
+    reason: String,
+}
+
+enum NextImage {
+    /// The engine is asked about this one.
+    Image(PartImage),
+    /// There is none.
+    End(Reading),
+}
+
+/// An image that the engine was asked about.
+struct Asked {
+    image: PartImage,
+    request_id: String,
+    result: AttemptResult,
+}
+
+impl EngineVisit<'_> {
+    async fn read(&mut self) -> Result<Reading, MachineFault> {
+        loop {
+            let image = match self.next_image().await? {
+                NextImage::Image(image) => image,
+                NextImage::End(reading) => return Ok(reading),
+            };
+            let asked = self.ask(image).await?;
+            if let Some(reading) = self.judge(asked).await? {
+                return Ok(reading);
+            }
+        }
+    }
+
+    /// Gets the next image that has something to read, in the view that the retry state says.
+    async fn next_image(&mut self) -> Result<NextImage, MachineFault> {
+        let skip_blank = self.task.context.configuration.imaging.skip_blank;
+        loop {
+            let view = self.climb.rung().view;
+            let page = match self.page.take().filter(|page| page.shows(view)) {
+                Some(page) => page,
+                None => {
+                    self.slot = None;
+                    match render(self.task, self.progress, view).await? {
+                        RenderOutcome::Page(page) => page,
+                        RenderOutcome::NoSuchView => {
+                            if self.climb.skip().is_none() {
+                                let (_, class, reason) = last_failure(self.progress.counting(), self.task.unit.engine);
+                                return Ok(NextImage::End(self.failed(class, reason)));
+                            }
+                            self.restart_answer();
+                            continue;
+                        }
+                        RenderOutcome::Failed(class, reason) => {
+                            return Ok(NextImage::End(self.failed(class, reason)));
+                        }
+                    }
+                }
+            };
+            if view == View::Whole {
+                self.rendered.get_or_insert((page.page.facts, page.page.layout));
+            }
+            let image = page.image(self.part);
+            self.page = Some(page);
+            match image {
+                None => return Ok(NextImage::End(Reading::of(std::mem::replace(&mut self.answer, Answer::NONE)))),
+                Some(image) if image.blank && skip_blank => self.part += 1,
+                Some(image) => return Ok(NextImage::Image(image)),
+            }
+        }
+    }
+
+    /// Makes one request, and reports what it shows of the server.
+    async fn ask(&mut self, image: PartImage) -> Result<Asked, MachineFault> {
+        // The wait for a slot can outlast a server: the ready server is looked up with the slot in hand.
+        if self.slot.is_none() {
+            self.slot = Some(self.engine.slot().await?);
+        }
+        let number = self.progress.of_this_start().len() + 1;
+        let request_id = self.task.request_id(number, &image.image.shown, image.parts);
+        let service = &self.engine.service;
+        let ready = service.ready().await?;
+        if self.task.unit.trial.is_some() {
+            service.begin_trial(ready.start);
+        }
+        let asking = Asking { request_id: &request_id, visit: self.task.visit, step: self.climb.rung().step };
+        let result = ready.reader.attempt(&image.image, asking).await;
+        match result.attempt.outcome {
+            AttemptOutcome::Interrupted(fault) => {
+                tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
+                report_death(self.engine, &ready, fault).await;
+            }
+            _ => service.end_trial(),
+        }
+        Ok(Asked { image, request_id, result })
+    }
+
+    /// Keeps the attempt, and decides what follows it; the reading where nothing does.
+    async fn judge(&mut self, asked: Asked) -> Result<Option<Reading>, MachineFault> {
+        let Asked { image, request_id, result } = asked;
+        let AttemptResult { mut attempt, part: text, language } = result;
+        let decides = self.answer.parts.is_empty() && self.part + 1 == image.parts;
+        correct_blank(&mut attempt, &image.evidence(decides), self.progress.counting());
+        let (outcome, reason) = (attempt.outcome, attempt.reason.clone());
+        let with = self.answer.clone().with(text, language, attempt.kept_characters, self.progress.total());
+        self.progress.add(attempt, &with);
+        match self.climb.after(outcome) {
+            AfterAttempt::Accept => (self.answer, self.part) = (with, self.part + 1),
+            AfterAttempt::Blank => self.part += 1,
+            AfterAttempt::SettleFailed(class) => return Ok(Some(self.failed(class, reason))),
+            AfterAttempt::Return(fault) => return Err(fault),
+            AfterAttempt::AskAgain { rung: Rung { step, view }, pause } => {
+                tracing::info!(request_id, step, view = view.name(), "asking again: {reason}");
+                // What was read of other parts stands, as long as they are parts of the same view.
+                if view != image.image.shown.view {
+                    self.restart_answer();
+                }
+                if pause > Duration::ZERO {
+                    self.slot = None;
+                }
+                tokio::time::sleep(with_jitter(pause, self.task.page, self.progress.made_here())).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins the page again, at the first image of another view.
+    fn restart_answer(&mut self) {
+        (self.answer, self.part) = (Answer::NONE, 0);
+    }
+
+    fn failed(&self, class: FailureClass, reason: String) -> Reading {
+        Reading { verdict: Verdict::Failed(class), answer: self.progress.best().clone(), reason }
+    }
+
+    /// Decides who settled the page, and which engines it may yet be given to.
+    fn end(self, reading: Reading) -> VisitEnd {
+        let Reading { verdict, answer, reason } = reading;
+        let task = self.task;
+        let (by_engine, remaining) = match verdict {
+            Verdict::Failed(class) => {
+                let chandra = Budget::of(&task.context.configuration, Engine::Chandra);
+                let open = ahead(task.visit, class, &self.climb, self.progress.counting(), chandra);
+                (class.remedy() != Remedy::Operator, task.remaining.and(open))
+            }
+            Verdict::Read | Verdict::Blank => (self.progress.made_here() > 0, EngineSet::default()),
+        };
+        let engine = by_engine.then_some(task.unit.engine);
+        VisitEnd { verdict, answer, rendered: self.rendered, reason, engine, remaining }
+    }
+}
+
+impl Reading {
+    fn of(answer: Answer) -> Reading {
+        let verdict = if answer.parts.is_empty() { Verdict::Blank } else { Verdict::Read };
+        Reading { verdict, answer, reason: String::new() }
+    }
+}
+
+/// Corrects the outcome of an attempt that found nothing on an image by what else is known of the image.
+fn correct_blank(attempt: &mut Attempt, evidence: &Look, counting: &[Attempt]) {
+    let given = attempt.outcome;
+    if !matches!(given, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
+        return;
+    }
+    attempt.outcome = nothing::outcome_of(given, evidence, counting);
+    if (given, attempt.outcome) == (AttemptOutcome::Blank, AttemptOutcome::Failed(FailureClass::Empty)) {
+        attempt.reason = "the engine says that there is nothing on the image, but there is".into();
+    }
+}
+
+/// Why the last of these attempts on `engine` that failed did so; where none has, the last on any. Attempts on a page
+/// that has nothing left to be tried, of which none has failed, were the deaths of its server.
+fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, String) {
+    let failure = |attempt: &Attempt| match attempt.outcome {
+        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class, attempt.reason.clone())),
+        _ => None,
+    };
+    let failures = || attempts.iter().rev().filter_map(failure);
+    let interruption = || attempts.last().map_or(String::new(), |attempt| attempt.reason.clone());
+    failures()
+        .find(|(by, ..)| *by == engine)
+        .or_else(|| failures().next())
+        .unwrap_or_else(|| (engine, FailureClass::Poison, interruption()))
+}
+
+/// Reports a dead server. One that was never reached shows only in its silence.
+async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
+    let dead = match fault {
+        MachineFault::ServerDied => true,
+        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
+        _ => false,
+    };
+    if dead {
+        engine.service.report_death(ready.start);
+    }
+}
+
+/// The pause, up to half longer, so that pages interrupted together do not come back together.
+fn with_jitter(pause: Duration, page: PageRef, repetition: usize) -> Duration {
+    let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
+    pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)
+}

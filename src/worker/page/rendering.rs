@@ -1,0 +1,161 @@
+//! Rendering a page in one of its views, within the rank's memory for images.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    corpus::Original,
+    engine::{Expectation, PageImage},
+    imaging::{DrawnPage, RenderFailure, RenderJob},
+    model::{Attempt, FailureClass, ImageFacts, Language, MachineFault, View},
+    schedule::nothing::Look,
+};
+
+use super::{progress::PageProgress, task::PageTask};
+
+/// A page in one of its views, and its share of the rank's memory bound, held for as long as its bytes are.
+pub(super) struct RenderedPage {
+    pub(super) page: DrawnPage,
+    edition: Language,
+    _share: OwnedSemaphorePermit,
+}
+
+impl RenderedPage {
+    pub(super) fn shows(&self, view: View) -> bool {
+        self.page.parts.iter().all(|part| part.shown.view == view)
+    }
+
+    /// One of its images, as it is sent; `None` after the last.
+    pub(super) fn image(&self, part: usize) -> Option<PartImage> {
+        let drawn = self.page.parts.get(part)?;
+        // A page may be in another language than the issue that it stands in.
+        let edition = if self.page.layout.script == self.edition { self.edition } else { Language::Unknown };
+        let expects = Expectation::of(edition, &drawn.facts);
+        let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, place: drawn.place, expects };
+        Some(PartImage { image, parts: self.page.parts.len(), facts: drawn.facts, blank: drawn.blank })
+    }
+}
+
+/// One image of a page.
+pub(super) struct PartImage {
+    pub(super) image: PageImage,
+    /// Number of images of its page in this view.
+    pub(super) parts: usize,
+    facts: ImageFacts,
+    /// There is nothing on it to read, as far as ink tells.
+    pub(super) blank: bool,
+}
+
+impl PartImage {
+    /// What is known of it besides an answer. `decides` says that it is the last of its page, and that none before it had
+    /// text.
+    pub(super) fn evidence(&self, decides: bool) -> Look {
+        let ink = self.facts.ink * self.facts.size.area() as f32 / (self.facts.dpi * self.facts.dpi);
+        Look { shown: self.image.shown, parts: self.parts, inked: !self.blank, ink, decides }
+    }
+}
+
+/// What came of rendering a page.
+pub(super) enum RenderOutcome {
+    Page(RenderedPage),
+    /// There is no such view of the page: no place to cut it at, it cannot be rendered so, or the engine would see
+    /// the same again.
+    NoSuchView,
+    /// The page, or its document, cannot be rendered.
+    Failed(FailureClass, String),
+}
+
+/// Renders a view. Waits for memory: the caller holds none, and no slot at a server either, since other pages wait for
+/// the one while they hold the other.
+pub(super) async fn render(
+    task: &PageTask,
+    progress: &PageProgress,
+    view: View,
+) -> Result<RenderOutcome, MachineFault> {
+    let profile = &task.context.engine(task.unit.engine)?.profile;
+    let document = task.document();
+    // Before the size is known, the share is that of the largest image that the rule allows, uncompressed.
+    let largest = profile.image.max_pixels.saturating_mul(3);
+    let mut share = task.context.image_memory.acquire(largest).await?;
+    let job = RenderJob {
+        document: document.path.clone(),
+        password: task.context.configuration.password_for(&document.name).map(str::to_owned),
+        page: task.page.page,
+        rule: profile.image,
+        layout: profile.layout,
+        view,
+    };
+    let drawn = match task.context.renderers.render(job).await {
+        Ok(drawn) => Ok(drawn),
+        Err(RenderFailure::Page { class, reason }) => Err((class, reason)),
+        Err(RenderFailure::PoolLost(reason)) => {
+            tracing::error!("{reason}");
+            return Err(MachineFault::RendererLost);
+        }
+    };
+    match (check_original(task).await, drawn) {
+        (Original::Changed { reason }, _) => Ok(RenderOutcome::Failed(FailureClass::Changed, reason)),
+        (Original::Unreachable { reason }, Err(_)) => {
+            tracing::error!("{reason}");
+            Err(MachineFault::InputLost)
+        }
+        (Original::Gone { reason }, Err(_)) => Ok(RenderOutcome::Failed(FailureClass::Unreadable, reason)),
+        (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
+            tracing::info!(view = view.name(), %class, "passed over: {reason}");
+            Ok(RenderOutcome::NoSuchView)
+        }
+        (Original::AsPlanned, Err((class, reason))) => Ok(RenderOutcome::Failed(class, reason)),
+        (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
+            let Some(page) = drawn else { return Ok(RenderOutcome::NoSuchView) };
+            task.context.count_image(&page.facts);
+            if view == View::Reduced && !saves_tokens(task, progress, &page)? {
+                return Ok(RenderOutcome::NoSuchView);
+            }
+            task.context.image_memory.shrink(&mut share, u64::from(page.facts.encoded_bytes));
+            Ok(RenderOutcome::Page(RenderedPage { page, edition: document.edition.language, _share: share }))
+        }
+    }
+}
+
+/// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing new
+/// to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> Result<bool, MachineFault> {
+    let tokens = &task.context.engine(task.unit.engine)?.profile.visual_tokens;
+    let of_whole =
+        |attempt: &Attempt| attempt.served_by.engine == task.unit.engine && attempt.shown.view == View::Whole;
+    let Some(before) = progress.counting().iter().rev().find(|attempt| of_whole(attempt)).map(|attempt| attempt.shown)
+    else {
+        return Ok(true);
+    };
+    let now = page.parts.iter().map(|part| part.shown).max_by_key(|shown| shown.bbox.shared_with(before.bbox));
+    Ok(now.is_none_or(|now| tokens.count(now.size) < tokens.count(before.size)))
+}
+
+/// Whether the document's file is as planned, now that the page was rendered or could not be.
+async fn check_original(task: &PageTask) -> Original {
+    // Without the context: a run that ends does not wait for a slow disk.
+    let (originals, document) = (Arc::clone(&task.context.originals), task.page.document);
+    let checked = tokio::task::spawn_blocking(move || originals.check(document));
+    // The runtime ends only with the run.
+    checked.await.unwrap_or(Original::AsPlanned)
+}
+
+/// Whether a page that was drawn whole may fail so only because another view of it is drawn.
+fn is_of_the_view(view: View, class: FailureClass) -> bool {
+    use FailureClass::{RenderFailed, RenderTimeout, TooLarge};
+    view != View::Whole && matches!(class, RenderFailed | RenderTimeout | TooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_view_that_cannot_be_drawn_is_no_failure_of_the_page() {
+        assert!(is_of_the_view(View::Halves, FailureClass::RenderTimeout));
+        assert!(is_of_the_view(View::Reduced, FailureClass::TooLarge));
+        assert!(!is_of_the_view(View::Whole, FailureClass::RenderFailed));
+        assert!(!is_of_the_view(View::Halves, FailureClass::Encrypted));
+    }
+}

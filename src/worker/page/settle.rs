@@ -1,0 +1,96 @@
+//! A page from its assignment until it is settled, given back, or called back.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    super::context::{Context, LocalEvent, without_answers},
+    attempt::{VisitEnd, visit_engine},
+    progress::PageProgress,
+    task::PageTask,
+};
+use crate::{
+    comm::Returned,
+    model::{EngineSet, MachineFault, PageRecord, PageRef, Verdict, Visit, error::chain},
+    schedule::{Prior, Unit},
+    store,
+};
+
+/// A page that is given back takes no more text along, in bytes: a unit of such pages must fit a frame.
+const LARGEST_TEXT: usize = 64 << 10;
+
+/// Works on a page until it is settled, given back, or called back. What comes of it goes to the store or to the main
+/// thread.
+pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
+    let (visit, ahead) = (Visit::First, EngineSet::all());
+    let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
+    let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
+    let task = PageTask { context, unit, page, visit, remaining: ahead, sealed, again };
+    let mut progress = PageProgress::new(attempts, text);
+    let mut recall = task.context.recall.subscribe();
+    let result = tokio::select! {
+        result = settle(&task, &mut progress) => result,
+        _ = recall.wait_for(|recalled| *recalled) => Err(MachineFault::Draining),
+    };
+    match result {
+        Ok(end) => keep(&task, progress, end),
+        Err(fault) => give_back(&task, &progress, fault),
+    }
+}
+
+/// Brings the page to the end of its visit, or to a fault that is not the page's.
+async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
+    read_record(task, progress).await;
+    visit_engine(task, progress).await
+}
+
+/// Reads the attempts of earlier starts. A page is not held up by a record that cannot be read: the record stays where it
+/// is, and `bocr verify` reports it.
+async fn read_record(task: &PageTask, progress: &mut PageProgress) {
+    let Some(place) = task.sealed else { return };
+    let run_directory = task.context.run_directory.clone();
+    let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
+    match reading.await {
+        Ok(Ok(earlier)) => progress.add_recorded(earlier, task.again),
+        Ok(Err(error)) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
+        Err(error) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+    }
+}
+
+/// Gives the record of a settled page to the store.
+fn keep(task: &PageTask, progress: PageProgress, end: VisitEnd) {
+    if let Verdict::Failed(class) = end.verdict {
+        tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", end.reason);
+    }
+    let (recorded, before) = (progress.recorded(), progress.before());
+    let (attempts, counts_from) = progress.into_record();
+    let record = PageRecord {
+        page: task.page,
+        lease: task.unit.lease,
+        rank: task.context.rank,
+        verdict: end.verdict,
+        engine: end.engine,
+        language: end.answer.language,
+        image: end.rendered.map(|(image, _)| image),
+        layout: end.rendered.map(|(_, layout)| layout),
+        attempts,
+        counts_from,
+        parts: end.answer.parts,
+        ahead: end.remaining,
+        reason: end.reason,
+        settled_unix_ms: Timestamp::now().as_millisecond(),
+    };
+    task.context.count_attempts(&record.attempts, before);
+    task.context.keep(record, recorded);
+}
+
+/// Gives the page back with its attempts of this start and its best text.
+fn give_back(task: &PageTask, progress: &PageProgress, fault: MachineFault) {
+    let attempts = without_answers(progress.of_this_start());
+    // The record that the page gets elsewhere counts only what is made there.
+    task.context.count_attempts(&attempts, progress.before() - progress.recorded());
+    let text = Some(progress.best()).filter(|text| (1..=LARGEST_TEXT).contains(&text.bytes())).cloned();
+    let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts, text };
+    let _ = task.context.events.send(LocalEvent::Returned(returned));
+}

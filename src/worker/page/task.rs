@@ -1,0 +1,42 @@
+//! A page's assignment on this rank: what does not change while it is worked on.
+
+use std::sync::Arc;
+
+use super::super::context::Context;
+use crate::{
+    model::{Document, EngineSet, PageRef, RecordPlace, Shown, Visit},
+    schedule::Unit,
+};
+
+/// A page under way on this rank.
+pub(super) struct PageTask {
+    pub(super) context: Arc<Context>,
+    pub(super) unit: Unit,
+    pub(super) page: PageRef,
+    pub(super) visit: Visit,
+    /// The engines that it may be given to: one that had nothing left for it on an earlier visit has nothing left now.
+    pub(super) remaining: EngineSet,
+    /// The page's record of an earlier start.
+    pub(super) sealed: Option<RecordPlace>,
+    /// The attempts of that record count for nothing: the page is read again from the beginning.
+    pub(super) again: bool,
+}
+
+impl PageTask {
+    pub(super) fn document(&self) -> &Document {
+        &self.context.documents[self.page.document.index()]
+    }
+
+    /// The id of a request: `BO_7500_Fr.p3.l17.a1.whole`, `….a4.halves-2` for the second of several parts. `attempt` is the
+    /// attempt's number in this start, from 1. A stand-in's script finds its fault by the id. The server's log has the
+    /// image's checksum behind it: `….whole.i1a2b3c4d`.
+    pub(super) fn request_id(&self, attempt: usize, shown: &Shown, parts: usize) -> String {
+        let name = self.document().name.rsplit('/').next().unwrap_or_default();
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let stem: String = stem.chars().map(plain).collect();
+        let view = shown.view.name();
+        let id = format!("{stem}.p{}.l{}.a{attempt}.{view}", self.page.page.number(), self.unit.lease.0);
+        if parts == 1 { id } else { format!("{id}-{}", shown.part + 1) }
+    }
+}

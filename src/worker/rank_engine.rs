@@ -1,0 +1,75 @@
+//! An engine at work on this rank: its profile, its server, and the bound on the requests in flight there.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::runtime::Handle;
+
+use super::{
+    engine_setup::EngineSetup, error::WorkerError, limiter::Limiter, server_monitor::ServerMonitor, slots::Slot,
+};
+use crate::{
+    engine::Profile,
+    model::{Engine, MachineFault, RankId, Role, configuration::Configuration},
+    server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
+};
+
+/// An engine at work on this rank. Dropping it leaves its server to the next attempt of the run.
+pub(super) struct RankEngine {
+    pub(super) profile: Arc<Profile>,
+    pub(super) service: Service,
+    pub(super) limiter: Arc<Limiter>,
+    _monitor: ServerMonitor,
+}
+
+/// What the engines of a rank have in common.
+pub(super) struct RankPlan<'a> {
+    pub(super) rank: RankId,
+    pub(super) local_rank: u32,
+    pub(super) role: Role,
+    pub(super) configuration: &'a Configuration,
+    pub(super) run_directory: PathBuf,
+    /// How long servers outlive this rank where it is killed.
+    pub(super) linger: Duration,
+    /// Shared by the servers of the rank.
+    pub(super) admission: Admission,
+}
+
+impl RankEngine {
+    /// Starts the engine's server on the current runtime; `on_event` is called from its task and must not block.
+    pub(super) fn start(
+        engine: Engine,
+        setup: EngineSetup,
+        duty: Duty,
+        rank_plan: &RankPlan<'_>,
+        on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
+    ) -> Result<RankEngine, WorkerError> {
+        let EngineSetup { profile, in_flight, share } = setup;
+        let logs = rank_plan.run_directory.join("logs");
+        let file = logs.join(format!("pace-{:04}-{engine}.jsonl", rank_plan.rank.0));
+        let plan = ServicePlan {
+            rank: rank_plan.rank,
+            local_rank: rank_plan.local_rank,
+            profile: Arc::clone(&profile),
+            claim: Claim::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
+            admission: rank_plan.admission.clone(),
+            duty,
+            settings: rank_plan.configuration.engines.of(engine).clone(),
+            share,
+            run_directory: rank_plan.run_directory.clone(),
+            logs,
+            linger: rank_plan.linger,
+        };
+        let service = Service::start(plan, on_event);
+        let limiter = Arc::new(Limiter::new(in_flight));
+        let monitor = ServerMonitor::start(&Handle::current(), Arc::clone(&limiter), in_flight, service.life(), file);
+        Ok(RankEngine { profile, service, limiter, _monitor: monitor })
+    }
+
+    /// A place among the requests in flight on the engine's server.
+    ///
+    /// # Errors
+    /// The places are gone: the run ends.
+    pub(super) async fn slot(&self) -> Result<Slot<'_>, MachineFault> {
+        self.limiter.slots().acquire().await
+    }
+}

@@ -1,0 +1,170 @@
+//! Looks at a server once a second: sets how many requests may be in flight on it, accounts for its time, and writes a
+//! line now and then for people.
+
+use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    task::AbortHandle,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    limiter::{InFlight, Limiter},
+    observation_log::ObservationSum,
+};
+use crate::{
+    engine::{ServerMetrics, TrafficCounts},
+    pace::{Controller, Observation, ServerLife, VITALS_EVERY, Vitals},
+    server::{LifeWatch, Ready},
+};
+
+/// Time between two looks at a server.
+const TICK: Duration = Duration::from_secs(1);
+/// Longest wait for the metrics: an observation without them is as good, one that is late is not.
+const METRICS_LIMIT: Duration = Duration::from_millis(500);
+/// Looks from one line to the next.
+const LINE: u32 = 10;
+
+/// Looks at a server until this is dropped.
+#[derive(Debug)]
+pub(super) struct ServerMonitor(AbortHandle);
+
+impl Drop for ServerMonitor {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl ServerMonitor {
+    /// Begins to look; lines go to the file.
+    pub(super) fn start(
+        runtime: &Handle,
+        limiter: Arc<Limiter>,
+        in_flight: InFlight,
+        life: LifeWatch,
+        file: PathBuf,
+    ) -> ServerMonitor {
+        let watch = Watch {
+            limiter,
+            controller: match in_flight {
+                InFlight::Fixed(_) => None,
+                InFlight::Adaptive(bounds) => Some(Controller::new(bounds)),
+            },
+            life,
+            seen: None,
+            began: Instant::now(),
+            looks: 0,
+            sum: ObservationSum::default(),
+            file,
+        };
+        ServerMonitor(runtime.spawn(watch.run()).abort_handle())
+    }
+}
+
+struct Watch {
+    limiter: Arc<Limiter>,
+    /// `None` where the number is fixed.
+    controller: Option<Controller>,
+    life: LifeWatch,
+    /// The start last seen ready, when it was seen, and its traffic up to then.
+    seen: Option<(u32, Instant, TrafficCounts)>,
+    began: Instant,
+    looks: u32,
+    sum: ObservationSum,
+    file: PathBuf,
+}
+
+impl Watch {
+    async fn run(mut self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let life = match self.life.ready() {
+                Some(ready) => self.look(&ready).await,
+                None => None,
+            };
+            if self.life.is_resting() {
+                self.limiter.account_rest();
+                if let (Some(_), Some(controller)) = (self.seen.take(), &mut self.controller) {
+                    controller.restarted();
+                }
+                continue;
+            }
+            self.limiter.account(life, self.seen.is_some());
+        }
+    }
+
+    /// What the server did since the last look; `None` at the first look at a start.
+    async fn look(&mut self, ready: &Ready) -> Option<ServerLife> {
+        let client = ready.reader.client();
+        self.looks += 1;
+        let metrics = match self.looks.is_multiple_of(VITALS_EVERY) {
+            true => timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten(),
+            false => None,
+        };
+        let (now, counts) = (Instant::now(), client.traffic().counts());
+        let (start, then, before) = self.seen.replace((ready.start, now, counts))?;
+        if start != ready.start {
+            if let Some(controller) = &mut self.controller {
+                controller.restarted();
+            }
+            return None;
+        }
+        let seen = observation(now - then, before, counts, metrics);
+        let limit = self.limiter.slots().limit();
+        if let Some(controller) = &mut self.controller {
+            controller.observe(&seen);
+            if controller.limit() != limit {
+                tracing::info!(from = limit, to = controller.limit(), "the number in flight changes");
+                self.limiter.slots().set_limit(controller.limit());
+            }
+        }
+        self.limiter.account_load(&seen, limit);
+        self.sum.add(&seen);
+        if self.sum.looks == LINE {
+            self.write(limit).await;
+        }
+        let on_their_way = self.limiter.on_their_way(seen.in_flight);
+        Some(ServerLife::Ready { in_flight: seen.in_flight, limit, on_their_way })
+    }
+
+    async fn write(&mut self, limit: u32) {
+        let line = std::mem::take(&mut self.sum).line(self.began.elapsed(), limit);
+        let file = self.file.clone();
+        let append = move || {
+            let mut text = serde_json::to_string(&line)?;
+            text.push('\n');
+            std::fs::OpenOptions::new().create(true).append(true).open(file)?.write_all(text.as_bytes())
+        };
+        // A disk that is slow or full costs lines, never pages.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(append).await {
+            tracing::debug!(%error, "cannot write {}", self.file.display());
+        }
+    }
+}
+
+fn observation(
+    span: Duration,
+    before: TrafficCounts,
+    counts: TrafficCounts,
+    metrics: Option<ServerMetrics>,
+) -> Observation {
+    let vitals = |metrics: ServerMetrics| {
+        Some(Vitals {
+            running: metrics.running?,
+            waiting: metrics.waiting?,
+            kv_cache_usage: metrics.kv_cache_usage.unwrap_or_default(),
+            preemptions: metrics.preemptions.unwrap_or_default(),
+        })
+    };
+    Observation {
+        span,
+        in_flight: (counts.in_flight_seconds - before.in_flight_seconds) / span.as_secs_f64().max(1e-6),
+        prompt_tokens: counts.prompt_tokens - before.prompt_tokens,
+        generated_tokens: counts.generated_tokens - before.generated_tokens,
+        finished: counts.finished - before.finished,
+        vitals: metrics.and_then(vitals),
+    }
+}

@@ -1,0 +1,90 @@
+//! From the frozen plan to a rank that can read pages.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
+};
+
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::{
+    corpus::{self, Originals},
+    model::{Document, Engine, RankId, configuration::Configuration, error::chain},
+    store::{Provenance, StoreEvent, Writer},
+};
+
+use super::{
+    context::{Context, LocalEvent},
+    error::WorkerError,
+    image_memory::ImageMemory,
+    rank_engine::RankEngine,
+    renderer_pool::renderer_pool,
+};
+
+/// What a rank needs to read pages of a plan.
+pub(super) struct StartUp {
+    pub(super) rank: RankId,
+    pub(super) run_id: String,
+    /// Most pages that it will hold.
+    pub(super) credits: u32,
+    pub(super) program: PathBuf,
+    pub(super) run_directory: PathBuf,
+    pub(super) configuration: Configuration,
+    /// The rank's part of the node's cores.
+    pub(super) cores: usize,
+    /// Its engines, whose servers are starting or ready.
+    pub(super) engines: BTreeMap<Engine, RankEngine>,
+    pub(super) events: Sender<LocalEvent>,
+}
+
+impl StartUp {
+    /// Reads the plan, starts renderers and the store. Waits for them: not for a main thread.
+    pub(super) fn context(self, runtime: &Handle) -> Result<Context, WorkerError> {
+        let plan = corpus::read(&self.run_directory)?.ok_or_else(|| WorkerError::NoPlan(self.run_directory.clone()))?;
+        let originals = Arc::new(Originals::new(plan));
+        let documents: Arc<[Document]> = Arc::clone(originals.documents());
+        let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration, self.cores))?;
+        let provenance = Provenance {
+            run_id: self.run_id,
+            configuration_toml: self.configuration.to_toml().map_err(WorkerError::Configuration)?,
+            program_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let store_failed = Arc::new(AtomicBool::new(false));
+        let (events, failed) = (self.events.clone(), Arc::clone(&store_failed));
+        let on_event = move |event| match event {
+            StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
+            StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
+            StoreEvent::Failed(error) => {
+                failed.store(true, Ordering::SeqCst);
+                let _ = events.send(LocalEvent::StoreFailed(chain(&error)));
+            }
+        };
+        let mut store = self.configuration.store.clone();
+        // A page is held until its record is on the disk: a rank that holds few would wait for a group to fill.
+        store.sync_records = NonZeroU32::new(self.credits / 4).unwrap_or(NonZeroU32::MIN).min(store.sync_records);
+        let writer =
+            Writer::start(&self.run_directory, self.rank, &store, provenance, Arc::clone(&documents), on_event)?;
+        Ok(Context {
+            rank: self.rank,
+            image_memory: ImageMemory::new(self.configuration.imaging.in_flight),
+            run_directory: self.run_directory,
+            documents,
+            originals,
+            renderers,
+            engines: self.engines,
+            writer,
+            events: self.events,
+            recall: watch::channel(false).0,
+            unsynced: Mutex::default(),
+            store_failed,
+            summary: Mutex::default(),
+            configuration: self.configuration,
+        })
+    }
+}

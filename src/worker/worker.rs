@@ -1,0 +1,374 @@
+//! Every rank's side of the run: pages come in, records go to the disk, verdicts go out.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Runtime, task::JoinSet};
+use tracing::Instrument;
+
+use crate::{
+    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
+    model::{Engine, PageRef, RankId, Role, StopReason},
+    server::{Admission, Duty, Ready, Service, ServiceEvent},
+    store,
+};
+
+use super::{
+    context::{Context, LocalEvent},
+    engine_setup::{EngineSetup, cores_of, set_up_engines},
+    error::WorkerError,
+    page::work_on_page,
+    rank_engine::{RankEngine, RankPlan},
+    recovered_parts::recovered_parts,
+    request::WorkerRequest,
+    role_switches::RoleSwitches,
+    start_up::StartUp,
+};
+
+/// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
+const BATCH: usize = 256;
+
+/// The same of pages that are given back, which may have text with them ([`super::page`]).
+const RETURNED_BATCH: usize = 32;
+
+/// A rank's worker, driven by its main thread, which waits for no server, no child, and no disk but that of its log.
+pub struct Worker {
+    request: WorkerRequest,
+    rank: RankId,
+    /// How this rank introduces itself.
+    hello: Hello,
+    /// Its part of the node's cores.
+    cores: usize,
+    switches: RoleSwitches,
+    stage: WorkerStage,
+    pages: JoinSet<()>,
+    events: Sender<LocalEvent>,
+    inbox: Receiver<LocalEvent>,
+    /// Declared last: everything above may have tasks on it.
+    runtime: Runtime,
+}
+
+/// How far the worker is; each stage owns what it needs.
+enum WorkerStage {
+    /// There is no plan yet. The servers start meanwhile.
+    Waiting(BTreeMap<Engine, RankEngine>),
+    /// The plan is read and the renderers are started, on a thread that has the engines; what rank 0 has sent meanwhile.
+    StartingUp(Vec<ToWorker>),
+    Reading(Arc<Context>),
+    /// Rank 0 has told the worker to finish: a thread seals what is left and stops the servers.
+    Ending,
+}
+
+impl Worker {
+    /// Starts the servers of this rank, one of `ranks`. Pages can come after [`ToWorker::Begin`].
+    ///
+    /// # Errors
+    /// Profiles, GPU or settings of the engines cannot be used; the system refuses threads or signals.
+    pub fn start(
+        rank: RankId,
+        ranks: u32,
+        local: LocalPosition,
+        request: WorkerRequest,
+    ) -> Result<Worker, WorkerError> {
+        let role = request.configuration.roles.of(rank, ranks);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("bocr-tasks")
+            .enable_all()
+            .build()
+            .map_err(WorkerError::Runtime)?;
+        let (events, inbox) = channel();
+        let setups = set_up_engines(&request, rank, role, local)?;
+        let cores = cores_of(&setups);
+        let hello = Hello {
+            program_version: env!("CARGO_PKG_VERSION").into(),
+            settings: request.settings_digest.clone(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            local_rank: local.rank,
+            gpu: setups.values().find_map(|setup| setup.share.gpu.clone()),
+            role,
+            credits: credits(role, &setups),
+        };
+        listen_for_signals(&runtime, &events)?;
+        let rank_plan = RankPlan {
+            rank,
+            local_rank: local.rank,
+            role,
+            configuration: &request.configuration,
+            run_directory: request.run_directory.clone(),
+            linger: request.linger,
+            admission: Admission::default(),
+        };
+        let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events)?;
+        Ok(Worker {
+            request,
+            rank,
+            hello,
+            cores,
+            switches,
+            stage: WorkerStage::Waiting(engines),
+            pages: JoinSet::new(),
+            events,
+            inbox,
+            runtime,
+        })
+    }
+
+    /// How this rank introduces itself.
+    pub fn hello(&self) -> Hello {
+        self.hello.clone()
+    }
+
+    /// Its part of the node's cores.
+    pub fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Where the tasks of this rank run.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Does what rank 0 says. What comes of it comes out of [`Worker::poll`].
+    ///
+    /// # Errors
+    /// The message does not fit the worker's stage, or the system refuses a thread.
+    pub fn handle(&mut self, message: ToWorker) -> Result<(), WorkerError> {
+        if let (WorkerStage::StartingUp(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
+            (&mut self.stage, &message)
+        {
+            held.push(message);
+            return Ok(());
+        }
+        match message {
+            ToWorker::Recover { run_id, share } => self.recover(run_id, share)?,
+            ToWorker::Begin { run_id } => self.start_up(run_id)?,
+            ToWorker::Assign(assignment) => self.assign(assignment)?,
+            ToWorker::Recall => {
+                if let WorkerStage::Reading(context) = &self.stage {
+                    context.engines.values().for_each(|engine| engine.limiter.drain());
+                    context.recall.send_replace(true);
+                }
+            }
+            ToWorker::Turn(engine) => {
+                if let Some(Ready { reader, .. }) = self.switches.switch_to(engine) {
+                    let _ = self.events.send(LocalEvent::EngineReady(engine, Box::new(reader.server().clone())));
+                }
+            }
+            ToWorker::Finish => self.finish()?,
+            // The main thread leaves; the servers were stopped with the pages.
+            ToWorker::Leave | ToWorker::Alive => {}
+        }
+        Ok(())
+    }
+
+    /// What happened on this rank, waiting for it up to `wait`. Verdicts of one wait travel together.
+    ///
+    /// # Errors
+    /// What this rank did in the background has failed: start-up, recovery or the end.
+    pub fn poll(&mut self, wait: Duration) -> Result<Vec<ToCoordinator>, WorkerError> {
+        let mut messages = Vec::new();
+        let (mut settled, mut returned) = (Vec::new(), Vec::new());
+        let mut next = self.inbox.recv_timeout(wait).ok();
+        while let Some(event) = next {
+            match event {
+                LocalEvent::EngineReady(engine, server) => messages.push(ToCoordinator::EngineReady(engine, server)),
+                LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
+                LocalEvent::Durable(records) => {
+                    settled.extend(self.context().into_iter().flat_map(|context| context.settlements(&records)))
+                }
+                LocalEvent::Returned(page) => returned.push(page),
+                LocalEvent::StoreFailed(reason) => {
+                    returned.extend(self.context().into_iter().flat_map(|context| context.take_unsynced()));
+                    messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
+                }
+                LocalEvent::Signal => {
+                    let reason = format!("{} was asked to stop by a signal", self.rank);
+                    messages.push(ToCoordinator::StopRequested(StopReason::Requested, reason));
+                }
+                LocalEvent::Recovered(recovered) => {
+                    messages.extend(recovered_parts(recovered?).into_iter().map(ToCoordinator::Recovered))
+                }
+                LocalEvent::StartedUp(context) => self.started_up(*context?)?,
+                LocalEvent::Finished(summary) => messages.push(ToCoordinator::Finished(summary?)),
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
+        messages.extend(returned.chunks(RETURNED_BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
+        // Finished tasks are let go; their results have come as events.
+        while self.pages.try_join_next().is_some() {}
+        Ok(messages)
+    }
+
+    fn context(&self) -> Option<&Arc<Context>> {
+        match &self.stage {
+            WorkerStage::Reading(context) => Some(context),
+            WorkerStage::Waiting(_) | WorkerStage::StartingUp(_) | WorkerStage::Ending => None,
+        }
+    }
+
+    /// Seals and reads this rank's share of what earlier starts left.
+    fn recover(&self, run_id: String, share: store::Leftovers) -> Result<(), WorkerError> {
+        let (events, run_directory) = (self.events.clone(), self.request.run_directory.clone());
+        let wait = self.request.configuration.schedule.silence_limit;
+        in_background("bocr-recover", move || {
+            let recovered = store::recover(&run_directory, &share, &run_id, wait);
+            let _ = events.send(LocalEvent::Recovered(recovered.map_err(WorkerError::from)));
+        })
+    }
+
+    /// Reads the frozen plan and starts renderers and the store.
+    fn start_up(&mut self, run_id: String) -> Result<(), WorkerError> {
+        let WorkerStage::Waiting(engines) = std::mem::replace(&mut self.stage, WorkerStage::StartingUp(Vec::new()))
+        else {
+            return Err(WorkerError::TooEarly);
+        };
+        let start_up = StartUp {
+            rank: self.rank,
+            run_id,
+            credits: self.hello.credits,
+            program: self.request.program.clone(),
+            run_directory: self.request.run_directory.clone(),
+            configuration: self.request.configuration.clone(),
+            cores: self.cores,
+            engines,
+            events: self.events.clone(),
+        };
+        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        in_background("bocr-begin", move || {
+            let context = start_up.context(&runtime);
+            let _ = events.send(LocalEvent::StartedUp(context.map(Box::new)));
+        })
+    }
+
+    fn started_up(&mut self, context: Context) -> Result<(), WorkerError> {
+        let held = match std::mem::replace(&mut self.stage, WorkerStage::Reading(Arc::new(context))) {
+            WorkerStage::StartingUp(held) => held,
+            WorkerStage::Waiting(_) | WorkerStage::Reading(_) | WorkerStage::Ending => {
+                return Err(WorkerError::TooEarly);
+            }
+        };
+        held.into_iter().try_for_each(|message| self.handle(message))
+    }
+
+    fn assign(&mut self, assignment: Assignment) -> Result<(), WorkerError> {
+        let WorkerStage::Reading(context) = &self.stage else { return Err(WorkerError::TooEarly) };
+        let Assignment { unit, priors } = assignment;
+        let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
+        for page in unit.pages() {
+            let task = work_on_page(Arc::clone(context), unit, page, priors.remove(&page));
+            let name = &context.documents[page.document.index()].name;
+            let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
+            let held = context.engines.get(&unit.engine).map(|engine| engine.limiter.hold());
+            let working = async move {
+                let _held = held;
+                task.await;
+            };
+            self.pages.spawn_on(working.instrument(span), self.runtime.handle());
+        }
+        Ok(())
+    }
+
+    /// Seals what is left, stops the servers and sums up. No page is under way any more.
+    fn finish(&mut self) -> Result<(), WorkerError> {
+        let WorkerStage::Reading(context) = std::mem::replace(&mut self.stage, WorkerStage::Ending) else {
+            return Err(WorkerError::TooEarly);
+        };
+        context.engines.values().for_each(|engine| engine.limiter.drain());
+        let mut pages = std::mem::take(&mut self.pages);
+        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        in_background("bocr-finish", move || {
+            runtime.block_on(async { while pages.join_next().await.is_some() {} });
+            let summary = match Arc::into_inner(context) {
+                None => Err(WorkerError::Busy),
+                Some(context) => {
+                    let (services, summary) = context.close();
+                    runtime.block_on(stop_all(services));
+                    summary
+                }
+            };
+            let _ = events.send(LocalEvent::Finished(summary));
+        })
+    }
+}
+
+/// Most pages that a rank of this role holds.
+fn credits(role: Role, setups: &BTreeMap<Engine, EngineSetup>) -> u32 {
+    let credits = setups.values().map(|setup| setup.in_flight.credits());
+    match role {
+        // It holds pages of one engine at a time.
+        Role::InTurn => credits.max().unwrap_or_default(),
+        Role::One(_) | Role::Together => credits.sum(),
+    }
+}
+
+/// The first signal asks rank 0 for an orderly end; a second one ends the process.
+fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<(), WorkerError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _guard = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(WorkerError::Runtime)?;
+    let events = events.clone();
+    runtime.spawn(async move {
+        for signals in 1.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if signals > 1 {
+                std::process::exit(75);
+            }
+            let _ = events.send(LocalEvent::Signal);
+        }
+    });
+    Ok(())
+}
+
+/// Starts the servers of a rank. Engines that rest come first: what an earlier attempt left of them must have left the
+/// GPU before others start.
+fn start_engines(
+    runtime: &Runtime,
+    setups: BTreeMap<Engine, EngineSetup>,
+    rank_plan: &RankPlan<'_>,
+    events: &Sender<LocalEvent>,
+) -> Result<(BTreeMap<Engine, RankEngine>, RoleSwitches), WorkerError> {
+    let _guard = runtime.enter();
+    let mut engines = BTreeMap::new();
+    let mut switches = RoleSwitches::default();
+    let (first, resting): (Vec<_>, Vec<_>) =
+        setups.into_iter().partition(|(engine, _)| rank_plan.role.first().contains(*engine));
+    let resting = resting.into_iter().map(|setup| (setup, Duty::Rest));
+    for ((engine, setup), duty) in resting.chain(first.into_iter().map(|setup| (setup, Duty::Serve))) {
+        let events = events.clone();
+        let on_event = move |event| {
+            let _ = events.send(match event {
+                ServiceEvent::Ready(engine, server) => LocalEvent::EngineReady(engine, server),
+                ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
+            });
+        };
+        let started = RankEngine::start(engine, setup, duty, rank_plan, on_event)?;
+        if rank_plan.role == Role::InTurn {
+            switches.add(engine, &started.service);
+        }
+        engines.insert(engine, started);
+    }
+    Ok((engines, switches))
+}
+
+async fn stop_all(services: BTreeMap<Engine, Service>) {
+    futures_util::future::join_all(services.into_values().map(Service::stop)).await;
+}
+
+/// Work that waits for disks, children or servers, off the main thread, which must keep giving signs of life.
+fn in_background(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), WorkerError> {
+    let named = std::thread::Builder::new().name(name.into());
+    named.spawn(work).map(drop).map_err(|source: io::Error| WorkerError::Runtime(source))
+}
