@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     beginning::Beginning,
-    context::{Context, LocalEvent},
+    context::{Context, LocalEvent, give_back},
     error::RunError,
     pacing::Pacer,
     page::{PageTask, work},
@@ -182,12 +182,10 @@ impl Worker {
             match event {
                 LocalEvent::EngineReady(engine, server) => messages.push(ToCoordinator::EngineReady(engine, server)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
-                LocalEvent::Durable(records) => {
-                    settled.extend(self.context().into_iter().flat_map(|context| context.settlements(&records)))
-                }
+                LocalEvent::Durable(settlements) => settled.extend(settlements),
                 LocalEvent::Returned(page) => returned.push(page),
-                LocalEvent::StoreFailed(reason) => {
-                    returned.extend(self.context().into_iter().flat_map(|context| context.take_unsynced()));
+                LocalEvent::StoreFailed(reason, lost) => {
+                    returned.extend(lost.into_iter().map(give_back));
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
                 LocalEvent::Signal => {
@@ -207,13 +205,6 @@ impl Worker {
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)
-    }
-
-    fn context(&self) -> Option<&Arc<Context>> {
-        match &self.stage {
-            Stage::Reading(context) => Some(context),
-            Stage::Waiting | Stage::Beginning(_) | Stage::Ending => None,
-        }
     }
 
     /// The first signal asks rank 0 for an orderly end; a second one ends the process.
