@@ -12,7 +12,7 @@ use bulletin_ocr::{
         Part, RankId, Verdict, Visit,
     },
     store::{
-        self, JournalReader, JournalWriter, Layout, Leftovers, Opening, Problem, Provenance, Reader, Recorded,
+        self, JournalReader, JournalWriter, LatestRecord, Layout, Leftovers, Opening, Problem, Provenance, Reader,
         ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
     },
 };
@@ -362,11 +362,11 @@ fn shares_of_a_run_directory_give_together_what_one_gives() {
     let recovered: Vec<_> =
         shares.iter().map(|share| store::recover(directory.path(), share, RUN, Duration::ZERO).unwrap()).collect();
     assert_eq!(recovered.iter().map(|share| share.sealed.len()).sum::<usize>(), 1);
-    let merged = store::finals(recovered.iter().flat_map(|share| share.records.iter().copied()), &plan());
+    let merged = store::latest_records(recovered.iter().flat_map(|share| share.records.iter().copied()), &plan());
     let alone = recover(directory.path()).unwrap();
     assert_eq!(merged, alone.records);
     assert_eq!((alone.superseded, alone.highest_lease), (6, Some(LeaseId(70))));
-    let place = |record: &Recorded| (record.page, record.lease, record.place);
+    let place = |record: &LatestRecord| (record.page, record.lease, record.place);
     let expected = later.iter().enumerate().map(|(row, record)| (record.page, record.lease, FILE.place(row as u32)));
     assert_eq!(merged.iter().map(place).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
@@ -434,7 +434,7 @@ fn a_document_that_took_the_name_of_a_replaced_one_is_final() {
     plan[3].state = DocumentState::Replaced;
     let summary = catalogue::write(directory.path(), &plan).unwrap();
     assert_eq!((summary.settled, summary.superseded, summary.complete), (6, 1, true));
-    let finals = store::finals(recover(directory.path()).unwrap().records, &plan);
+    let finals = store::latest_records(recover(directory.path()).unwrap().records, &plan);
     let pages: Vec<_> = finals.iter().map(|record| record.page).collect();
     assert_eq!(pages, varied().iter().map(|record| record.page).collect::<Vec<_>>());
     assert!(store::verify(directory.path(), &plan, RUN).unwrap().is_good());

@@ -16,7 +16,7 @@ use crate::{
     corpus::Plan,
     files::replace,
     model::{DocumentPages, DocumentState, FailureClass, LeaseId, PageIndex, PageRef, ParsePagesError, Verdict},
-    store::Recorded,
+    store::LatestRecord,
 };
 
 use super::preparation::{PreparationError, remove_if_present};
@@ -82,8 +82,8 @@ impl Again {
     }
 
     /// The settled pages that it means now.
-    fn select(&self, plan: &Plan, finals: &[Recorded]) -> Result<Vec<PageRef>, PreparationError> {
-        let chosen = |keep: &dyn Fn(&Recorded) -> bool| {
+    fn select(&self, plan: &Plan, finals: &[LatestRecord]) -> Result<Vec<PageRef>, PreparationError> {
+        let chosen = |keep: &dyn Fn(&LatestRecord) -> bool| {
             finals.iter().filter(|record| keep(record)).map(|record| record.page).collect()
         };
         match self {
@@ -146,7 +146,7 @@ pub(super) fn open_pages(
     run_directory: &Path,
     wishes: &[Again],
     plan: &Plan,
-    finals: &[Recorded],
+    finals: &[LatestRecord],
     highest_lease: LeaseId,
 ) -> Result<BTreeSet<PageRef>, PreparationError> {
     let path = run_directory.join(WISHES_FILE);
@@ -156,13 +156,13 @@ pub(super) fn open_pages(
         read => serde_json::from_slice(&read.map_err(failed)?)
             .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
     };
-    let records: BTreeMap<PageRef, &Recorded> = match wishes.is_empty() && kept.is_empty() {
+    let records: BTreeMap<PageRef, &LatestRecord> = match wishes.is_empty() && kept.is_empty() {
         true => return Ok(BTreeSet::new()),
         false => finals.iter().map(|record| (record.page, record)).collect(),
     };
     // A failed page of a higher lease goes on by itself; one that was read before does not.
     let is_open = |wish: &Wish, page: &PageRef| {
-        records.get(page).is_some_and(|Recorded { lease, latest, .. }| {
+        records.get(page).is_some_and(|LatestRecord { lease, latest, .. }| {
             *lease <= wish.since && (latest.lease <= wish.since || !latest.ahead.is_empty())
         })
     };

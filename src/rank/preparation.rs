@@ -156,7 +156,7 @@ impl Prepared {
     /// Takes in how every page stood at the end of the last start.
     pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
         let lease = collected.highest_lease.unwrap_or(LeaseId(0));
-        let finals = store::finals(collected.records, &self.plan.documents);
+        let finals = store::latest_records(collected.records, &self.plan.documents);
         let open = again::open_pages(&request.run_directory, &request.again, &self.plan, &finals, lease)?;
         let settled = finals.len() - open.len();
         if (settled as u64) < self.plan.pages() {
@@ -164,7 +164,7 @@ impl Prepared {
             remove_if_present(request.run_directory.join(REPORT_FILE))?;
         }
         self.last_lease = lease;
-        let restored = |record: store::Recorded| Restored {
+        let restored = |record: store::LatestRecord| Restored {
             page: record.page,
             verdict: record.verdict,
             engine: record.engine,
