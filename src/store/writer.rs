@@ -312,9 +312,11 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
 
     /// Seals the journal where it is full or no record follows, all of it is on the disk, and no sealing is under way.
     fn seal_if_full(&mut self) -> Result<()> {
-        let full = |journal: &JournalWriter| journal.len() >= self.settings.shard.as_u64();
-        let ready = self.waiting.is_empty() && self.sealing.is_none();
-        if let Some((file, journal)) = self.journal.take_if(|(_, journal)| ready && (self.finishing || full(journal))) {
+        if !self.waiting.is_empty() || self.sealing.is_some() {
+            return Ok(());
+        }
+        let full = self.settings.shard.as_u64();
+        if let Some((file, journal)) = self.journal.take_if(|(_, journal)| self.finishing || journal.len() >= full) {
             let records = journal.records();
             self.sealing = Some(Sealing { records, thread: self.start_sealing(file, journal.into_hold())? });
         }
@@ -339,8 +341,10 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
     /// the shard.
     fn join_sealing(&mut self) -> Result<()> {
         let Some(Sealing { records, thread }) = self.sealing.take() else { return Ok(()) };
-        let panicked = |_| Err(StoreError::SealingPanicked { path: self.layout.store() });
-        let sealed = thread.join().unwrap_or_else(panicked)?;
+        let Ok(sealed) = thread.join() else {
+            return Err(StoreError::SealingPanicked { path: self.layout.store() });
+        };
+        let sealed = sealed?;
         let lost = (sealed.pages < records).then(|| StoreError::RecordsLost {
             path: sealed.kept.as_ref().map_or(&sealed.journal, |kept| &kept.path).clone(),
             records: records - sealed.pages,
