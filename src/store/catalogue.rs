@@ -37,7 +37,7 @@ pub struct CatalogueSummary {
 /// A shard as the catalogue lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedShard {
-    /// Which.
+    /// Its rank and number.
     pub file: StoreFile,
     /// Its records.
     pub pages: u64,

@@ -14,15 +14,15 @@ use crate::model::{
 pub struct Settled {
     /// The page.
     pub page: PageRef,
-    /// Under which assignment.
+    /// The assignment under which it was settled.
     pub lease: LeaseId,
-    /// By which rank.
+    /// The rank that settled it.
     pub rank: RankId,
-    /// How.
+    /// How the page ended.
     pub verdict: Verdict,
-    /// By which engine; `None` where no engine saw the page.
+    /// The engine that gave the verdict; `None` where no engine saw the page.
     pub engine: Option<Engine>,
-    /// By the model or by a stand-in; `None` where no engine saw the page.
+    /// Whether the model answered or a stand-in; `None` where no engine saw the page.
     pub server: Option<ServerKind>,
     /// Language of the text.
     pub language: Language,
@@ -65,7 +65,7 @@ pub struct LatestRecord {
     pub latest: Latest,
     /// How the page was settled.
     pub verdict: Verdict,
-    /// By which engine; `None` where no engine saw the page.
+    /// The engine that gave the verdict; `None` where no engine saw the page.
     pub engine: Option<Engine>,
     /// Where the record lies.
     pub place: RecordPlace,
@@ -76,7 +76,7 @@ pub struct LatestRecord {
 /// What is known of the record of a page that has the highest lease. Of a failed page it is the final one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
-    /// Under which assignment.
+    /// The assignment under which it was made.
     pub lease: LeaseId,
     /// If it failed the page, the engines that this may yet be given to.
     pub ahead: EngineSet,

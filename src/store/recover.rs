@@ -26,7 +26,7 @@ const JOURNAL_WEIGHT: u64 = 100;
 /// A file that an earlier start left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
-    /// Which.
+    /// The journal or shard.
     pub file: StoreFile,
     /// Its size in bytes.
     pub bytes: u64,

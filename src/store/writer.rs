@@ -43,7 +43,7 @@ pub enum StoreEvent<R> {
 /// A record that the writer did not take.
 #[derive(Debug)]
 pub struct Refused<R> {
-    /// Why.
+    /// Why it was not taken.
     pub error: StoreError,
     /// The receipt of the record.
     pub receipt: R,
