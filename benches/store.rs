@@ -22,7 +22,7 @@ use std::{
 use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{Document, PageRecord, RankId, Verdict},
-    store::{self, JournalWriter, Layout, Leftovers, Opening, Recorded, ShardReader, StoreFile, catalogue},
+    store::{self, JournalWriter, LatestRecord, Layout, Leftovers, Opening, ShardReader, StoreFile, catalogue},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use oorandom::Rand32;
@@ -220,7 +220,7 @@ fn resume() {
             records.extend(decode(&told));
         }
         let merging = Instant::now();
-        assert_eq!(black_box(store::finals(records, &plan())).len(), pages as usize);
+        assert_eq!(black_box(store::latest_records(records, &plan())).len(), pages as usize);
         let (all, merging) = (start.elapsed().as_secs_f64(), merging.elapsed().as_secs_f64());
         println!(
             "resume: {pages} pages in {SHARDS} shards, {shares} processes: {all:.2} s (bar: 10 s), of which merging \
@@ -256,16 +256,16 @@ fn start_share(run_directory: &Path, share: usize, shares: usize) -> Child {
     command.spawn().unwrap()
 }
 
-fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Vec<Recorded> {
+fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Vec<LatestRecord> {
     let leftovers = Leftovers::find(run_directory).unwrap().shares(NonZeroUsize::new(shares).unwrap());
     store::recover(run_directory, &leftovers[share], &provenance().run_id, Duration::ZERO).unwrap().records
 }
 
-fn encode(records: &[Recorded]) -> Vec<u8> {
+fn encode(records: &[LatestRecord]) -> Vec<u8> {
     bincode::serde::encode_to_vec(records, bincode::config::standard()).unwrap()
 }
 
-fn decode(bytes: &[u8]) -> Vec<Recorded> {
+fn decode(bytes: &[u8]) -> Vec<LatestRecord> {
     bincode::serde::decode_from_slice(bytes, bincode::config::standard()).unwrap().0
 }
 

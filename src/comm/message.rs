@@ -7,7 +7,7 @@ use crate::{
     model::{Answer, Attempt, Engine, LeaseId, MachineFault, PageRef, Role, StopReason},
     report::RankSummary,
     schedule::{Prior, Settlement, Unit},
-    store::{Leftovers, Recorded},
+    store::{LatestRecord, Leftovers},
 };
 
 /// From rank 0 to a worker.
@@ -52,7 +52,7 @@ pub struct Assignment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveredPart {
     /// How pages stand.
-    pub records: Vec<Recorded>,
+    pub records: Vec<LatestRecord>,
     /// The highest lease that any record of the share carries.
     pub highest_lease: Option<LeaseId>,
     /// Whether this is the rank's last part.

@@ -217,7 +217,7 @@ fn look(
 /// Pages that earlier starts in the run directory settled, so that no engine is asked again.
 fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<PageRef>, EstimateError> {
     let (Some(run_directory), Some(plan)) = (run_directory, kept) else { return Ok(Vec::new()) };
-    let records = store::peek(run_directory, &plan.documents, &plan.run_id)?;
+    let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;
     let open = |verdict, ahead: EngineSet| match verdict {
         Verdict::Failed(class) => class == FailureClass::Changed || !ahead.is_empty(),
         Verdict::Read | Verdict::Blank => false,

@@ -50,7 +50,7 @@ impl Prepared {
     /// Takes in how every page stood at the end of the last start.
     pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
         let lease = collected.highest_lease.unwrap_or(LeaseId(0));
-        let finals = store::finals(collected.records, &self.plan.documents);
+        let finals = store::latest_records(collected.records, &self.plan.documents);
         let open =
             reprocess_record::open_pages(&request.run_directory, &request.reprocess, &self.plan, &finals, lease)?;
         let settled = finals.len() - open.len();
@@ -59,7 +59,7 @@ impl Prepared {
             remove_if_present(request.run_directory.join(REPORT_FILE))?;
         }
         self.last_lease = lease;
-        let restored = |record: store::Recorded| Restored {
+        let restored = |record: store::LatestRecord| Restored {
             page: record.page,
             verdict: record.verdict,
             engine: record.engine,

@@ -3,14 +3,14 @@
 use crate::{
     comm::RecoveredPart,
     model::{LeaseId, RankId},
-    store::Recorded,
+    store::LatestRecord,
 };
 
 /// The shares that have come so far.
 #[derive(Debug)]
 pub(super) struct Collected {
     awaited: Vec<RankId>,
-    pub(super) records: Vec<Recorded>,
+    pub(super) records: Vec<LatestRecord>,
     pub(super) highest_lease: Option<LeaseId>,
 }
 
@@ -37,20 +37,21 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DocumentId, EngineSet, PageIndex, PageRef, RecordPlace, Verdict};
-    use crate::store::{Latest, Recovered};
+    use crate::model::{DocumentId, EngineSet, Language, PageIndex, PageRef, RecordPlace, Verdict};
+    use crate::store::{BestText, Latest, Recovered};
     use crate::worker::recovered_parts;
 
-    fn recorded(index: u32) -> Recorded {
+    fn recorded(index: u32) -> LatestRecord {
         let lease = LeaseId(u64::from(index));
         let place = RecordPlace { rank: RankId(0), sequence: 0, row: index };
-        Recorded {
+        LatestRecord {
             page: PageRef { document: DocumentId(0), page: PageIndex(index) },
             lease,
             latest: Latest { lease, ahead: EngineSet::default(), place },
             verdict: Verdict::Read,
             engine: None,
             place,
+            text: BestText { kept_characters: 0, language: Language::Unknown, place },
         }
     }
 

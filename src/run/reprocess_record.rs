@@ -18,7 +18,7 @@ use crate::{
     corpus::Plan,
     files::replace,
     model::{DocumentPages, DocumentState, LeaseId, PageIndex, PageRef, Verdict},
-    store::Recorded,
+    store::LatestRecord,
 };
 
 const REQUESTS_FILE: &str = "again.json";
@@ -48,7 +48,7 @@ pub(super) fn open_pages(
     run_directory: &Path,
     requests: &[ReprocessRequest],
     plan: &Plan,
-    finals: &[Recorded],
+    finals: &[LatestRecord],
     highest_lease: LeaseId,
 ) -> Result<BTreeSet<PageRef>, PreparationError> {
     let path = run_directory.join(REQUESTS_FILE);
@@ -58,13 +58,13 @@ pub(super) fn open_pages(
         read => serde_json::from_slice(&read.map_err(failed)?)
             .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
     };
-    let records: BTreeMap<PageRef, &Recorded> = match requests.is_empty() && kept.is_empty() {
+    let records: BTreeMap<PageRef, &LatestRecord> = match requests.is_empty() && kept.is_empty() {
         true => return Ok(BTreeSet::new()),
         false => finals.iter().map(|record| (record.page, record)).collect(),
     };
     // A failed page of a higher lease goes on by itself; one that was read before does not.
     let is_open = |request: &KeptRequest, page: &PageRef| {
-        records.get(page).is_some_and(|Recorded { lease, latest, .. }| {
+        records.get(page).is_some_and(|LatestRecord { lease, latest, .. }| {
             *lease <= request.since && (latest.lease <= request.since || !latest.ahead.is_empty())
         })
     };
@@ -84,8 +84,8 @@ pub(super) fn open_pages(
 }
 
 /// The settled pages that a request selects now.
-fn select(request: &ReprocessRequest, plan: &Plan, finals: &[Recorded]) -> Result<Vec<PageRef>, PreparationError> {
-    let chosen = |keep: &dyn Fn(&Recorded) -> bool| {
+fn select(request: &ReprocessRequest, plan: &Plan, finals: &[LatestRecord]) -> Result<Vec<PageRef>, PreparationError> {
+    let chosen = |keep: &dyn Fn(&LatestRecord) -> bool| {
         finals.iter().filter(|record| keep(record)).map(|record| record.page).collect()
     };
     match request {

@@ -6,64 +6,35 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    codes,
+    cells::{RowReader, page_ref},
     error::Result,
     hdf,
     layout::StoreFile,
     rows::{AttemptRow, BlockRow, PageRow, PartRow},
     shard::{Counts, sha64},
-    shard_reader::{ShardReader, page_ref},
+    shard_reader::ShardReader,
 };
-use crate::model::{
-    BBox, ColumnsReason, Document, DocumentId, Engine, EngineSet, Language, PageRef, ServerKind, Turn, View, Visit,
-};
+use crate::model::{Document, DocumentId, PageRef, ServerKind};
 
 /// Rows that are checked together.
 const WINDOW: u64 = 256;
-/// No page is found to lie as skew as this, ten degrees, in hundredths of a degree.
-const MOST_SKEW: u16 = 1000;
 
 /// What may be wrong inside a shard.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// An offset or a length that does not follow from the rows before it.
     #[error("row {row} of /{table}: {field} is out of place")]
-    Place {
-        /// The table.
-        table: &'static str,
-        /// The row.
-        row: u64,
-        /// The field.
-        field: &'static str,
-    },
+    Place { table: &'static str, row: u64, field: &'static str },
     /// A number that stands for nothing: no such code, or beyond what its field can be.
     #[error("row {row} of /{table}: {field} is unknown")]
-    Code {
-        /// The table.
-        table: &'static str,
-        /// The row.
-        row: u64,
-        /// The field.
-        field: &'static str,
-    },
+    Code { table: &'static str, row: u64, field: &'static str },
     /// A row that names another row of `/pages`, or another part, than the one that leads to it.
     #[error("row {row} of /{table} belongs to another page or part")]
-    Owner {
-        /// The table.
-        table: &'static str,
-        /// The row.
-        row: u64,
-    },
+    Owner { table: &'static str, row: u64 },
     /// A table is longer or shorter than the rows of `/pages` say.
     #[error("/{table} has {found} items, the rows of /pages have {expected}")]
-    Length {
-        /// The table.
-        table: &'static str,
-        /// Its items.
-        found: u64,
-        /// Items according to `/pages`.
-        expected: u64,
-    },
+    Length { table: &'static str, found: u64, expected: u64 },
     /// A page of a document that `/documents` does not have, or beyond the document's end.
     #[error("{0} is not in /documents")]
     Undocumented(PageRef),
@@ -103,6 +74,10 @@ impl Audit {
         }
     }
 
+    fn codes(&mut self, unknown: Vec<&'static str>, table: &'static str, row: u64) {
+        unknown.into_iter().for_each(|field| self.code(false, table, row, field));
+    }
+
     fn owner(&mut self, good: bool, table: &'static str, row: u64) {
         if !good {
             self.add(Flaw::Owner { table, row });
@@ -129,6 +104,8 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
         }
     }
     let found = shard.counts();
+    // Text is not read through rows here: its spans are what is in question.
+    let reader = shard.reader(&|_, _| Ok(String::new()));
     let mut next = Counts::default();
     while next.pages < found.pages {
         let rows = next.pages..(next.pages + WINDOW).min(found.pages);
@@ -147,7 +124,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
             break;
         }
         for row in &pages {
-            window.check(&mut audit, shard, row, &next);
+            window.check(&mut audit, &reader, row, &next);
             next = after(next, row);
         }
     }
@@ -210,37 +187,15 @@ impl Window {
     }
 
     /// Checks one row of `/pages`, whose rows and text begin at `next`, and all that belongs to it.
-    fn check(&self, audit: &mut Audit, shard: &ShardReader, row: &PageRow, next: &Counts) {
+    fn check(&self, audit: &mut Audit, reader: &RowReader<'_>, row: &PageRow, next: &Counts) {
         let number = next.pages;
         audit.place(row.first_part == next.parts, "pages", number, "first_part");
         audit.place(row.first_block == next.blocks, "pages", number, "first_block");
         audit.place(row.first_attempt == next.attempts, "pages", number, "first_attempt");
         audit.place(row.text_offset == next.text, "pages", number, "text_offset");
-        audit.code(codes::verdict_from(row.verdict, row.class).is_some(), "pages", number, "verdict");
-        audit.code(row.engine == 0 || Engine::from_code(row.engine).is_some(), "pages", number, "engine");
+        audit.codes(row.unknown(reader), "pages", number);
         audit.code(row.server == 0 || ServerKind::from_code(row.server).is_some(), "pages", number, "server");
-        audit.code(Language::from_code(row.language).is_some(), "pages", number, "language");
         audit.code(row.counts_from <= row.attempts, "pages", number, "counts_from");
-        audit.code(EngineSet::from_code(row.ahead).is_some(), "pages", number, "ahead");
-        audit.code(Turn::from_degrees(row.turn).is_some(), "pages", number, "turn");
-        audit.code(Language::from_code(row.script).is_some(), "pages", number, "script");
-        audit.code(ColumnsReason::from_code(row.columns_reason).is_some(), "pages", number, "columns_reason");
-        audit.code(is_skew(row.skew), "pages", number, "skew");
-        audit.code(row.columns_confidence <= 100, "pages", number, "columns_confidence");
-        let flags = [("straightened", row.straightened), ("cleaned", row.cleaned), ("divided", row.divided)];
-        for (field, flag) in flags {
-            audit.code(flag <= 1, "pages", number, field);
-        }
-        let divide = [
-            ("divide_top", row.divide_top),
-            ("divide_bottom", row.divide_bottom),
-            ("divide_x_top", row.divide_x_top),
-            ("divide_x_bottom", row.divide_x_bottom),
-        ];
-        for (field, place) in divide {
-            audit.code(place <= BBox::SCALE, "pages", number, field);
-        }
-        audit.code(row.divide_top <= row.divide_bottom, "pages", number, "divide_top");
 
         let bytes = slice(&self.text, next.text - self.first.text, row.text_length.into());
         if sha64(bytes) != row.sha64 {
@@ -256,9 +211,9 @@ impl Window {
         audit.place(reason.is_some(), "pages", number, "reason_offset");
 
         let attempts = slice(&self.attempts, next.attempts - self.first.attempts, row.attempts.into());
-        self.check_parts(audit, shard, row, next, &mut text);
+        self.check_parts(audit, reader, row, next, &mut text);
         for (at, attempt) in (next.attempts..).zip(attempts) {
-            check_attempt(audit, shard, attempt, (at, number), &mut text);
+            check_attempt(audit, reader, attempt, (at, number), &mut text);
         }
         audit.place(text.at == next.text + u64::from(row.text_length), "pages", number, "text_length");
         self.check_kept(audit, row, next, attempts);
@@ -276,7 +231,14 @@ impl Window {
         audit.place(kept == row.kept_characters, "pages", next.pages, "kept_characters");
     }
 
-    fn check_parts(&self, audit: &mut Audit, shard: &ShardReader, row: &PageRow, next: &Counts, text: &mut Pieces<'_>) {
+    fn check_parts(
+        &self,
+        audit: &mut Audit,
+        reader: &RowReader<'_>,
+        row: &PageRow,
+        next: &Counts,
+        text: &mut Pieces<'_>,
+    ) {
         let parts = slice(&self.parts, next.parts - self.first.parts, row.parts.into());
         let mut blocks = slice(&self.blocks, next.blocks - self.first.blocks, row.blocks.into()).iter();
         let mut block_row = next.blocks;
@@ -285,7 +247,7 @@ impl Window {
             let at = next.parts + index as u64;
             let own = u64::from(part.page_row) == next.pages && usize::from(part.part) == index;
             audit.owner(own, "parts", at);
-            audit.code(is_box(part.left, part.top, part.right, part.bottom), "parts", at, "box");
+            audit.codes(part.unknown(reader), "parts", at);
             let place = |offset, length, expected| offset == expected && text.has(offset, length);
             audit.place(place(part.html_offset, part.html_length, html), "parts", at, "html_offset");
             audit.place(place(part.markdown_offset, part.markdown_length, markdown), "parts", at, "markdown_offset");
@@ -295,8 +257,7 @@ impl Window {
             for block in blocks.by_ref().take(part.blocks as usize) {
                 let own = u64::from(block.page_row) == next.pages && block.part == part.part;
                 audit.owner(own, "blocks", block_row);
-                audit.code(usize::from(block.label) < shard.labels.len(), "blocks", block_row, "label");
-                audit.code(is_box(block.left, block.top, block.right, block.bottom), "blocks", block_row, "box");
+                audit.codes(block.unknown(reader), "blocks", block_row);
                 let end = block.html_offset.saturating_add(block.html_length.into());
                 if (searched..=html).contains(&block.html_offset) && end <= html {
                     audit.place(text.has(block.html_offset, block.html_length), "blocks", block_row, "html_offset");
@@ -318,38 +279,20 @@ impl Window {
 /// Checks an attempt, whose row and whose page's row are `rows`.
 fn check_attempt(
     audit: &mut Audit,
-    shard: &ShardReader,
+    reader: &RowReader<'_>,
     attempt: &AttemptRow,
     rows: (u64, u64),
     text: &mut Pieces<'_>,
 ) {
     let (at, page) = rows;
     audit.owner(u64::from(attempt.page_row) == page, "attempts", at);
-    let outcome = codes::outcome_from(attempt.outcome, attempt.class, attempt.fault);
-    audit.code(outcome.is_some(), "attempts", at, "outcome");
-    audit.code(attempt.finish == 0 || codes::finish_from(attempt.finish).is_some(), "attempts", at, "finish");
-    audit.code(usize::from(attempt.served_by) < shard.engines.len(), "attempts", at, "served_by");
-    audit.code(Visit::from_code(attempt.visit).is_some(), "attempts", at, "visit");
-    audit.code(View::from_code(attempt.view).is_some(), "attempts", at, "view");
-    audit.code(Turn::from_degrees(attempt.turn).is_some(), "attempts", at, "turn");
-    audit.code(is_skew(attempt.skew), "attempts", at, "skew");
-    audit.code(is_box(attempt.left, attempt.top, attempt.right, attempt.bottom), "attempts", at, "box");
+    audit.codes(attempt.unknown(reader), "attempts", at);
     let request_id = text.take(attempt.request_id_offset, attempt.request_id_length);
     audit.place(request_id.is_some(), "attempts", at, "request_id_offset");
     let reason = text.take(attempt.reason_offset, attempt.reason_length);
     audit.place(reason.is_some(), "attempts", at, "reason_offset");
     let answer = text.take(attempt.answer_offset, attempt.answer_length);
     audit.place(answer.is_some(), "attempts", at, "answer_offset");
-}
-
-/// Whether these are the edges of a [`BBox`].
-fn is_box(left: u16, top: u16, right: u16, bottom: u16) -> bool {
-    left <= right && top <= bottom && right.max(bottom) <= BBox::SCALE
-}
-
-/// Whether it is one that a page is made level by: more is a turn.
-fn is_skew(hundredths: i16) -> bool {
-    hundredths.unsigned_abs() <= MOST_SKEW
 }
 
 /// The text of a page, taken piece by piece.

@@ -6,18 +6,18 @@
 use std::path::Path;
 
 use super::{
+    cells::{RowReader, RowWriter, page_ref},
     codes,
     error::{Context, Result, StoreError},
-    finals::{Candidate, reduce, replaced},
     hdf::{self, Appender, Attributes, text},
+    latest::{IndexEntry, LatestRecord, Settled, Summary, latest_records},
     layout::{Layout, StoreFile, Worth, parse_shard_name, publish, shard_name},
-    rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexRow, ShardRow},
-    shard_reader::{Settled, ShardReader, page_ref},
+    numbering::Numbering,
+    rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexLinks, IndexRow, ShardRow},
+    shard_reader::ShardReader,
     tables,
 };
-use crate::model::{
-    Document, DocumentState, Engine, Language, LeaseId, PageRef, RankId, RecordPlace, ServerKind, Verdict,
-};
+use crate::model::{Document, DocumentState, PageRef, RecordPlace};
 
 /// What a catalogue says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,49 +34,10 @@ pub struct CatalogueSummary {
     pub complete: bool,
 }
 
-/// Where the final record of a page is, and how it settled the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexEntry {
-    /// The shard.
-    pub shard: StoreFile,
-    /// The row of its `/pages`.
-    pub row: u32,
-    /// How the page stands.
-    pub settled: Settled,
-    /// The record with the page's text: this one, but where an earlier visit gave more of a failed page.
-    pub text: RecordPlace,
-}
-
-impl Candidate for IndexEntry {
-    fn page(&self) -> PageRef {
-        self.settled.page
-    }
-
-    fn verdict(&self) -> Verdict {
-        self.settled.verdict
-    }
-
-    fn lease(&self) -> LeaseId {
-        self.settled.lease
-    }
-
-    fn place(&self) -> RecordPlace {
-        self.shard.place(self.row)
-    }
-
-    fn supersede(&mut self, other: &Self) {
-        let (own, others) = (&mut self.settled.kept_characters, other.settled.kept_characters);
-        if matches!(self.settled.verdict, Verdict::Failed(_)) && others > *own {
-            (*own, self.text) = (others, other.text);
-            self.settled.language = other.settled.language;
-        }
-    }
-}
-
 /// A shard as the catalogue lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedShard {
-    /// Which.
+    /// Its rank and number.
     pub file: StoreFile,
     /// Its records.
     pub pages: u64,
@@ -96,27 +57,27 @@ pub struct Index {
 }
 
 impl Index {
-    /// Computes the index from the rows of all shards, in order ([`ShardReader::settled`]). Rows of documents that
+    /// Computes the index from the rows of all shards, in order ([`ShardReader::summaries`]). Rows of documents that
     /// `documents` says were replaced are never final.
-    pub fn new(shards: Vec<(StoreFile, Vec<Settled>)>, documents: &[Document]) -> Index {
-        let listed = |(file, rows): &(StoreFile, Vec<Settled>)| ListedShard {
-            file: *file,
-            pages: rows.len() as u64,
-            final_pages: 0,
-        };
-        let mut listed: Vec<_> = shards.iter().map(listed).collect();
-        let entry = |(file, rows): (StoreFile, Vec<Settled>)| {
-            (0..).zip(rows).map(move |(row, settled)| IndexEntry { shard: file, row, settled, text: file.place(row) })
-        };
-        let entries: Vec<IndexEntry> = shards.into_iter().flat_map(entry).collect();
-        let records = entries.len();
-        let entries = reduce(entries, &replaced(documents));
-        for entry in &entries {
-            if let Ok(shard) = listed.binary_search_by_key(&entry.shard, |listed| listed.file) {
-                listed[shard].final_pages += 1;
-            }
+    pub fn new(shards: Vec<(StoreFile, Vec<Summary>)>, documents: &[Document]) -> Index {
+        let records = shards.iter().flat_map(|(file, rows)| {
+            (0..).zip(rows).map(move |(row, summary)| LatestRecord::of_row(summary, file.place(row)))
+        });
+        let latest = latest_records(records, documents);
+        let mut listed: Vec<_> = shards
+            .iter()
+            .map(|(file, rows)| ListedShard { file: *file, pages: rows.len() as u64, final_pages: 0 })
+            .collect();
+        let superseded = listed.iter().map(|shard| shard.pages).sum::<u64>() - latest.len() as u64;
+        let mut entries = Vec::with_capacity(latest.len());
+        for LatestRecord { place, text, .. } in latest {
+            // Always found: every record is one of these rows.
+            let Ok(shard) = listed.binary_search_by_key(&place.into(), |shard| shard.file) else { continue };
+            let Some(Summary { settled, .. }) = shards[shard].1.get(place.row as usize) else { continue };
+            listed[shard].final_pages += 1;
+            let settled = Settled { kept_characters: text.kept_characters, language: text.language, ..*settled };
+            entries.push(IndexEntry { settled, place, text: text.place });
         }
-        let superseded = (records - entries.len()) as u64;
         Index { entries, shards: listed, superseded }
     }
 
@@ -149,8 +110,8 @@ pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) 
 pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSummary> {
     let layout = Layout::new(run_directory);
     let listing = layout.listing()?;
-    let settled = |file: StoreFile| Ok((file, ShardReader::open(&layout.shard(file))?.settled()?));
-    let index = Index::new(listing.shards.into_iter().map(settled).collect::<Result<_>>()?, documents);
+    let rows = |file: StoreFile| Ok((file, ShardReader::open(&layout.shard(file))?.summaries()?));
+    let index = Index::new(listing.shards.into_iter().map(rows).collect::<Result<_>>()?, documents);
     let summary = summarise(&index, documents, listing.journals.len());
     let temporary = layout.unfinished_catalogue();
     save(&temporary, &layout, &index, documents, &summary)?;
@@ -162,8 +123,7 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     let file = hdf::create(path)?;
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
-        let number = |file| index.shards.binary_search_by_key(&file, |listed| listed.file).unwrap_or_default() as u32;
-        rows.push(index_row(entry, number(entry.shard), number(entry.text.into())));
+        rows.push(index_row(entry, &index.shards)?);
         rows.relieve(path)?;
     }
     rows.finish(path)?;
@@ -255,51 +215,28 @@ fn is_linked(catalogue: &hdf5::File, shard: StoreFile) -> bool {
     })
 }
 
-fn index_row(entry: &IndexEntry, shard: u32, text_shard: u32) -> IndexRow {
-    let Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 } =
-        entry.settled;
-    let (verdict, class) = codes::verdict(verdict);
-    IndexRow {
-        document: page.document.0,
-        page: page.page.0,
-        shard,
-        row: entry.row,
-        text_shard,
-        text_row: entry.text.row,
-        lease: lease.0,
-        rank: rank.0,
-        verdict,
-        class,
-        engine: engine.map_or(0, |engine| engine as u8),
-        server: server.map_or(0, |server| server as u8),
-        language: language as u8,
-        attempts,
-        kept_characters,
-        sha64,
-    }
+fn index_row(entry: &IndexEntry, shards: &[ListedShard]) -> Result<IndexRow> {
+    let number = |place: RecordPlace| {
+        let shard = shards.binary_search_by_key(&place.into(), |listed| listed.file);
+        shard.unwrap_or_default() as u32
+    };
+    let IndexEntry { settled, place, text } = *entry;
+    let links = IndexLinks { shard: number(place), row: place.row, text_shard: number(text), text_row: text.row };
+    let (labels, engines) = (&mut Numbering::new(), &mut Numbering::new());
+    IndexRow::write(links, entry, &mut RowWriter { page: settled.page, start: 0, text: String::new(), labels, engines })
 }
 
 fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
-    let page = page_ref(row.document, row.page);
-    let damaged = || StoreError::damaged(path, format!("the index row of {page} cannot be understood"));
-    let file = |shard: u32| Ok(shards.get(shard as usize).ok_or_else(damaged)?.file);
-    Ok(IndexEntry {
-        shard: file(row.shard)?,
-        row: row.row,
-        settled: Settled {
-            page,
-            lease: LeaseId(row.lease),
-            rank: RankId(row.rank),
-            verdict: codes::verdict_from(row.verdict, row.class).ok_or_else(damaged)?,
-            engine: Engine::from_code(row.engine),
-            server: ServerKind::from_code(row.server),
-            language: Language::from_code(row.language).ok_or_else(damaged)?,
-            attempts: row.attempts,
-            kept_characters: row.kept_characters,
-            sha64: row.sha64,
-        },
-        text: file(row.text_shard)?.place(row.text_row),
-    })
+    let damaged = || {
+        let page = page_ref(row.document, row.page);
+        StoreError::damaged(path, format!("the index row of {page} cannot be understood"))
+    };
+    let place = |shard: u32, row: u32| {
+        let listed = shards.get(shard as usize).ok_or_else(damaged)?;
+        Ok(listed.file.place(row))
+    };
+    let text = place(row.text_shard, row.text_row)?;
+    row.read(&RowReader::of_codes(path), place(row.shard, row.row)?, text).map_err(|_| damaged())
 }
 
 /// How many documents the plan refuses.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::{corpus::CorpusError, model::PageRef};
 
 /// An error of the store. Every variant names the file, and says what to do where a person can do something.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system, or the user's quota there, has no room. What was reported durable is safe.
@@ -18,84 +19,43 @@ pub enum StoreError {
          was recorded is lost",
         path.display()
     )]
-    Full {
-        /// The directory being written to.
-        path: PathBuf,
-    },
+    Full { path: PathBuf },
     /// The file system has become, or always was, read-only. What was reported durable is safe.
     #[error(
         "{} is on a read-only file system: make it writable (an error of the disk may have turned it), and give the \
          same command again; nothing that was recorded is lost",
         path.display()
     )]
-    ReadOnly {
-        /// The directory being written to.
-        path: PathBuf,
-    },
+    ReadOnly { path: PathBuf },
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
         "{} has vanished: put it back or mount it again, and give the same command again; records written since then \
          are read anew",
         path.display()
     )]
-    Vanished {
-        /// The directory.
-        path: PathBuf,
-    },
+    Vanished { path: PathBuf },
     /// A living process holds a journal.
     #[error("another process still writes {}: wait until it has ended, or end it", path.display())]
-    InUse {
-        /// The journal.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// A journal or shard of another run.
     #[error("{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory", path.display())]
-    OtherRun {
-        /// The journal or shard.
-        path: PathBuf,
-        /// The run it names.
-        found: String,
-        /// The run of the plan.
-        expected: String,
-    },
+    OtherRun { path: PathBuf, found: String, expected: String },
     /// An operating system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     /// The HDF5 library refused.
     #[error("cannot {action} {}: {reason}", path.display())]
-    Hdf5 {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// The library's own words.
-        reason: String,
-    },
+    Hdf5 { action: &'static str, path: PathBuf, reason: String },
     /// A file is not what it should be.
     #[error("{} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Damaged { path: PathBuf, reason: String },
     /// A journal whose beginning cannot be read, so that nobody knows whose records it holds.
     #[error(
         "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and its \
          pages are read again",
         path.display(), path.display()
     )]
-    OpeningLost {
-        /// The journal.
-        path: PathBuf,
-    },
+    OpeningLost { path: PathBuf },
     /// Records that had been reported durable could not be read back when their journal was sealed.
     #[error(
         "{records} records in {} have become unreadable, which is an error of the disk: give the same command again to \
@@ -105,7 +65,6 @@ pub enum StoreError {
     RecordsLost {
         /// The journal, under the name that it has now.
         path: PathBuf,
-        /// How many.
         records: u64,
     },
     /// The plan, where damage to a journal makes it needed.
@@ -113,87 +72,40 @@ pub enum StoreError {
     Plan(CorpusError),
     /// A file was written by a version of the program that this one does not understand.
     #[error("{} has format version {found}, this program reads {expected}: use the program that wrote it", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-        /// The version that is understood.
-        expected: u32,
-    },
+    Version { path: PathBuf, found: u32, expected: u32 },
     /// The catalogue names a shard that is not there.
     #[error("shard {} is missing: put it back, or run the same command again to read its pages anew", path.display())]
-    MissingShard {
-        /// The shard.
-        path: PathBuf,
-    },
+    MissingShard { path: PathBuf },
     /// A run directory without shards or catalogue.
     #[error("nothing has been sealed in {}: is it a run directory, and has the run begun to read?", path.display())]
-    NothingToRead {
-        /// Where shards would be.
-        path: PathBuf,
-    },
+    NothingToRead { path: PathBuf },
     /// A journal and a shard of the same name have different origins.
     #[error("{} exists but was not made from {}: move one of them away", shard.display(), journal.display())]
-    ForeignShard {
-        /// The shard that is in the way.
-        shard: PathBuf,
-        /// The journal that should become this shard.
-        journal: PathBuf,
-    },
+    ForeignShard { shard: PathBuf, journal: PathBuf },
     /// A record does not belong to the plan.
     #[error("{page} is not in the plan of {documents} documents")]
-    UnknownDocument {
-        /// The page of the record.
-        page: PageRef,
-        /// Documents in the plan.
-        documents: usize,
-    },
+    UnknownDocument { page: PageRef, documents: usize },
     /// The name of a document cannot name an export.
     #[error("document name `{name}` leaves the output folder: rename the input")]
-    UnsafeName {
-        /// The name.
-        name: String,
-    },
+    UnsafeName { name: String },
     /// A record has more of something than the format can count.
     #[error("record of {page} has too many {what} for the shard format")]
-    TooMany {
-        /// The page of the record.
-        page: PageRef,
-        /// What there is too much of.
-        what: &'static str,
-    },
+    TooMany { page: PageRef, what: &'static str },
     /// A value could not be written in its serialised form.
     #[error("cannot encode {what}: {reason}")]
-    Encode {
-        /// What was encoded.
-        what: &'static str,
-        /// What the codec said.
-        reason: String,
-    },
+    Encode { what: &'static str, reason: String },
     /// A defect: the thread that seals has panicked. The journal is whole, and the next start seals it.
     #[error("sealing {} ended in a panic: give the same command again", path.display())]
-    SealingPanicked {
-        /// The run directory's store.
-        path: PathBuf,
-    },
+    SealingPanicked { path: PathBuf },
     /// The store thread is gone; the event that it sent before says why.
     #[error("the store thread of {} has stopped: its earlier error says why", path.display())]
-    Stopped {
-        /// The run directory's store.
-        path: PathBuf,
-    },
+    Stopped { path: PathBuf },
     /// The pool of threads could not be made.
     #[error("cannot start {threads} threads: {reason}")]
-    Threads {
-        /// Threads asked for.
-        threads: usize,
-        /// What the pool said.
-        reason: String,
-    },
+    Threads { threads: usize, reason: String },
 }
 
-/// The result of everything in this room.
+/// The result of everything in this module.
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl StoreError {
@@ -215,6 +127,14 @@ impl StoreError {
     }
 }
 
+/// Refuses a file of another run.
+pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(StoreError::OtherRun { path: path.into(), found: found.into(), expected: expected.into() })
+}
+
 /// Adds what was tried, and on which file.
 pub(super) trait Context<T> {
     fn doing(self, action: &'static str, path: &Path) -> Result<T>;
@@ -234,17 +154,20 @@ impl<T> Context<T> for hdf5::Result<T> {
     fn doing(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|error| {
             let reason = error.to_string();
-            // The library hands the system's code on in its error stack only as text.
-            let is = |code: Errno| reason.contains(&format!("errno = {},", code.raw_os_error()));
-            if is(Errno::NOSPC) || is(Errno::DQUOT) {
+            if names(&reason, Errno::NOSPC) || names(&reason, Errno::DQUOT) {
                 StoreError::Full { path: directory_of(path) }
-            } else if is(Errno::ROFS) {
+            } else if names(&reason, Errno::ROFS) {
                 StoreError::ReadOnly { path: directory_of(path) }
             } else {
                 StoreError::Hdf5 { action, path: path.into(), reason }
             }
         })
     }
+}
+
+/// Whether an error of the library names this code of the system, which its error stack has only as text.
+fn names(reason: &str, code: Errno) -> bool {
+    reason.contains(&format!("errno = {},", code.raw_os_error()))
 }
 
 /// The directory whose file system is meant by an error on `path`.

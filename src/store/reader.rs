@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
-    catalogue::{self, Index, IndexEntry},
+    catalogue::{self, Index},
     error::{Result, StoreError},
+    latest::{IndexEntry, Settled},
     layout::{Layout, StoreFile},
-    shard_reader::{Settled, ShardReader},
+    shard_reader::ShardReader,
 };
 use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef, RecordPlace};
 
@@ -72,12 +73,12 @@ impl Reader {
     /// # Errors
     /// The shard is missing, damaged, or not the one that was indexed.
     pub fn read(&mut self, page: PageRef) -> Result<Option<PageRecord>> {
-        let Some(&IndexEntry { shard, row, settled, text }) = self.index.find(page) else { return Ok(None) };
-        let mut record = self.read_at(shard.place(row), page)?;
+        let Some(&IndexEntry { settled, place, text }) = self.index.find(page) else { return Ok(None) };
+        let mut record = self.read_at(place, page)?;
         if record.lease != settled.lease {
-            return Err(self.another(shard.place(row), page, &record));
+            return Err(self.another(place, page, &record));
         }
-        if text != shard.place(row) {
+        if text != place {
             record.take_text_of(self.read_at(text, page)?);
         }
         Ok(Some(record))
@@ -139,7 +140,7 @@ fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -
     let mut shards = Vec::with_capacity(present.len());
     for file in present {
         let shard = ShardReader::open(&layout.shard(file))?;
-        shards.push((file, shard.settled()?));
+        shards.push((file, shard.summaries()?));
         for document in shard.documents()? {
             documents.entry(document.id).or_insert(document);
         }

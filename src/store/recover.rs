@@ -1,22 +1,23 @@
 //! What earlier starts left: journals are sealed and the records of all shards made known, without reading text.
 //!
 //! The work is dealt in shares, so that all ranks of a start do it together: one process finds the leftovers, each
-//! rank recovers a share, and [`super::finals()`] merges what they found.
+//! rank recovers a share, and [`super::latest_records()`] merges what they found. Who only looks reads the journals as they are
+//! ([`read_only_view`]).
 
-use std::{cmp::Reverse, collections::BTreeSet, fs, num::NonZeroUsize, path::Path, time::Duration};
+use std::{cmp::Reverse, fs, io, num::NonZeroUsize, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    error::{Context, Result, StoreError},
-    finals::reduce,
+    error::{Context, Result, StoreError, check_run},
     hold::Hold,
     journal_reader::JournalReader,
+    latest::{LatestRecord, latest_records},
     layout::{Layout, StoreFile, remove_if_present},
     seal::{Kept, Sealed, seal_held},
-    shard_reader::settled_columns,
+    shard_reader::summaries_of_run,
 };
-use crate::model::{Engine, EngineSet, LeaseId, PageRef, RecordPlace, Verdict};
+use crate::model::{Document, LeaseId};
 
 /// A byte of a journal takes as long to seal as this many bytes of a shard take to have their rows read: a shard is a
 /// fifth of its journal, and most of it is text that is passed over.
@@ -25,7 +26,7 @@ const JOURNAL_WEIGHT: u64 = 100;
 /// A file that an earlier start left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
-    /// Which.
+    /// The journal or shard.
     pub file: StoreFile,
     /// Its size in bytes.
     pub bytes: u64,
@@ -96,40 +97,12 @@ impl Leftovers {
     }
 }
 
-/// How a record settled its page, and where it lies. Small: it travels between ranks for every page of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// The page.
-    pub page: PageRef,
-    /// Under which assignment.
-    pub lease: LeaseId,
-    /// The record with the highest lease: it may have failed what this one had read.
-    pub latest: Latest,
-    /// How.
-    pub verdict: Verdict,
-    /// By which engine; `None` where no engine saw the page.
-    pub engine: Option<Engine>,
-    /// Where the record lies.
-    pub place: RecordPlace,
-}
-
-/// What is known of a page's latest record. Of a failed page it is the final one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latest {
-    /// Under which assignment.
-    pub lease: LeaseId,
-    /// If it failed the page, the engines that this may yet be given to.
-    pub ahead: EngineSet,
-    /// Where the record lies.
-    pub place: RecordPlace,
-}
-
 /// What is known of a share's pages.
 #[derive(Debug, Clone, Default)]
 pub struct Recovered {
     /// The final record of each page in the share, ordered by page. Those of documents that were replaced since are
     /// among them: only the plan knows.
-    pub records: Vec<Recorded>,
+    pub records: Vec<LatestRecord>,
     /// Records of the share that are not among these.
     pub superseded: u64,
     /// The highest lease that any record carries; the next start's leases begin above it.
@@ -145,32 +118,96 @@ pub struct Recovered {
 /// A shard is damaged, a journal cannot be understood or is held by another process, a file is of another run than
 /// `run_id`, or the disk fails. Nothing is deleted that is not safe elsewhere.
 pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Duration) -> Result<Recovered> {
-    let layout = Layout::new(run_directory);
-    let mut recovered = Recovered::default();
-    let mut shards = Vec::with_capacity(share.journals.len() + share.shards.len());
-    for Leftover { file, .. } in &share.journals {
-        match recover_journal(&layout, *file, run_id, wait)? {
-            Some(sealed) => {
-                shards.extend(sealed.shard.is_some().then_some(*file));
-                recovered.sealed.push(sealed);
-            }
-            // Sealed by its own process meanwhile.
-            None => shards.extend(layout.shard(*file).exists().then_some(*file)),
-        }
+    let mut scan = Scan::new(run_directory, run_id, Journals::Sealed { wait });
+    for leftover in &share.journals {
+        scan.journal(leftover.file)?;
     }
-    shards.extend(share.shards.iter().map(|leftover| leftover.file));
-    let mut records = Vec::new();
-    for file in shards {
-        settled_columns(&layout.shard(file), file, run_id, &mut records)?;
+    for leftover in &share.shards {
+        scan.shard(leftover.file)?;
     }
-    recovered.highest_lease = records.iter().map(|record: &Recorded| record.lease).max();
-    let all = records.len();
-    recovered.records = reduce(records, &BTreeSet::new());
-    recovered.superseded = (all - recovered.records.len()) as u64;
-    Ok(recovered)
+    let all = scan.records.len();
+    let highest_lease = scan.records.iter().map(|record| record.lease).max();
+    let records = latest_records(scan.records, &[]);
+    Ok(Recovered { superseded: (all - records.len()) as u64, records, highest_lease, sealed: scan.sealed })
 }
 
-fn recover_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
+/// The final record of each page, as the next start would find it. Nothing is sealed, deleted or locked; what a run writes
+/// meanwhile may be missing.
+///
+/// # Errors
+/// A file is damaged, is of another run than `run_id`, or cannot be read.
+pub fn read_only_view(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<Vec<LatestRecord>> {
+    let mut scan = Scan::new(run_directory, run_id, Journals::AsTheyAre);
+    // Journals first: one that is sealed meanwhile is among the shards then.
+    for file in scan.layout.journals()? {
+        scan.journal(file)?;
+    }
+    for file in scan.layout.shards()? {
+        scan.shard(file)?;
+    }
+    Ok(latest_records(scan.records, documents))
+}
+
+/// What becomes of the journals that are read.
+#[derive(Debug, Clone, Copy)]
+enum Journals {
+    /// They become shards. A process that still holds one has this long to end.
+    Sealed { wait: Duration },
+    /// They stay as they are, and so does the whole directory.
+    AsTheyAre,
+}
+
+/// The records of a run's files, without their text.
+struct Scan<'a> {
+    layout: Layout,
+    run_id: &'a str,
+    journals: Journals,
+    records: Vec<LatestRecord>,
+    sealed: Vec<Sealed>,
+}
+
+impl<'a> Scan<'a> {
+    fn new(run_directory: &Path, run_id: &'a str, journals: Journals) -> Self {
+        Scan { layout: Layout::new(run_directory), run_id, journals, records: Vec::new(), sealed: Vec::new() }
+    }
+
+    fn journal(&mut self, file: StoreFile) -> Result<()> {
+        match self.journals {
+            Journals::Sealed { wait } => {
+                // `None`: its own process has sealed it meanwhile.
+                self.sealed.extend(seal_journal(&self.layout, file, self.run_id, wait)?);
+                if self.layout.shard(file).exists() { self.shard(file) } else { Ok(()) }
+            }
+            Journals::AsTheyAre => self.unsealed_journal(file),
+        }
+    }
+
+    fn unsealed_journal(&mut self, file: StoreFile) -> Result<()> {
+        let path = self.layout.journal(file);
+        let mut journal = match JournalReader::open(&path) {
+            Ok(Some(journal)) => journal,
+            Ok(None) | Err(StoreError::OpeningLost { .. }) => return Ok(()),
+            // It was sealed since it was listed.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        check_run(&path, &journal.opening().provenance.run_id, self.run_id)?;
+        let mut row = 0;
+        while let Some(record) = journal.next_record()? {
+            self.records.push(LatestRecord::of_record(&record, file.place(row)));
+            row += 1;
+        }
+        Ok(())
+    }
+
+    fn shard(&mut self, file: StoreFile) -> Result<()> {
+        let rows = summaries_of_run(&self.layout.shard(file), self.run_id)?;
+        self.records.extend((0..).zip(&rows).map(|(row, summary)| LatestRecord::of_row(summary, file.place(row))));
+        Ok(())
+    }
+}
+
+fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
     let path = layout.journal(file);
     let Some(hold) = Hold::acquire(&path, wait)? else { return Ok(None) };
     match JournalReader::open(&path) {
@@ -200,14 +237,6 @@ fn recover_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duratio
         );
     }
     Ok(Some(sealed))
-}
-
-/// Refuses a file of another run.
-pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> {
-    if found == expected {
-        return Ok(());
-    }
-    Err(StoreError::OtherRun { path: path.into(), found: found.into(), expected: expected.into() })
 }
 
 #[cfg(test)]

@@ -1,210 +1,270 @@
 //! The rows of a shard and of the catalogue: the file format itself. `docs/store.md` explains every field.
 //!
 //! Changing a row changes the format: raise [`SHARD_VERSION`] or [`CATALOGUE_VERSION`].
+//!
+//! A table of many rows is described once, by [`row!`]. A new fact of a page or an attempt is one line there, and where it
+//! is of a new kind an `impl` in [`super::cells`]; from that follow the columns, writing, reading and verification.
+
+use std::time::Duration;
 
 use hdf5::{H5Type, types::VarLenUnicode};
+
+use super::{
+    cells::{Cells, RowReader, RowWriter},
+    error::Result,
+    latest::{IndexEntry, Settled, Summary},
+};
+use crate::model::{
+    Attempt, AttemptOutcome, BBox, Block, Engine, EngineSet, FinishReason, ImageFacts, Language, LeaseId, PageLayout,
+    PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, Shown, Skew, TokenUsage,
+    Turn, Verdict, View, Visit,
+};
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
 pub(super) const SHARD_VERSION: u32 = 4;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
 pub(super) const CATALOGUE_VERSION: u32 = 2;
 
-/// `/pages`: one record of one page.
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct PageRow {
-    pub document: u32,
-    /// 0-based.
-    pub page: u32,
-    pub lease: u64,
-    pub rank: u32,
-    pub verdict: u8,
-    pub class: u8,
-    pub engine: u8,
-    /// What answered: 1 the model, 2 and 3 a stand-in, 0 nothing.
-    pub server: u8,
-    pub language: u8,
-    pub parts: u8,
-    pub attempts: u16,
-    /// The first of them that counts; those before it were made before the page was asked to be read again.
-    pub counts_from: u16,
-    /// Engines that a failed page may yet be given to: the sum of their codes.
-    pub ahead: u8,
-    /// Characters of text in its parts, white space not counted.
-    pub kept_characters: u32,
-    pub first_part: u64,
-    pub first_block: u64,
-    pub blocks: u32,
-    pub first_attempt: u64,
-    /// Tokens and time of all attempts together.
-    pub prompt_tokens: u32,
-    pub completion_tokens: u32,
-    pub engine_us: u64,
-    pub settled_unix_ms: i64,
-    /// 0 where no image was made; the other image fields mean nothing then.
-    pub has_image: u8,
-    pub grey: u8,
-    pub width: u32,
-    pub height: u32,
-    pub dpi: f32,
-    pub ink: f32,
-    pub encoded_bytes: u32,
-    pub render_us: u32,
-    pub encode_us: u32,
-    /// Degrees clockwise by which the whole page was turned.
-    pub turn: u16,
-    /// 1 where the skew was found; 0 where it was not looked for, or there was too little to tell.
-    pub has_skew: u8,
-    /// Hundredths of a degree clockwise.
-    pub skew: i16,
-    pub straightened: u8,
-    pub cleaned: u8,
-    /// Language that its letters look like.
-    pub script: u8,
-    pub columns_reason: u8,
-    /// Hundredths.
-    pub columns_confidence: u8,
-    /// 1 where the page was divided into columns; the line between them means nothing else.
-    pub divided: u8,
-    /// In thousandths of the page made upright and straight.
-    pub divide_top: u16,
-    pub divide_bottom: u16,
-    pub divide_x_top: u16,
-    pub divide_x_bottom: u16,
-    /// All of the page's text: a span of `/text`, as are the four below, which lie inside it.
-    pub text_offset: u64,
-    pub text_length: u32,
-    /// HTML of all parts.
-    pub html_offset: u64,
-    pub html_length: u32,
-    /// Markdown of all parts.
-    pub markdown_offset: u64,
-    pub markdown_length: u32,
-    /// Why the page failed.
-    pub reason_offset: u64,
-    pub reason_length: u32,
-    /// First eight bytes, little-endian, of the SHA-256 of the page's text.
-    pub sha64: u64,
+/// Describes the rows of a table that hold one value each.
+///
+/// `{ … }` takes the value apart into its facts and, read as an expression, puts it together again. `given` are those facts
+/// that do not lie in the row: who reads it says them. Then follow the columns in their order in the file:
+/// `fact: Type => column: type, …;` for a fact of the value ([`Cells`] says how it lies in the columns), and
+/// `[column: type];` for a link to other rows or a sum, which who writes it says in the struct of the second name.
+macro_rules! row {
+    (
+        $(#[$meta:meta])*
+        $row:ident, $links:ident: $value:ty = { $($shape:tt)* }
+        $(given $given:ident: $given_type:ty;)*
+        columns
+        $( $([$link:ident: $link_type:ty])? $($fact:ident: $fact_type:ty => $($column:ident: $type:ty),+)? ; )*
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, H5Type)]
+        #[repr(C)]
+        pub(super) struct $row {
+            $( $(pub(super) $link: $link_type,)? $($(pub(super) $column: $type,)+)? )*
+        }
+
+        /// The columns that are no facts of the value itself.
+        #[derive(Debug, Clone, Copy)]
+        #[allow(dead_code, reason = "some tables are only read")]
+        pub(super) struct $links {
+            $( $(pub(super) $link: $link_type,)? )*
+        }
+
+        #[allow(dead_code, reason = "some tables are only read, and not all are verified by their codes")]
+        impl $row {
+            /// The row of a value. Its pieces of text, if any, are appended in the order of the columns.
+            ///
+            /// # Errors
+            /// There is more of something than a column can count.
+            #[allow(unused_variables, reason = "facts that are given lie in no column")]
+            pub(super) fn write(links: $links, value: &$value, writer: &mut RowWriter<'_>) -> Result<Self> {
+                let $($shape)* = value;
+                $( $( let ($($column,)+) = <$fact_type as Cells<($($type,)+)>>::write($fact, writer)?; )? )*
+                Ok($row { $( $($link: links.$link,)? $($($column,)+)? )* })
+            }
+
+            /// The value of the row.
+            ///
+            /// # Errors
+            /// A code is unknown, or the text cannot be read.
+            pub(super) fn read(&self, reader: &RowReader<'_>, $($given: $given_type),*) -> Result<$value> {
+                $( $(
+                    let $fact = <$fact_type as Cells<($($type,)+)>>::read(($(self.$column,)+), reader)?
+                        .ok_or_else(|| reader.unknown_code([$(stringify!($column)),+][0]))?;
+                )? )*
+                Ok($($shape)*)
+            }
+
+            /// The columns whose number stands for nothing.
+            pub(super) fn unknown(&self, reader: &RowReader<'_>) -> Vec<&'static str> {
+                let mut unknown = Vec::new();
+                $( $(
+                    let names = [$(stringify!($column)),+];
+                    unknown.extend(<$fact_type as Cells<($($type,)+)>>::unknown(($(self.$column,)+), &names, reader));
+                )? )*
+                unknown
+            }
+        }
+    };
 }
 
-/// The fields of [`PageRow`] that say how a page stands; read without the rest.
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct SettledRow {
-    pub document: u32,
-    pub page: u32,
-    pub lease: u64,
-    pub rank: u32,
-    pub verdict: u8,
-    pub class: u8,
-    pub engine: u8,
-    pub server: u8,
-    pub language: u8,
-    pub attempts: u16,
-    pub kept_characters: u32,
-    pub sha64: u64,
+row! {
+    /// `/pages`: one record of one page.
+    PageRow, PageLinks: PageRecord = {
+        PageRecord {
+            page, lease, rank, verdict, engine, language, image, layout, attempts, counts_from, parts, ahead, reason,
+            settled_unix_ms,
+        }
+    }
+    given attempts: Vec<Attempt>;
+    given parts: Vec<Part>;
+    columns
+    page: PageRef => document: u32, page: u32;
+    lease: LeaseId => lease: u64;
+    rank: RankId => rank: u32;
+    verdict: Verdict => verdict: u8, class: u8;
+    engine: Option<Engine> => engine: u8;
+    // Who gave the verdict: 1 the model, 2 and 3 a stand-in, 0 nobody.
+    [server: u8];
+    language: Language => language: u8;
+    [parts: u8];
+    [attempts: u16];
+    counts_from: u16 => counts_from: u16;
+    ahead: EngineSet => ahead: u8;
+    // Characters of text in its parts, white space not counted.
+    [kept_characters: u32];
+    [first_part: u64];
+    [first_block: u64];
+    [blocks: u32];
+    [first_attempt: u64];
+    // Tokens and time of all attempts together.
+    [prompt_tokens: u32];
+    [completion_tokens: u32];
+    [engine_us: u64];
+    settled_unix_ms: i64 => settled_unix_ms: i64;
+    image: Option<ImageFacts> => has_image: u8, grey: u8, width: u32, height: u32, dpi: f32, ink: f32,
+        encoded_bytes: u32, render_us: u32, encode_us: u32;
+    layout: Option<PageLayout> => turn: u16, has_skew: u8, skew: i16, straightened: u8, cleaned: u8, script: u8,
+        columns_reason: u8, columns_confidence: u8, divided: u8, divide_top: u16, divide_bottom: u16,
+        divide_x_top: u16, divide_x_bottom: u16;
+    // All of the page's text: a span of `/text`, as are the four below, which lie inside it.
+    [text_offset: u64];
+    [text_length: u32];
+    // HTML of all parts.
+    [html_offset: u64];
+    [html_length: u32];
+    // Markdown of all parts.
+    [markdown_offset: u64];
+    [markdown_length: u32];
+    reason: String => reason_offset: u64, reason_length: u32;
+    // First eight bytes, little-endian, of the SHA-256 of the page's text.
+    [sha64: u64];
 }
 
-/// The fields of [`PageRow`] that a start needs of every page.
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct RecordedRow {
-    pub document: u32,
-    pub page: u32,
-    pub lease: u64,
-    pub verdict: u8,
-    pub class: u8,
-    pub engine: u8,
-    pub ahead: u8,
+row! {
+    /// The columns of `/pages` that say how a page stands; read without the rest.
+    SummaryRow, SummaryLinks: Summary = {
+        Summary {
+            settled: Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 },
+            ahead,
+        }
+    }
+    columns
+    page: PageRef => document: u32, page: u32;
+    lease: LeaseId => lease: u64;
+    rank: RankId => rank: u32;
+    verdict: Verdict => verdict: u8, class: u8;
+    engine: Option<Engine> => engine: u8;
+    server: Option<ServerKind> => server: u8;
+    language: Language => language: u8;
+    attempts: u16 => attempts: u16;
+    ahead: EngineSet => ahead: u8;
+    kept_characters: u32 => kept_characters: u32;
+    sha64: u64 => sha64: u64;
 }
 
-/// `/parts`
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct PartRow {
-    pub page_row: u32,
-    pub part: u8,
-    /// Which of its page's attempts gave it, 0-based.
-    pub attempt: u16,
-    pub left: u16,
-    pub top: u16,
-    pub right: u16,
-    pub bottom: u16,
-    pub blocks: u32,
-    pub html_offset: u64,
-    pub html_length: u32,
-    pub markdown_offset: u64,
-    pub markdown_length: u32,
+row! {
+    /// `/parts`
+    PartRow, PartLinks: Part = { Part { bbox, attempt, blocks, html, markdown } }
+    given blocks: Vec<Block>;
+    given html: String;
+    given markdown: String;
+    columns
+    [page_row: u32];
+    [part: u8];
+    attempt: u16 => attempt: u16;
+    bbox: BBox => left: u16, top: u16, right: u16, bottom: u16;
+    [blocks: u32];
+    [html_offset: u64];
+    [html_length: u32];
+    [markdown_offset: u64];
+    [markdown_length: u32];
 }
 
-/// `/blocks`
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct BlockRow {
-    pub page_row: u32,
-    pub part: u8,
-    /// Position in `/labels`.
-    pub label: u16,
-    /// 0 where the engine gave no usable box.
-    pub has_box: u8,
-    pub left: u16,
-    pub top: u16,
-    pub right: u16,
-    pub bottom: u16,
-    /// Inside its part's HTML where it occurs there verbatim.
-    pub html_offset: u64,
-    pub html_length: u32,
+row! {
+    /// `/blocks`
+    BlockRow, BlockLinks: Block = { Block { label, bbox, html } }
+    given html: String;
+    columns
+    [page_row: u32];
+    [part: u8];
+    label: String => label: u16;
+    bbox: Option<BBox> => has_box: u8, left: u16, top: u16, right: u16, bottom: u16;
+    // Inside its part's HTML where it occurs there verbatim.
+    [html_offset: u64];
+    [html_length: u32];
 }
 
-/// `/attempts`
-#[derive(Debug, Clone, Copy, H5Type)]
-#[repr(C)]
-pub(super) struct AttemptRow {
-    pub page_row: u32,
-    pub visit: u8,
-    pub view: u8,
-    /// Which of the view's images was sent.
-    pub part: u8,
-    /// Place of that image on the page.
-    pub left: u16,
-    pub top: u16,
-    pub right: u16,
-    pub bottom: u16,
-    /// Degrees clockwise by which it was turned.
-    pub turn: u16,
-    /// Hundredths of a degree clockwise, taken out of the page.
-    pub skew: i16,
-    pub width: u32,
-    pub height: u32,
-    pub outcome: u8,
-    pub class: u8,
-    pub fault: u8,
-    pub finish: u8,
-    /// Position in `/engines`.
-    pub served_by: u16,
-    pub rank: u32,
-    /// Position on the profile's sampling ladder.
-    pub step: u8,
-    pub temperature: f32,
-    pub top_p: f32,
-    /// 1 where the request carried its id as cache salt.
-    pub salted: u8,
-    pub max_tokens: u32,
-    pub prompt_tokens: u32,
-    pub completion_tokens: u32,
-    pub started_unix_ms: i64,
-    /// -1 where no token came.
-    pub first_token_us: i64,
-    pub duration_us: i64,
-    /// Characters of text before it began to repeat itself, white space not counted.
-    pub kept_characters: u32,
-    pub request_id_offset: u64,
-    pub request_id_length: u32,
-    pub reason_offset: u64,
-    pub reason_length: u32,
-    /// The raw answer, whole or partial.
-    pub answer_offset: u64,
-    pub answer_length: u32,
+row! {
+    /// `/attempts`
+    AttemptRow, AttemptLinks: Attempt = {
+        Attempt {
+            served_by, rank, visit, shown: Shown { view, part, bbox, turn, skew, size }, request_id, outcome, finish, step,
+            sampling: Sampling { temperature, top_p }, salted, max_tokens,
+            tokens: TokenUsage { prompt, completion }, started_unix_ms, time_to_first_token, duration, kept_characters,
+            reason, answer,
+        }
+    }
+    columns
+    [page_row: u32];
+    visit: Visit => visit: u8;
+    view: View => view: u8;
+    part: u8 => part: u8;
+    bbox: BBox => left: u16, top: u16, right: u16, bottom: u16;
+    turn: Turn => turn: u16;
+    skew: Skew => skew: i16;
+    size: PixelSize => width: u32, height: u32;
+    outcome: AttemptOutcome => outcome: u8, class: u8, fault: u8;
+    finish: Option<FinishReason> => finish: u8;
+    served_by: ServedBy => served_by: u16;
+    rank: RankId => rank: u32;
+    step: u8 => step: u8;
+    temperature: f32 => temperature: f32;
+    top_p: f32 => top_p: f32;
+    salted: bool => salted: u8;
+    max_tokens: u32 => max_tokens: u32;
+    prompt: u32 => prompt_tokens: u32;
+    completion: u32 => completion_tokens: u32;
+    started_unix_ms: i64 => started_unix_ms: i64;
+    time_to_first_token: Option<Duration> => first_token_us: i64;
+    duration: Duration => duration_us: i64;
+    kept_characters: u32 => kept_characters: u32;
+    request_id: String => request_id_offset: u64, request_id_length: u32;
+    reason: String => reason_offset: u64, reason_length: u32;
+    answer: String => answer_offset: u64, answer_length: u32;
+}
+
+row! {
+    /// `/index` of the catalogue: the final record of a page.
+    IndexRow, IndexLinks: IndexEntry = {
+        IndexEntry {
+            settled: Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 },
+            place,
+            text,
+        }
+    }
+    given place: RecordPlace;
+    given text: RecordPlace;
+    columns
+    page: PageRef => document: u32, page: u32;
+    // Position in `/shards`, and the row of that shard's `/pages`.
+    [shard: u32];
+    [row: u32];
+    // The same of the record with the page's text.
+    [text_shard: u32];
+    [text_row: u32];
+    lease: LeaseId => lease: u64;
+    rank: RankId => rank: u32;
+    verdict: Verdict => verdict: u8, class: u8;
+    engine: Option<Engine> => engine: u8;
+    server: Option<ServerKind> => server: u8;
+    language: Language => language: u8;
+    attempts: u16 => attempts: u16;
+    kept_characters: u32 => kept_characters: u32;
+    sha64: u64 => sha64: u64;
 }
 
 /// `/engines`: what answered.
@@ -245,32 +305,6 @@ pub(super) struct DocumentRow {
     pub reason: VarLenUnicode,
 }
 
-/// `/index` of the catalogue: the final record of a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, H5Type)]
-#[repr(C)]
-pub(super) struct IndexRow {
-    pub document: u32,
-    pub page: u32,
-    /// Position in `/shards`.
-    pub shard: u32,
-    /// Row of that shard's `/pages`.
-    pub row: u32,
-    /// Shard and row of the record with the page's text: the same, but where an earlier visit gave more of a failed page.
-    pub text_shard: u32,
-    pub text_row: u32,
-    pub lease: u64,
-    pub rank: u32,
-    pub verdict: u8,
-    pub class: u8,
-    pub engine: u8,
-    pub server: u8,
-    pub language: u8,
-    pub attempts: u16,
-    /// Characters of the page's text.
-    pub kept_characters: u32,
-    pub sha64: u64,
-}
-
 /// `/shards` of the catalogue.
 #[derive(Debug, Clone, H5Type)]
 #[repr(C)]
@@ -280,4 +314,71 @@ pub(super) struct ShardRow {
     pub pages: u64,
     /// Those of them that are final.
     pub final_pages: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use hdf5::types::TypeDescriptor;
+
+    use super::*;
+
+    fn columns<T: H5Type>() -> String {
+        let TypeDescriptor::Compound(compound) = T::type_descriptor() else { panic!("not a row") };
+        compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty)).collect()
+    }
+
+    /// As plain h5py shows the files of format versions 4 and 2.
+    #[test]
+    fn the_columns_of_the_tables_do_not_change_by_accident() {
+        let expected = |text: &str| text.split_whitespace().map(|column| format!("{column} ")).collect::<String>();
+        assert_eq!(
+            columns::<PageRow>(),
+            expected(
+                "document:uint32 page:uint32 lease:uint64 rank:uint32 verdict:uint8 class:uint8 engine:uint8
+                server:uint8 language:uint8 parts:uint8 attempts:uint16 counts_from:uint16 ahead:uint8
+                kept_characters:uint32 first_part:uint64 first_block:uint64 blocks:uint32 first_attempt:uint64
+                prompt_tokens:uint32 completion_tokens:uint32 engine_us:uint64 settled_unix_ms:int64 has_image:uint8
+                grey:uint8 width:uint32 height:uint32 dpi:float32 ink:float32 encoded_bytes:uint32 render_us:uint32
+                encode_us:uint32 turn:uint16 has_skew:uint8 skew:int16 straightened:uint8 cleaned:uint8 script:uint8
+                columns_reason:uint8 columns_confidence:uint8 divided:uint8 divide_top:uint16 divide_bottom:uint16
+                divide_x_top:uint16 divide_x_bottom:uint16 text_offset:uint64 text_length:uint32 html_offset:uint64
+                html_length:uint32 markdown_offset:uint64 markdown_length:uint32 reason_offset:uint64
+                reason_length:uint32 sha64:uint64"
+            )
+        );
+        assert_eq!(
+            columns::<PartRow>(),
+            expected(
+                "page_row:uint32 part:uint8 attempt:uint16 left:uint16 top:uint16 right:uint16 bottom:uint16
+                blocks:uint32 html_offset:uint64 html_length:uint32 markdown_offset:uint64 markdown_length:uint32"
+            )
+        );
+        assert_eq!(
+            columns::<BlockRow>(),
+            expected(
+                "page_row:uint32 part:uint8 label:uint16 has_box:uint8 left:uint16 top:uint16 right:uint16
+                bottom:uint16 html_offset:uint64 html_length:uint32"
+            )
+        );
+        assert_eq!(
+            columns::<AttemptRow>(),
+            expected(
+                "page_row:uint32 visit:uint8 view:uint8 part:uint8 left:uint16 top:uint16 right:uint16 bottom:uint16
+                turn:uint16 skew:int16 width:uint32 height:uint32 outcome:uint8 class:uint8 fault:uint8 finish:uint8
+                served_by:uint16 rank:uint32 step:uint8 temperature:float32 top_p:float32 salted:uint8
+                max_tokens:uint32 prompt_tokens:uint32 completion_tokens:uint32 started_unix_ms:int64
+                first_token_us:int64 duration_us:int64 kept_characters:uint32 request_id_offset:uint64
+                request_id_length:uint32 reason_offset:uint64 reason_length:uint32 answer_offset:uint64
+                answer_length:uint32"
+            )
+        );
+        assert_eq!(
+            columns::<IndexRow>(),
+            expected(
+                "document:uint32 page:uint32 shard:uint32 row:uint32 text_shard:uint32 text_row:uint32 lease:uint64
+                rank:uint32 verdict:uint8 class:uint8 engine:uint8 server:uint8 language:uint8 attempts:uint16
+                kept_characters:uint32 sha64:uint64"
+            )
+        );
+    }
 }

@@ -80,6 +80,16 @@ pub enum SealStep {
     JournalDeleted,
 }
 
+impl From<Publishing> for SealStep {
+    fn from(step: Publishing) -> Self {
+        match step {
+            Publishing::Synced => SealStep::Synced,
+            Publishing::Renamed => SealStep::Renamed,
+            Publishing::DirectorySynced => SealStep::DirectorySynced,
+        }
+    }
+}
+
 /// Seals a journal that nobody writes any more, or that its process leaves within `wait`. `None`: it is gone, because
 /// its process has sealed it.
 ///
@@ -145,14 +155,7 @@ pub(super) fn seal_held(
         let mut plan = Plan { layout, documents: None };
         let made = write(&mut reader, &mut plan, &temporary, on_step).and_then(|written| {
             if written.pages > 0 {
-                let mut tell = |step| {
-                    on_step(match step {
-                        Publishing::Synced => SealStep::Synced,
-                        Publishing::Renamed => SealStep::Renamed,
-                        Publishing::DirectorySynced => SealStep::DirectorySynced,
-                    });
-                };
-                publish(&temporary, &shard, Worth::Lasting, &mut tell)?;
+                publish(&temporary, &shard, Worth::Lasting, &mut |step| on_step(step.into()))?;
             }
             Ok(written)
         });

@@ -1,6 +1,6 @@
 //! The small tables with text in them: documents, engines, labels, shards.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use hdf5::{Group, H5Type, types::VarLenUnicode};
 
@@ -12,36 +12,6 @@ use super::{
 use crate::model::{
     Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy, ServerKind,
 };
-
-/// Numbers things in the order of their first appearance.
-#[derive(Debug)]
-pub(super) struct Numbering<T>(BTreeMap<T, u16>);
-
-impl<T: Ord + Clone> Numbering<T> {
-    pub(super) fn new() -> Self {
-        Numbering(BTreeMap::new())
-    }
-
-    /// The number of `value`; `None` when there are more than 65,535 different ones.
-    pub(super) fn number<Q: Ord + ToOwned<Owned = T> + ?Sized>(&mut self, value: &Q) -> Option<u16>
-    where
-        T: std::borrow::Borrow<Q>,
-    {
-        if let Some(number) = self.0.get(value) {
-            return Some(*number);
-        }
-        let number = u16::try_from(self.0.len()).ok()?;
-        self.0.insert(value.to_owned(), number);
-        Some(number)
-    }
-
-    /// The things, by number.
-    pub(super) fn into_ordered(self) -> Vec<T> {
-        let mut entries: Vec<_> = self.0.into_iter().collect();
-        entries.sort_by_key(|(_, number)| *number);
-        entries.into_iter().map(|(value, _)| value).collect()
-    }
-}
 
 /// Writes a table whole, unchunked: it is small, and variable-length text is not compressed anyway.
 pub(super) fn write<T: H5Type>(parent: &Group, name: &str, rows: &[T], path: &Path) -> Result<()> {

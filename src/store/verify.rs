@@ -3,206 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{
-    audit::{Flaw, audit},
+    audit::audit,
     catalogue::{self, Catalogue, CatalogueSummary, Index, refused},
-    error::{Result, StoreError},
+    cells::page_ref,
+    error::{Result, StoreError, check_run},
     journal_reader::{Damage, JournalReader},
-    layout::{Layout, StoreFile, shard_name},
-    recover::check_run,
-    shard_reader::{Settled, ShardReader, page_ref},
+    latest::Summary,
+    layout::{Layout, StoreFile},
+    problem::{Count, Problem},
+    shard_reader::ShardReader,
 };
 use crate::model::{Document, DocumentState, FailureClass, PageRef, ServerKind, Verdict};
-
-/// Something that is not as it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// Records wait in a journal.
-    #[error("journal {} is not sealed: the run has not finished, give the same command again, or `bocr verify --repair` seals it", path.display())]
-    JournalLeft {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// A journal has places that cannot be read, and others behind them.
-    #[error(
-        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest and \
-         keeps it as {}.damaged",
-        path.display(), damage.places, damage.bytes, path.display()
-    )]
-    JournalDamaged {
-        /// The journal.
-        path: PathBuf,
-        /// What cannot be read.
-        damage: Damage,
-    },
-    /// A damaged journal was kept.
-    #[error(
-        "{} is a damaged journal, kept after what could be saved of it was sealed: give the same command again to read \
-         its lost pages anew, then delete the file",
-        path.display()
-    )]
-    JournalKept {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no catalogue.
-    #[error("catalogue {} is missing: `bocr verify --repair` writes it anew", path.display())]
-    NoCatalogue {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// A file is missing, damaged or cannot be read.
-    #[error(transparent)]
-    File(#[from] StoreError),
-    /// A shard that the catalogue does not list.
-    #[error("shard {} is not in the catalogue: `bocr verify --repair` writes it anew", path.display())]
-    Unlisted {
-        /// The shard.
-        path: PathBuf,
-    },
-    /// The catalogue says another number than the files give.
-    #[error("{} says {listed} {what}, the files give {found}: `bocr verify --repair` writes it anew", path.display())]
-    Count {
-        /// The catalogue.
-        path: PathBuf,
-        /// What is counted.
-        what: Count,
-        /// The number according to the files.
-        found: u64,
-        /// The number according to the catalogue.
-        listed: u64,
-    },
-    /// The catalogue has no link to a shard, or one that leads elsewhere.
-    #[error("{} does not lead to {}: `bocr verify --repair` writes it anew", path.display(), shard.display())]
-    Link {
-        /// The catalogue.
-        path: PathBuf,
-        /// The shard.
-        shard: PathBuf,
-    },
-    /// A file whose writing was interrupted.
-    #[error(
-        "{} is what an interrupted sealing left: the next start deletes it, and so does `bocr verify --repair`",
-        path.display()
-    )]
-    Temporary {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file that the store did not make.
-    #[error("{} is none of the store's files: move it away", path.display())]
-    Unknown {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Rows of a shard that do not lead where they should.
-    #[error(
-        "shard {} is damaged in {flaws} places, the first: {first}; put a good copy back, or delete it and give the \
-         same command again to read its pages anew",
-        path.display()
-    )]
-    Shard {
-        /// The shard.
-        path: PathBuf,
-        /// How many flaws were found.
-        flaws: usize,
-        /// The first of them.
-        first: Flaw,
-    },
-    /// A shard with pages of a document that is not the plan's.
-    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run, move it away", path.display())]
-    Foreign {
-        /// Name of the document.
-        name: String,
-        /// The shard.
-        path: PathBuf,
-    },
-    /// The text of a record does not have its checksum.
-    #[error(
-        "shard {}: the text of {pages} records has changed since it was sealed, the first is {first}; put a good copy \
-         back, or delete it and give the same command again to read its pages anew",
-        path.display()
-    )]
-    Text {
-        /// Records with changed text.
-        pages: usize,
-        /// The first of them.
-        first: PageRef,
-        /// The shard.
-        path: PathBuf,
-    },
-    /// Pages of the plan that no record settles.
-    #[error(
-        "{name}: {pages} of {declared} pages are not settled, the first is page {first}: give the same command again"
-    )]
-    Unsettled {
-        /// Name of the document.
-        name: String,
-        /// Pages without a record.
-        pages: u32,
-        /// Pages of the document.
-        declared: u32,
-        /// 1-based number of the first of them.
-        first: u32,
-    },
-    /// Records of pages that the plan does not have.
-    #[error(
-        "{pages} pages have a record but are not in the plan, the first is {first}: move the shards of another run away"
-    )]
-    Undeclared {
-        /// Such pages.
-        pages: usize,
-        /// The first of them.
-        first: PageRef,
-    },
-    /// The catalogue's rows are not those that the shards give.
-    #[error(
-        "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: `bocr verify \
-         --repair` writes it anew"
-    )]
-    IndexDiffers {
-        /// Such pages.
-        pages: usize,
-        /// The first of them.
-        first: PageRef,
-    },
-    /// The catalogue lists other documents than the plan.
-    #[error("the catalogue's documents are not those of the plan: `bocr verify --repair` writes it anew")]
-    DocumentsDiffer,
-}
-
-/// What a catalogue counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Count {
-    /// Pages that the plan declares.
-    Declared,
-    /// Pages with a final record.
-    Settled,
-    /// Records that are not final.
-    Superseded,
-    /// Whether all is settled: 1 or 0.
-    Complete,
-    /// Records of this shard.
-    Pages(StoreFile),
-    /// Final records of this shard.
-    FinalPages(StoreFile),
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Count::Declared => f.write_str("pages declared"),
-            Count::Settled => f.write_str("pages settled"),
-            Count::Superseded => f.write_str("superseded records"),
-            Count::Complete => f.write_str("for `complete`"),
-            Count::Pages(file) => write!(f, "records in {}", shard_name(*file)),
-            Count::FinalPages(file) => write!(f, "final records in {}", shard_name(*file)),
-        }
-    }
-}
 
 /// The ledger as the files give it.
 #[derive(Debug, Default)]
@@ -292,7 +107,7 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     let mut readable = Vec::new();
     for file in &listing.shards {
         match check_shard(&layout, *file, documents, run_id, problems) {
-            Ok(settled) => readable.push((*file, settled)),
+            Ok(rows) => readable.push((*file, rows)),
             Err(error) => problems.push(error.into()),
         }
     }
@@ -357,7 +172,7 @@ fn check_shard(
     documents: &[Document],
     run_id: &str,
     problems: &mut Vec<Problem>,
-) -> Result<Vec<Settled>> {
+) -> Result<Vec<Summary>> {
     let path = layout.shard(file);
     let shard = ShardReader::open(&path)?;
     problems.extend(check_run(&path, &shard.opening()?.provenance.run_id, run_id).err().map(Problem::from));
@@ -369,11 +184,12 @@ fn check_shard(
     if let Some(&first) = audit.changed.first() {
         problems.push(Problem::Text { pages: audit.changed.len(), first, path: path.clone() });
     }
-    let identity = |document: &Document| (document.name.clone(), document.fingerprint.clone());
-    let planned = |document: &Document| documents.get(document.id.index()).map(identity);
-    let foreign = of_shard.into_iter().find(|document| planned(document) != Some(identity(document)));
+    let foreign = of_shard.into_iter().find(|document| {
+        let planned = documents.get(document.id.index());
+        planned.is_none_or(|planned| (&planned.name, &planned.fingerprint) != (&document.name, &document.fingerprint))
+    });
     problems.extend(foreign.map(|document| Problem::Foreign { name: document.name, path }));
-    shard.settled()
+    shard.summaries()
 }
 
 fn count(index: &Index, report: &mut VerifyReport) {

@@ -2,15 +2,17 @@
 //!
 //! A full journal is sealed on a thread of its own, one at a time, while the next journal takes the records. A journal
 //! that is full before the sealing has ended grows on until then.
+//!
+//! Every record comes with a receipt, a value that the caller chooses. The writer returns it exactly once: in
+//! [`StoreEvent::Durable`], in [`StoreEvent::Failed`], or at once in [`Refused`].
 
 use std::{
+    fmt,
+    panic::resume_unwind,
     path::Path,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -18,34 +20,42 @@ use super::{
     hold::Hold,
     journal::{JournalWriter, Opening, Provenance},
     layout::{Layout, StoreFile},
+    queue::Queue,
     seal::{Sealed, seal_held},
 };
-use crate::model::{Document, LeaseId, PageRecord, PageRef, RankId, Verdict, configuration};
+use crate::model::{Document, PageRecord, RankId, configuration};
 
 /// Records that may wait for the store thread; it is away only while the disk syncs.
 const QUEUE: usize = 256;
 
-/// A record that is on the disk: its verdict may be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Durable {
-    /// The page.
-    pub page: PageRef,
-    /// The assignment.
-    pub lease: LeaseId,
-    /// How the page ended.
-    pub verdict: Verdict,
-}
-
 /// What the store thread tells.
 #[derive(Debug)]
-pub enum StoreEvent {
-    /// These records are on the disk, in the order they were appended.
-    Durable(Vec<Durable>),
+pub enum StoreEvent<R> {
+    /// The records with these receipts are on the disk, in the order they were appended.
+    Durable(Vec<R>),
     /// A journal became a shard.
     Sealed(Sealed),
-    /// The thread has stopped. What was not reported durable may be lost and must be read again.
-    Failed(StoreError),
+    /// The thread has stopped and is told nothing more. The records with these receipts may be lost and must be read
+    /// again.
+    Failed(StoreError, Vec<R>),
 }
+
+/// A record that the writer did not take.
+#[derive(Debug)]
+pub struct Refused<R> {
+    /// Why it was not taken.
+    pub error: StoreError,
+    /// The receipt of the record.
+    pub receipt: R,
+}
+
+impl<R> fmt::Display for Refused<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<R: fmt::Debug> std::error::Error for Refused<R> {}
 
 /// What a store thread did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,8 +70,8 @@ pub struct WriterSummary {
 
 /// What the store thread is told.
 #[derive(Debug)]
-enum Message {
-    Record(Box<PageRecord>),
+enum Message<R> {
+    Record(Box<PageRecord>, R),
     /// The sealing thread has ended: its result can be joined.
     SealingEnded,
     /// No record follows.
@@ -69,25 +79,34 @@ enum Message {
 }
 
 /// Tells the store thread that the sealing thread ends, also when it panics.
-struct TellEnd(SyncSender<Message>);
+struct TellEnd<R>(Arc<Queue<Message<R>>>);
 
-impl Drop for TellEnd {
+impl<R> Drop for TellEnd<R> {
     fn drop(&mut self) {
         // A store thread that has failed does not listen any more; it joins us.
-        let _ = self.0.send(Message::SealingEnded);
+        let _ = self.0.push(Message::SealingEnded);
     }
 }
 
-/// The handle of a rank's store thread.
+/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for room.
+struct CloseAtEnd<R>(Arc<Queue<Message<R>>>);
+
+impl<R> Drop for CloseAtEnd<R> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The handle of a rank's store thread. `R` is the receipt that comes with each record.
 #[derive(Debug)]
-pub struct Writer {
+pub struct Writer<R> {
     layout: Layout,
     documents: Arc<[Document]>,
-    queue: Option<SyncSender<Message>>,
+    queue: Arc<Queue<Message<R>>>,
     thread: Option<JoinHandle<Option<WriterSummary>>>,
 }
 
-impl Writer {
+impl<R: Send + 'static> Writer<R> {
     /// Starts the store thread of `rank`. What earlier starts left has been recovered before ([`super::recover()`]),
     /// so that no other process writes below `run_directory/store`. `documents` is the plan: shards name the documents of their pages.
     ///
@@ -101,13 +120,13 @@ impl Writer {
         settings: &configuration::Store,
         provenance: Provenance,
         documents: Arc<[Document]>,
-        on_event: impl FnMut(StoreEvent) + Send + 'static,
-    ) -> Result<Writer> {
+        on_event: impl FnMut(StoreEvent<R>) + Send + 'static,
+    ) -> Result<Writer<R>> {
         let layout = Layout::new(run_directory);
         let store = layout.store();
         std::fs::create_dir_all(&store).doing("create directory", &store)?;
-        let (queue, messages) = sync_channel(QUEUE);
-        let mut worker = StoreThread {
+        let queue = Arc::new(Queue::new(QUEUE));
+        let worker = StoreThread {
             next: StoreFile { rank, sequence: layout.next_sequence(rank)? },
             layout: layout.clone(),
             settings: settings.clone(),
@@ -115,61 +134,42 @@ impl Writer {
             documents: Arc::clone(&documents),
             on_event,
             journal: None,
-            queue: queue.clone(),
+            queue: Arc::clone(&queue),
             sealing: None,
             finishing: false,
             waiting: Vec::new(),
             due: None,
             summary: WriterSummary::default(),
         };
-        let thread = thread::Builder::new()
-            .name(format!("store-{}", rank.0))
-            .spawn(move || match worker.work(&messages) {
-                Ok(()) => Some(worker.summary),
-                Err(error) => {
-                    tracing::error!(%error, "the store thread stops");
-                    // Nobody is left waiting for room in the queue, the sealing thread included.
-                    drop(messages);
-                    (worker.on_event)(StoreEvent::Failed(error));
-                    if let Err(error) = worker.join_sealing() {
-                        tracing::error!(%error, "the last sealing failed too");
-                    }
-                    None
-                }
-            })
-            .doing("start the store thread of", &store)?;
-        Ok(Writer { layout, documents, queue: Some(queue), thread: Some(thread) })
+        let thread = thread::Builder::new().name(format!("store-{}", rank.0));
+        let thread = thread.spawn(move || worker.run()).doing("start the store thread of", &store)?;
+        Ok(Writer { layout, documents, queue, thread: Some(thread) })
     }
 
     /// Queues a record. Blocks while the queue is full, which happens only while the disk is slow: call it from a
-    /// thread that may wait.
+    /// thread that may wait. `receipt` comes back in an event once it is known what became of the record.
     ///
     /// # Errors
-    /// The page is not in the plan, or the store thread has stopped.
-    pub fn append(&self, record: PageRecord) -> Result<()> {
+    /// The page is not in the plan, or the store thread has stopped. No event has the receipt then.
+    pub fn append(&self, record: PageRecord, receipt: R) -> Result<(), Refused<R>> {
         if document_of(&self.documents, &record).is_none() {
-            return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
+            let error = StoreError::UnknownDocument { page: record.page, documents: self.documents.len() };
+            return Err(Refused { error, receipt });
         }
-        match &self.queue {
-            Some(queue) => queue.send(Message::Record(Box::new(record))).map_err(|_| self.stopped()),
-            None => Err(self.stopped()),
+        match self.queue.push(Message::Record(Box::new(record), receipt)) {
+            Err(Message::Record(_, receipt)) => Err(Refused { error: self.stopped(), receipt }),
+            Ok(()) | Err(Message::SealingEnded | Message::Finish) => Ok(()),
         }
     }
 
-    /// Makes everything durable, waits for a sealing under way, seals the journal and ends the thread.
+    /// Makes everything durable, waits for a sealing under way, seals the journal and ends the thread. A panic of the
+    /// thread goes on here.
     ///
     /// # Errors
-    /// The thread has stopped before; its event says why.
+    /// The thread has failed; its event says why.
     pub fn finish(mut self) -> Result<WriterSummary> {
-        self.join().ok_or_else(|| self.stopped())
-    }
-
-    fn join(&mut self) -> Option<WriterSummary> {
-        if let Some(queue) = self.queue.take() {
-            // A thread that has stopped takes no message; it is joined all the same.
-            let _ = queue.send(Message::Finish);
-        }
-        self.thread.take()?.join().ok().flatten()
+        let Some(thread) = self.end() else { return Err(self.stopped()) };
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic)).ok_or_else(|| self.stopped())
     }
 
     fn stopped(&self) -> StoreError {
@@ -177,10 +177,21 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl<R> Writer<R> {
+    /// Asks the thread to end.
+    fn end(&mut self) -> Option<JoinHandle<Option<WriterSummary>>> {
+        let thread = self.thread.take()?;
+        // A thread that has stopped takes no message; it is joined all the same.
+        let _ = self.queue.push(Message::Finish);
+        Some(thread)
+    }
+}
+
+impl<R> Drop for Writer<R> {
     /// Waits for the thread: what was appended becomes durable even where `finish` was not reached.
     fn drop(&mut self) {
-        self.join();
+        // Its event told of a failure.
+        let _ = self.end().map(JoinHandle::join);
     }
 }
 
@@ -197,7 +208,7 @@ struct Sealing {
 }
 
 /// State of the store thread.
-struct StoreThread<F> {
+struct StoreThread<R, F> {
     layout: Layout,
     settings: configuration::Store,
     provenance: Provenance,
@@ -206,26 +217,51 @@ struct StoreThread<F> {
     journal: Option<(StoreFile, JournalWriter)>,
     next: StoreFile,
     /// For the sealing thread to tell its end.
-    queue: SyncSender<Message>,
+    queue: Arc<Queue<Message<R>>>,
     sealing: Option<Sealing>,
     finishing: bool,
-    /// Records in the journal's buffer, and when they must be on the disk.
-    waiting: Vec<Durable>,
+    /// Receipts of the records in the journal's buffer, and when these must be on the disk.
+    waiting: Vec<R>,
     due: Option<Instant>,
     summary: WriterSummary,
 }
 
-impl<F: FnMut(StoreEvent)> StoreThread<F> {
+impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
+    /// The thread: `None` where it failed, which was told.
+    fn run(mut self) -> Option<WriterSummary> {
+        let _closing = CloseAtEnd(Arc::clone(&self.queue));
+        match self.work() {
+            Ok(()) => Some(self.summary),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    /// Tells the failure with the receipts of all records that did not become durable. The queue is closed first, so
+    /// that none is forgotten and nobody is left waiting for room, the sealing thread included.
+    fn fail(&mut self, error: StoreError) {
+        tracing::error!(%error, "the store thread stops");
+        let queued = self.queue.close().into_iter().filter_map(|message| match message {
+            Message::Record(_, receipt) => Some(receipt),
+            Message::SealingEnded | Message::Finish => None,
+        });
+        self.waiting.extend(queued);
+        (self.on_event)(StoreEvent::Failed(error, std::mem::take(&mut self.waiting)));
+        if let Err(error) = self.join_sealing() {
+            tracing::error!(%error, "the last sealing failed too");
+        }
+    }
+
     /// Works until it is told to finish and all is sealed.
-    fn work(&mut self, messages: &Receiver<Message>) -> Result<()> {
+    fn work(&mut self) -> Result<()> {
         while !(self.finishing && self.journal.is_none() && self.sealing.is_none()) {
-            let wait = self.due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-            match messages.recv_timeout(wait) {
-                Ok(Message::Record(record)) => self.append(&record)?,
-                Ok(Message::SealingEnded) => self.join_sealing()?,
-                Ok(Message::Finish) => self.finishing = true,
-                // We hold a sender, so it is never disconnected.
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            match self.queue.pop(self.due) {
+                Some(Message::Record(record, receipt)) => self.append(&record, receipt)?,
+                Some(Message::SealingEnded) => self.join_sealing()?,
+                Some(Message::Finish) => self.finishing = true,
+                None => {}
             }
             let full = self.waiting.len() >= self.settings.sync_records.get() as usize;
             if full || self.finishing || self.due.is_some_and(|due| due <= Instant::now()) {
@@ -236,7 +272,9 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
         Ok(())
     }
 
-    fn append(&mut self, record: &PageRecord) -> Result<()> {
+    fn append(&mut self, record: &PageRecord, receipt: R) -> Result<()> {
+        // Before anything can fail: a failure returns the receipts that wait.
+        self.waiting.push(receipt);
         let Some(document) = document_of(&self.documents, record) else {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         };
@@ -255,7 +293,6 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
             journal.append(record, document)?;
         }
         self.due.get_or_insert_with(|| Instant::now() + self.settings.sync_interval);
-        self.waiting.push(Durable { page: record.page, lease: record.lease, verdict: record.verdict });
         Ok(())
     }
 
@@ -275,9 +312,11 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
 
     /// Seals the journal where it is full or no record follows, all of it is on the disk, and no sealing is under way.
     fn seal_if_full(&mut self) -> Result<()> {
-        let full = |journal: &JournalWriter| journal.len() >= self.settings.shard.as_u64();
-        let ready = self.waiting.is_empty() && self.sealing.is_none();
-        if let Some((file, journal)) = self.journal.take_if(|(_, journal)| ready && (self.finishing || full(journal))) {
+        if !self.waiting.is_empty() || self.sealing.is_some() {
+            return Ok(());
+        }
+        let full = self.settings.shard.as_u64();
+        if let Some((file, journal)) = self.journal.take_if(|(_, journal)| self.finishing || journal.len() >= full) {
             let records = journal.records();
             self.sealing = Some(Sealing { records, thread: self.start_sealing(file, journal.into_hold())? });
         }
@@ -285,7 +324,7 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
     }
 
     fn start_sealing(&self, file: StoreFile, hold: Hold) -> Result<JoinHandle<Result<Sealed>>> {
-        let (layout, end) = (self.layout.clone(), TellEnd(self.queue.clone()));
+        let (layout, end) = (self.layout.clone(), TellEnd(Arc::clone(&self.queue)));
         let thread = thread::Builder::new().name(format!("seal-{}", file.rank.0));
         let work = move || {
             let _end = end;
@@ -302,8 +341,10 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
     /// the shard.
     fn join_sealing(&mut self) -> Result<()> {
         let Some(Sealing { records, thread }) = self.sealing.take() else { return Ok(()) };
-        let panicked = |_| Err(StoreError::SealingPanicked { path: self.layout.store() });
-        let sealed = thread.join().unwrap_or_else(panicked)?;
+        let Ok(sealed) = thread.join() else {
+            return Err(StoreError::SealingPanicked { path: self.layout.store() });
+        };
+        let sealed = sealed?;
         let lost = (sealed.pages < records).then(|| StoreError::RecordsLost {
             path: sealed.kept.as_ref().map_or(&sealed.journal, |kept| &kept.path).clone(),
             records: records - sealed.pages,

@@ -3,11 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
-    },
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::Duration,
 };
 
@@ -19,13 +15,12 @@ use crate::{
     engine::Capabilities,
     imaging::Pool,
     model::{
-        Attempt, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
-        configuration::Configuration,
+        Attempt, Document, Engine, ImageFacts, MachineFault, PageRecord, RankId, Verdict, configuration::Configuration,
     },
     report::RankSummary,
     schedule::Settlement,
     server::Service,
-    store::{Durable, Recovered, Writer},
+    store::{Recovered, Refused, StoreError, Writer},
 };
 
 use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine};
@@ -34,8 +29,10 @@ use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_eng
 pub(super) enum LocalEvent {
     EngineReady(Engine, Box<Capabilities>),
     EngineLost(Engine, String),
-    Durable(Vec<Durable>),
-    StoreFailed(String),
+    /// The records of these settlements are on the disk.
+    Durable(Vec<Settlement>),
+    /// The store thread has stopped; the records of these settlements will not reach the disk.
+    StoreFailed(String, Vec<Settlement>),
     Returned(Returned),
     /// SIGTERM or SIGINT.
     Signal,
@@ -57,22 +54,12 @@ pub(super) struct Context {
     pub(super) renderers: Pool,
     pub(super) image_memory: ImageMemory,
     pub(super) engines: BTreeMap<Engine, RankEngine>,
-    pub(super) writer: Writer,
+    /// A record's receipt is what is told of its page once the record is on the disk.
+    pub(super) writer: Writer<Settlement>,
     pub(super) events: Sender<LocalEvent>,
     /// Set to call all unsettled pages back.
     pub(super) recall: watch::Sender<bool>,
-    /// Pages whose records are not on the disk yet, with what will be told of them.
-    pub(super) unsynced: Mutex<BTreeMap<(PageRef, LeaseId), Unsynced>>,
-    /// The store thread has stopped: nothing more will reach the disk.
-    pub(super) store_failed: Arc<AtomicBool>,
     pub(super) summary: Mutex<RankSummary>,
-}
-
-/// What is told of a record besides its verdict.
-#[derive(Default)]
-pub(super) struct Unsynced {
-    attempts: Vec<Attempt>,
-    ahead: EngineSet,
 }
 
 impl Context {
@@ -84,46 +71,18 @@ impl Context {
     /// Gives the record to the store; the verdict is told once it is on the disk. The first `earlier` attempts are in a
     /// record of an earlier start, which goes with the page by itself.
     pub(super) fn keep(&self, record: PageRecord, earlier: usize) {
-        let (page, lease) = (record.page, record.lease);
         let attempts = match record.verdict {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Blank => Vec::new(),
         };
-        let told = Unsynced { attempts, ahead: record.ahead };
-        lock(&self.unsynced).insert((page, lease), told);
+        let (page, lease, verdict, ahead) = (record.page, record.lease, record.verdict, record.ahead);
+        let settlement = Settlement { page, lease, verdict, attempts, ahead };
         // The store blocks where the disk is slow.
-        let kept = tokio::task::block_in_place(|| self.writer.append(record));
-        if kept.is_err() || self.store_failed.load(Ordering::SeqCst) {
-            // Whoever takes it out of the list gives it back: here, or the main thread when it hears of the failure.
-            if let Some(Unsynced { attempts, .. }) = lock(&self.unsynced).remove(&(page, lease)) {
-                let fault = MachineFault::Draining;
-                let _ = self.events.send(LocalEvent::Returned(Returned { page, lease, fault, attempts, text: None }));
-            }
+        let kept = tokio::task::block_in_place(|| self.writer.append(record, settlement));
+        if let Err(Refused { error, receipt }) = kept {
+            tracing::warn!("the page is given back: {error}");
+            let _ = self.events.send(LocalEvent::Returned(give_back(receipt)));
         }
-    }
-
-    /// What is told of records that have reached the disk.
-    pub(super) fn settlements(&self, records: &[Durable]) -> Vec<Settlement> {
-        let mut unsynced = lock(&self.unsynced);
-        let settlement = |record: &Durable| {
-            let Durable { page, lease, verdict } = *record;
-            let Unsynced { attempts, ahead } = unsynced.remove(&(page, lease)).unwrap_or_default();
-            Settlement { page, lease, verdict, attempts, ahead }
-        };
-        records.iter().map(settlement).collect()
-    }
-
-    /// After the store has failed: the pages whose records will never reach the disk go back.
-    pub(super) fn take_unsynced(&self) -> Vec<Returned> {
-        let lost = std::mem::take(&mut *lock(&self.unsynced));
-        let give_back = |((page, lease), Unsynced { attempts, .. })| Returned {
-            page,
-            lease,
-            fault: MachineFault::Draining,
-            attempts,
-            text: None,
-        };
-        lost.into_iter().map(give_back).collect()
     }
 
     /// Seals what is left. No page is under way any more.
@@ -138,7 +97,7 @@ impl Context {
                 Ok(summary)
             }
             // Told before, with its pages given back: the journal keeps what had reached the disk.
-            Err(error) if self.store_failed.load(Ordering::SeqCst) => {
+            Err(error @ StoreError::Stopped { .. }) => {
                 tracing::warn!("{error}");
                 summary.unsealed = true;
                 Ok(summary)
@@ -166,6 +125,12 @@ impl Context {
             }
         }
     }
+}
+
+/// A page whose record will not reach the disk goes back.
+pub(super) fn give_back(settlement: Settlement) -> Returned {
+    let Settlement { page, lease, attempts, .. } = settlement;
+    Returned { page, lease, fault: MachineFault::Draining, attempts, text: None }
 }
 
 /// Whether an attempt asked for what an earlier one had asked for; else it was for another part of the page.

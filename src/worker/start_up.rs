@@ -4,11 +4,7 @@ use std::{
     collections::BTreeMap,
     num::NonZeroU32,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
-    },
+    sync::{Arc, Mutex, mpsc::Sender},
 };
 
 use tokio::{runtime::Handle, sync::watch};
@@ -55,15 +51,11 @@ impl StartUp {
             configuration_toml: self.configuration.to_toml().map_err(WorkerError::Configuration)?,
             program_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let store_failed = Arc::new(AtomicBool::new(false));
-        let (events, failed) = (self.events.clone(), Arc::clone(&store_failed));
+        let events = self.events.clone();
         let on_event = move |event| match event {
-            StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
+            StoreEvent::Durable(settlements) => drop(events.send(LocalEvent::Durable(settlements))),
             StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
-            StoreEvent::Failed(error) => {
-                failed.store(true, Ordering::SeqCst);
-                let _ = events.send(LocalEvent::StoreFailed(chain(&error)));
-            }
+            StoreEvent::Failed(error, lost) => drop(events.send(LocalEvent::StoreFailed(chain(&error), lost))),
         };
         let mut store = self.configuration.store.clone();
         // A page is held until its record is on the disk: a rank that holds few would wait for a group to fill.
@@ -81,8 +73,6 @@ impl StartUp {
             writer,
             events: self.events,
             recall: watch::channel(false).0,
-            unsynced: Mutex::default(),
-            store_failed,
             summary: Mutex::default(),
             configuration: self.configuration,
         })

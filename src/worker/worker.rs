@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    context::{Context, LocalEvent},
+    context::{Context, LocalEvent, give_back},
     engine_setup::{EngineSetup, cores_of, set_up_engines},
     error::WorkerError,
     page::work_on_page,
@@ -181,12 +181,10 @@ impl Worker {
             match event {
                 LocalEvent::EngineReady(engine, server) => messages.push(ToCoordinator::EngineReady(engine, server)),
                 LocalEvent::EngineLost(engine, reason) => messages.push(ToCoordinator::EngineLost(engine, reason)),
-                LocalEvent::Durable(records) => {
-                    settled.extend(self.context().into_iter().flat_map(|context| context.settlements(&records)))
-                }
+                LocalEvent::Durable(settlements) => settled.extend(settlements),
                 LocalEvent::Returned(page) => returned.push(page),
-                LocalEvent::StoreFailed(reason) => {
-                    returned.extend(self.context().into_iter().flat_map(|context| context.take_unsynced()));
+                LocalEvent::StoreFailed(reason, lost) => {
+                    returned.extend(lost.into_iter().map(give_back));
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
                 LocalEvent::Signal => {
@@ -206,13 +204,6 @@ impl Worker {
         // Finished tasks are let go; their results have come as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)
-    }
-
-    fn context(&self) -> Option<&Arc<Context>> {
-        match &self.stage {
-            WorkerStage::Reading(context) => Some(context),
-            WorkerStage::Waiting(_) | WorkerStage::StartingUp(_) | WorkerStage::Ending => None,
-        }
     }
 
     /// Seals and reads this rank's share of what earlier starts left.

@@ -243,7 +243,7 @@ fn a_writer_that_cannot_read_back_what_it_told_durable_stops_with_the_remedy() {
     let records = varied();
     let mut durable = 0;
     for record in &records {
-        writer.append(record.clone()).unwrap();
+        writer.append(record.clone(), ()).unwrap();
     }
     while durable < records.len() {
         match events.recv().unwrap() {
@@ -256,7 +256,7 @@ fn a_writer_that_cannot_read_back_what_it_told_durable_stops_with_the_remedy() {
     let journal = fs::OpenOptions::new().write(true).open(layout.journal(file)).unwrap();
     journal.write_all_at(&[0; 64], sizes()[1] + 50).unwrap();
     assert!(matches!(writer.finish(), Err(StoreError::Stopped { .. })));
-    let [StoreEvent::Sealed(sealed), StoreEvent::Failed(error)] = &events.try_iter().collect::<Vec<_>>()[..] else {
+    let [StoreEvent::Sealed(sealed), StoreEvent::Failed(error, _)] = &events.try_iter().collect::<Vec<_>>()[..] else {
         panic!("not sealed and stopped");
     };
     assert_eq!(sealed.pages, 5);

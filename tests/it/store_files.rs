@@ -1,25 +1,17 @@
 //! Journals, sealing, shards, catalogue and verification, on real files.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::{
-    fs,
-    num::NonZeroUsize,
-    os::unix::fs::FileExt,
-    path::Path,
-    process::Command,
-    sync::mpsc::{self, Receiver},
-    time::Duration,
-};
+use std::{fs, num::NonZeroUsize, os::unix::fs::FileExt, path::Path, process::Command, sync::mpsc, time::Duration};
 
 use crate::store_support::*;
 use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{
-        Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, Part,
-        RankId, Verdict, Visit,
+        Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, PageRef,
+        Part, RankId, Verdict, Visit,
     },
     store::{
-        self, JournalReader, JournalWriter, Layout, Leftovers, Opening, Problem, Provenance, Reader, Recorded,
+        self, JournalReader, JournalWriter, LatestRecord, Layout, Leftovers, Opening, Problem, Provenance, Reader,
         ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
     },
 };
@@ -179,34 +171,38 @@ fn a_journal_without_records_leaves_no_shard() {
     assert_eq!(fs::read_dir(layout.store()).unwrap().count(), 0);
 }
 
-/// Appends while `keep` says so; all events until the writer ends.
-fn run_writer(run_directory: &Path, shard: u64, records: &[PageRecord]) -> (Vec<StoreEvent>, Receiver<StoreEvent>) {
+type Receipt = (PageRef, LeaseId, Verdict);
+
+fn receipt(record: &PageRecord) -> Receipt {
+    (record.page, record.lease, record.verdict)
+}
+
+/// Appends all records; all events until the writer ends.
+fn run_writer(run_directory: &Path, shard: u64, records: &[PageRecord]) -> Vec<StoreEvent<Receipt>> {
     let (sender, events) = mpsc::channel();
     let tell = move |event| sender.send(event).unwrap();
     let writer = Writer::start(run_directory, RankId(3), &settings(shard), provenance(), plan().into(), tell).unwrap();
     for record in records {
-        writer.append(record.clone()).unwrap();
+        writer.append(record.clone(), receipt(record)).unwrap();
     }
     writer.finish().unwrap();
-    (events.try_iter().collect(), events)
+    events.try_iter().collect()
 }
 
 #[test]
 fn every_record_is_reported_durable_once_and_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let records = varied();
-    let (events, _) = run_writer(directory.path(), 1, &records);
     let (mut durable, mut sealed) = (Vec::new(), 0);
-    for event in events {
+    for event in run_writer(directory.path(), 1, &records) {
         match event {
-            StoreEvent::Durable(records) => durable.extend(records),
+            StoreEvent::Durable(receipts) => durable.extend(receipts),
             StoreEvent::Sealed(shard) => sealed += shard.pages,
-            StoreEvent::Failed(error) => panic!("{error}"),
+            StoreEvent::Failed(error, _) => panic!("{error}"),
         }
     }
-    let expected: Vec<_> = records.iter().map(|record| (record.page, record.lease, record.verdict)).collect();
-    let found: Vec<_> = durable.iter().map(|told| (told.page, told.lease, told.verdict)).collect();
-    assert_eq!((found, sealed), (expected, records.len() as u64));
+    let expected: Vec<_> = records.iter().map(receipt).collect();
+    assert_eq!((durable, sealed), (expected, records.len() as u64));
     // The next writer of the rank goes on counting.
     run_writer(directory.path(), 1 << 20, &records[..1]);
     let shards = Layout::new(directory.path()).shards().unwrap();
@@ -221,8 +217,9 @@ fn a_page_outside_the_plan_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let writer = Writer::start(directory.path(), RankId(0), &settings(1), provenance(), plan().into(), |_| {}).unwrap();
     for page in [page_ref(9, 0), page_ref(0, 3), page_ref(2, 0)] {
-        let error = writer.append(bare(page, 1, Verdict::Blank)).unwrap_err();
-        assert!(matches!(error, StoreError::UnknownDocument { .. }), "{error}");
+        let refused = writer.append(bare(page, 1, Verdict::Blank), page).unwrap_err();
+        assert!(matches!(refused.error, StoreError::UnknownDocument { .. }), "{refused}");
+        assert_eq!(refused.receipt, page);
     }
     assert_eq!(writer.finish().unwrap().pages, 0);
 }
@@ -235,11 +232,15 @@ fn a_failing_disk_is_told_with_its_place_and_ends_the_writer() {
     let writer = Writer::start(directory.path(), RankId(0), &settings(1), provenance(), plan().into(), tell).unwrap();
     let store = Layout::new(directory.path()).store();
     fs::remove_dir(&store).unwrap();
-    writer.append(varied().remove(0)).unwrap();
+    writer.append(varied().remove(0), 0).unwrap();
     match events.recv().unwrap() {
-        StoreEvent::Failed(error) => assert!(error.to_string().contains(store.to_str().unwrap()), "{error}"),
+        StoreEvent::Failed(error, receipts) => {
+            assert!(error.to_string().contains(store.to_str().unwrap()), "{error}");
+            assert_eq!(receipts, [0]);
+        }
         other => panic!("{other:?}"),
     }
+    assert_eq!(writer.append(varied().remove(1), 1).unwrap_err().receipt, 1);
     assert!(matches!(writer.finish(), Err(StoreError::Stopped { .. })));
 }
 
@@ -253,9 +254,9 @@ fn records_become_durable_while_a_journal_is_sealed() {
     let records = varied();
     hdf5::sync::sync(|| {
         for record in &records {
-            writer.append(record.clone()).unwrap();
+            writer.append(record.clone(), record.page).unwrap();
             match events.recv_timeout(Duration::from_secs(60)).unwrap() {
-                StoreEvent::Durable(told) => assert_eq!(told[0].page, record.page),
+                StoreEvent::Durable(receipts) => assert_eq!(receipts, [record.page]),
                 other => panic!("{other:?}"),
             }
         }
@@ -280,10 +281,10 @@ fn a_failed_sealing_stops_the_writer_and_keeps_the_journals() {
     let writer = Writer::start(directory.path(), RankId(3), &settings(1), provenance(), plan().into(), tell).unwrap();
     let in_the_way = layout.shard(StoreFile { rank: RankId(3), sequence: 0 });
     fs::write(&in_the_way, "no shard").unwrap();
-    writer.append(varied().remove(0)).unwrap();
+    writer.append(varied().remove(0), ()).unwrap();
     assert!(matches!(events.recv().unwrap(), StoreEvent::Durable(_)));
     match events.recv().unwrap() {
-        StoreEvent::Failed(error) => assert!(error.to_string().contains("shard-00003-0000.h5"), "{error}"),
+        StoreEvent::Failed(error, _) => assert!(error.to_string().contains("shard-00003-0000.h5"), "{error}"),
         other => panic!("{other:?}"),
     }
     assert!(matches!(writer.finish(), Err(StoreError::Stopped { .. })));
@@ -319,7 +320,7 @@ fn a_vanished_directory_is_noticed_before_anything_more_is_called_durable() {
         let tell = move |event| sender.send(event).unwrap();
         let writer =
             Writer::start(directory.path(), RankId(3), &settings(1 << 20), provenance(), plan().into(), tell).unwrap();
-        writer.append(varied().remove(0)).unwrap();
+        writer.append(varied().remove(0), 0).unwrap();
         assert!(matches!(events.recv().unwrap(), StoreEvent::Durable(_)));
         let elsewhere = directory.path().join("elsewhere");
         fs::rename(&store, &elsewhere).unwrap();
@@ -327,9 +328,11 @@ fn a_vanished_directory_is_noticed_before_anything_more_is_called_durable() {
             fs::create_dir(&store).unwrap();
             fs::write(store.join("rank-00003.0000.journal"), "").unwrap();
         }
-        writer.append(varied().remove(1)).unwrap();
+        writer.append(varied().remove(1), 1).unwrap();
         match events.recv().unwrap() {
-            StoreEvent::Failed(StoreError::Vanished { path }) => assert_eq!(path, store),
+            StoreEvent::Failed(StoreError::Vanished { path }, receipts) => {
+                assert_eq!((path, receipts), (store.clone(), vec![1]))
+            }
             other => panic!("{other:?}"),
         }
         assert!(writer.finish().is_err());
@@ -357,11 +360,11 @@ fn shares_of_a_run_directory_give_together_what_one_gives() {
     let recovered: Vec<_> =
         shares.iter().map(|share| store::recover(directory.path(), share, RUN, Duration::ZERO).unwrap()).collect();
     assert_eq!(recovered.iter().map(|share| share.sealed.len()).sum::<usize>(), 1);
-    let merged = store::finals(recovered.iter().flat_map(|share| share.records.iter().copied()), &plan());
+    let merged = store::latest_records(recovered.iter().flat_map(|share| share.records.iter().copied()), &plan());
     let alone = recover(directory.path()).unwrap();
     assert_eq!(merged, alone.records);
     assert_eq!((alone.superseded, alone.highest_lease), (6, Some(LeaseId(70))));
-    let place = |record: &Recorded| (record.page, record.lease, record.place);
+    let place = |record: &LatestRecord| (record.page, record.lease, record.place);
     let expected = later.iter().enumerate().map(|(row, record)| (record.page, record.lease, FILE.place(row as u32)));
     assert_eq!(merged.iter().map(place).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
@@ -429,7 +432,7 @@ fn a_document_that_took_the_name_of_a_replaced_one_is_final() {
     plan[3].state = DocumentState::Replaced;
     let summary = catalogue::write(directory.path(), &plan).unwrap();
     assert_eq!((summary.settled, summary.superseded, summary.complete), (6, 1, true));
-    let finals = store::finals(recover(directory.path()).unwrap().records, &plan);
+    let finals = store::latest_records(recover(directory.path()).unwrap().records, &plan);
     let pages: Vec<_> = finals.iter().map(|record| record.page).collect();
     assert_eq!(pages, varied().iter().map(|record| record.page).collect::<Vec<_>>());
     assert!(store::verify(directory.path(), &plan, RUN).unwrap().is_good());

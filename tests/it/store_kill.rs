@@ -42,19 +42,19 @@ fn writer_process() {
     let tell = |event| match event {
         StoreEvent::Durable(records) => {
             let mut out = std::io::stdout().lock();
-            for record in records {
-                writeln!(out, "durable {}", record.page.page.0).unwrap();
+            for page in records {
+                writeln!(out, "durable {page}").unwrap();
             }
             out.flush().unwrap();
         }
         StoreEvent::Sealed(_) => {}
-        StoreEvent::Failed(error) => panic!("{error}"),
+        StoreEvent::Failed(error, _) => panic!("{error}"),
     };
     let writer =
         Writer::start(Path::new(&directory), RankId(0), &settings(200_000), provenance(), plan().into(), tell).unwrap();
     let mut random = Rand32::new(u64::from(first));
     for page in first..PAGES {
-        writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random)).unwrap();
+        writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random), page).unwrap();
     }
 }
 
@@ -209,30 +209,34 @@ fn full_disk_process() {
     let tell = move |event| drop(sender.send(event));
     let writer = Writer::start(directory, RankId(0), &settings(1 << 30), provenance(), plan().into(), tell).unwrap();
     let mut random = Rand32::new(1);
-    writer.append(read_page(page_ref(0, 0), 0, 3000, &mut random)).unwrap();
+    writer.append(read_page(page_ref(0, 0), 0, 3000, &mut random), 0).unwrap();
     // A first group is on the disk before the one for which there is no room.
     let first = events.recv().unwrap();
     let mut page = 1;
-    while writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random)).is_ok() {
+    while writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random), page).is_ok() {
         page += 1;
     }
     drop(writer);
-    let (mut durable, mut failure) = (BTreeSet::new(), None);
+    let (mut durable, mut returned, mut failure) = (BTreeSet::new(), BTreeSet::new(), None);
     for event in std::iter::once(first).chain(events) {
         match event {
-            StoreEvent::Durable(records) => durable.extend(records.iter().map(|record| record.page)),
+            StoreEvent::Durable(pages) => durable.extend(pages),
             StoreEvent::Sealed(_) => panic!("there is no room for a shard"),
-            StoreEvent::Failed(error) => failure = Some(error),
+            StoreEvent::Failed(error, pages) => {
+                failure = Some(error);
+                returned.extend(pages);
+            }
         }
     }
     let store = Layout::new(directory).store();
     assert!(matches!(&failure, Some(StoreError::Full { path }) if *path == store), "{failure:?}");
-    assert!(!durable.is_empty());
+    assert!(!durable.is_empty() && durable.is_disjoint(&returned));
+    assert_eq!(durable.union(&returned).copied().collect::<Vec<u32>>(), (0..page).collect::<Vec<_>>());
     // Neither is there for the shard; nothing is lost by trying.
     let error = recover(directory).unwrap_err();
     assert!(matches!(&error, StoreError::Full { path } if *path == store), "{error}");
     fs::remove_file(ballast).unwrap();
-    let found: BTreeSet<_> = recover(directory).unwrap().records.iter().map(|record| record.page).collect();
+    let found: BTreeSet<_> = recover(directory).unwrap().records.iter().map(|record| record.page.page.0).collect();
     assert!(durable.is_subset(&found), "{durable:?} {found:?}");
     println!("survived a full disk");
 }

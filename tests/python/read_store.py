@@ -107,7 +107,7 @@ class Shard:
                     "cleaned": bool(page["cleaned"]),
                     "script": self.codes["language"][str(page["script"])],
                     "columns": {
-                        "reason": self.name("columns_reason", page["columns_reason"]),
+                        "reason": self.codes["columns_reason"][str(page["columns_reason"])],
                         "confidence": page["columns_confidence"] / 100,
                         "divide": [int(page[name]) for name in divide] if page["divided"] else None,
                     },

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{
     jsonl::{given_by, is_partial},
-    write::ExportOptions,
+    options::ExportOptions,
 };
 use crate::model::{Block, Document, Language, PageRecord, Part, ServedBy, Verdict};
 

@@ -1,6 +1,6 @@
 //! JSONL: a line for each part of a page, with everything but the raw answers.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     model::{
@@ -77,43 +77,59 @@ struct ColumnsLine {
     divide: Option<[u16; 4]>,
 }
 
-#[derive(Serialize)]
+/// An attempt, and whether its text is what the page's parts hold.
 struct AttemptLine<'a> {
-    engine: &'static str,
-    server: &'static str,
-    profile: &'a str,
-    model: &'a str,
-    version: &'a str,
-    prompt_sha256: &'a str,
-    request: &'a str,
-    request_id: &'a str,
-    visit: &'static str,
-    view: &'static str,
-    part: u8,
-    bbox: [u16; 4],
-    turn: u16,
-    skew: f32,
-    width: u32,
-    height: u32,
-    rank: u32,
-    outcome: &'static str,
-    class: Option<&'static str>,
-    fault: Option<&'static str>,
-    finish: Option<&'static str>,
-    step: u8,
-    temperature: f32,
-    top_p: f32,
-    salted: bool,
-    max_tokens: u32,
-    prompt_tokens: u32,
-    completion_tokens: u32,
-    started_unix_ms: i64,
-    first_token_seconds: Option<f64>,
-    seconds: f64,
-    kept_characters: u32,
-    /// Its text is what the page's parts hold.
+    attempt: &'a Attempt,
     kept: bool,
-    reason: &'a str,
+}
+
+impl Serialize for AttemptLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let AttemptLine { attempt, kept } = self;
+        let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = &attempt.served_by;
+        let (class, fault) = match attempt.outcome {
+            AttemptOutcome::Failed(class) => (Some(class.name()), None),
+            AttemptOutcome::Interrupted(fault) => (None, codes::fault_name(fault)),
+            AttemptOutcome::Accepted | AttemptOutcome::Blank => (None, None),
+        };
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("engine", engine.name())?;
+        line.serialize_entry("server", server.name())?;
+        line.serialize_entry("profile", profile)?;
+        line.serialize_entry("model", model)?;
+        line.serialize_entry("version", version)?;
+        line.serialize_entry("prompt_sha256", prompt_sha256)?;
+        line.serialize_entry("request", request)?;
+        line.serialize_entry("request_id", &attempt.request_id)?;
+        line.serialize_entry("visit", attempt.visit.name())?;
+        line.serialize_entry("view", attempt.shown.view.name())?;
+        line.serialize_entry("part", &attempt.shown.part)?;
+        line.serialize_entry("bbox", &corners(attempt.shown.bbox))?;
+        line.serialize_entry("turn", &attempt.shown.turn.degrees())?;
+        line.serialize_entry("skew", &attempt.shown.skew.degrees())?;
+        line.serialize_entry("width", &attempt.shown.size.width)?;
+        line.serialize_entry("height", &attempt.shown.size.height)?;
+        line.serialize_entry("rank", &attempt.rank.0)?;
+        line.serialize_entry("outcome", codes::outcome_name(attempt.outcome))?;
+        line.serialize_entry("class", &class)?;
+        line.serialize_entry("fault", &fault)?;
+        line.serialize_entry("finish", &attempt.finish.map(|finish| finish.name()))?;
+        line.serialize_entry("step", &attempt.step)?;
+        line.serialize_entry("temperature", &attempt.sampling.temperature)?;
+        line.serialize_entry("top_p", &attempt.sampling.top_p)?;
+        line.serialize_entry("salted", &attempt.salted)?;
+        line.serialize_entry("max_tokens", &attempt.max_tokens)?;
+        line.serialize_entry("prompt_tokens", &attempt.tokens.prompt)?;
+        line.serialize_entry("completion_tokens", &attempt.tokens.completion)?;
+        line.serialize_entry("started_unix_ms", &attempt.started_unix_ms)?;
+        let first_token = attempt.time_to_first_token.map(|time| time.as_secs_f64());
+        line.serialize_entry("first_token_seconds", &first_token)?;
+        line.serialize_entry("seconds", &attempt.duration.as_secs_f64())?;
+        line.serialize_entry("kept_characters", &attempt.kept_characters)?;
+        line.serialize_entry("kept", kept)?;
+        line.serialize_entry("reason", &attempt.reason)?;
+        line.end()
+    }
 }
 
 /// Appends the lines of a page: one a part, and one for a page that has none.
@@ -123,7 +139,7 @@ pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) 
     for index in 0..lines {
         let belongs = |(_, attempt): &(usize, &Attempt)| line_of(attempt, &places) == index;
         let attempts = record.attempts.iter().enumerate().filter(belongs);
-        let attempts = attempts.map(|(place, attempt)| attempt_line(attempt, record.keeps(place)));
+        let attempts = attempts.map(|(place, attempt)| AttemptLine { attempt, kept: record.keeps(place) });
         serde_json::to_writer(&mut *out, &line(document, record, index, attempts.collect()))?;
         out.push(b'\n');
     }
@@ -209,50 +225,5 @@ fn layout_line(layout: PageLayout) -> LayoutLine {
             confidence: f32::from(columns.confidence.0) / 100.0,
             divide: columns.divide.map(|Divide { top, bottom, x_top, x_bottom }| [x_top, top, x_bottom, bottom]),
         },
-    }
-}
-
-fn attempt_line(attempt: &Attempt, kept: bool) -> AttemptLine<'_> {
-    let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = &attempt.served_by;
-    let (class, fault) = match attempt.outcome {
-        AttemptOutcome::Failed(class) => (Some(class.name()), None),
-        AttemptOutcome::Interrupted(fault) => (None, codes::fault_name(fault)),
-        AttemptOutcome::Accepted | AttemptOutcome::Blank => (None, None),
-    };
-    AttemptLine {
-        engine: engine.name(),
-        server: server.name(),
-        profile,
-        model,
-        version,
-        prompt_sha256,
-        request,
-        request_id: &attempt.request_id,
-        visit: attempt.visit.name(),
-        view: attempt.shown.view.name(),
-        part: attempt.shown.part,
-        bbox: corners(attempt.shown.bbox),
-        turn: attempt.shown.turn.degrees(),
-        skew: attempt.shown.skew.degrees(),
-        width: attempt.shown.size.width,
-        height: attempt.shown.size.height,
-        rank: attempt.rank.0,
-        outcome: codes::outcome_name(attempt.outcome),
-        class,
-        fault,
-        finish: attempt.finish.map(|finish| finish.name()),
-        step: attempt.step,
-        temperature: attempt.sampling.temperature,
-        top_p: attempt.sampling.top_p,
-        salted: attempt.salted,
-        max_tokens: attempt.max_tokens,
-        prompt_tokens: attempt.tokens.prompt,
-        completion_tokens: attempt.tokens.completion,
-        started_unix_ms: attempt.started_unix_ms,
-        first_token_seconds: attempt.time_to_first_token.map(|time| time.as_secs_f64()),
-        seconds: attempt.duration.as_secs_f64(),
-        kept_characters: attempt.kept_characters,
-        kept,
-        reason: &attempt.reason,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{
     html,
     jsonl::{given_by, is_partial},
-    write::ExportOptions,
+    options::ExportOptions,
 };
 use crate::model::{Document, PageRecord, Part, ServerKind};
 

@@ -4,7 +4,9 @@ mod html;
 mod jsonl;
 mod markdown;
 mod names;
+mod options;
 mod sanitise;
 mod write;
 
-pub use write::{ExportFormat, ExportOptions, ExportSummary, export};
+pub use options::{ExportFormat, ExportOptions};
+pub use write::{ExportSummary, export};

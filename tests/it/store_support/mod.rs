@@ -272,15 +272,15 @@ pub fn plan() -> Vec<Document> {
 /// Writes records as one rank would and waits until they are sealed; panics where the writer fails.
 pub fn write(run_directory: &Path, rank: u32, shard_bytes: u64, plan: &[Document], records: &[PageRecord]) {
     let documents: Arc<[Document]> = plan.into();
-    let failed = |event: StoreEvent| {
-        if let StoreEvent::Failed(error) = event {
+    let failed = |event| {
+        if let StoreEvent::Failed(error, _) = event {
             panic!("{error}");
         }
     };
     let writer =
         Writer::start(run_directory, RankId(rank), &settings(shard_bytes), provenance(), documents, failed).unwrap();
     for record in records {
-        writer.append(record.clone()).unwrap();
+        writer.append(record.clone(), ()).unwrap();
     }
     writer.finish().unwrap();
 }

@@ -1,0 +1,33 @@
+//! Numbers for what rows name again and again: labels and engines.
+
+use std::collections::BTreeMap;
+
+/// Numbers things in the order of their first appearance.
+#[derive(Debug)]
+pub(super) struct Numbering<T>(BTreeMap<T, u16>);
+
+impl<T: Ord + Clone> Numbering<T> {
+    pub(super) fn new() -> Self {
+        Numbering(BTreeMap::new())
+    }
+
+    /// The number of `value`; `None` when there are more than 65,535 different ones.
+    pub(super) fn number<Q: Ord + ToOwned<Owned = T> + ?Sized>(&mut self, value: &Q) -> Option<u16>
+    where
+        T: std::borrow::Borrow<Q>,
+    {
+        if let Some(number) = self.0.get(value) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.0.len()).ok()?;
+        self.0.insert(value.to_owned(), number);
+        Some(number)
+    }
+
+    /// The things, by number.
+    pub(super) fn into_ordered(self) -> Vec<T> {
+        let mut entries: Vec<_> = self.0.into_iter().collect();
+        entries.sort_by_key(|(_, number)| *number);
+        entries.into_iter().map(|(value, _)| value).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! What verification may find wrong with the files of a run.
+
+use std::{fmt, path::PathBuf};
+
+use super::{
+    audit::Flaw,
+    error::StoreError,
+    journal_reader::Damage,
+    layout::{StoreFile, shard_name},
+};
+use crate::model::PageRef;
+
+/// Something that is not as it should be.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Records wait in a journal.
+    #[error("journal {} is not sealed: the run has not finished, give the same command again, or `bocr verify --repair` seals it", path.display())]
+    JournalLeft { path: PathBuf },
+    /// A journal has places that cannot be read, and others behind them.
+    #[error(
+        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest and \
+         keeps it as {}.damaged",
+        path.display(), damage.places, damage.bytes, path.display()
+    )]
+    JournalDamaged { path: PathBuf, damage: Damage },
+    /// A damaged journal was kept.
+    #[error(
+        "{} is a damaged journal, kept after what could be saved of it was sealed: give the same command again to read \
+         its lost pages anew, then delete the file",
+        path.display()
+    )]
+    JournalKept { path: PathBuf },
+    /// There is no catalogue.
+    #[error("catalogue {} is missing: `bocr verify --repair` writes it anew", path.display())]
+    NoCatalogue { path: PathBuf },
+    /// A file is missing, damaged or cannot be read.
+    #[error(transparent)]
+    File(#[from] StoreError),
+    /// A shard that the catalogue does not list.
+    #[error("shard {} is not in the catalogue: `bocr verify --repair` writes it anew", path.display())]
+    Unlisted { path: PathBuf },
+    /// The catalogue says another number than the files give.
+    #[error("{} says {listed} {what}, the files give {found}: `bocr verify --repair` writes it anew", path.display())]
+    Count { path: PathBuf, what: Count, found: u64, listed: u64 },
+    /// The catalogue has no link to a shard, or one that leads elsewhere.
+    #[error("{} does not lead to {}: `bocr verify --repair` writes it anew", path.display(), shard.display())]
+    Link { path: PathBuf, shard: PathBuf },
+    /// A file whose writing was interrupted.
+    #[error(
+        "{} is what an interrupted sealing left: the next start deletes it, and so does `bocr verify --repair`",
+        path.display()
+    )]
+    Temporary { path: PathBuf },
+    /// A file that the store did not make.
+    #[error("{} is none of the store's files: move it away", path.display())]
+    Unknown { path: PathBuf },
+    /// Rows of a shard that do not lead where they should.
+    #[error(
+        "shard {} is damaged in {flaws} places, the first: {first}; put a good copy back, or delete it and give the \
+         same command again to read its pages anew",
+        path.display()
+    )]
+    Shard { path: PathBuf, flaws: usize, first: Flaw },
+    /// A shard with pages of a document that is not the plan's.
+    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run, move it away", path.display())]
+    Foreign { name: String, path: PathBuf },
+    /// The text of a record does not have its checksum.
+    #[error(
+        "shard {}: the text of {pages} records has changed since it was sealed, the first is {first}; put a good copy \
+         back, or delete it and give the same command again to read its pages anew",
+        path.display()
+    )]
+    Text { pages: usize, first: PageRef, path: PathBuf },
+    /// Pages of the plan that no record settles.
+    #[error(
+        "{name}: {pages} of {declared} pages are not settled, the first is page {first}: give the same command again"
+    )]
+    Unsettled {
+        name: String,
+        pages: u32,
+        declared: u32,
+        /// Counted from 1.
+        first: u32,
+    },
+    /// Records of pages that the plan does not have.
+    #[error(
+        "{pages} pages have a record but are not in the plan, the first is {first}: move the shards of another run away"
+    )]
+    Undeclared { pages: usize, first: PageRef },
+    /// The catalogue's rows are not those that the shards give.
+    #[error(
+        "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: `bocr verify \
+         --repair` writes it anew"
+    )]
+    IndexDiffers { pages: usize, first: PageRef },
+    /// The catalogue lists other documents than the plan.
+    #[error("the catalogue's documents are not those of the plan: `bocr verify --repair` writes it anew")]
+    DocumentsDiffer,
+}
+
+/// What a catalogue counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// Pages that the plan declares.
+    Declared,
+    /// Pages with a final record.
+    Settled,
+    /// Records that are not final.
+    Superseded,
+    /// Whether all is settled: 1 or 0.
+    Complete,
+    /// Records of this shard.
+    Pages(StoreFile),
+    /// Final records of this shard.
+    FinalPages(StoreFile),
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Count::Declared => f.write_str("pages declared"),
+            Count::Settled => f.write_str("pages settled"),
+            Count::Superseded => f.write_str("superseded records"),
+            Count::Complete => f.write_str("for `complete`"),
+            Count::Pages(file) => write!(f, "records in {}", shard_name(*file)),
+            Count::FinalPages(file) => write!(f, "final records in {}", shard_name(*file)),
+        }
+    }
+}
