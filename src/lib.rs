@@ -20,21 +20,19 @@
 //! | [`report`] | progress, status file, end report |
 //! | [`standin`] | the stand-in server |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
-//! | [`process`] | child processes: their environment, commands that answer |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
+//! | [`sys`] | child processes, file locks, `/proc`, host name, exit codes, random bytes |
 
 pub mod cli;
 pub mod comm;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
-mod files;
 pub mod imaging;
 pub mod job;
 pub mod layout;
 pub mod model;
 pub mod pace;
-pub mod process;
 pub mod rank;
 pub mod report;
 pub mod schedule;
@@ -42,3 +40,4 @@ pub mod server;
 pub mod simulate;
 pub mod standin;
 pub mod store;
+pub mod sys;

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     corpus::Plan,
-    files::replace,
     model::{DocumentPages, DocumentState, FailureClass, LeaseId, PageIndex, PageRef, ParsePagesError, Verdict},
     store::Recorded,
+    sys::replace,
 };
 
 use super::preparation::{PreparationError, remove_if_present};

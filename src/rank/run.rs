@@ -11,6 +11,7 @@ use crate::{
     comm::{InProcess, MpiTransport, ToCoordinator, ToWorker, Transport, launched_by_mpi},
     model::{RankId, configuration::Configuration, error::chain},
     report::EndReport,
+    sys::host_name,
 };
 
 use super::{
@@ -80,7 +81,7 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
     if let Err(error) = &result {
         tracing::info!("this rank cannot go on: {}", chain(error));
         if transport.size() > 1 {
-            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let host = host_name();
             // The launcher that reads this may be gone.
             let _ = writeln!(std::io::stderr(), "bocr: {rank} on {host}: {}", chain(error));
             end_if_mpi_cannot();

@@ -4,7 +4,7 @@ use std::{process::Command, str::FromStr, time::Duration};
 
 use serde_json::Value;
 
-use crate::process::answer;
+use crate::sys::answer;
 
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use crate::{
     model::{Engine, PageRef, RankId, Role, StopReason, configuration::Configuration},
     server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
     store,
+    sys::host_name,
 };
 
 use super::{
@@ -120,7 +121,7 @@ impl Worker {
         Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
             settings: self.settings.clone(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             local_rank: self.local.rank,
             gpu: self.planned.values().find_map(|planned| planned.share.gpu.clone()),
             role: self.role,

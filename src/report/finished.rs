@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::RunOutcome;
-use crate::files::replace;
+use crate::sys::replace;
 
 /// Name of the mark in the run directory. mpirun's exit code is a hint at most (it says 0 after a killed rank, and
 /// hangs after a lost host: facts on MPI, when a rank dies).

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::Capabilities,
-    files::replace,
     model::{Engine, RankId, error::chain},
+    sys::replace,
 };
 
 /// Name of the record in the run directory.
