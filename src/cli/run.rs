@@ -3,20 +3,20 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context;
 use bytesize::ByteSize;
 
-use super::{USAGE, imaging::ImagingArguments};
+use super::imaging::ImagingArguments;
 use crate::{
     model::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
     rank::{self, Again, Inputs, RunRequest, TimeLimit, parse_walltime},
+    sys::ExitCode,
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(configuration) => configuration,
         Err(error) => {
             eprintln!("bocr: {error:#}");
-            return Ok(ExitCode::from(USAGE));
+            return Ok(ExitCode::WrongUsage);
         }
     };
     let request = RunRequest {
@@ -127,16 +127,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         linger: Duration::from_secs(arguments.linger),
     };
     match rank::run(&request) {
-        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(None) => Ok(ExitCode::Success),
         Ok(Some(report)) => {
             print!("{}", report.text());
             println!("  in {}", request.run_directory.display());
-            Ok(ExitCode::from(report.exit_code))
+            Ok(report.exit_code)
         }
         Err(error) => {
             let code = error.exit_code();
             eprintln!("bocr: {:#}", anyhow::Error::from(error));
-            Ok(ExitCode::from(code))
+            Ok(code)
         }
     }
 }

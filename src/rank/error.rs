@@ -10,6 +10,7 @@ use crate::{
     model::{Engine, RankId, StopReason},
     server::{ClaimError, GpuError},
     store::StoreError,
+    sys::ExitCode,
 };
 
 use super::{
@@ -132,22 +133,24 @@ pub enum RunError {
 
 impl RunError {
     /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             RunError::Preparation(error) => error.exit_code(),
-            RunError::Store(error) if error.is_temporary() => 75,
-            RunError::Output { source, .. } if cannot_be_written(source) => 75,
-            RunError::StoppedEarly(_) => 75,
-            RunError::MixedVersions { .. } | RunError::MixedSettings { .. } => 2,
-            RunError::LauncherGone | RunError::CoordinatorSilent(_) | RunError::RankSilent { .. } => 75,
+            RunError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
+            RunError::Output { source, .. } if cannot_be_written(source) => ExitCode::StoppedEarly,
+            RunError::StoppedEarly(_) => ExitCode::StoppedEarly,
+            RunError::MixedVersions { .. } | RunError::MixedSettings { .. } => ExitCode::WrongUsage,
+            RunError::LauncherGone | RunError::CoordinatorSilent(_) | RunError::RankSilent { .. } => {
+                ExitCode::StoppedEarly
+            }
             RunError::Walltime(_)
             | RunError::ProfileOfOtherEngine { .. }
             | RunError::NoFirstEngine(_)
             | RunError::Claim(_)
             | RunError::Engine(_)
             | RunError::Gpu(_)
-            | RunError::Pdfium(_) => 2,
-            _ => 1,
+            | RunError::Pdfium(_) => ExitCode::WrongUsage,
+            _ => ExitCode::Failure,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     model::{Engine, PageRef, RankId, Role, StopReason, configuration::Configuration},
     server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
     store,
-    sys::host_name,
+    sys::{ExitCode, host_name},
 };
 
 use super::{
@@ -231,7 +231,7 @@ impl Worker {
                     _ = interrupt.recv() => {}
                 }
                 if signals > 1 {
-                    std::process::exit(75);
+                    ExitCode::StoppedEarly.exit();
                 }
                 let _ = events.send(LocalEvent::Signal);
             }
