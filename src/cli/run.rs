@@ -15,8 +15,8 @@ use crate::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
-    rank::{self, Again, Inputs, RunRequest, TimeLimit, parse_walltime},
-    sys::ExitCode,
+    rank::{self, Again, Inputs, RunRequest, TimeLimit},
+    sys::{ExitCode, parse_walltime},
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)

@@ -1,8 +1,8 @@
 //! What PBS says of a job, and what it means.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use crate::sys::ExitCode;
+use crate::sys::{ExitCode, JobAttributes};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,17 +65,14 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
-    /// Reads the answer of `qstat -f`; `None` where it is not understood. Long values go on in lines that begin with a
-    /// tab. Its JSON is not used: older versions write values into it that end it early.
+    /// Reads the answer of `qstat -f`; `None` where it is not understood.
     pub(super) fn read(answer: &str) -> Option<JobStatus> {
-        let whole = answer.replace("\n\t", "");
-        let values: BTreeMap<&str, &str> =
-            whole.lines().filter_map(|line| line.trim_start().split_once(" = ")).collect();
+        let job = JobAttributes::parse(answer)?;
         Some(JobStatus {
-            state: JobState::of(values.get("job_state")?)?,
-            comment: values.get("comment").map(|comment| (*comment).to_owned()),
-            hosts: values.get("exec_host").map(|hosts| hosts_of(hosts)).unwrap_or_default(),
-            exit: values.get("Exit_status").and_then(|status| status.parse().ok()).map(ExitStatus),
+            state: JobState::of(job.get("job_state")?)?,
+            comment: job.get("comment").map(str::to_owned),
+            hosts: job.get("exec_host").map(hosts_of).unwrap_or_default(),
+            exit: job.get("Exit_status").and_then(|status| status.parse().ok()).map(ExitStatus),
         })
     }
 }

@@ -61,4 +61,4 @@ pub use lock::RunLock;
 pub use preparation::{Inputs, PreparationError};
 pub use run::{RunRequest, run, run_on};
 pub use settings::Difference;
-pub use walltime::{Remaining, TimeLimit, WalltimeError, parse_walltime};
+pub use walltime::{Remaining, TimeLimit, WalltimeError};
