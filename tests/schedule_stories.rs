@@ -9,10 +9,10 @@ use std::time::Duration;
 use bulletin_ocr::{
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
-        RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Verdict,
-        Visit,
+        Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Unit,
+        Verdict, Visit,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
 };
 use schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 

@@ -8,9 +8,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use bulletin_ocr::{
     model::{
-        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Verdict,
+        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Restored, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
 };
 use schedule_support::{Story, page, policy, seconds};
 

@@ -66,8 +66,7 @@ mod tests {
     use super::*;
     use crate::{
         comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
-        schedule::Settlement,
+        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
     };
 
     fn message() -> ToCoordinator {

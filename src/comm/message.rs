@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Capabilities,
-    model::{Answer, Attempt, Engine, LeaseId, MachineFault, PageRef, Role, StopReason},
+    model::{
+        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, Role, Settlement, StopReason,
+        Unit,
+    },
     report::RankSummary,
-    schedule::{Prior, Settlement, Unit},
     store::{Leftovers, Recorded},
 };
 

@@ -2,8 +2,10 @@
 //!
 //! Depends on no other room and does no I/O beyond parsing the configuration text it is given.
 
+mod assignment;
 mod attempt;
 mod block;
+mod capabilities;
 pub mod configuration;
 mod document;
 mod engine;
@@ -20,8 +22,10 @@ mod verdict;
 mod view;
 mod visit;
 
+pub use assignment::{Prior, Settlement, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
 pub use block::{BBox, Block};
+pub use capabilities::Capabilities;
 pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
 pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};

@@ -16,14 +16,13 @@ use tokio::sync::watch;
 use crate::{
     comm::Returned,
     corpus::Originals,
-    engine::{Capabilities, Profile},
+    engine::Profile,
     imaging::Pool,
     model::{
-        Attempt, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef, RankId, Verdict,
-        configuration::Configuration,
+        Attempt, Capabilities, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef,
+        RankId, Settlement, Verdict, configuration::Configuration,
     },
     report::RankSummary,
-    schedule::Settlement,
     server::Service,
     store::{Durable, Recovered, Writer},
 };

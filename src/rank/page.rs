@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use crate::{
     comm::Returned,
     model::{
-        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Shown, Verdict,
-        Visit, error::chain,
+        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, Prior, RecordPlace, Shown,
+        Unit, Verdict, Visit, error::chain,
     },
-    schedule::{Prior, Unit},
     store::{self, EarlierAttempts},
 };
 

@@ -11,8 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Capabilities,
-    model::{Engine, RankId, error::chain},
+    model::{Capabilities, Engine, RankId, error::chain},
     sys::replace,
 };
 
