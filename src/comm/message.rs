@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{
-        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, Role, Settlement, StopReason,
-        Unit,
+        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, RankSummary, Role, Settlement,
+        StopReason, Unit,
     },
-    report::RankSummary,
     store::{Leftovers, Recorded},
 };
 

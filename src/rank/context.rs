@@ -20,9 +20,8 @@ use crate::{
     imaging::Pool,
     model::{
         Attempt, Capabilities, Document, Engine, EngineSet, ImageFacts, LeaseId, MachineFault, PageRecord, PageRef,
-        RankId, Settlement, Verdict, configuration::Configuration,
+        RankId, RankSummary, Settlement, Verdict, configuration::Configuration,
     },
-    report::RankSummary,
     server::Service,
     store::{Durable, Recovered, Writer},
 };

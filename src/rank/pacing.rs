@@ -20,7 +20,8 @@ use tokio::{
 
 use crate::{
     engine::{ServerMetrics, TrafficCounts},
-    pace::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, VITALS_EVERY, Vitals},
+    model::{ServerLoad, ServerTime},
+    pace::{Bounds, Controller, Observation, ServerLife, VITALS_EVERY, Vitals},
     server::{LifeWatch, Ready},
 };
 

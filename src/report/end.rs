@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
-    pace::{ServerLoad, ServerTime},
+    model::{
+        Counts, Engine, FailureClass, Outcome, RankId, RankSummary, ServedBy, ServerKind, ServerLoad, ServerTime,
+        StopReason, TokenTotals,
+    },
     sys::{ExitCode, replace},
 };
 
-use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals, Turns};
+use super::{REPORT_FILE, SERVERS_FILE, Turns};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
