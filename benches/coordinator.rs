@@ -15,8 +15,8 @@ use std::{
 
 use bulletin_ocr::{
     comm::{ToCoordinator, decode, encode},
-    model::{Engine, EngineSet, LeaseId, RankId, Role, Verdict},
-    schedule::{Action, Event, Policy, Scheduler, Settlement, Tick, Unit},
+    model::{Engine, EngineSet, LeaseId, RankId, Role, Settlement, Unit, Verdict},
+    schedule::{Action, Event, Policy, Scheduler, Tick},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -21,21 +21,19 @@
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
-//! | [`process`] | child processes: their environment, commands that answer |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
+//! | [`sys`] | child processes, file locks, `/proc`, host name, exit codes, random bytes |
 
 pub mod cli;
 pub mod comm;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
-mod files;
 pub mod imaging;
 pub mod job;
 pub mod layout;
 pub mod model;
 pub mod pace;
-pub mod process;
 pub mod report;
 pub mod run;
 pub mod schedule;
@@ -43,4 +41,5 @@ pub mod server;
 pub mod simulate;
 pub mod standin;
 pub mod store;
+pub mod sys;
 pub mod worker;

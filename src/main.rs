@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bulletin_ocr::cli::main()
+    bulletin_ocr::cli::main().into()
 }

@@ -1,12 +1,13 @@
 //! `bocr export`: writes Markdown, HTML and JSONL.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, thread};
+use std::{num::NonZeroUsize, path::PathBuf, thread};
 
 use anyhow::Context;
 
 use crate::{
     engine,
     store::{self, ExportFormat, ExportOptions, Layout},
+    sys::ExitCode,
 };
 
 /// Writes Markdown, HTML and JSONL.
@@ -49,5 +50,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let summary = store::export(&arguments.run_directory, &options)
         .with_context(|| format!("cannot export {}", arguments.run_directory.display()))?;
     println!("{} pages of {} documents in {}", summary.pages, summary.documents, options.output.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Success)
 }

@@ -3,11 +3,10 @@
 use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
-use crate::job;
+use crate::{job, sys::ExitCode};
 
 /// Between questions to PBS.
 pub(super) const EVERY: Duration = Duration::from_secs(10);
@@ -32,5 +31,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Follows a run's jobs.
 pub(super) fn show(run_directory: &Path, every: Duration) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::from(job::follow(run_directory, every)?))
+    Ok(job::follow(run_directory, every)?)
 }

@@ -1,10 +1,13 @@
 //! `bocr guard`: stands between a rank and its server.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use crate::server::{
-    LaunchHash,
-    guard::{Guarded, guard},
+use crate::{
+    server::{
+        LaunchHash,
+        guard::{Guarded, guard},
+    },
+    sys::ExitCode,
 };
 
 /// Runs a server until its holder says goodbye or goes away, then ends its whole process group
@@ -47,5 +50,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let code = runtime.block_on(guard(guarded));
     // The thread that reads standard input cannot be joined: leave without waiting for it.
     runtime.shutdown_background();
-    Ok(ExitCode::from(u8::try_from(code?).unwrap_or(1)))
+    Ok(u8::try_from(code?).map_or(ExitCode::Failure, ExitCode::from))
 }

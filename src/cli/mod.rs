@@ -13,12 +13,9 @@ mod stand_in;
 mod submit;
 mod verify;
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
-/// Exit code for wrong usage or configuration.
-const USAGE: u8 = 2;
+use crate::sys::ExitCode;
 
 /// Reads the Moroccan Bulletin Officiel on a GPU cluster, in one multi-node job.
 #[derive(Debug, Parser)]
@@ -72,6 +69,6 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         eprintln!("bocr: {error:#}");
-        ExitCode::FAILURE
+        ExitCode::Failure
     })
 }

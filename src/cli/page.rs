@@ -5,7 +5,6 @@ use std::{
     io::Write,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use anyhow::{Context, bail};
@@ -17,12 +16,8 @@ use crate::{
     engine::Profile,
     imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
     model::{DocumentPages, LayoutRule, PageIndex, View, configuration::Configuration},
+    sys::ExitCode,
 };
-
-/// Exit code where the arguments name what is not there; nothing has been drawn then.
-const WRONG_USAGE: u8 = 2;
-/// Exit code where a page could not be drawn; the others have been.
-const PAGES_FAILED: u8 = 3;
 
 /// Writes the images of a page that a server would get, byte for byte, a picture of what was decided about it, and a line
 /// of JSON for each page in pages.jsonl and on standard output.
@@ -104,7 +99,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             writeln!(lines, "{line}")?;
             println!("{line}");
         }
-        Ok(if failed { ExitCode::from(PAGES_FAILED) } else { ExitCode::SUCCESS })
+        Ok(if failed { ExitCode::PagesFailed } else { ExitCode::Success })
     })
 }
 
@@ -119,7 +114,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<(Configuration, Profile)> {
 
 fn wrong_usage(error: &anyhow::Error) -> ExitCode {
     eprintln!("bocr: {error:#}");
-    ExitCode::from(WRONG_USAGE)
+    ExitCode::WrongUsage
 }
 
 /// The page numbers that were asked for of a document of `last` pages.

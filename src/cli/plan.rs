@@ -4,18 +4,18 @@ use std::{
     io::{self, IsTerminal, Write, stderr},
     num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
 use indicatif::ProgressBar;
 
-use super::{USAGE, imaging::ImagingArguments, run::configuration_file};
+use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     corpus::Inputs,
     estimate::{Ask, EstimateRequest, Reserve, estimate},
     job::{JobFile, JobFileError, Walltime},
     model::configuration::{Configuration, ServerSource},
+    sys::ExitCode,
 };
 
 /// Tells, before a job is submitted, what a run will find and cost and what to ask PBS for. Reads no file whole and writes
@@ -63,7 +63,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let wrong_usage = |error: anyhow::Error| {
         eprintln!("bocr: {error:#}");
-        Ok(ExitCode::from(USAGE))
+        Ok(ExitCode::WrongUsage)
     };
     let request = match request(arguments) {
         Ok(request) => request,
@@ -79,10 +79,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match estimated {
         Ok(estimate) if arguments.json => print(&(serde_json::to_string_pretty(&estimate)? + "\n"))?,
         Ok(estimate) => print(&estimate.to_string())?,
-        Err(error) if error.exit_code() == USAGE => return wrong_usage(error.into()),
+        Err(error) if error.exit_code() == ExitCode::WrongUsage => return wrong_usage(error.into()),
         Err(error) => return Err(error.into()),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Success)
 }
 
 /// Whoever reads may have seen enough, as `head` has.

@@ -1,8 +1,8 @@
 //! `bocr profiles`: shows the engine profiles.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
-use crate::engine::Profile;
+use crate::{engine::Profile, sys::ExitCode};
 
 /// Shows the engine profiles and where their facts come from. What it prints of one is a profile file itself.
 #[derive(Debug, clap::Args)]
@@ -41,5 +41,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             print!("{}", profile.to_toml()?);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Success)
 }

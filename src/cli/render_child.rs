@@ -1,8 +1,8 @@
 //! `bocr render-child`: a renderer child process (started by a rank).
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
-use crate::imaging;
+use crate::{imaging, sys::ExitCode};
 
 /// A renderer child process (started by a rank).
 #[derive(Debug, clap::Args)]
@@ -21,5 +21,5 @@ pub struct Arguments {
 /// The memory limit is refused or the rank no longer listens.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     imaging::serve_child(&arguments.pdfium, arguments.memory)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Success)
 }

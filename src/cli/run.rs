@@ -3,21 +3,21 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context;
 use bytesize::ByteSize;
 
-use super::{USAGE, imaging::ImagingArguments};
+use super::imaging::ImagingArguments;
 use crate::{
     corpus::Inputs,
     model::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
-    run::{ReprocessRequest, RunRequest, TimeLimit, parse_walltime},
+    run::{ReprocessRequest, RunRequest, TimeLimit},
+    sys::{ExitCode, parse_walltime},
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(configuration) => configuration,
         Err(error) => {
             eprintln!("bocr: {error:#}");
-            return Ok(ExitCode::from(USAGE));
+            return Ok(ExitCode::WrongUsage);
         }
     };
     let request = RunRequest {
@@ -128,16 +128,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         linger: Duration::from_secs(arguments.linger),
     };
     match crate::run::run(&request) {
-        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(None) => Ok(ExitCode::Success),
         Ok(Some(report)) => {
             print!("{}", report.text());
             println!("  in {}", request.run_directory.display());
-            Ok(ExitCode::from(report.exit_code))
+            Ok(report.exit_code)
         }
         Err(error) => {
             let code = error.exit_code();
             eprintln!("bocr: {:#}", anyhow::Error::from(error));
-            Ok(ExitCode::from(code))
+            Ok(code)
         }
     }
 }

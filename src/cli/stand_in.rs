@@ -1,8 +1,7 @@
 //! `bocr stand-in`: the stand-in server.
 
 use std::{
-    ffi::OsString, io::IsTerminal as _, num::NonZeroU32, path::PathBuf, process::ExitCode,
-    thread::available_parallelism, time::Duration,
+    ffi::OsString, io::IsTerminal as _, num::NonZeroU32, path::PathBuf, thread::available_parallelism, time::Duration,
 };
 
 use clap::ValueEnum;
@@ -13,6 +12,7 @@ use crate::{
         self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
         TimeScale,
     },
+    sys::ExitCode,
 };
 
 /// What it does with an image.
@@ -151,10 +151,6 @@ fn seconds_and_factor(text: &str) -> Result<(Duration, f64), String> {
 fn number(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "is no number".into())
 }
-
-/// Exit status for a fault script that cannot be used, as for wrong flags.
-const WRONG_CONFIGURATION: u8 = 2;
-
 /// Serves until a signal.
 ///
 /// # Errors
@@ -168,10 +164,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .with_writer(std::io::stderr)
         .try_init();
     match standin::run(arguments.options()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(ExitCode::Success),
         Err(error @ StandInError::Faults(_)) => {
             eprintln!("bocr: {error}");
-            Ok(ExitCode::from(WRONG_CONFIGURATION))
+            Ok(ExitCode::WrongUsage)
         }
         Err(error) => Err(error.into()),
     }

@@ -4,11 +4,13 @@ use std::{
     io::{self, Write},
     num::NonZeroU32,
     path::PathBuf,
-    process::ExitCode,
 };
 
 use super::follow;
-use crate::job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
+use crate::{
+    job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime},
+    sys::ExitCode,
+};
 
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
@@ -61,15 +63,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => {
             let code = error.exit_code();
             eprintln!("bocr: {:#}", anyhow::Error::from(error));
-            Ok(ExitCode::from(code))
+            Ok(code)
         }
-        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(None) => Ok(ExitCode::Success),
         Ok(Some(submitted)) => {
             say(&format!("{submitted}\n"));
             match submitted {
                 Submitted::Job { run, .. } if arguments.follow => follow::show(&run, follow::EVERY),
-                Submitted::Finished { exit_code, .. } if arguments.follow => Ok(ExitCode::from(exit_code)),
-                _ => Ok(ExitCode::SUCCESS),
+                Submitted::Finished { exit_code, .. } if arguments.follow => Ok(exit_code),
+                _ => Ok(ExitCode::Success),
             }
         }
     }

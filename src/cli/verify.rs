@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -12,6 +11,7 @@ use crate::{
     corpus::{self, Plan},
     run::RunLock,
     store,
+    sys::ExitCode,
 };
 
 /// Recomputes the page ledger from the files.
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for problem in &report.problems {
         eprintln!("bocr: {problem}");
     }
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_good() { ExitCode::Success } else { ExitCode::Failure })
 }
 
 /// Repairs the run directory and says what was done.

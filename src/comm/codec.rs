@@ -66,8 +66,7 @@ mod tests {
     use super::*;
     use crate::{
         comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Verdict},
-        schedule::Settlement,
+        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
     };
 
     fn message() -> ToCoordinator {
@@ -87,8 +86,7 @@ mod tests {
         let frame = encode(&message()).unwrap();
         let golden =
             "05 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, golden.replace(' ', ""));
+        assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }
 

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Capabilities,
-    model::{Answer, Attempt, Engine, LeaseId, MachineFault, PageRef, Role, StopReason},
-    report::RankSummary,
-    schedule::{Prior, Settlement, Unit},
+    model::{
+        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, RankSummary, Role, Settlement,
+        StopReason, Unit,
+    },
     store::{LatestRecord, Leftovers},
 };
 

@@ -4,6 +4,7 @@
 //! rank dies). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
 //! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
 
+use crate::sys::ExitCode;
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -38,10 +39,10 @@ pub enum LinkError {
 
 impl LinkError {
     /// The exit code: 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            LinkError::Codec(_) => 1,
-            LinkError::LauncherGone | LinkError::CoordinatorSilent(_) => 75,
+            LinkError::Codec(_) => ExitCode::Failure,
+            LinkError::LauncherGone | LinkError::CoordinatorSilent(_) => ExitCode::StoppedEarly,
         }
     }
 }

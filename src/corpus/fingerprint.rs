@@ -68,7 +68,7 @@ pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
             Err(error) => return Err(error),
         }
     }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(hash.finalize());
     Ok(Fingerprint { bytes, sha256 })
 }
 

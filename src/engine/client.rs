@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Capabilities, End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
-use crate::model::{ServerKind, error::chain};
+use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
+use crate::model::{Capabilities, ServerKind, error::chain};
 
 /// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);

@@ -29,7 +29,6 @@ mod visual;
 mod vital_signs;
 
 pub use acceptance::{Acceptance, Expectation, accept};
-pub use capabilities::Capabilities;
 pub use chandra::parse as parse_divs;
 pub use classify::{Health, Ruling, classify};
 pub use client::{Client, Limits, ServerAddress};

@@ -168,7 +168,7 @@ impl Profile {
             Dialect::Divs { box_scale } => text.replace("{bbox_scale}", &box_scale.to_string()),
             Dialect::Grounding { .. } | Dialect::Free => text.into(),
         };
-        self.prompt_sha256 = hex(&Sha256::digest(self.prompt_text.as_bytes()));
+        self.prompt_sha256 = hex::encode(Sha256::digest(self.prompt_text.as_bytes()));
     }
 
     fn check(&self, name: &str) -> Result<(), EngineError> {
@@ -208,10 +208,6 @@ impl Profile {
         let last = Sampling { temperature: 0.0, top_p: 1.0 };
         self.sampling.get(step).or(self.sampling.last()).copied().unwrap_or(last)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -263,7 +259,7 @@ mod tests {
         std::fs::write(folder.path().join("mine.txt"), "boxes on 0 to {bbox_scale}").unwrap();
         let profile = Profile::load(path.to_str().unwrap(), None).unwrap();
         assert_eq!(profile.prompt_text, "boxes on 0 to 1024");
-        assert_eq!(profile.prompt_sha256, hex(&Sha256::digest(b"boxes on 0 to 1024")));
+        assert_eq!(profile.prompt_sha256, hex::encode(Sha256::digest(b"boxes on 0 to 1024")));
 
         std::fs::write(&path, format!("temperatur = 1\n{text}")).unwrap();
         let error = Profile::load(path.to_str().unwrap(), None).unwrap_err();

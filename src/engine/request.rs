@@ -4,8 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Capabilities, Profile};
-use crate::model::{PixelSize, Sampling};
+use super::Profile;
+use crate::model::{Capabilities, PixelSize, Sampling};
 
 /// Bytes of prompt that are reckoned as one token. The prompts are English with tags, which the models' tokenizers
 /// pack at about four bytes a token; three leaves room for other wordings.

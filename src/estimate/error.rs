@@ -8,6 +8,7 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     store::StoreError,
+    sys::ExitCode,
 };
 
 /// Why.
@@ -64,19 +65,19 @@ pub enum EstimateError {
 
 impl EstimateError {
     /// The exit code: 2 for what the user must correct, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             EstimateError::NoInput
             | EstimateError::Profile(_)
             | EstimateError::Report { .. }
-            | EstimateError::TooShort { .. } => 2,
-            EstimateError::Corpus(CorpusError::Inspect { .. } | CorpusError::Threads { .. }) => 1,
-            EstimateError::Corpus(_) => 2,
+            | EstimateError::TooShort { .. } => ExitCode::WrongUsage,
+            EstimateError::Corpus(CorpusError::Inspect { .. } | CorpusError::Threads { .. }) => ExitCode::Failure,
+            EstimateError::Corpus(_) => ExitCode::WrongUsage,
             EstimateError::Store(_)
             | EstimateError::Library(_)
             | EstimateError::Start(_)
             | EstimateError::Renderers(_)
-            | EstimateError::System(_) => 1,
+            | EstimateError::System(_) => ExitCode::Failure,
         }
     }
 }

@@ -186,7 +186,7 @@ mod tests {
         // 120 s, less a fifth, are less than the 140 s in which a server starts.
         for gpus in [None, Some(number(4))] {
             let refused = propose(120, gpus, Reserve::OfPbsJob).unwrap_err();
-            assert_eq!(refused.exit_code(), 2);
+            assert_eq!(refused.exit_code(), crate::sys::ExitCode::WrongUsage);
             let told = refused.to_string();
             assert!(told.contains("00:02:00") && told.contains("24 s") && told.contains("00:05:00"), "{told}");
         }

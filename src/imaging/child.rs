@@ -4,7 +4,6 @@
 
 use std::{
     collections::VecDeque,
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process,
@@ -20,7 +19,7 @@ use super::{
     protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
-use crate::model::FailureClass;
+use crate::{model::FailureClass, sys::peak_address_space};
 
 /// Documents kept open: a rank works on pages of few at a time.
 const OPEN_DOCUMENTS: usize = 4;
@@ -155,8 +154,5 @@ impl<'a> Shelf<'a> {
 /// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may
 /// have left something out.
 fn memory_exhausted(memory: u64) -> io::Result<bool> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(peak.is_some_and(|kibibytes| kibibytes * 1024 > memory - memory / LARGE_ALLOCATION))
+    Ok(peak_address_space()?.is_some_and(|peak| peak > memory - memory / LARGE_ALLOCATION))
 }

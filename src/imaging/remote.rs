@@ -18,7 +18,7 @@ use super::{
     pool::PoolSettings,
     protocol::{self, Response},
 };
-use crate::process::scrub_environment;
+use crate::sys::scrub_environment;
 
 /// A child that has not loaded PDFium by then never will; a cold network file system takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);

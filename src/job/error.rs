@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{JobId, quote::ControlCharacter};
+use crate::sys::ExitCode;
 
 /// A job file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -229,13 +230,13 @@ pub enum SubmitError {
 
 impl SubmitError {
     /// The exit code: 2 for what the user must correct in the command or the job file, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             SubmitError::JobFile(_)
             | SubmitError::Script(_)
             | SubmitError::Input { .. }
-            | SubmitError::NothingBefore => 2,
-            _ => 1,
+            | SubmitError::NothingBefore => ExitCode::WrongUsage,
+            _ => ExitCode::Failure,
         }
     }
 }

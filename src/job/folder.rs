@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::JobId;
-use crate::files::replace_with_mode;
+use crate::sys::replace_with_mode;
 
 /// The job folder of a run directory.
 #[derive(Debug, Clone)]

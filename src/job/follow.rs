@@ -16,7 +16,10 @@ use super::{
     pbs,
     state::{ExitStatus, JobState, JobStatus},
 };
-use crate::report::{FINISHED_FILE, Finished, Progress, Snapshot, Status};
+use crate::{
+    report::{FINISHED_FILE, Finished, Progress, Snapshot, Status},
+    sys::ExitCode,
+};
 
 /// Between looks at the status file of a run.
 const LOOK: Duration = Duration::from_secs(2);
@@ -33,12 +36,6 @@ const NAMED_HOSTS: usize = 8;
 /// What a run says that finds its directory in use.
 const IN_USE: &str = "another bocr run is working in ";
 
-/// Exit code of a program that an interrupt ends.
-const INTERRUPTED: i32 = 130;
-
-/// Exit code of a run that the same submit continues.
-const STOPPED_EARLY: u8 = 75;
-
 /// Follows the jobs of a run, from the first that has not ended through those that come after it to the end of the last,
 /// and asks PBS once in `every`. An interrupt ends this process and leaves the jobs alone.
 ///
@@ -46,7 +43,7 @@ const STOPPED_EARLY: u8 = 75;
 ///
 /// # Errors
 /// The run has no job, or there is no PBS here.
-pub fn follow(run_directory: &Path, every: Duration) -> Result<u8, FollowError> {
+pub fn follow(run_directory: &Path, every: Duration) -> Result<ExitCode, FollowError> {
     let folder = JobFolder::of(run_directory);
     let entries = jobs(&folder)?;
     let last = entries.len().checked_sub(1).ok_or_else(|| FollowError::NoJob(run_directory.to_owned()))?;
@@ -76,7 +73,7 @@ struct Followed<'a> {
 
 impl Followed<'_> {
     /// Follows one job, and returns the exit code that it leaves.
-    fn to_its_end(&self, every: Duration) -> Result<u8, FollowError> {
+    fn to_its_end(&self, every: Duration) -> Result<ExitCode, FollowError> {
         let mut shown = String::new();
         let mut work = Work::new(self.run_directory, every);
         let mut next = Instant::now();
@@ -131,7 +128,7 @@ impl Followed<'_> {
     /// Whether it ended because the run directory was in use: the exit code is that of wrong usage.
     fn gave_way(&self, exit: ExitStatus) -> bool {
         let told = || last_lines(&self.folder.output(&self.entry.id)).unwrap_or_default();
-        exit == ExitStatus::WRONG_USAGE && told().contains(IN_USE)
+        exit.code() == Some(ExitCode::WrongUsage) && told().contains(IN_USE)
     }
 
     /// What the job printed last.
@@ -148,7 +145,7 @@ impl Followed<'_> {
     }
 
     /// The exit code of the job's script, else that of the run's own account, where this job gave one.
-    fn code(&self, end: Option<ExitStatus>) -> Result<u8, FollowError> {
+    fn code(&self, end: Option<ExitStatus>) -> Result<ExitCode, FollowError> {
         if let Some(code) = end.and_then(ExitStatus::code) {
             return Ok(code);
         }
@@ -159,8 +156,8 @@ impl Followed<'_> {
         let of_this_job = written.is_some_and(|written| written >= SystemTime::from(self.entry.submitted));
         Ok(match account.filter(|_| of_this_job) {
             Some(account) => account.exit_code,
-            None if end.is_some_and(ExitStatus::is_cut_short) => STOPPED_EARLY,
-            None => 1,
+            None if end.is_some_and(ExitStatus::is_cut_short) => ExitCode::StoppedEarly,
+            None => ExitCode::Failure,
         })
     }
 }
@@ -241,7 +238,7 @@ fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
     let waiting = move || {
         if runtime.block_on(interrupts.recv()).is_some() {
             eprintln!("\n{line}");
-            std::process::exit(INTERRUPTED);
+            ExitCode::Interrupted.exit();
         }
     };
     thread::Builder::new().name("bocr-interrupt".into()).spawn(waiting).map_err(FollowError::Signals)?;

@@ -3,19 +3,16 @@
 
 use std::{
     fmt,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use super::{JobFolder, JobId, JobListError};
-
-/// Between looks at a list that is locked.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::sys::{LockAttempt, lock_within};
 
 /// A job of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,20 +98,13 @@ impl JobList {
     pub fn take(folder: &JobFolder, wait: Duration) -> Result<JobList, JobListError> {
         let path = folder.jobs();
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed(&path))?;
-        let last = Instant::now() + wait;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < last => thread::sleep(LOOK),
-                Err(TryLockError::WouldBlock) => return Err(JobListError::Locked(path)),
-                Err(TryLockError::Error(error)) => {
-                    eprintln!(
-                        "bocr: {} cannot be locked ({error}): take care that nobody else submits this run now",
-                        path.display()
-                    );
-                    break;
-                }
-            }
+        match lock_within(&file, wait).map_err(failed(&path))? {
+            LockAttempt::Taken => {}
+            LockAttempt::Busy => return Err(JobListError::Locked(path)),
+            LockAttempt::NoLocks(error) => eprintln!(
+                "bocr: {} cannot be locked ({error}): take care that nobody else submits this run now",
+                path.display()
+            ),
         }
         Ok(JobList { file, path })
     }
@@ -139,6 +129,7 @@ mod tests {
     use std::{
         io::{BufRead, BufReader},
         process::{Command, Stdio},
+        thread,
     };
 
     use super::*;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{JobId, PbsError, state::JobStatus};
-use crate::process;
+use crate::sys::answer;
 
 /// A server of PBS that is busy answers late; one that hangs does not.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ pub fn ask(job: &JobId) -> Result<Option<JobStatus>, PbsError> {
 
 fn qstat(options: &[&str], job: &JobId) -> Result<Output, PbsError> {
     let mut qstat = Command::new("qstat");
-    process::answer(qstat.args(options).arg(job.to_string()), ANSWER_LIMIT).map_err(|error| not_run("qstat", error))
+    answer(qstat.args(options).arg(job.to_string()), ANSWER_LIMIT).map_err(|error| not_run("qstat", error))
 }
 
 fn not_run(command: &'static str, source: io::Error) -> PbsError {

@@ -1,6 +1,8 @@
 //! What PBS says of a job, and what it means.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
+
+use crate::sys::{ExitCode, JobAttributes};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,17 +65,14 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
-    /// Reads the answer of `qstat -f`; `None` where it is not understood. Long values go on in lines that begin with a
-    /// tab. Its JSON is not used: older versions write values into it that end it early.
+    /// Reads the answer of `qstat -f`; `None` where it is not understood.
     pub(super) fn read(answer: &str) -> Option<JobStatus> {
-        let whole = answer.replace("\n\t", "");
-        let values: BTreeMap<&str, &str> =
-            whole.lines().filter_map(|line| line.trim_start().split_once(" = ")).collect();
+        let job = JobAttributes::parse(answer)?;
         Some(JobStatus {
-            state: JobState::of(values.get("job_state")?)?,
-            comment: values.get("comment").map(|comment| (*comment).to_owned()),
-            hosts: values.get("exec_host").map(|hosts| hosts_of(hosts)).unwrap_or_default(),
-            exit: values.get("Exit_status").and_then(|status| status.parse().ok()).map(ExitStatus),
+            state: JobState::of(job.get("job_state")?)?,
+            comment: job.get("comment").map(str::to_owned),
+            hosts: job.get("exec_host").map(hosts_of).unwrap_or_default(),
+            exit: job.get("Exit_status").and_then(|status| status.parse().ok()).map(ExitStatus),
         })
     }
 }
@@ -103,12 +102,9 @@ const OTHER_NODE_LOST: i32 = -14;
 const BEGUN_AGAIN: i32 = -11;
 
 impl ExitStatus {
-    /// Wrong usage or configuration, or a run directory in use.
-    pub(super) const WRONG_USAGE: ExitStatus = ExitStatus(2);
-
-    /// The exit code of the job's script.
-    pub fn code(self) -> Option<u8> {
-        u8::try_from(self.0).ok()
+    /// The exit code of the job's script; `None` where PBS or a signal ended it.
+    pub fn code(self) -> Option<ExitCode> {
+        u8::try_from(self.0).ok().map(ExitCode::from)
     }
 
     /// Whether PBS ended the job in the middle of a run that has nothing wrong with it: the same submit continues.
@@ -120,11 +116,17 @@ impl ExitStatus {
     fn words(self) -> &'static str {
         const TERMINATED: i32 = AFTER_SIGNAL + SIGNAL_TERM;
         const KILLED: i32 = AFTER_SIGNAL + SIGNAL_KILL;
+        match self.code() {
+            Some(ExitCode::Success) => return "every page is read or blank",
+            Some(ExitCode::PagesFailed) => {
+                return "all is settled, but some pages or documents failed; report.json says which";
+            }
+            Some(ExitCode::StoppedEarly) => return "stopped early; submit it again to continue",
+            Some(ExitCode::WrongUsage) => return "wrong usage or configuration; the output says what",
+            Some(ExitCode::Failure | ExitCode::Interrupted | ExitCode::OfProgram(_)) => return "the output says why",
+            None => {}
+        }
         match self.0 {
-            0 => "every page is read or blank",
-            3 => "all is settled, but some pages or documents failed; report.json says which",
-            75 => "stopped early; submit it again to continue",
-            2 => "wrong usage or configuration; the output says what",
             TERMINATED => "ended by SIGTERM: qdel, or the walltime; submit it again to continue",
             KILLED => "killed: qdel -W force, or it was too slow to end; submit it again to continue",
             OVER_WALLTIME => "its walltime was over; submit it again to continue",
@@ -132,8 +134,7 @@ impl ExitStatus {
             FIRST_NODE_LOST => "its first node was lost, and it is not rerunnable; submit it again to continue",
             OTHER_NODE_LOST => "one of its nodes was lost; submit it again to continue",
             BEGUN_AGAIN => "PBS begins it again",
-            1..AFTER_SIGNAL => "the output says why",
-            AFTER_SIGNAL.. => "killed by a signal",
+            0.. => "killed by a signal",
             ..0 => "PBS ended it; its comment or the site's operators know why",
         }
     }
@@ -172,7 +173,8 @@ mod tests {
         let says = |status| ExitStatus(status).to_string();
         assert!(says(271).contains("SIGTERM") && says(265).contains("killed") && says(262).contains("signal"));
         assert!(says(-27).contains("memory") && says(1).contains("output") && says(-3).contains("operators"));
-        assert_eq!((ExitStatus(75).code(), ExitStatus(271).code(), ExitStatus(-29).code()), (Some(75), None, None));
+        assert_eq!(ExitStatus(75).code(), Some(ExitCode::StoppedEarly));
+        assert_eq!((ExitStatus(271).code(), ExitStatus(-29).code()), (None, None));
         assert!(ExitStatus(271).is_cut_short() && !ExitStatus(-27).is_cut_short() && !ExitStatus(1).is_cut_short());
     }
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     model::configuration::Configuration,
     report::{FINISHED_FILE, Finished},
+    sys::ExitCode,
 };
 
 /// Longest wait for a job of the run that notes itself or its successor.
@@ -63,7 +64,7 @@ pub enum Submitted {
         /// The run directory.
         run: PathBuf,
         /// Its exit code.
-        exit_code: u8,
+        exit_code: ExitCode,
     },
 }
 
@@ -78,7 +79,7 @@ impl fmt::Display for Submitted {
                 }
                 write!(f, "  `bocr follow {}` shows it", run.display())
             }
-            Submitted::Finished { run, exit_code: 0 } => {
+            Submitted::Finished { run, exit_code: ExitCode::Success } => {
                 write!(
                     f,
                     "nothing is left to do in {}: every page is read or blank; --again looks for new inputs",
@@ -149,7 +150,7 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
 }
 
 /// The exit code of a run that has settled everything.
-fn finished(run: &Path) -> Result<Option<u8>, SubmitError> {
+fn finished(run: &Path) -> Result<Option<ExitCode>, SubmitError> {
     let finished = Finished::read(run).map_err(cannot_write(&run.join(FINISHED_FILE)))?;
     Ok(finished.filter(Finished::is_settled).map(|finished| finished.exit_code))
 }

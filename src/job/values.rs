@@ -5,6 +5,8 @@ use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 use bytesize::ByteSize;
 use serde::Deserialize;
 
+use crate::sys::parse_walltime;
+
 /// A value that PBS would not take, with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -134,21 +136,17 @@ impl FromStr for Walltime {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let number = |field: &str, digits: std::ops::RangeInclusive<usize>| {
-            let is_number = digits.contains(&field.len()) && field.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| field.parse::<u64>().ok()).flatten()
+        let is_number = |field: &str, digits: std::ops::RangeInclusive<usize>| {
+            digits.contains(&field.len()) && field.bytes().all(|byte| byte.is_ascii_digit())
         };
-        let fields: Vec<&str> = text.split(':').collect();
-        let seconds = match fields[..] {
-            [hours, minutes, seconds] => number(hours, 1..=4)
-                .zip(number(minutes, 2..=2).filter(|minutes| *minutes < 60))
-                .zip(number(seconds, 2..=2).filter(|seconds| *seconds < 60))
-                .map(|((hours, minutes), seconds)| 3600 * hours + 60 * minutes + seconds),
-            _ => None,
+        let below_sixty = |field: &str| is_number(field, 2..=2) && field < "60";
+        let is_clock = match text.split(':').collect::<Vec<_>>()[..] {
+            [hours, minutes, seconds] => is_number(hours, 1..=4) && below_sixty(minutes) && below_sixty(seconds),
+            _ => false,
         };
-        match seconds {
-            Some(seconds @ 1..) => Ok(Walltime(Duration::from_secs(seconds))),
-            _ => Err(ValueError(format!(
+        match parse_walltime(text).filter(|time| is_clock && !time.is_zero()) {
+            Some(time) => Ok(Walltime(time)),
+            None => Err(ValueError(format!(
                 "`{}` is no walltime: say HH:MM:SS, e.g. 23:30:00; two days are 48:00:00",
                 text.escape_debug()
             ))),

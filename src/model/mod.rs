@@ -2,8 +2,10 @@
 //!
 //! Depends on no other room and does no I/O beyond parsing the configuration text it is given.
 
+mod assignment;
 mod attempt;
 mod block;
+mod capabilities;
 pub mod configuration;
 mod document;
 mod engine;
@@ -13,6 +15,7 @@ mod image;
 mod layout;
 pub mod node;
 mod pages;
+mod rank_summary;
 mod record;
 mod role;
 mod run;
@@ -20,14 +23,17 @@ mod verdict;
 mod view;
 mod visit;
 
+pub use assignment::{Prior, Settlement, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
 pub use block::{BBox, Block};
+pub use capabilities::Capabilities;
 pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
 pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
 pub use image::{Grid, ImageFacts, ImageRule, PixelSize, Scaling};
 pub use layout::{Columns, ColumnsReason, Confidence, Divide, LayoutRule, PageLayout, Region, Skew, Turn, When};
 pub use pages::{DocumentPages, ParsePagesError};
+pub use rank_summary::{RankSummary, ServerLoad, ServerTime, Spent, TokenTotals};
 pub use record::{Answer, PageRecord, Part, RecordPlace};
 pub use role::{Role, RolePattern};
 pub use run::{Counts, Outcome, StopReason};

@@ -2,26 +2,8 @@
 
 use std::{fmt, ops::AddAssign};
 
-use serde::{Deserialize, Serialize};
-
 use super::Observation;
-
-/// Sums over the seconds in which a server was seen; over several servers, of all their seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerLoad {
-    /// Seconds.
-    pub seconds: f64,
-    /// The limit, times seconds.
-    pub limit: f64,
-    /// Requests in flight, times seconds.
-    pub in_flight: f64,
-    /// Seconds of which the server's metrics told.
-    pub told_seconds: f64,
-    /// Requests on the GPU, times those seconds.
-    pub running: f64,
-    /// Requests that waited for it, times those seconds.
-    pub waiting: f64,
-}
+use crate::model::ServerLoad;
 
 impl ServerLoad {
     /// Adds what was seen at a limit.

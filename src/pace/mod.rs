@@ -12,6 +12,5 @@ mod observation;
 mod time;
 
 pub use controller::{Bounds, Controller};
-pub use load::ServerLoad;
 pub use observation::{Observation, VITALS_EVERY, Vitals};
-pub use time::{ServerLife, ServerTime};
+pub use time::ServerLife;

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use crate::model::ServerTime;
 
 /// How a server stood for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,26 +22,6 @@ pub enum ServerLife {
     Down,
     /// All pages were called back, or the run ends.
     Draining,
-}
-
-/// Seconds of a server, each labelled once.
-///
-/// A server that is ready is busy by the share of its limit that is in flight. The rest it is starved: by rendering as far
-/// as pages of this rank are still on their way to it, by the coordinator for the places that no page of this rank is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerTime {
-    /// It had the work that it wants.
-    pub busy: Duration,
-    /// The rank had pages, but not their images.
-    pub starved_by_rendering: Duration,
-    /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was behind.
-    pub starved_by_coordinator: Duration,
-    /// Before it was ready for the first time, or again on a rank whose engines take turns; what it rests is not counted.
-    pub starting: Duration,
-    /// It had died, or hung, and was not back.
-    pub down: Duration,
-    /// After the recall of all pages, until it was stopped.
-    pub draining: Duration,
 }
 
 impl ServerTime {

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    files::replace,
-    model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
-    pace::{ServerLoad, ServerTime},
+    model::{
+        Counts, Engine, FailureClass, Outcome, RankId, RankSummary, ServedBy, ServerKind, ServerLoad, ServerTime,
+        StopReason, TokenTotals,
+    },
+    sys::{ExitCode, replace},
 };
 
-use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals, Turns};
+use super::{REPORT_FILE, SERVERS_FILE, Turns};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +36,12 @@ impl RunOutcome {
         }
     }
 
-    /// The exit code: 0 complete, 3 with failures, 75 stopped early (the `EX_TEMPFAIL` of sysexits).
-    pub fn exit_code(self) -> u8 {
+    /// The exit code of the run.
+    pub fn exit_code(self) -> ExitCode {
         match self {
-            RunOutcome::Complete => 0,
-            RunOutcome::CompleteWithFailures => 3,
-            RunOutcome::Stopped(_) => 75,
+            RunOutcome::Complete => ExitCode::Success,
+            RunOutcome::CompleteWithFailures => ExitCode::PagesFailed,
+            RunOutcome::Stopped(_) => ExitCode::StoppedEarly,
         }
     }
 }
@@ -52,7 +54,7 @@ pub struct EndReport {
     /// How it ended.
     pub outcome: RunOutcome,
     /// The exit code.
-    pub exit_code: u8,
+    pub exit_code: ExitCode,
     /// Documents of the plan.
     pub documents: u64,
     /// Documents that could not be read at all, by class.
@@ -242,11 +244,11 @@ mod tests {
     #[test]
     fn exit_codes_tell_the_truth() {
         let mut counts = Counts { pages: 2, read: 2, ..Counts::default() };
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), 0);
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 1).exit_code(), 3);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), ExitCode::Success);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 1).exit_code(), ExitCode::PagesFailed);
         counts.failed.insert(FailureClass::Loop, 1);
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), 3);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), ExitCode::PagesFailed);
         let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
-        assert_eq!(RunOutcome::new(stopped, &counts, 0).exit_code(), 75);
+        assert_eq!(RunOutcome::new(stopped, &counts, 0).exit_code(), ExitCode::StoppedEarly);
     }
 }

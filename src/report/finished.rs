@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::RunOutcome;
-use crate::files::replace;
+use crate::sys::{ExitCode, replace};
 
 /// Name of the mark in the run directory. mpirun's exit code is a hint at most (it says 0 after a killed rank, and
 /// hangs after a lost host: facts on MPI, when a rank dies).
@@ -19,7 +19,7 @@ pub const FINISHED_FILE: &str = "finished.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     /// The exit code of the run.
-    pub exit_code: u8,
+    pub exit_code: ExitCode,
     /// How it ended.
     pub outcome: RunOutcome,
     /// Whether another start at once, without the silent hosts, can go on.

@@ -4,7 +4,6 @@
 mod end;
 mod finished;
 mod progress;
-mod rank_summary;
 mod servers;
 mod status;
 mod tokens;
@@ -13,10 +12,8 @@ mod turns;
 pub use end::{EndReport, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
-pub use rank_summary::RankSummary;
 pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, Status, StatusFile};
-pub use tokens::{Spent, TokenTotals};
 pub use turns::Turns;
 
 /// Name of the status file in the run directory.

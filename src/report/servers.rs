@@ -11,9 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Capabilities,
-    files::replace,
-    model::{Engine, RankId, error::chain},
+    model::{Capabilities, Engine, RankId, error::chain},
+    sys::replace,
 };
 
 /// Name of the record in the run directory.

@@ -2,37 +2,7 @@
 
 use std::{fmt, ops::AddAssign};
 
-use serde::{Deserialize, Serialize};
-
-use crate::model::{Attempt, AttemptOutcome, FailureClass, FinishReason};
-
-/// Attempts of a kind, and their tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
-    /// Requests made.
-    pub attempts: u64,
-    /// Prompt tokens, image included.
-    pub prompt: u64,
-    /// Generated tokens.
-    pub generated: u64,
-}
-
-/// Tokens spent on one engine. Every attempt is of one kind; what retries took is told once more by itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenTotals {
-    /// Answers that were accepted, or said that the page is blank.
-    pub accepted: Spent,
-    /// Answers that looped.
-    pub loops: Spent,
-    /// Answers that failed in another way.
-    pub failures: Spent,
-    /// Requests that the machine's faults ended. What no attempt came of, as at a recall, is not known.
-    pub interrupted: Spent,
-    /// Of all these, those that were not the page's first, whatever ended them.
-    pub retries: Spent,
-    /// Tokens that looping answers had left when they were cut: what they would have cost at most.
-    pub saved_by_cutting: u64,
-}
+use crate::model::{Attempt, AttemptOutcome, FailureClass, FinishReason, Spent, TokenTotals};
 
 impl Spent {
     fn of(attempt: &Attempt) -> Spent {

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
-    model::{Engine, MachineFault, Outcome, RankId, StopReason},
-    report::{Progress, RankSummary, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
+    model::{Engine, MachineFault, Outcome, RankId, RankSummary, StopReason},
+    report::{Progress, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
 };
 

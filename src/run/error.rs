@@ -10,6 +10,7 @@ use crate::{
     comm::{LinkError, MpiError},
     model::{RankId, StopReason},
     store::StoreError,
+    sys::ExitCode,
     worker::WorkerError,
 };
 
@@ -102,23 +103,23 @@ impl From<PreparationError> for RunError {
 
 impl RunError {
     /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             RunError::Preparation(error) => error.exit_code(),
-            RunError::Store(error) if error.is_temporary() => 75,
-            RunError::Output { source, .. } if cannot_be_written(source) => 75,
-            RunError::StoppedEarly(_) => 75,
-            RunError::MixedVersions { .. } | RunError::MixedSettings { .. } => 2,
+            RunError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
+            RunError::Output { source, .. } if cannot_be_written(source) => ExitCode::StoppedEarly,
+            RunError::StoppedEarly(_) => ExitCode::StoppedEarly,
+            RunError::MixedVersions { .. } | RunError::MixedSettings { .. } => ExitCode::WrongUsage,
             RunError::Link(error) => error.exit_code(),
             RunError::Worker(error) => error.exit_code(),
-            RunError::RankSilent { .. } => 75,
-            RunError::Walltime(_) => 2,
+            RunError::RankSilent { .. } => ExitCode::StoppedEarly,
+            RunError::Walltime(_) => ExitCode::WrongUsage,
             RunError::Mpi(_)
             | RunError::Store(_)
             | RunError::Runtime(_)
             | RunError::Output { .. }
             | RunError::OutOfPhase(_)
-            | RunError::Busy => 1,
+            | RunError::Busy => ExitCode::Failure,
         }
     }
 }

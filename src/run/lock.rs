@@ -5,7 +5,7 @@
 //! [`BEAT`]. A lock whose owner is on another host is taken only after it has given no sign for [`STALE`].
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -17,6 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::preparation_error::PreparationError;
+use crate::sys::{LockAttempt, RunningProcess, host_name, try_lock};
 
 const LOCK_FILE: &str = "lock";
 const BEAT: Duration = Duration::from_secs(2);
@@ -55,14 +56,15 @@ impl RunLock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let last = Instant::now() + wait;
         loop {
-            let system_locks = match file.try_lock() {
-                Ok(()) => true,
-                Err(TryLockError::WouldBlock) if Instant::now() < last => {
+            let system_locks = match try_lock(&file) {
+                Ok(LockAttempt::Taken) => true,
+                Ok(LockAttempt::Busy) if Instant::now() < last => {
                     std::thread::sleep(POLL);
                     continue;
                 }
-                Err(TryLockError::WouldBlock) => return Err(in_use(run_directory, read_owner(&file))),
-                Err(TryLockError::Error(error)) => {
+                Ok(LockAttempt::Busy) => return Err(in_use(run_directory, read_owner(&file))),
+                // Signs of life also stand in for a lock that fails in another way.
+                Ok(LockAttempt::NoLocks(error)) | Err(error) => {
                     tracing::warn!(%error, "this file system has no locks: relying on signs of life in {}", path.display());
                     false
                 }
@@ -104,30 +106,25 @@ impl Drop for RunLock {
 impl Owner {
     fn this_process() -> Owner {
         let process = std::process::id();
-        Owner { host: host(), process, started: start_of(process).unwrap_or_default(), beat: 0 }
+        Owner { host: host_name(), process, started: start_of(process).unwrap_or_default(), beat: 0 }
     }
 
     /// Whether the owner may still be there although its lock was free.
     fn may_live(&self, system_locks: bool) -> bool {
-        if self.host != host() {
+        if self.host != host_name() {
             return true;
         }
         !system_locks && start_of(self.process) == Some(self.started)
     }
 }
 
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// Start time of a process (field 22 of `/proc/PID/stat`); `None` if it is gone.
+/// Start time of a process; `None` if it is gone.
 fn start_of(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    RunningProcess::of(i32::try_from(process).ok()?).map(|process| process.started)
 }
 
 fn gives_signs(file: &File, owner: &Owner) -> bool {
-    if owner.host == host() {
+    if owner.host == host_name() {
         return true;
     }
     tracing::info!(host = owner.host, "the run directory was last used on another host: watching whether it still is");

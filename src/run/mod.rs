@@ -56,4 +56,4 @@ pub use preparation_error::PreparationError;
 pub use reprocess_request::{ParseReprocessError, ReprocessRequest};
 pub use request::RunRequest;
 pub use run::{run, run_on};
-pub use walltime::{Remaining, TimeLimit, WalltimeError, parse_walltime};
+pub use walltime::{Remaining, TimeLimit, WalltimeError};

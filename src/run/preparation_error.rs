@@ -1,5 +1,6 @@
 //! Why a run cannot begin.
 
+use crate::sys::ExitCode;
 use std::{io, path::PathBuf};
 
 use super::difference::Difference;
@@ -91,12 +92,14 @@ pub enum PreparationError {
 
 impl PreparationError {
     /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            PreparationError::Corpus(CorpusError::Inspect { .. }) => 75,
-            PreparationError::Corpus(CorpusError::PlanFile { source, .. }) if cannot_be_written(source) => 75,
-            PreparationError::Corpus(CorpusError::PlanFile { .. } | CorpusError::Threads { .. }) => 1,
-            PreparationError::Configuration(_) => 1,
+            PreparationError::Corpus(CorpusError::Inspect { .. }) => ExitCode::StoppedEarly,
+            PreparationError::Corpus(CorpusError::PlanFile { source, .. }) if cannot_be_written(source) => {
+                ExitCode::StoppedEarly
+            }
+            PreparationError::Corpus(CorpusError::PlanFile { .. } | CorpusError::Threads { .. }) => ExitCode::Failure,
+            PreparationError::Configuration(_) => ExitCode::Failure,
             PreparationError::NoInput(_)
             | PreparationError::Profile(_)
             | PreparationError::Corpus(_)
@@ -105,10 +108,10 @@ impl PreparationError {
             | PreparationError::OtherSettings { .. }
             | PreparationError::NoSuchDocument(_)
             | PreparationError::AmbiguousDocument { .. }
-            | PreparationError::NoSuchPage { .. } => 2,
-            PreparationError::Store(error) if error.is_temporary() => 75,
-            PreparationError::RunDirectory { source, .. } if cannot_be_written(source) => 75,
-            PreparationError::RunDirectory { .. } | PreparationError::Store(_) => 1,
+            | PreparationError::NoSuchPage { .. } => ExitCode::WrongUsage,
+            PreparationError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
+            PreparationError::RunDirectory { source, .. } if cannot_be_written(source) => ExitCode::StoppedEarly,
+            PreparationError::RunDirectory { .. } | PreparationError::Store(_) => ExitCode::Failure,
         }
     }
 }

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     corpus::Plan,
-    files::replace,
     model::{DocumentPages, DocumentState, LeaseId, PageIndex, PageRef, Verdict},
     store::LatestRecord,
+    sys::replace,
 };
 
 const REQUESTS_FILE: &str = "again.json";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::RunError;
 use crate::{
     comm::{Hello, ToCoordinator},
-    engine::Capabilities,
+    model::Capabilities,
     model::{Engine, RankId},
 };
 

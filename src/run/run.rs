@@ -9,6 +9,7 @@ use crate::{
     comm::{InProcess, MpiTransport, PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport, launched_by_mpi},
     model::{RankId, error::chain},
     report::EndReport,
+    sys::host_name,
     worker::{Worker, WorkerRequest},
 };
 
@@ -51,7 +52,7 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
     if let Err(error) = &result {
         tracing::info!("this rank cannot go on: {}", chain(error));
         if transport.size() > 1 {
-            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let host = host_name();
             // The launcher that reads this may be gone.
             let _ = writeln!(std::io::stderr(), "bocr: {rank} on {host}: {}", chain(error));
             end_if_mpi_cannot();

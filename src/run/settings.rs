@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    files::replace,
     model::{Engine, configuration::Configuration},
+    sys::replace,
     worker::configured_profile,
 };
 
@@ -88,7 +88,7 @@ pub(super) fn digest(configuration: &Configuration) -> Result<String, Preparatio
     settings.retain(|key, _| !is_free(key));
     flatten("profiles", &profiles(configuration)?, &mut settings);
     let digest = Sha256::digest(format!("{settings:?}"));
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(&digest[..8]))
 }
 
 fn is_free(key: &str) -> bool {

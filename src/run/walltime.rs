@@ -1,10 +1,8 @@
 //! How long the job may still run, from whoever schedules it.
 
-use std::{process::Command, str::FromStr, time::Duration};
+use std::{process::Command, time::Duration};
 
-use serde_json::Value;
-
-use crate::process::answer;
+use crate::sys::{JobAttributes, answer, parse_walltime};
 
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +59,10 @@ const MARGIN: Duration = Duration::from_secs(120);
 fn left_in_job() -> Result<Remaining, WalltimeError> {
     let job = |name| std::env::var(name).ok().filter(|job| !job.is_empty());
     if let Some(job) = job("PBS_JOBID") {
-        let command = ["qstat", "-f", "-F", "json", &job];
+        let command = ["qstat", "-f", &job];
         let answer = ask(&command)?;
-        return pbs_left(&answer).map_err(|reason| not_told(&command, reason));
+        let job = JobAttributes::parse(&answer).ok_or_else(|| not_told(&command, "no job in its answer".into()))?;
+        return job.walltime_left().map_err(|reason| not_told(&command, reason));
     }
     if let Some(job) = job("SLURM_JOB_ID") {
         let command = ["squeue", "-h", "-j", &job, "-o", "%L"];
@@ -90,50 +89,4 @@ fn ask(command: &[&str]) -> Result<String, WalltimeError> {
 
 fn not_told(command: &[&str], reason: String) -> WalltimeError {
     WalltimeError::NotTold { command: command.join(" "), reason }
-}
-
-/// `Resource_List.walltime` less `resources_used.walltime`; the latter is missing in a job's first moments.
-fn pbs_left(answer: &str) -> Result<Remaining, String> {
-    let answer: Value = serde_json::from_str(answer).map_err(|error| error.to_string())?;
-    let jobs = answer["Jobs"].as_object().ok_or("no job in its answer")?;
-    let job = jobs.values().next().ok_or("no job in its answer")?;
-    let time = |field: &Value| field.as_str().and_then(parse_walltime);
-    let Some(limit) = time(&job["Resource_List"]["walltime"]) else { return Ok(None) };
-    Ok(Some(limit.saturating_sub(time(&job["resources_used"]["walltime"]).unwrap_or_default())))
-}
-
-/// `1-02:03:04`, `26:03:04`, `03:04` or seconds.
-pub fn parse_walltime(text: &str) -> Option<Duration> {
-    let (days, clock) = text.split_once('-').unwrap_or(("0", text));
-    let fields: Vec<u64> = clock.split(':').map(|field| u64::from_str(field).ok()).collect::<Option<_>>()?;
-    let seconds = match fields[..] {
-        [seconds] => seconds,
-        [minutes, seconds] => 60 * minutes + seconds,
-        [hours, minutes, seconds] => 3600 * hours + 60 * minutes + seconds,
-        _ => return None,
-    };
-    Some(Duration::from_secs(86_400 * u64::from_str(days).ok()? + seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn walltimes_are_read_as_schedulers_write_them() {
-        let seconds = |text| parse_walltime(text).map(|time| time.as_secs());
-        assert_eq!(seconds("23:30:00"), Some(84_600));
-        assert_eq!(seconds("1-00:00:10"), Some(86_410));
-        assert_eq!((seconds("90"), seconds("01:30")), (Some(90), Some(90)));
-        assert_eq!((seconds("soon"), seconds("1:2:3:4")), (None, None));
-    }
-
-    #[test]
-    fn what_a_pbs_job_has_used_is_taken_off() {
-        let answer =
-            r#"{"Jobs":{"7.pbs":{"Resource_List":{"walltime":"01:00:00"},"resources_used":{"walltime":"00:10:00"}}}}"#;
-        assert_eq!(pbs_left(answer), Ok(Some(Duration::from_secs(3000))));
-        assert_eq!(pbs_left(r#"{"Jobs":{"7.pbs":{"Resource_List":{}}}}"#), Ok(None));
-        assert!(pbs_left("{}").is_err());
-    }
 }

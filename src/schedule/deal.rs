@@ -6,12 +6,12 @@
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
 
-use crate::model::{Engine, EngineSet, PageRef, RankId, Visit};
+use crate::model::{Engine, EngineSet, PageRef, Prior, RankId, Unit, Visit};
 
 use super::{
     lease::Assigned,
     ledger::PageStage,
-    protocol::{Action, Prior, Tick, Unit},
+    protocol::{Action, Tick},
     scheduler::Scheduler,
 };
 

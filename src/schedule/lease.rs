@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, LeaseId, PageRef, RankId};
+use crate::model::{Engine, LeaseId, PageRef, RankId, Unit};
 
-use super::protocol::{Tick, Unit};
+use super::protocol::Tick;
 
 /// One assignment: who holds it, and which of its pages are still open.
 #[derive(Debug)]

@@ -43,5 +43,5 @@ mod turning;
 pub use ending::Deadline;
 pub use ladder::Rung;
 pub use ledger::PageStage;
-pub use protocol::{Action, Event, Prior, Settlement, Tick, Unit};
+pub use protocol::{Action, Event, Tick};
 pub use scheduler::{Policy, Restored, Scheduler};

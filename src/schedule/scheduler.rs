@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::model::{
     Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, StopReason, Verdict, Visit,
+    RecordPlace, Settlement, StopReason, Verdict, Visit,
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
     page_times::{PageTimes, RankTimes},
-    protocol::{Action, Event, Settlement, Tick},
+    protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
     turning::{HandedOn, TurnTimes},

@@ -8,15 +8,14 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-    process::{Pid, Signal, getpid, getuid, kill_process, kill_process_group},
-};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::model::{Engine, error::chain};
+use crate::{
+    model::{Engine, error::chain},
+    sys::{LockAttempt, RunningProcess, boot_id, try_lock},
+};
 
 use super::{launch::LaunchHash, node_folder::NotPrivate};
 
@@ -188,9 +187,8 @@ impl ServerFolder {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Lock::Absent),
             opened => opened?,
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(Lock::Taken),
-            locked => locked?,
+        if !try_lock(&file).and_then(LockAttempt::required)? {
+            return Ok(Lock::Taken);
         }
         // The last guard removes the file: only a lock that others can find counts.
         let found = std::fs::symlink_metadata(&path).is_ok_and(|found| {
@@ -239,14 +237,14 @@ impl ServerFolder {
     /// beyond doubt, and every process that names this folder in its environment.
     ///
     /// # Errors
-    /// Killed processes are still there at the deadline, or cannot be killed.
+    /// Killed processes are still there at the deadline, or processes cannot be listed.
     pub async fn end_orphans(&self, _lock: &FolderLock, deadline: Instant) -> Result<(), FolderError> {
         let record = self.record();
         let mut told = false;
         loop {
-            let processes = processes();
+            let processes = RunningProcess::all_of_this_user().map_err(|error| self.error(error))?;
             let group = record.as_ref().filter(|record| self.is_of(record, &processes)).map(|record| record.group);
-            let left: Vec<&Process> = processes
+            let left: Vec<&RunningProcess> = processes
                 .iter()
                 .filter(|process| Some(process.group) == group || self.is_named_by(process))
                 .filter(|process| process.id != getpid().as_raw_nonzero().get())
@@ -277,18 +275,16 @@ impl ServerFolder {
     /// Whether the recorded group is still the server's. Its id may be another's by now: then neither has its leader
     /// started when the recorded one did, nor does a member name this folder or write to the server's log. (A process
     /// that renames itself, as vLLM's engine does, may lose its environment by that.)
-    fn is_of(&self, record: &Record, processes: &[Process]) -> bool {
-        record.boot == boot()
+    fn is_of(&self, record: &Record, processes: &[RunningProcess]) -> bool {
+        record.boot == boot_id()
             && processes.iter().filter(|process| process.group == record.group).any(|member| {
                 (member.id == record.group && member.started == record.started)
                     || (member.started >= record.started && (self.is_named_by(member) || writes_to(member, record)))
             })
     }
 
-    fn is_named_by(&self, process: &Process) -> bool {
-        let variable = format!("{FOLDER_VARIABLE}={}", self.0.display());
-        let environment = std::fs::read(format!("/proc/{}/environ", process.id)).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+    fn is_named_by(&self, process: &RunningProcess) -> bool {
+        process.has_variable(FOLDER_VARIABLE, self.0.as_os_str())
     }
 
     /// The run's folder and the server's within it.
@@ -312,47 +308,9 @@ enum Lock {
     Absent,
 }
 
-fn writes_to(process: &Process, record: &Record) -> bool {
-    let writes = |log: &PathBuf| {
-        [1, 2].iter().any(|number| {
-            std::fs::read_link(format!("/proc/{}/fd/{number}", process.id)).is_ok_and(|target| target == *log)
-        })
-    };
-    record.log.as_ref().is_some_and(writes)
-}
-
-/// A process of this user that is no zombie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Process {
-    id: i32,
-    group: i32,
-    /// Clock ticks since boot.
-    pub(super) started: u64,
-}
-
-impl Process {
-    /// Field numbers are those of proc(5): after the name, which may hold anything, come state (3), parent (4),
-    /// group (5) and, at 22, the start time.
-    pub(super) fn of(id: i32) -> Option<Process> {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        if matches!(*fields.first()?, "Z" | "X") {
-            return None;
-        }
-        Some(Process { id, group: fields.get(2)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
-    }
-}
-
-fn processes() -> Vec<Process> {
-    let mine = getuid().as_raw();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let owned = entries.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == mine));
-    owned.filter_map(|entry| Process::of(entry.file_name().to_str()?.parse().ok()?)).collect()
-}
-
-/// Id of this boot of the node.
-pub(super) fn boot() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+fn writes_to(process: &RunningProcess, record: &Record) -> bool {
+    let log = record.log.as_ref();
+    log.is_some_and(|log| [1, 2].into_iter().any(|number| process.open_file(number).as_ref() == Some(log)))
 }
 
 #[cfg(test)]
@@ -399,11 +357,11 @@ mod tests {
         fn record(&self, started: u64) -> Record {
             let launch = LaunchHash("a".into());
             let group = self.0.id() as i32;
-            Record { launch, address: String::new(), key: None, group, started, boot: boot(), gpu: None, log: None }
+            Record { launch, address: String::new(), key: None, group, started, boot: boot_id(), gpu: None, log: None }
         }
 
         fn started(&self) -> u64 {
-            Process::of(self.0.id() as i32).unwrap().started
+            RunningProcess::of(self.0.id() as i32).unwrap().started
         }
 
         fn is_killed(&mut self) -> bool {

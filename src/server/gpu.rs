@@ -22,10 +22,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::model::Engine;
+use crate::{model::Engine, sys::boot_id};
 
 use super::{
-    folder::{FolderError, ServerFolder, boot},
+    folder::{FolderError, ServerFolder},
     node_folder::{NodeFolderError, private_folder, try_lock},
     nvidia::{self, Device},
 };
@@ -243,7 +243,7 @@ impl GpuChoice<'_> {
     fn left(&self) -> Result<Left, GpuError> {
         let first = ServerFolder::of(self.run_directory, Engine::Chandra, self.local_rank)?;
         let own = Engine::ALL.map(|engine| first.beside(engine, self.local_rank));
-        let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot())?.gpu;
+        let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot_id())?.gpu;
         let others = first.others().into_iter().filter(|folder| !own.contains(folder));
         Ok(Left { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) })
     }

@@ -20,10 +20,11 @@ use tokio::{
 
 use super::{
     control::{Answer, Word},
-    folder::{FOLDER_VARIABLE, FolderError, FolderLock, Process, Record, ServerFolder, boot},
+    folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder},
     launch::{GPU_VARIABLE, KEY_VARIABLE, LaunchHash},
     limits::REAP,
 };
+use crate::sys::{RunningProcess, boot_id};
 
 /// How long a guard waits for the folder. Whoever only looks whether it is guarded holds it for a moment.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
@@ -176,10 +177,10 @@ fn prepare(
         address: guarded.address.clone(),
         key: std::env::var(KEY_VARIABLE).ok(),
         group,
-        started: Process::of(group).map_or(0, |leader| leader.started),
-        boot: boot(),
+        started: RunningProcess::of(group).map_or(0, |leader| leader.started),
+        boot: boot_id(),
         gpu: std::env::var(GPU_VARIABLE).ok(),
-        log: std::fs::read_link("/proc/self/fd/2").ok(),
+        log: RunningProcess::this().and_then(|this| this.open_file(2)),
     };
     folder.write(&record, lock)?;
     UnixListener::bind(folder.control())

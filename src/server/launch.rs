@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read},
+    io,
     net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
     model::{Engine, Role, configuration::ServerSource, configuration::StandInMode},
+    sys::random_hex,
 };
 
 use super::{
@@ -48,7 +48,7 @@ pub enum LaunchError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// No random numbers for a key or a name.
-    #[error("cannot make a key and a name for the server: no random numbers from /dev/urandom")]
+    #[error("cannot make a key and a name for the server: no random numbers from the system")]
     Random(#[source] io::Error),
 }
 
@@ -168,7 +168,7 @@ impl Launch {
 impl LaunchHash {
     fn of(template: &[String], environment: &BTreeMap<String, String>, gpu: Option<&str>) -> LaunchHash {
         let all = format!("{:?}", (template, environment, gpu, env!("CARGO_PKG_VERSION")));
-        LaunchHash(Sha256::digest(all).iter().map(|byte| format!("{byte:02x}")).collect())
+        LaunchHash(hex::encode(Sha256::digest(all)))
     }
 }
 
@@ -237,13 +237,6 @@ fn activated(lines: &str) -> Vec<String> {
 fn free_port() -> Result<u16, LaunchError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LaunchError::Port)?;
     listener.local_addr().map(|address| address.port()).map_err(LaunchError::Port)
-}
-
-/// So many random bytes, as text.
-pub(super) fn random_hex(bytes: usize) -> io::Result<String> {
-    let mut bytes = vec![0u8; bytes];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

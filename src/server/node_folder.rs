@@ -2,13 +2,15 @@
 
 use std::{
     ffi::OsString,
-    fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError},
+    fs::{DirBuilder, File, Metadata, OpenOptions},
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::process::getuid;
+
+use crate::sys::{self, LockAttempt};
 
 /// A folder that is somebody else's, or open to others.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +82,8 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, NodeFolderError> {
     let failed = |error| NodeFolderError::io(path, error);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = opened.map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
+    let taken = sys::try_lock(&file).and_then(LockAttempt::required).map_err(failed)?;
+    Ok(taken.then_some(file))
 }
 
 /// A path of a setting on this node: `~`, `$NAME` and `${NAME}` at the beginning of a part of it stand for what they are

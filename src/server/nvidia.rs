@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use crate::process::answer;
+use crate::sys::answer;
 
 /// `nvidia-smi` loads the driver, which takes seconds on a node that nobody uses.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);

@@ -11,12 +11,12 @@ use rustix::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::model::{Engine, error::chain};
-
-use super::{
-    folder::{FolderError, ServerFolder, boot, server_name},
-    launch::random_hex,
+use crate::{
+    model::{Engine, error::chain},
+    sys::{boot_id, host_name, random_hex},
 };
+
+use super::folder::{FolderError, ServerFolder, server_name};
 
 /// Where a folder is put if not below `TMPDIR`.
 const FALLBACK: &str = "/tmp";
@@ -89,9 +89,8 @@ fn run_name(run_directory: &Path) -> Result<String, FolderError> {
     let error = |source| FolderError::RunDirectory { path: run_directory.to_owned(), source };
     let path = std::fs::canonicalize(run_directory).map_err(error)?;
     let directory = std::fs::metadata(&path).map_err(error)?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let all = format!("{:?}", (path, directory.dev(), directory.ino(), host, boot()));
-    let digest: String = Sha256::digest(all).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let all = format!("{:?}", (path, directory.dev(), directory.ino(), host_name(), boot_id()));
+    let digest = hex::encode(&Sha256::digest(all)[..6]);
     Ok(format!("bocr-{}-{digest}", getuid().as_raw()))
 }
 

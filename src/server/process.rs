@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     engine::{Client, EngineError, ServerAddress},
-    process::scrub_environment,
+    sys::scrub_environment,
 };
 
 use super::{

@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Capabilities, Profile, Reader},
-    model::{Engine, MachineFault, RankId, configuration::EngineSettings},
+    engine::{Profile, Reader},
+    model::{Capabilities, Engine, MachineFault, RankId, configuration::EngineSettings},
 };
 
 use super::{

@@ -83,7 +83,7 @@ impl Manifest {
     }
 
     fn digest(&self, name: &str) -> String {
-        Sha256::digest(format!("{:?}", (name, self))).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&Sha256::digest(format!("{:?}", (name, self)))[..8])
     }
 
     /// Whether this was copied to the folder `name` of `folder`, and is there still.
@@ -199,7 +199,7 @@ fn copy(manifest: &Manifest, part: &Path, name: &str, cancelled: &AtomicBool) ->
     })?;
     let path = part.join(MANIFEST);
     let text = serde_json::to_vec(manifest).map_err(|error| NodeFolderError::io(&path, error.into()))?;
-    crate::files::replace(&path, &text).map_err(failed(&path))?;
+    crate::sys::replace(&path, &text).map_err(failed(&path))?;
     let seconds = began.elapsed().as_secs_f64().max(0.001);
     let rate = ByteSize((total.as_u64() as f64 / seconds) as u64);
     tracing::info!(model = name, "copied {total} in {seconds:.1} s, {rate}/s");

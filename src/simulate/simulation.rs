@@ -5,9 +5,12 @@ use std::{collections::VecDeque, time::Duration};
 use oorandom::Rand64;
 
 use crate::{
-    model::{AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, RankId, Verdict, Visit},
+    model::{
+        AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, Prior, RankId, Settlement, Unit,
+        Verdict, Visit,
+    },
     schedule::{
-        Event, Prior, Settlement, Unit,
+        Event,
         climb::{AfterAttempt, Budget, Climb},
     },
 };

@@ -54,11 +54,12 @@ pub async fn completions(
         }
     };
     drop(body);
-    let fault = request.picture.as_ref().and_then(|_| stand_in.faults.next(request_id));
-    if let Some(fault) = &fault {
-        log.injected(fault);
-        tracing::debug!(request = request_id, fault = fault.name(), "FAULT INJECTED by the fault script");
+    let injected = request.picture.as_ref().and_then(|_| stand_in.faults.next(request_id));
+    if let Some(injected) = &injected {
+        log.injected(injected.word);
+        tracing::debug!(request = request_id, fault = injected.word, "FAULT INJECTED by the fault script");
     }
+    let fault = injected.map(|injected| injected.fault);
     let refusal = match fault {
         Some(Fault::ServerError) => Some(release.internal("Internal server error (fault script)")),
         Some(Fault::Unavailable) => Some(ApiError::unavailable("Server overloaded (fault script)")),

@@ -17,7 +17,6 @@ use std::io::Write as _;
 
 use axum::http::StatusCode;
 
-use super::faults::Fault;
 use crate::model::FinishReason;
 
 /// How a request ended.
@@ -45,9 +44,9 @@ impl RequestLog {
         RequestLog { request_id, fault: None, ending: None }
     }
 
-    /// The fault script strikes it.
-    pub fn injected(&mut self, fault: &Fault) {
-        self.fault = Some(fault.name());
+    /// The fault script strikes it with a fault of this word.
+    pub fn injected(&mut self, fault: &'static str) {
+        self.fault = Some(fault);
     }
 
     /// It was answered to its end.

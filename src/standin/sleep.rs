@@ -19,11 +19,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 
-use super::{release::Release, stand_in::StandIn};
+use super::{faults::SleepFault, release::Release, stand_in::StandIn};
 
 /// How long it takes to fall asleep and to wake up.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,29 +31,6 @@ pub struct SleepMode {
     pub fall_asleep: Duration,
     /// To wake up: 0.7 s measured there.
     pub wake_up: Duration,
-}
-
-/// What goes wrong with an order by the fault script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SleepFault {
-    /// HTTP 500 to `/sleep`, and it stays awake.
-    SleepFails,
-    /// HTTP 500 to `/wake_up`, and it sleeps on.
-    WakeFails,
-    /// `/wake_up` is never answered.
-    WakeHangs,
-}
-
-impl SleepFault {
-    /// The word of the script.
-    pub fn name(self) -> &'static str {
-        match self {
-            SleepFault::SleepFails => "sleep-fails",
-            SleepFault::WakeFails => "wake-fails",
-            SleepFault::WakeHangs => "wake-hangs",
-        }
-    }
 }
 
 /// Whether the server sleeps.
@@ -105,9 +81,9 @@ impl StandIn {
     async fn order(&self, asleep: bool, takes: Duration, fails: SleepFault) -> Response {
         let _order = self.sleep.order.lock().await;
         match self.faults.next_order(asleep) {
-            Some(SleepFault::WakeHangs) => return pending().await,
-            Some(fault) if fault == fails => {
-                tracing::error!(fault = fault.name(), "FAULT INJECTED by the fault script");
+            Some(injected) if injected.fault == SleepFault::WakeHangs => return pending().await,
+            Some(injected) if injected.fault == fails => {
+                tracing::error!(fault = injected.word, "FAULT INJECTED by the fault script");
                 return self.options.release.internal("Internal server error (fault script)").into_response();
             }
             _ => {}

@@ -4,7 +4,7 @@
 //! keeps it: whoever recovers the run directory then waits, or refuses, instead of sealing what is still written.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -13,9 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
-
 use super::error::{Context, Result, StoreError, directory_of};
+use crate::sys::{self, LockAttempt};
 
 /// Between two tries for a lock; `flock` itself has no limit of time.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
@@ -84,10 +83,10 @@ impl Hold {
 
     /// `false` where another process holds it. File systems without locks count as free, with a warning.
     fn try_lock(&self) -> Result<bool> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+        match sys::try_lock(&self.file).doing("lock journal", &self.path)? {
+            LockAttempt::Taken => Ok(true),
+            LockAttempt::Busy => Ok(false),
+            LockAttempt::NoLocks(error) => {
                 static WARNED: Once = Once::new();
                 WARNED.call_once(|| {
                     let directory = directory_of(&self.path);
@@ -99,13 +98,8 @@ impl Hold {
                 });
                 Ok(true)
             }
-            Err(TryLockError::Error(error)) => Err(error).doing("lock journal", &self.path),
         }
     }
-}
-
-fn has_no_locks(error: &io::Error) -> bool {
-    [Errno::NOTSUP, Errno::NOLCK, Errno::NOSYS].iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
 }
 
 /// A directory that was deleted, unmounted, or whose server has forgotten it.
@@ -116,16 +110,4 @@ fn is_gone(error: &io::Error) -> bool {
 
 fn vanished(path: &Path) -> StoreError {
     StoreError::Vanished { path: directory_of(path) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_file_system_without_locks_is_gone_on_with() {
-        let error = |code: Errno| io::Error::from_raw_os_error(code.raw_os_error());
-        assert!([Errno::NOTSUP, Errno::NOLCK, Errno::NOSYS].into_iter().all(|code| has_no_locks(&error(code))));
-        assert!(!has_no_locks(&error(Errno::IO)) && !has_no_locks(&error(Errno::BADF)));
-    }
 }

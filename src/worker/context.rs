@@ -12,13 +12,11 @@ use tokio::sync::watch;
 use crate::{
     comm::Returned,
     corpus::Originals,
-    engine::Capabilities,
     imaging::Pool,
     model::{
-        Attempt, Document, Engine, ImageFacts, MachineFault, PageRecord, RankId, Verdict, configuration::Configuration,
+        Attempt, Capabilities, Document, Engine, ImageFacts, MachineFault, PageRecord, RankId, RankSummary, Settlement,
+        Verdict, configuration::Configuration,
     },
-    report::RankSummary,
-    schedule::Settlement,
     server::Service,
     store::{Recovered, Refused, StoreError, Writer},
 };

@@ -1,5 +1,6 @@
 //! Why a rank cannot read pages.
 
+use crate::sys::ExitCode;
 use std::{io, path::PathBuf};
 
 use crate::{
@@ -65,15 +66,15 @@ pub enum WorkerError {
 
 impl WorkerError {
     /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
-    pub fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            WorkerError::Store(error) if error.is_temporary() => 75,
+            WorkerError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
             WorkerError::ProfileOfOtherEngine { .. }
             | WorkerError::NoFirstEngine(_)
             | WorkerError::Claim(_)
             | WorkerError::Engine(_)
             | WorkerError::Gpu(_)
-            | WorkerError::Pdfium(_) => 2,
+            | WorkerError::Pdfium(_) => ExitCode::WrongUsage,
             WorkerError::Corpus(_)
             | WorkerError::NoPlan(_)
             | WorkerError::Renderers(_)
@@ -81,7 +82,7 @@ impl WorkerError {
             | WorkerError::Configuration(_)
             | WorkerError::Runtime(_)
             | WorkerError::TooEarly
-            | WorkerError::Busy => 1,
+            | WorkerError::Busy => ExitCode::Failure,
         }
     }
 }

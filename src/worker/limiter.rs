@@ -8,7 +8,10 @@ use std::sync::{
 use tokio::time::Instant;
 
 use super::{mutex::lock, slots::Slots};
-use crate::pace::{Bounds, Observation, ServerLife, ServerLoad, ServerTime};
+use crate::{
+    model::{ServerLoad, ServerTime},
+    pace::{Bounds, Observation, ServerLife},
+};
 
 /// How many requests may be in flight on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

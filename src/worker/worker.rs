@@ -90,7 +90,7 @@ impl Worker {
         let hello = Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
             settings: request.settings_digest.clone(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: crate::sys::host_name(),
             local_rank: local.rank,
             gpu: setups.values().find_map(|setup| setup.share.gpu.clone()),
             role,
@@ -315,7 +315,7 @@ fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<
                 _ = interrupt.recv() => {}
             }
             if signals > 1 {
-                std::process::exit(75);
+                crate::sys::ExitCode::StoppedEarly.exit();
             }
             let _ = events.send(LocalEvent::Signal);
         }

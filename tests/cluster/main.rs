@@ -1,5 +1,7 @@
 //! The launcher and the job script: runs on several hosts, and under PBS.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
 mod launch_support;
 mod pbs_support;
 // Shared with the other test program.

@@ -4,6 +4,8 @@
 //! `cargo test --test it run_faults` runs the tests of one file.
 
 // What tests share.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
 mod imaging_support {
     pub mod mutants;
 }

@@ -8,10 +8,10 @@ use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_sec
 use bulletin_ocr::{
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
-        RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Verdict,
-        Visit,
+        Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Unit,
+        Verdict, Visit,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Prior, Restored, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
 };
 
 const DEEPSEEK: RankId = RankId(1);

@@ -7,9 +7,9 @@ use std::{collections::VecDeque, time::Duration};
 use crate::schedule_support::{Story, page, policy, seconds};
 use bulletin_ocr::{
     model::{
-        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Verdict,
+        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Restored, Unit},
+    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
 };
 
 const FIRST: RankId = RankId(0);

@@ -10,10 +10,10 @@ use super::{
     progress::PageProgress,
     task::PageTask,
 };
+use crate::model::{Prior, Unit};
 use crate::{
     comm::Returned,
     model::{EngineSet, MachineFault, PageRecord, PageRef, Verdict, Visit, error::chain},
-    schedule::{Prior, Unit},
     store,
 };
 

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::super::context::Context;
-use crate::{
-    model::{Document, EngineSet, PageRef, RecordPlace, Shown, Visit},
-    schedule::Unit,
-};
+use crate::model::Unit;
+use crate::model::{Document, EngineSet, PageRef, RecordPlace, Shown, Visit};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {

@@ -4,8 +4,8 @@
 use std::{fmt, time::Duration};
 
 use bulletin_ocr::{
-    engine::{Capabilities, Client, Limits, Profile, Question, Reply, ServerAddress},
-    model::{Engine, PixelSize, Sampling},
+    engine::{Client, Limits, Profile, Question, Reply, ServerAddress},
+    model::{Capabilities, Engine, PixelSize, Sampling},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bulletin_ocr::{
     model::{
         DocumentId, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, Remedy, Role,
-        Verdict,
+        Settlement, Unit, Verdict,
     },
-    schedule::{Action, Event, Policy, Restored, Scheduler, Settlement, Tick, Unit},
+    schedule::{Action, Event, Policy, Restored, Scheduler, Tick},
 };
 
 /// A scheduler, its clock, and the actions it has asked for that the story has not looked at.

@@ -1,4 +1,4 @@
-//! Child processes: their environment, and commands that answer, for every room that starts one.
+//! Child processes: their environment, and commands that answer, for every module that starts one.
 //!
 //! A child of an MPI rank that inherits the launcher's variables believes that it is a rank itself: MPI-aware
 //! programs die in their initialisation, and machine-learning frameworks guess a world size from them.

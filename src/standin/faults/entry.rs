@@ -1,0 +1,64 @@
+//! An entry of the fault script.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use serde::Deserialize;
+
+use super::kinds::{Effect, Fault, KindWord, Tokens};
+use crate::model::Engine;
+
+/// Tokens before a fault where the script does not say.
+const AFTER_TOKENS: u32 = 64;
+/// What a loop repeats where the script does not say.
+const PHRASE: &str = "Le présent arrêté sera publié au Bulletin officiel. ";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) page: Option<String>,
+    pub(super) engine: Option<Engine>,
+    pub(super) nth: Option<NonZeroU64>,
+    pub(super) times: Option<NonZeroU32>,
+    pub(super) probability: Option<f64>,
+    pub(super) kind: KindWord,
+    after_tokens: Option<u32>,
+    phrase: Option<String>,
+}
+
+impl Entry {
+    /// Refuses keys that do not fit the kind.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let kind = self.kind.0;
+        let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
+        if matches!(kind.effect, Effect::Order(_)) && (of_requests || self.after_tokens.is_some()) {
+            return Err("sleep-fails, wake-fails and wake-hangs know `engine` and `times` only".into());
+        }
+        match (kind.tokens, self.after_tokens) {
+            (Tokens::None, Some(_)) => return Err(format!("`after_tokens` is not for {}", kind.word)),
+            (Tokens::AtLeastOne, Some(0)) => {
+                return Err("a truncated or aborted answer has at least one token".into());
+            }
+            _ => {}
+        }
+        if self.probability.is_some_and(|probability| !(0.0..=1.0).contains(&probability)) {
+            return Err("`probability` must be from 0 to 1".into());
+        }
+        if self.phrase.is_some() && kind.word != "loop" {
+            return Err("`phrase` is for loop only".into());
+        }
+        match self.phrase.as_deref() {
+            Some("") => Err("`phrase` must not be empty".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tokens before the fault.
+    pub(super) fn after_tokens(&self) -> u32 {
+        self.after_tokens.unwrap_or(AFTER_TOKENS)
+    }
+
+    /// The fault of a request that `make` makes.
+    pub(super) fn fault(&self, make: fn(u32, String) -> Fault) -> Fault {
+        make(self.after_tokens(), self.phrase.clone().unwrap_or_else(|| PHRASE.into()))
+    }
+}

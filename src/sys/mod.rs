@@ -1,0 +1,24 @@
+//! What the operating system offers and several modules use: child processes, file locks, `/proc`, the host name,
+//! exit codes, random bytes, and what PBS says of a job.
+//!
+//! Depends on no other module.
+
+mod child_process;
+mod exit_code;
+mod file_lock;
+mod host;
+mod qstat;
+mod random;
+mod replace;
+mod running_process;
+mod sockets;
+
+pub use child_process::{answer, is_launcher_variable, scrub_environment};
+pub use exit_code::ExitCode;
+pub use file_lock::{LockAttempt, lock_within, try_lock};
+pub use host::{boot_id, host_name};
+pub use qstat::{JobAttributes, parse_walltime};
+pub use random::random_hex;
+pub(crate) use replace::{replace, replace_with_mode};
+pub use running_process::{RunningProcess, peak_address_space};
+pub use sockets::listening_addresses;

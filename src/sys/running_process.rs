@@ -1,0 +1,123 @@
+//! Processes of this machine, as `/proc` shows them.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::PathBuf,
+};
+
+use rustix::process::{getpid, getuid};
+
+/// A process that runs: it is no zombie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningProcess {
+    /// Its id.
+    pub id: i32,
+    /// Id of its process group.
+    pub group: i32,
+    /// When it started, in clock ticks since boot. With the boot it tells the process from a later one of the same id.
+    pub started: u64,
+}
+
+impl RunningProcess {
+    /// The process of this id; `None` where it is gone or a zombie.
+    pub fn of(id: i32) -> Option<RunningProcess> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        RunningProcess::from_stat(id, &stat)
+    }
+
+    /// This process.
+    pub fn this() -> Option<RunningProcess> {
+        RunningProcess::of(getpid().as_raw_nonzero().get())
+    }
+
+    /// All processes of this user.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn all_of_this_user() -> io::Result<Vec<RunningProcess>> {
+        let user = getuid().as_raw();
+        // A process may end at any moment: what cannot be read of it is no error.
+        let entries = fs::read_dir("/proc")?.flatten();
+        let owned = entries.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == user));
+        Ok(owned.filter_map(|entry| RunningProcess::of(entry.file_name().to_str()?.parse().ok()?)).collect())
+    }
+
+    /// Reads `/proc/ID/stat`. Fields are numbered as in proc(5): after the name, which may hold anything, come the state
+    /// (3), the parent (4), the group (5) and, at 22, the start time.
+    fn from_stat(id: i32, stat: &str) -> Option<RunningProcess> {
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        let group = fields.nth(1)?.parse().ok()?;
+        let started = fields.nth(16)?.parse().ok()?;
+        Some(RunningProcess { id, group, started })
+    }
+
+    /// Whether the environment that it was started with holds this variable with this value.
+    pub fn has_variable(&self, name: &str, value: &OsStr) -> bool {
+        let variables = fs::read(format!("/proc/{}/environ", self.id)).unwrap_or_default();
+        let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
+        variables.split(|byte| *byte == 0).any(|variable| variable == wanted)
+    }
+
+    /// Target of an open file descriptor: a path, or a word such as `pipe:[7]`.
+    pub fn open_file(&self, descriptor: u32) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/fd/{descriptor}", self.id)).ok()
+    }
+}
+
+/// The largest address space that this process has had so far, bytes; `None` where the kernel does not tell it.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn peak_address_space() -> io::Result<Option<u64>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB"));
+    Ok(peak.and_then(|kibibytes| kibibytes.parse::<u64>().ok()).map(|kibibytes| kibibytes * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_seen_with_its_variables_until_it_has_ended() {
+        let mut child = Command::new("sleep").arg("1000").env("BOCR_TEST", "a=b").spawn().unwrap();
+        let id = child.id() as i32;
+        // Until `exec`, the child has the environment of this process.
+        let has = |value: &str| {
+            let process = RunningProcess::of(id).unwrap();
+            process.has_variable("BOCR_TEST", OsStr::new(value))
+        };
+        while !has("a=b") {
+            std::thread::yield_now();
+        }
+        assert!(!has("a") && !has("a=bc"));
+        let seen = RunningProcess::of(id).unwrap();
+        assert!(seen.started >= RunningProcess::this().unwrap().started);
+        let all = RunningProcess::all_of_this_user().unwrap();
+        assert!(all.iter().any(|process| (process.id, process.started) == (id, seen.started)));
+        child.kill().unwrap();
+        while RunningProcess::of(id).is_some() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_name_of_a_process_may_hold_anything_and_a_zombie_does_not_run() {
+        let stat = |state: char| format!("7 (a) b (c) {state} 1 5 5 0 -1 4194304 9 0 0 0 1 2 3 4 20 0 1 0 4711 8192 1");
+        assert_eq!(RunningProcess::from_stat(7, &stat('S')), Some(RunningProcess { id: 7, group: 5, started: 4711 }));
+        assert_eq!(RunningProcess::from_stat(7, &stat('Z')), None);
+    }
+
+    #[test]
+    fn the_peak_of_this_process_is_told() {
+        assert!(peak_address_space().unwrap().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}
