@@ -7,6 +7,7 @@
 //! | [`cli`] | one file a subcommand |
 //! | [`estimate`] | what a run will cost, told before it is submitted |
 //! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
+//! | [`launch`] | `bocr run` under mpirun, started again until the run has ended: a pure state machine and its driver |
 //! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
 //! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
@@ -31,6 +32,7 @@ pub mod estimate;
 mod files;
 pub mod imaging;
 pub mod job;
+pub mod launch;
 pub mod layout;
 pub mod model;
 pub mod pace;

@@ -61,4 +61,5 @@ pub use lock::RunLock;
 pub use preparation::{Inputs, PreparationError};
 pub use run::{RunRequest, run, run_on};
 pub use settings::Difference;
+pub(crate) use stop_file::STOP_FILE;
 pub use walltime::{Remaining, TimeLimit, WalltimeError, parse_walltime};
