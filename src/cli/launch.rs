@@ -4,13 +4,16 @@ use std::{ffi::OsString, io, io::Write as _, path::PathBuf, process::ExitCode};
 
 use crate::launch::{self, LaunchRequest};
 
+/// What the options do not tell.
+const AFTER_HELP: &str = "\
+The run has ended when it says so itself, in RUNDIR/finished.json. The ARGUMENTs must name the run directory (--output
+RUNDIR). SIGTERM or SIGINT ask the run for an orderly end, a second one kills it. The exit code is that of the run: 0
+every page read, 3 some failed, 75 stopped early (also: no time, no host or no attempt left), 2 wrong usage or
+configuration.";
+
 /// Start `bocr run ARGUMENT…` under mpirun, and again without lost hosts, until the run has ended
-///
-/// The run has ended when it says so itself, in RUNDIR/finished.json. The ARGUMENTs must name the run directory (--output
-/// RUNDIR). SIGTERM or SIGINT ask the run for an orderly end, a second one kills it. The exit code is that of the run: 0
-/// every page read, 3 some failed, 75 stopped early (also: no time, no host or no attempt left), 2 wrong usage or
-/// configuration.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     /// Ranks, all on this host [default: 1]
     #[arg(long, value_name = "N", value_parser = count::<u32>, overrides_with = "ranks")]

@@ -28,9 +28,11 @@ impl Signals {
     /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         let any = |context: &mut Context<'_>| {
-            // Each is polled: else a later one wakes nobody.
-            let came = self.0.iter_mut().fold(false, |came, signal| signal.poll_recv(context).is_ready() || came);
-            if came { Poll::Ready(()) } else { Poll::Pending }
+            // The first that is ready ends the wait; where none is, all have been polled, and any of them wakes it.
+            match self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
         };
         future::poll_fn(any).await;
     }
