@@ -21,7 +21,8 @@ const LAUNCHER_PREFIXES: [&str; 13] = [
 /// Variables with these names tell a framework its place among ranks.
 const RANK_VARIABLES: [&str; 3] = ["RANK", "LOCAL_RANK", "WORLD_SIZE"];
 
-/// PBS sets it to the cores of the job (facts on OpenPBS, measured behaviour), of which each child has a share only.
+/// PBS sets it to the cores of the job (`docs/facts/pbs.md`, "Environment of a job"), of which each child has a share
+/// only.
 const THREADS_VARIABLE: &str = "OMP_NUM_THREADS";
 
 /// Whether a variable tells a process that it is an MPI rank.

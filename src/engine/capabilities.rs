@@ -6,8 +6,8 @@ use tracing::warn;
 use super::{EngineError, Profile, ServerMetrics, Version};
 use crate::model::{FinishReason, ServerKind};
 
-/// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (facts of the
-/// engines, C.4).
+/// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (`docs/facts/vllm.md`,
+/// "Endings and sampling").
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);
 
 /// What a server says of itself at the handshake, and what follows from it. Kept with the run.

@@ -89,7 +89,8 @@ fn hosts_of(chunks: &str) -> Vec<String> {
     hosts
 }
 
-/// How a job ended: the code of its script, 256 and a signal, or a code of PBS below 0 (facts on OpenPBS; job.h).
+/// How a job ended: the code of its script, 256 and a signal, or a code of PBS below 0 (`docs/facts/pbs.md`, "Exit
+/// status").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitStatus(pub i32);
 

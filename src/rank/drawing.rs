@@ -117,8 +117,8 @@ impl PageTask {
         }
     }
 
-    /// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing new
-    /// to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+    /// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing
+    /// new to it: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
     fn saves_tokens(&self, page: &DrawnPage) -> Result<bool, MachineFault> {
         let tokens = &self.context.engine(self.unit.engine)?.profile.visual_tokens;
         let of_whole =

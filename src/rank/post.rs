@@ -1,8 +1,9 @@
 //! A rank's end of the conversation: typed messages over the transport, signs of life, and who has fallen silent.
 //!
-//! MPI tells nobody that a link was cut, for as long as anybody watched (25 s with Open MPI 4.1.4: facts on MPI, when a
-//! rank dies). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
-//! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
+//! MPI tells nobody that a link was cut, for as long as anybody watched (25 s with Open MPI 4.1.4: `docs/facts/mpi.md`,
+//! "When a rank dies"). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it
+//! has not heard of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write
+//! beside its successor.
 
 use std::{
     collections::BTreeSet,

@@ -8,10 +8,10 @@
 //! | neither, as many GPUs as ranks | GPU K |
 //! | neither, more GPUs: another job may use some | that of the server that an earlier start has left to it, else one that nobody uses |
 //!
-//! PBS without its cgroups hook says nothing of GPUs (facts on OpenPBS, measured behaviour). So each rank locks a file for
-//! its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same; other users show
-//! in the memory that they use. One that the job or the configuration names is taken also where another has it, with a
-//! warning, and its lock keeps others away from it.
+//! PBS without its cgroups hook says nothing of GPUs (`docs/facts/pbs.md`, "Environment of a job"). So each rank locks
+//! a file for its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same;
+//! other users show in the memory that they use. One that the job or the configuration names is taken also where
+//! another has it, with a warning, and its lock keeps others away from it.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -29,7 +29,8 @@ pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
 /// Says which GPUs a process sees.
 pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (facts of the engines, C.9).
+/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (`docs/facts/vllm.md`, "Memory and
+/// sleep").
 const SLEEP_FLAG: &str = "--enable-sleep-mode";
 
 /// Opens the endpoints of sleep mode, and others that nobody else should reach.

@@ -265,8 +265,9 @@ impl Server {
         Ok(())
     }
 
-    /// Makes sure that what answers on the server's port is the server: two servers can listen on one port (facts on
-    /// real servers, death), but only ours knows our key. Says so loudly where others than this node can reach it.
+    /// Makes sure that what answers on the server's port is the server: two servers can listen on one port
+    /// (`docs/facts/vllm.md`, "Deaths"), but only ours knows our key. Says so loudly where others than this node can
+    /// reach it.
     ///
     /// # Errors
     /// It is another's, or gives no answer.

@@ -41,7 +41,7 @@ async fn failing(client: &Client) -> Death {
 }
 
 /// Silence alone proves nothing: vLLM reads the images of all requests before it answers one (108 s for eight large
-/// pages on a slow machine, facts on real servers). Its own counters and a small request have the last word.
+/// pages on a slow machine: `docs/facts/vllm.md`, "Liveness"). Its own counters and a small request have the last word.
 async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
     let interval = (hang_limit / 20).clamp(Duration::from_millis(20), Duration::from_secs(5));
     let traffic = client.traffic();
