@@ -3,6 +3,7 @@
 //! A child of an MPI rank that inherits the launcher's variables believes that it is a rank itself: MPI-aware
 //! programs die in their initialisation, and machine-learning frameworks guess a world size from them.
 
+use crate::model::seconds_text;
 use std::{
     env,
     ffi::OsStr,
@@ -57,7 +58,10 @@ pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(io::Error::new(ErrorKind::TimedOut, format!("no answer in {limit:?}")));
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("it did not answer within {}", seconds_text(limit)),
+                ));
             }
         }
     };

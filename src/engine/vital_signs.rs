@@ -24,7 +24,7 @@ const BROKEN: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Gone {
     /// Nobody listens there any more.
-    #[error("its connections are refused")]
+    #[error("it refuses connections")]
     Refused,
     /// `/health` was not 200, or not in time, again and again.
     #[error("/health failed {FAILURES} times in a row")]

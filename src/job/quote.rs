@@ -2,7 +2,7 @@
 
 /// A word that no script should carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` holds a line end or another control character: rename it", .0.escape_debug())]
+#[error("`{}` contains a line break or another control character: rename it", .0.escape_debug())]
 pub struct ControlCharacter(pub String);
 
 /// The word as bash reads it back: bare where nothing in it means anything to bash, else in single quotes.

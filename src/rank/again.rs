@@ -44,10 +44,10 @@ struct Wish {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAgainError {
     /// Not `failed` or `failed=class,…`.
-    #[error("`{0}`: say `failed` or `failed=class,class`")]
+    #[error("`{0}`: give `failed` or `failed=class,class`")]
     NotFailed(String),
     /// No such class.
-    #[error("`{0}` is no failure class; there are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
+    #[error("`{0}` is not a failure class; the classes are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
     Class(String),
     /// No such page numbers.
     #[error(transparent)]
@@ -169,11 +169,11 @@ pub(super) fn open_pages(
     for wish in wishes {
         let asked = wish.to_string();
         if kept.iter().any(|kept| kept.asked == asked) {
-            tracing::info!("going on with `{asked}`");
+            tracing::info!("an earlier start asked for this and did not finish it, going on: `{asked}`");
             continue;
         }
         let pages = wish.select(plan, finals)?;
-        tracing::info!(pages = pages.len(), "`{asked}`");
+        tracing::info!(pages = pages.len(), "reading pages again, as asked: `{asked}`");
         kept.push(Wish { asked, since: highest_lease, pages });
     }
     let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;

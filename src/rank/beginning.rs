@@ -60,7 +60,10 @@ impl Beginning {
         let (events, failed) = (self.events.clone(), Arc::clone(&store_failed));
         let on_event = move |event| match event {
             StoreEvent::Durable(records) => drop(events.send(LocalEvent::Durable(records))),
-            StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
+            StoreEvent::Sealed(sealed) => {
+                let shard = sealed.shard.map(|shard| shard.display().to_string());
+                tracing::info!(shard, "sealed a journal");
+            }
             StoreEvent::Failed(error) => {
                 failed.store(true, Ordering::SeqCst);
                 let _ = events.send(LocalEvent::StoreFailed(chain(&error)));

@@ -101,7 +101,7 @@ impl PageTask {
             }
             (Original::Gone { reason }, Err(_)) => Ok(Drawn::Failed(FailureClass::Unreadable, reason)),
             (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
-                tracing::info!(view = view.name(), %class, "passed over: {reason}");
+                tracing::info!(view = view.name(), %class, "this view of the page is left out: {reason}");
                 Ok(Drawn::NoSuchView)
             }
             (Original::AsPlanned, Err((class, reason))) => Ok(Drawn::Failed(class, reason)),

@@ -7,7 +7,7 @@ use crate::{
     corpus::CorpusError,
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
-    model::{Engine, RankId, StopReason},
+    model::{Engine, RankId, StopReason, seconds_text},
     server::{ClaimError, GpuError},
     store::StoreError,
 };
@@ -24,10 +24,10 @@ pub enum RunError {
     #[error(transparent)]
     Mpi(#[from] MpiError),
     /// Ranks do not understand each other.
-    #[error("a message between ranks")]
+    #[error("cannot read or write a message between ranks")]
     Codec(#[from] CodecError),
     /// Ranks run different builds.
-    #[error("{rank} on {host} runs bocr {theirs}, rank 0 runs {ours}: start the same build everywhere")]
+    #[error("{rank} on {host} runs bocr {theirs}, but rank 0 runs {ours}: start the same build on all hosts")]
     MixedVersions {
         /// The other rank.
         rank: RankId,
@@ -58,13 +58,13 @@ pub enum RunError {
     #[error(transparent)]
     Corpus(#[from] CorpusError),
     /// The plan that rank 0 wrote is not there.
-    #[error("there is no plan in {0}: is the run directory on a file system that all ranks share?")]
+    #[error("there is no plan in {0}: put the run directory on a file system that all ranks share")]
     NoPlan(PathBuf),
     /// A profile cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A profile in the wrong place.
-    #[error("profile {profile} is not one of {engine}")]
+    #[error("profile {profile} is not a profile of {engine}: choose one with `bocr profiles`")]
     ProfileOfOtherEngine {
         /// Its name.
         profile: String,
@@ -75,7 +75,7 @@ pub enum RunError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// Nobody reads.
-    #[error("the roles {0} serve no chandra: every page goes to chandra first")]
+    #[error("no rank of the roles {0} serves chandra, and every page goes to chandra first: add chandra to --roles")]
     NoFirstEngine(String),
     /// No GPU for this rank's server.
     #[error(transparent)]
@@ -107,14 +107,14 @@ pub enum RunError {
     #[error(transparent)]
     Walltime(#[from] WalltimeError),
     /// The process that started this rank is gone.
-    #[error("the launcher of this rank is gone: run the same command again to continue")]
+    #[error("mpirun, which started this rank, has ended: run the same command again to continue")]
     LauncherGone,
     /// Rank 0 is not heard of any more.
-    #[error("nothing was heard of rank 0 for {0:?}: run the same command again to continue")]
+    #[error("rank 0 sent nothing for {}: run the same command again to continue", seconds_text(*.0))]
     CoordinatorSilent(Duration),
     /// A rank fell silent before the first page.
     #[error(
-        "nothing was heard of {rank} for {limit:?} while the run was prepared: run the same command again to continue"
+        "{rank} sent nothing for {} while the run was prepared: run the same command again to continue", seconds_text(*limit)
     )]
     RankSilent {
         /// The rank.
@@ -123,10 +123,10 @@ pub enum RunError {
         limit: Duration,
     },
     /// A defect: pages came before the plan.
-    #[error("rank 0 dealt pages before the plan")]
+    #[error("rank 0 sent pages before the plan: this is a fault of bocr")]
     TooEarly,
     /// A defect: the run ended with pages under way.
-    #[error("the run ended while pages were under way")]
+    #[error("the run ended while this rank still had pages: this is a fault of bocr")]
     Busy,
 }
 

@@ -101,8 +101,8 @@ impl PageTask {
         let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
         match reading.await {
             Ok(Ok(attempts)) => drop(self.earlier.set(attempts)),
-            Ok(Err(error)) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
-            Err(error) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+            Ok(Err(error)) => tracing::warn!("cannot read the page's earlier attempts: {}", chain(&error)),
+            Err(error) => tracing::warn!(%error, "cannot read the page's earlier attempts"),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     comm::{RecoveredPart, ToCoordinator, ToWorker, Transport},
-    model::{Outcome, RankId, StopReason, error::chain},
+    model::{Outcome, RankId, StopReason, error::chain, seconds_text},
     report::{EndReport, Finished, REPORT_FILE, RunPhase, StatusFile},
     store::catalogue,
 };
@@ -65,7 +65,7 @@ pub(super) fn coordinate(
     let mut prepared = desk.prepare(move || prepared.restore(&asked, recovered).map(|()| prepared))??;
 
     let (known, elapsed) = (prepared.restored.len(), start.elapsed());
-    tracing::info!(pages = prepared.plan.pages(), known, ?elapsed, "the run is prepared");
+    tracing::info!(pages = prepared.plan.pages(), known, took = %seconds_text(elapsed), "the run is prepared");
     let mut coordinator = Coordinator::new(&mut prepared, desk.post.size(), settings, request, start, time_left)
         .map_err(RunError::Runtime)?;
     desk.read(&mut coordinator, &prepared.plan.run_id, &request.run_directory)?;

@@ -83,7 +83,7 @@ pub(super) fn settle(run_directory: &Path, configuration: &Configuration, accept
         return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable }.into());
     }
     for difference in &differences {
-        tracing::warn!("accepted another setting:{difference}");
+        tracing::warn!("accepted a changed setting:{difference}");
     }
     write(run_directory, CONFIGURATION_FILE, &text)?;
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))

@@ -25,7 +25,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClaimError {
     /// Not a share.
-    #[error("engines.{engine}.memory is {memory}: it must be above 0 and at most 1, the share of the GPU's memory")]
+    #[error("engines.{engine}.memory is {memory}: give a share of the GPU's memory, above 0 and at most 1")]
     NoShare {
         /// Of this engine.
         engine: Engine,
@@ -34,7 +34,7 @@ pub enum ClaimError {
     },
     /// Two servers that would not fit.
     #[error(
-        "a rank of role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU, together more than \
+        "role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU's memory, together more than \
          {TOGETHER_AT_MOST}: lower engines.chandra.memory or engines.deepseek.memory, or let them take turns \
          (chandra/deepseek)"
     )]

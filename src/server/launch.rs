@@ -40,7 +40,9 @@ const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// Neither placeholder is in the command.
-    #[error("the launch command of {0} names neither {{socket}} nor {{port}}: its server could not be found")]
+    #[error(
+        "the launch command of {0} has neither {{socket}} nor {{port}}: add one, so that the server can be reached"
+    )]
     NoAddress(Engine),
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
@@ -49,7 +51,7 @@ pub enum LaunchError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// No random numbers for a key or a name.
-    #[error("cannot make a key and a name for the server: no random numbers from /dev/urandom")]
+    #[error("cannot make a key and a name for the server: /dev/urandom gave no random numbers")]
     Random(#[source] io::Error),
 }
 

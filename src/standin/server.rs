@@ -57,7 +57,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
         _ = terminate.recv() => tracing::info!("ended by SIGTERM"),
         _ = interrupt.recv() => tracing::info!("ended by SIGINT"),
         () = dying(&stand_in) => {
-            tracing::error!("engine dead: no longer listening");
+            tracing::error!("the engine is dead: the server no longer listens");
         }
     }
     if stand_in.condition.now() == Condition::Dead {

@@ -34,7 +34,7 @@ pub enum StoreError {
     },
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
-        "{} has vanished: put it back or mount it again, and give the same command again; records written since then \
+        "{} is no longer there: put it back or mount it again, and give the same command again; records written since then \
          are read anew",
         path.display()
     )]
@@ -43,7 +43,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A living process holds a journal.
-    #[error("another process still writes {}: wait until it has ended, or end it", path.display())]
+    #[error("another process still writes {}: wait until that process has ended, or end it", path.display())]
     InUse {
         /// The journal.
         path: PathBuf,
@@ -128,13 +128,13 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A run directory without shards or catalogue.
-    #[error("nothing has been sealed in {}: is it a run directory, and has the run begun to read?", path.display())]
+    #[error("{} has no sealed shard: check that it is a run directory, and that the run has begun to read", path.display())]
     NothingToRead {
         /// Where shards would be.
         path: PathBuf,
     },
     /// A journal and a shard of the same name have different origins.
-    #[error("{} exists but was not made from {}: move one of them away", shard.display(), journal.display())]
+    #[error("{} exists, but was not made from {}: move one of the two away", shard.display(), journal.display())]
     ForeignShard {
         /// The shard that is in the way.
         shard: PathBuf,
@@ -150,7 +150,7 @@ pub enum StoreError {
         documents: usize,
     },
     /// The name of a document cannot name an export.
-    #[error("document name `{name}` leaves the output folder: rename the input")]
+    #[error("document name `{name}` leads out of the output folder: rename the input")]
     UnsafeName {
         /// The name.
         name: String,
@@ -172,7 +172,7 @@ pub enum StoreError {
         reason: String,
     },
     /// A defect: the thread that seals has panicked. The journal is whole, and the next start seals it.
-    #[error("sealing {} ended in a panic: give the same command again", path.display())]
+    #[error("sealing {} failed with a panic: give the same command again", path.display())]
     SealingPanicked {
         /// The run directory's store.
         path: PathBuf,

@@ -127,12 +127,12 @@ impl Writer {
             .spawn(move || match worker.work(&messages) {
                 Ok(()) => Some(worker.summary),
                 Err(error) => {
-                    tracing::error!(%error, "the store thread stops");
+                    tracing::error!(%error, "the store stops: no further record can be written");
                     // Nobody is left waiting for room in the queue, the sealing thread included.
                     drop(messages);
                     (worker.on_event)(StoreEvent::Failed(error));
                     if let Err(error) = worker.join_sealing() {
-                        tracing::error!(%error, "the last sealing failed too");
+                        tracing::error!(%error, "sealing the last journal failed too");
                     }
                     None
                 }
@@ -292,7 +292,7 @@ impl<F: FnMut(StoreEvent)> StoreThread<F> {
             let started = Instant::now();
             let sealed = seal_held(&layout, file, &hold, &mut |_| ())?;
             let elapsed = started.elapsed();
-            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, ?elapsed, "sealed");
+            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, seconds = elapsed.as_secs_f64(), "sealed");
             Ok(sealed)
         };
         thread.spawn(work).doing("start a thread that seals in", &self.layout.store())
