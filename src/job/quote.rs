@@ -39,6 +39,6 @@ mod tests {
 
     #[test]
     fn a_line_end_is_refused_and_shown_as_one() {
-        assert!(quote("a\nb").unwrap_err().to_string().starts_with("`a\\nb` holds a line end"));
+        assert!(quote("a\nb").unwrap_err().to_string().starts_with("`a\\nb` contains a line break"));
     }
 }

@@ -164,7 +164,7 @@ mod tests {
             "Job Id: 7.pbssrv\n    job_state = F\n    exec_host = n1/0*2+n1/1*2+n2/0*2\n    Exit_status = -29\n";
         let status = JobStatus::read(answer).unwrap();
         assert_eq!((status.state, status.hosts), (JobState::Ended, vec!["n1".to_owned(), "n2".to_owned()]));
-        assert!(status.exit.unwrap().to_string().starts_with("-29: its walltime was over"));
+        assert!(status.exit.unwrap().to_string().starts_with("-29: its walltime was used up"));
         assert_eq!(JobStatus::read("qstat: nonsense"), None);
     }
 

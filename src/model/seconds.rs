@@ -5,10 +5,12 @@ use std::time::Duration;
 /// `duration` in seconds, with one decimal where it has a fraction: "120 s", "0.5 s". Below 0.1 s in milliseconds.
 pub fn seconds_text(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    match seconds {
-        _ if duration.subsec_nanos() == 0 => format!("{} s", duration.as_secs()),
-        _ if seconds < 0.1 => format!("{:.0} ms", seconds * 1000.0),
-        _ => format!("{seconds:.1} s"),
+    if duration.subsec_nanos() == 0 {
+        format!("{} s", duration.as_secs())
+    } else if seconds < 0.1 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.1} s")
     }
 }
 

@@ -340,7 +340,7 @@ mod tests {
         let (_root, source, stage) = bench();
         let error = room(&stage, u64::MAX / 2).unwrap_err();
         assert!(
-            matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB that stay free"),
+            matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB must stay free"),
             "{error}"
         );
         assert!(matches!(staged("m", &source, &stage, LONG, &AtomicBool::new(true)), Err(StageError::Cancelled)));
