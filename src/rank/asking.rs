@@ -47,6 +47,15 @@ impl PageTask {
     /// Brings the page to a record, or to a fault that is not the page's.
     pub(super) async fn settle(&self) -> Result<PageRecord, MachineFault> {
         self.remember().await;
+        if let Some(class) = self.give_up {
+            let reason = format!(
+                "{} page {}: no rank gave the page back in time, its file or what works on it hangs: see `expired` in the \
+                 logs of rank 0; the next start reads it again",
+                self.document().path.display(),
+                self.page.page.number()
+            );
+            return Ok(self.record(Reading::failed(class, self.best(), None, reason), None, EngineSet::default()));
+        }
         let budget = Budget::of(&self.context.configuration, self.unit.engine);
         let counting = self.counting();
         let Some(mut climb) = Climb::resume(self.visit, &counting, budget, self.unit.trial) else {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     comm::Returned,
     model::{
-        Answer, Attempt, Document, Engine, EngineSet, MachineFault, PageRecord, PageRef, RecordPlace, Shown, Verdict,
-        Visit, error::chain,
+        Answer, Attempt, Document, Engine, EngineSet, FailureClass, MachineFault, PageRecord, PageRef, RecordPlace,
+        Shown, Verdict, Visit, error::chain,
     },
     schedule::{Prior, Unit},
     store::{self, EarlierAttempts},
@@ -31,6 +31,8 @@ pub(super) struct PageTask {
     sealed: Option<RecordPlace>,
     /// The attempts of that record count for nothing: the page is read again from the beginning.
     again: bool,
+    /// Rank 0 has given the page up with this class: nothing is asked of it any more.
+    pub(super) give_up: Option<FailureClass>,
     /// Attempts of that record, read when the page begins.
     earlier: OnceLock<EarlierAttempts>,
     /// Earlier attempts of this start: on earlier visits, or on a rank that gave the page back.
@@ -47,11 +49,12 @@ pub(super) const LARGEST_TEXT: usize = 64 << 10;
 impl PageTask {
     pub(super) fn new(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) -> Self {
         let (visit, ahead) = (Visit::First, EngineSet::all());
-        let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
-        let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
+        let (sealed, again, attempts, text, give_up) = (None, false, Vec::new(), None, None);
+        let prior = prior.unwrap_or(Prior { page, visit, ahead, sealed, again, attempts, text, give_up });
+        let Prior { visit, ahead, sealed, again, attempts, text, give_up, .. } = prior;
         let (earlier, made) = (OnceLock::new(), Mutex::default());
         let best = Mutex::new(text.unwrap_or(Answer::NONE));
-        PageTask { context, unit, page, visit, ahead, sealed, again, earlier, prior: attempts, made, best }
+        PageTask { context, unit, page, visit, ahead, sealed, again, give_up, earlier, prior: attempts, made, best }
     }
 
     /// Every attempt of this start on the page so far.
@@ -99,10 +102,11 @@ impl PageTask {
         let Some(place) = self.sealed else { return };
         let run_directory = self.context.run_directory.clone();
         let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
-        match reading.await {
-            Ok(Ok(attempts)) => drop(self.earlier.set(attempts)),
-            Ok(Err(error)) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
-            Err(error) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+        match tokio::time::timeout(self.context.configuration.imaging.page_limit, reading).await {
+            Ok(Ok(Ok(attempts))) => drop(self.earlier.set(attempts)),
+            Ok(Ok(Err(error))) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
+            Ok(Err(error)) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+            Err(_) => tracing::warn!("its earlier attempts cannot be read: the file system of the run directory hangs"),
         }
     }
 

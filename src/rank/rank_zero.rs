@@ -42,7 +42,7 @@ pub(super) fn coordinate(
     request: &RunRequest,
 ) -> Result<EndReport, RunError> {
     let start = Instant::now();
-    let runtime = worker.runtime().handle().clone();
+    let runtime = worker.runtime().clone();
     let status = StatusFile::new(&request.run_directory).map_err(RunError::Runtime)?;
     let mut desk = Desk { post, worker, held: Vec::new(), status, stop_before: None };
     let hello = desk.worker.hello();

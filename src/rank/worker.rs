@@ -11,12 +11,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Runtime, task::JoinSet};
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::{AbortHandle, JoinSet},
+};
 use tracing::Instrument;
 
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
-    model::{Engine, PageRef, RankId, Role, StopReason, configuration::Configuration},
+    model::{Engine, LeaseId, PageRef, RankId, Role, StopReason, configuration::Configuration},
     server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
     store,
 };
@@ -58,10 +61,13 @@ pub(super) struct Worker {
     turns: TurnSwitches,
     stage: Stage,
     pages: JoinSet<()>,
+    /// Pages under way, to be let go one by one.
+    under_way: BTreeMap<(PageRef, LeaseId), AbortHandle>,
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
+    runtime: Handle,
     /// Declared last: everything above may have tasks on it.
-    runtime: Runtime,
+    _tasks: Tasks,
 }
 
 /// How far the worker is.
@@ -106,9 +112,11 @@ impl Worker {
             turns: TurnSwitches::new(events.clone()),
             stage: Stage::Waiting,
             pages: JoinSet::new(),
+            under_way: BTreeMap::new(),
             events,
             inbox,
-            runtime,
+            runtime: runtime.handle().clone(),
+            _tasks: Tasks(Some(runtime)),
         };
         worker.listen_for_signals()?;
         worker.start_services()?;
@@ -143,15 +151,14 @@ impl Worker {
         cores_of(&self.planned)
     }
 
-    pub(super) fn runtime(&self) -> &Runtime {
+    pub(super) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
     /// Does what rank 0 says. What comes of it comes out of [`Worker::poll`].
     pub(super) fn handle(&mut self, message: ToWorker) -> Result<(), RunError> {
-        if let (Stage::Beginning(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
-            (&mut self.stage, &message)
-        {
+        let waits = matches!(message, ToWorker::Assign(_) | ToWorker::LetGo(..) | ToWorker::Recall | ToWorker::Finish);
+        if let (Stage::Beginning(held), true) = (&mut self.stage, waits) {
             held.push(message);
             return Ok(());
         }
@@ -159,6 +166,11 @@ impl Worker {
             ToWorker::Recover { run_id, share } => self.recover(run_id, share)?,
             ToWorker::Begin { run_id } => self.begin(run_id)?,
             ToWorker::Assign(assignment) => self.assign(assignment)?,
+            ToWorker::LetGo(page, lease) => {
+                if let Some(task) = self.under_way.remove(&(page, lease)) {
+                    task.abort();
+                }
+            }
             ToWorker::Recall => {
                 if let Stage::Reading(context) = &self.stage {
                     context.engines.values().for_each(|engine| engine.pacer.drain());
@@ -270,7 +282,7 @@ impl Worker {
             let service = Service::start(plan, on_event);
             let mut pacer = Pacer::new(planned.in_flight);
             let file = self.run_directory.join("logs").join(format!("pace-{:04}-{engine}.jsonl", self.rank.0));
-            pacer.watch(self.runtime.handle(), planned.in_flight, service.life(), file);
+            pacer.watch(&self.runtime, planned.in_flight, service.life(), file);
             if role == Role::InTurn {
                 self.turns.add(*engine, &service);
             }
@@ -305,7 +317,7 @@ impl Worker {
             pacers: std::mem::take(&mut self.pacers),
             events: self.events.clone(),
         };
-        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        let (events, runtime) = (self.events.clone(), self.runtime.clone());
         in_background("bocr-begin", move || {
             let context = beginning.context(&runtime);
             let _ = events.send(LocalEvent::Begun(context.map(Box::new)));
@@ -323,6 +335,7 @@ impl Worker {
     fn assign(&mut self, assignment: Assignment) -> Result<(), RunError> {
         let Stage::Reading(context) = &self.stage else { return Err(RunError::TooEarly) };
         let Assignment { unit, priors } = assignment;
+        self.under_way.retain(|_, task| !task.is_finished());
         let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
             let task = PageTask::new(Arc::clone(context), unit, page, priors.remove(&page));
@@ -333,19 +346,22 @@ impl Worker {
                 let _held = held;
                 work(task).await;
             };
-            self.pages.spawn_on(working.instrument(span), self.runtime.handle());
+            let task = self.pages.spawn_on(working.instrument(span), &self.runtime);
+            self.under_way.insert((page, unit.lease), task);
         }
         Ok(())
     }
 
-    /// Seals what is left, stops the servers and sums up. No page is under way any more.
+    /// Seals what is left, stops the servers and sums up. Pages that are still under way are none of this rank's any more.
     fn finish(&mut self) -> Result<(), RunError> {
         let Stage::Reading(context) = std::mem::replace(&mut self.stage, Stage::Ending) else {
             return Err(RunError::TooEarly);
         };
         context.engines.values().for_each(|engine| engine.pacer.drain());
         let mut pages = std::mem::take(&mut self.pages);
-        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        // What is left hangs, or has said all that it had to say.
+        pages.abort_all();
+        let (events, runtime) = (self.events.clone(), self.runtime.clone());
         in_background("bocr-finish", move || {
             runtime.block_on(async { while pages.join_next().await.is_some() {} });
             let summary = match Arc::into_inner(context) {
@@ -363,6 +379,20 @@ impl Worker {
     fn stop_services(&mut self) {
         let services = std::mem::take(&mut self.services);
         self.runtime.block_on(stop_all(services));
+    }
+}
+
+/// The runtime of a rank's tasks. A thread of it that reads from a file system that hangs is not waited for: the process
+/// ends without it.
+struct Tasks(Option<Runtime>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        /// Longest wait for what is about to end.
+        const WAIT: Duration = Duration::from_secs(2);
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(WAIT);
+        }
     }
 }
 
