@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::job;
+use crate::pbs;
 
 /// Between questions to PBS.
 pub(super) const EVERY: Duration = Duration::from_secs(10);

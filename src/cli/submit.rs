@@ -7,9 +7,9 @@ use std::{
     process::ExitCode,
 };
 
-use super::follow;
-use crate::job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
+use crate::pbs::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
 
+use super::follow;
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -8,12 +8,12 @@ use crate::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault,
         PageLayout, PageRecord, PageRef, Part, Remedy, Verdict, View,
     },
-    schedule::{
-        Rung,
-        climb::{AfterAttempt, Budget, Climb},
-        course::ahead,
-        nothing::{self, Look},
+    retry::{
+        blank_check::{self, Look},
+        escalation::ahead,
+        state::{AfterAttempt, Budget, Climb},
     },
+    schedule::Rung,
     server::Ready,
 };
 

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use crate::{
+    concurrency::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, VITALS_EVERY, Vitals},
     engine::{ServerMetrics, TrafficCounts},
-    pace::{Bounds, Controller, Observation, ServerLife, ServerLoad, ServerTime, VITALS_EVERY, Vitals},
     server::{LifeWatch, Ready},
 };
 

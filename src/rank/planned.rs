@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use crate::{
     comm::LocalPosition,
+    concurrency::Bounds,
     engine::{EngineError, Profile},
     imaging::{Pool, PoolSettings, find_library},
     model::{
         Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
     },
-    pace::Bounds,
     server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
 };
 

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt::Write, io, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    concurrency::{ServerLoad, ServerTime},
     files::replace,
     model::{Counts, Engine, FailureClass, Outcome, RankId, ServedBy, ServerKind, StopReason},
-    pace::{ServerLoad, ServerTime},
 };
 
 use super::{REPORT_FILE, RankSummary, SERVERS_FILE, TokenTotals, Turns};

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::TokenTotals;
 use crate::{
+    concurrency::{ServerLoad, ServerTime},
     model::{Engine, ServedBy},
-    pace::{ServerLoad, ServerTime},
 };
 
+use super::TokenTotals;
 /// What a rank did, at its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RankSummary {

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{
-    Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, StopReason, Verdict, Visit,
+use crate::{
+    model::{
+        Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
+        RecordPlace, StopReason, Verdict, Visit,
+    },
+    retry::{
+        escalation::{Course, after_visit},
+        state::RETURNS_LIMIT,
+    },
 };
 
 use super::{
-    climb::RETURNS_LIMIT,
-    course::{Course, after_visit},
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
@@ -17,7 +21,7 @@ use super::{
     protocol::{Action, Event, Settlement, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    turning::{HandedOn, TurnTimes},
+    role_switch::{HandedOn, TurnTimes},
 };
 
 /// What the scheduler is told once.

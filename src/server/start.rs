@@ -14,13 +14,13 @@ use crate::{
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
+    node::model_files::ModelError,
 };
 
 use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
-    model_files::ModelError,
     process::{CheckError, Server, ServerError, answers_by},
     service::ServicePlan,
     supervisor::Supervisor,

@@ -6,10 +6,8 @@ use oorandom::Rand64;
 
 use crate::{
     model::{AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, RankId, Verdict, Visit},
-    schedule::{
-        Event, Prior, Settlement, Unit,
-        climb::{AfterAttempt, Budget, Climb},
-    },
+    retry::state::{AfterAttempt, Budget, Climb},
+    schedule::{Event, Prior, Settlement, Unit},
 };
 
 use super::{cluster::Cluster, timeline::Timeline};
