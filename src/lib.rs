@@ -1,42 +1,48 @@
 //! `bulletin-ocr`: reads the Moroccan *Bulletin Officiel* on a GPU cluster in one multi-node job.
 //!
-//! The rooms, top to bottom; a room depends only on rooms below it:
+//! The modules, top to bottom; a module depends only on modules below it:
 //!
-//! | room | holds |
+//! | module | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
-//! | [`estimate`] | what a run will cost, told before it is submitted |
-//! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
+//! | [`estimate`] | what a run will cost, before it is submitted |
+//! | [`pbs`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`rank`] | the two loops, coordinator and worker, that wire the rest together |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
-//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
+//! | [`report`] | progress, status file, end report |
+//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `concurrency` |
 //! | [`schedule`] | who works on what: the pure state machine of rank 0 |
-//! | [`pace`] | how many requests are kept in flight on a server, and where its time goes |
+//! | [`retry`] | what follows an attempt; pure, used by the worker and the simulator |
+//! | [`concurrency`] | how many requests are kept in flight on a server, and where its time goes |
 //! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
+//! | [`node`] | what a node needs first: GPUs, staging, model files, caches, private folders |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
 //! | [`imaging`] | PDFium rendering in child processes, encoding |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
-//! | [`report`] | progress, status file, end report |
 //! | [`standin`] | the stand-in server |
+//! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
-//! | [`process`] | child processes: their environment, commands that answer |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
+//! | [`process`] | child processes: their environment, commands that answer |
 
 pub mod cli;
 pub mod comm;
+pub mod concurrency;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
 mod files;
+pub mod gpu_model;
 pub mod imaging;
-pub mod job;
 pub mod layout;
 pub mod model;
-pub mod pace;
+pub mod node;
+pub mod pbs;
 pub mod process;
 pub mod rank;
 pub mod report;
+pub mod retry;
 pub mod schedule;
 pub mod server;
 pub mod simulate;

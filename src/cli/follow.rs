@@ -32,5 +32,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Follows a run's jobs.
 pub(super) fn show(run_directory: &Path, every: Duration) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::from(job::follow(run_directory, every)?))
+    Ok(ExitCode::from(pbs::follow(run_directory, every)?))
 }

@@ -51,11 +51,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         again: arguments.again,
     };
     let done = match arguments.dry_run {
-        true => job::preview(&request).map(|script| {
+        true => pbs::preview(&request).map(|script| {
             say(&script);
             None
         }),
-        false => job::submit(&request).map(Some),
+        false => pbs::submit(&request).map(Some),
     };
     match done {
         Err(error) => {

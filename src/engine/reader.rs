@@ -15,7 +15,7 @@ use super::{
     Acceptance, Capabilities, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading,
     Reply, Ruling, TokenBudget, accept,
     acceptance::without_repeated_blocks,
-    client::classify::{self, needs_health},
+    client::classify::{classify, needs_health},
     judge::repeated_tail,
     language_of,
     parse::{divs, grounding, markdown},
@@ -217,8 +217,8 @@ impl Reader {
 
     fn parse(&self, raw: &str) -> Reading {
         match self.profile.dialect {
-            Dialect::Divs { box_scale } => chandra::parse(raw, box_scale),
-            dialect => deepseek::parse(raw, dialect),
+            Dialect::Divs { box_scale } => divs::parse(raw, box_scale),
+            dialect => grounding::parse(raw, dialect),
         }
     }
 }

@@ -3,25 +3,25 @@
 //! Knows no engine; obeys [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is hostile, so it
 //! runs in `bocr render-child` processes with limits of time and memory: what a page does to one costs that page.
 
-mod attend;
 mod child;
+mod child_supervisor;
 mod clean;
 mod cut;
-mod division;
+mod diagnosis;
 mod encode;
-mod halves;
 mod library;
 mod overlay;
 mod page;
 mod pdfium;
 mod pixels;
 mod pool;
+mod preprocessing;
 mod protocol;
 mod remote;
 mod scale;
 mod size;
+mod split_views;
 mod straighten;
-mod symptom;
 mod watched_file;
 
 pub use child::{ChildError, serve as serve_child};

@@ -108,7 +108,7 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
             class: FailureClass::Encrypted,
             reason: format!("{name}: protected in a way that PDFium does not know; save it without protection"),
         },
-        _ => unreadable(match symptom::of_file(path) {
+        _ => unreadable(match diagnosis::of_file(path) {
             Ok(symptom) => format!("{name}: {symptom}"),
             Err(error) => format!("{name}: {error}"),
         }),

@@ -52,7 +52,7 @@ pub fn follow(run_directory: &Path, every: Duration) -> Result<u8, FollowError> 
     leave_alone_on_interrupt(run_directory)?;
     let mut at = last;
     for (number, entry) in entries.iter().enumerate() {
-        let status = pbs::ask(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
+        let status = commands::ask(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
         if status.is_some_and(|status| status.state != JobState::Ended) {
             at = number;
             break;
@@ -82,7 +82,7 @@ impl Followed<'_> {
         let end = loop {
             if Instant::now() >= next {
                 next = Instant::now() + every;
-                let (line, end) = match pbs::ask(&self.entry.id) {
+                let (line, end) = match commands::ask(&self.entry.id) {
                     Ok(Some(status)) => self.judge(&status, &mut work),
                     Ok(None) => ("ended; PBS does not know it any more".into(), Some(None)),
                     Err(error @ PbsError::NoCommand(_)) => {

@@ -8,12 +8,12 @@ use crate::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, Language, MachineFault,
         PageLayout, PageRecord, PageRef, Part, Remedy, Verdict, View,
     },
+    retry::Rung,
     retry::{
         blank_check::{self, Look},
         escalation::ahead,
         state::{AfterAttempt, Budget, Climb},
     },
-    schedule::Rung,
     server::Ready,
 };
 
@@ -149,7 +149,7 @@ impl PageTask {
         if !matches!(said, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
             return;
         }
-        attempt.outcome = nothing::outcome_of(said, look, &self.counting());
+        attempt.outcome = blank_check::outcome_of(said, look, &self.counting());
         if (said, attempt.outcome) == (AttemptOutcome::Blank, AttemptOutcome::Failed(FailureClass::Empty)) {
             attempt.reason = "the engine says that there is nothing on the image, but there is".into();
         }

@@ -8,7 +8,8 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::{Engine, RankId, StopReason},
-    server::{ClaimError, GpuError},
+    node::GpuError,
+    server::{ClaimError, FolderError},
     store::StoreError,
 };
 
@@ -80,6 +81,9 @@ pub enum RunError {
     /// No GPU for this rank's server.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// What an earlier start left of its servers cannot be looked at.
+    #[error(transparent)]
+    ServerFolder(#[from] FolderError),
     /// PDFium is not there.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
@@ -146,6 +150,7 @@ impl RunError {
             | RunError::Claim(_)
             | RunError::Engine(_)
             | RunError::Gpu(_)
+            | RunError::ServerFolder(_)
             | RunError::Pdfium(_) => 2,
             _ => 1,
         }

@@ -18,7 +18,7 @@ use crate::{
         Engine, Role,
         configuration::{ServerSource, StandInMode},
     },
-    node::preparation::NodeCare,
+    node::NodeCare,
 };
 
 use super::{

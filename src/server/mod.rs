@@ -46,37 +46,24 @@
 //! How long the end of a server may take is said in `limits`.
 
 mod budget;
-mod caches;
-mod care;
-mod claim;
-mod command;
 mod control;
 mod folder;
-mod gpu;
 pub mod guard;
 mod launch;
 mod limits;
-mod model_files;
-mod node_folder;
-mod nvidia;
-mod place;
+mod memory_share;
 mod port;
 mod process;
 mod service;
-mod staging;
 mod start;
 mod supervisor;
-mod turns;
+mod switch;
 mod watch;
 
-pub use care::{NodeCare, Place};
-pub use claim::{Claim, ClaimError};
-pub use command::option_value;
 pub use control::Word;
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
-pub use gpu::{Gpu, GpuChoice, GpuError};
 pub use launch::{Launch, LaunchError, LaunchHash, Share};
-pub use node_folder::{NodeFolderError, NotPrivate};
+pub use memory_share::{Claim, ClaimError};
 pub use process::{CheckError, Server, ServerError};
 pub use service::{LifeWatch, Ready, Service, ServiceEvent, ServicePlan};
-pub use turns::{Admission, Duty, DutySwitch};
+pub use switch::{Admission, Duty, DutySwitch};

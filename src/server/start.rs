@@ -14,7 +14,7 @@ use crate::{
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
-    node::model_files::ModelError,
+    node::ModelError,
 };
 
 use super::{
@@ -98,7 +98,10 @@ impl Supervisor {
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }
         if let Some(care) = &plan.share.care {
-            care.prepare(&mut launch, plan.settings.start_limit).await?;
+            let limit = plan.settings.start_limit;
+            if let Some(folder) = care.prepare(&launch.command, &mut launch.environment, limit).await? {
+                launch.serve_from(&folder);
+            }
         }
         let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;

@@ -126,7 +126,9 @@ impl Supervisor {
     fn look_ahead(&mut self, launch: Launch) {
         if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
             let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
-            self.ahead.spawn(async move { care.look_ahead(launch, limit, serves).await });
+            self.ahead.spawn(async move {
+                care.look_ahead(&launch.command, &launch.environment, limit, serves).await;
+            });
         }
     }
 

@@ -173,7 +173,7 @@ async fn begin(
         Reader::Synthetic { lengths, seed, .. } => {
             let text = picture.map_or_else(
                 || stand_in.dialect.write(&[]),
-                |picture| invention::answer(stand_in.dialect, &picture.png, *seed, *lengths),
+                |picture| answers::answer(stand_in.dialect, &picture.png, *seed, *lengths),
             );
             (text, None)
         }

@@ -15,14 +15,15 @@
 //! What never is right is another script, or running text in Latin letters that is not French, English or Spanish on a page
 //! of an Arabic issue without any Arabic: a transliteration. A page in one of these languages passes.
 
+pub(super) mod language;
+
 use std::collections::{HashMap, HashSet};
 
-use crate::{
-    engine::acceptance::language::Letters,
-    model::{BBox, Block, FailureClass, ImageFacts, Language},
-};
+use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
 
 use super::{Reading, text_of};
+use language::Letters;
+
 /// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expectation {

@@ -1,5 +1,15 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry of a page.
 
+pub(super) mod capabilities;
+pub(super) mod classify;
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod metrics;
+pub(super) mod request;
+pub(super) mod sleep;
+pub(super) mod stream;
+pub(super) mod traffic;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -12,10 +22,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    engine::client::{stream, traffic::Traffic},
-    model::{ServerKind, error::chain},
-};
+use crate::model::{ServerKind, error::chain};
+
+use traffic::Traffic;
 
 use super::{Capabilities, End, EngineError, Profile, Question, Reply};
 /// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.

@@ -98,7 +98,7 @@ pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> 
     look_again(tesseract, &page, dpi, languages, &mut words).await?;
     if languages != Languages::French || words.iter().any(|word| word.text.contains(is_arabic)) {
         words = in_background(move || {
-            commas::restore(&mut words, &page, dpi);
+            arabic_commas::restore(&mut words, &page, dpi);
             Ok(words)
         })
         .await?;
