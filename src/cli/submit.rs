@@ -10,6 +10,7 @@ use std::{
 use crate::pbs::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime};
 
 use super::follow;
+
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -9,6 +9,7 @@ mod discover;
 mod document_names;
 mod error;
 mod fingerprint;
+mod found;
 mod inputs;
 mod name;
 mod plan;

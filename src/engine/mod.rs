@@ -14,11 +14,12 @@ mod reader;
 
 pub use acceptance::{Acceptance, Expectation, accept, language::language_of};
 pub use client::{
-    Client, Limits, ServerAddress,
+    Client, ServerAddress,
     capabilities::Capabilities,
     classify::{Health, Ruling, classify},
     events::{EventParser, StreamEvent},
     health::Gone,
+    limits::Limits,
     metrics::ServerMetrics,
     request::{Question, TokenBudget},
     stream::{Deadline, End, Reply},

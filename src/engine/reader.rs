@@ -21,6 +21,7 @@ use super::{
     parse::{divs, grounding, markdown},
     text_of,
 };
+
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
 const DEATH_WATCH: Duration = Duration::from_secs(3);
 

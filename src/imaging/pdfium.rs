@@ -16,6 +16,7 @@ use super::{
     size::{PageSize, Target},
     watched_file::{ReadFaults, WatchedFile},
 };
+
 /// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images
 /// that take more than this part of the memory are refused, and a process that has less than this part left is not
 /// believed.

@@ -14,6 +14,7 @@ use super::{
     split_views,
     straighten::{loses_ink, straightened},
 };
+
 /// A page in its parts.
 pub(super) struct Division {
     /// What was found of the page and done to it.

@@ -17,6 +17,7 @@ use super::{
     jobs::{JobEntry, Origin, jobs},
     state::{ExitStatus, JobState, JobStatus},
 };
+
 /// Between looks at the status file of a run.
 const LOOK: Duration = Duration::from_secs(2);
 

@@ -20,6 +20,7 @@ use super::{
     state::JobState,
     values::Overrides,
 };
+
 /// Longest wait for a job of the run that notes itself or its successor.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 

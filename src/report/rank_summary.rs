@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::TokenTotals;
+
 /// What a rank did, at its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RankSummary {

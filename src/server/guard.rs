@@ -21,7 +21,8 @@ use tokio::{
 use super::{
     control::{Answer, Word},
     folder::{FOLDER_VARIABLE, FolderError, FolderLock, Process, Record, ServerFolder, boot},
-    launch::{GPU_VARIABLE, KEY_VARIABLE, LaunchHash},
+    launch::{GPU_VARIABLE, KEY_VARIABLE},
+    launch_hash::LaunchHash,
     limits::REAP,
 };
 

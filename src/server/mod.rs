@@ -47,23 +47,32 @@
 
 mod budget;
 mod control;
+mod desired_state;
 mod folder;
+mod gpu_permit;
 pub mod guard;
 mod launch;
+mod launch_hash;
 mod limits;
 mod memory_share;
+mod plan;
 mod port;
 mod process;
 mod service;
 mod start;
+mod state;
 mod supervisor;
 mod switch;
 mod watch;
 
 pub use control::Word;
+pub use desired_state::{Duty, DutySwitch};
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
-pub use launch::{Launch, LaunchError, LaunchHash, Share};
+pub use gpu_permit::Admission;
+pub use launch::{Launch, LaunchError, Share};
+pub use launch_hash::LaunchHash;
 pub use memory_share::{Claim, ClaimError};
+pub use plan::ServicePlan;
 pub use process::{CheckError, Server, ServerError};
-pub use service::{LifeWatch, Ready, Service, ServiceEvent, ServicePlan};
-pub use switch::{Admission, Duty, DutySwitch};
+pub use service::Service;
+pub use state::{LifeWatch, Ready, ServiceEvent};

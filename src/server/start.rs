@@ -21,8 +21,8 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
+    plan::ServicePlan,
     process::{CheckError, Server, ServerError, answers_by},
-    service::ServicePlan,
     supervisor::Supervisor,
 };
 

@@ -17,12 +17,13 @@ use crate::{
 use super::{
     dialect::{Dialect, SPECIAL_TOKENS},
     faults::script::{Fault, StreamFault},
-    http::{metrics::RequestClock, protocol::ApiError, repetition::RepetitionDetection, request::ChatRequest},
+    http::{api_error::ApiError, metrics::RequestClock, repetition::RepetitionDetection, request::ChatRequest},
     stand_in::{Reader, StandIn},
     synthetic::{answers, gpu_driver::SequenceHandle},
     tesseract::reading,
     tokens,
 };
+
 /// Some tokens of an answer.
 #[derive(Debug)]
 pub struct Piece {

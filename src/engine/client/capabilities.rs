@@ -7,6 +7,7 @@ use crate::{
     engine::{EngineError, Profile, ServerMetrics, Version},
     model::{FinishReason, ServerKind},
 };
+
 /// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (facts of the
 /// engines, C.4).
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);

@@ -17,6 +17,7 @@ use crate::model::{Engine, ImageRule, LayoutRule, Sampling};
 use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
 
 use super::{EngineError, Version, VisualTokens};
+
 /// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -23,7 +23,7 @@ use crate::{
     node::{EarlierGpus, NotPrivate},
 };
 
-use super::launch::LaunchHash;
+use super::launch_hash::LaunchHash;
 
 /// Names the folder in the environment of the server and all its processes.
 pub const FOLDER_VARIABLE: &str = "BOCR_SERVER";

@@ -55,6 +55,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use crate::{model::Engine, standin::http::sleep::SleepFault};
+
 /// A fault script that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FaultScriptError {

@@ -1,5 +1,6 @@
 //! vLLM's API over HTTP: routes, bodies, streams, metrics, sleep mode.
 
+pub(super) mod api_error;
 pub(super) mod chat;
 pub(super) mod metrics;
 pub(super) mod protocol;

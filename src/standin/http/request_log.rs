@@ -18,6 +18,7 @@ use std::io::Write as _;
 use axum::http::StatusCode;
 
 use crate::{model::FinishReason, standin::faults::script::Fault};
+
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
