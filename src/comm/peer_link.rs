@@ -4,7 +4,6 @@
 //! rank dies). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
 //! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
 
-use crate::sys::ExitCode;
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -18,7 +17,7 @@ use super::{
     message::{ToCoordinator, ToWorker},
     transport::Transport,
 };
-use crate::model::RankId;
+use crate::{model::RankId, sys::ExitCode};
 
 /// Signs of life in a silence limit: several may be late.
 const BEATS: u32 = 6;

@@ -1,6 +1,6 @@
-//! The words every room shares: ids, page references, verdicts, records and the configuration.
+//! The words every module shares: ids, page references, verdicts, records and the configuration.
 //!
-//! Depends on no other room and does no I/O beyond parsing the configuration text it is given.
+//! Depends on no other module but `sys` and does no I/O beyond parsing the configuration text it is given.
 
 mod assignment;
 mod attempt;

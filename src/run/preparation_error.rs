@@ -1,10 +1,9 @@
 //! Why a run cannot begin.
 
-use crate::sys::ExitCode;
 use std::{io, path::PathBuf};
 
 use super::difference::Difference;
-use crate::{corpus::CorpusError, engine::EngineError, store::StoreError};
+use crate::{corpus::CorpusError, engine::EngineError, store::StoreError, sys::ExitCode};
 
 /// A run that cannot begin.
 #[derive(Debug, thiserror::Error)]

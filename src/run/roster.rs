@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::error::RunError;
 use crate::{
     comm::{Hello, ToCoordinator},
-    model::Capabilities,
-    model::{Engine, RankId},
+    model::{Capabilities, Engine, RankId},
 };
 
 /// The ranks that have introduced themselves, and how their engines stand.

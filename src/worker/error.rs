@@ -1,6 +1,5 @@
 //! Why a rank cannot read pages.
 
-use crate::sys::ExitCode;
 use std::{io, path::PathBuf};
 
 use crate::{
@@ -10,6 +9,7 @@ use crate::{
     model::Engine,
     server::{ClaimError, GpuError},
     store::StoreError,
+    sys::ExitCode,
 };
 
 /// A rank that cannot read pages. Pages are not lost: run the same command again.

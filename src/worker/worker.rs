@@ -18,6 +18,7 @@ use crate::{
     model::{Engine, PageRef, RankId, Role, StopReason},
     server::{Admission, Duty, Ready, Service, ServiceEvent},
     store,
+    sys::{ExitCode, host_name},
 };
 
 use super::{
@@ -90,7 +91,7 @@ impl Worker {
         let hello = Hello {
             program_version: env!("CARGO_PKG_VERSION").into(),
             settings: request.settings_digest.clone(),
-            host: crate::sys::host_name(),
+            host: host_name(),
             local_rank: local.rank,
             gpu: setups.values().find_map(|setup| setup.share.gpu.clone()),
             role,
@@ -315,7 +316,7 @@ fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<
                 _ = interrupt.recv() => {}
             }
             if signals > 1 {
-                crate::sys::ExitCode::StoppedEarly.exit();
+                ExitCode::StoppedEarly.exit();
             }
             let _ = events.send(LocalEvent::Signal);
         }

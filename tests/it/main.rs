@@ -3,9 +3,9 @@
 //!
 //! `cargo test --test it run_faults` runs the tests of one file.
 
-// What tests share.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+// What tests share.
 mod imaging_support {
     pub mod mutants;
 }

@@ -10,10 +10,9 @@ use super::{
     progress::PageProgress,
     task::PageTask,
 };
-use crate::model::{Prior, Unit};
 use crate::{
     comm::Returned,
-    model::{EngineSet, MachineFault, PageRecord, PageRef, Verdict, Visit, error::chain},
+    model::{EngineSet, MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, Visit, error::chain},
     store,
 };
 

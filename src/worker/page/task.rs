@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::super::context::Context;
-use crate::model::Unit;
-use crate::model::{Document, EngineSet, PageRef, RecordPlace, Shown, Visit};
+use crate::model::{Document, EngineSet, PageRef, RecordPlace, Shown, Unit, Visit};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
