@@ -39,7 +39,6 @@ mod run_faults;
 mod run_in_process;
 mod run_ladder;
 mod run_main_job;
-mod run_pace;
 mod run_turns;
 mod schedule_simulation;
 mod schedule_stories;

@@ -1,7 +1,7 @@
 //! Journals with places that cannot be read: what lies behind them is saved, and nothing that can be read is deleted.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::{fs, os::unix::fs::FileExt, path::Path, sync::mpsc, time::Duration};
+use std::{fs, os::unix::fs::FileExt, path::Path, sync::mpsc};
 
 use crate::store_support::*;
 use bulletin_ocr::{
@@ -175,7 +175,7 @@ fn a_shard_counts_whatever_stands_beside_it_as_its_journal() {
     for contents in [&b""[..], &[0; 5000], b"no journal, but the notes of somebody"] {
         let directory = tempfile::tempdir().unwrap();
         let (layout, _) = leave_journal(directory.path(), &varied());
-        store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+        store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
         fs::write(layout.journal(FILE), contents).unwrap();
         let recovered = recover(directory.path()).unwrap();
         assert_eq!((recovered.records.len(), recovered.sealed[0].pages), (6, 6));

@@ -63,7 +63,7 @@ fn a_document_whose_only_page_was_cut_off_is_not_in_the_shard() {
     let journal = fs::OpenOptions::new().write(true).open(layout.journal(FILE)).unwrap();
     journal.set_len(journal.metadata().unwrap().len() - 5).unwrap();
     drop(journal);
-    let sealed = store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+    let sealed = store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
     assert!(sealed.torn_bytes > 0 && sealed.pages == 1);
     let listed = ShardReader::open(&layout.shard(FILE)).unwrap().documents().unwrap();
     assert_eq!(listed.iter().map(|document| document.id.0).collect::<Vec<_>>(), [0]);
@@ -110,7 +110,7 @@ fn sealing_goes_on_from_wherever_it_was_killed() {
     let records = varied();
     let (layout, _) = leave_journal(directory.path(), &records);
     let journal = fs::read(layout.journal(FILE)).unwrap();
-    store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+    store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
     let shard = fs::read(layout.shard(FILE)).unwrap();
 
     /// Contents of temporary file and shard, and whether the journal is there, as a kill may leave them.
@@ -149,7 +149,7 @@ fn sealing_goes_on_from_wherever_it_was_killed() {
 fn a_shard_of_other_origin_is_never_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, _) = leave_journal(directory.path(), &varied()[..1]);
-    store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+    store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
     let other = Opening { created_unix_ns: 5, ..opening() };
     JournalWriter::create(&layout.journal(FILE), &other).unwrap();
     let error = recover(directory.path()).unwrap_err();
@@ -300,7 +300,7 @@ fn a_journal_that_is_still_written_is_not_recovered() {
     fs::create_dir_all(layout.store()).unwrap();
     let path = layout.journal(FILE);
     let mut journal = JournalWriter::create(&path, &opening()).unwrap();
-    let error = recover(directory.path()).unwrap_err();
+    let error = recover_within(Duration::ZERO, directory.path()).unwrap_err();
     assert!(matches!(&error, StoreError::InUse { path: held } if *held == path), "{error}");
     let record = varied().remove(0);
     journal.append(&record, &plan()[0]).unwrap();
@@ -358,7 +358,7 @@ fn shares_of_a_run_directory_give_together_what_one_gives() {
     assert_eq!((leftovers.journals.len(), leftovers.shards.len()), (1, 6));
     let shares = leftovers.shares(NonZeroUsize::new(3).unwrap());
     let recovered: Vec<_> =
-        shares.iter().map(|share| store::recover(directory.path(), share, RUN, Duration::ZERO).unwrap()).collect();
+        shares.iter().map(|share| store::recover(directory.path(), share, RUN, LOCK_WAIT).unwrap()).collect();
     assert_eq!(recovered.iter().map(|share| share.sealed.len()).sum::<usize>(), 1);
     let merged = store::latest_records(recovered.iter().flat_map(|share| share.records.iter().copied()), &plan());
     let alone = recover(directory.path()).unwrap();
@@ -388,10 +388,10 @@ fn files_of_another_run_are_refused_with_both_names() {
         let directory = tempfile::tempdir().unwrap();
         let (layout, _) = leave_journal(directory.path(), &varied());
         if shard {
-            store::seal(&layout, FILE, Duration::ZERO).unwrap().unwrap();
+            store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
         }
         let leftovers = Leftovers::find(directory.path()).unwrap();
-        let error = store::recover(directory.path(), &leftovers, "run-2", Duration::ZERO).unwrap_err().to_string();
+        let error = store::recover(directory.path(), &leftovers, "run-2", LOCK_WAIT).unwrap_err().to_string();
         assert!(error.contains("belongs to run run-1, not to run run-2"), "{error}");
         assert_eq!((layout.journal(FILE).exists(), layout.shard(FILE).exists()), (!shard, shard));
     }

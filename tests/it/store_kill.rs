@@ -185,7 +185,7 @@ fn recovery_waits_for_a_living_process_or_names_it() {
         this_test("holding_process", directory.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(holding.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("holds")));
-    let error = recover(directory.path()).unwrap_err();
+    let error = recover_within(Duration::ZERO, directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {

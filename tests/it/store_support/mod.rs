@@ -285,9 +285,17 @@ pub fn write(run_directory: &Path, rank: u32, shard_bytes: u64, plan: &[Document
     writer.finish().unwrap();
 }
 
-/// Recovers a run directory of [`provenance`] in one share, without waiting for anybody.
+/// A process that another test of this program starts holds the lock of every open journal until it executes its program.
+pub const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// Recovers a run directory of [`provenance`] in one share.
 pub fn recover(run_directory: &Path) -> Result<Recovered, StoreError> {
-    store::recover(run_directory, &Leftovers::find(run_directory)?, &provenance().run_id, Duration::ZERO)
+    recover_within(LOCK_WAIT, run_directory)
+}
+
+/// [`recover`] with a wait of its own for journals that a process holds.
+pub fn recover_within(wait: Duration, run_directory: &Path) -> Result<Recovered, StoreError> {
+    store::recover(run_directory, &Leftovers::find(run_directory)?, &provenance().run_id, wait)
 }
 
 /// The file of [`leave_journal`].

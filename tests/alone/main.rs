@@ -1,0 +1,9 @@
+//! What measures throughput by the clock: it has the machine for itself, as cargo runs one test program after the other.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+// Shared with the other test programs.
+#[path = "../it/run_support/mod.rs"]
+mod run_support;
+
+mod run_pace;
