@@ -53,12 +53,16 @@ fn stream(number: u32, entries: &str, data: &str) -> String {
 }
 
 async fn pool(page_limit: Duration) -> Pool {
+    pool_with(page_limit, 1 << 30).await
+}
+
+async fn pool_with(page_limit: Duration, child_memory: u64) -> Pool {
     let settings = PoolSettings {
         program: env!("CARGO_BIN_EXE_bocr").into(),
         pdfium: find_library(None).unwrap(),
         children: NonZeroU32::new(2).unwrap(),
         page_limit,
-        child_memory: 1 << 30,
+        child_memory,
         answers_per_child: PoolSettings::ANSWERS_PER_CHILD,
     };
     Pool::start(settings).await.unwrap()
@@ -80,8 +84,9 @@ async fn pages_of_absurd_sizes_are_drawn_within_the_bound() {
 
 #[tokio::test]
 async fn a_page_that_takes_for_ever_costs_itself() {
-    // Far above what the good page takes in an unoptimised build beside other tests.
-    let pool = pool(Duration::from_secs(6)).await;
+    // Far above what the good page takes in an unoptimised build beside other tests, with more memory than the pages fill
+    // in that time.
+    let pool = pool_with(Duration::from_secs(6), 8 << 30).await;
     let forms: String = (10..22)
         .map(|form| {
             let within =
