@@ -7,6 +7,7 @@
 //! | [`cli`] | one file a subcommand |
 //! | [`estimate`] | what a run will cost, told before it is submitted |
 //! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
+//! | [`launch`] | `bocr run` under mpirun, started again until the run has ended: a pure state machine and its driver |
 //! | [`run`] | rank 0: prepares a run, deals its pages, concludes it |
 //! | [`worker`] | every rank: pages come in, records go to the disk, verdicts go out |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod estimate;
 pub mod imaging;
 pub mod job;
+pub mod launch;
 pub mod layout;
 pub mod model;
 pub mod pace;

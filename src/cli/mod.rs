@@ -4,6 +4,7 @@ mod export;
 mod follow;
 mod guard;
 mod imaging;
+mod launch;
 mod page;
 mod plan;
 mod profiles;
@@ -29,6 +30,8 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
+    /// Start `bocr run` under mpirun, and again without lost hosts, until the run has ended (the inside of scripts/launch)
+    Launch(Box<launch::Arguments>),
     /// Tell what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let result = match &command_line.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Launch(arguments) => launch::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Follow(arguments) => follow::run(arguments),

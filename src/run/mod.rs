@@ -56,4 +56,5 @@ pub use preparation_error::PreparationError;
 pub use reprocess_request::{ParseReprocessError, ReprocessRequest};
 pub use request::RunRequest;
 pub use run::{run, run_on};
+pub(crate) use stop_file::STOP_FILE;
 pub use walltime::{Remaining, TimeLimit, WalltimeError};

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Name of the file in the run directory.
-pub(super) const STOP_FILE: &str = "stop";
+pub(crate) const STOP_FILE: &str = "stop";
 
 const INTERVAL: Duration = Duration::from_millis(500);
 

@@ -3,18 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    sync::LazyLock,
-    time::Instant,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::LazyLock};
 
 use crate::launch_support::{self, Hosts, Launch, PAGES, signal};
-use crate::run_support::{self, Bench, Pages};
+use crate::run_support::{self, Bench, Killed, Pages, until};
 use bulletin_ocr::model::{Engine, Verdict};
 use rustix::process::Signal;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch");
 
 /// What a run without any fault reads.
 static REFERENCE: LazyLock<Pages> = LazyLock::new(|| {
@@ -61,9 +57,8 @@ fn wrong_usage_of_bocr_is_final() {
 #[test]
 fn usage_errors_name_the_remedy() {
     let launch = |arguments: &[&str]| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch");
         let bocr = ["--bocr", env!("CARGO_BIN_EXE_bocr")];
-        let output = std::process::Command::new(script).args(bocr).args(arguments).output().unwrap();
+        let output = Command::new(SCRIPT).args(bocr).args(arguments).output().unwrap();
         (output.status.code(), run_support::text(&output))
     };
     for (arguments, said) in [
@@ -74,6 +69,8 @@ fn usage_errors_name_the_remedy() {
         (&["--hosts", "/no/such", "--", "-o", "x"], "/no/such"),
         (&["--mpirun", "/bin/true", "--", "-o", "x"], "neither of Open MPI nor of MPICH"),
         (&["--", "-o", "x", "--walltime", "01:00:00"], "--time"),
+        (&["--ranks", "2", "--hosts", "x", "--", "-o", "x"], "with --hosts say --per-host"),
+        (&["--ranks", "0", "--", "-o", "x"], "a whole number from 1"),
     ] {
         let (code, text) = launch(arguments);
         assert!(code == Some(2) && text.contains(said), "{arguments:?}: {code:?} {text}");
@@ -81,6 +78,9 @@ fn usage_errors_name_the_remedy() {
     let (code, line) = launch(&["--ranks", "3", "--dry-run", "--time", "90", "--", "-o", "x", "--deadline", "50"]);
     assert!(code == Some(0) && line.trim_end().ends_with("-o x --deadline 50 --deadline 90"), "{line}");
     assert!(line.contains("--bind-to none"), "{line}");
+    let options = ["--ranks", "9", "--ranks", "1", "--mpirun-options", "-x  HOME --mca a b", "--dry-run", "--dry-run"];
+    let (code, line) = launch(&[&options[..], &["--", "-orun"]].concat());
+    assert!(code == Some(0) && line.contains(" localhost:1 -n 1 ") && line.contains(" -x HOME --mca a b "), "{line}");
 }
 
 /// An Open MPI that knows PBS, and a PBS whose commands are in its own folder, not on the `PATH`; no host but n1 answers.
@@ -98,7 +98,7 @@ fn launch_in_job(folder: &Path, options: &[&str]) -> (Option<i32>, String) {
     program("pbs/bin/pbs_tmrsh", "[[ $1 == n1 ]]");
     fs::write(folder.join("pbs.conf"), format!("PBS_EXEC={}\n", folder.join("pbs").display())).unwrap();
     fs::write(folder.join("nodes"), "n1\nn1\nn2\nn2\n").unwrap();
-    let mut command = std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch"));
+    let mut command = Command::new(SCRIPT);
     command.arg("--bocr").arg(env!("CARGO_BIN_EXE_bocr")).arg("--mpirun").arg(&mpirun);
     command.arg("--hosts").arg(folder.join("nodes")).args(options).arg("--").arg("-o").arg(folder.join("run"));
     let output = command.env("PBS_JOBID", "1.pbs").env("PBS_CONF_FILE", folder.join("pbs.conf")).output().unwrap();
@@ -122,7 +122,7 @@ fn an_mpirun_that_knows_pbs_gets_no_agent_and_hosts_are_asked_through_pbs() {
 #[test]
 fn the_agent_says_that_there_is_no_pbs() {
     let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lib/tmrsh-agent");
-    let mut command = std::process::Command::new("timeout");
+    let mut command = Command::new("timeout");
     let status = command.args(["10", agent, "--find"]).env("PBS_CONF_FILE", "/no/such").status().unwrap();
     assert_eq!(status.code(), Some(1));
 }
@@ -208,49 +208,58 @@ fn a_second_signal_ends_a_run_that_does_not_obey_the_first() {
 }
 
 #[test]
-fn all_attempts_together_end_in_time() {
-    let bench = Bench::new();
-    let schedule = "[schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n";
-    let launch = Launch::new(&bench, schedule).options(&["--ranks", "2", "--time", "10", "--attempts", "1000"]);
-    let begin = Instant::now();
-    let mut run = launch.start();
-    assert_eq!(run.end(), Some(75), "{}", run.stderr());
-    assert!(run.stdout().contains("stopped early"), "by its own deadline: {}{}", run.stdout(), run.stderr());
-    let mut run = launch.bocr(&program(&bench, DIES)).start();
-    assert_eq!(run.end(), Some(75), "{}", run.stderr());
-    assert!(run.stderr().contains("no time is left"), "{}", run.stderr());
-    let took = begin.elapsed();
-    assert!(took.as_secs() < 2 * 12, "{took:?}");
-}
-
-/// A program that stands for `bocr`.
-fn program(bench: &Bench, script: &str) -> PathBuf {
-    let program = bench.write("program", &format!("#!/bin/sh\n{script}\n"));
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    program
-}
-
-const DIES: &str = "kill -KILL $$";
-
-#[test]
 fn ranks_that_outlive_their_mpirun_are_killed() {
     let bench = Bench::new();
-    let stays = program(&bench, "kill -KILL $PPID; exec sleep 100");
+    let stays = launch_support::rank_program(&bench, "kill -KILL $PPID; exec sleep 100");
     let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "2"]).bocr(&stays).start();
     assert_eq!(run.end(), Some(75), "{}", run.stderr());
+    assert!(run.stderr().contains("2 starts in a row settled no page"), "{}", run.stderr());
     bench.assert_nothing_left();
 }
 
+/// A launcher on this host with an mpirun that does this, and its run directory `run`.
+fn launch_with_mpirun(bench: &Bench, script: &str) -> Command {
+    let run = bench.run_directory();
+    let text = format!(
+        "#!/bin/sh\nrun={}\ncase $1 in --version) echo 'mpirun (Open MPI) 4.1.4' && exit ;; esac\n{script}\n",
+        run.display()
+    );
+    let mpirun = bench.write("mpirun", &text);
+    fs::set_permissions(&mpirun, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(&run).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(SCRIPT).arg("--bocr").arg(env!("CARGO_BIN_EXE_bocr"));
+    command.arg("--mpirun").arg(mpirun).args(["--attempts", "1", "--", "-o"]).arg(run);
+    command
+}
+
 #[test]
-fn a_run_that_always_dies_at_once_is_given_up() {
+fn a_launcher_under_nohup_outlives_its_terminal() {
     let bench = Bench::new();
-    let mut run =
-        Launch::new(&bench, "").options(&["--ranks", "2", "--attempts", "3"]).bocr(&program(&bench, DIES)).start();
-    assert_eq!(run.end(), Some(75), "{}", run.stderr());
-    let told = run.stderr();
-    assert!(told.contains("attempt 3:") && !told.contains("attempt 4:"), "{told}");
-    assert!(told.contains("3 starts in a row settled no page"), "{told}");
-    bench.assert_nothing_left();
+    let mpirun = "touch $run/begun; until [ -e $run/go ]; do sleep 0.02; done; exit 1";
+    let mut launcher = launch_with_mpirun(&bench, mpirun);
+    let mut launcher = Killed(launcher.stderr(fs::File::create(bench.path("stderr")).unwrap()).spawn().unwrap());
+    until("the attempt has begun", || bench.run_directory().join("begun").exists());
+    signal(launcher.0.id() as i32, Signal::HUP);
+    fs::write(bench.run_directory().join("go"), "").unwrap();
+    assert_eq!(launcher.0.wait().unwrap().code(), Some(75));
+    let told = fs::read_to_string(bench.path("stderr")).unwrap();
+    assert!(told.contains("1 starts in a row settled no page"), "the signal counts for nothing: {told}");
+}
+
+#[test]
+fn a_launcher_whose_run_directory_cannot_be_written_ends_its_mpirun() {
+    let bench = Bench::new();
+    // A signal is asked for by a file, and the run directory is one.
+    let mpirun = "rm -r $run; touch $run; touch $run.begun; exec sleep 100";
+    let mut launcher = launch_with_mpirun(&bench, mpirun);
+    let mut launcher = Killed(launcher.stderr(fs::File::create(bench.path("stderr")).unwrap()).spawn().unwrap());
+    let begun = bench.path("run.begun");
+    until("the attempt has begun", || begun.exists());
+    signal(launcher.0.id() as i32, Signal::TERM);
+    assert_eq!(launcher.0.wait().unwrap().code(), Some(75));
+    let told = fs::read_to_string(bench.path("stderr")).unwrap();
+    assert!(told.contains("run/stop could not be written"), "{told}");
 }
 
 #[test]

@@ -89,8 +89,7 @@ fn a_job_that_settles_no_page_is_not_followed() {
     // It speaks of an earlier job.
     fs::create_dir(bench.run_directory()).unwrap();
     fs::write(bench.run_directory().join("status.json"), "{\"settled\":3,\"restored\":0}").unwrap();
-    let program = bench.write("dies", "#!/bin/sh\nkill -KILL $$\n");
-    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let program = crate::launch_support::rank_program(&bench, "kill -KILL $$");
     let options = format!("--chain 3 --bocr {}", program.display());
     let job = pbs.submit(&JobScript { select: "1:ncpus=2", options: &options, ..JobScript::default() });
     assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));

@@ -5,6 +5,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -38,6 +39,15 @@ fn instant(engine: &str) -> String {
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A program that does this in the place of `bocr run`, and is else `bocr`.
+pub fn rank_program(bench: &Bench, script: &str) -> PathBuf {
+    let bocr = env!("CARGO_BIN_EXE_bocr");
+    let text = format!("#!/bin/sh\n[ \"$1\" = run ] || exec {bocr} \"$@\"\n{script}\n");
+    let program = bench.write("program", &text);
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    program
 }
 
 /// A launched run to be: the command line, and what it says.

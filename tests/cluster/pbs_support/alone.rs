@@ -75,7 +75,12 @@ impl Alone {
     /// Starts the job, in a session of its own as PBS does; what it says comes into the file `output`.
     pub fn start(&self, options: &[&str]) -> Child {
         let mut command = Command::new("setsid");
-        command.args(["--wait", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pbs-job"), "--bocr", "/bin/true"]);
+        command.args([
+            "--wait",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/pbs-job"),
+            "--bocr",
+            env!("CARGO_BIN_EXE_bocr"),
+        ]);
         command.args(options).args(["--", "--output"]).arg(self.path("run"));
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command

@@ -1,0 +1,186 @@
+//! One start of mpirun, from its beginning to what its end means. Pure.
+
+use std::time::Duration;
+
+use super::{
+    Account, Action, AttemptEnd, EarlyEnd, KillReason, Policy, RunFiles,
+    policy::{ACCOUNT_GRACE, LOOK, OVERTIME, SHORT_ACCOUNT_GRACE, SIGNAL_GRACE},
+};
+use crate::{report::Finished, sys::ExitCode};
+
+/// A start under way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The files as they were before it.
+    earlier: RunFiles,
+    /// The status as it was seen last.
+    status: Option<Vec<u8>>,
+    /// When the status changed last.
+    changed: Duration,
+    /// When its account was seen first.
+    account_seen: Option<Duration>,
+    killed: Option<KillReason>,
+    /// When mpirun's group gets its next SIGKILL; `None` while mpirun is left alone.
+    next_kill: Option<Duration>,
+    next_look: Duration,
+}
+
+/// What the end of an attempt means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// The run is over, with this exit code.
+    RunEnded(ExitCode),
+    /// The launcher is to leave.
+    LeaveEarly(EarlyEnd),
+    /// Another attempt may follow.
+    StartAgain {
+        /// How this one ended.
+        end: AttemptEnd,
+        /// Whether it gave an account that nobody asked for.
+        remove_account: bool,
+    },
+}
+
+impl Attempt {
+    pub(super) fn begin(now: Duration, earlier: RunFiles) -> Attempt {
+        Attempt {
+            status: earlier.status.clone(),
+            earlier,
+            changed: now,
+            account_seen: None,
+            killed: None,
+            next_kill: None,
+            next_look: now + LOOK,
+        }
+    }
+
+    /// When it wants to be told the time.
+    pub(super) fn next_wake(&self) -> Duration {
+        self.next_kill.unwrap_or(self.next_look)
+    }
+
+    /// A signal came; with it there were `signals`.
+    pub(super) fn on_signal(&mut self, now: Duration, signals: u32) -> Vec<Action> {
+        if signals == 1 {
+            return vec![Action::AskToStop];
+        }
+        self.killed = Some(KillReason::SecondSignal);
+        self.kill_now(now)
+    }
+
+    pub(super) fn on_clock(&mut self, now: Duration, signals: u32) -> Vec<Action> {
+        if now < self.next_wake() {
+            return Vec::new();
+        }
+        if self.next_kill.is_some() {
+            return self.kill_now(now);
+        }
+        self.next_look = now + LOOK;
+        // Again and again: a run that has just begun removes the file of an earlier one.
+        let ask = (signals > 0).then_some(Action::AskToStop);
+        ask.into_iter().chain([Action::ReadRunFiles]).collect()
+    }
+
+    /// Looks at the files of the run while mpirun goes on.
+    pub(super) fn on_files(&mut self, now: Duration, files: RunFiles, policy: &Policy, signals: u32) -> Vec<Action> {
+        if self.next_kill.is_some() {
+            return Vec::new();
+        }
+        if let Some(finished) = self.own_account(&files).map(|account| account.finished.clone()) {
+            let waited = now - *self.account_seen.get_or_insert(now);
+            return self.hasten_end(now, waited, finished.as_ref(), signals);
+        }
+        if files.status != self.status {
+            self.status = files.status;
+            self.changed = now;
+        }
+        let reason = if now - self.changed >= policy.silence {
+            KillReason::Silence(policy.silence)
+        } else if policy.time.is_some_and(|end| now >= end + OVERTIME) {
+            KillReason::Overtime
+        } else {
+            return Vec::new();
+        };
+        self.end_for(reason, now)
+    }
+
+    /// mpirun may not end though the run has.
+    fn hasten_end(
+        &mut self,
+        now: Duration,
+        waited: Duration,
+        finished: Option<&Finished>,
+        signals: u32,
+    ) -> Vec<Action> {
+        let grace = if signals > 0 { SHORT_ACCOUNT_GRACE } else { ACCOUNT_GRACE };
+        if waited >= grace {
+            return self.terminate(now);
+        }
+        if waited >= SHORT_ACCOUNT_GRACE && finished.is_some_and(|finished| finished.again) {
+            // With a host lost, mpirun waits for ever and has begun to abort: SIGTERM makes it crash.
+            return self.kill_now(now);
+        }
+        Vec::new()
+    }
+
+    /// The run could not be asked to stop: mpirun is.
+    pub(super) fn on_not_asked(&mut self, now: Duration, error: String, policy: &Policy) -> Vec<Action> {
+        if self.next_kill.is_some() {
+            return Vec::new();
+        }
+        self.end_for(KillReason::NotAsked { stop_file: policy.stop_file.clone(), error }, now)
+    }
+
+    fn end_for(&mut self, reason: KillReason, now: Duration) -> Vec<Action> {
+        self.killed = Some(reason);
+        self.terminate(now)
+    }
+
+    fn terminate(&mut self, now: Duration) -> Vec<Action> {
+        self.next_kill = Some(now + SIGNAL_GRACE);
+        vec![Action::TerminateMpirun]
+    }
+
+    fn kill_now(&mut self, now: Duration) -> Vec<Action> {
+        self.next_kill = Some(now + SIGNAL_GRACE);
+        vec![Action::KillMpirun]
+    }
+
+    /// The account that this attempt gave: an earlier one stays in the run directory until this one has the directory.
+    fn own_account<'a>(&self, files: &'a RunFiles) -> Option<&'a Account> {
+        let earlier = self.earlier.account.as_ref().map(|account| account.identity);
+        files.account.as_ref().filter(|account| Some(account.identity) != earlier)
+    }
+
+    /// What the end of mpirun with `code` means, by the files that it left.
+    pub(super) fn judge(&self, files: &RunFiles, code: i32, signals: u32) -> Judgement {
+        let account = self.own_account(files);
+        let again = |end| Judgement::StartAgain { end, remove_account: false };
+        match (account.map(|account| account.finished.as_ref()), &self.killed) {
+            (Some(Some(finished)), _) if signals > 0 => Judgement::RunEnded(finished.exit_code),
+            (_, killed) if signals > 0 => Judgement::LeaveEarly(EarlyEnd::NoAccountAfterSignal(killed.clone())),
+            (Some(Some(finished)), None) if finished.again => {
+                again(AttemptEnd::SilentRanks(finished.silent_hosts.clone()))
+            }
+            (Some(Some(finished)), killed) if killed.is_none() || finished.is_settled() => {
+                Judgement::RunEnded(finished.exit_code)
+            }
+            // The launcher's own signal caused the orderly end: the run has not ended, and nobody asked it to.
+            (finished, Some(reason)) => Judgement::StartAgain {
+                end: AttemptEnd::Killed(reason.clone()),
+                remove_account: finished.flatten().is_some(),
+            },
+            (Some(_), None) => again(AttemptEnd::UnreadableAccount),
+            (None, None) if code == i32::from(ExitCode::WrongUsage) => Judgement::RunEnded(ExitCode::WrongUsage),
+            (None, None) => again(AttemptEnd::Mpirun(code)),
+        }
+    }
+
+    /// Whether it settled a page that no earlier one had.
+    pub(super) fn settled_pages(&self, files: &RunFiles) -> bool {
+        let number = |status: &serde_json::Value, name: &str| status[name].as_u64().unwrap_or_default();
+        let status = files.status.as_ref().filter(|_| files.status != self.earlier.status);
+        let status = status.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
+        status.is_some_and(|status| number(&status, "settled") > number(&status, "restored"))
+    }
+}

@@ -1,0 +1,129 @@
+//! The loop around the state machine: it does what that decides.
+
+use std::{collections::VecDeque, future::Future, io, io::Write as _, pin::Pin, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Action, Event, Hosts, LaunchError, Launcher, command::StartCommand, probe::Probe, processes::Processes,
+    run_files::RunDirectory, signals::Signals,
+};
+use crate::sys::ExitCode;
+
+/// Hosts that do not answer, some time.
+type Probing = Pin<Box<dyn Future<Output = Vec<String>>>>;
+
+/// The processes, files and signals of a launcher.
+pub(super) struct Driver {
+    pub(super) launcher: Launcher,
+    pub(super) command: StartCommand,
+    pub(super) probe: Option<Probe>,
+    pub(super) run_directory: RunDirectory,
+    pub(super) processes: Processes,
+    pub(super) signals: Signals,
+    /// When the launcher's time began.
+    pub(super) begin: Instant,
+    pub(super) probing: Option<Probing>,
+}
+
+/// What comes of an action at once.
+enum Done {
+    Nothing,
+    Event(Event),
+    Exit(ExitCode),
+}
+
+impl Driver {
+    /// Runs the launcher to its end, and returns the exit code.
+    ///
+    /// # Errors
+    /// The end of mpirun cannot be waited for.
+    pub(super) async fn run(mut self) -> Result<ExitCode, LaunchError> {
+        let mut event = Event::Begin;
+        loop {
+            if let Some(code) = self.handle(event) {
+                return Ok(code);
+            }
+            event = self.next_event().await.map_err(LaunchError::Watch)?;
+        }
+    }
+
+    /// Tells the launcher an event, and does what it wants; the exit code where it leaves.
+    fn handle(&mut self, event: Event) -> Option<ExitCode> {
+        let mut actions = VecDeque::from(self.launcher.handle(self.begin.elapsed(), event));
+        while let Some(action) = actions.pop_front() {
+            match self.perform(action) {
+                Done::Nothing => {}
+                Done::Event(event) => actions.extend(self.launcher.handle(self.begin.elapsed(), event)),
+                Done::Exit(code) => return Some(code),
+            }
+        }
+        None
+    }
+
+    fn perform(&mut self, action: Action) -> Done {
+        match action {
+            Action::Say(message) => say(&message.to_string()),
+            Action::ReadRunFiles => return Done::Event(Event::RunFiles(self.run_directory.read())),
+            Action::StartMpirun { hosts, time_left } => return self.start(&hosts, time_left),
+            Action::AskToStop => {
+                if let Err(error) = self.run_directory.ask_to_stop() {
+                    return Done::Event(Event::NotAsked { error: error.to_string() });
+                }
+            }
+            Action::TerminateMpirun => self.processes.terminate(),
+            Action::KillMpirun => self.processes.kill(),
+            Action::KillLeftovers => self.processes.kill_leftovers(),
+            Action::RemoveAccount => report(self.run_directory.remove_account(), "remove the run's finished.json"),
+            Action::ProbeHosts(hosts) => match self.probe.clone() {
+                None => return Done::Event(Event::HostsProbed { unanswering: Vec::new() }),
+                Some(probe) => self.probing = Some(Box::pin(probe.find_unanswering(hosts))),
+            },
+            Action::RemoveStopFile => report(self.run_directory.remove_stop_file(), "remove the run's stop file"),
+            Action::Exit(code) => return Done::Exit(code),
+        }
+        Done::Nothing
+    }
+
+    fn start(&mut self, hosts: &Hosts, time_left: Option<Duration>) -> Done {
+        match self.processes.start(&self.command.words(hosts, time_left)) {
+            Ok(()) => Done::Nothing,
+            Err(error) => Done::Event(Event::NotStarted { error: error.to_string() }),
+        }
+    }
+
+    async fn next_event(&mut self) -> io::Result<Event> {
+        let wake = self.launcher.next_wake().map(|time| self.begin + time);
+        let event = tokio::select! {
+            // A signal that came with the end of mpirun caused it.
+            biased;
+            () = self.signals.next() => Event::Signal,
+            code = self.processes.wait() => Event::MpirunEnded { code: code? },
+            unanswering = or_never(self.probing.as_mut()) => Event::HostsProbed { unanswering },
+            () = or_never(wake.map(sleep_until)) => Event::Clock,
+        };
+        if matches!(event, Event::HostsProbed { .. }) {
+            self.probing = None;
+        }
+        Ok(event)
+    }
+}
+
+/// Waits for what there is; for ever where there is nothing.
+async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The terminal may be gone: the run goes on all the same.
+pub(super) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "launch: {text}");
+}
+
+fn report(result: io::Result<()>, what: &str) {
+    if let Err(error) = result {
+        say(&format!("cannot {what}: {error}"));
+    }
+}

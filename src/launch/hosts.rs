@@ -1,0 +1,152 @@
+//! The hosts that ranks are started on, and how many ranks each has.
+
+/// A host, and the ranks that are started on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRanks {
+    /// Its name, as mpirun gets it.
+    pub name: String,
+    /// Ranks on it, at least 1.
+    pub ranks: u32,
+}
+
+/// Where ranks are started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// On this host alone.
+    Here {
+        /// Name of this host.
+        name: String,
+        /// Ranks, at least 1.
+        ranks: u32,
+    },
+    /// On the hosts of a hosts file.
+    Listed {
+        /// Name of this host, which need not be among them.
+        here: String,
+        /// At least one, in the order of the file.
+        hosts: Vec<HostRanks>,
+    },
+}
+
+impl Hosts {
+    /// Reads a hosts file: one host a line, what follows the name is ignored, `#` begins a comment line. A host that is
+    /// named twice gets two ranks, as in `$PBS_NODEFILE`; `per_host` gives each the same number instead. `None` where
+    /// the file names no host.
+    pub fn of_file(text: &str, here: &str, per_host: Option<u32>) -> Option<Hosts> {
+        let mut hosts: Vec<HostRanks> = Vec::new();
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        for name in names.filter(|name| !name.starts_with('#')) {
+            match hosts.iter_mut().find(|host| host.name == name) {
+                Some(host) => host.ranks = per_host.unwrap_or(host.ranks + 1),
+                None => hosts.push(HostRanks { name: name.to_owned(), ranks: per_host.unwrap_or(1) }),
+            }
+        }
+        (!hosts.is_empty()).then(|| Hosts::Listed { here: here.to_owned(), hosts })
+    }
+
+    /// Ranks on all of them together.
+    pub fn total_ranks(&self) -> u32 {
+        match self {
+            Hosts::Here { ranks, .. } => *ranks,
+            Hosts::Listed { hosts, .. } => hosts.iter().map(|host| host.ranks).sum(),
+        }
+    }
+
+    /// Ranks on this host.
+    pub fn ranks_here(&self) -> u32 {
+        match self {
+            Hosts::Here { ranks, .. } => *ranks,
+            Hosts::Listed { here, hosts } => {
+                hosts.iter().filter(|host| is_local(&host.name, here)).map(|host| host.ranks).sum()
+            }
+        }
+    }
+
+    /// Ranks on each host; `None` where they differ.
+    pub fn ranks_on_each(&self) -> Option<u32> {
+        let first = self.list().first()?.ranks;
+        self.list().iter().all(|host| host.ranks == first).then_some(first)
+    }
+
+    /// Hosts with their ranks, as mpirun of both families reads them: `n1:2,n2:2`.
+    pub fn mpirun_list(&self) -> String {
+        match self {
+            // Named, so that a batch system's other hosts are left alone.
+            Hosts::Here { ranks, .. } => format!("localhost:{ranks}"),
+            Hosts::Listed { hosts, .. } => {
+                let entries: Vec<_> = hosts.iter().map(|host| format!("{}:{}", host.name, host.ranks)).collect();
+                entries.join(",")
+            }
+        }
+    }
+
+    /// Names of the hosts, with blanks between them.
+    pub fn names(&self) -> String {
+        match self {
+            Hosts::Here { name, .. } => name.clone(),
+            Hosts::Listed { hosts, .. } => hosts.iter().map(|host| host.name.as_str()).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    /// The hosts of a hosts file; none where ranks run on this host alone.
+    pub(super) fn list(&self) -> &[HostRanks] {
+        match self {
+            Hosts::Here { .. } => &[],
+            Hosts::Listed { hosts, .. } => hosts,
+        }
+    }
+
+    /// Hosts of the list other than this one, as (those among `silent`, the others).
+    pub(super) fn split_silent(&self, silent: &[String]) -> (Vec<String>, Vec<String>) {
+        let Hosts::Listed { here, hosts } = self else { return (Vec::new(), Vec::new()) };
+        let others = hosts.iter().map(|host| host.name.clone()).filter(|name| !is_local(name, here));
+        others.partition(|name| silent.iter().any(|other| is_same_host(name, other)))
+    }
+
+    /// Takes hosts out of the list by their names as the list has them.
+    pub(super) fn remove(&mut self, names: &[String]) {
+        if let Hosts::Listed { hosts, .. } = self {
+            hosts.retain(|host| !names.contains(&host.name));
+        }
+    }
+
+    /// Whether no host of the list is left.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Hosts::Listed { hosts, .. } if hosts.is_empty())
+    }
+}
+
+/// Whether two names are of one host: either may be fully qualified.
+pub fn is_same_host(one: &str, other: &str) -> bool {
+    let label = |name: &str| name.split('.').next().map(str::to_owned);
+    label(one) == label(other)
+}
+
+fn is_local(name: &str, here: &str) -> bool {
+    name == "localhost" || is_same_host(name, here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_named_twice_gets_two_ranks() {
+        let hosts = Hosts::of_file("# a comment\nn1 slots=4\n\nn2\n  n1\n", "n1.site", None).unwrap();
+        assert_eq!((hosts.mpirun_list().as_str(), hosts.names().as_str()), ("n1:2,n2:1", "n1 n2"));
+        assert_eq!((hosts.total_ranks(), hosts.ranks_here(), hosts.ranks_on_each()), (3, 2, None));
+        let hosts = Hosts::of_file("n1\nn2\nn1\n", "login", Some(4)).unwrap();
+        assert_eq!(
+            (hosts.mpirun_list().as_str(), hosts.ranks_here(), hosts.ranks_on_each()),
+            ("n1:4,n2:4", 0, Some(4))
+        );
+        assert_eq!(Hosts::of_file("# none\n\n", "n1", None), None);
+    }
+
+    #[test]
+    fn silent_hosts_are_found_by_their_short_names_and_this_host_is_never_among_them() {
+        let hosts = Hosts::of_file("n1\nn2.site\nn3\nlocalhost\n", "n1.site", None).unwrap();
+        let silent = ["n1".to_owned(), "n2".to_owned(), "localhost".to_owned()];
+        assert_eq!(hosts.split_silent(&silent), (vec!["n2.site".to_owned()], vec!["n3".to_owned()]));
+    }
+}

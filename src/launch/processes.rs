@@ -1,0 +1,105 @@
+//! mpirun, and what it leaves on this host.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::process::ExitStatusExt,
+    process::{self, ExitStatus, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
+use tokio::process::{Child, Command};
+
+use crate::sys::RunningProcess;
+
+/// Every process that mpirun starts on this host carries it. A rank passes no variable of MPI launchers on to its
+/// children, which so do not carry it: its server must outlive it.
+const MARK_VARIABLE: &str = "MPIEXEC_BOCR_LAUNCH";
+
+/// Open MPI starts nothing for root unless these are set.
+const ROOT_VARIABLES: [(&str, &str); 2] = [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
+
+/// The processes of this launcher.
+#[derive(Debug)]
+pub(super) struct Processes {
+    /// Value of [`MARK_VARIABLE`].
+    mark: String,
+    mpirun: Option<Child>,
+    /// Process and process group of mpirun, also once it has ended.
+    group: Option<Pid>,
+}
+
+impl Processes {
+    /// None so far. `host` is the name of this host.
+    pub(super) fn new(host: &str) -> Processes {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Processes { mark: format!("{host}.{}.{seconds}", process::id()), mpirun: None, group: None }
+    }
+
+    /// Starts mpirun, in a process group of its own: an interrupt from the keyboard must not reach it before the run is
+    /// asked to stop.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn start(&mut self, words: &[OsString]) -> io::Result<()> {
+        let [program, arguments @ ..] = words else { return Err(io::Error::other("the command is empty")) };
+        let mut command = Command::new(program);
+        command.args(arguments).env(MARK_VARIABLE, &self.mark).stdin(Stdio::null()).process_group(0);
+        if geteuid().is_root() {
+            command.envs(ROOT_VARIABLES);
+        }
+        let child = command.spawn()?;
+        self.group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        self.mpirun = Some(child);
+        Ok(())
+    }
+
+    /// Waits for the end of mpirun: its exit code, or 128 and the signal that killed it. Without mpirun it never ends.
+    ///
+    /// # Errors
+    /// The system refuses the wait.
+    pub(super) async fn wait(&mut self) -> io::Result<i32> {
+        let Some(mpirun) = &mut self.mpirun else { return std::future::pending().await };
+        let status = mpirun.wait().await?;
+        self.mpirun = None;
+        Ok(exit_code(status))
+    }
+
+    /// Asks mpirun to end.
+    pub(super) fn terminate(&self) {
+        if let (Some(process), true) = (self.group, self.mpirun.is_some()) {
+            // It may have ended just now.
+            let _ = kill_process(process, Signal::TERM);
+        }
+    }
+
+    /// Kills mpirun and its process group.
+    pub(super) fn kill(&self) {
+        // Of a group that has ended there is nothing to kill.
+        let _ = self.group.map(|group| kill_process_group(group, Signal::KILL));
+    }
+
+    /// Kills what the ended mpirun left on this host: ranks, and the agents that speak to other hosts.
+    pub(super) fn kill_leftovers(&self) {
+        self.kill();
+        for process in RunningProcess::all_of_this_user().into_iter().flatten() {
+            if process.has_variable(MARK_VARIABLE, OsStr::new(&self.mark)) {
+                let _ = Pid::from_raw(process.id).map(|id| kill_process(id, Signal::KILL));
+            }
+        }
+    }
+}
+
+impl Drop for Processes {
+    /// A launcher that fails leaves no run behind.
+    fn drop(&mut self) {
+        if self.mpirun.is_some() {
+            self.kill_leftovers();
+        }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+}

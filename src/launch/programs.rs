@@ -1,0 +1,36 @@
+//! Programs on the `PATH`.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Access, access};
+
+/// The path of a program as a shell finds it: on the `PATH`, or where a name with a slash says. `None` where there is
+/// none that may be run.
+pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
+    if name.as_os_str().as_encoded_bytes().contains(&b'/') {
+        return Some(name.to_owned()).filter(|path| is_program(path));
+    }
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| is_program(path))
+}
+
+/// Whether this is a file that may be run.
+pub(super) fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_by_name_and_by_path() {
+        let shell = find_program(Path::new("sh")).unwrap();
+        assert_eq!(find_program(&shell), Some(shell));
+        assert_eq!(find_program(Path::new("no-such-program")), None);
+        assert_eq!(find_program(Path::new("/etc/passwd")), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! What a user asks the launcher for.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Hosts, LaunchError, Launcher, Policy, command::StartCommand, driver::Driver, mpirun::Mpirun, probe::Probe,
+    processes::Processes, programs::find_program, run_arguments::RunArguments, run_files::RunDirectory,
+    shell_word::shell_line, signals::Signals,
+};
+use crate::sys::{ExitCode, host_name};
+
+/// A run to be started under mpirun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchRequest {
+    /// Ranks, all on this host; 1 where neither this nor a hosts file is given.
+    pub ranks: Option<u32>,
+    /// Names the hosts, one a line.
+    pub hosts_file: Option<PathBuf>,
+    /// Ranks on each host, however often the file names it.
+    pub per_host: Option<u32>,
+    /// Starts a command on a host: `AGENT HOST COMMAND…`.
+    pub agent: Option<String>,
+    /// The program of the ranks; this one where it is not given.
+    pub bocr: Option<PathBuf>,
+    /// mpirun, by its path or by its name on the `PATH`.
+    pub mpirun: PathBuf,
+    /// More options for mpirun, with blanks between them.
+    pub mpirun_options: String,
+    /// Attempts in a row that settle no page, until the launcher gives up.
+    pub attempts: u32,
+    /// Seconds after which all attempts must have ended; the deadline of the run where it is not given.
+    pub time: Option<u64>,
+    /// Seconds without a change of the status file, after which mpirun is ended.
+    pub silence: u64,
+    /// Seconds that a server outlives its killed rank.
+    pub linger: u64,
+    /// Arguments of `bocr run`.
+    pub run_arguments: Vec<OsString>,
+}
+
+/// All that the launcher needs, found out before its first attempt.
+struct Plan {
+    policy: Policy,
+    hosts: Hosts,
+    here: String,
+    command: StartCommand,
+    probe: Option<Probe>,
+    run_directory: RunDirectory,
+}
+
+/// The command line of the first start, as a shell reads it.
+///
+/// # Errors
+/// The request is wrong, or a program is missing.
+pub fn preview(request: &LaunchRequest) -> Result<String, LaunchError> {
+    let plan = Plan::new(request)?;
+    let words = plan.command.words(&plan.hosts, plan.policy.time);
+    Ok(shell_line(words.iter().map(OsString::as_os_str)))
+}
+
+/// Starts the run again and again until it has ended, and returns its exit code: 0, 3, 75 or 2, as `bocr run`; 75 also
+/// where no time, no host or no attempt is left.
+///
+/// # Errors
+/// The request is wrong, or a program is missing.
+pub fn launch(request: &LaunchRequest) -> Result<ExitCode, LaunchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LaunchError::Watch)?;
+    runtime.block_on(async {
+        // From here on a signal asks for the end of the run, and does not end the launcher alone.
+        let signals = Signals::listen().map_err(LaunchError::Watch)?;
+        let plan = Plan::new(request)?;
+        let driver = Driver {
+            launcher: Launcher::new(plan.policy, plan.hosts),
+            command: plan.command,
+            probe: plan.probe,
+            run_directory: plan.run_directory,
+            processes: Processes::new(&plan.here),
+            signals,
+            begin: Instant::now(),
+            probing: None,
+        };
+        driver.run().await
+    })
+}
+
+impl Plan {
+    fn new(request: &LaunchRequest) -> Result<Plan, LaunchError> {
+        if request.hosts_file.is_some() && request.ranks.is_some() {
+            return Err(LaunchError::RanksWithHosts);
+        }
+        if request.hosts_file.is_none() && request.per_host.is_some() {
+            return Err(LaunchError::PerHostWithoutHosts);
+        }
+        let arguments = RunArguments::read(&request.run_arguments)?;
+        let time = arguments.time(request.time)?;
+        let bocr = find_bocr(request.bocr.as_deref())?;
+        let mpirun = find_program(&request.mpirun).ok_or(LaunchError::NoMpirun)?;
+        let here = host_name();
+        let hosts = find_hosts(request, &here)?;
+        let (mpirun, probe) = Mpirun::inspect(mpirun, request.agent.clone())?;
+        let mut run_arguments = arguments.own_options(request.linger);
+        run_arguments.extend(request.run_arguments.iter().cloned());
+        let run_directory = RunDirectory(arguments.run_directory);
+        let policy = Policy {
+            attempts: request.attempts,
+            time: time.map(Duration::from_secs),
+            silence: Duration::from_secs(request.silence),
+            stop_file: run_directory.stop_file(),
+        };
+        let mpirun_options = request.mpirun_options.split_whitespace().map(str::to_owned).collect();
+        let command = StartCommand { mpirun, mpirun_options, bocr, run_arguments };
+        Ok(Plan { policy, hosts, here, command, probe, run_directory })
+    }
+}
+
+fn find_bocr(named: Option<&Path>) -> Result<PathBuf, LaunchError> {
+    let found = match named {
+        Some(name) => find_program(name).ok_or(LaunchError::NoBocr)?,
+        None => env::current_exe().map_err(LaunchError::BocrPath)?,
+    };
+    found.canonicalize().map_err(LaunchError::BocrPath)
+}
+
+fn find_hosts(request: &LaunchRequest, here: &str) -> Result<Hosts, LaunchError> {
+    let Some(path) = &request.hosts_file else {
+        return Ok(Hosts::Here { name: here.to_owned(), ranks: request.ranks.unwrap_or(1) });
+    };
+    let failed = |source| LaunchError::HostsFile { path: path.clone(), source };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    Hosts::of_file(&text, here, request.per_host).ok_or_else(|| LaunchError::NoHost(path.clone()))
+}
