@@ -1,6 +1,6 @@
 //! What rank 0 costs: a step of the scheduler at 1,000 ranks and 1 M pages, its memory a page, and the codec.
 //!
-//! Bars (design, section 10): at least 100,000 verdicts a second through the state machine on one core, at most 200
+//! Bars: at least 100,000 verdicts a second through the state machine on one core, at most 200
 //! bytes a page.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench that cannot go on fails")]

@@ -15,13 +15,13 @@ use crate::{
 pub struct Arguments {
     /// The run directory
     run_directory: PathBuf,
-    /// Forms wanted, separated by commas
+    /// Formats to write, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "md,html,jsonl")]
     format: Vec<ExportFormat>,
     /// Folder to write to [default: RUN_DIRECTORY/export]
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Threads that format documents [default: one a core]
+    /// Threads that format documents [default: one for each core]
     #[arg(long)]
     threads: Option<NonZeroUsize>,
     /// Keep running heads and feet in Markdown and HTML (JSONL always has them)

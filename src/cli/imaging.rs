@@ -14,13 +14,13 @@ pub struct ImagingArguments {
     /// Clean bad scans: even light, no specks, more contrast [default: the profile's; auto with Tesseract]
     #[arg(long, value_name = "never|auto|always")]
     clean: Option<When>,
-    /// Take skew of more than 0.3 degrees out [default: the profile's; true with Tesseract]
+    /// Remove skew of more than 0.3 degrees [default: the profile's; true with Tesseract]
     #[arg(long, value_name = "BOOL")]
     straighten: Option<bool>,
     /// Show upright what lies on its side or upside down [default: the profile's]
     #[arg(long, value_name = "BOOL")]
     upright: Option<bool>,
-    /// Ask engines for pages without ink too, which else are settled as blank
+    /// Send pages without ink to the engines too; otherwise they count as blank
     #[arg(long)]
     read_blank: bool,
     /// libpdfium.so of build 8149

@@ -32,19 +32,19 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Start `bocr run` under mpirun, and again without lost hosts, until the run has ended (the inside of scripts/launch)
     Launch(Box<launch::Arguments>),
-    /// Tell what a run will find and cost, and what to ask PBS for
+    /// Estimate what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
     Submit(submit::Arguments),
-    /// Show how the jobs of a run stand, until the last has ended
+    /// Show the state of the jobs of a run, until the last has ended
     Follow(follow::Arguments),
-    /// Write the images of a page that a server would get, and a picture of what was decided about it
+    /// Write the images that a server would get of a page, and a picture of the decisions about it
     Page(Box<page::Arguments>),
     /// Write Markdown, HTML and JSONL from a run directory
     Export(export::Arguments),
-    /// Recompute the page ledger of a run directory from its files
+    /// Count every page of a run directory again from its files, and check them
     Verify(verify::Arguments),
-    /// Show the engine profiles and where their facts come from
+    /// Show the engine profiles and the sources of their values
     Profiles(profiles::Arguments),
     /// Serve vLLM's API without a GPU or a model
     StandIn(Box<stand_in::Arguments>),

@@ -58,26 +58,26 @@ pub struct Arguments {
     /// Threads of rank 0 for planning
     #[arg(long, default_value = "2")]
     threads: NonZeroUsize,
-    /// Seconds after which the run must have ended: in time before, no more pages are dealt, those under way are called
-    /// back, all is sealed, and the exit code is 75
+    /// Seconds after which the run must have ended: before that, it stops dealing pages, calls back those in flight, seals
+    /// all records, and exits with 75
     #[arg(long, value_name = "SECONDS", conflicts_with = "walltime", overrides_with = "deadline")]
     deadline: Option<u64>,
     /// The same by the job's walltime: `auto` asks PBS or Slurm what is left of it, or HH:MM:SS
     #[arg(long, value_name = "auto|HH:MM:SS", value_parser = time_limit)]
     walltime: Option<TimeLimit>,
-    /// Go on in a run directory that was begun with other settings, where they cannot mix results
+    /// Continue a run directory that was started with other settings, if they cannot mix results
     #[arg(long)]
     accept_config: bool,
     /// Read failed pages again, those of any class or of the classes given
     #[arg(long, value_name = "failed[=CLASS,…]", value_parser = ReprocessRequest::retry)]
     retry: Vec<ReprocessRequest>,
-    /// Read pages of a document again, e.g. `fr/BO_7510_Fr.pdf:2-4,9`; if they are not read then, what they had stays
+    /// Read pages of a document again, e.g. `fr/BO_7510_Fr.pdf:2-4,9`; a page that then fails keeps its earlier text
     #[arg(long, value_name = "DOC[:PAGES]", value_parser = ReprocessRequest::redo)]
     redo: Vec<ReprocessRequest>,
-    /// Seconds to wait for an earlier start that is about to leave the run directory
+    /// Seconds to wait for an earlier run that still uses the run directory
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     wait: u64,
-    /// Seconds that a server outlives a killed rank, to be adopted by the next start (for scripts/launch)
+    /// Seconds for which a server outlives a killed rank, so that the next start can take it over (for scripts/launch)
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     linger: u64,
 }

@@ -23,10 +23,10 @@ pub struct Arguments {
     /// Then follow it, as `bocr follow` does; the exit code is that of the run
     #[arg(long, conflicts_with = "dry_run")]
     follow: bool,
-    /// Begin when the jobs of this run, and this one, have ended, instead of refusing
+    /// Start after the jobs of this run, and after the job ID if one is given, have ended, instead of refusing
     #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true)]
     after: Option<Option<JobId>>,
-    /// Submit though the run has finished: for inputs that were added, or --retry and --redo in `arguments`
+    /// Submit although the run has finished: for added inputs, or for --retry and --redo in `arguments`
     #[arg(long)]
     again: bool,
     /// Nodes, instead of those of the job file
@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Walltime, instead of that of the job file
     #[arg(long, value_name = "HH:MM:SS")]
     walltime: Option<Walltime>,
-    /// Successors that the job submits at most while pages are left, instead of those of the job file
+    /// Most jobs that follow this one while pages are left, instead of the number in the job file
     #[arg(long, value_name = "N")]
     chain: Option<u32>,
 }

@@ -19,7 +19,7 @@ use crate::{
 pub struct Arguments {
     /// The run directory
     run_directory: PathBuf,
-    /// First delete interrupted files, seal leftover journals and write the catalogue anew (no run may be working there)
+    /// First delete interrupted files, seal leftover journals and write the catalogue again (no run may use the directory)
     #[arg(long)]
     repair: bool,
 }

@@ -22,8 +22,17 @@ pub enum MpiError {
     #[error("MPI is already initialised in this process")]
     AlreadyInitialized,
     /// The library gives less than the one level we need.
-    #[error("the MPI library provides thread level {0:?}, Funneled is needed: unset OMPI_MPI_THREAD_LEVEL")]
+    #[error("the MPI library only provides thread level {}, but bocr needs Funneled: unset OMPI_MPI_THREAD_LEVEL", level_name(*.0))]
     ThreadLevel(Threading),
+}
+
+fn level_name(level: Threading) -> &'static str {
+    match level {
+        Threading::Single => "Single",
+        Threading::Funneled => "Funneled",
+        Threading::Serialized => "Serialized",
+        Threading::Multiple => "Multiple",
+    }
 }
 
 /// Whether an MPI launcher started this process. Without one we are a single rank and leave MPI alone.

@@ -1,7 +1,7 @@
 //! A rank's link to its peers: typed messages over the transport, signs of life, and which ranks have fallen silent.
 //!
-//! MPI does not report that a link was cut, for as long as this was watched (25 s with Open MPI 4.1.4: facts on MPI, when a
-//! rank dies). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
+//! MPI does not report that a link was cut, for as long as this was watched (25 s with Open MPI 4.1.4: `docs/facts/mpi.md`,
+//! "When a rank dies"). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
 //! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
 
 use std::{
@@ -17,6 +17,7 @@ use super::{
     message::{ToCoordinator, ToWorker},
     transport::Transport,
 };
+use crate::sys::seconds_text;
 use crate::{model::RankId, sys::ExitCode};
 
 /// Signs of life in a silence limit: several may be late.
@@ -26,13 +27,13 @@ const BEATS: u32 = 6;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// Ranks do not understand each other.
-    #[error("a message between ranks")]
+    #[error("cannot read or write a message between ranks")]
     Codec(#[from] CodecError),
     /// The process that started this rank is gone.
-    #[error("the launcher of this rank is gone: run the same command again to continue")]
+    #[error("mpirun, which started this rank, has ended: run the same command again to continue")]
     LauncherGone,
     /// Rank 0 sent nothing for this long.
-    #[error("nothing was heard of rank 0 for {0:?}: run the same command again to continue")]
+    #[error("rank 0 sent nothing for {}: run the same command again to continue", seconds_text(*.0))]
     CoordinatorSilent(Duration),
 }
 

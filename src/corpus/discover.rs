@@ -44,7 +44,7 @@ pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<(Vec<Cand
     found.retain(|entry| {
         let new = seen.insert(entry.identity.clone());
         if !new {
-            tracing::debug!("{} was found before under another name", entry.path.display());
+            tracing::debug!("{} was already found under another name", entry.path.display());
         }
         new
     });

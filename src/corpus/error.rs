@@ -43,7 +43,7 @@ pub enum CorpusError {
         inputs: String,
     },
     /// More documents than a plan can number.
-    #[error("{0} documents are more than one run can hold; split the inputs")]
+    #[error("{0} documents are more than one run can hold; split the inputs into several runs")]
     TooMany(usize),
     /// Page counting failed for a reason that is no document's.
     #[error("cannot count the pages of {document}: {reason}")]

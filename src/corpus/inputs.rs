@@ -93,7 +93,10 @@ impl Collector {
     fn enter_recorded(&mut self, path: &Path) {
         match fs::metadata(path) {
             Ok(_) => self.enter(path.to_owned()),
-            Err(error) => tracing::warn!("input {} is gone: {error}; what was planned of it is kept", path.display()),
+            Err(error) => tracing::warn!(
+                "input {} cannot be found any more: {error}; its planned documents stay in the plan",
+                path.display()
+            ),
         }
     }
 
@@ -106,7 +109,10 @@ impl Collector {
                 }
             }
             Err(error) => {
-                tracing::warn!("input list {} is gone: {error}; what was planned of it is kept", list.display());
+                tracing::warn!(
+                    "input list {} cannot be found any more: {error}; its planned documents stay in the plan",
+                    list.display()
+                );
             }
         }
     }

@@ -7,9 +7,9 @@ const SUFFIXES: [&str; 4] = ["bis", "ter", "quater", "quinquies"];
 /// No gazette has reached a number of six digits.
 const MOST_DIGITS: usize = 5;
 
-/// Reads number, suffix and language from a file name in any of the forms in use (facts of the corpus, section 2), e.g.
-/// `BO_7500_Fr.pdf`, `BO_7488-bis_Fr.pdf`, `BO_7460-bis Fr.pdf`, `BO_7522bis_Ar.pdf`, `BO_6758_Fr_44cf83d3.pdf`.
-/// What the name does not say is left unknown.
+/// Reads number, suffix and language from a file name in any of the forms in use (`docs/facts/corpus.md`, "File
+/// names"), e.g. `BO_7500_Fr.pdf`, `BO_7488-bis_Fr.pdf`, `BO_7460-bis Fr.pdf`, `BO_7522bis_Ar.pdf`,
+/// `BO_6758_Fr_44cf83d3.pdf`. What the name does not say is left unknown.
 pub fn edition(file_name: &str) -> Edition {
     let lower = file_name.to_lowercase().replace("%20", " ");
     let stem = lower.strip_suffix(".pdf").unwrap_or(&lower);

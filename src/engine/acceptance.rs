@@ -1,4 +1,4 @@
-//! The last check on a whole answer, once it is parsed (facts of the engines, E6).
+//! The last check on a whole answer, once it is parsed (`docs/facts/chandra.md`, "Answer").
 //!
 //! A page is refused only for what is wrong in every gazette: its best attempt is kept under the class of its failure,
 //! but it is not read. So every limit here is wide.

@@ -5,8 +5,8 @@ use tracing::warn;
 use super::{EngineError, Profile, ServerMetrics, Version};
 use crate::model::{Capabilities, FinishReason, ServerKind};
 
-/// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (facts of the
-/// engines, C.4).
+/// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (`docs/facts/vllm.md`,
+/// "Endings and sampling").
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);
 
 impl Capabilities {
@@ -43,8 +43,8 @@ impl Capabilities {
             let (reported, needed) = (&self.version, profile.min_version);
             warn!(
                 server = address,
-                "it reports the version `{reported}`, which names no release: profile {} needs {needed} or later; \
-                 nothing is asked of it that later versions brought",
+                "the server reports the version `{reported}`, which is no release: profile {} needs {needed} or later; \
+                 features of later releases are not used",
                 profile.name
             );
             return Ok(());
@@ -74,15 +74,14 @@ impl Capabilities {
         if self.ngram_processor == Some(false) {
             warn!(
                 server = address,
-                "no n-gram processor is loaded: start the server with the --logits-processors of profile {}",
-                profile.name
+                "the server has no n-gram processor: start it with the --logits-processors of profile {}", profile.name
             );
         }
         match self.metrics.as_deref() {
-            None => warn!(server = address, "it has no /metrics: its load is not seen"),
+            None => warn!(server = address, "the server has no /metrics: its load is unknown"),
             Some([]) => warn!(
                 server = address,
-                "its /metrics has none of the engine's figures, so its load is not seen: start it without \
+                "the server's /metrics has no figures of the engine, so its load is unknown: start it without \
                  --disable-log-stats"
             ),
             Some(_) => {}

@@ -1,4 +1,5 @@
-//! Chandra's answer: a flat sequence of `<div data-bbox=… data-label=…>inner HTML</div>` (facts of the engines, A.5).
+//! Chandra's answer: a flat sequence of `<div data-bbox=… data-label=…>inner HTML</div>` (`docs/facts/chandra.md`,
+//! "Answer").
 
 use html5gum::{HtmlString, Token};
 
@@ -7,9 +8,10 @@ use crate::model::{BBox, Block};
 
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
-/// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently (E16), labels
-/// are kept as they come. A last div that is not closed is a fault, not something to repair: the answer was cut. What it
-/// holds is kept all the same, for a page of which there is nothing better. So it is with a table that is not closed.
+/// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently
+/// (`docs/facts/chandra.md`, "Boxes"), labels are kept as they come. A last div that is not closed is a fault, not
+/// something to repair: the answer was cut. What it holds is kept all the same, for a page of which there is nothing
+/// better. So it is with a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;

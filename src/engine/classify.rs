@@ -25,8 +25,8 @@ pub enum Ruling {
 }
 
 /// Whether an ending leaves open whose fault it was, so that `/health` must be asked before [`classify`]: an HTTP 500
-/// does not tell a bad request from a dead engine (facts of the engines, C.2), nor a cut connection a bad line from a
-/// server that the request has crashed, nor silence a slow page from a hung engine.
+/// does not tell a bad request from a dead engine (`docs/facts/vllm.md`, "Errors"), nor a cut connection a bad line
+/// from a server that the request has crashed, nor silence a slow page from a hung engine.
 pub(super) fn needs_health(end: &End) -> bool {
     match end {
         End::Refused { status, message } => {
@@ -39,7 +39,7 @@ pub(super) fn needs_health(end: &End) -> bool {
     }
 }
 
-/// Rules on an ending (facts of the engines, C.2 to C.4 and E6; facts on real servers, errors and death).
+/// Rules on an ending (`docs/facts/vllm.md`, "Errors", "Lengths", "Endings and sampling", "Deaths").
 ///
 /// `max_tokens` is the budget that was asked for, `max_model_len` the server's context.
 pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Health) -> Ruling {
@@ -87,7 +87,7 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
     }
 }
 
-/// `length` covers both ends of the rope; the token counts tell them apart (C.3).
+/// `length` covers both ends of the rope; the token counts tell them apart (`docs/facts/vllm.md`, "Lengths").
 fn length(reply: &Reply, max_tokens: u32, max_model_len: u32) -> Ruling {
     let usage = reply.usage;
     let full = usage.prompt.saturating_add(usage.completion) >= max_model_len || usage.completion < max_tokens;
@@ -112,8 +112,8 @@ fn is_too_long(message: &str) -> bool {
     message.contains("maximum context length") || message.contains("maximum model length")
 }
 
-/// The words of a dying engine, or of a server that shuts down; `/health` may still say 200 when they arrive (facts on
-/// real servers, death).
+/// The words of a dying engine, or of a server that shuts down; `/health` may still say 200 when they arrive
+/// (`docs/facts/vllm.md`, "Deaths").
 fn is_engine_death(message: &str) -> bool {
     ["EngineCore", "EngineDead", "cannot schedule new futures after shutdown"].iter().any(|word| message.contains(word))
 }

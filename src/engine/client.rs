@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{End, EngineError, Profile, Question, Reply, stream, traffic::Traffic};
 use crate::model::{Capabilities, ServerKind, error::chain};
 
-/// Servers close connections that are idle for 5 s (facts of the engines, C.5): ours go first.
+/// Servers close connections that are idle for 5 s (`docs/facts/vllm.md`, "Connections"): ours go first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A server on the own node accepts at once or not at all.
@@ -180,7 +180,7 @@ impl Client {
     }
 
     /// A server without the n-gram processor accepts and ignores its fields; with it, a size of 0 is refused with 400
-    /// (facts on real servers, DeepSeek-OCR).
+    /// (`docs/facts/deepseek.md`, "Serving with vLLM").
     async fn refuses_empty_ngrams(&self, model: &str) -> Result<bool, EngineError> {
         let body = json!({
             "messages": [{ "role": "user", "content": "." }],

@@ -1,5 +1,5 @@
 //! DeepSeek-OCR's answer: `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>` and Markdown, again and again
-//! (facts of the engines, B.3); or, without grounding, Markdown alone.
+//! (`docs/facts/deepseek.md`, "Answer"); or, without grounding, Markdown alone.
 
 use pulldown_cmark::{CowStr, Event, Options, Parser};
 

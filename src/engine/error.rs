@@ -10,7 +10,9 @@ use super::Version;
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Neither a built-in name nor a readable file.
-    #[error("no engine profile `{name}`: use one of {known}, or the path of a profile file ending in .toml")]
+    #[error(
+        "there is no engine profile `{name}`: use one of {known}, or the path of a profile file that ends in .toml"
+    )]
     UnknownProfile {
         /// What was asked for.
         name: String,
@@ -34,7 +36,7 @@ pub enum EngineError {
         reason: Box<toml::de::Error>,
     },
     /// A chain of profile files that does not end.
-    #[error("profile {name} extends itself, by way of other files")]
+    #[error("profile {name} extends itself through other files: remove one `extends`")]
     Endless {
         /// The file where it was noticed.
         name: String,
@@ -66,7 +68,7 @@ pub enum EngineError {
         reason: String,
     },
     /// A server that does not fall asleep, or does not wake up.
-    #[error("the server at {address} did not obey {path}: {reason}")]
+    #[error("the server at {address} did not do {path}: {reason}")]
     SleepMode {
         /// The address.
         address: String,
@@ -86,7 +88,7 @@ pub enum EngineError {
         reason: String,
     },
     /// The server wants a key, or another one.
-    #[error("the server at {address} refuses the API key (HTTP {status}): set the key it was started with")]
+    #[error("the server at {address} refuses the API key (HTTP {status}): use the key it was started with")]
     Unauthorized {
         /// The address.
         address: String,
@@ -96,7 +98,7 @@ pub enum EngineError {
     /// The server serves another model: its answers would be parsed by the wrong rules.
     #[error(
         "the server at {address} serves {served}, but profile {profile} needs `{wanted}`: start it with \
-         --served-model-name {wanted} and the model {model}, or choose the profile of the model it serves"
+         --served-model-name {wanted} and the model {model}, or choose the profile of the model that it serves"
     )]
     WrongModel {
         /// The address.

@@ -17,7 +17,7 @@ pub enum StreamEvent {
         /// Running (or final) token counts.
         usage: Option<TokenUsage>,
     },
-    /// The engine failed: a `[DONE]` behind it does not make the answer whole (facts on real servers, death).
+    /// The engine failed: a `[DONE]` behind it does not make the answer whole (`docs/facts/vllm.md`, "Errors").
     Error {
         /// What the server says.
         message: String,

@@ -79,8 +79,8 @@ pub fn to_markdown(blocks: &[Block]) -> String {
 }
 
 /// One block as Markdown: ATX headings, tables as HTML, maths as `$…$` and `$$…$$`, `sup` and `sub` as tags
-/// (facts of the engines, A.6). Empty where there is nothing to say. No text becomes a tag, and links lose their targets:
-/// a gazette has none.
+/// (`docs/facts/chandra.md`, "Markdown"). Empty where there is nothing to say. No text becomes a tag, and links lose
+/// their targets: a gazette has none.
 pub fn block_to_markdown(block: &Block) -> String {
     let parts = SetAside::from(&without_noncharacters(&block.html));
     // htmd reads from memory: it has no error to give.

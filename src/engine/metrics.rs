@@ -1,4 +1,4 @@
-//! A server's `/metrics` page: what the engine itself counts (facts of the engines, C.6).
+//! A server's `/metrics` page: what the engine itself counts (`docs/facts/vllm.md`, "Metrics").
 
 use super::{Client, client::PROBE_LIMIT};
 

@@ -81,12 +81,13 @@ pub struct Avoided {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Dialect {
-    /// Chandra: top-level `<div data-bbox data-label>` (facts of the engines, A.5).
+    /// Chandra: top-level `<div data-bbox data-label>` (`docs/facts/chandra.md`, "Answer").
     Divs {
         /// Coordinates run from 0 to this number.
         box_scale: u16,
     },
-    /// DeepSeek-OCR with grounding: `<|ref|>label<|/ref|><|det|>[[…]]<|/det|>` and Markdown (B.3).
+    /// DeepSeek-OCR with grounding: `<|ref|>label<|/ref|><|det|>[[…]]<|/det|>` and Markdown (`docs/facts/deepseek.md`,
+    /// "Answer").
     Grounding {
         /// Coordinates run from 0 to this number.
         box_scale: u16,
@@ -95,7 +96,7 @@ pub enum Dialect {
     Free,
 }
 
-/// vLLM's `repetition_detection` (0.17 and later; facts of the engines, C.4).
+/// vLLM's `repetition_detection` (0.17 and later; `docs/facts/vllm.md`, "Endings and sampling").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RepetitionDetection {
@@ -162,7 +163,7 @@ impl Profile {
         Ok(text)
     }
 
-    /// The prompt of chandra-ocr 0.1.9 leaves the box scale open (facts of the engines, A.2).
+    /// The prompt of chandra-ocr 0.1.9 leaves the box scale open (`docs/facts/chandra.md`, "Prompts").
     fn set_prompt(&mut self, text: &str) {
         self.prompt_text = match self.dialect {
             Dialect::Divs { box_scale } => text.replace("{bbox_scale}", &box_scale.to_string()),
@@ -279,7 +280,8 @@ mod tests {
         assert!(error.contains("max_tokens"), "{error}");
     }
 
-    /// The traps of B.5, C.8 and E14.
+    /// The traps that `docs/facts` tells of: `deepseek.md`, "Serving with vLLM"; `vllm.md`, "Metrics" and "Prefix
+    /// cache".
     #[test]
     fn every_launch_command_avoids_the_known_traps() {
         for name in Profile::built_in() {

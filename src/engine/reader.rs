@@ -114,7 +114,7 @@ impl Reader {
         let question = Question::build(&self.profile, &self.server, &image.png, budget.answer, step.into(), request_id);
         let reply = self.client.ask(&question).await;
         if reply.usage_reported && reply.usage.prompt > budget.image + budget.text {
-            debug!(request_id, counted = reply.usage.prompt, ?budget, "the prompt took more tokens than reckoned");
+            debug!(request_id, counted = reply.usage.prompt, ?budget, "the prompt took more tokens than calculated");
         }
         let health = self.health_after(&reply.end).await;
         let ruling = classify(&reply, budget.answer, context, health);

@@ -30,7 +30,7 @@ pub struct TokenBudget {
     /// Prompt tokens of everything else, estimated from above.
     pub text: u32,
     /// Tokens the answer may have: never more than the profile asks for, never more than the context holds
-    /// (facts of the engines, C.3 and E7).
+    /// (`docs/facts/vllm.md`, "Lengths").
     pub answer: u32,
 }
 
@@ -74,8 +74,8 @@ pub struct Question {
 
 impl Question {
     /// Builds the body: one user message, image then text, every sampling field explicit, streaming with usage
-    /// (facts of the engines, A.1, B.5, E5). A retry gets its own cache salt, so that a prefix cache with a fault
-    /// in it is not asked twice (C.8).
+    /// (`docs/facts/chandra.md`, "Request" and `docs/facts/deepseek.md`, "Serving with vLLM"). A retry gets its own
+    /// cache salt, so that a prefix cache with a fault in it is not asked twice (`docs/facts/vllm.md`, "Prefix cache").
     pub fn build(
         profile: &Profile,
         server: &Capabilities,

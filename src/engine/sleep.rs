@@ -1,6 +1,6 @@
 //! Sleep mode: a server that frees the memory of its GPU and has it back in about a second, where a start takes minutes
-//! (facts of the engines, C.9 and F). A server has these endpoints if it was started with `--enable-sleep-mode` and
-//! `VLLM_SERVER_DEV_MODE=1`.
+//! (`docs/facts/vllm.md`, "Memory and sleep"; times: `docs/facts/h200.md`). A server has these endpoints if it was
+//! started with `--enable-sleep-mode` and `VLLM_SERVER_DEV_MODE=1`.
 
 use reqwest::StatusCode;
 use serde::Deserialize;

@@ -22,7 +22,7 @@ impl Version {
 
 /// A word that names no release, such as `dev`, or `0.1.dev1` of a build that did not know its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no version of vLLM: write it as 0.17.0")]
+#[error("`{0}` is not a version of vLLM: write it like 0.17.0")]
 pub struct ParseVersionError(String);
 
 impl FromStr for Version {

@@ -10,7 +10,7 @@ use crate::model::PixelSize;
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum VisualTokens {
     /// Qwen3-VL and Qwen3.5: one token for each cell of `cell` x `cell` pixels, after the server has rounded both
-    /// sides to the grid within its pixel bounds (facts of the engines, A.8).
+    /// sides to the grid within its pixel bounds (`docs/facts/chandra.md`, "Page images").
     Cells {
         /// Patch size times merge size, pixels.
         cell: u32,
@@ -19,7 +19,8 @@ pub enum VisualTokens {
         /// The server's `max_pixels`.
         max_pixels: u64,
     },
-    /// DeepSeek-OCR in its Gundam mode: one global view and a grid of tiles (facts of the engines, B.2).
+    /// DeepSeek-OCR in its Gundam mode: one global view and a grid of tiles (`docs/facts/deepseek.md`, "Tiles and
+    /// tokens").
     Gundam {
         /// Side of a tile, pixels.
         tile: u32,
@@ -30,7 +31,7 @@ pub enum VisualTokens {
         /// Most tiles.
         max_tiles: u32,
     },
-    /// DeepSeek-OCR-2: the same views, without the tokens that end a row (B.2).
+    /// DeepSeek-OCR-2: the same views, without the tokens that end a row.
     Tiles {
         /// Side of a tile, pixels.
         tile: u32,
@@ -136,7 +137,7 @@ mod tests {
         VisualTokens::Gundam { tile: 640, base: 1024, min_tiles: 2, max_tiles: 6 }.count(PixelSize { width, height })
     }
 
-    /// The table of A.8, client sizes on the 28 px grid.
+    /// The table of `docs/facts/chandra.md`, "Page images", client sizes on the 28 px grid.
     #[test]
     fn chandra_pages_cost_what_the_facts_say() {
         let table = [
@@ -161,7 +162,8 @@ mod tests {
         assert!(cells(1, 1) >= 1);
     }
 
-    /// The figures of B.2, and two that a real server counted (915 and 285 prompt tokens with 12 of text).
+    /// The figures of `docs/facts/deepseek.md`, "Tiles and tokens", and two that a real server counted (915 and 285
+    /// prompt tokens with 12 of text).
     #[test]
     fn deepseek_pages_cost_what_the_facts_say() {
         let table = [

@@ -24,7 +24,7 @@ const BROKEN: u32 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Gone {
     /// Nobody listens there any more.
-    #[error("its connections are refused")]
+    #[error("it refuses connections")]
     Refused,
     /// `/health` was not 200, or not in time, again and again.
     #[error("/health failed {FAILURES} times in a row")]
@@ -34,7 +34,7 @@ pub enum Gone {
 /// What a server says to `/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pulse {
-    /// 200. A hung engine still says so (facts of the engines, C.1).
+    /// 200. A hung engine still says so (`docs/facts/vllm.md`, "Liveness").
     Beats,
     /// Another status, or none in time.
     Fails,
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    /// Whether the server answers `/health` with 200. A hung engine still does (facts of the engines, C.1).
+    /// Whether the server answers `/health` with 200. A hung engine still does (`docs/facts/vllm.md`, "Liveness").
     pub async fn alive(&self) -> bool {
         self.pulse().await == Pulse::Beats
     }
@@ -60,7 +60,7 @@ impl Client {
     /// judgement on this: whoever kills or leaves a server has it from here, or from the words of its dying engine.
     ///
     /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
-    /// 4.2 s (facts on real servers), and who writes tokens meanwhile lives.
+    /// 4.2 s (`docs/facts/vllm.md`, "Liveness"), and who writes tokens meanwhile lives.
     pub async fn gone(&self, period: Duration) -> Option<Gone> {
         let end = Instant::now() + period;
         let mut failures = 0;
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// Tokens that the engine has read and written since its start, by its own count; `None` where it does not say
-    /// (facts of the engines, C.6).
+    /// (`docs/facts/vllm.md`, "Metrics").
     pub async fn engine_tokens(&self) -> Option<u64> {
         self.metrics().await?.tokens()
     }

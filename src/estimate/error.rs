@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum EstimateError {
     /// Nothing to look at.
-    #[error("say what is to be read: --input PATH, --list FILE, or `input` in the table [job] of the job file")]
+    #[error("no input is given: use --input PATH, --list FILE, or `input` in the table [job] of the job file")]
     NoInput,
     /// The inputs cannot be looked at.
     #[error(transparent)]
@@ -59,7 +59,7 @@ pub enum EstimateError {
     #[error("{0}")]
     Renderers(String),
     /// The system refuses threads or the path of this program.
-    #[error("cannot begin: {0}")]
+    #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
 

@@ -27,7 +27,7 @@ pub enum Fit {
     Jobs(u32),
 }
 
-/// Cores and memory for a GPU on the cluster described (facts on HPC, C4).
+/// Cores and memory for a GPU on the cluster described in `docs/cluster.md`.
 const CORES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 const MEMORY: ByteSize = ByteSize::gib(180);
 /// Longest walltime that is proposed where none is given: a day is what queues of GPUs mostly allow.

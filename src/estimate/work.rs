@@ -44,16 +44,20 @@ pub struct Work {
     pub sources: Vec<String>,
 }
 
-/// Share of pages that stage 1 fails, where no run says it (facts of the engines, F: 3 % of pages loop).
+/// Share of pages that stage 1 fails, where no run says it (`docs/facts/h200.md`, "Patterns of a client": 3 % of pages
+/// loop).
 const FAILED_SHARE: f64 = 0.03;
-/// Seconds of a GPU for a page of DeepSeek-OCR: 200,000 pages a day on one A100-40G (facts of the engines, B.6).
+/// Seconds of a GPU for a page of DeepSeek-OCR: 200,000 pages a day on one A100-40G (`docs/facts/deepseek.md`,
+/// "Published figures").
 const DEEPSEEK_PAGE: f64 = 86_400.0 / 200_000.0;
-/// Seconds to start a vLLM server: 114 and 140 measured (facts of the engines, F).
+/// Seconds to start a vLLM server: 114 and 140 measured (`docs/facts/h200.md`, "Start, sleep and wake-up").
 const SERVER_START: f64 = 140.0;
-/// Seconds in which the last pages are read: the P95 of a page at 64 in flight (facts of the engines, F).
+/// Seconds in which the last pages are read: the P95 of a page at 64 in flight (`docs/facts/h200.md`, "Patterns of a
+/// client").
 const TAIL: f64 = 52.0;
 /// The measured GPU and model may be another than the cluster's: Chandra 2 is published as twice as fast as the model
-/// of Chandra 1's shape that was measured (A.13); cards have half the speed of an H200.
+/// of Chandra 1's shape that was measured (`docs/facts/chandra.md`, "Throughput"); cards have half the speed of an
+/// H200.
 const RANGE_OF_FIGURES: (f64, f64) = (0.5, 2.0);
 /// Other pages of the same corpus on the same servers. Assumed.
 const RANGE_OF_REPORTS: (f64, f64) = (0.75, 1.5);

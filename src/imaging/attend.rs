@@ -11,6 +11,7 @@ use super::{
     remote::{Loss, RemoteChild, StartError},
 };
 use crate::model::FailureClass;
+use crate::sys::seconds_text;
 
 /// Waits before each attempt to replace a child; after the last the child's place is given up.
 const REPLACEMENTS: [Duration; 4] =
@@ -67,7 +68,7 @@ impl Attendant {
                     return Ok(answer(response, image));
                 }
                 Err(loss) if tries < loss.innocent_tries(fresh) => {
-                    tracing::warn!("{}: {loss}; trying again with a fresh one", request.subject());
+                    tracing::warn!("{}: {loss}; trying again with a new renderer", request.subject());
                     sleep(REPLACEMENTS[tries]).await;
                     tries += 1;
                 }
@@ -100,9 +101,10 @@ impl Attendant {
     fn blame(&self, request: &Request, loss: &Loss) -> RenderFailure {
         let limit = self.settings.page_limit;
         let (class, why) = match loss {
-            Loss::Late => {
-                (FailureClass::RenderTimeout, format!("not drawn within {limit:?}; raise imaging.page_limit"))
-            }
+            Loss::Late => (
+                FailureClass::RenderTimeout,
+                format!("not rendered within {}; raise imaging.page_limit", seconds_text(limit)),
+            ),
             Loss::Died { out_of_memory: true, .. } => {
                 (FailureClass::TooLarge, format!("{loss}; raise imaging.child_memory"))
             }

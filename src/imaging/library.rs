@@ -18,7 +18,7 @@ const PROJECT_PATH: &str = ".deps/pdfium/libpdfium.so";
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no {FILE_NAME} (PDFium build {PDFIUM_BUILD}) at {}; take it from the pypdfium2 5.15.2 wheel and \
-     say where it is with `pdfium` in the configuration or PDFIUM_LIB in the environment, or run scripts/quickstart",
+     give its path as `pdfium` in the configuration or as PDFIUM_LIB in the environment, or run scripts/setup",
     Places(looked)
 )]
 pub struct LibraryNotFound {

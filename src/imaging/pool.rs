@@ -133,7 +133,7 @@ pub enum RenderFailure {
         reason: String,
     },
     /// No child can be started any more: a fault of the machine, never of the page.
-    #[error("the renderer pool is gone: {0}")]
+    #[error("no renderer works any more on this rank: {0}")]
     PoolLost(String),
 }
 
@@ -284,7 +284,7 @@ impl Dealer {
                 Event::Asked(job) => self.waiting.push_back(job),
                 Event::Idle(slot) => self.slots[slot].state = SlotState::Idle,
                 Event::Lost { slot, job, reason } => {
-                    tracing::error!("renderer child {slot} is gone for good: {reason}");
+                    tracing::error!("renderer {slot} failed too often and is not started again: {reason}");
                     self.slots[slot].state = SlotState::Lost;
                     self.waiting.push_front(job);
                     self.reason = reason;

@@ -52,7 +52,7 @@ pub enum StartError {
     #[error("the renderer cannot work: {0}")]
     Unusable(String),
     /// The child ended, or said something else than that it is ready.
-    #[error("the renderer did not come up: {0}")]
+    #[error("the renderer did not start: {0}")]
     Silent(String),
 }
 

@@ -29,8 +29,9 @@ pub struct Target {
 }
 
 impl Target {
-    /// The size of `page` under `rule`, as the model's own pipeline computes it (facts of the engines, A.8): drawn
-    /// at the rule's resolution with both sides rounded up, then fitted into the pixel bounds and the grid.
+    /// The size of `page` under `rule`, as the model's own pipeline computes it (`docs/facts/chandra.md`, "Page
+    /// images"): drawn at the rule's resolution with both sides rounded up, then fitted into the pixel bounds and the
+    /// grid.
     ///
     /// `None` for a page without an area.
     pub fn of(page: PageSize, rule: &ImageRule) -> Option<Target> {
@@ -123,7 +124,7 @@ mod tests {
         (size.width, size.height)
     }
 
-    /// Name, points, drawn, grid 28, the server's cells of 32 (facts of the engines, A.8).
+    /// Name, points, drawn, grid 28, the server's cells of 32 (`docs/facts/chandra.md`, "Page images").
     type Row = (&'static str, (f64, f64), (u32, u32), (u32, u32), (u32, u32));
     const PAGES: [Row; 7] = [
         ("A5", (419.528, 595.276), (1119, 1588), (1120, 1596), (1120, 1600)),

@@ -49,7 +49,7 @@ impl JobFile {
 
     fn resolve(&self, key: &str, named: &Path) -> Result<PathBuf, JobFileError> {
         match named.to_string_lossy().starts_with('~') {
-            true => Err(self.wrong(key, format!("{}: ~ is not expanded here; say the whole path", named.display()))),
+            true => Err(self.wrong(key, format!("{}: ~ is not expanded here; give the whole path", named.display()))),
             false => Ok(self.folder.join(named)),
         }
     }

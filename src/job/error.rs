@@ -25,10 +25,10 @@ pub enum JobFileError {
         source: Box<toml::de::Error>,
     },
     /// A file that is for `bocr run` alone.
-    #[error("{} has no table [job], which says what the PBS job asks for: pbs/job.toml shows one", .0.display())]
+    #[error("{} has no table [job], which sets what the PBS job asks for: see pbs/job.toml for an example", .0.display())]
     NoJob(PathBuf),
     /// A value that does not go with the rest.
-    #[error("in {}, [job] {key}: {remedy}", .path.display())]
+    #[error("{}: [job] {key}: {remedy}", .path.display())]
     Value {
         /// The file.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum JobFileError {
         remedy: String,
     },
     /// A path of the run's configuration that the job would fail on.
-    #[error("in {}, {key}: {problem}", .path.display())]
+    #[error("{}: {key}: {problem}", .path.display())]
     Configured {
         /// The file.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum JobFileError {
         problem: String,
     },
     /// The copy that a submit has made.
-    #[error("{} is the copy that a submit made: submit the file that it was made of, which job.pbs names", .0.display())]
+    #[error("{} is the copy that an earlier `bocr submit` wrote: submit the original file, which job.pbs names", .0.display())]
     Copy(PathBuf),
 }
 
@@ -59,24 +59,24 @@ pub enum ScriptError {
     #[error(transparent)]
     ControlCharacter(#[from] ControlCharacter),
     /// A path that is no text.
-    #[error("{} is no UTF-8 text: rename it", .0.display())]
+    #[error("the name {} is not valid UTF-8: rename it", .0.display())]
     NoText(PathBuf),
     /// PBS writes the job's output into the run directory.
     #[error(
-        "the run directory {} does not fit into a #PBS line: use letters a to z, digits and _ . , @ % + = / - only; \
-         a symbolic link of another name does", .0.display()
+        "the path of the run directory {} cannot be written into a #PBS line: use only letters a to z, digits and \
+         _ . , @ % + = / -, or a symbolic link with such a path", .0.display()
     )]
     RunDirectory(PathBuf),
     /// The job needs a script of the project's folder.
     #[error(
-        "there is no scripts/pbs-job in a folder above {}: say where the project's folder is in BOCR_HOME", .0.display()
+        "there is no scripts/pbs-job in a folder above {}: set BOCR_HOME to the project's folder", .0.display()
     )]
     NoScripts(PathBuf),
     /// The same, where the user has said where.
-    #[error("BOCR_HOME is {}, which has no scripts/pbs-job: let it name the project's folder", .0.display())]
+    #[error("BOCR_HOME is {}, which has no scripts/pbs-job: set it to the project's folder", .0.display())]
     NoScriptsAtHome(PathBuf),
     /// The program does not know where it lies.
-    #[error("cannot find out where this program lies: say `bocr` in the job file")]
+    #[error("cannot find the path of this program: set `bocr` in the job file")]
     NoProgram(#[source] io::Error),
 }
 
@@ -84,7 +84,7 @@ pub enum ScriptError {
 #[derive(Debug, thiserror::Error)]
 pub enum PbsError {
     /// No such command.
-    #[error("there is no {0} on the PATH here")]
+    #[error("there is no {0} on the PATH: run this on a node where PBS is installed")]
     NoCommand(&'static str),
     /// The command could not be run, or did not answer in time.
     #[error("cannot run {command}")]
@@ -103,7 +103,7 @@ pub enum PbsError {
         said: String,
     },
     /// It said something that is not understood.
-    #[error("{command} said what is not understood: {said}")]
+    #[error("{command} gave an answer that cannot be read: {said}")]
     Answer {
         /// The command.
         command: &'static str,
@@ -124,7 +124,7 @@ pub enum JobListError {
         source: io::Error,
     },
     /// A line that no job was written as.
-    #[error("line {line} of {} is not `ID, tab, time, tab, what for`: mend or remove it", .path.display())]
+    #[error("line {line} of {} is not `ID, tab, time, tab, origin`: correct or remove it", .path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -133,7 +133,7 @@ pub enum JobListError {
     },
     /// Another submit, or a job, holds it.
     #[error(
-        "another `bocr submit`, or a job of this run, is at work on {}, which is locked: try again in a minute", .0.display()
+        "another `bocr submit`, or a job of this run, holds the lock on {}: try again in a minute", .0.display()
     )]
     Locked(PathBuf),
 }
@@ -148,7 +148,7 @@ pub enum SubmitError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     /// An input that is not there.
-    #[error("cannot read the input {}: put it there, or correct `input` and `list` in the job file", .path.display())]
+    #[error("cannot read the input {}: correct `input` and `list` in the job file, or put the input there", .path.display())]
     Input {
         /// The file or folder.
         path: PathBuf,
@@ -181,8 +181,8 @@ pub enum SubmitError {
     },
     /// Another configuration, while a job reads the old one.
     #[error(
-        "job {job} of this run still reads {}, which this job file would change: leave the run's settings as they are, \
-         or wait until it has ended", .configuration.display()
+        "job {job} of this run still uses {}, and this job file would change it: keep the run's settings, or wait until \
+         the job has ended", .configuration.display()
     )]
     InUse {
         /// The job.
@@ -191,10 +191,10 @@ pub enum SubmitError {
         configuration: PathBuf,
     },
     /// Nothing to come after.
-    #[error("no job of this run was submitted yet: leave --after out, or say --after=ID")]
+    #[error("no job of this run has been submitted yet: leave out --after, or give --after=ID")]
     NothingBefore,
     /// A job before this one cannot be asked after.
-    #[error("cannot tell whether job {job} is queued or running; submit where PBS answers")]
+    #[error("cannot ask PBS whether job {job} is queued or running: submit from a node where PBS answers")]
     Unknown {
         /// The job.
         job: JobId,
@@ -202,7 +202,7 @@ pub enum SubmitError {
         source: PbsError,
     },
     /// qsub did not take it, or is not there. The files are written.
-    #[error("the job is not submitted; all is written, so that `qsub {}` on a login node does the same", .script.display())]
+    #[error("the job is not submitted, but its files are written: `qsub {}` on a login node submits it", .script.display())]
     NotSubmitted {
         /// The script.
         script: PathBuf,
@@ -211,15 +211,15 @@ pub enum SubmitError {
     },
     /// qsub took it, and did not say which job it is.
     #[error(
-        "the job is submitted, but qsub named none ({said}): do not submit it again; `qstat` shows it, and `bocr follow` \
-         when it has started"
+        "the job is submitted, but qsub printed no job id ({said}): do not submit it again; `qstat` shows the job, and \
+         `bocr follow` shows it once it has started"
     )]
     Unnamed {
         /// What qsub said.
         said: String,
     },
     /// The job is submitted, but its id is not kept.
-    #[error("job {job} is submitted, but could not be noted")]
+    #[error("job {job} is submitted, but could not be written into jobs.tsv")]
     NotNoted {
         /// The job.
         job: JobId,
@@ -248,7 +248,7 @@ pub enum FollowError {
     #[error(transparent)]
     List(#[from] JobListError),
     /// No job is known.
-    #[error("{} has no job: submit one with `bocr submit`", .0.display())]
+    #[error("no job of {} is known: submit one with `bocr submit`", .0.display())]
     NoJob(PathBuf),
     /// PBS cannot be asked at all.
     #[error("cannot follow job {job}")]
@@ -267,6 +267,6 @@ pub enum FollowError {
         source: io::Error,
     },
     /// Interrupts cannot be waited for.
-    #[error("cannot wait for an interrupt from the keyboard")]
+    #[error("cannot handle Ctrl-C")]
     Signals(#[source] io::Error),
 }

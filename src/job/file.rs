@@ -198,7 +198,7 @@ impl JobTable {
         for argument in &self.arguments {
             let name = name_of(argument);
             if let Some((_, key)) = SAID_BY_KEYS.iter().find(|(known, _)| *known == name) {
-                return Err(wrong("arguments", format!("`{name}` has a key of its own: {key}")));
+                return Err(wrong("arguments", format!("set `{name}` by its own key: {key}")));
             }
             if ["-c", "--config"].contains(&name) {
                 return Err(wrong("arguments", "the configuration of the run is the rest of this file".into()));
@@ -257,10 +257,10 @@ fn resolve(folder: &Path, named: &Path) -> Result<PathBuf, String> {
         None => Err("an empty path names nothing".into()),
         Some(Component::Normal(first)) if first == "~" => match env::var_os("HOME") {
             Some(home) => Ok(normal(&Path::new(&home).join(components))),
-            None => Err(format!("{}: HOME is not set; say the whole path", named.display())),
+            None => Err(format!("{}: HOME is not set; give the whole path", named.display())),
         },
         Some(Component::Normal(first)) if first.to_string_lossy().starts_with('~') => {
-            Err(format!("{}: only ~ itself is expanded; say the whole path", named.display()))
+            Err(format!("{}: ~ is only expanded for your own home; give the whole path", named.display()))
         }
         Some(_) => Ok(normal(&folder.join(named))),
     }
@@ -325,8 +325,8 @@ mod tests {
             ("wall = \"01:00:00\"", "unknown field `wall`"),
             ("queue = \"gpu 1d\"", "letters a to z"),
             ("ranks = 0", "line 6"),
-            ("arguments = [\"--output=x\"]", "`--output` has a key of its own: run"),
-            ("arguments = [\"-oother\"]", "`-o` has a key of its own: run"),
+            ("arguments = [\"--output=x\"]", "set `--output` by its own key: run"),
+            ("arguments = [\"-oother\"]", "set `-o` by its own key: run"),
             ("arguments = [\"-cother.toml\"]", "the rest of this file"),
             ("options = [\"-o /tmp\"]", "line 6"),
             ("[engines.chandra]\nprofil = 1", "profil"),

@@ -38,7 +38,7 @@ impl JobFolder {
         self.0.join("output")
     }
 
-    /// What a job prints, written live: `ID.OU` (facts on OpenPBS, `-k oed -o dir/`).
+    /// What a job prints, written live: `ID.OU` (`docs/facts/pbs.md`, "Output").
     pub fn output(&self, job: &JobId) -> PathBuf {
         self.outputs().join(format!("{job}.OU"))
     }

@@ -82,11 +82,17 @@ impl Followed<'_> {
                 next = Instant::now() + every;
                 let (line, end) = match pbs::ask(&self.entry.id) {
                     Ok(Some(status)) => self.judge(&status, &mut work),
-                    Ok(None) => ("ended; PBS does not know it any more".into(), Some(None)),
+                    Ok(None) => ("ended; PBS no longer knows the job".into(), Some(None)),
                     Err(error @ PbsError::NoCommand(_)) => {
                         return Err(FollowError::Pbs { job: self.entry.id.clone(), source: error });
                     }
-                    Err(error) => (format!("not known: {}; asking again", crate::model::error::chain(&error)), None),
+                    Err(error) => (
+                        format!(
+                            "unknown, because PBS did not answer: {}; asking again",
+                            crate::model::error::chain(&error)
+                        ),
+                        None,
+                    ),
                 };
                 if line != shown {
                     say(&format!("{}: {line}", self.entry.id));
@@ -111,12 +117,12 @@ impl Followed<'_> {
         match (status.state, &status.exit, &status.comment, &self.entry.origin) {
             (JobState::Running | JobState::Exiting, ..) => (format!("{words} on {}", named(&status.hosts)), None),
             (JobState::Ended, Some(exit), ..) if self.gave_way(*exit) => {
-                let why = "another job of this run was at work, which goes on; this one did nothing";
+                let why = "another job of this run was at work and goes on; this job did nothing";
                 (format!("{words} with {}: {why}", exit.0), Some(Some(*exit)))
             }
             (JobState::Ended, Some(exit), ..) => (format!("{words} with {exit}"), Some(Some(*exit))),
             (JobState::Ended, None, comment, _) => {
-                let comment = comment.as_deref().unwrap_or("PBS does not say how");
+                let comment = comment.as_deref().unwrap_or("PBS does not report how");
                 (format!("{words}: {comment}"), Some(None))
             }
             (_, _, Some(comment), _) => (format!("{words}: {comment}"), None),
@@ -137,7 +143,7 @@ impl Followed<'_> {
         match last_lines(&path) {
             Ok(lines) => say(&format!("the end of {}:\n{lines}", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                say(&format!("it printed nothing into {}", path.display()))
+                say(&format!("the job printed nothing into {}", path.display()))
             }
             Err(source) => return Err(FollowError::Read { path, source }),
         }

@@ -2,7 +2,7 @@
 
 /// A word that no script should carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` holds a line end or another control character: rename it", .0.escape_debug())]
+#[error("`{}` contains a line break or another control character: rename it", .0.escape_debug())]
 pub struct ControlCharacter(pub String);
 
 /// The word as bash reads it back: bare where nothing in it means anything to bash, else in single quotes.
@@ -39,6 +39,6 @@ mod tests {
 
     #[test]
     fn a_line_end_is_refused_and_shown_as_one() {
-        assert!(quote("a\nb").unwrap_err().to_string().starts_with("`a\\nb` holds a line end"));
+        assert!(quote("a\nb").unwrap_err().to_string().starts_with("`a\\nb` contains a line break"));
     }
 }

@@ -39,7 +39,7 @@ fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptEr
     ] {
         lines.extend(value.map(|value| format!("{option}{value}")));
     }
-    // Both outputs in one file, written live into the folder that -o names (facts on OpenPBS).
+    // Both outputs in one file, written live into the folder that -o names (`docs/facts/pbs.md`, "Output").
     lines.extend(["-j oe".to_owned(), "-k oed".to_owned(), format!("-o {}/", in_directive(job, &folder.outputs())?)]);
     lines.extend(job.options.iter().map(ToString::to_string));
     Ok(lines)

@@ -88,7 +88,8 @@ fn hosts_of(chunks: &str) -> Vec<String> {
     hosts
 }
 
-/// How a job ended: the code of its script, 256 and a signal, or a code of PBS below 0 (facts on OpenPBS; job.h).
+/// How a job ended: the code of its script, 256 and a signal, or a code of PBS below 0 (`docs/facts/pbs.md`, "Exit
+/// status").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitStatus(pub i32);
 
@@ -122,15 +123,15 @@ impl ExitStatus {
                 return "all is settled, but some pages or documents failed; report.json says which";
             }
             Some(ExitCode::StoppedEarly) => return "stopped early; submit it again to continue",
-            Some(ExitCode::WrongUsage) => return "wrong usage or configuration; the output says what",
+            Some(ExitCode::WrongUsage) => return "wrong usage or configuration; see the job's output",
             Some(ExitCode::Failure | ExitCode::Interrupted | ExitCode::OfProgram(_)) => return "the output says why",
             None => {}
         }
         match self.0 {
             TERMINATED => "ended by SIGTERM: qdel, or the walltime; submit it again to continue",
             KILLED => "killed: qdel -W force, or it was too slow to end; submit it again to continue",
-            OVER_WALLTIME => "its walltime was over; submit it again to continue",
-            OVER_MEMORY => "it took more memory than it had asked for: `memory` of the job file",
+            OVER_WALLTIME => "its walltime was used up; submit it again to continue",
+            OVER_MEMORY => "it used more memory than it asked for; raise `memory` in the job file",
             FIRST_NODE_LOST => "its first node was lost, and it is not rerunnable; submit it again to continue",
             OTHER_NODE_LOST => "one of its nodes was lost; submit it again to continue",
             BEGUN_AGAIN => "PBS begins it again",
@@ -164,7 +165,7 @@ mod tests {
             "Job Id: 7.pbssrv\n    job_state = F\n    exec_host = n1/0*2+n1/1*2+n2/0*2\n    Exit_status = -29\n";
         let status = JobStatus::read(answer).unwrap();
         assert_eq!((status.state, status.hosts), (JobState::Ended, vec!["n1".to_owned(), "n2".to_owned()]));
-        assert!(status.exit.unwrap().to_string().starts_with("-29: its walltime was over"));
+        assert!(status.exit.unwrap().to_string().starts_with("-29: its walltime was used up"));
         assert_eq!(JobStatus::read("qstat: nonsense"), None);
     }
 

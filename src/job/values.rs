@@ -277,7 +277,7 @@ fn said_otherwise(letter: char, value: &str) -> Option<String> {
         }
         _ => return None,
     };
-    Some(format!("that has a key of its own, {key}"))
+    Some(format!("set it by its own key, {key}"))
 }
 
 /// Lines of bash that make the site's programs known, without the last line's end.

@@ -26,7 +26,7 @@ pub struct ServedBy {
 }
 
 /// Sampling fields of a request. All are sent explicitly: what is left out is filled from the model's own
-/// `generation_config.json` (facts of the engines, C.4).
+/// `generation_config.json` (`docs/facts/vllm.md`, "Endings and sampling").
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {

@@ -27,7 +27,7 @@ impl BBox {
     pub const PAGE: BBox = BBox { left: 0, top: 0, right: Self::SCALE, bottom: Self::SCALE };
 
     /// A box from coordinates on an engine's own `scale`. Swapped corners are put right and
-    /// coordinates outside the page are clamped: models do both (facts of the engines, E16).
+    /// coordinates outside the page are clamped: models do both (`docs/facts/chandra.md`, "Boxes").
     pub fn from_scale(coordinates: [f64; 4], scale: f64) -> BBox {
         let [x0, y0, x1, y1] = coordinates.map(|v| {
             let thousandths = v / scale * f64::from(Self::SCALE);

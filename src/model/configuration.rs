@@ -130,7 +130,7 @@ impl Engines {
     }
 
     /// The profile that serves `engine`. Chandra 2 is preferred: it reads Arabic twice as well as
-    /// Chandra 1 at half the size (facts of the engines, A.12).
+    /// Chandra 1 at half the size (`docs/facts/chandra.md`, "Accuracy").
     pub fn profile(&self, engine: Engine) -> &str {
         self.of(engine).profile.as_deref().unwrap_or(match engine {
             Engine::Chandra => "chandra-2",
@@ -338,8 +338,9 @@ pub struct Schedule {
     /// Time kept before the deadline for sealing and ending.
     #[serde(with = "duration")]
     pub seal_reserve: Duration,
-    /// What turning a rank over to its other engine takes, until one has done so: a rank that would come too late before
-    /// the deadline does not turn. A cold start took 114 and 140 s on an H200 (facts of the engines, F).
+    /// What turning a rank over to its other engine takes, until one has done so: a rank that would come too late
+    /// before the deadline does not turn. A cold start took 114 and 140 s on an H200 (`docs/facts/h200.md`, "Start,
+    /// sleep and wake-up").
     #[serde(with = "duration")]
     pub turn_cost: Duration,
     /// A rank that is not heard of for this long is lost; a rank that hears nothing of rank 0 for so long ends itself.

@@ -55,7 +55,7 @@ impl fmt::Display for Language {
     }
 }
 
-/// What the file name says. Never trusted for a page's language (facts of the corpus, section 2).
+/// What the file name says. Never trusted for a page's language (`docs/facts/corpus.md`, "File names").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edition {
     /// Issue number, e.g. 5705.

@@ -50,7 +50,7 @@ impl FromStr for Engine {
 /// A word that names no engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no engine: use `chandra`, `deepseek`, `chandra+deepseek` for both together, or `chandra/deepseek` for both in turn"
+    "`{0}` is not an engine: use `chandra`, `deepseek`, `chandra+deepseek` for both together, or `chandra/deepseek` for both in turn"
 )]
 pub struct ParseEngineError(pub(super) String);
 

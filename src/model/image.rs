@@ -41,7 +41,7 @@ pub enum Scaling {
 
 /// How large a page is drawn for an engine. Data of the engine's profile, obeyed by `imaging`.
 ///
-/// The rule is that of the model's own pipeline (facts of the engines, A.8):
+/// The rule is that of the model's own pipeline (`docs/facts/chandra.md`, "Page images"):
 /// `dpi = max(dpi, min_side / shorter side in inches)`, then the area is brought into
 /// `min_pixels..=max_pixels` and the sides to the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub struct ImageRule {
 impl ImageRule {
     /// The same page with sides a fifth shorter. For Chandra that is 64 % of the tokens, none of which sees what it saw
     /// before, and still 154 dpi, more than DeepSeek-OCR's own pipeline draws with; for DeepSeek-OCR, whose tiles every
-    /// page fills, it is as many tokens of the same (facts of the engines, B.2).
+    /// page fills, it is as many tokens of the same (`docs/facts/deepseek.md`, "Tiles and tokens").
     #[must_use]
     pub fn reduced(self) -> Self {
         ImageRule {

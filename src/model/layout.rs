@@ -89,7 +89,7 @@ pub enum When {
 
 /// Another word than `never`, `auto` or `always`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}`: say never, auto or always")]
+#[error("`{0}`: give never, auto or always")]
 pub struct ParseWhenError(String);
 
 impl FromStr for When {

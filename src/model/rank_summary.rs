@@ -85,6 +85,7 @@ pub struct ServerLoad {
     /// Requests in flight, times seconds.
     pub in_flight: f64,
     /// Seconds of which the server's metrics told.
+    #[serde(rename = "metrics_seconds", alias = "told_seconds")]
     pub told_seconds: f64,
     /// Requests on the GPU, times those seconds.
     pub running: f64,

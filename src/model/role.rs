@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_remedy() {
         let error = "chandra,tesseract".parse::<RolePattern>().unwrap_err();
-        assert!(error.to_string().contains("`tesseract` is no engine"));
+        assert!(error.to_string().contains("`tesseract` is not an engine"));
         for text in ["", "0*chandra", "x*chandra", "4000000000*chandra", "chandra/"] {
             assert!(text.parse::<RolePattern>().is_err(), "{text}");
         }

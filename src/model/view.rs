@@ -42,7 +42,7 @@ impl View {
 
 /// The name of no view.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}`: say whole, reduced or halves")]
+#[error("`{0}`: give whole, reduced or halves")]
 pub struct ParseViewError(String);
 
 impl FromStr for View {

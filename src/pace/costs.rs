@@ -12,8 +12,8 @@ use super::observation::Work;
 const WINDOWS: usize = 60;
 /// A window has at least this long, and this many prompts: what is under way at its edges must be little of it.
 const WINDOW_SECONDS: f64 = 8.0;
-/// Cost of a prompt token in generated ones, where too little was seen (measured on an H200: 80 µs to 190 µs; facts of the
-/// engines, F), and how many windows that is worth.
+/// Cost of a prompt token in generated ones, where too little was seen (80 µs against 190 µs on an H200:
+/// `docs/facts/h200.md`, "Patterns of a client"), and how many windows that is worth.
 const PRIOR_RATIO: f64 = 0.4;
 const PRIOR_WINDOWS: f64 = 0.5;
 

@@ -31,12 +31,12 @@ impl AddAssign for ServerLoad {
     }
 }
 
-/// `on the mean 30.2 in flight of 31.0, 28.1 running, 1.0 waiting`
+/// `mean 30.2 in flight of 31.0, 28.1 running, 1.0 waiting`
 impl fmt::Display for ServerLoad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mean = |sum: f64, seconds: f64| if seconds > 0.0 { sum / seconds } else { 0.0 };
         let (in_flight, limit) = (mean(self.in_flight, self.seconds), mean(self.limit, self.seconds));
-        write!(f, "on the mean {in_flight:.1} in flight of {limit:.1}")?;
+        write!(f, "mean {in_flight:.1} in flight of {limit:.1}")?;
         if self.told_seconds > 0.0 {
             let (running, waiting) = (mean(self.running, self.told_seconds), mean(self.waiting, self.told_seconds));
             write!(f, ", {running:.1} running, {waiting:.1} waiting")?;
@@ -62,8 +62,8 @@ mod tests {
             ..Observation::default()
         };
         load.add(&seen(10.0, None), 20);
-        assert_eq!(load.to_string(), "on the mean 10.0 in flight of 20.0");
+        assert_eq!(load.to_string(), "mean 10.0 in flight of 20.0");
         load.add(&seen(20.0, Some(Vitals { running: 16.0, waiting: 3.0, ..Vitals::default() })), 30);
-        assert_eq!(load.to_string(), "on the mean 15.0 in flight of 25.0, 16.0 running, 3.0 waiting");
+        assert_eq!(load.to_string(), "mean 15.0 in flight of 25.0, 16.0 running, 3.0 waiting");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The server's own word comes with one observation in so many, which are a second apart: its page of metrics has 57 kB
-/// (facts on real servers) and is made by the process that writes the streams.
+/// (`docs/facts/vllm.md`, "Metrics") and is made by the process that writes the streams.
 pub const VITALS_EVERY: u32 = 5;
 
 /// What was seen of a server since the last observation.
@@ -23,7 +23,7 @@ pub struct Observation {
     pub vitals: Option<Vitals>,
 }
 
-/// What a server says of itself (facts of the engines, C.6).
+/// What a server says of itself (`docs/facts/vllm.md`, "Metrics").
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Vitals {
     /// Requests on the GPU.

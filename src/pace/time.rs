@@ -50,8 +50,8 @@ impl ServerTime {
     fn parts(&self) -> [(&'static str, Duration); 6] {
         [
             ("busy", self.busy),
-            ("starved by rendering", self.starved_by_rendering),
-            ("starved by the coordinator", self.starved_by_coordinator),
+            ("idle: rendering", self.starved_by_rendering),
+            ("idle: no pages", self.starved_by_coordinator),
             ("starting", self.starting),
             ("down", self.down),
             ("draining", self.draining),
@@ -70,7 +70,7 @@ impl AddAssign for ServerTime {
     }
 }
 
-/// `busy 93.1 %, starved by rendering 2.0 %, …`, without what never was.
+/// `busy 93.1 %, idle: rendering 2.0 %, …`, without what never was.
 impl fmt::Display for ServerTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.total().as_secs_f64();

@@ -12,7 +12,7 @@ use crate::{
     sys::{ExitCode, replace},
 };
 
-use super::{REPORT_FILE, SERVERS_FILE, Turns};
+use super::{FIRST_VERSION, REPORT_FILE, SERVERS_FILE, Turns, VERSION, server_seconds};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ impl RunOutcome {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
+    /// Version of the form of the file; earlier programs wrote none, which is 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// Identity of the run directory.
     pub run_id: String,
     /// How it ended.
@@ -84,16 +87,21 @@ pub struct EndReport {
     /// Tokens by engine, of this start.
     pub tokens: BTreeMap<Engine, TokenTotals>,
     /// Where the time of the servers went, by engine, over all ranks.
+    #[serde(with = "server_seconds")]
     pub server_time: BTreeMap<Engine, ServerTime>,
     /// What the servers had to do, by engine.
     pub server_load: BTreeMap<Engine, ServerLoad>,
     /// Turns of ranks from one engine to the other.
-    #[serde(default)]
+    #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: Turns,
     /// Seconds spent drawing and encoding pages, over all ranks.
     pub imaging_seconds: f64,
     /// What answered, by engine.
     pub served_by: Vec<ServedBy>,
+}
+
+fn first_version() -> u32 {
+    FIRST_VERSION
 }
 
 impl EndReport {
@@ -126,6 +134,7 @@ impl EndReport {
         served_by.dedup();
         let seconds = elapsed.as_secs_f64();
         EndReport {
+            version: VERSION,
             run_id: run_id.to_owned(),
             outcome,
             exit_code: outcome.exit_code(),
@@ -250,5 +259,36 @@ mod tests {
         assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), ExitCode::PagesFailed);
         let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
         assert_eq!(RunOutcome::new(stopped, &counts, 0).exit_code(), ExitCode::StoppedEarly);
+    }
+
+    fn report() -> EndReport {
+        let time = ServerTime {
+            busy: Duration::from_millis(8_250),
+            starved_by_coordinator: Duration::from_millis(1_500),
+            ..ServerTime::default()
+        };
+        let servers = BTreeMap::from([(Engine::Chandra, (time, ServerLoad::default()))]);
+        let summary = RankSummary { servers, ..RankSummary::default() };
+        let counts = Counts { pages: 2, read: 2, ..Counts::default() };
+        let mut turns = Turns::default();
+        turns.add(Duration::from_secs(3));
+        EndReport::new("r", Outcome::Complete, &counts, 1, BTreeMap::new(), Duration::from_secs(10), &[summary])
+            .with_turns(turns)
+    }
+
+    #[test]
+    fn times_are_numbers_of_seconds_in_the_file() {
+        let json = serde_json::to_value(report()).unwrap();
+        assert_eq!(json["version"], 2);
+        assert_eq!(json["server_time"]["chandra"]["busy"], 8.25);
+        assert_eq!(json["server_time"]["chandra"]["idle_no_pages"], 1.5);
+        assert_eq!(json["role_switches"], serde_json::json!({"count": 1, "seconds": 3.0, "longest_seconds": 3.0}));
+        assert_eq!(serde_json::from_value::<EndReport>(json).unwrap(), report());
+    }
+
+    #[test]
+    fn a_report_of_an_earlier_program_is_read() {
+        let earlier = include_str!("../../tests/data/report/report-1.json");
+        assert_eq!(serde_json::from_str::<EndReport>(earlier).unwrap(), EndReport { version: 1, ..report() });
     }
 }

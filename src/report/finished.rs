@@ -12,7 +12,7 @@ use super::RunOutcome;
 use crate::sys::{ExitCode, replace};
 
 /// Name of the mark in the run directory. mpirun's exit code is a hint at most (it says 0 after a killed rank, and
-/// hangs after a lost host: facts on MPI, when a rank dies).
+/// hangs after a lost host: `docs/facts/mpi.md`, "When a rank dies").
 pub const FINISHED_FILE: &str = "finished.json";
 
 /// How a start ended.

@@ -4,6 +4,7 @@
 mod end;
 mod finished;
 mod progress;
+mod server_seconds;
 mod servers;
 mod status;
 mod tokens;
@@ -15,6 +16,12 @@ pub use progress::{Progress, Snapshot};
 pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, Status, StatusFile};
 pub use turns::Turns;
+
+/// Version of the form of `report.json` and `status.json` (`docs/reports.md`). Fields may be added without a new one.
+pub const VERSION: u32 = 2;
+
+/// Version of files that name none: times were `{secs, nanos}`, and some fields had other names.
+pub const FIRST_VERSION: u32 = 1;
 
 /// Name of the status file in the run directory.
 pub const STATUS_FILE: &str = "status.json";

@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// Out at ranks.
     pub in_flight: u64,
     /// Turns of ranks from one engine to the other.
-    #[serde(default)]
+    #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: Turns,
     /// Seconds since this start.
     pub seconds: f64,

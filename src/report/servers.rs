@@ -67,7 +67,7 @@ impl Drop for ServersFile {
 /// Writes whenever something is new. Of thousands of servers that are ready at once, one writing takes many.
 fn keep(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
     let mut entries = read(path).unwrap_or_else(|error| {
-        tracing::warn!("{} is written anew: {}", path.display(), chain(&error));
+        tracing::warn!("{} cannot be read and is started anew: {}", path.display(), chain(&error));
         Vec::new()
     });
     while let Ok(first) = servers.recv() {

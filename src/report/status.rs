@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{STATUS_FILE, Snapshot};
+use super::{FIRST_VERSION, STATUS_FILE, Snapshot, VERSION};
 
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,7 @@ pub struct StatusFile {
 
 #[derive(Serialize)]
 struct Written<'a> {
+    version: u32,
     phase: RunPhase,
     /// Counts the writings.
     beat: u64,
@@ -44,6 +45,9 @@ struct Written<'a> {
 /// What the status file of a run says.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Status {
+    /// Version of the form of the file; earlier programs wrote none, which is 1.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// What the run is doing.
     pub phase: RunPhase,
     /// Counts the writings of a start.
@@ -51,6 +55,10 @@ pub struct Status {
     /// Where it stands; not known before the plan is.
     #[serde(flatten)]
     pub snapshot: Option<Snapshot>,
+}
+
+fn first_version() -> u32 {
+    FIRST_VERSION
 }
 
 impl Status {
@@ -110,7 +118,7 @@ fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapsho
     let mut failing = false;
     for (beat, (phase, snapshot)) in (1..).zip(statuses) {
         last = snapshot.or(last);
-        match write(&path, &Written { phase, beat, snapshot: last.as_ref() }) {
+        match write(&path, &Written { version: VERSION, phase, beat, snapshot: last.as_ref() }) {
             Ok(()) => failing = false,
             Err(error) if !failing => {
                 failing = true;
@@ -126,4 +134,30 @@ fn write(path: &PathBuf, status: &Written<'_>) -> io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     std::fs::write(&temporary, serde_json::to_vec_pretty(status)?)?;
     std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_of_an_earlier_program_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let earlier = include_str!("../../tests/data/report/status-1.json");
+        std::fs::write(folder.path().join(STATUS_FILE), earlier).unwrap();
+        let status = Status::read(folder.path()).unwrap().unwrap();
+        let snapshot = status.snapshot.unwrap();
+        assert_eq!((status.version, snapshot.settled, snapshot.turns.number), (1, 4, 2));
+    }
+
+    #[test]
+    fn a_status_is_written_with_its_version_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StatusFile::new(folder.path()).unwrap();
+        let snapshot = Snapshot::new(&crate::model::Counts::default(), 3, std::time::Duration::from_secs(2));
+        file.write_last(RunPhase::Reading, snapshot.clone());
+        drop(file);
+        let status = Status::read(folder.path()).unwrap().unwrap();
+        assert_eq!((status.version, status.snapshot), (VERSION, Some(snapshot)));
+    }
 }

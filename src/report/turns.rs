@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Turns {
     /// How often.
+    #[serde(rename = "count", alias = "number")]
     pub number: u64,
     /// Seconds of all together.
     pub seconds: f64,
     /// Seconds of the longest.
+    #[serde(rename = "longest_seconds", alias = "longest")]
     pub longest: f64,
 }
 
@@ -25,14 +27,14 @@ impl Turns {
     }
 }
 
-/// `3 turns from one engine to the other, 1.2 s on the mean, 2.0 s the longest`.
+/// `3 switches from one engine to the other, mean 1.2 s, longest 2.0 s`.
 impl fmt::Display for Turns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let turns = if self.number == 1 { "turn" } else { "turns" };
+        let turns = if self.number == 1 { "switch" } else { "switches" };
         let mean = self.seconds / self.number.max(1) as f64;
         write!(
             f,
-            "{} {turns} from one engine to the other, {mean:.1} s on the mean, {:.1} s the longest",
+            "{} {turns} from one engine to the other, mean {mean:.1} s, longest {:.1} s",
             self.number, self.longest
         )
     }
@@ -46,8 +48,8 @@ mod tests {
     fn turns_are_told_by_their_mean_and_the_longest() {
         let mut turns = Turns::default();
         turns.add(Duration::from_secs(1));
-        assert_eq!(turns.to_string(), "1 turn from one engine to the other, 1.0 s on the mean, 1.0 s the longest");
+        assert_eq!(turns.to_string(), "1 switch from one engine to the other, mean 1.0 s, longest 1.0 s");
         turns.add(Duration::from_secs(2));
-        assert_eq!(turns.to_string(), "2 turns from one engine to the other, 1.5 s on the mean, 2.0 s the longest");
+        assert_eq!(turns.to_string(), "2 switches from one engine to the other, mean 1.5 s, longest 2.0 s");
     }
 }

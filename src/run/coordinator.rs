@@ -10,6 +10,7 @@ use crate::{
     model::{Engine, MachineFault, Outcome, RankId, RankSummary, StopReason},
     report::{Progress, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
+    sys::seconds_text,
 };
 
 use super::{error::RunError, preparation::Prepared, request::RunRequest};
@@ -65,10 +66,10 @@ impl Coordinator {
     ) -> std::io::Result<Self> {
         let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
         if !roles.serves(Engine::DeepSeek) {
-            tracing::warn!("no rank serves deepseek: pages that chandra fails stay failed (see --roles)");
+            tracing::warn!("no rank serves deepseek: pages that fail on chandra stay failed (see --roles)");
         } else if roles.leaves_out_engine(ranks) {
             tracing::warn!(
-                "{roles} names an engine that none of {ranks} ranks would serve: the last serves both in turn"
+                "the roles {roles} have an engine that none of the {ranks} ranks would serve: the last rank serves both in turn"
             );
         }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
@@ -120,7 +121,7 @@ impl Coordinator {
                 tracing::error!(%rank, %engine, "engine lost: {reason}");
                 self.step(Event::EngineLost { rank, engine }, out);
                 if self.scheduler.is_given_up(engine) {
-                    tracing::error!(%engine, "it was never ready on any rank: no further rank turns to it");
+                    tracing::error!(%engine, "this engine was never ready on any rank: no further rank switches to it");
                 }
             }
             ToCoordinator::Settled(settlements) => {
@@ -132,7 +133,7 @@ impl Coordinator {
                 for Returned { page, lease, fault, attempts, text } in pages {
                     match fault {
                         MachineFault::RendererLost | MachineFault::InputLost => {
-                            tracing::error!(%rank, "gets no more pages: {fault}; its log says more");
+                            tracing::error!(%rank, "this rank gets no more pages: {fault}; see its log");
                         }
                         _ => tracing::info!(%rank, %page, "page given back: {fault}"),
                     }
@@ -236,11 +237,11 @@ impl Coordinator {
                     out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
                 }
                 Action::Turn { rank, engine } => {
-                    tracing::info!(%rank, %engine, "turns over");
+                    tracing::info!(%rank, %engine, "the rank switches to this engine");
                     out.push((rank, ToWorker::Turn(engine)));
                 }
                 Action::TooLate { engine, turn, left } => {
-                    tracing::warn!(%engine, "too late to turn to it: a turn is reckoned at {turn:.1?} (schedule.turn_cost, until one has been made), and {left:.1?} are left for pages");
+                    tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {

@@ -10,7 +10,7 @@ use crate::{
     comm::{LinkError, MpiError},
     model::{RankId, StopReason},
     store::StoreError,
-    sys::ExitCode,
+    sys::{ExitCode, seconds_text},
     worker::WorkerError,
 };
 
@@ -27,7 +27,7 @@ pub enum RunError {
     #[error(transparent)]
     Worker(Box<WorkerError>),
     /// Ranks run different builds.
-    #[error("{rank} on {host} runs bocr {theirs}, rank 0 runs {ours}: start the same build everywhere")]
+    #[error("{rank} on {host} runs bocr {theirs}, but rank 0 runs {ours}: start the same build on all hosts")]
     MixedVersions {
         /// The other rank.
         rank: RankId,
@@ -73,7 +73,7 @@ pub enum RunError {
     Walltime(#[from] WalltimeError),
     /// A rank fell silent before the first page.
     #[error(
-        "nothing was heard of {rank} for {limit:?} while the run was prepared: run the same command again to continue"
+        "{rank} sent nothing for {} while the run was prepared: run the same command again to continue", seconds_text(*limit)
     )]
     RankSilent {
         /// The rank.

@@ -65,7 +65,7 @@ impl RunLock {
                 Ok(LockAttempt::Busy) => return Err(in_use(run_directory, read_owner(&file))),
                 // Signs of life also stand in for a lock that fails in another way.
                 Ok(LockAttempt::NoLocks(error)) | Err(error) => {
-                    tracing::warn!(%error, "this file system has no locks: relying on signs of life in {}", path.display());
+                    tracing::warn!(%error, "this file system has no locks: relying on the time stamps in {}", path.display());
                     false
                 }
             };
@@ -127,7 +127,7 @@ fn gives_signs(file: &File, owner: &Owner) -> bool {
     if owner.host == host_name() {
         return true;
     }
-    tracing::info!(host = owner.host, "the run directory was last used on another host: watching whether it still is");
+    tracing::info!(host = owner.host, "the run directory was last used on another host: checking whether it still is");
     let last = Instant::now() + STALE;
     while Instant::now() < last {
         if read_owner(file).is_some_and(|now| now != *owner) {

@@ -9,7 +9,7 @@ use crate::{corpus::CorpusError, engine::EngineError, store::StoreError, sys::Ex
 #[derive(Debug, thiserror::Error)]
 pub enum PreparationError {
     /// The run directory cannot be made or written.
-    #[error("cannot write the run directory: {path}")]
+    #[error("cannot write {path} in the run directory: check its permissions and its disk")]
     RunDirectory {
         /// What was to be written.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum PreparationError {
         source: io::Error,
     },
     /// Another run works in the directory.
-    #[error("another bocr run is working in {directory}{by}: wait for it, or give another --output")]
+    #[error("another bocr run is working in {directory}{by}: wait until it ends, or give another --output")]
     Locked {
         /// The run directory.
         directory: PathBuf,
@@ -26,11 +26,11 @@ pub enum PreparationError {
     },
     /// The settings are not those that the run directory was begun with.
     #[error(
-        "{directory} was begun with other settings:{list}\n{remedy}",
+        "{directory} was started with other settings:{list}\n{remedy}",
         list = differences.iter().map(Difference::to_string).collect::<String>(),
         remedy = match refusable {
-            true => "what would mix results needs a run directory of its own: give another --output",
-            false => "give the settings it was begun with, or accept these with --accept-config",
+            true => "these settings would mix results of two kinds in one run directory: give another --output",
+            false => "use the settings that it was started with, or accept these with --accept-config",
         }
     )]
     OtherSettings {
@@ -42,10 +42,10 @@ pub enum PreparationError {
         refusable: bool,
     },
     /// `--redo` names no document of the plan.
-    #[error("--redo: no document of the plan is called `{0}`: give its name as in plan.jsonl, or its file name")]
+    #[error("--redo: the plan has no document `{0}`: give its name as in plan.jsonl, or its file name")]
     NoSuchDocument(String),
     /// `--redo` names several documents.
-    #[error("--redo: `{name}` may be `{one}` or `{other}`: give the whole name")]
+    #[error("--redo: `{name}` can mean `{one}` or `{other}`: give the whole name")]
     AmbiguousDocument {
         /// What was said.
         name: String,
@@ -79,7 +79,7 @@ pub enum PreparationError {
     #[error("cannot write the effective configuration")]
     Configuration(#[source] toml::ser::Error),
     /// Nothing to plan from.
-    #[error("{0} has no plan yet: say what to read with --input or --list")]
+    #[error("{0} has no plan yet: give what to read by --input or --list")]
     NoInput(PathBuf),
     /// The inputs cannot be planned.
     #[error(transparent)]

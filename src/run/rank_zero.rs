@@ -23,6 +23,7 @@ use crate::{
     comm::{PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport},
     model::{RankId, StopReason},
     report::{EndReport, RunPhase, StatusFile},
+    sys::seconds_text,
     worker::Worker,
 };
 
@@ -149,7 +150,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
 
     fn begin_reading(&mut self, roster: Roster, mut prepared: Prepared) -> Result<Phase, RunError> {
         let (known, elapsed) = (prepared.restored.len(), self.start.elapsed());
-        tracing::info!(pages = prepared.plan.pages(), known, ?elapsed, "the run is prepared");
+        tracing::info!(pages = prepared.plan.pages(), known, took = %seconds_text(elapsed), "the run is prepared");
         let (ranks, settings) = (self.link.size(), self.worker.hello().settings);
         let mut coordinator =
             Coordinator::new(&mut prepared, ranks, settings, self.request, self.start, self.time_left)

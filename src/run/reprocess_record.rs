@@ -71,11 +71,11 @@ pub(super) fn open_pages(
     for request in requests {
         let asked = request.to_string();
         if kept.iter().any(|kept| kept.asked == asked) {
-            tracing::info!("going on with `{asked}`");
+            tracing::info!("an earlier start asked for this and did not finish it, going on: `{asked}`");
             continue;
         }
         let pages = select(request, plan, finals)?;
-        tracing::info!(pages = pages.len(), "`{asked}`");
+        tracing::info!(pages = pages.len(), "reading pages again, as asked: `{asked}`");
         kept.push(KeptRequest { asked, since: highest_lease, pages });
     }
     let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;

@@ -17,10 +17,10 @@ pub enum ReprocessRequest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseReprocessError {
     /// Not `failed` or `failed=class,…`.
-    #[error("`{0}`: say `failed` or `failed=class,class`")]
+    #[error("`{0}`: give `failed` or `failed=class,class`")]
     NotFailed(String),
     /// No such class.
-    #[error("`{0}` is no failure class; there are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
+    #[error("`{0}` is not a failure class; the classes are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
     Class(String),
     /// No such page numbers.
     #[error(transparent)]

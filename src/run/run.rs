@@ -50,7 +50,7 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
         }
     });
     if let Err(error) = &result {
-        tracing::info!("this rank cannot go on: {}", chain(error));
+        tracing::info!("this rank ends: {}", chain(error));
         if transport.size() > 1 {
             let host = host_name();
             // The launcher that reads this may be gone.

@@ -70,7 +70,7 @@ pub(super) fn settle(
         return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable });
     }
     for difference in &differences {
-        tracing::warn!("accepted another setting:{difference}");
+        tracing::warn!("accepted a changed setting:{difference}");
     }
     write(run_directory, CONFIGURATION_FILE, &text)?;
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))

@@ -18,12 +18,12 @@ pub enum TimeLimit {
 pub enum WalltimeError {
     /// No job of a scheduler that is known.
     #[error(
-        "--walltime auto: neither PBS_JOBID nor SLURM_JOB_ID is set; say --walltime HH:MM:SS or --deadline SECONDS"
+        "--walltime auto: neither PBS_JOBID nor SLURM_JOB_ID is set; give --walltime HH:MM:SS or --deadline SECONDS"
     )]
     NoJob,
     /// Its command failed.
     #[error(
-        "--walltime auto: `{command}` did not tell the walltime ({reason}); say --walltime HH:MM:SS or --deadline SECONDS"
+        "--walltime auto: `{command}` did not give the walltime ({reason}); give --walltime HH:MM:SS or --deadline SECONDS"
     )]
     NotTold {
         /// What was asked.

@@ -1,7 +1,7 @@
 //! How a run ends early: first no more pages are dealt, then those in flight are called back, then all is sealed.
 //!
 //! The end of the job's time is a phase of the schedule and not a signal: PBS tells the first node only, late, and
-//! leaves ranks about a second (facts on OpenPBS, signals and walltime).
+//! leaves ranks about a second (`docs/facts/pbs.md`, "Signals and walltime").
 
 use std::time::Duration;
 

@@ -42,8 +42,9 @@ const fn halves(step: u8) -> Rung {
     Rung { step, view: View::Halves }
 }
 
-/// A loop depends on chance first, so a warmer sampling comes first and costs no drawing (facts of the engines, E9); a
-/// loop that survives it hangs on what the model sees, so the image is changed: all of it, then half of it.
+/// A loop depends on chance first, so a warmer sampling comes first and costs no drawing (`docs/facts/chandra.md`,
+/// "Retries"); a loop that survives it hangs on what the model sees, so the image is changed: all of it, then half of
+/// it.
 const LOOP: &[Rung] = &[whole(1), reduced(2), halves(1), halves(3)];
 
 /// Without an end within the budget a page is looping unseen, or has more text than fits: half of it does. The halves

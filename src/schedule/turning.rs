@@ -6,8 +6,9 @@
 //! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the others can end stage 1 before stage 2 could
 //!   end with its help. The failures to come count as well, as often as pages have failed so far.
 //! * Nobody leaves stage 2 before nothing waits for it, nor then while failures to come will soon need it again.
-//! * What a turn takes is learned: a first start takes minutes, waking a server that sleeps seconds (facts of the
-//!   engines, F). While it is not known and nothing else can go on, a turn is tried that the assumed time would forbid.
+//! * What a turn takes is learned: a first start takes minutes, waking a server that sleeps seconds
+//!   (`docs/facts/h200.md`, "Start, sleep and wake-up"). While it is not known and nothing else can go on, a turn is
+//!   tried that the assumed time would forbid.
 //! * Nobody turns to an engine that could not be started on several ranks, and on none ever was.
 
 use std::{collections::BTreeMap, time::Duration};

@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::model::{Engine, RankId, error::chain, node::NodeSettings};
+use crate::sys::seconds_text;
 
 use super::{
     caches::CacheFolder,
@@ -96,7 +97,7 @@ impl NodeCare {
         let not_before = self.not_before();
         let wait = not_before.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            tracing::info!(engine = %self.engine, ?wait, "the servers of other nodes start first");
+            tracing::info!(engine = %self.engine, wait = %seconds_text(wait), "waiting: the servers of other nodes start first");
             sleep_until(not_before).await;
         }
         expanded(Path::new(&self.model), variable_of_process)?;
@@ -121,7 +122,7 @@ impl NodeCare {
         if (self.stage.is_some() || Path::new(model).is_absolute())
             && let Err(error) = self.source(&launch)
         {
-            tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN ITS TURN COMES: {}", chain(&error));
+            tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}", chain(&error));
         } else if serves.wait_for(|serves| *serves).await.is_ok() {
             let _ = self.stage(&launch, limit).await;
         }
@@ -157,7 +158,7 @@ impl NodeCare {
     fn warn_of(&self, error: &dyn std::error::Error) {
         tracing::warn!(
             model = self.model,
-            "THE MODEL'S FILES ARE NOT COPIED TO THIS NODE'S DISK, AND READ WHERE THEY ARE: {}",
+            "THE MODEL'S FILES CANNOT BE COPIED TO THIS NODE'S DISK; THE SERVER READS THEM FROM THEIR SOURCE: {}",
             chain(error)
         );
     }
@@ -172,7 +173,10 @@ impl NodeCare {
             match root.and_then(|root| CacheFolder::take(&root, self.engine, self.local_rank)) {
                 Ok(taken) => *folder = Some(taken),
                 Err(error) => {
-                    tracing::warn!("the server has no folder of its own for what it compiles: {}", chain(&error));
+                    tracing::warn!(
+                        "cannot make a folder for what the server compiles; it uses its default: {}",
+                        chain(&error)
+                    );
                 }
             }
         }

@@ -5,11 +5,11 @@ use crate::model::{
     configuration::{EngineSettings, Engines},
 };
 
-/// Share of a server that has its GPU for itself while it serves (facts of the engines, E14).
+/// Share of a server that has its GPU for itself while it serves (`docs/facts/chandra.md`, "Launcher").
 const ALONE: f32 = 0.85;
 
-/// Most that two servers on one GPU may have: the rest is for what each holds outside of its share (facts of the
-/// engines, C.9).
+/// Most that two servers on one GPU may have: the rest is for what each holds outside of its share
+/// (`docs/facts/vllm.md`, "Memory and sleep").
 const TOGETHER_AT_MOST: f32 = 0.95;
 
 /// What a server may have of its GPU.
@@ -25,7 +25,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClaimError {
     /// Not a share.
-    #[error("engines.{engine}.memory is {memory}: it must be above 0 and at most 1, the share of the GPU's memory")]
+    #[error("engines.{engine}.memory is {memory}: give a share of the GPU's memory, above 0 and at most 1")]
     NoShare {
         /// Of this engine.
         engine: Engine,
@@ -34,7 +34,7 @@ pub enum ClaimError {
     },
     /// Two servers that would not fit.
     #[error(
-        "a rank of role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU, together more than \
+        "role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU's memory, together more than \
          {TOGETHER_AT_MOST}: lower engines.chandra.memory or engines.deepseek.memory, or let them take turns \
          (chandra/deepseek)"
     )]
@@ -72,10 +72,10 @@ fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, 
     }
 }
 
-/// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; facts of the engines, section 0), and
-/// each needs room for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card of
-/// 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the other
-/// sleeps, or is gone.
+/// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; `docs/facts/chandra.md`, "Models"),
+/// and each needs room for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
+/// of 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the
+/// other sleeps, or is gone.
 fn memory_of(role: Role, engine: Engine, settings: &EngineSettings) -> f32 {
     let left = match (role, engine) {
         (Role::Together, Engine::Chandra) => 0.6,

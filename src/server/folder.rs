@@ -32,7 +32,7 @@ pub enum FolderError {
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
     /// The operating system refuses.
-    #[error("cannot use the server's folder {folder}: set TMPDIR to a writable folder of this node")]
+    #[error("cannot use {folder} for the server's files: set TMPDIR to a writable folder of this node")]
     Io {
         /// The folder.
         folder: PathBuf,
@@ -40,19 +40,19 @@ pub enum FolderError {
         source: io::Error,
     },
     /// Its sockets' paths would be too long.
-    #[error("{folder} is too long for the path of a socket: set TMPDIR to a shorter one")]
+    #[error("{folder} is too long for the path of a Unix socket: set TMPDIR to a shorter path")]
     TooLong {
         /// The folder.
         folder: PathBuf,
     },
     /// No folder of this node will do.
-    #[error("no folder for the server's sockets: {}", tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
+    #[error("found no folder for the server's sockets, tried: {}", tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
     Nowhere {
         /// What is wrong with each.
         tried: Vec<FolderError>,
     },
     /// The run directory, which names the folder, cannot be looked at.
-    #[error("cannot look at the run directory {path}")]
+    #[error("cannot read the run directory {path}")]
     RunDirectory {
         /// Its path.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum FolderError {
         source: io::Error,
     },
     /// What an earlier guard left behind does not go.
-    #[error("processes {processes:?} of an earlier server in {folder} are still there after they were killed")]
+    #[error("processes {} of an earlier server in {folder} still run after SIGKILL: end them, or use another node", processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Orphans {
         /// The folder.
         folder: PathBuf,

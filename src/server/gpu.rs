@@ -8,10 +8,10 @@
 //! | neither, as many GPUs as ranks | GPU K |
 //! | neither, more GPUs: another job may use some | that of the server that an earlier start has left to it, else one that nobody uses |
 //!
-//! PBS without its cgroups hook says nothing of GPUs (facts on OpenPBS, measured behaviour). So each rank locks a file for
-//! its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same; other users show
-//! in the memory that they use. One that the job or the configuration names is taken also where another has it, with a
-//! warning, and its lock keeps others away from it.
+//! PBS without its cgroups hook says nothing of GPUs (`docs/facts/pbs.md`, "Environment of a job"). So each rank locks
+//! a file for its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same;
+//! other users show in the memory that they use. One that the job or the configuration names is taken also where
+//! another has it, with a warning, and its lock keeps others away from it.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -41,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum GpuError {
     /// The configured list ends too early.
     #[error(
-        "node.gpus names {named} GPUs, and this is the node's rank {local_rank}, counted from 0: name one for each rank"
+        "node.gpus lists {named} GPUs, too few for rank {local_rank} of this node (counted from 0): list one for each rank"
     )]
     TooFewConfigured {
         /// Entries of the list.
@@ -51,14 +51,14 @@ pub enum GpuError {
     },
     /// The job has none.
     #[error(
-        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for them (ngpus in PBS's select line), or say `gpus = []` \
+        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for GPUs (ngpus in PBS's select line), or set `gpus = []` \
          under [node] if the server needs none"
     )]
     NoneVisible,
     /// Two ranks would share one.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; {gpu} has a rank already{by}: start as \
-         many ranks a node as it has GPUs, or name them in node.gpus, the same one twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; GPU {gpu} already has a rank{by}: start as \
+         many ranks on a node as it has GPUs, or list the GPUs in node.gpus, one twice if two models fit on it"
     )]
     TooFewVisible {
         /// Ranks on the node.
@@ -72,8 +72,8 @@ pub enum GpuError {
     },
     /// The node has fewer than ranks.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or name them in node.gpus, the same \
-         one twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or list the GPUs in node.gpus, one \
+         twice if two models fit on it"
     )]
     TooFew {
         /// Ranks on the node.
@@ -82,7 +82,7 @@ pub enum GpuError {
         gpus: usize,
     },
     /// Another run of this user has it.
-    #[error("GPU {gpu} of this node is in use{by}: end that run, or say in node.gpus which are yours")]
+    #[error("GPU {gpu} of this node is in use{by}: end that run, or list your GPUs in node.gpus")]
     Taken {
         /// The GPU.
         gpu: String,
@@ -91,8 +91,8 @@ pub enum GpuError {
     },
     /// All are in use.
     #[error(
-        "all of this node's {0} GPUs that no rank of this run has are in use: ask for some (ngpus in PBS's select line), or \
-         say in node.gpus which are yours"
+        "all of this node's {0} GPUs that are left for this run are in use: ask for GPUs (ngpus in PBS's select line), or \
+         list yours in node.gpus"
     )]
     NoneFree(usize),
     /// Nowhere to say that a GPU is taken.
@@ -171,7 +171,7 @@ impl GpuChoice<'_> {
         match claims.take(claimed_as(id, &devices()), Duration::ZERO)? {
             Ok(claim) => Ok(gpu(Some(Arc::new(claim)))),
             Err(by) => {
-                tracing::warn!("GPU {id} of node.gpus seems to be in use{by}");
+                tracing::warn!("GPU {id} of node.gpus seems to be in use{by}; using it all the same");
                 Ok(gpu(None))
             }
         }
@@ -195,7 +195,7 @@ impl GpuChoice<'_> {
             }
             Err(by) => {
                 // The job was given it, and the same index may be another GPU in another container.
-                tracing::warn!("GPU {id} of CUDA_VISIBLE_DEVICES seems to be in use{by}");
+                tracing::warn!("GPU {id} of CUDA_VISIBLE_DEVICES seems to be in use{by}; using it all the same");
                 None
             }
         };
@@ -208,7 +208,7 @@ impl GpuChoice<'_> {
     fn of_node(&self, devices: &[Device], left: &Left, claims: &Claims) -> Result<Option<Gpu>, GpuError> {
         let (gpus, ranks) = (devices.len(), self.local_size as usize);
         if devices.is_empty() {
-            tracing::warn!("no GPU is found on this node: the server starts without one");
+            tracing::warn!("found no GPU on this node: the server starts without one");
             return Ok(None);
         }
         if gpus < ranks {

@@ -24,7 +24,7 @@ use super::{
     launch::{GPU_VARIABLE, KEY_VARIABLE, LaunchHash},
     limits::REAP,
 };
-use crate::sys::{RunningProcess, boot_id};
+use crate::sys::{RunningProcess, boot_id, seconds_text};
 
 /// How long a guard waits for the folder. Whoever only looks whether it is guarded holds it for a moment.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
@@ -50,10 +50,10 @@ pub struct Guarded {
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
     /// An empty command.
-    #[error("no command to guard")]
+    #[error("there is no command to run: give the server's command after --")]
     NoCommand,
     /// The program is not there or may not be run.
-    #[error("cannot start the server's program `{program}`: is it installed, and on the PATH of this node?")]
+    #[error("cannot start the server's program `{program}`: install it, or put it on the PATH of this node")]
     Program {
         /// As the command names it.
         program: String,
@@ -61,13 +61,13 @@ pub enum GuardError {
         source: io::Error,
     },
     /// Another guard is at work.
-    #[error("another guard is at work in {0}: is another run working in the same run directory on this node?")]
+    #[error("another guard is at work in {0}: end the other run that uses the same run directory on this node")]
     Guarded(PathBuf),
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The operating system refuses signals, the wait for a child, or the control socket.
-    #[error("cannot watch the server")]
+    #[error("cannot watch the server's process")]
     Watch(#[from] io::Error),
 }
 
@@ -203,7 +203,7 @@ async fn end(child: &mut Child, group: Option<Pid>, grace: Option<Duration>) -> 
         let _ = spawn_blocking(reap).await;
     };
     if timeout_at(deadline, reaped).await.is_err() {
-        eprintln!("bocr: processes of the server are still there {REAP:?} after they were killed");
+        eprintln!("bocr: processes of the server still run {} after SIGKILL", seconds_text(REAP));
     }
     deadline
 }

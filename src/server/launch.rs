@@ -29,7 +29,8 @@ pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
 /// Says which GPUs a process sees.
 pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (facts of the engines, C.9).
+/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (`docs/facts/vllm.md`, "Memory and
+/// sleep").
 const SLEEP_FLAG: &str = "--enable-sleep-mode";
 
 /// Opens the endpoints of sleep mode, and others that nobody else should reach.
@@ -39,7 +40,9 @@ const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// Neither placeholder is in the command.
-    #[error("the launch command of {0} names neither {{socket}} nor {{port}}: its server could not be found")]
+    #[error(
+        "the launch command of {0} has neither {{socket}} nor {{port}}: add one, so that the server can be reached"
+    )]
     NoAddress(Engine),
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
@@ -48,7 +51,7 @@ pub enum LaunchError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// No random numbers for a key or a name.
-    #[error("cannot make a key and a name for the server: no random numbers from the system")]
+    #[error("cannot make a key and a name for the server: the system gave no random numbers")]
     Random(#[source] io::Error),
 }
 

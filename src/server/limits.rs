@@ -13,8 +13,8 @@
 
 use std::time::Duration;
 
-/// Between asking a server to end and killing it. With requests in flight it would never end (facts on real servers,
-/// signals).
+/// Between asking a server to end and killing it. With requests in flight it would never end (`docs/facts/vllm.md`,
+/// "Signals").
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// For killed processes to be gone: the driver takes seconds to free the memory of a large GPU.

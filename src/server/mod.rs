@@ -6,7 +6,7 @@
 //!
 //! # What happens to servers, and the answer to it
 //!
-//! Measured on real servers (facts on real servers, death and signals):
+//! Measured on real servers (`docs/facts/vllm.md`, "Deaths" and "Signals"):
 //!
 //! | event | answer | where |
 //! |---|---|---|
@@ -20,7 +20,7 @@
 //! | API server killed: its engine lives on, holding the GPU | the guard sees its child's end and kills the group | [`guard`] |
 //! | two servers on one port, both ready | each has a key of its own: what answers without one is not ours, another port is tried | `process`, `launch` |
 //! | not ready in time | killed as a group and gone before the next start | `supervisor` |
-//! | two servers that start on one GPU at once: each takes what the other has not taken yet for free (C.9) | the second starts when the first is ready | `turns` |
+//! | two servers that start on one GPU at once: each takes what the other has not taken yet for free (`docs/facts/vllm.md`, "Memory and sleep") | the second starts when the first is ready | `turns` |
 //! | the other engine's turn: `/sleep`; refused, not in time, or it says so and does not | killed; without sleep mode ended in order: the other starts only then | `turns` |
 //! | its turn again: `/wake_up`; refused, not in time, still asleep, or no answer to a request of one token | killed, and started anew | `start` |
 //! | a request to a server that sleeps | none is sent: nobody watches it but for its process | `turns` |

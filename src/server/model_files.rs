@@ -17,8 +17,8 @@ use super::node_folder::{NodeFolderError, expanded};
 pub enum ModelError {
     /// Neither a folder nor in the cache of downloaded models.
     #[error(
-        "the files of model {model} are not in {cache}: download them with scripts/models, name their folder in \
-         engines.X.model, or leave out node.stage"
+        "the files of model {model} are not in {cache}: download them with scripts/models, set engines.X.model to their \
+         folder, or leave out node.stage"
     )]
     NotFound {
         /// Its name.
@@ -27,7 +27,9 @@ pub enum ModelError {
         cache: PathBuf,
     },
     /// A path at which there is no folder.
-    #[error("the folder {0} of engines.X.model is not there: mend the path, or download the model with scripts/models")]
+    #[error(
+        "engines.X.model is {0}, and there is no such folder: correct the path, or download the model with scripts/models"
+    )]
     NoFolder(PathBuf),
     /// The cache's place cannot be told.
     #[error(transparent)]

@@ -14,7 +14,7 @@ use crate::sys::{self, LockAttempt};
 
 /// A folder that is somebody else's, or open to others.
 #[derive(Debug, thiserror::Error)]
-#[error("{folder} is not a folder that only this user can enter (owner {owner}, mode {mode:o}): remove it")]
+#[error("{folder} must be a folder that only this user can enter, but has owner {owner} and mode {mode:o}: remove it")]
 pub struct NotPrivate {
     /// The folder.
     pub folder: PathBuf,
@@ -50,7 +50,7 @@ pub enum NodeFolderError {
         source: io::Error,
     },
     /// A setting names a variable that this node does not have.
-    #[error("`{setting}` names ${variable}, which is not set on this node")]
+    #[error("`{setting}` uses ${variable}, which is not set on this node: set it, or write the path itself")]
     NoVariable {
         /// The setting.
         setting: String,

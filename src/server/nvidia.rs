@@ -28,7 +28,7 @@ pub(super) fn devices() -> Vec<Device> {
         Err(reason) => {
             let devices = device_files(Path::new("/dev"));
             if !devices.is_empty() {
-                tracing::warn!("nvidia-smi does not tell of this node's GPUs ({reason}): all count as unused");
+                tracing::warn!("nvidia-smi does not list this node's GPUs ({reason}): all of them are taken as free");
             }
             devices
         }

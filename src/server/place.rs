@@ -62,7 +62,7 @@ impl ServerFolder {
         for root in roots {
             if let Ok(folder) = usable(root, &format!("{run}-{random}")) {
                 tracing::warn!(
-                    "the server's folder is {}, where no later start finds it: {}",
+                    "the server's folder is {}; a later start will not find this server there: {}",
                     folder.0.display(),
                     chain(&tried[0])
                 );

@@ -26,6 +26,7 @@ use super::{
     launch::{GPU_VARIABLE, Launch},
     limits::{END, GRACE, HOLDER, REAP},
 };
+use crate::sys::seconds_text;
 
 /// A server that did not come up or did not stay.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// The guard cannot be started.
-    #[error("cannot start {program}")]
+    #[error("cannot start {program}: check that it is installed on this node")]
     Spawn {
         /// This program.
         program: PathBuf,
@@ -57,7 +58,7 @@ pub enum ServerError {
         tail: String,
     },
     /// It is not ready in time.
-    #[error("the server was not ready after {limit:?}; see its log {log}, or raise start_limit")]
+    #[error("the server was not ready after {}: read its log {log}, or raise start_limit", seconds_text(*limit))]
     NotReady {
         /// The limit.
         limit: Duration,
@@ -66,8 +67,8 @@ pub enum ServerError {
     },
     /// Another rank of another attempt holds it.
     #[error(
-        "the guard in {folder} still serves another after {limit:?}: end the other run that works in the same run \
-         directory on this node"
+        "another run still holds the server in {folder} after {}: end the other run that uses the same run directory on \
+         this node", seconds_text(*limit)
     )]
     Held {
         /// The server's folder.
@@ -76,7 +77,7 @@ pub enum ServerError {
         limit: Duration,
     },
     /// What answers on the server's port was not started by us.
-    #[error("the server at {0} answers who has no key: it is another's, on the same port")]
+    #[error("the server at {0} answered without the run's key: another process owns that port")]
     Stranger(ServerAddress),
     /// Its folder cannot be used.
     #[error(transparent)]
@@ -181,7 +182,7 @@ impl Server {
                 if alike {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
-                tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was launched otherwise");
+                tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was started by another command");
                 server.end(Word::Goodbye).await?;
                 return Ok(None);
             }
@@ -211,7 +212,7 @@ impl Server {
                 match ask(other).await {
                     Some((Answer::Busy, _)) => break,
                     Some((Answer::Held, stream)) => {
-                        tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it has the memory of the GPU");
+                        tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it holds the memory of this GPU");
                         Server::taken_over(other, other.record(), stream).end(Word::Goodbye).await?;
                     }
                     None => drop(end_unguarded(other).await?),
@@ -265,8 +266,9 @@ impl Server {
         Ok(())
     }
 
-    /// Makes sure that what answers on the server's port is the server: two servers can listen on one port (facts on
-    /// real servers, death), but only ours knows our key. Says so loudly where others than this node can reach it.
+    /// Makes sure that what answers on the server's port is the server: two servers can listen on one port
+    /// (`docs/facts/vllm.md`, "Deaths"), but only ours knows our key. Says so loudly where others than this node can
+    /// reach it.
     ///
     /// # Errors
     /// It is another's, or gives no answer.
@@ -278,8 +280,8 @@ impl Server {
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         if let Some(open) = port.and_then(super::port::open_address) {
             tracing::warn!(
-                "THE SERVER AT {url} LISTENS ON {open}, WHERE OTHER MACHINES REACH IT: put `--host 127.0.0.1` into its \
-                 launch command, or use {{socket}}"
+                "THE SERVER AT {url} LISTENS ON {open}, SO OTHER MACHINES CAN REACH IT: add `--host 127.0.0.1` to its launch \
+                 command, or use {{socket}}"
             );
         }
         Ok(())
@@ -304,7 +306,7 @@ impl Server {
             Link::TookOver(stream) => say(word, stream).await,
         }
         if timeout(END, self.link.ended()).await.is_err() {
-            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end in {END:?}: killed");
+            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end within {}: it was killed", seconds_text(END));
             self.link.kill();
         }
         // A guard removes its folder as its last act. One that was killed leaves its server and the folder to us.

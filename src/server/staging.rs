@@ -25,6 +25,7 @@ use super::{
     model_files::{ModelFile, files},
     node_folder::{NodeFolderError, private_folder, try_lock},
 };
+use crate::sys::seconds_text;
 
 const MANIFEST: &str = "bocr-staged.json";
 
@@ -50,16 +51,18 @@ pub(super) enum StageError {
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
     /// It does not fit.
-    #[error("{needed}, and {RESERVE} that stay free, do not fit on the node's disk at {folder}, where {free} are free")]
+    #[error(
+        "the model needs {needed} on the node's disk at {folder} and {RESERVE} must stay free, but only {free} are free: free some space, or set node.stage to another disk"
+    )]
     NoSpace { folder: PathBuf, needed: ByteSize, free: ByteSize },
     /// A file changed while it was read.
-    #[error("{0} has become shorter while it was copied")]
+    #[error("{0} became shorter while it was copied: another process changes it")]
     Shorter(PathBuf),
     /// Another process copies it.
-    #[error("another process has been copying them for {0:?} and is not done (start_limit)")]
+    #[error("another process has been copying the model's files for {} and is not done: raise start_limit", seconds_text(*.0))]
     Slow(Duration),
     /// Nobody waits for the copy any more.
-    #[error("the server is not wanted any more")]
+    #[error("the copy was stopped, because the server is no longer needed")]
     Cancelled,
 }
 
@@ -119,7 +122,7 @@ pub(super) fn staged(
             break lock;
         }
         if !told {
-            tracing::info!(model, "the model's files are being copied to the node's disk already: waiting for that");
+            tracing::info!(model, "another rank is copying the model's files to this node's disk: waiting for it");
             told = true;
         }
         if cancelled.load(Ordering::Relaxed) {
@@ -337,7 +340,7 @@ mod tests {
         let (_root, source, stage) = bench();
         let error = room(&stage, u64::MAX / 2).unwrap_err();
         assert!(
-            matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB that stay free"),
+            matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB must stay free"),
             "{error}"
         );
         assert!(matches!(staged("m", &source, &stage, LONG, &AtomicBool::new(true)), Err(StageError::Cancelled)));

@@ -14,6 +14,7 @@ use crate::{
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
+    sys::seconds_text,
 };
 
 use super::{
@@ -39,13 +40,13 @@ pub(super) enum StartError {
     Server(#[from] ServerError),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("another server answers on the port of ours")]
+    #[error("another server answers on the port of this run's server")]
     AnotherOnPort(#[source] EngineError),
-    #[error("the server at {0} says that it is healthy, but did not answer a request of one token")]
+    #[error("the server at {0} reports to be healthy, but did not answer a request of one token")]
     Silent(ServerAddress),
-    #[error("no url is configured for this rank")]
+    #[error("no URL is configured for this rank: give one for each local rank in engines.X.server.urls")]
     NoUrl,
-    #[error("no server answers at {address}, waited for {limit:?}: start it, or raise start_limit")]
+    #[error("no server answers at {address} after {}: start it, or raise start_limit", seconds_text(*limit))]
     NotRunning { address: ServerAddress, limit: Duration, source: Option<Box<EngineError>> },
 }
 
@@ -120,7 +121,7 @@ impl Supervisor {
         let deadline = Instant::now() + limit;
         let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
         if !client.alive().await {
-            tracing::warn!(server = %client.address(), "no server answers yet: it is waited for, {limit:?} at most");
+            tracing::warn!(server = %client.address(), "no server answers yet: waiting for up to {}", seconds_text(limit));
         }
         loop {
             if !answers_by(&client, deadline).await {
@@ -150,7 +151,7 @@ impl Supervisor {
         match revive(&self.plan, server).await {
             Ok(reader) => {
                 let whose = if ours { "woke the server up" } else { "adopted the server of an earlier attempt" };
-                tracing::info!(%engine, log = %log.display(), took = ?since.elapsed(), "{whose}");
+                tracing::info!(%engine, log = %log.display(), took = %seconds_text(since.elapsed()), "{whose}");
                 Ok(Some(reader))
             }
             Err(error) => {

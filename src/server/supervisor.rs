@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     engine::Reader,
     model::{Role, error::chain},
+    sys::seconds_text,
 };
 
 use super::{
@@ -87,9 +88,11 @@ impl Supervisor {
                 }
                 Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
             };
-            tracing::warn!(engine = %self.plan.profile.engine, start, ?life, "{reason}");
+            tracing::warn!(engine = %self.plan.profile.engine, start, life = %seconds_text(life), "{reason}");
             if self.trial.swap(0, Ordering::SeqCst) == start {
-                tracing::info!("a page was on trial: this start counts for nothing");
+                tracing::info!(
+                    "a suspect page ran alone on this server: this start does not count towards giving the engine up"
+                );
                 continue;
             }
             let Some(pause) = budget.after(life) else {
@@ -173,7 +176,7 @@ impl Supervisor {
 
     fn give_up(&self, reason: String) {
         let engine = self.plan.profile.engine;
-        tracing::error!(%engine, "the engine is given up on this rank: {reason}");
+        tracing::error!(%engine, "this rank gives the engine up and returns its pages: {reason}");
         self.state.send_replace(State::Lost);
         (self.on_event)(ServiceEvent::Lost(engine, reason));
     }

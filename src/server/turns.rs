@@ -18,6 +18,7 @@ use super::{
     start::{StartError, client_of},
     supervisor::Supervisor,
 };
+use crate::sys::seconds_text;
 
 /// What a server is there for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl Supervisor {
             () = until(&mut duty, Duty::Serve) => false,
         };
         if died {
-            tracing::warn!(engine = %self.plan.profile.engine, "the server died in its sleep");
+            tracing::warn!(engine = %self.plan.profile.engine, "the sleeping server died: it is restarted when its engine is needed");
             self.end_server(Word::Kill).await;
             until(&mut duty, Duty::Serve).await;
         }
@@ -137,18 +138,18 @@ impl Supervisor {
         match &self.server {
             Some(server) if !server.has_answered() => {
                 self.end_server(Word::Kill).await;
-                tracing::info!(%engine, took = ?since.elapsed(), "the server has ended: it was still starting");
+                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it was still starting");
             }
             Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
-                Ok(()) => tracing::info!(%engine, took = ?since.elapsed(), "the server sleeps"),
+                Ok(()) => tracing::info!(%engine, took = %seconds_text(since.elapsed()), "the server sleeps"),
                 Err(error) => {
-                    tracing::warn!(%engine, "the server is ended, as it does not fall asleep: {}", chain(&error));
+                    tracing::warn!(%engine, "ending the server, because it does not fall asleep: {}", chain(&error));
                     self.end_server(Word::Kill).await;
                 }
             },
             Some(_) => {
                 self.end_server(Word::Goodbye).await;
-                tracing::info!(%engine, took = ?since.elapsed(), "the server has ended: it has no sleep mode");
+                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it has no sleep mode");
             }
             None => {}
         }

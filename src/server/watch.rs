@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::engine::{Client, Gone};
+use crate::sys::seconds_text;
 
 /// Between two questions to `/health`.
 const PULSE_INTERVAL: Duration = Duration::from_secs(2);
@@ -17,8 +18,8 @@ pub(super) enum Death {
     Gone(Gone),
     /// `/health` says 200, but nothing comes of any request.
     #[error(
-        "its engine hangs: with requests in flight there was no token for {0:?}, its counters do not move, and a request \
-         of one token was not answered either"
+        "its engine hangs: no token came for {} with requests in flight, its counters did not move, and a request of one \
+         token was not answered", seconds_text(*.0)
     )]
     Hangs(Duration),
 }
@@ -41,7 +42,7 @@ async fn failing(client: &Client) -> Death {
 }
 
 /// Silence alone proves nothing: vLLM reads the images of all requests before it answers one (108 s for eight large
-/// pages on a slow machine, facts on real servers). Its own counters and a small request have the last word.
+/// pages on a slow machine: `docs/facts/vllm.md`, "Liveness"). Its own counters and a small request have the last word.
 async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
     let interval = (hang_limit / 20).clamp(Duration::from_millis(20), Duration::from_secs(5));
     let traffic = client.traffic();
@@ -51,7 +52,7 @@ async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
         if !is_silent() {
             continue;
         }
-        tracing::warn!(server = %client.address(), "no token for {hang_limit:?} with requests in flight: looking closer");
+        tracing::warn!(server = %client.address(), "no token for {} with requests in flight: checking its counters and asking for one token", seconds_text(hang_limit));
         let before = client.engine_tokens().await;
         sleep(interval).await;
         let after = client.engine_tokens().await;

@@ -1,7 +1,7 @@
 //! One server in virtual time, kept busy with a fixed number in flight or by the very same [`Controller`] as in a run.
 //!
 //! The server is the stand-in's model of a GPU under continuous batching, with the image preprocessing of vLLM's API
-//! server before it, which no metric shows (facts of the engines, C.6).
+//! server before it, which no metric shows (`docs/facts/vllm.md`, "Metrics").
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,7 +34,7 @@ pub struct Pages {
 }
 
 impl Default for Pages {
-    /// The pages of the measurements on the H200 (facts of the engines, F).
+    /// The pages of the measurements on the H200 (`docs/facts/h200.md`, "Patterns of a client").
     fn default() -> Self {
         Pages { prompt: 4014, median: 900.0, sigma: 0.5, loops: 0.03, cut_after: 400 }
     }

@@ -162,7 +162,7 @@ async fn begin(
             let blocks = match picture {
                 Some(picture) => {
                     let reading = reading::read(tesseract, picture, *dpi).await.map_err(|error| {
-                        tracing::error!("page not read: {error}");
+                        tracing::error!("cannot read the page: {error}");
                         stand_in.options.release.internal(error.to_string())
                     })?;
                     tracing::debug!(languages = ?reading.languages, confidence = reading.confidence, "page read");

@@ -1,8 +1,9 @@
 //! Arabic commas that Tesseract takes for another mark, put right by what is on the page.
 //!
-//! A third to a half of all errors of its Arabic model are commas read as points or as hamzas (facts of the corpus, 5). The
-//! three differ in shape. At the end of 365 words of ten pages, 192 dots to the inch: points are 3 pixels wide and 3 high,
-//! commas 4 to 5 and 7, hamzas 7 to 9 and 10 to 11; of the marks that [`is_comma`] calls one, all 164 were, and it missed 2.
+//! A third to a half of all errors of its Arabic model are commas read as points or as hamzas (`docs/facts/corpus.md`,
+//! "Tesseract"). The three differ in shape. At the end of 365 words of ten pages, 192 dots to the inch: points are 3
+//! pixels wide and 3 high, commas 4 to 5 and 7, hamzas 7 to 9 and 10 to 11; of the marks that [`is_comma`] calls one,
+//! all 164 were, and it missed 2.
 
 use image::GrayImage;
 

@@ -1,5 +1,5 @@
 //! A page written as an engine writes it: Chandra's divs in either box dialect, DeepSeek-OCR's grounding
-//! (facts of the engines, A.3 to A.5 and B.3).
+//! (`docs/facts/chandra.md`, "Answer", and `docs/facts/deepseek.md`, "Answer").
 
 use std::fmt::Write as _;
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The defaults (6 ms, 0.17 ms, 80 µs) are fitted to the three steady patterns measured on an H200 with a model of
-//! Chandra 1's shape (facts of the engines, F). With the measured batch, generated tokens and prompt tokens a
-//! second they account for 0.999, 1.003 and 0.992 of each second:
+//! Chandra 1's shape (`docs/facts/h200.md`, "Patterns of a client"). With the measured batch, generated tokens and
+//! prompt tokens a second they account for 0.999, 1.003 and 0.992 of each second:
 //!
 //! | running | tokens/s | pages/s × 4,014 prompt tokens | steps/s × decode + prompt tokens × 80 µs |
 //! |---|---|---|---|

@@ -11,7 +11,7 @@ use super::{
 /// Lengths of answers: lognormal, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnswerLengths {
-    /// Median. Default 900, as in the measurements on the H200 (facts of the engines, F).
+    /// Median. Default 900, as in the measurements on the H200 (`docs/facts/h200.md`, "Patterns of a client").
     pub median: f64,
     /// Standard deviation of the logarithm.
     pub sigma: f64,

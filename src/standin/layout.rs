@@ -1,8 +1,8 @@
 //! Words into blocks: Tesseract's own blocks, paragraphs and lines, in its reading order.
 //!
-//! Everything is `Text` but the running head of a gazette: the line in the upper inch of a page, or of a strip over its width,
-//! that names the gazette and has a number (of the page, the issue, the date), and whatever stands beside or above it (facts
-//! of the corpus, 3). A column has no running head.
+//! Everything is `Text` but the running head of a gazette: the line in the upper inch of a page, or of a strip over its
+//! width, that names the gazette and has a number (of the page, the issue, the date), and whatever stands beside or
+//! above it (`docs/facts/corpus.md`, "Pages"). A column has no running head.
 
 use super::{
     dialect::{BlockKind, PageBlock},

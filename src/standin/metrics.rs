@@ -1,4 +1,4 @@
-//! `/metrics`: the names, labels and types of vLLM's (facts of the engines, C.6), counted for real.
+//! `/metrics`: the names, labels and types of vLLM's (`docs/facts/vllm.md`, "Metrics"), counted for real.
 
 use std::{
     collections::BTreeMap,

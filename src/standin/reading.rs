@@ -51,16 +51,16 @@ const STRIP_INCHES: f32 = 1.5;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadingError {
     /// The image cannot be decoded.
-    #[error("image cannot be decoded: {0}")]
+    #[error("cannot decode the image: {0}")]
     Decode(#[from] ImageError),
     /// The image cannot be made smaller.
-    #[error("image cannot be resized: {0}")]
+    #[error("cannot resize the image: {0}")]
     Resize(#[from] fast_image_resize::ResizeError),
     /// Tesseract gave nothing.
     #[error(transparent)]
     Tesseract(#[from] TesseractError),
     /// The thread that prepares images is gone.
-    #[error("image preparation was stopped")]
+    #[error("the preparation of the image was stopped")]
     Stopped,
 }
 

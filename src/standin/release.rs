@@ -1,6 +1,6 @@
 //! The releases of vLLM whose API a stand-in speaks, and how each of them refuses.
 //!
-//! Both were run and listened to (facts on real servers); `tests/it/conformance` holds the stand-in against what was heard.
+//! Both were run (`docs/facts/vllm.md`); `tests/it/conformance` holds the stand-in against what was heard.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! `repetition_detection`: the engine ends an answer whose last tokens repeat themselves (facts of the engines, C.4).
+//! `repetition_detection`: the engine ends an answer whose last tokens repeat themselves (`docs/facts/vllm.md`,
+//! "Endings and sampling").
 
 use serde::Deserialize;
 

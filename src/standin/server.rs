@@ -23,7 +23,7 @@ use super::{
 };
 
 /// How long `/health` says 503 after the engine's death, and how long connections are then refused before the process
-/// ends (facts on real servers, death: 0.75 to 2.5 s and 2 to 4 s, or 0.2 s at most and 1.1 s).
+/// ends (`docs/facts/vllm.md`, "Deaths": 0.75 to 2.5 s and 2 to 4 s, or 0.2 s at most and 1.1 s).
 fn last_moments(release: Release) -> (Duration, Duration) {
     match release {
         Release::V0_11_2 => (Duration::from_millis(1500), Duration::from_millis(1500)),
@@ -57,7 +57,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
         _ = terminate.recv() => tracing::info!("ended by SIGTERM"),
         _ = interrupt.recv() => tracing::info!("ended by SIGINT"),
         () = dying(&stand_in) => {
-            tracing::error!("engine dead: no longer listening");
+            tracing::error!("the engine is dead: the server no longer listens");
         }
     }
     if stand_in.condition.now() == Condition::Dead {

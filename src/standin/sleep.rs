@@ -1,4 +1,5 @@
-//! Sleep mode, as vLLM has it (facts of the engines, C.9; its `entrypoints/serve/sleep` and `v1/engine/core`):
+//! Sleep mode, as vLLM has it (`docs/facts/vllm.md`, "Memory and sleep"; its `entrypoints/serve/sleep` and
+//! `v1/engine/core`):
 //!
 //! | | |
 //! |---|---|
@@ -27,7 +28,7 @@ use super::{faults::SleepFault, release::Release, stand_in::StandIn};
 /// How long it takes to fall asleep and to wake up.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SleepMode {
-    /// To fall asleep: 13 s measured on an H200 (facts of the engines, F).
+    /// To fall asleep: 13 s measured on an H200 (`docs/facts/h200.md`, "Start, sleep and wake-up").
     pub fall_asleep: Duration,
     /// To wake up: 0.7 s measured there.
     pub wake_up: Duration,

@@ -1,5 +1,5 @@
 //! How many tokens a text and an image are. Estimates of the real tokenizers' counts for text, the engines'
-//! own rules for images (facts of the engines, A.8 and B.2).
+//! own rules for images (`docs/facts/chandra.md`, "Page images", and `docs/facts/deepseek.md`, "Tiles and tokens").
 //!
 //! A text token is one of: a special tag such as `<|ref|>`; a digit; up to six Latin letters or four of any
 //! other script, with the blank before them; up to two signs of punctuation; a run of white space. One answer is

@@ -24,10 +24,10 @@ const WINDOW: u64 = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// An offset or a length that does not follow from the rows before it.
-    #[error("row {row} of /{table}: {field} is out of place")]
+    #[error("row {row} of /{table}: {field} does not continue the row before")]
     Place { table: &'static str, row: u64, field: &'static str },
     /// A number that stands for nothing: no such code, or beyond what its field can be.
-    #[error("row {row} of /{table}: {field} is unknown")]
+    #[error("row {row} of /{table}: {field} has an unknown code")]
     Code { table: &'static str, row: u64, field: &'static str },
     /// A row that names another row of `/pages`, or another part, than the one that leads to it.
     #[error("row {row} of /{table} belongs to another page or part")]
@@ -39,10 +39,10 @@ pub enum Flaw {
     #[error("{0} is not in /documents")]
     Undocumented(PageRef),
     /// A document listed twice, or without a page.
-    #[error("document {} is listed in /documents without reason", .0.0)]
+    #[error("document {} is in /documents twice, or has no page in this shard", .0.0)]
     Document(DocumentId),
     /// A root attribute that does not fit the file's name.
-    #[error("its attribute {0} is not that of its name")]
+    #[error("its attribute {0} does not agree with its file name")]
     Attribute(&'static str),
 }
 

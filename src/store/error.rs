@@ -29,13 +29,13 @@ pub enum StoreError {
     ReadOnly { path: PathBuf },
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
-        "{} has vanished: put it back or mount it again, and give the same command again; records written since then \
+        "{} is no longer there: put it back or mount it again, and give the same command again; records written since then \
          are read anew",
         path.display()
     )]
     Vanished { path: PathBuf },
     /// A living process holds a journal.
-    #[error("another process still writes {}: wait until it has ended, or end it", path.display())]
+    #[error("another process still writes {}: wait until that process has ended, or end it", path.display())]
     InUse { path: PathBuf },
     /// A journal or shard of another run.
     #[error("{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory", path.display())]
@@ -77,16 +77,16 @@ pub enum StoreError {
     #[error("shard {} is missing: put it back, or run the same command again to read its pages anew", path.display())]
     MissingShard { path: PathBuf },
     /// A run directory without shards or catalogue.
-    #[error("nothing has been sealed in {}: is it a run directory, and has the run begun to read?", path.display())]
+    #[error("{} has no sealed shard: check that it is a run directory, and that the run has begun to read", path.display())]
     NothingToRead { path: PathBuf },
     /// A journal and a shard of the same name have different origins.
-    #[error("{} exists but was not made from {}: move one of them away", shard.display(), journal.display())]
+    #[error("{} exists, but was not made from {}: move one of the two away", shard.display(), journal.display())]
     ForeignShard { shard: PathBuf, journal: PathBuf },
     /// A record does not belong to the plan.
     #[error("{page} is not in the plan of {documents} documents")]
     UnknownDocument { page: PageRef, documents: usize },
     /// The name of a document cannot name an export.
-    #[error("document name `{name}` leaves the output folder: rename the input")]
+    #[error("document name `{name}` leads out of the output folder: rename the input")]
     UnsafeName { name: String },
     /// A record has more of something than the format can count.
     #[error("record of {page} has too many {what} for the shard format")]
@@ -95,7 +95,7 @@ pub enum StoreError {
     #[error("cannot encode {what}: {reason}")]
     Encode { what: &'static str, reason: String },
     /// A defect: the thread that seals has panicked. The journal is whole, and the next start seals it.
-    #[error("sealing {} ended in a panic: give the same command again", path.display())]
+    #[error("sealing {} failed with a panic: give the same command again", path.display())]
     SealingPanicked { path: PathBuf },
     /// The store thread is gone; the event that it sent before says why.
     #[error("the store thread of {} has stopped: its earlier error says why", path.display())]

@@ -39,7 +39,10 @@ pub(super) fn open(path: &Path) -> Result<File> {
 
 /// A string of the library; text with a zero byte has no such form.
 pub(super) fn text(value: &str) -> Result<VarLenUnicode> {
-    value.parse().map_err(|_| StoreError::Encode { what: "a text for HDF5", reason: format!("zero byte in {value:?}") })
+    value.parse().map_err(|_| StoreError::Encode {
+        what: "a text for HDF5",
+        reason: format!("it has a zero byte: `{}`", value.escape_debug()),
+    })
 }
 
 /// Root attributes of a file being written.

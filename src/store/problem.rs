@@ -15,7 +15,7 @@ use crate::model::PageRef;
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// Records wait in a journal.
-    #[error("journal {} is not sealed: the run has not finished, give the same command again, or `bocr verify --repair` seals it", path.display())]
+    #[error("journal {} is not sealed: the run has not finished; give the same command again, or seal it with `bocr verify --repair`", path.display())]
     JournalLeft { path: PathBuf },
     /// A journal has places that cannot be read, and others behind them.
     #[error(
@@ -32,28 +32,28 @@ pub enum Problem {
     )]
     JournalKept { path: PathBuf },
     /// There is no catalogue.
-    #[error("catalogue {} is missing: `bocr verify --repair` writes it anew", path.display())]
+    #[error("catalogue {} is missing: write it again with `bocr verify --repair`", path.display())]
     NoCatalogue { path: PathBuf },
     /// A file is missing, damaged or cannot be read.
     #[error(transparent)]
     File(#[from] StoreError),
     /// A shard that the catalogue does not list.
-    #[error("shard {} is not in the catalogue: `bocr verify --repair` writes it anew", path.display())]
+    #[error("shard {} is not in the catalogue: write the catalogue again with `bocr verify --repair`", path.display())]
     Unlisted { path: PathBuf },
     /// The catalogue says another number than the files give.
-    #[error("{} says {listed} {what}, the files give {found}: `bocr verify --repair` writes it anew", path.display())]
+    #[error("{} lists {listed} {what}, but the files hold {found}: write it again with `bocr verify --repair`", path.display())]
     Count { path: PathBuf, what: Count, found: u64, listed: u64 },
     /// The catalogue has no link to a shard, or one that leads elsewhere.
-    #[error("{} does not lead to {}: `bocr verify --repair` writes it anew", path.display(), shard.display())]
+    #[error("the link in {} does not lead to {}: write the catalogue again with `bocr verify --repair`", path.display(), shard.display())]
     Link { path: PathBuf, shard: PathBuf },
     /// A file whose writing was interrupted.
     #[error(
-        "{} is what an interrupted sealing left: the next start deletes it, and so does `bocr verify --repair`",
+        "{} was left by an interrupted sealing: the next start deletes it, and so does `bocr verify --repair`",
         path.display()
     )]
     Temporary { path: PathBuf },
     /// A file that the store did not make.
-    #[error("{} is none of the store's files: move it away", path.display())]
+    #[error("{} is not a file of the store: move it away", path.display())]
     Unknown { path: PathBuf },
     /// Rows of a shard that do not lead where they should.
     #[error(
@@ -63,7 +63,7 @@ pub enum Problem {
     )]
     Shard { path: PathBuf, flaws: usize, first: Flaw },
     /// A shard with pages of a document that is not the plan's.
-    #[error("shard {} holds pages of {name}, which is not in the plan as it was then: it belongs to another run, move it away", path.display())]
+    #[error("shard {} has pages of {name}, and the plan does not have that document with these bytes: the shard belongs to another run; move it away", path.display())]
     Foreign { name: String, path: PathBuf },
     /// The text of a record does not have its checksum.
     #[error(
@@ -95,7 +95,7 @@ pub enum Problem {
     )]
     IndexDiffers { pages: usize, first: PageRef },
     /// The catalogue lists other documents than the plan.
-    #[error("the catalogue's documents are not those of the plan: `bocr verify --repair` writes it anew")]
+    #[error("the catalogue's documents differ from the plan's: write the catalogue again with `bocr verify --repair`")]
     DocumentsDiffer,
 }
 

@@ -119,7 +119,7 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
         if present.is_empty() {
             return Err(StoreError::NothingToRead { path: layout.store() });
         }
-        tracing::warn!(catalogue = %path.display(), "no catalogue yet: reading the shards themselves");
+        tracing::warn!(catalogue = %path.display(), "there is no catalogue yet: reading the shards directly");
         return Ok(None);
     }
     let catalogue::Catalogue { index, documents, .. } = catalogue::load(&path)?;
@@ -128,7 +128,7 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
     }
     let current = index.shards.len() == present.len();
     if !current {
-        tracing::warn!(catalogue = %path.display(), "shards were sealed after the catalogue: reading the shards themselves");
+        tracing::warn!(catalogue = %path.display(), "the catalogue is older than the shards: reading the shards directly");
     }
     Ok(Some((index, documents, current)))
 }

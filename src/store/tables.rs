@@ -79,7 +79,8 @@ pub(super) fn read_documents(parent: &Group, path: &Path) -> Result<Vec<Document
 
 fn document_row(document: &Document) -> Result<DocumentRow> {
     let Document { id, path, name, fingerprint, edition, state } = document;
-    let not_utf8 = || StoreError::Encode { what: "a document's path", reason: format!("{path:?} is not UTF-8") };
+    let not_utf8 =
+        || StoreError::Encode { what: "a document's path", reason: format!("{} is not valid UTF-8", path.display()) };
     let (class, reason) = match state {
         DocumentState::Planned { .. } => (0, ""),
         DocumentState::Refused { class, reason } => (*class as u8, reason.as_str()),

@@ -242,7 +242,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
     /// Tells the failure with the receipts of all records that did not become durable. The queue is closed first, so
     /// that none is forgotten and nobody is left waiting for room, the sealing thread included.
     fn fail(&mut self, error: StoreError) {
-        tracing::error!(%error, "the store thread stops");
+        tracing::error!(%error, "the store stops: no further record can be written");
         let queued = self.queue.close().into_iter().filter_map(|message| match message {
             Message::Record(_, receipt) => Some(receipt),
             Message::SealingEnded | Message::Finish => None,
@@ -250,7 +250,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         self.waiting.extend(queued);
         (self.on_event)(StoreEvent::Failed(error, std::mem::take(&mut self.waiting)));
         if let Err(error) = self.join_sealing() {
-            tracing::error!(%error, "the last sealing failed too");
+            tracing::error!(%error, "sealing the last journal failed too");
         }
     }
 
@@ -331,7 +331,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
             let started = Instant::now();
             let sealed = seal_held(&layout, file, &hold, &mut |_| ())?;
             let elapsed = started.elapsed();
-            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, ?elapsed, "sealed");
+            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, seconds = elapsed.as_secs_f64(), "sealed");
             Ok(sealed)
         };
         thread.spawn(work).doing("start a thread that seals in", &self.layout.store())

@@ -3,6 +3,7 @@
 //! A child of an MPI rank that inherits the launcher's variables believes that it is a rank itself: MPI-aware
 //! programs die in their initialisation, and machine-learning frameworks guess a world size from them.
 
+use super::seconds_text;
 use std::{
     env,
     ffi::OsStr,
@@ -21,7 +22,8 @@ const LAUNCHER_PREFIXES: [&str; 13] = [
 /// Variables with these names tell a framework its place among ranks.
 const RANK_VARIABLES: [&str; 3] = ["RANK", "LOCAL_RANK", "WORLD_SIZE"];
 
-/// PBS sets it to the cores of the job (facts on OpenPBS, measured behaviour), of which each child has a share only.
+/// PBS sets it to the cores of the job (`docs/facts/pbs.md`, "Environment of a job"), of which each child has a share
+/// only.
 const THREADS_VARIABLE: &str = "OMP_NUM_THREADS";
 
 /// Whether a variable tells a process that it is an MPI rank.
@@ -56,7 +58,10 @@ pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(io::Error::new(ErrorKind::TimedOut, format!("no answer in {limit:?}")));
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("it did not answer within {}", seconds_text(limit)),
+                ));
             }
         }
     };

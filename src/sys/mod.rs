@@ -11,6 +11,7 @@ mod qstat;
 mod random;
 mod replace;
 mod running_process;
+mod seconds;
 mod sockets;
 
 pub use child_process::{answer, is_launcher_variable, scrub_environment};
@@ -21,4 +22,5 @@ pub use qstat::{JobAttributes, parse_walltime};
 pub use random::random_hex;
 pub(crate) use replace::{replace, replace_with_mode};
 pub use running_process::{RunningProcess, peak_address_space};
+pub use seconds::seconds_text;
 pub use sockets::listening_addresses;

@@ -15,8 +15,8 @@ fn part(available: usize, local_size: u32) -> usize {
     (available / local_size.max(1) as usize).max(1)
 }
 
-/// mpirun binds a rank to a core or a socket unless it is told not to, and with it all that the rank starts (facts on
-/// HPC, B7).
+/// mpirun binds a rank to a core or a socket unless it is told not to, and with it all that the rank starts
+/// (`docs/facts/mpi.md`, "Binding").
 fn bound(available: usize, ncpus: Option<&str>) -> Option<String> {
     let given: usize = ncpus?.parse().ok()?;
     (available < given).then(|| {

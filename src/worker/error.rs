@@ -19,13 +19,13 @@ pub enum WorkerError {
     #[error(transparent)]
     Corpus(#[from] CorpusError),
     /// The plan that rank 0 wrote is not there.
-    #[error("there is no plan in {0}: is the run directory on a file system that all ranks share?")]
+    #[error("there is no plan in {0}: put the run directory on a file system that all ranks share")]
     NoPlan(PathBuf),
     /// A profile cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The profile configured for an engine belongs to another one.
-    #[error("profile {profile} is not one of {engine}")]
+    #[error("profile {profile} is not a profile of {engine}: choose one with `bocr profiles`")]
     ProfileOfOtherEngine {
         /// Name of the profile.
         profile: String,
@@ -36,7 +36,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// No rank serves the engine that reads every page first.
-    #[error("the roles {0} serve no chandra: every page goes to chandra first")]
+    #[error("no rank of the roles {0} serves chandra, and every page goes to chandra first: add chandra to --roles")]
     NoFirstEngine(String),
     /// No GPU for this rank's server.
     #[error(transparent)]
@@ -57,10 +57,10 @@ pub enum WorkerError {
     #[error("cannot start this rank's tasks")]
     Runtime(#[source] io::Error),
     /// A defect: pages came before the plan.
-    #[error("rank 0 dealt pages before the plan")]
+    #[error("rank 0 sent pages before the plan: this is a fault of bocr")]
     TooEarly,
     /// A defect: the run ended with pages under way.
-    #[error("the run ended while pages were under way")]
+    #[error("the run ended while this rank still had pages: this is a fault of bocr")]
     Busy,
 }
 

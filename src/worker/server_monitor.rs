@@ -117,7 +117,7 @@ impl Watch {
         if let Some(controller) = &mut self.controller {
             controller.observe(&seen);
             if controller.limit() != limit {
-                tracing::info!(from = limit, to = controller.limit(), "the number in flight changes");
+                tracing::info!(from = limit, to = controller.limit(), "the number of requests in flight changes");
                 self.limiter.slots().set_limit(controller.limit());
             }
         }

@@ -54,7 +54,10 @@ impl StartUp {
         let events = self.events.clone();
         let on_event = move |event| match event {
             StoreEvent::Durable(settlements) => drop(events.send(LocalEvent::Durable(settlements))),
-            StoreEvent::Sealed(sealed) => tracing::info!(shard = ?sealed.shard, "sealed a journal"),
+            StoreEvent::Sealed(sealed) => {
+                let shard = sealed.shard.map(|shard| shard.display().to_string());
+                tracing::info!(shard, "sealed a journal");
+            }
             StoreEvent::Failed(error, lost) => drop(events.send(LocalEvent::StoreFailed(chain(&error), lost))),
         };
         let mut store = self.configuration.store.clone();

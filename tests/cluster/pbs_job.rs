@@ -1,5 +1,5 @@
-//! `scripts/pbs-job` in a job of a small PBS that follows the facts on OpenPBS: real mpirun, real ranks, real stand-ins,
-//! on three hosts of this machine.
+//! `scripts/pbs-job` in a job of a small PBS that does what `docs/facts/pbs.md` says of OpenPBS: real mpirun, real
+//! ranks, real stand-ins, on three hosts of this machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 

@@ -85,7 +85,7 @@ fn who_reads_the_answer_may_have_gone() {
 fn a_job_waits_for_those_before_it() {
     let node = LoginNode::new("home");
     node.job_file("", "");
-    node.submit(&["--after"]).refuses(2, &["leave --after out"]);
+    node.submit(&["--after"]).refuses(2, &["leave out --after"]);
     node.submit(&["--after=none"]).refuses(2, &["no id of a PBS job"]);
     node.submit(&[]).succeeds();
     node.says("1.fake", &[RUNNING]);
@@ -189,7 +189,7 @@ fn what_is_wrong_with_a_job_file_is_named_with_the_remedy() {
     node.submit(&[]).succeeds();
     let copy = node.run("job/job.toml");
     let copied = Ended::of(&node.bocr(&["submit", copy.to_str().unwrap()]).output().unwrap());
-    copied.refuses(2, &["is the copy that a submit made"]);
+    copied.refuses(2, &["is the copy that an earlier `bocr submit` wrote"]);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn an_interrupt_leaves_the_job_alone() {
 #[test]
 fn a_run_without_a_job_cannot_be_followed() {
     let node = LoginNode::new("home");
-    node.follow().refuses(1, &["has no job: submit one"]);
+    node.follow().refuses(1, &["is known: submit one"]);
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn a_model_is_copied_once_to_the_disk_of_a_node() {
 
     fs::rename(&disk, node.bench.path("elsewhere")).unwrap();
     run("third");
-    assert!(node.logs("third").contains("NOT COPIED TO THIS NODE'S DISK"));
+    assert!(node.logs("third").contains("CANNOT BE COPIED TO THIS NODE'S DISK"));
     let snapshot = hub.join("snapshots/5e1f");
     assert!(values(&node.servers(), "MODEL").contains(snapshot.to_str().unwrap()), "read where it is");
     node.bench.assert_nothing_left();

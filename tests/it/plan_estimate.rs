@@ -48,7 +48,7 @@ fn sample_gazettes_and_broken_files_are_told_in_one_page() {
     assert_eq!(json["documents"]["left"], 14);
     assert_eq!(json["documents"]["refused"].as_array().unwrap().len(), 2);
     assert_eq!(json["page"]["sampled"], 3);
-    // A4 at the profile's 192 dpi (facts of the engines, A.8).
+    // A4 at the profile's 192 dpi (`docs/facts/chandra.md`, "Page images").
     let visual = json["page"]["visual_tokens"].as_f64().unwrap();
     assert!((3000.0..3600.0).contains(&visual), "{visual}");
     assert_eq!((&json["proposed"]["gpus"], &json["fit"]), (&Value::from(1), &Value::from("fits")));

@@ -67,7 +67,7 @@ async fn run(bench: &Bench, ranks: u32, arguments: &[String]) -> (Vec<PageRecord
     let report: serde_json::Value =
         serde_json::from_slice(&fs::read(bench.run_directory().join("report.json")).unwrap()).unwrap();
     assert_eq!(report["pages"], records.len());
-    let turns = report["turns"]["number"].as_u64().unwrap();
+    let turns = report["role_switches"]["count"].as_u64().unwrap();
     assert_eq!(text(&output).contains("from one engine to the other"), turns > 0, "{}", text(&output));
     (records, turns)
 }

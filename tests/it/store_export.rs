@@ -139,7 +139,7 @@ fn the_command_line_exports_the_forms_it_is_told() {
     assert!(!directory.path().join("export/md").exists());
     let nothing = export(&directory.path().join("export"));
     assert_eq!(nothing.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&nothing.stderr).contains("nothing has been sealed"), "{nothing:?}");
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("has no sealed shard"), "{nothing:?}");
 }
 
 /// Text, blocks, attempts and provenance through plain h5py equal those of the JSONL export.

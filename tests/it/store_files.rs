@@ -796,7 +796,7 @@ fn verification_sees_a_catalogue_that_is_not_true() {
         ("table('index', shard=(0, 9))", "cannot be understood"),
         ("rows = f['index'][:]; rows[1] = rows[0]; f['index'][:] = rows", "rows of 2 pages differ"),
         ("rows = f['index'][:]; f['index'][:] = rows[::-1]", "rows of 5 pages differ"),
-        ("table('documents', pages=(0, 2))", "documents are not those of the plan"),
+        ("table('documents', pages=(0, 2))", "documents differ from the plan"),
         ("del f['links']['shard-00000-0001']", "does not lead to"),
         (&format!("del f['links']['shard-00000-0001']; {link}('store/none.h5', '/')"), "does not lead to"),
         (&format!("del f['links']['shard-00000-0001']; {link}('store/shard-00000-0000.h5', '/')"), "does not lead to"),
@@ -825,7 +825,7 @@ fn verification_sees_files_that_should_not_be_there() {
     let expected = [
         ("shard-00009-0000.h5.12-0badcafe.tmp", "interrupted"),
         ("catalogue.h5.12-0badcafe.tmp", "interrupted"),
-        ("notes.txt", "none of the store's files"),
+        ("notes.txt", "not a file of the store"),
         ("rank-00003.0002.journal", "belongs to run run-0"),
         ("rank-00003.0002.journal", "is not sealed"),
     ];

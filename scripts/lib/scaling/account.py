@@ -12,8 +12,11 @@ import subprocess
 
 MOMENT = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+)Z ")
 JOINED = re.compile(r' joined rank=.* host="[^"]*" (.*)')
-SEALED = re.compile(r": sealed journal=.* elapsed=([\d.]+)(s|ms|µs)$")
+# Earlier programs wrote `elapsed=1.5ms`.
+SEALED = re.compile(r": sealed journal=.* (?:seconds=([\d.e-]+)|elapsed=([\d.]+)(s|ms|µs))$")
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
+# The names of report.json, and those of the table.
+PARTS = {"idle_rendering": "starved_by_rendering", "idle_no_pages": "starved_by_coordinator"}
 
 
 class AccountError(Exception):
@@ -40,7 +43,9 @@ def read(run_directory: pathlib.Path, bocr: str) -> Account:
     server_seconds: dict[str, float] = {}
     for time in report["server_time"].values():
         for part, duration in time.items():
-            seconds = duration["secs"] + duration["nanos"] / 1e9
+            # Earlier programs wrote {secs, nanos}.
+            seconds = duration["secs"] + duration["nanos"] / 1e9 if isinstance(duration, dict) else duration
+            part = PARTS.get(part, part)
             server_seconds[part] = server_seconds.get(part, 0.0) + seconds
     logs = [path.read_text(encoding="utf-8").splitlines() for path in sorted((run_directory / "logs").glob("rank-*.log"))]
     ready = [_moment(line) for log in logs for line in log if ": the server is ready " in line]
@@ -59,7 +64,7 @@ def read(run_directory: pathlib.Path, bocr: str) -> Account:
         first_verdict=min(verdicts),
         last_verdict=max(verdicts),
         server_seconds=server_seconds,
-        sealing=sum(float(found[1]) * UNITS[found[2]] for found in sealed),
+        sealing=sum(float(found[1] or found[2]) * UNITS[found[3] or "s"] for found in sealed),
     )
 
 

@@ -15,9 +15,9 @@ of the table; efficiency is speed-up by p. Medians of the repeats, in brackets t
 from the start of `scripts/launch` to its end. Serial fraction (Karp and Flatt): e = (1/S - 1/p) / (1 - 1/p)."""
 
 NOTES_ON_SECONDS = """Second table: where the seconds of the servers went in the whole run, one server a rank and engine. *Busy*, by the share of
-its limit that is in flight; *starved by rendering*, the rank had pages, but not their images; *starved by the coordinator*,
-it had no pages, at the end of a run too; *starting*; *down*; *draining*, the run ends, sealing included; *outside*, mpirun's
-start, and the end after the servers are gone."""
+its limit that is in flight; *starved by rendering* (idle: rendering), the rank had pages, but not their images;
+*starved by coordinator* (idle: no pages), it had no pages, at the end of a run too; *starting*; *down*; *draining*, the run ends, sealing included; *outside*,
+mpirun's start, and the end after the servers are gone."""
 
 NOTES_ON_PROCESSOR = """Third table, shares of one core while pages were read: the *main thread of rank 0* is the coordinator, and pump of its own
 worker as are the *main threads of the other ranks*. Of all cores of this host in the whole run: *all processes of the run*

@@ -1,6 +1,6 @@
 """The other hosts of a job: whether they answer, see the folder, keep the time and hold to its locks.
 
-PBS's own agent does not give a command's output back (facts on OpenPBS, measured behaviour): so each host writes what it
+PBS's own agent does not give a command's output back (docs/facts/pbs.md, "Agents"): so each host writes what it
 finds into the folder, which is also what is to be found out.
 """
 

@@ -20,14 +20,14 @@
 //! | hardly a word (letters are less than 30 % of the marks), or boxes to fill in | blank forms | 4,000 | 4,000 | 4,000 of text |
 //! | leaders, rules, quotes, blanks, numbers | dot leaders, guillemets before every line | 1,500 | 1,500 | 3,000 of text |
 //! | the same in table cells | empty rows, rows of zeros | 6,000 | 4,000 | 3,000 of text |
-//! | other signs | none: a broken cache writes `!` for ever (facts of the engines, C.8) | as words | as words | as words |
+//! | other signs | none: a broken cache writes `!` for ever (`docs/facts/vllm.md`, "Prefix cache") | as words | as words | as words |
 //!
-//! Counters are no loop below 1,200 characters, and always one from 7,000 of text on. Where the only counter is a running
-//! number (boundary stones `B1, B2, …`, lots, articles without change) it takes 100 copies and 3,000 characters besides,
-//! 48 copies where each is a block.
+//! Counters are no loop below 1,200 characters, and always one from 7,000 of text on. Where the only counter is a
+//! running number (boundary stones `B1, B2, …`, lots, articles without change) it takes 100 copies and 3,000 characters
+//! besides, 48 copies where each is a block.
 //!
-//! The check that this replaces (facts of the engines, A.9) misses every period above 250 characters and every counter,
-//! and says no to 12 empty rows and to 30 dots.
+//! The check that this replaces (`docs/facts/chandra.md`, "Retries") misses every period above 250 characters and every
+//! counter, and says no to 12 empty rows and to 30 dots.
 //!
 //! **Where the figures come from.** The reference text of 367 pages, as it stands and written as blocks, paragraphs and
 //! table rows of both dialects, once and printed twice. Longest there, and legitimate:

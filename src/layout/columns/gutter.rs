@@ -13,7 +13,8 @@ use super::{
 const PLACE: Range<f32> = 0.45..0.55;
 /// Inches of white. Between words there are 0.06, and no river of white is straight.
 const WIDTH: f32 = 0.12;
-/// The share of the height in which the running header ends, and its double rule (0.086: facts of the corpus, 3).
+/// The share of the height in which the running header ends, and its double rule (0.086: `docs/facts/corpus.md`,
+/// "Pages").
 const HEADER: f32 = 0.13;
 
 /// The columns beside the whitest upright line near the middle of the page, from below the running header to the bottom.

@@ -1,7 +1,7 @@
 //! Two columns and the rule between them.
 //!
-//! The gazette's rule is a thin upright line near the middle of the page (facts of the corpus, 3). A table's line is told
-//! from it by the other lines beside it and across it, a cover by the heavy letters of its masthead.
+//! The gazette's rule is a thin upright line near the middle of the page (`docs/facts/corpus.md`, "Pages"). A table's
+//! line is told from it by the other lines beside it and across it, a cover by the heavy letters of its masthead.
 
 mod band;
 mod evidence;
@@ -20,7 +20,8 @@ use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Stret
 use super::Sheet;
 use crate::model::{Columns, ColumnsReason, Confidence, Language, Region, When};
 
-/// Where the rule stands in its middle, as a share of the width: 0.47 to 0.54 (facts of the corpus, 3), and a little more.
+/// Where the rule stands in its middle, as a share of the width: 0.47 to 0.54 (`docs/facts/corpus.md`, "Pages"), and a
+/// little more.
 const RULE: Range<f32> = 0.45..0.55;
 /// Inches of text lines, one below the other, that a page has at least which is worth dividing.
 const LEAST_TEXT: f32 = 1.0;

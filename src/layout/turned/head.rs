@@ -2,7 +2,7 @@
 
 use super::{super::mask::Mask, direction::Direction};
 
-/// The rule under the running header is at 8.6 % of the height (facts of the corpus, 3); a scan may lie lower.
+/// The rule under the running header is at 8.6 % of the height (`docs/facts/corpus.md`, "Pages"); a scan may lie lower.
 const DEEPEST: f32 = 0.16;
 /// It spans the page: this share of the width, at least. Margins take a tenth of it on either side.
 const SPAN: f32 = 0.6;

@@ -4,7 +4,8 @@ use ammonia::Builder;
 
 use crate::model::{Block, PageRecord, Part};
 
-/// Tags of Chandra's dialect (facts of the engines, A.5), and of MathML, that the library does not let pass by itself.
+/// Tags of Chandra's dialect (`docs/facts/chandra.md`, "Answer"), and of MathML, that the library does not let pass by
+/// itself.
 const TAGS: [&str; 24] = [
     "math",
     "semantics",

@@ -102,7 +102,7 @@ pub(super) async fn render(
         }
         (Original::Gone { reason }, Err(_)) => Ok(RenderOutcome::Failed(FailureClass::Unreadable, reason)),
         (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
-            tracing::info!(view = view.name(), %class, "passed over: {reason}");
+            tracing::info!(view = view.name(), %class, "this view of the page is left out: {reason}");
             Ok(RenderOutcome::NoSuchView)
         }
         (Original::AsPlanned, Err((class, reason))) => Ok(RenderOutcome::Failed(class, reason)),
@@ -118,8 +118,8 @@ pub(super) async fn render(
     }
 }
 
-/// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing new
-/// to it: DeepSeek-OCR scales every page to the same tiles (facts of the engines, B.2).
+/// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing
+/// new to it: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
 fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> Result<bool, MachineFault> {
     let tokens = &task.context.engine(task.unit.engine)?.profile.visual_tokens;
     let of_whole =

@@ -52,8 +52,8 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
     let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
     match reading.await {
         Ok(Ok(earlier)) => progress.add_recorded(earlier, task.again),
-        Ok(Err(error)) => tracing::warn!("its earlier attempts cannot be read: {}", chain(&error)),
-        Err(error) => tracing::warn!(%error, "its earlier attempts cannot be read"),
+        Ok(Err(error)) => tracing::warn!("cannot read the page's earlier attempts: {}", chain(&error)),
+        Err(error) => tracing::warn!(%error, "cannot read the page's earlier attempts"),
     }
 }
 

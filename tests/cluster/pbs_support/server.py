@@ -1,4 +1,5 @@
-"""A small OpenPBS for tests, on the three hosts of tests/launch_support/hosts. It follows the facts on OpenPBS.
+"""A small OpenPBS for tests, on the three hosts of tests/launch_support/hosts. It does what
+docs/facts/pbs.md says of OpenPBS.
 
     server.py DIRECTORY [KILL_DELAY [NODE_FAIL_REQUEUE]]     seconds; in the hosts' process space, until it is killed
 

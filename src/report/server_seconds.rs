@@ -1,0 +1,81 @@
+//! The times of servers as `report.json` has them: numbers of seconds. Earlier programs wrote `{secs, nanos}`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{model::Engine, pace::ServerTime};
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    busy: Seconds,
+    #[serde(alias = "starved_by_rendering")]
+    idle_rendering: Seconds,
+    #[serde(alias = "starved_by_coordinator")]
+    idle_no_pages: Seconds,
+    starting: Seconds,
+    down: Seconds,
+    draining: Seconds,
+}
+
+struct Seconds(Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.as_secs_f64())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(f64),
+            Earlier { secs: u64, nanos: u32 },
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Number(seconds) => {
+                Duration::try_from_secs_f64(seconds).map(Seconds).map_err(serde::de::Error::custom)
+            }
+            Form::Earlier { secs, nanos } => {
+                let nanos = Duration::from_nanos(nanos.into());
+                Duration::from_secs(secs)
+                    .checked_add(nanos)
+                    .map(Seconds)
+                    .ok_or_else(|| serde::de::Error::custom("a time that is too long"))
+            }
+        }
+    }
+}
+
+/// Writes the times of each engine's servers.
+pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(times.iter().map(|(engine, time)| {
+        let written = Written {
+            busy: Seconds(time.busy),
+            idle_rendering: Seconds(time.starved_by_rendering),
+            idle_no_pages: Seconds(time.starved_by_coordinator),
+            starting: Seconds(time.starting),
+            down: Seconds(time.down),
+            draining: Seconds(time.draining),
+        };
+        (engine, written)
+    }))
+}
+
+/// Reads them, in either form.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Engine, ServerTime>, D::Error> {
+    let written = BTreeMap::<Engine, Written>::deserialize(deserializer)?;
+    let time = |written: Written| ServerTime {
+        busy: written.busy.0,
+        starved_by_rendering: written.idle_rendering.0,
+        starved_by_coordinator: written.idle_no_pages.0,
+        starting: written.starting.0,
+        down: written.down.0,
+        draining: written.draining.0,
+    };
+    Ok(written.into_iter().map(|(engine, written)| (engine, time(written))).collect())
+}
