@@ -67,6 +67,7 @@ impl Swing {
             drain: Duration::ZERO,
             turn_cost: Duration::ZERO,
             silence_limit: None,
+            lease_floor: Duration::from_secs(3600),
         };
         let scheduler = Scheduler::new(policy, &counts, Vec::new(), LeaseId(0));
         let mut swing = Swing { scheduler, out: Vec::new(), units: VecDeque::new(), pages: VecDeque::new() };

@@ -29,6 +29,8 @@ pub enum ToWorker {
     Assign(Assignment),
     /// Serve this engine from now on, and not the other.
     Turn(Engine),
+    /// The lease of this page has expired: let it go, and say nothing of it.
+    LetGo(PageRef, LeaseId),
     /// Give back every page that is not settled.
     Recall,
     /// The run is over: seal what is left, stop the servers, report.

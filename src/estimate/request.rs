@@ -219,7 +219,7 @@ fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<Page
     let (Some(run_directory), Some(plan)) = (run_directory, kept) else { return Ok(Vec::new()) };
     let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;
     let open = |verdict, ahead: EngineSet| match verdict {
-        Verdict::Failed(class) => class == FailureClass::Changed || !ahead.is_empty(),
+        Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !ahead.is_empty(),
         Verdict::Read | Verdict::Blank => false,
     };
     let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.ahead));

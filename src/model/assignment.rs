@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Attempt, Engine, EngineSet, LeaseId, PageIndex, PageRef, RecordPlace, Verdict, Visit};
+use super::{Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, RecordPlace, Verdict, Visit};
 
 /// Consecutive pages of one document, for one engine, under one lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,24 @@ pub struct Prior {
     pub attempts: Vec<Attempt>,
     /// The best text that this visit gave so far, on a rank that gave the page back.
     pub text: Option<Answer>,
+    /// The page has failed with this class, since no rank gave it back: its record is to be written without work on it.
+    pub give_up: Option<FailureClass>,
+}
+
+impl Prior {
+    /// A page that nothing has happened to yet.
+    pub fn none(page: PageRef) -> Prior {
+        Prior {
+            page,
+            visit: Visit::First,
+            ahead: EngineSet::all(),
+            sealed: None,
+            again: false,
+            attempts: Vec::new(),
+            text: None,
+            give_up: None,
+        }
+    }
 }
 
 /// How a rank settled a page on one engine. Sent only after the record is on disk.

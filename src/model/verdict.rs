@@ -117,6 +117,9 @@ failure_classes! {
     WrongScript = 15, "wrong-script", SameEngine;
     /// The answer has far less or far more text than the page has ink for.
     Implausible = 16, "implausible", SameEngine;
+    /// No rank gave the page back in time, or its file cannot be read in time: its file system, or what works on the page,
+    /// hangs. The next start reads the page again.
+    Stuck = 7, "stuck", Operator;
 }
 
 impl FailureClass {

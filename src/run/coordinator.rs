@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
-    model::{Engine, MachineFault, Outcome, RankId, RankSummary, StopReason},
+    model::{
+        Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
+        configuration::{Configuration, EngineSettings},
+    },
     report::{Progress, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
     sys::seconds_text,
@@ -38,6 +41,7 @@ pub(super) struct Coordinator {
     /// Digest of the settings of this rank, which all must have.
     settings: String,
     servers: ServersFile,
+    documents: Vec<Document>,
 }
 
 /// What the coordinator knows at the end.
@@ -81,6 +85,7 @@ impl Coordinator {
             drain: schedule.drain,
             turn_cost: schedule.turn_cost,
             silence_limit: Some(schedule.silence_limit),
+            lease_floor: lease_floor(&request.configuration),
         };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
         let restored = std::mem::take(&mut prepared.restored);
@@ -96,6 +101,7 @@ impl Coordinator {
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
             settings,
+            documents: prepared.plan.documents.clone(),
         })
     }
 
@@ -151,22 +157,30 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Lets time pass: deadline, stop file, progress, status.
+    /// Lets time pass: what the scheduler waits for, stop file, progress, status.
     pub(super) fn tick(&mut self, stop_wanted: bool, status: &StatusFile, out: &mut Outgoing) {
         let now = Instant::now();
         if now < self.next_clock {
-            return;
+            return self.tell_time(out);
         }
         self.next_clock = now + CLOCK;
         if stop_wanted {
             self.step(Event::StopRequested { reason: StopReason::Requested }, out);
         }
         self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
-        self.step(Event::Clock, out);
+        self.tell_time(out);
         let snapshot = self.snapshot();
         self.progress.show(&snapshot);
         let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };
         status.write(phase, Some(snapshot));
+    }
+
+    /// Tells the scheduler the time, if it waits for it.
+    fn tell_time(&mut self, out: &mut Outgoing) {
+        let elapsed = Tick(self.start.elapsed());
+        if self.scheduler.next_timeout().is_some_and(|at| at <= elapsed) {
+            self.step(Event::Clock, out);
+        }
     }
 
     /// Whether every rank has reported its end, or is lost.
@@ -243,6 +257,11 @@ impl Coordinator {
                 Action::TooLate { engine, turn, left } => {
                     tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
                 }
+                Action::Expire { rank, page, lease } => {
+                    let document = &self.documents[page.document.index()];
+                    tracing::error!(%rank, document = %document.name, page = page.page.number(), file = %document.path.display(), "the page did not come back in time, its lease has expired: its file, or what works on it, hangs");
+                    out.push((rank, ToWorker::LetGo(page, lease)));
+                }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {
                     self.outcome = Some(outcome);
@@ -252,4 +271,16 @@ impl Coordinator {
         }
         self.actions = actions;
     }
+}
+
+/// The time that a page may honestly take: its server starts, then every attempt of a visit takes as long as one may, and
+/// every image of it is drawn as slowly as one may be.
+fn lease_floor(configuration: &Configuration) -> Duration {
+    /// An image is drawn twice before its page is blamed.
+    const DRAWINGS: u32 = 2;
+    let drawing = configuration.imaging.page_limit * DRAWINGS;
+    let of_engine = |settings: &EngineSettings| {
+        settings.start_limit + (settings.total_limit + drawing).saturating_mul(settings.attempts.get())
+    };
+    of_engine(&configuration.engines.chandra).max(of_engine(&configuration.engines.deepseek))
 }

@@ -65,12 +65,17 @@ impl Prepared {
             engine: record.engine,
             ahead: record.latest.ahead,
             place: record.latest.place,
-            // A page of a file that had changed is open as long as its document stands: the file is what it was again.
-            again: open.contains(&record.page) || record.verdict == Verdict::Failed(FailureClass::Changed),
+            again: open.contains(&record.page) || is_read_again(record.verdict),
         };
         self.restored = finals.into_iter().map(restored).collect();
         Ok(())
     }
+}
+
+/// Whether the next start reads a page again by itself. One of a file that had changed, as long as its document stands: the
+/// file is what it was again. And one that hung: a file system that hangs is a fault of the machine.
+fn is_read_again(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(FailureClass::Changed | FailureClass::Stuck))
 }
 
 /// Makes the run directory ready: a new plan, or that of an earlier start brought up to date with its inputs.

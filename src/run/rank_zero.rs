@@ -111,7 +111,7 @@ struct RankZero<'a, 'b, T> {
 
 impl<T: Transport> RankZero<'_, '_, T> {
     fn first_phase(&self) -> Result<Phase, RunError> {
-        let runtime = self.worker.runtime().handle().clone();
+        let runtime = self.worker.runtime().clone();
         let mut gathering = Gathering::start(self.request, runtime, self.worker.cores(), &self.background);
         gathering.roster.note(RankId::COORDINATOR, ToCoordinator::Hello(self.worker.hello()))?;
         Ok(Phase::Gathering(gathering))

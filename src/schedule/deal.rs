@@ -6,7 +6,7 @@
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
 
-use crate::model::{Engine, EngineSet, PageRef, Prior, RankId, Unit, Visit};
+use crate::model::{Engine, PageRef, RankId, Unit};
 
 use super::{
     lease::Assigned,
@@ -17,6 +17,7 @@ use super::{
 
 impl Scheduler {
     pub(super) fn deal(&mut self, now: Tick, out: &mut Vec<Action>) {
+        self.deal_given_up(now, out);
         let set_aside = self.deal_suspects(now, out);
         for engine in Engine::ALL.into_iter().rev() {
             while self.waiting(engine) > 0 {
@@ -28,22 +29,24 @@ impl Scheduler {
                 }
             }
         }
+        self.deal_expired(&set_aside, now, out);
     }
 
     /// Gives waiting suspects to the ranks set aside for them, each once it holds nothing else: where their server died,
     /// or on any rank where that one does not serve the engine any more, or nothing else is left to be dealt. Returns
     /// the ranks set aside.
     fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
-        if self.suspects.is_empty() {
-            return Vec::new();
-        }
         let mut set_aside = Vec::new();
         for engine in Engine::ALL {
-            let waiting: Vec<_> = self.waiting_suspects(engine).collect();
+            let is_suspect = |page: &PageRef| self.open.suspect(*page).is_some();
+            let waiting: Vec<_> = self.waiting_apart(engine).filter(is_suspect).collect();
+            if waiting.is_empty() {
+                continue;
+            }
             let nothing_else = self.waiting(engine) == 0;
             // Where each is to be tried; `None` for any rank.
             let home = |page: &PageRef| {
-                let rank = self.suspects.get(page)?.rank;
+                let rank = self.open.suspect(*page)?.rank;
                 let serves = self.ranks.get(rank).is_some_and(|state| state.serves(engine));
                 (serves && !nothing_else).then_some(rank)
             };
@@ -58,10 +61,8 @@ impl Scheduler {
                 let place = homes.iter().position(|(_, home)| home.is_none_or(|home| home == rank));
                 let Some((page, _)) = place.map(|place| homes.remove(place)) else { continue };
                 if held == 0 {
-                    let deaths = self.suspects.get(&page).map(|suspect| suspect.deaths).unwrap_or_default();
-                    let assigned = Assigned { at: now, load: 1 };
-                    let unit = self.leases.issue(rank, engine, page, 1, Some(deaths), assigned);
-                    self.assign(rank, unit, out);
+                    let deaths = self.open.suspect(page).map(|suspect| suspect.deaths).unwrap_or_default();
+                    self.deal_apart(rank, engine, page, Some(deaths), now, out);
                 }
                 set_aside.push(rank);
             }
@@ -71,44 +72,28 @@ impl Scheduler {
 
     /// Deals one unit; false if the rank holds its share or nothing waits.
     fn deal_one(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
-        let Some((credits, held)) = self.ranks.get(rank).map(|state| (state.credits, state.held)) else { return false };
-        let room = credits.min(self.even_share(engine, credits)).saturating_sub(held);
+        let Some(state) = self.ranks.get(rank) else { return false };
+        let (held, is_probed) = (state.held, state.is_probed());
+        let room = state.room().min(self.even_share(engine, state.credits)).saturating_sub(held);
         let most = room.min(self.policy.unit_pages);
         if most == 0 {
             return false;
         }
-        let Some(range) = self.queue(engine).take(most) else { return false };
+        // A rank that may hang is tried with a page of another document than those that did not come back.
+        let range = if is_probed { self.queue(engine).take_last() } else { self.queue(engine).take(most) };
+        let Some(range) = range else { return false };
         let assigned = Assigned { at: now, load: held + range.count };
         let unit = self.leases.issue(rank, engine, range.start(), range.count, None, assigned);
         self.assign(rank, unit, out);
         true
     }
 
-    fn assign(&mut self, rank: RankId, unit: Unit, out: &mut Vec<Action>) {
+    pub(super) fn assign(&mut self, rank: RankId, unit: Unit, out: &mut Vec<Action>) {
         for page in unit.pages() {
             self.ledger.set(page, PageStage::Leased(unit.lease));
         }
         self.ranks.take(rank, unit.count, unit.trial.is_some());
-        out.push(Action::Assign { rank, unit, priors: unit.pages().filter_map(|page| self.prior(page)).collect() });
-    }
-
-    fn prior(&self, page: PageRef) -> Option<Prior> {
-        let (sealed, attempts) = (self.sealed.get(&page).copied(), self.histories.get(&page));
-        let course = self.courses.get(&page);
-        let (visit, ahead) = course.map_or((Visit::First, EngineSet::all()), |course| (course.visit, course.ahead));
-        if sealed.is_none() && attempts.is_none() && visit == Visit::First {
-            return None;
-        }
-        let again = self.kept.contains_key(&page);
-        Some(Prior {
-            page,
-            visit,
-            ahead,
-            sealed,
-            again,
-            attempts: attempts.cloned().unwrap_or_default(),
-            text: self.texts.get(&page).cloned(),
-        })
+        out.push(Action::Assign { rank, unit, priors: unit.pages().filter_map(|page| self.open.prior(page)).collect() });
     }
 
     pub(super) fn waiting(&self, engine: Engine) -> usize {

@@ -9,7 +9,7 @@ use crate::model::{Engine, StopReason};
 
 use super::{
     lease::Assigned,
-    page_times::{PageTimes, RankTimes},
+    page_times::RankTimes,
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
@@ -63,7 +63,7 @@ impl Scheduler {
     pub(super) fn advance(&mut self, now: Tick, out: &mut Vec<Action>) {
         if let Some(recall) = self.policy.deadline.map(Deadline::recall) {
             self.phase = match self.phase {
-                Phase::Dealing if now.0 + self.page_times.most_take() >= recall.0 => {
+                Phase::Dealing if now.0 + self.most_take() >= recall.0 => {
                     Phase::Draining { reason: StopReason::Deadline, until: recall }
                 }
                 Phase::Draining { reason, until } => Phase::Draining { reason, until: until.min(recall) },
@@ -79,23 +79,24 @@ impl Scheduler {
     }
 
     /// A rank that has given nothing back halfway from the recall to the deadline is not waited for: the others must seal.
-    pub(super) fn leave_behind(&mut self, now: Tick) {
-        let (Phase::Recalled { since, .. }, Some(deadline)) = (self.phase, self.policy.deadline) else { return };
-        if now.0 < since.0 + deadline.end.0.saturating_sub(since.0) / 2 {
-            return;
+    /// Of one that has given others back, the pages are not waited for, and it seals with the rest.
+    pub(super) fn leave_behind(&mut self, now: Tick, out: &mut Vec<Action>) {
+        let Phase::Recalled { since, .. } = self.phase else { return };
+        let late = self.ranks.iter().filter(|(_, state)| state.held > 0);
+        let late: Vec<_> = late.map(|(rank, state)| (rank, state.answered.is_some_and(|at| at >= since))).collect();
+        for (rank, answers) in late {
+            if answers {
+                self.expire_all(rank, now, out);
+            } else {
+                self.rank_lost(rank);
+            }
         }
-        let late: Vec<_> = self.ranks.iter().filter(|(_, state)| state.held > 0).map(|(rank, _)| rank).collect();
-        late.into_iter().for_each(|rank| self.rank_lost(rank));
     }
 
     /// A rank that nobody has heard of for too long is lost, and the run ends early: what is left of the job starts
     /// again without it, since MPI would wait for it for ever.
     pub(super) fn notice_silence(&mut self, now: Tick) {
-        /// A rank's start takes longer than its longest silence: its program and libraries come over a cold network.
-        const START_FACTOR: u32 = 5;
-        let Some(limit) = self.policy.silence_limit else { return };
-        let since = now.0.checked_sub(limit).map(Tick);
-        if let Some(rank) = self.ranks.silent(since, now.0 > limit * START_FACTOR) {
+        if let Some((rank, _)) = self.first_silence().filter(|(_, at)| *at <= now) {
             self.rank_lost(rank);
             self.stop(StopReason::RankSilent(rank), now);
         }
@@ -104,11 +105,17 @@ impl Scheduler {
     /// Remembers how long a page took from its assignment to its verdict.
     pub(super) fn time_page(&mut self, engine: Engine, assigned: Assigned, now: Tick) {
         let time = now.0.saturating_sub(assigned.at.0);
+        self.last_settled = Some(now);
         self.page_times.add(time);
         self.rank_times
             .entry(engine)
             .and_modify(|times| times.add(time, assigned.load))
             .or_insert_with(|| RankTimes::first(time, assigned.load));
+    }
+
+    /// Time within which 95 of 100 pages come back; zero while none has.
+    pub(super) fn most_take(&self) -> Duration {
+        self.page_times.quantile(95)
     }
 
     /// What pages of the engine take of a rank; what those of the other do while it has read none.
@@ -117,9 +124,3 @@ impl Scheduler {
     }
 }
 
-impl PageTimes {
-    /// Time within which 95 of 100 pages come back; zero while none has.
-    fn most_take(&self) -> Duration {
-        self.quantile(95)
-    }
-}

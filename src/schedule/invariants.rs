@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, PageRef, RankId, Verdict, Visit};
+use crate::model::{Engine, PageRef, RankId, Verdict};
 
-use super::{ending::Phase, ledger::PageStage, rank_state::other, scheduler::Scheduler};
+use super::{ending::Phase, ledger::PageStage, open_page::OpenPage, rank_state::other, scheduler::Scheduler};
 
 impl Scheduler {
     /// Checks every invariant.
@@ -19,7 +19,7 @@ impl Scheduler {
         self.check_ledger(&queued)
     }
 
-    /// Every queued page waits for the engine whose queue it is in, in one place only.
+    /// Every page in a queue, or apart from it, waits for the engine of that queue, in one place only.
     fn check_queues(&self) -> Result<BTreeSet<PageRef>, String> {
         let mut queued = BTreeSet::new();
         for (engine, queue) in &self.queues {
@@ -36,6 +36,16 @@ impl Scheduler {
                 return Err(format!("the queue for {engine} miscounts its pages"));
             }
         }
+        for (engine, apart) in &self.apart {
+            for page in apart {
+                if self.ledger.stage(*page) != PageStage::Waiting(*engine) || !self.open.get(*page).is_some_and(OpenPage::waits_apart) {
+                    return Err(format!("{page} waits apart for {engine} but {:?}", self.ledger.stage(*page)));
+                }
+                if !queued.insert(*page) {
+                    return Err(format!("{page} waits in a queue and apart"));
+                }
+            }
+        }
         Ok(queued)
     }
 
@@ -43,11 +53,21 @@ impl Scheduler {
     fn check_leases(&self, queued: &BTreeSet<PageRef>) -> Result<BTreeMap<RankId, u32>, String> {
         let mut held = BTreeMap::new();
         for (id, lease) in self.leases.iter() {
+            if !self.finished && self.next_timeout().is_none_or(|next| next > self.expires_at(lease)) {
+                return Err(format!("{id} expires, and nobody is told when"));
+            }
             for page in &lease.open {
                 if self.ledger.stage(*page) != PageStage::Leased(id) || queued.contains(page) {
                     return Err(format!("{page} is open under {id} but {:?}", self.ledger.stage(*page)));
                 }
-                if lease.trial.is_some() && !self.suspects.contains_key(page) {
+                let open = self.open.get(*page);
+                if open.is_some_and(|open| open.expired.iter().any(|expired| expired.lease == id)) {
+                    return Err(format!("{page} is out under {id}, which has expired"));
+                }
+                if open.is_some_and(|open| open.given_up && lease.open.len() > 1) {
+                    return Err(format!("{page} is given up among others under {id}"));
+                }
+                if lease.trial.is_some() && self.open.suspect(*page).is_none() {
                     return Err(format!("{page} runs alone under {id} but is no suspect"));
                 }
                 *held.entry(lease.rank).or_default() += 1;
@@ -105,19 +125,14 @@ impl Scheduler {
         let (mut read, mut blank, mut failed) = (0, 0, 0);
         for (page, stage) in self.ledger.iter() {
             match stage {
-                PageStage::Waiting(_) if !queued.contains(&page) && !self.suspects.contains_key(&page) => {
+                PageStage::Waiting(_) if !queued.contains(&page) => {
                     return Err(format!("{page} waits but is in no queue"));
                 }
-                PageStage::Waiting(engine)
-                    if self.courses.get(&page).map_or(Visit::First, |course| course.visit).engine() != engine =>
-                {
+                PageStage::Waiting(engine) if self.open.visit(page).engine() != engine => {
                     return Err(format!("{page} waits for {engine} on another visit"));
                 }
-                PageStage::Settled(_) if self.courses.contains_key(&page) => {
-                    return Err(format!("{page} is settled but still on its course"));
-                }
-                PageStage::Settled(_) if self.suspects.contains_key(&page) => {
-                    return Err(format!("{page} is settled but still suspected"));
+                PageStage::Settled(_) if self.open.get(page).is_some() => {
+                    return Err(format!("{page} is settled but still open"));
                 }
                 PageStage::Settled(Verdict::Read) => read += 1,
                 PageStage::Settled(Verdict::Blank) => blank += 1,

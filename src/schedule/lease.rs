@@ -86,6 +86,11 @@ impl Leases {
         leases
     }
 
+    /// The assignment that is out for longest: they are numbered in the order of time.
+    pub(super) fn oldest(&self) -> Option<(LeaseId, &Lease)> {
+        self.open.first_key_value().map(|(id, lease)| (*id, lease))
+    }
+
     /// Pages that are out for the engine.
     pub(super) fn pages(&self, engine: Engine) -> u64 {
         self.pages.get(&engine).copied().unwrap_or_default()

@@ -9,10 +9,13 @@
 //! | `protocol` | events, actions and the order in which a driver must carry them out |
 //! | `scheduler` | the state machine |
 //! | `deal` | which pages go to which rank next |
+//! | `timer` | what the passing of time brings about |
+//! | `expiry` | pages that do not come back |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
 //! | `turning` | which ranks turn to their other engine, and when |
 //! | `page_times` | how long pages take |
 //! | `ledger` | one state a page |
+//! | `open_page` | what is known of pages that something has happened to |
 //! | `lease` | assignments that are out |
 //! | `queue` | pages that wait, as ranges |
 //! | `ranks` | all ranks together |
@@ -27,17 +30,20 @@ pub mod climb;
 pub mod course;
 mod deal;
 mod ending;
+mod expiry;
 mod invariants;
 mod ladder;
 mod lease;
 mod ledger;
 pub mod nothing;
+mod open_page;
 mod page_times;
 mod protocol;
 mod queue;
 mod rank_state;
 mod ranks;
 mod scheduler;
+mod timer;
 mod turning;
 
 pub use ending::Deadline;

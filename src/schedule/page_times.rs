@@ -13,6 +13,8 @@ const MEMORY: u32 = 4096;
 pub(super) struct PageTimes {
     counts: [u32; BUCKETS],
     total: u32,
+    /// The longest time ever.
+    longest: Duration,
 }
 
 impl PageTimes {
@@ -20,10 +22,16 @@ impl PageTimes {
         let bucket = bounds().position(|bound| time <= bound).unwrap_or(BUCKETS - 1);
         self.counts[bucket] += 1;
         self.total += 1;
+        self.longest = self.longest.max(time);
         if self.total >= MEMORY {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.total = self.counts.iter().sum();
         }
+    }
+
+    /// The longest time of any page; zero where there was none.
+    pub(super) fn longest(&self) -> Duration {
+        self.longest
     }
 
     /// The bound below which `percent` of the times lie; zero where there are none.

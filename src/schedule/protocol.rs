@@ -63,17 +63,12 @@ pub enum Event {
         /// The rank.
         rank: RankId,
     },
-    /// The rank is gone with all it held.
-    RankLost {
-        /// The rank.
-        rank: RankId,
-    },
     /// A person, a signal or the store asks the run to stop early.
     StopRequested {
         /// Who asks.
         reason: StopReason,
     },
-    /// Time passed.
+    /// Time passed. Told at [`super::Scheduler::next_timeout`] at the latest.
     Clock,
 }
 
@@ -87,7 +82,7 @@ impl Event {
             | Event::Settled { rank, .. }
             | Event::Returned { rank, .. }
             | Event::Alive { rank } => Some(*rank),
-            Event::RankLost { .. } | Event::StopRequested { .. } | Event::Clock => None,
+            Event::StopRequested { .. } | Event::Clock => None,
         }
     }
 }
@@ -96,8 +91,9 @@ impl Event {
 ///
 /// 1. A [`Event::Settled`] is only ever fed in after the record is synced to disk (journal before verdict).
 /// 2. Actions are carried out in the order given.
-/// 3. After [`Action::Finish`] only the clock and signs of life are fed in, so that a rank that falls silent while it
-///    seals is given up; then the catalogue is written.
+/// 3. [`Event::Clock`] is fed in at [`super::Scheduler::next_timeout`] at the latest.
+/// 4. After [`Action::Finish`] the clock, signs of life and late answers are still fed in: a rank that falls silent while
+///    it seals is given up, and a late record counts. Then the catalogue is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Send the unit to the rank. Never exceeds the rank's credits.
@@ -108,6 +104,16 @@ pub enum Action {
         unit: Unit,
         /// Earlier attempts of those pages of the unit that have some.
         priors: Vec<Prior>,
+    },
+    /// The page did not come back in time: tell the rank to let it go. What the rank still says of it under this lease
+    /// is stale.
+    Expire {
+        /// The rank.
+        rank: RankId,
+        /// The page.
+        page: PageRef,
+        /// The assignment.
+        lease: LeaseId,
     },
     /// Tell the rank to give back every page it has not settled.
     Recall {

@@ -69,6 +69,18 @@ impl PageQueue {
         Some(taken)
     }
 
+    /// Takes the last page.
+    pub(super) fn take_last(&mut self) -> Option<PageRange> {
+        let back = self.ranges.back_mut()?;
+        back.count -= 1;
+        let taken = PageRange { first: back.first + back.count, count: 1, ..*back };
+        if back.count == 0 {
+            self.ranges.pop_back();
+        }
+        self.len -= 1;
+        Some(taken)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = PageRef> {
         self.ranges.iter().copied().flat_map(PageRange::pages)
     }
@@ -97,5 +109,9 @@ mod tests {
         let again = queue.take(100).unwrap();
         assert_eq!((again.first, again.count, queue.len()), (1, 7, 0));
         assert!(queue.take(1).is_none());
+        queue.push_back(PageRange { document: DocumentId(0), first: 4, count: 2 });
+        let last = [queue.take_last().unwrap(), queue.take_last().unwrap()].map(|range| (range.first, range.count));
+        assert_eq!((last, queue.len()), ([(5, 1), (4, 1)], 0));
+        assert!(queue.take_last().is_none());
     }
 }

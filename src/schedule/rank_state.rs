@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{Engine, EngineSet, RankId, Role};
 
-use super::protocol::Tick;
+use super::{expiry::MOST_EXPIRIES, protocol::Tick};
 
 /// One rank that has reported itself.
 #[derive(Debug)]
@@ -17,12 +17,16 @@ pub(super) struct RankState {
     pub(super) credits: u32,
     /// Pages it holds.
     pub(super) held: u32,
+    /// Leases that expired on it since it last gave a page back, settled or not.
+    pub(super) unanswered: u32,
     /// It holds a suspect page, which must stay alone.
     pub(super) holds_suspect: bool,
     /// When it reported itself; its servers are started then.
     joined: Tick,
     /// When it was last heard of.
     pub(super) heard: Tick,
+    /// When it last gave a page back, settled or not.
+    pub(super) answered: Option<Tick>,
     /// For a rank that serves one engine at a time: which, and whether it turns.
     in_turn: Option<InTurn>,
 }
@@ -83,9 +87,11 @@ impl RankState {
             ready: EngineSet::default(),
             credits,
             held: 0,
+            unanswered: 0,
             holds_suspect: false,
             joined: now,
             heard: now,
+            answered: None,
             in_turn: role.first().iter().next().filter(|_| role == Role::InTurn).map(in_turn),
         }
     }
@@ -97,13 +103,43 @@ impl RankState {
 
     /// Whether it may be given pages for the engine now.
     pub(super) fn takes(&self, engine: Engine) -> bool {
-        self.ready.contains(engine) && self.serves(engine)
+        self.ready.contains(engine) && self.serves(engine) && !self.is_exhausted()
     }
 
     /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
     pub(super) fn wants_pages(&self) -> bool {
-        let free = self.credits - self.held;
-        !self.holds_suspect && free > 0 && free * 4 >= self.credits
+        let room = self.room();
+        let free = room.saturating_sub(self.held);
+        !self.holds_suspect && free > 0 && free * 4 >= room
+    }
+
+    /// Most pages that it is given: its credits; but one, where as many leases expired on it and it gave no page back
+    /// meanwhile; and none, where several single pages have not come back either.
+    pub(super) fn room(&self) -> u32 {
+        if self.is_exhausted() {
+            0
+        } else if self.is_probed() {
+            1
+        } else {
+            self.credits
+        }
+    }
+
+    /// Whether it gets one page at a time, since it may be the rank that hangs and not the pages.
+    pub(super) fn is_probed(&self) -> bool {
+        self.unanswered >= self.most_unanswered()
+    }
+
+    /// Whether it gets no pages, since it gives none back.
+    pub(super) fn is_exhausted(&self) -> bool {
+        /// Single pages that must not come back either.
+        const PROBES: u32 = 3;
+        self.unanswered >= self.most_unanswered().saturating_add(PROBES)
+    }
+
+    /// One page that hangs says nothing of the rank, even where it holds one at a time.
+    fn most_unanswered(&self) -> u32 {
+        self.credits.max(MOST_EXPIRIES as u32 + 1)
     }
 
     /// The engine that it could turn to, and how.

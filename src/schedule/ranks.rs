@@ -103,14 +103,49 @@ impl Ranks {
         }
     }
 
-    /// A rank that was last heard of before `since`, or one that has not reported although `all_must_be_there`.
-    pub(super) fn silent(&self, since: Option<Tick>, all_must_be_there: bool) -> Option<RankId> {
-        let silent = self.states.iter().find(|(_, state)| since.is_some_and(|since| state.heard < since));
-        let missing = || {
-            let unseen = |rank: &RankId| !self.states.contains_key(rank) && !self.gone.contains(rank);
-            (0..self.size).map(RankId).find(unseen).filter(|_| all_must_be_there && self.awaited > 0)
-        };
-        silent.map(|(rank, _)| *rank).or_else(missing)
+    /// The rank that was not heard of for longest, and when it was.
+    pub(super) fn longest_unheard(&self) -> Option<(RankId, Tick)> {
+        self.iter().map(|(rank, state)| (rank, state.heard)).min_by_key(|(rank, heard)| (*heard, *rank))
+    }
+
+    /// The first rank that has not reported, and is not lost.
+    pub(super) fn missing(&self) -> Option<RankId> {
+        let unseen = |rank: &RankId| !self.states.contains_key(rank) && !self.gone.contains(rank);
+        (0..self.size).map(RankId).find(unseen).filter(|_| self.awaited > 0)
+    }
+
+    /// A lease of the rank has expired.
+    pub(super) fn unanswered(&mut self, rank: RankId) {
+        self.update(rank, |state| state.unanswered = state.unanswered.saturating_add(1));
+    }
+
+    /// The rank gave a page back, settled or not.
+    pub(super) fn answered(&mut self, rank: RankId, now: Tick) {
+        let Some(state) = self.states.get_mut(&rank) else { return };
+        state.answered = Some(now);
+        if state.unanswered > 0 {
+            self.update(rank, |state| state.unanswered = 0);
+        }
+    }
+
+    /// A rank that can take a page which asks nothing of its engines: the one that holds fewest.
+    pub(super) fn with_room_for_one(&self) -> Option<RankId> {
+        let has_room =
+            |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
+        let candidates = self.iter().filter(|(_, state)| has_room(state));
+        candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
+    }
+
+    /// Whether a rank besides `one` serves the engine, or will, and gives pages back.
+    pub(super) fn another_serves(&self, engine: Engine, one: Option<RankId>) -> bool {
+        let serves = |state: &RankState| state.serves(engine) && !state.is_exhausted();
+        self.awaited > 0 || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
+    }
+
+    /// Whether ranks serve the engine and none of them gives pages back.
+    pub(super) fn all_exhausted(&self, engine: Engine) -> bool {
+        let mut serving = self.iter().filter(|(_, state)| state.serves(engine)).peekable();
+        self.awaited == 0 && serving.peek().is_some() && serving.all(|(_, state)| state.is_exhausted())
     }
 
     /// The turn or start that came to its end by it, if one did.

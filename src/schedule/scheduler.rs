@@ -1,10 +1,13 @@
 //! The state machine.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::model::{
-    Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
-    RecordPlace, Settlement, StopReason, Verdict, Visit,
+    Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageRef,
+    RankId, RecordPlace, Settlement, StopReason, Verdict, Visit,
 };
 
 use super::{
@@ -13,6 +16,7 @@ use super::{
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
+    open_page::{OpenPage, OpenPages, Suspect},
     page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
@@ -35,8 +39,11 @@ pub struct Policy {
     pub drain: Duration,
     /// What turning a rank over to its other engine takes, while none has done so.
     pub turn_cost: Duration,
-    /// A rank that is not heard of for this long is lost; `None` where the driver tells of losses itself.
+    /// A rank that is not heard of for this long is lost; `None` where none can be.
     pub silence_limit: Option<Duration>,
+    /// No lease expires sooner than this. At least the time that a page takes which uses up all its attempts of a visit,
+    /// on a rank whose server is started meanwhile.
+    pub lease_floor: Duration,
 }
 
 /// A page that an earlier start of the run has a durable record of.
@@ -56,15 +63,6 @@ pub struct Restored {
     pub again: bool,
 }
 
-/// A page that was in flight when its engine died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Suspect {
-    /// Deaths at which it was alone.
-    pub(super) deaths: u8,
-    /// Where the last death was. It is tried there: one rank loses its server by it, not one after the other.
-    pub(super) rank: RankId,
-}
-
 /// The state machine of rank 0. See the module's header.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -73,27 +71,21 @@ pub struct Scheduler {
     pub(super) leases: Leases,
     pub(super) ranks: Ranks,
     pub(super) queues: BTreeMap<Engine, PageQueue>,
-    /// Pages that were in flight when their engine died.
-    pub(super) suspects: BTreeMap<PageRef, Suspect>,
-    /// Pages beyond their first visit.
-    pub(super) courses: BTreeMap<PageRef, Course>,
-    /// How often unsettled pages came back for a fault of their connection.
-    returns: BTreeMap<PageRef, u8>,
-    /// Attempts of pages that are not settled yet, to be sent along with them.
-    pub(super) histories: BTreeMap<PageRef, Vec<Attempt>>,
-    /// The best texts of visits that go on elsewhere.
-    pub(super) texts: BTreeMap<PageRef, Answer>,
-    /// Records of earlier starts, whose attempts belong before those.
-    pub(super) sealed: BTreeMap<PageRef, RecordPlace>,
-    /// Verdicts that pages to be read again keep if they are not read this time.
-    pub(super) kept: BTreeMap<PageRef, Verdict>,
+    /// Pages that wait in no queue, since each of them is dealt by itself.
+    pub(super) apart: BTreeMap<Engine, BTreeSet<PageRef>>,
+    /// What is known of pages that something has happened to.
+    pub(super) open: OpenPages,
     pub(super) page_times: PageTimes,
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
     pub(super) turn_times: TurnTimes,
     pub(super) handed_on: HandedOn,
-    counts: Counts,
+    /// When a page was last settled.
+    pub(super) last_settled: Option<Tick>,
+    /// Leases that expired.
+    pub(super) expired: u64,
+    pub(super) counts: Counts,
     pub(super) phase: Phase,
-    finished: bool,
+    pub(super) finished: bool,
 }
 
 impl Scheduler {
@@ -106,17 +98,14 @@ impl Scheduler {
             leases: Leases::new(last_lease),
             ranks: Ranks::new(policy.ranks),
             queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
-            suspects: BTreeMap::new(),
-            courses: BTreeMap::new(),
-            returns: BTreeMap::new(),
-            histories: BTreeMap::new(),
-            texts: BTreeMap::new(),
-            sealed: BTreeMap::new(),
-            kept: BTreeMap::new(),
+            apart: BTreeMap::new(),
+            open: OpenPages::default(),
             page_times: PageTimes::default(),
             rank_times: BTreeMap::new(),
             turn_times: TurnTimes::default(),
             handed_on: HandedOn::default(),
+            last_settled: None,
+            expired: 0,
             counts: Counts::default(),
             phase: Phase::Dealing,
             finished: false,
@@ -135,9 +124,13 @@ impl Scheduler {
             self.ranks.heard(rank, now);
         }
         if self.finished {
-            // A rank may fall silent while it seals: nothing is dealt any more, but nobody must wait for it.
-            if event == Event::Clock {
-                self.notice_silence(now);
+            match event {
+                // A rank may fall silent while it seals: nothing is dealt any more, but nobody must wait for it.
+                Event::Clock => self.handle_timeout(now, out),
+                Event::Settled { rank, settlement: Settlement { page, lease, verdict, .. } } => {
+                    self.settled_late(rank, page, lease, verdict);
+                }
+                _ => {}
             }
             return;
         }
@@ -151,23 +144,21 @@ impl Scheduler {
             Event::EngineLost { rank, engine } => self.ranks.server_lost(rank, engine),
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
+                self.ranks.answered(rank, now);
                 self.returned(rank, page, lease, fault, attempts, text);
             }
-            Event::RankLost { rank } => self.rank_lost(rank),
             Event::StopRequested { reason } => self.stop(reason, now),
-            Event::Clock => {
-                self.notice_silence(now);
-                self.leave_behind(now);
-            }
+            Event::Clock => self.handle_timeout(now, out),
             Event::Alive { .. } => {}
         }
         self.stop_if_unserved(now);
         self.advance(now, out);
         if self.phase == Phase::Dealing {
             self.deal(now, out);
-            if self.turn_ranks(now, out) {
-                self.deal(now, out);
-            }
+            self.give_up_or_stop(now, out);
+        }
+        if self.phase == Phase::Dealing && self.turn_ranks(now, out) {
+            self.deal(now, out);
         }
         self.finish_if_over(out);
     }
@@ -180,6 +171,11 @@ impl Scheduler {
     /// Pages that are out at ranks.
     pub fn in_flight(&self) -> u64 {
         self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
+    }
+
+    /// Leases that expired.
+    pub fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// How long each turn took, from the order until its engine was ready.
@@ -208,14 +204,14 @@ impl Scheduler {
             return;
         }
         if again {
-            self.sealed.insert(page, place);
-            self.kept.insert(page, verdict);
+            let open = self.open.entry(page);
+            (open.sealed, open.kept) = (Some(place), Some(verdict));
             return;
         }
         if matches!(verdict, Verdict::Failed(_))
             && let Some(visit) = after_visit(ahead, self.has_second())
         {
-            self.sealed.insert(page, place);
+            self.open.entry(page).sealed = Some(place);
             self.send_on(page, Course { visit, ahead });
             return;
         }
@@ -226,7 +222,7 @@ impl Scheduler {
     fn fill_first_queue(&mut self) {
         let mut ranges: Vec<PageRange> = Vec::new();
         for (page, stage) in self.ledger.iter() {
-            if stage != PageStage::Waiting(Engine::Chandra) || self.courses.contains_key(&page) {
+            if stage != PageStage::Waiting(Engine::Chandra) || self.open.visit(page) != Visit::First {
                 continue;
             }
             match ranges.last_mut() {
@@ -243,14 +239,22 @@ impl Scheduler {
 
     fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
         let Settlement { page, lease, verdict, attempts, ahead } = settlement;
-        let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else { return };
-        self.time_page(engine, assigned, now);
-        self.suspects.remove(&page);
-        self.returns.remove(&page);
-        self.texts.remove(&page);
+        let given_up = self.open.get(page).is_some_and(|open| open.given_up);
+        if !given_up {
+            self.ranks.answered(rank, now);
+        }
+        let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else {
+            return self.settled_late(rank, page, lease, verdict);
+        };
+        if !given_up {
+            self.time_page(engine, assigned, now);
+        }
         // An engine that had nothing left for the page on an earlier visit has nothing left now.
-        let ahead = self.courses.get(&page).map_or(ahead, |course| course.ahead.and(ahead));
+        let course = self.open.get(page).and_then(|open| open.course);
+        let ahead = course.map_or(ahead, |course| course.ahead.and(ahead));
+        let read_late = self.open.get(page).is_some_and(|open| open.late.is_some());
         let next = match verdict {
+            Verdict::Failed(_) if read_late => None,
             Verdict::Failed(_) => after_visit(ahead, self.has_second()),
             Verdict::Read | Verdict::Blank => None,
         };
@@ -259,7 +263,9 @@ impl Scheduler {
         }
         match next {
             Some(visit) => {
-                self.histories.insert(page, attempts);
+                let open = self.open.entry(page);
+                (open.suspect, open.returns, open.text) = (None, 0, None);
+                open.history = attempts;
                 self.send_on(page, Course { visit, ahead });
             }
             None => self.settle(page, verdict, engine == Engine::DeepSeek),
@@ -278,15 +284,20 @@ impl Scheduler {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else { return };
+        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else {
+            self.counts.stale += 1;
+            return;
+        };
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
-            self.histories.insert(page, attempts);
+            self.open.entry(page).history = attempts;
         }
-        self.texts.extend(text.map(|text| (page, text)));
+        if text.is_some() {
+            self.open.entry(page).text = text.map(Box::new);
+        }
         if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
-            let deaths = trial.map_or(0, |deaths| deaths + 1);
-            self.suspects.insert(page, Suspect { deaths, rank });
+            let deaths = trial.map_or(0, |deaths| deaths.saturating_add(1));
+            self.open.entry(page).suspect = Some(Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
     }
@@ -296,9 +307,9 @@ impl Scheduler {
         if !matches!(fault, MachineFault::Aborted | MachineFault::ConnectionLost | MachineFault::Overloaded) {
             return false;
         }
-        let returns = self.returns.entry(page).or_default();
-        *returns += 1;
-        *returns >= RETURNS_LIMIT
+        let open = self.open.entry(page);
+        open.returns = open.returns.saturating_add(1);
+        open.returns >= RETURNS_LIMIT
     }
 
     pub(super) fn rank_lost(&mut self, rank: RankId) {
@@ -310,20 +321,19 @@ impl Scheduler {
         }
     }
 
-    /// Closes a page of a lease and frees the credit; `None`, counted as stale, for an answer to an older lease.
+    /// Closes a page of a lease and frees the credit; `None` for an answer to an older lease.
     fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
-        let closed = self.leases.close(lease, rank, page);
-        match closed {
-            None => self.counts.stale += 1,
-            Some(Closed { trial, .. }) => self.ranks.release(rank, trial.is_some()),
-        }
-        closed
+        let closed = self.leases.close(lease, rank, page)?;
+        self.ranks.release(rank, closed.trial.is_some());
+        Some(closed)
     }
 
-    fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
-        let verdict = match (verdict, self.kept.remove(&page)) {
-            (Verdict::Failed(_), Some(kept @ (Verdict::Read | Verdict::Blank))) => kept,
-            _ => verdict,
+    pub(super) fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+        let open = self.open.remove(page).unwrap_or_default();
+        let (verdict, by_second) = match (verdict, open.late, open.kept) {
+            (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
+            (Verdict::Failed(_), None, Some(kept @ (Verdict::Read | Verdict::Blank))) => (kept, by_second),
+            _ => (verdict, by_second),
         };
         match verdict {
             Verdict::Read => self.counts.read += 1,
@@ -333,24 +343,46 @@ impl Scheduler {
         if by_second && verdict == Verdict::Read {
             self.counts.recovered += 1;
         }
-        self.courses.remove(&page);
-        self.histories.remove(&page);
-        self.sealed.remove(&page);
+        self.ledger.set(page, PageStage::Settled(verdict));
+    }
+
+    /// A page that had failed with `class` was read after all.
+    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, verdict: Verdict) {
+        if let Some(failed) = self.counts.failed.get_mut(&class) {
+            *failed = failed.saturating_sub(1);
+        }
+        self.counts.failed.retain(|_, failed| *failed > 0);
+        match verdict {
+            Verdict::Blank => self.counts.blank += 1,
+            Verdict::Read | Verdict::Failed(_) => self.counts.read += 1,
+        }
         self.ledger.set(page, PageStage::Settled(verdict));
     }
 
     /// Lets a page wait for its next visit.
     fn send_on(&mut self, page: PageRef, course: Course) {
         let engine = course.visit.engine();
-        self.courses.insert(page, course);
+        let open = self.open.entry(page);
+        open.course = Some(course);
+        let apart = open.waits_apart();
         self.ledger.set(page, PageStage::Waiting(engine));
-        self.queue(engine).push_back(PageRange { document: page.document, first: page.page.0, count: 1 });
+        if apart {
+            self.apart.entry(engine).or_default().insert(page);
+        } else {
+            self.queue(engine).push_back(PageRange { document: page.document, first: page.page.0, count: 1 });
+        }
     }
 
-    /// A page that was out waits first in line; a suspect waits in no line, since it runs alone.
-    fn wait_again(&mut self, page: PageRef, engine: Engine) {
+    /// A page that was out waits first in line; one that is dealt by itself waits in no line. But one that was read under
+    /// an earlier lease is settled.
+    pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
+        if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
+            return self.settle(page, verdict, of == Engine::DeepSeek);
+        }
         self.ledger.set(page, PageStage::Waiting(engine));
-        if !self.suspects.contains_key(&page) {
+        if self.open.get(page).is_some_and(OpenPage::waits_apart) {
+            self.apart.entry(engine).or_default().insert(page);
+        } else {
             self.queue(engine).push_front(page);
         }
     }
@@ -376,10 +408,9 @@ impl Scheduler {
         }
     }
 
-    /// Suspects that are not out at a rank, in page order.
-    pub(super) fn waiting_suspects(&self, engine: Engine) -> impl Iterator<Item = PageRef> {
-        let waiting = PageStage::Waiting(engine);
-        self.suspects.keys().copied().filter(move |page| self.ledger.stage(*page) == waiting)
+    /// Pages that wait for the engine in no queue, in page order.
+    pub(super) fn waiting_apart(&self, engine: Engine) -> impl Iterator<Item = PageRef> {
+        self.apart.get(&engine).into_iter().flatten().copied()
     }
 
     fn finish_if_over(&mut self, out: &mut Vec<Action>) {

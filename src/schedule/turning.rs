@@ -232,9 +232,10 @@ impl Scheduler {
         u32::try_from(self.ranks.totals(engine).serving).unwrap_or(u32::MAX)
     }
 
-    /// Pages that wait for the engine, suspects among them.
+    /// Pages that wait for the engine, in its queue or apart.
     pub(super) fn all_waiting(&self, engine: Engine) -> u64 {
-        self.waiting(engine) as u64 + self.waiting_suspects(engine).count() as u64
+        let apart = self.apart.get(&engine).map_or(0, |apart| apart.len());
+        (self.waiting(engine) + apart) as u64
     }
 }
 

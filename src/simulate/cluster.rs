@@ -47,8 +47,15 @@ pub struct Cluster {
     pub turn_first: Duration,
     /// Mean time of a turn back to an engine that it served before.
     pub turn_back: Duration,
-    /// Ranks that vanish with all they hold, and when.
+    /// Ranks that vanish with all they hold, and when. Nobody is told: they fall silent.
     pub rank_losses: BTreeMap<RankId, Duration>,
+    /// Pages that hang wherever they are worked on: for so long, or for ever. A long one comes back after its lease has
+    /// expired, read.
+    pub hanging_pages: BTreeMap<PageRef, Option<Duration>>,
+    /// Ranks on which every page hangs for ever, and since when. They give signs of life.
+    pub hanging_ranks: BTreeMap<RankId, Duration>,
+    /// Whether pages that hang stay where they are, though their ranks are told to let them go.
+    pub holds_on: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
     /// Check every invariant after every step: slow, for tests.
@@ -66,6 +73,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Time servers spent on answers, over all ranks.
     pub busy: Duration,
+    /// Leases that expired.
+    pub expired: u64,
     /// Turns of ranks from one engine to the other.
     pub turns: u32,
     /// Turns that did not come to their end, since the rank or the engine was lost.
@@ -74,7 +83,16 @@ pub struct Report {
     pub actions: Vec<String>,
 }
 
-/// Runs the cluster to its end, or until nothing is left to happen.
+/// A rank that is not heard of for this long is lost.
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+
+/// No lease lasts less than so many answers.
+const LEASE_ANSWERS: u32 = 20;
+
+/// A run that has not ended by then never will: ranks would give signs of life for ever.
+const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
+
+/// Runs the cluster to its end.
 ///
 /// # Errors
 /// A rank was asked for what it cannot do; or, where [`Cluster::check`] is set, an invariant is broken. With the moment.
@@ -86,7 +104,8 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
         drain: cluster.answer_time,
         turn_cost: cluster.turn_first,
-        silence_limit: None,
+        silence_limit: Some(SILENCE_LIMIT),
+        lease_floor: cluster.answer_time * LEASE_ANSWERS,
     };
     let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
     let mut simulation = Simulation::new(cluster);
@@ -95,6 +114,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         counts: Counts::default(),
         elapsed: Duration::ZERO,
         busy: Duration::ZERO,
+        expired: 0,
         turns: 0,
         turns_lost: 0,
         actions: Vec::new(),
@@ -103,6 +123,9 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     while let Some(happening) = simulation.timeline.next() {
         let event = simulation.happen(happening);
         let now = simulation.timeline.now();
+        if now > LONGEST_RUN {
+            break;
+        }
         if let Some(impossible) = simulation.impossible {
             return Err(format!("at {now:?}: {impossible}"));
         }
@@ -120,6 +143,9 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                     simulation.timeline.after(cluster.latency, Happening::Receive(rank, unit, priors));
                 }
                 Action::Recall { rank } => simulation.recall(rank),
+                Action::Expire { rank, page, lease } => {
+                    simulation.timeline.after(cluster.latency, Happening::Expire(rank, page, lease));
+                }
                 Action::Turn { rank, engine } => {
                     simulation.timeline.after(cluster.latency, Happening::Turn(rank, engine));
                 }
@@ -130,8 +156,10 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         if report.outcome.is_some() {
             break;
         }
+        simulation.wake_at(scheduler.next_timeout());
     }
     report.counts = scheduler.counts().clone();
+    report.expired = scheduler.expired();
     report.elapsed = simulation.timeline.now();
     report.busy = simulation.busy;
     (report.turns, report.turns_lost) = (simulation.turns, simulation.turns_lost);

@@ -6,6 +6,7 @@
 mod cluster;
 mod server;
 mod simulation;
+mod task;
 mod timeline;
 
 pub use cluster::{Cluster, Report, simulate};

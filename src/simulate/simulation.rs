@@ -5,17 +5,18 @@ use std::{collections::VecDeque, time::Duration};
 use oorandom::Rand64;
 
 use crate::{
-    model::{
-        AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, Prior, RankId, Settlement, Unit,
-        Verdict, Visit,
-    },
-    schedule::{
-        Event,
-        climb::{AfterAttempt, Budget, Climb},
-    },
+    model::{AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Settlement, Unit},
+    schedule::{Event, Tick},
 };
 
-use super::{cluster::Cluster, timeline::Timeline};
+use super::{
+    cluster::{Cluster, SILENCE_LIMIT},
+    task::{Next, Task},
+    timeline::Timeline,
+};
+
+/// A rank gives a sign of life this often.
+const BEAT: Duration = Duration::from_millis(SILENCE_LIMIT.as_millis() as u64 / 6);
 
 #[derive(Debug)]
 pub(super) enum Happening {
@@ -25,17 +26,13 @@ pub(super) enum Happening {
     ServerUp { rank: RankId, engine: Engine, turn: u32 },
     Turn(RankId, Engine),
     Vanish(RankId),
+    /// A sign of life, and the next one after it.
+    Beat(RankId),
+    /// The rank is told to let a page go.
+    Expire(RankId, PageRef, LeaseId),
+    /// A page that hung comes back.
+    Late(RankId, LeaseId, PageRef),
 }
-
-#[derive(Debug, Clone)]
-pub(super) struct Task {
-    page: PageRef,
-    unit: Unit,
-    visit: Visit,
-    climb: Climb,
-}
-
-const BUDGET: Budget = Budget { visit: 3, page: 10 };
 
 #[derive(Debug, Default)]
 struct SimulatedRank {
@@ -52,6 +49,8 @@ struct SimulatedRank {
     lost: EngineSet,
     waiting: VecDeque<Task>,
     in_flight: Vec<Task>,
+    /// Pages that hang. They are not in flight: what hangs is their files, or what works on them.
+    hanging: Vec<Task>,
 }
 
 /// A cluster on its way.
@@ -63,6 +62,8 @@ pub(super) struct Simulation<'a> {
     pub(super) busy: Duration,
     pub(super) turns: u32,
     pub(super) turns_lost: u32,
+    /// When the scheduler is told the time next.
+    wake: Option<Duration>,
     /// What the scheduler asked of a rank that cannot do it.
     pub(super) impossible: Option<String>,
 }
@@ -77,6 +78,7 @@ impl<'a> Simulation<'a> {
             busy: Duration::ZERO,
             turns: 0,
             turns_lost: 0,
+            wake: None,
             impossible: None,
         };
         for index in 0..cluster.ranks {
@@ -86,6 +88,7 @@ impl<'a> Simulation<'a> {
             let joined = Event::RankJoined { rank, role, credits: cluster.credits };
             let delay = simulation.jitter(cluster.latency);
             simulation.timeline.after(delay, Happening::Tell(joined));
+            simulation.timeline.after(delay + BEAT, Happening::Beat(rank));
             for engine in role.first().iter() {
                 let start = delay + simulation.jitter(cluster.answer_time * 3);
                 simulation.timeline.after(start, Happening::ServerUp { rank, engine, turn: 0 });
@@ -94,52 +97,100 @@ impl<'a> Simulation<'a> {
         for (rank, at) in &cluster.rank_losses {
             simulation.timeline.after(*at, Happening::Vanish(*rank));
         }
-        if let Some(deadline) = cluster.deadline {
-            // The clock is told more often than the phases of the end change.
-            for part in 1..=8 {
-                simulation.timeline.after(deadline * part / 4, Happening::Tell(Event::Clock));
-            }
-        }
         simulation
     }
 
     /// Lets a happening happen; what the scheduler gets to hear of it at this moment is returned.
     pub(super) fn happen(&mut self, happening: Happening) -> Option<Event> {
         match happening {
-            Happening::Tell(event) => return Some(event),
-            Happening::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
-            Happening::Turn(rank, engine) => self.turn(rank, engine),
-            Happening::Receive(rank, unit, priors) => {
-                let state = &mut self.ranks[rank.0 as usize];
-                let serves = state.up.contains(unit.engine);
-                if state.alive && !serves && !state.lost.contains(unit.engine) {
-                    self.impossible = Some(format!("{rank} got pages for {}, which it does not serve", unit.engine));
+            Happening::Tell(event) => {
+                if event == Event::Clock && self.wake.is_some_and(|wake| wake <= self.timeline.now()) {
+                    self.wake = None;
                 }
-                let task = |page| {
-                    let prior = priors.iter().find(|prior| prior.page == page);
-                    let visit = prior.map_or(Visit::First, |prior| prior.visit);
-                    Task { page, unit, visit, climb: Climb::new(BUDGET, unit.trial) }
-                };
-                let tasks: Vec<_> = unit.pages().map(task).collect();
-                if serves {
-                    state.waiting.extend(tasks);
-                    self.start_tasks(rank);
-                } else if state.alive {
-                    // They were sent before it told that the engine is lost.
-                    tasks.into_iter().for_each(|task| self.give_back(rank, task, MachineFault::ConnectionLost));
+                return Some(event);
+            }
+            Happening::Beat(rank) if self.ranks[rank.0 as usize].alive => {
+                self.tell(Event::Alive { rank });
+                self.timeline.after(BEAT, Happening::Beat(rank));
+            }
+            Happening::Beat(_) => {}
+            Happening::Expire(rank, page, lease) => self.let_go(rank, page, lease),
+            Happening::Late(rank, lease, page) => {
+                if let Some(task) = self.take_hanging(rank, page, lease) {
+                    self.follow(rank, task, AttemptOutcome::Accepted);
                 }
             }
+            Happening::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
+            Happening::Turn(rank, engine) => self.turn(rank, engine),
+            Happening::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
             Happening::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
             Happening::Vanish(rank) => {
                 let state = &mut self.ranks[rank.0 as usize];
                 state.alive = false;
                 self.turns_lost += u32::from(state.turn > 0 && state.up.is_empty());
-                // What it had already sent is still under way, and may come before or after the news of its loss.
-                let noticed = self.jitter(self.cluster.latency * 2);
-                self.timeline.after(noticed, Happening::Tell(Event::RankLost { rank }));
             }
         }
         None
+    }
+
+    /// The scheduler must be told the time then, if nothing else happens before.
+    pub(super) fn wake_at(&mut self, at: Option<Tick>) {
+        let Some(Tick(at)) = at.filter(|at| self.wake.is_none_or(|wake| at.0 < wake)) else { return };
+        self.wake = Some(at);
+        self.timeline.after(at.saturating_sub(self.timeline.now()), Happening::Tell(Event::Clock));
+    }
+
+    fn receive(&mut self, rank: RankId, unit: Unit, priors: Vec<Prior>) {
+        let given_up = priors.iter().any(|prior| prior.give_up.is_some());
+        let state = &self.ranks[rank.0 as usize];
+        let (alive, serves) = (state.alive, state.up.contains(unit.engine));
+        if !alive {
+            return;
+        }
+        if !serves && !given_up && !state.lost.contains(unit.engine) {
+            self.impossible = Some(format!("{rank} got pages for {}, which it does not serve", unit.engine));
+        }
+        for page in unit.pages() {
+            let prior = priors.iter().find(|prior| prior.page == page).cloned();
+            match Task::begin(rank, unit, page, prior) {
+                Next::Tell(event) => self.tell(event),
+                Next::Ask(task) if self.hangs(rank, page) => {
+                    if let Some(Some(time)) = self.cluster.hanging_pages.get(&page) {
+                        self.timeline.after(*time, Happening::Late(rank, unit.lease, page));
+                    }
+                    self.ranks[rank.0 as usize].hanging.push(task);
+                }
+                Next::Ask(task) if serves => self.ranks[rank.0 as usize].waiting.push_back(task),
+                // They were sent before it told that the engine is lost.
+                Next::Ask(task) => self.give_back(rank, task, MachineFault::ConnectionLost),
+            }
+        }
+        self.start_tasks(rank);
+    }
+
+    /// Whether a page that the rank begins with now does not come back.
+    fn hangs(&self, rank: RankId, page: PageRef) -> bool {
+        let of_rank = self.cluster.hanging_ranks.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
+        of_rank || self.cluster.hanging_pages.contains_key(&page)
+    }
+
+    fn take_hanging(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Task> {
+        let state = &mut self.ranks[rank.0 as usize];
+        let is_it = |task: &Task| task.page == page && task.unit.lease == lease;
+        let place = state.hanging.iter().position(is_it).filter(|_| state.alive)?;
+        Some(state.hanging.swap_remove(place))
+    }
+
+    /// The lease of a page has expired: whatever the rank does with it, it does no more.
+    fn let_go(&mut self, rank: RankId, page: PageRef, lease: LeaseId) {
+        let is_other = |task: &Task| task.page != page || task.unit.lease != lease;
+        if !self.cluster.holds_on {
+            let state = &mut self.ranks[rank.0 as usize];
+            state.hanging.retain(is_other);
+            state.waiting.retain(is_other);
+            state.in_flight.retain(is_other);
+            self.start_tasks(rank);
+        }
     }
 
     /// Its server is up, and stays so until the rank turns; or it fails to.
@@ -210,7 +261,7 @@ impl<'a> Simulation<'a> {
         if !self.ranks[index].alive || self.ranks[index].server_start != server_start {
             return;
         }
-        let Some(position) = self.ranks[index].in_flight.iter().position(|other| other.page == task.page) else {
+        let Some(position) = self.ranks[index].in_flight.iter().position(|other| other.page == task.page && other.unit.lease == task.unit.lease) else {
             return;
         };
         self.ranks[index].in_flight.remove(position);
@@ -234,29 +285,12 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Does what a worker does after an attempt, by the same table.
-    fn follow(&mut self, rank: RankId, mut task: Task, outcome: AttemptOutcome) {
-        let verdict = match task.climb.after(outcome) {
-            AfterAttempt::Accept => Verdict::Read,
-            AfterAttempt::Blank => Verdict::Blank,
-            AfterAttempt::SettleFailed(class) => Verdict::Failed(class),
-            AfterAttempt::AskAgain { .. } => {
-                self.ranks[rank.0 as usize].waiting.push_front(task);
-                return;
-            }
-            AfterAttempt::Return(fault) => {
-                self.give_back(rank, task, fault);
-                return;
-            }
-        };
-        let ahead = match (verdict, task.visit) {
-            (Verdict::Failed(FailureClass::Poison), Visit::First) => EngineSet::only(Engine::DeepSeek),
-            (Verdict::Failed(_), Visit::First) => EngineSet::only(Engine::Chandra).with(Engine::DeepSeek),
-            (Verdict::Failed(_), Visit::Second) => EngineSet::only(Engine::Chandra),
-            _ => EngineSet::default(),
-        };
-        let settlement = Settlement { page: task.page, lease: task.unit.lease, verdict, attempts: Vec::new(), ahead };
-        self.tell(Event::Settled { rank, settlement });
+    /// Does what a worker does after an attempt.
+    fn follow(&mut self, rank: RankId, task: Task, outcome: AttemptOutcome) {
+        match task.follow(rank, outcome) {
+            Next::Ask(task) => self.ranks[rank.0 as usize].waiting.push_front(task),
+            Next::Tell(event) => self.tell(event),
+        }
     }
 
     /// All that was in flight is lost with the server; what waited goes back too if it stays away.
@@ -288,14 +322,16 @@ impl<'a> Simulation<'a> {
         }
         let mut tasks = std::mem::take(&mut state.in_flight);
         tasks.extend(std::mem::take(&mut state.waiting));
+        if !self.cluster.holds_on {
+            tasks.extend(std::mem::take(&mut state.hanging));
+        }
         for task in tasks {
             self.give_back(rank, task, MachineFault::Draining);
         }
     }
 
     fn give_back(&mut self, rank: RankId, task: Task, fault: MachineFault) {
-        let (page, lease) = (task.page, task.unit.lease);
-        self.tell(Event::Returned { rank, page, lease, fault, attempts: Vec::new(), text: None });
+        self.tell(task.give_back(rank, fault));
     }
 
     fn chance(&mut self, probability: f64) -> bool {

@@ -10,12 +10,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Runtime, task::JoinSet};
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::{AbortHandle, JoinSet},
+};
 use tracing::Instrument;
 
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
-    model::{Engine, PageRef, RankId, Role, StopReason},
+    model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
     server::{Admission, Duty, Ready, Service, ServiceEvent},
     store,
     sys::{ExitCode, host_name},
@@ -50,10 +53,13 @@ pub struct Worker {
     switches: RoleSwitches,
     stage: WorkerStage,
     pages: JoinSet<()>,
+    /// Pages under way, to be let go one by one.
+    under_way: BTreeMap<(PageRef, LeaseId), AbortHandle>,
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
+    runtime: Handle,
     /// Declared last: everything above may have tasks on it.
-    runtime: Runtime,
+    _tasks: Tasks,
 }
 
 /// How far the worker is; each stage owns what it needs.
@@ -116,9 +122,11 @@ impl Worker {
             switches,
             stage: WorkerStage::Waiting(engines),
             pages: JoinSet::new(),
+            under_way: BTreeMap::new(),
             events,
             inbox,
-            runtime,
+            runtime: runtime.handle().clone(),
+            _tasks: Tasks(Some(runtime)),
         })
     }
 
@@ -133,7 +141,7 @@ impl Worker {
     }
 
     /// Where the tasks of this rank run.
-    pub fn runtime(&self) -> &Runtime {
+    pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
@@ -142,9 +150,8 @@ impl Worker {
     /// # Errors
     /// The message does not fit the worker's stage, or the system refuses a thread.
     pub fn handle(&mut self, message: ToWorker) -> Result<(), WorkerError> {
-        if let (WorkerStage::StartingUp(held), ToWorker::Assign(_) | ToWorker::Recall | ToWorker::Finish) =
-            (&mut self.stage, &message)
-        {
+        let waits = matches!(message, ToWorker::Assign(_) | ToWorker::LetGo(..) | ToWorker::Recall | ToWorker::Finish);
+        if let (WorkerStage::StartingUp(held), true) = (&mut self.stage, waits) {
             held.push(message);
             return Ok(());
         }
@@ -152,6 +159,11 @@ impl Worker {
             ToWorker::Recover { run_id, share } => self.recover(run_id, share)?,
             ToWorker::Begin { run_id } => self.start_up(run_id)?,
             ToWorker::Assign(assignment) => self.assign(assignment)?,
+            ToWorker::LetGo(page, lease) => {
+                if let Some(task) = self.under_way.remove(&(page, lease)) {
+                    task.abort();
+                }
+            }
             ToWorker::Recall => {
                 if let WorkerStage::Reading(context) = &self.stage {
                     context.engines.values().for_each(|engine| engine.limiter.drain());
@@ -234,7 +246,7 @@ impl Worker {
             engines,
             events: self.events.clone(),
         };
-        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        let (events, runtime) = (self.events.clone(), self.runtime.clone());
         in_background("bocr-begin", move || {
             let context = start_up.context(&runtime);
             let _ = events.send(LocalEvent::StartedUp(context.map(Box::new)));
@@ -254,6 +266,7 @@ impl Worker {
     fn assign(&mut self, assignment: Assignment) -> Result<(), WorkerError> {
         let WorkerStage::Reading(context) = &self.stage else { return Err(WorkerError::TooEarly) };
         let Assignment { unit, priors } = assignment;
+        self.under_way.retain(|_, task| !task.is_finished());
         let mut priors: BTreeMap<PageRef, _> = priors.into_iter().map(|prior| (prior.page, prior)).collect();
         for page in unit.pages() {
             let task = work_on_page(Arc::clone(context), unit, page, priors.remove(&page));
@@ -264,19 +277,22 @@ impl Worker {
                 let _held = held;
                 task.await;
             };
-            self.pages.spawn_on(working.instrument(span), self.runtime.handle());
+            let task = self.pages.spawn_on(working.instrument(span), &self.runtime);
+            self.under_way.insert((page, unit.lease), task);
         }
         Ok(())
     }
 
-    /// Seals what is left, stops the servers and sums up. No page is under way any more.
+    /// Seals what is left, stops the servers and sums up. Pages that are still under way are none of this rank's any more.
     fn finish(&mut self) -> Result<(), WorkerError> {
         let WorkerStage::Reading(context) = std::mem::replace(&mut self.stage, WorkerStage::Ending) else {
             return Err(WorkerError::TooEarly);
         };
         context.engines.values().for_each(|engine| engine.limiter.drain());
         let mut pages = std::mem::take(&mut self.pages);
-        let (events, runtime) = (self.events.clone(), self.runtime.handle().clone());
+        // What is left hangs, or has said all that it had to say.
+        pages.abort_all();
+        let (events, runtime) = (self.events.clone(), self.runtime.clone());
         in_background("bocr-finish", move || {
             runtime.block_on(async { while pages.join_next().await.is_some() {} });
             let summary = match Arc::into_inner(context) {
@@ -353,6 +369,20 @@ fn start_engines(
         engines.insert(engine, started);
     }
     Ok((engines, switches))
+}
+
+/// The runtime of a rank's tasks. A thread of it that reads from a file system that hangs is not waited for: the process
+/// ends without it.
+struct Tasks(Option<Runtime>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        /// Longest wait for what is about to end.
+        const WAIT: Duration = Duration::from_secs(2);
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(WAIT);
+        }
+    }
 }
 
 async fn stop_all(services: BTreeMap<Engine, Service>) {

@@ -40,6 +40,7 @@ mod run_in_process;
 mod run_ladder;
 mod run_main_job;
 mod run_turns;
+mod schedule_expiry;
 mod schedule_simulation;
 mod schedule_stories;
 mod schedule_turning;

@@ -1,8 +1,11 @@
-//! A thousand small clusters with every kind of trouble, driven by the real scheduler.
+//! A thousand small clusters with every kind of trouble, driven by the real scheduler. `BOCR_SEEDS=100000` says how many.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bulletin_ocr::{
     model::{DocumentId, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
@@ -36,10 +39,11 @@ fn troubled(seed: u64) -> Cluster {
     }
     let mut rank_losses = Vec::new();
     for rank in 1..ranks {
-        if below(4) == 0 {
+        if below(12) == 0 {
             rank_losses.push((RankId(rank), Duration::from_millis(below(20_000))));
         }
     }
+    let (hanging_pages, hanging_ranks) = hanging(seed, ranks, &page_counts);
     Cluster {
         seed,
         ranks,
@@ -58,16 +62,45 @@ fn troubled(seed: u64) -> Cluster {
         turn_first: Duration::from_secs(1 + below(6)),
         turn_back: Duration::from_millis(1 + below(2_000)),
         rank_losses: rank_losses.into_iter().collect(),
+        hanging_pages,
+        hanging_ranks,
+        holds_on: below(3) == 0,
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
         check: true,
     }
 }
 
+/// Pages that never come back or come back late, in some clusters, and in fewer a rank that gives nothing back.
+fn hanging(
+    seed: u64,
+    ranks: u32,
+    page_counts: &[u32],
+) -> (BTreeMap<PageRef, Option<Duration>>, BTreeMap<RankId, Duration>) {
+    let mut random = Rand64::new(u128::from(seed) ^ 0x4a46);
+    let mut below = |limit: u64| random.rand_range(0..limit);
+    let mut pages = BTreeMap::new();
+    let mut hanging_ranks = BTreeMap::new();
+    if below(3) == 0 {
+        for (document, count) in page_counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let page = PageIndex(below(u64::from(*count)) as u32);
+            let time = (below(2) == 0).then(|| Duration::from_secs(below(2_000)));
+            if below(2) == 0 {
+                pages.insert(PageRef { document: DocumentId(document as u32), page }, time);
+            }
+        }
+    }
+    if below(12) == 0 {
+        hanging_ranks.insert(RankId(below(u64::from(ranks)) as u32), Duration::from_millis(below(10_000)));
+    }
+    (pages, hanging_ranks)
+}
+
 #[test]
 fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     let (mut complete, mut recovered, mut poisoned, mut stale, mut returned) = (0, 0, 0, 0, 0);
-    let (mut turns, mut turns_lost) = (0, 0);
-    for seed in 0..1_000 {
+    let (mut turns, mut turns_lost, mut expired, mut stuck) = (0, 0, 0, 0);
+    let seeds = std::env::var("BOCR_SEEDS").map_or(1_000, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
         let cluster = troubled(seed);
         let report = simulate(&cluster).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         let counts = &report.counts;
@@ -90,8 +123,19 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
         stale += counts.stale;
         turns += report.turns;
         turns_lost += report.turns_lost;
+        let failed_stuck = counts.failed.get(&FailureClass::Stuck).copied().unwrap_or_default();
+        assert!(failed_stuck == 0 || report.expired > 0, "seed {seed}: {failed_stuck} pages failed without a cause");
+        if cluster.hanging_ranks.is_empty() {
+            let hang = cluster.hanging_pages.len() as u64;
+            assert!(failed_stuck <= hang, "seed {seed}: {failed_stuck} pages failed where {hang} hang");
+        }
+        (expired, stuck) = (expired + report.expired, stuck + failed_stuck);
         returned += report.actions.iter().filter(|action| action.contains("visit: Return")).count();
     }
+    println!(
+        "{seeds} clusters: {complete} complete, {recovered} recovered, {poisoned} poison, {stale} stale, {returned} returned, \
+         {turns} turns ({turns_lost} lost), {expired} leases expired, {stuck} stuck"
+    );
     // The troubles must really have happened, or the test proves nothing.
     assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
     assert!(turns > 150 && turns_lost > 15, "{turns} turns, {turns_lost} of them lost");
@@ -126,7 +170,10 @@ fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
         engine_losses: 0.0,
         turn_first: Duration::from_secs(130),
         turn_back: Duration::from_secs(14),
-        rank_losses: std::iter::empty().collect(),
+        rank_losses: BTreeMap::new(),
+        hanging_pages: BTreeMap::new(),
+        hanging_ranks: BTreeMap::new(),
+        holds_on: false,
         deadline: None,
         check: false,
     };

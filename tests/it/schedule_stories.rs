@@ -192,11 +192,16 @@ fn no_rank_hoards_what_another_could_read() {
         pages
     };
     // The first to be ready may hold a quarter of its credits, 32; the others share what is left.
-    let held = count(story.units());
+    let dealt = story.units();
+    let held = count(dealt.clone());
     assert!(held.iter().all(|pages| (24..=32).contains(pages)), "{held:?}");
-    story.happens(Event::RankLost { rank: RankId(0) });
+    let of_first: Vec<_> = dealt.into_iter().filter(|(rank, _)| *rank == RankId(0)).collect();
+    story.happens(Event::EngineLost { rank: RankId(0), engine: Engine::Chandra });
+    for (rank, unit) in of_first {
+        story.returns(rank, unit, MachineFault::ConnectionLost);
+    }
     let [_, rest @ ..] = count(story.units());
-    assert_eq!(rest, [40; 3], "what the lost rank held is shared, too");
+    assert_eq!(rest, [40; 3], "what that rank held is shared, too");
 }
 
 #[test]
@@ -237,7 +242,8 @@ fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
             sealed: None,
             again: false,
             attempts,
-            text
+            text,
+            give_up: None
         }]
     );
 }
@@ -275,23 +281,23 @@ fn attempt() -> Attempt {
 
 #[test]
 fn a_vanished_rank_loses_nothing_and_its_late_answer_is_ignored() {
-    let mut story = Story::begin(2, &[4]);
+    let silence_limit = Some(Duration::from_secs(60));
+    let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[4], Vec::new());
     story.joins(RankId(1), "chandra", 4);
     let units = story.units();
-    story.happens(Event::RankLost { rank: RankId(1) });
-    story.assert_quiet();
+    story.joins(CHANDRA, "chandra", 4);
+    let (_, of_other) = story.units()[0];
+    story.now = Duration::from_secs(61);
+    story.happens(Event::Alive { rank: CHANDRA });
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).collect::<Vec<_>>(), [Action::Recall { rank: CHANDRA }]);
+    story.returns(CHANDRA, of_other, MachineFault::Draining);
+    story.assert_finished(Outcome::Stopped(StopReason::RankSilent(RankId(1))));
+    // Its record is in a journal that only the next start reads.
     story.settles(RankId(1), units[0].1, page(0, 1), Verdict::Read);
     assert_eq!(story.scheduler.counts().stale, 1);
     assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::Chandra)));
-
-    story.joins(CHANDRA, "chandra", 4);
-    let again = story.units();
-    assert_eq!(again.iter().map(|(_, unit)| unit.count).sum::<u32>(), 4);
-    assert_eq!(again[0].1.first, page(0, 1), "in the order of the document");
-    for (rank, unit) in again {
-        story.reads(rank, unit);
-    }
-    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().settled(), 0);
 }
 
 #[test]
@@ -372,8 +378,9 @@ fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
     story.reads(CHANDRA, of(CHANDRA));
     let next = story.units();
     assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.trial.is_none()) && !next.is_empty(), "{next:?}");
-    // Where that rank is gone, another tries them.
-    story.happens(Event::RankLost { rank: RankId(1) });
+    // Where that rank serves no more, another tries them.
+    story.happens(Event::EngineLost { rank: RankId(1), engine: Engine::Chandra });
+    story.returns(RankId(1), again[0].1, MachineFault::ConnectionLost);
     for (rank, unit) in next {
         story.reads(rank, unit);
     }

@@ -216,10 +216,11 @@ fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
 }
 
 #[test]
-fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_lost_rank() {
-    let (mut story, _) = begun_with_a_turn();
+fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine() {
+    let (mut story, of_second) = begun_with_a_turn();
     story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
-    story.happens(Event::RankLost { rank: SECOND });
+    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
+    story.returns(SECOND, of_second, MachineFault::ConnectionLost);
     assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
     ready(&mut story, FIRST, Engine::Chandra);
     assert_eq!(unit(&mut story).first, page(0, 2));
@@ -232,8 +233,10 @@ fn a_suspect_is_turned_back_for_as_well() {
     ready(&mut story, FIRST, Engine::DeepSeek);
     let second = unit(&mut story);
     story.returns(SECOND, of_second, MachineFault::ServerDied);
-    assert_eq!(unit(&mut story).trial, Some(0));
-    story.happens(Event::RankLost { rank: SECOND });
+    let trial = unit(&mut story);
+    assert_eq!(trial.trial, Some(0));
+    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
+    story.returns(SECOND, trial, MachineFault::ConnectionLost);
     story.assert_quiet();
     story.reads(FIRST, second);
     assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));

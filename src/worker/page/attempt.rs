@@ -38,20 +38,28 @@ pub(super) struct VisitEnd {
     pub(super) remaining: EngineSet,
 }
 
+impl VisitEnd {
+    /// A page that fails before its engine is asked.
+    pub(super) fn failed(class: FailureClass, best: Answer, reason: String) -> VisitEnd {
+        VisitEnd {
+            verdict: Verdict::Failed(class),
+            answer: best,
+            rendered: None,
+            reason,
+            engine: None,
+            remaining: EngineSet::default(),
+        }
+    }
+}
+
 /// Asks the engine of the page's unit for it, in one way after the other.
 pub(super) async fn visit_engine(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
     let asked = task.unit.engine;
     let budget = Budget::of(&task.context.configuration, asked);
     let Some(climb) = Climb::resume(task.visit, progress.counting(), budget, task.unit.trial) else {
         let (engine, class, reason) = last_failure(progress.counting(), asked);
-        return Ok(VisitEnd {
-            verdict: Verdict::Failed(class),
-            answer: progress.best().clone(),
-            rendered: None,
-            reason,
-            engine: Some(engine),
-            remaining: EngineSet::default(),
-        });
+        let end = VisitEnd::failed(class, progress.best().clone(), reason);
+        return Ok(VisitEnd { engine: Some(engine), ..end });
     };
     let engine = task.context.engine(asked)?;
     let mut visit = EngineVisit {

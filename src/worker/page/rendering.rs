@@ -94,7 +94,16 @@ pub(super) async fn render(
             return Err(MachineFault::RendererLost);
         }
     };
-    match (check_original(task).await, drawn) {
+    let checked = match (check_original(task).await, &drawn) {
+        (Some(checked), _) => checked,
+        // What was drawn before the file system hung is good.
+        (None, Ok(_)) => Original::AsPlanned,
+        (None, Err(_)) => {
+            let reason = format!("{}: the file system does not answer: check it; the next start reads the page again", document.path.display());
+            return Ok(RenderOutcome::Failed(FailureClass::Stuck, reason));
+        }
+    };
+    match (checked, drawn) {
         (Original::Changed { reason }, _) => Ok(RenderOutcome::Failed(FailureClass::Changed, reason)),
         (Original::Unreachable { reason }, Err(_)) => {
             tracing::error!("{reason}");
@@ -132,13 +141,15 @@ fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> R
     Ok(now.is_none_or(|now| tokens.count(now.size) < tokens.count(before.size)))
 }
 
-/// Whether the document's file is as planned, now that the page was rendered or could not be.
-async fn check_original(task: &PageTask) -> Original {
+/// Whether the document's file is as planned, now that the page was rendered or could not be. `None`: its file system does
+/// not answer within the limit of a page.
+async fn check_original(task: &PageTask) -> Option<Original> {
     // Without the context: a run that ends does not wait for a slow disk.
     let (originals, document) = (Arc::clone(&task.context.originals), task.page.document);
     let checked = tokio::task::spawn_blocking(move || originals.check(document));
     // The runtime ends only with the run.
-    checked.await.unwrap_or(Original::AsPlanned)
+    let checked = tokio::time::timeout(task.context.configuration.imaging.page_limit, checked).await.ok()?;
+    Some(checked.unwrap_or(Original::AsPlanned))
 }
 
 /// Whether a page that was drawn whole may fail so only because another view of it is drawn.

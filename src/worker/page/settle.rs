@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     comm::Returned,
-    model::{EngineSet, MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, Visit, error::chain},
+    model::{MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
     store,
 };
 
@@ -22,10 +22,9 @@ const LARGEST_TEXT: usize = 64 << 10;
 /// Works on a page until it is settled, given back, or called back. What comes of it goes to the store or to the main
 /// thread.
 pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
-    let (visit, ahead) = (Visit::First, EngineSet::all());
-    let new = || Prior { page, visit, ahead, sealed: None, again: false, attempts: Vec::new(), text: None };
-    let Prior { visit, ahead, sealed, again, attempts, text, .. } = prior.unwrap_or_else(new);
-    let task = PageTask { context, unit, page, visit, remaining: ahead, sealed, again };
+    let Prior { visit, ahead, sealed, again, attempts, text, give_up, .. } =
+        prior.unwrap_or_else(|| Prior::none(page));
+    let task = PageTask { context, unit, page, visit, remaining: ahead, sealed, again, give_up };
     let mut progress = PageProgress::new(attempts, text);
     let mut recall = task.context.recall.subscribe();
     let result = tokio::select! {
@@ -41,6 +40,15 @@ pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, p
 /// Brings the page to the end of its visit, or to a fault that is not the page's.
 async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
     read_record(task, progress).await;
+    if let Some(class) = task.give_up {
+        let reason = format!(
+            "{} page {}: no rank gave the page back in time: its file, or what works on it, hangs. Rank 0 logged each \
+             expired lease; the next start reads the page again",
+            task.document().path.display(),
+            task.page.page.number()
+        );
+        return Ok(VisitEnd::failed(class, progress.best().clone(), reason));
+    }
     visit_engine(task, progress).await
 }
 
@@ -50,10 +58,11 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
     let Some(place) = task.sealed else { return };
     let run_directory = task.context.run_directory.clone();
     let reading = tokio::task::spawn_blocking(move || store::attempts(&run_directory, place));
-    match reading.await {
-        Ok(Ok(earlier)) => progress.add_recorded(earlier, task.again),
-        Ok(Err(error)) => tracing::warn!("cannot read the page's earlier attempts: {}", chain(&error)),
-        Err(error) => tracing::warn!(%error, "cannot read the page's earlier attempts"),
+    match tokio::time::timeout(task.context.configuration.imaging.page_limit, reading).await {
+        Ok(Ok(Ok(earlier))) => progress.add_recorded(earlier, task.again),
+        Ok(Ok(Err(error))) => tracing::warn!("cannot read the page's earlier attempts: {}", chain(&error)),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot read the page's earlier attempts"),
+        Err(_) => tracing::warn!("cannot read the page's earlier attempts: the file system of the run directory hangs"),
     }
 }
 

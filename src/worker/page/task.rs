@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::context::Context;
-use crate::model::{Document, EngineSet, PageRef, RecordPlace, Shown, Unit, Visit};
+use crate::model::{Document, EngineSet, FailureClass, PageRef, RecordPlace, Shown, Unit, Visit};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
@@ -17,6 +17,8 @@ pub(super) struct PageTask {
     pub(super) sealed: Option<RecordPlace>,
     /// The attempts of that record count for nothing: the page is read again from the beginning.
     pub(super) again: bool,
+    /// Rank 0 has given the page up with this class: nothing is asked of it any more.
+    pub(super) give_up: Option<FailureClass>,
 }
 
 impl PageTask {

@@ -1,0 +1,195 @@
+//! Leases that expire: a page that does not come back is given to another rank, and fails in the end.
+//!
+//! * A lease expires long after any honest page would have come back, and later where no page at all has come back since
+//!   it was issued: then everything may be slow.
+//! * Only the page expires, the rest of its unit goes on. Its rank is told, so that it lets the page go.
+//! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank where there is one.
+//! * After [`MOST_EXPIRIES`] the page has failed. A rank is asked to write that down, without work on the page.
+//! * A rank that lets many leases expire and gives no page back meanwhile gets single pages, then none: see
+//!   [`super::rank_state::RankState::room`].
+//! * A late answer is stale. But a late record that read the page is the page's final one, whatever a record of a later
+//!   lease says ([`crate::model::PageRecord::precedence`]): so the ledger takes it for the verdict.
+
+use std::time::Duration;
+
+use crate::model::{Engine, FailureClass, LeaseId, PageRef, RankId, StopReason, Verdict};
+
+use super::{
+    ending::Phase,
+    lease::{Assigned, Lease},
+    ledger::PageStage,
+    open_page::ExpiredLease,
+    protocol::{Action, Tick},
+    scheduler::Scheduler,
+};
+
+/// Leases of one page that may expire before the page has failed.
+pub(super) const MOST_EXPIRIES: usize = 3;
+
+/// A lease lasts this many times as long as the longest page took so far.
+const LONGEST_FACTOR: u32 = 8;
+
+/// Once pages are called back, a rank that gives one back does so within moments. Without a deadline the run waits this
+/// long.
+const RECALL_LIMIT: Duration = Duration::from_secs(60);
+
+impl Scheduler {
+    /// How long a lease lasts: far longer than any page took.
+    fn lease_limit(&self) -> Duration {
+        self.policy.lease_floor.max(self.page_times.longest().saturating_mul(LONGEST_FACTOR))
+    }
+
+    /// When a lease expires.
+    pub(super) fn expires_at(&self, lease: &Lease) -> Tick {
+        let issued = lease.assigned.at;
+        let limit = self.lease_limit();
+        let moves = self.last_settled.is_some_and(|settled| settled > issued);
+        let expires = issued.0.saturating_add(if moves { limit } else { limit.saturating_mul(2) });
+        match self.phase {
+            Phase::Recalled { since, .. } if self.policy.deadline.is_none() => Tick(expires.min(since.0 + RECALL_LIMIT)),
+            _ => Tick(expires),
+        }
+    }
+
+    /// When the next lease expires. The oldest is the first: what lengthens a lease lengthens no older one.
+    pub(super) fn next_expiry(&self) -> Option<Tick> {
+        self.leases.oldest().map(|(_, lease)| self.expires_at(lease))
+    }
+
+    /// Lets the leases that have lasted too long expire.
+    pub(super) fn expire_leases(&mut self, now: Tick, out: &mut Vec<Action>) {
+        while let Some((id, lease)) = self.leases.oldest().filter(|(_, lease)| self.expires_at(lease) <= now) {
+            let rank = lease.rank;
+            for page in lease.open.clone() {
+                self.expire(rank, page, id, now, out);
+            }
+        }
+    }
+
+    /// Lets every lease of a rank expire.
+    pub(super) fn expire_all(&mut self, rank: RankId, now: Tick, out: &mut Vec<Action>) {
+        let of_rank = self.leases.iter().filter(|(_, lease)| lease.rank == rank);
+        let pages: Vec<_> = of_rank.flat_map(|(id, lease)| lease.open.iter().map(move |page| (id, *page))).collect();
+        for (lease, page) in pages {
+            self.expire(rank, page, lease, now, out);
+        }
+    }
+
+    fn expire(&mut self, rank: RankId, page: PageRef, lease: LeaseId, now: Tick, out: &mut Vec<Action>) {
+        let Some(closed) = self.leases.close(lease, rank, page) else { return };
+        let engine = closed.engine;
+        self.ranks.release(rank, closed.trial.is_some());
+        self.ranks.unanswered(rank);
+        self.expired = self.expired.saturating_add(1);
+        out.push(Action::Expire { rank, page, lease });
+        let open = self.open.entry(page);
+        let unwritten = open.given_up;
+        open.expired.push(ExpiredLease { lease, rank, engine });
+        open.given_up |= open.expired.len() >= MOST_EXPIRIES;
+        if unwritten {
+            // Not even that it has failed could be written down.
+            self.stop(StopReason::Store, now);
+        }
+        self.wait_again(page, engine);
+    }
+
+    /// A rank has settled a page under a lease that is not open any more. If that is one that expired, the record may be
+    /// the page's final one all the same.
+    pub(super) fn settled_late(&mut self, rank: RankId, page: PageRef, lease: LeaseId, verdict: Verdict) {
+        self.counts.stale += 1;
+        let is_final = matches!(verdict, Verdict::Read | Verdict::Blank);
+        // The journal of a lost rank is not known before the next start.
+        if !is_final || self.ranks.is_gone(rank) || !self.ledger.contains(page) {
+            return;
+        }
+        let lease_of = |expired: &&ExpiredLease| (expired.lease, expired.rank) == (lease, rank);
+        let expired = self.open.get(page).and_then(|open| open.expired.iter().find(lease_of).copied());
+        match (self.ledger.stage(page), expired) {
+            (PageStage::Waiting(engine), Some(expired)) => {
+                self.apart.entry(engine).or_default().remove(&page);
+                self.settle(page, verdict, expired.engine == Engine::DeepSeek);
+            }
+            (PageStage::Leased(_), Some(expired)) => {
+                self.open.entry(page).late = Some((verdict, expired.engine));
+            }
+            (PageStage::Settled(Verdict::Failed(class)), _) => self.correct(page, class, verdict),
+            _ => {}
+        }
+    }
+
+    /// Deals pages that have failed, for that to be written down. Any rank can: nothing is asked of its engines.
+    pub(super) fn deal_given_up(&mut self, now: Tick, out: &mut Vec<Action>) {
+        for engine in Engine::ALL {
+            let given_up = |page: &PageRef| self.open.get(*page).is_some_and(|open| open.given_up);
+            let pages: Vec<_> = self.waiting_apart(engine).filter(given_up).collect();
+            for page in pages {
+                let Some(rank) = self.ranks.with_room_for_one() else { return };
+                self.deal_apart(rank, engine, page, None, now, out);
+            }
+        }
+    }
+
+    /// Deals pages whose leases expired, once nothing else waits for the engine.
+    pub(super) fn deal_expired(&mut self, set_aside: &[RankId], now: Tick, out: &mut Vec<Action>) {
+        for engine in Engine::ALL {
+            if self.waiting(engine) > 0 || self.waiting_apart(engine).next().is_none() {
+                continue;
+            }
+            let is_plain = |page: &PageRef| {
+                self.open.get(*page).is_some_and(|open| !open.given_up && open.suspect.is_none())
+            };
+            let pages: Vec<_> = self.waiting_apart(engine).filter(is_plain).collect();
+            for page in pages {
+                let last = self.open.get(page).and_then(|open| open.expired.last()).map(|expired| expired.rank);
+                let mut hungry = self.ranks.hungry(engine);
+                hungry.retain(|rank| !set_aside.contains(rank));
+                let other = hungry.iter().copied().find(|rank| Some(*rank) != last);
+                let only = || hungry.first().copied().filter(|_| !self.ranks.another_serves(engine, last));
+                if let Some(rank) = other.or_else(only) {
+                    self.deal_apart(rank, engine, page, None, now, out);
+                }
+            }
+        }
+    }
+
+    /// Deals a page that waited apart.
+    pub(super) fn deal_apart(
+        &mut self,
+        rank: RankId,
+        engine: Engine,
+        page: PageRef,
+        trial: Option<u8>,
+        now: Tick,
+        out: &mut Vec<Action>,
+    ) {
+        let held = self.ranks.get(rank).map_or(0, |state| state.held);
+        let unit = self.leases.issue(rank, engine, page, 1, trial, Assigned { at: now, load: held + 1 });
+        self.apart.entry(engine).or_default().remove(&page);
+        self.assign(rank, unit, out);
+    }
+
+    /// Nothing is out, and all ranks that serve the engine of waiting pages get none, since they gave none back: the pages
+    /// whose leases expired have failed. Where none is left but those that were never dealt, the run ends.
+    pub(super) fn give_up_or_stop(&mut self, now: Tick, out: &mut Vec<Action>) {
+        if !self.leases.is_empty() || self.phase != Phase::Dealing {
+            return;
+        }
+        for engine in Engine::ALL {
+            if self.all_waiting(engine) == 0 || !self.ranks.all_exhausted(engine) {
+                continue;
+            }
+            let pages: Vec<_> = self.waiting_apart(engine).collect();
+            for page in pages {
+                let open = self.open.entry(page);
+                open.given_up |= !open.expired.is_empty();
+            }
+            self.deal_given_up(now, out);
+            if self.leases.is_empty() {
+                self.stop(StopReason::NoEngine(engine), now);
+            }
+        }
+    }
+
+    /// The class of a page that is given up.
+    pub(super) const GIVEN_UP: FailureClass = FailureClass::Stuck;
+}

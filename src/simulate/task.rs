@@ -1,0 +1,133 @@
+//! A page on a simulated rank: what a worker does with it, by the very same retry policy.
+
+use std::time::Duration;
+
+use crate::{
+    model::{
+        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, RankId, Sampling,
+        ServedBy, ServerKind, Shown, TokenUsage, Verdict, Visit,
+    },
+    schedule::{
+        Event, Prior, Settlement, Unit,
+        climb::{AfterAttempt, Budget, Climb},
+        course::ahead,
+    },
+};
+
+/// Attempts as the configuration has them by default.
+const BUDGET: Budget = Budget { visit: 3, page: 10 };
+
+/// A page under way.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) page: PageRef,
+    pub(super) unit: Unit,
+    visit: Visit,
+    /// The engines that it may be given to.
+    open: EngineSet,
+    climb: Climb,
+    /// Every attempt of this start.
+    attempts: Vec<Attempt>,
+}
+
+/// What follows.
+pub(super) enum Next {
+    /// The same engine is asked again.
+    Ask(Task),
+    /// Rank 0 is told.
+    Tell(Event),
+}
+
+impl Task {
+    /// Begins with a page of a unit. A page that has nothing left to be tried is settled at once, and so is one that rank
+    /// 0 has given up.
+    pub(super) fn begin(rank: RankId, unit: Unit, page: PageRef, prior: Option<Prior>) -> Next {
+        let prior = prior.unwrap_or_else(|| Prior::none(page));
+        let Prior { visit, ahead: open, attempts, give_up, .. } = prior;
+        let settled = |class, attempts| {
+            let (lease, verdict) = (unit.lease, Verdict::Failed(class));
+            let settlement = Settlement { page, lease, verdict, attempts, ahead: EngineSet::default() };
+            Next::Tell(Event::Settled { rank, settlement })
+        };
+        if let Some(class) = give_up {
+            return settled(class, attempts);
+        }
+        match Climb::resume(visit, &attempts, BUDGET, unit.trial) {
+            Some(climb) => Next::Ask(Task { page, unit, visit, open, climb, attempts }),
+            None => settled(last_failure(&attempts, unit.engine), attempts),
+        }
+    }
+
+    /// What follows an attempt that ended so.
+    pub(super) fn follow(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
+        self.attempts.push(attempt(rank, self.visit, &self.climb, outcome));
+        let verdict = match self.climb.after(outcome) {
+            AfterAttempt::Accept => Verdict::Read,
+            AfterAttempt::Blank => Verdict::Blank,
+            AfterAttempt::SettleFailed(class) => Verdict::Failed(class),
+            AfterAttempt::AskAgain { .. } => return Next::Ask(self),
+            AfterAttempt::Return(fault) => return Next::Tell(self.give_back(rank, fault)),
+        };
+        let (page, lease) = (self.page, self.unit.lease);
+        let settlement = match verdict {
+            Verdict::Failed(class) => {
+                let ahead = self.open.and(ahead(self.visit, class, &self.climb, &self.attempts, BUDGET));
+                Settlement { page, lease, verdict, attempts: self.attempts, ahead }
+            }
+            Verdict::Read | Verdict::Blank => {
+                Settlement { page, lease, verdict, attempts: Vec::new(), ahead: EngineSet::default() }
+            }
+        };
+        Next::Tell(Event::Settled { rank, settlement })
+    }
+
+    /// The page goes back with its attempts.
+    pub(super) fn give_back(self, rank: RankId, fault: MachineFault) -> Event {
+        let (page, lease) = (self.page, self.unit.lease);
+        Event::Returned { rank, page, lease, fault, attempts: self.attempts, text: None }
+    }
+}
+
+/// Why the last attempt on the engine that failed did so, or the last on any: as a worker says it.
+fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
+    let failure = |attempt: &Attempt| match attempt.outcome {
+        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class)),
+        _ => None,
+    };
+    let failures = || attempts.iter().rev().filter_map(failure);
+    let of_engine = failures().find(|(by, _)| *by == engine);
+    of_engine.or_else(|| failures().next()).map_or(FailureClass::Poison, |(_, class)| class)
+}
+
+fn attempt(rank: RankId, visit: Visit, climb: &Climb, outcome: AttemptOutcome) -> Attempt {
+    let rung = climb.rung();
+    let served_by = ServedBy {
+        engine: visit.engine(),
+        server: ServerKind::StandInSynthetic,
+        profile: String::new(),
+        model: String::new(),
+        version: String::new(),
+        prompt_sha256: String::new(),
+        request: String::new(),
+    };
+    Attempt {
+        served_by,
+        rank,
+        visit,
+        shown: Shown { view: rung.view, ..Shown::whole(PixelSize { width: 1, height: 1 }) },
+        request_id: String::new(),
+        outcome,
+        finish: None,
+        step: rung.step,
+        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+        salted: false,
+        max_tokens: 1,
+        tokens: TokenUsage::default(),
+        started_unix_ms: 0,
+        time_to_first_token: None,
+        duration: Duration::ZERO,
+        kept_characters: 0,
+        reason: String::new(),
+        answer: String::new(),
+    }
+}
