@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, RecordPlace, Verdict, Visit};
+use super::{
+    Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, RecordPlace, Verdict, Visit,
+};
 
 /// Consecutive pages of one document, for one engine, under one lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

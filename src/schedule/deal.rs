@@ -93,7 +93,11 @@ impl Scheduler {
             self.ledger.set(page, PageStage::Leased(unit.lease));
         }
         self.ranks.take(rank, unit.count, unit.trial.is_some());
-        out.push(Action::Assign { rank, unit, priors: unit.pages().filter_map(|page| self.open.prior(page)).collect() });
+        out.push(Action::Assign {
+            rank,
+            unit,
+            priors: unit.pages().filter_map(|page| self.open.prior(page)).collect(),
+        });
     }
 
     pub(super) fn waiting(&self, engine: Engine) -> usize {

@@ -123,4 +123,3 @@ impl Scheduler {
         self.rank_times.get(&engine).or_else(|| self.rank_times.values().next())
     }
 }
-

@@ -46,7 +46,9 @@ impl Scheduler {
         let moves = self.last_settled.is_some_and(|settled| settled > issued);
         let expires = issued.0.saturating_add(if moves { limit } else { limit.saturating_mul(2) });
         match self.phase {
-            Phase::Recalled { since, .. } if self.policy.deadline.is_none() => Tick(expires.min(since.0 + RECALL_LIMIT)),
+            Phase::Recalled { since, .. } if self.policy.deadline.is_none() => {
+                Tick(expires.min(since.0 + RECALL_LIMIT))
+            }
             _ => Tick(expires),
         }
     }
@@ -135,9 +137,8 @@ impl Scheduler {
             if self.waiting(engine) > 0 || self.waiting_apart(engine).next().is_none() {
                 continue;
             }
-            let is_plain = |page: &PageRef| {
-                self.open.get(*page).is_some_and(|open| !open.given_up && open.suspect.is_none())
-            };
+            let is_plain =
+                |page: &PageRef| self.open.get(*page).is_some_and(|open| !open.given_up && open.suspect.is_none());
             let pages: Vec<_> = self.waiting_apart(engine).filter(is_plain).collect();
             for page in pages {
                 let last = self.open.get(page).and_then(|open| open.expired.last()).map(|expired| expired.rank);

@@ -38,7 +38,9 @@ impl Scheduler {
         }
         for (engine, apart) in &self.apart {
             for page in apart {
-                if self.ledger.stage(*page) != PageStage::Waiting(*engine) || !self.open.get(*page).is_some_and(OpenPage::waits_apart) {
+                if self.ledger.stage(*page) != PageStage::Waiting(*engine)
+                    || !self.open.get(*page).is_some_and(OpenPage::waits_apart)
+                {
                     return Err(format!("{page} waits apart for {engine} but {:?}", self.ledger.stage(*page)));
                 }
                 if !queued.insert(*page) {

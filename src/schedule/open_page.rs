@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{
-    Answer, Attempt, Engine, EngineSet, LeaseId, PageRef, RankId, RecordPlace, Verdict, Visit,
-};
+use crate::model::{Answer, Attempt, Engine, EngineSet, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit};
 
-use super::{course::Course, protocol::Prior, scheduler::Scheduler};
+use super::{course::Course, scheduler::Scheduler};
 
 /// A page that was in flight when its engine died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

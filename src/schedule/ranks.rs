@@ -130,8 +130,7 @@ impl Ranks {
 
     /// A rank that can take a page which asks nothing of its engines: the one that holds fewest.
     pub(super) fn with_room_for_one(&self) -> Option<RankId> {
-        let has_room =
-            |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
+        let has_room = |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
         let candidates = self.iter().filter(|(_, state)| has_room(state));
         candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
     }

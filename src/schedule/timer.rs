@@ -25,8 +25,7 @@ pub(super) enum Timer {
 
 impl Timer {
     /// All of them, in the order in which those fire whose time has come together.
-    const ALL: [Timer; 5] =
-        [Timer::Silence, Timer::Drain, Timer::Recall, Timer::LeaveBehind, Timer::LeaseExpiry];
+    const ALL: [Timer; 5] = [Timer::Silence, Timer::Drain, Timer::Recall, Timer::LeaveBehind, Timer::LeaseExpiry];
 }
 
 impl Scheduler {

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use oorandom::Rand64;
 
 use crate::{
-    model::{AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Settlement, Unit},
+    model::{
+        AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Settlement,
+        Unit,
+    },
     schedule::{Event, Tick},
 };
 
@@ -22,8 +25,16 @@ const BEAT: Duration = Duration::from_millis(SILENCE_LIMIT.as_millis() as u64 / 
 pub(super) enum Happening {
     Tell(Event),
     Receive(RankId, Unit, Vec<Prior>),
-    Answered { rank: RankId, server_start: u32, task: Task },
-    ServerUp { rank: RankId, engine: Engine, turn: u32 },
+    Answered {
+        rank: RankId,
+        server_start: u32,
+        task: Task,
+    },
+    ServerUp {
+        rank: RankId,
+        engine: Engine,
+        turn: u32,
+    },
     Turn(RankId, Engine),
     Vanish(RankId),
     /// A sign of life, and the next one after it.
@@ -261,7 +272,11 @@ impl<'a> Simulation<'a> {
         if !self.ranks[index].alive || self.ranks[index].server_start != server_start {
             return;
         }
-        let Some(position) = self.ranks[index].in_flight.iter().position(|other| other.page == task.page && other.unit.lease == task.unit.lease) else {
+        let Some(position) = self.ranks[index]
+            .in_flight
+            .iter()
+            .position(|other| other.page == task.page && other.unit.lease == task.unit.lease)
+        else {
             return;
         };
         self.ranks[index].in_flight.remove(position);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::{
     model::{
-        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, RankId, Sampling,
-        ServedBy, ServerKind, Shown, TokenUsage, Verdict, Visit,
+        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, Prior, RankId,
+        Sampling, ServedBy, ServerKind, Settlement, Shown, TokenUsage, Unit, Verdict, Visit,
     },
     schedule::{
-        Event, Prior, Settlement, Unit,
+        Event,
         climb::{AfterAttempt, Budget, Climb},
         course::ahead,
     },

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 use bulletin_ocr::{
     model::{Engine, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict},
     schedule::{Action, Event, PageStage, Policy, Restored},
 };
-use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 
 const OTHER: RankId = RankId(1);
 

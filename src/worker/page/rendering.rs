@@ -99,7 +99,10 @@ pub(super) async fn render(
         // What was drawn before the file system hung is good.
         (None, Ok(_)) => Original::AsPlanned,
         (None, Err(_)) => {
-            let reason = format!("{}: the file system does not answer: check it; the next start reads the page again", document.path.display());
+            let reason = format!(
+                "{}: the file system does not answer: check it; the next start reads the page again",
+                document.path.display()
+            );
             return Ok(RenderOutcome::Failed(FailureClass::Stuck, reason));
         }
     };

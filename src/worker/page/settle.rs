@@ -22,8 +22,7 @@ const LARGEST_TEXT: usize = 64 << 10;
 /// Works on a page until it is settled, given back, or called back. What comes of it goes to the store or to the main
 /// thread.
 pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
-    let Prior { visit, ahead, sealed, again, attempts, text, give_up, .. } =
-        prior.unwrap_or_else(|| Prior::none(page));
+    let Prior { visit, ahead, sealed, again, attempts, text, give_up, .. } = prior.unwrap_or_else(|| Prior::none(page));
     let task = PageTask { context, unit, page, visit, remaining: ahead, sealed, again, give_up };
     let mut progress = PageProgress::new(attempts, text);
     let mut recall = task.context.recall.subscribe();
