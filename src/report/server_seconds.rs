@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{model::Engine, pace::ServerTime};
+use crate::model::{Engine, ServerTime};
 
 #[derive(Serialize, Deserialize)]
 struct Written {

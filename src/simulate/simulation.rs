@@ -5,10 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use oorandom::Rand64;
 
 use crate::{
-    model::{
-        AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Settlement,
-        Unit,
-    },
+    model::{AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Unit},
     schedule::{Event, Tick},
 };
 
