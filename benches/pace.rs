@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bulletin_ocr::{
-    pace::Bounds,
+    concurrency::Bounds,
     simulate::{Change, Pacing, Server},
     standin::GpuModel,
 };

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{job, sys::ExitCode};
+use crate::{pbs, sys::ExitCode};
 
 /// Between questions to PBS.
 pub(super) const EVERY: Duration = Duration::from_secs(10);

@@ -9,15 +9,15 @@ use std::{
 
 use indicatif::ProgressBar;
 
-use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     corpus::Inputs,
     estimate::{Ask, EstimateRequest, Reserve, estimate},
-    job::{JobFile, JobFileError, Walltime},
     model::configuration::{Configuration, ServerSource},
+    pbs::{JobFile, JobFileError, Walltime},
     sys::ExitCode,
 };
 
+use super::{imaging::ImagingArguments, run::configuration_file};
 /// Tells, before a job is submitted, what a run will find and cost and what to ask PBS for. Reads no file whole and writes
 /// nothing. Documents that cannot be read are told of; they do not fail it.
 #[derive(Debug, clap::Args)]

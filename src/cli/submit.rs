@@ -6,12 +6,12 @@ use std::{
     path::PathBuf,
 };
 
-use super::follow;
 use crate::{
-    job::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime},
+    pbs::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime},
     sys::ExitCode,
 };
 
+use super::follow;
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -11,8 +11,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{
     CorpusError, Inputs,
+    document_names::{Extra, escaped, named},
     inputs::{Roots, roots},
-    unique::{Extra, escaped, named},
 };
 
 /// A document that was found.

@@ -6,16 +6,21 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tracing::debug;
 
-use super::{
-    Acceptance, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading, Reply,
-    Ruling, TokenBudget, accept, acceptance::without_repeated_blocks, chandra, classify, classify::needs_health,
-    deepseek, judge::repeated_tail, language_of, markdown, text_of,
-};
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, Capabilities, FailureClass, FinishReason, Language, Part, RankId, ServedBy,
     Shown, TokenUsage, Visit,
 };
 
+use super::{
+    Acceptance, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading, Reply,
+    Ruling, TokenBudget, accept,
+    acceptance::without_repeated_blocks,
+    client::classify::{self, needs_health},
+    judge::repeated_tail,
+    language_of,
+    parse::{divs, grounding, markdown},
+    text_of,
+};
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
 const DEATH_WATCH: Duration = Duration::from_secs(3);
 

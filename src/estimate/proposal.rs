@@ -5,9 +5,9 @@ use std::{num::NonZeroU32, time::Duration};
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{EstimateError, JobSize, Work};
-use crate::job::Select;
+use crate::pbs::Select;
 
+use super::{EstimateError, JobSize, Work};
 /// What the job is to be like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ask {

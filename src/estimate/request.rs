@@ -10,25 +10,25 @@ use std::{
 use serde::{Serialize, Serializer};
 use tokio::runtime::Runtime;
 
-use super::{
-    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, PageCost, Reserve, Work,
-    earlier::{of_run, read},
-    proposal::{Proposal, propose, select},
-    remarks::{assumptions, warnings},
-    sample::draw,
-};
 use crate::{
     corpus::{self, Inputs, Plan, Survey, Surveyed, survey},
     engine::{Profile, TokenBudget},
     imaging::{Pool, PoolSettings, find_library},
-    job::Select,
     model::{
         DocumentId, Engine, EngineSet, FailureClass, PageIndex, PageRef, PixelSize, ServerKind, Verdict,
         configuration::{Configuration, ServerSource, StandInMode},
     },
+    pbs::Select,
     store,
 };
 
+use super::{
+    Ask, Disk, Documents, Earlier, EstimateError, Fit, JobSize, PageCost, Reserve, Work,
+    earlier::{of_run, read},
+    notes::{assumptions, warnings},
+    proposal::{Proposal, propose, select},
+    sample::draw,
+};
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct EstimateRequest {

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    division::{Division, PartImage, divide},
-    encode,
-    pdfium::{Drawing, OpenDocument},
-    protocol::{PartFacts, Refusal, Response},
-};
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
+use super::{
+    encode,
+    pdfium::{Drawing, OpenDocument},
+    preprocessing::{Division, PartImage, divide},
+    protocol::{PartFacts, Refusal, Response},
+};
 /// Draws a page and encodes the images of one view of it, one behind the other.
 pub(super) fn draw(
     document: &OpenDocument<'_>,

@@ -5,17 +5,17 @@ use std::path::Path;
 
 use pdfium_render::prelude::*;
 
+use crate::model::{FailureClass, ImageRule, PageIndex};
+
 use super::{
+    diagnosis,
     library::PDFIUM_BUILD,
     pixels::Pixels,
     protocol::Refusal,
     scale,
     size::{PageSize, Target},
-    symptom,
     watched_file::{ReadFaults, WatchedFile},
 };
-use crate::model::{FailureClass, ImageRule, PageIndex};
-
 /// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images
 /// that take more than this part of the memory are refused, and a process that has less than this part left is not
 /// believed.

@@ -16,11 +16,6 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{
-    attend::{Attendant, attend},
-    protocol::{PartFacts, Request, Response},
-    remote::{RemoteChild, StartError},
-};
 use crate::{
     corpus::InspectFailure,
     model::{
@@ -29,6 +24,11 @@ use crate::{
     },
 };
 
+use super::{
+    child_supervisor::{Attendant, attend},
+    protocol::{PartFacts, Request, Response},
+    remote::{RemoteChild, StartError},
+};
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
 /// How often the oldest request may be passed over for that.

@@ -7,8 +7,8 @@
 
 use super::{
     Sheet,
-    legible::{self, LETTER_CONTRAST},
     marks::{extent, for_each_mark},
+    text_ink::{self, LETTER_CONTRAST},
 };
 
 /// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.

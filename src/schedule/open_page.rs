@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Answer, Attempt, Engine, EngineSet, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit};
+use crate::{
+    model::{Answer, Attempt, Engine, EngineSet, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit},
+    retry::escalation::Course,
+};
 
-use super::{course::Course, scheduler::Scheduler};
+use super::scheduler::Scheduler;
 
 /// A page that was in flight when its engine died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

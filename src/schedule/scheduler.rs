@@ -5,14 +5,18 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{
-    Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageRef,
-    RankId, RecordPlace, Settlement, StopReason, Verdict, Visit,
+use crate::{
+    model::{
+        Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
+        PageRef, RankId, RecordPlace, Settlement, StopReason, Verdict, Visit,
+    },
+    retry::{
+        escalation::{Course, after_visit},
+        state::RETURNS_LIMIT,
+    },
 };
 
 use super::{
-    climb::RETURNS_LIMIT,
-    course::{Course, after_visit},
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageStage},
@@ -21,7 +25,7 @@ use super::{
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    turning::{HandedOn, TurnTimes},
+    role_switch::{HandedOn, TurnTimes},
 };
 
 /// What the scheduler is told once.

@@ -13,14 +13,17 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
-    model::{Engine, Role, configuration::ServerSource, configuration::StandInMode},
+    model::{
+        Engine, Role,
+        configuration::{ServerSource, StandInMode},
+    },
+    node::preparation::NodeCare,
     sys::random_hex,
 };
 
 use super::{
-    care::NodeCare,
-    claim::Claim,
     folder::{FolderError, ServerFolder},
+    memory_share::Claim,
 };
 
 /// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.

@@ -20,10 +20,10 @@ use crate::{
 };
 
 use super::{
-    claim::Claim,
     launch::Share,
+    memory_share::Claim,
     supervisor::Supervisor,
-    turns::{Admission, Duty, DutySwitch},
+    switch::{Admission, Duty, DutySwitch},
 };
 
 /// How a service is to be run.

@@ -14,6 +14,7 @@ use crate::{
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
+    node::model_files::ModelError,
     sys::seconds_text,
 };
 
@@ -21,7 +22,6 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
-    model_files::ModelError,
     process::{CheckError, Server, ServerError, answers_by},
     service::ServicePlan,
     supervisor::Supervisor,

@@ -26,7 +26,7 @@ use super::{
     process::Server,
     service::{Ready, ServiceEvent, ServicePlan, State},
     start::StartError,
-    turns::{Admitted, Duty, ended, until},
+    switch::{Admitted, Duty, ended, until},
     watch::death,
 };
 

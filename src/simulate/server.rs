@@ -11,7 +11,7 @@ use std::{
 use oorandom::Rand64;
 
 use crate::{
-    pace::{Bounds, Controller, Observation, VITALS_EVERY, Vitals},
+    concurrency::{Bounds, Controller, Observation, VITALS_EVERY, Vitals},
     standin::{Batch, GpuModel, SequenceEvent, SequenceId},
 };
 

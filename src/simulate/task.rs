@@ -7,11 +7,11 @@ use crate::{
         Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, Prior, RankId,
         Sampling, ServedBy, ServerKind, Settlement, Shown, TokenUsage, Unit, Verdict, Visit,
     },
-    schedule::{
-        Event,
-        climb::{AfterAttempt, Budget, Climb},
-        course::ahead,
+    retry::{
+        escalation::ahead,
+        state::{AfterAttempt, Budget, Climb},
     },
+    schedule::Event,
 };
 
 /// Attempts as the configuration has them by default.

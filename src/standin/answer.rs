@@ -9,22 +9,20 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use crate::{
+    gpu_model::SequenceEvent,
+    model::{FinishReason, TokenUsage},
+};
+
 use super::{
     dialect::{Dialect, SPECIAL_TOKENS},
     faults::{Fault, StreamFault},
-    gpu::SequenceEvent,
-    gpu_driver::SequenceHandle,
-    invention,
-    metrics::RequestClock,
-    protocol::ApiError,
-    reading,
-    repetition::RepetitionDetection,
-    request::ChatRequest,
+    http::{metrics::RequestClock, protocol::ApiError, repetition::RepetitionDetection, request::ChatRequest},
     stand_in::{Reader, StandIn},
+    synthetic::{answers, gpu_driver::SequenceHandle},
+    tesseract::reading,
     tokens,
 };
-use crate::model::{FinishReason, TokenUsage};
-
 /// Some tokens of an answer.
 #[derive(Debug)]
 pub struct Piece {

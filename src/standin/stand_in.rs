@@ -4,22 +4,27 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, sync::Arc, time::Durati
 
 use tokio::sync::Semaphore;
 
-use super::{
-    condition::EngineCondition,
-    dialect::{BoxScale, Dialect},
-    faults::{FaultScript, FaultScriptError},
-    gpu::GpuModel,
-    gpu_driver::{Gpu, TimeScale},
-    invention::AnswerLengths,
-    metrics::Metrics,
-    release::Release,
-    request::ServedModel,
-    sleep::{Sleep, SleepMode},
-    socket::ListenAddress,
-    tesseract::{Tesseract, TesseractError},
+use crate::{
+    gpu_model::GpuModel,
+    model::{Engine, ServerKind},
 };
-use crate::model::{Engine, ServerKind};
 
+use super::{
+    dialect::{BoxScale, Dialect},
+    faults::{FaultScript, FaultScriptError, condition::EngineCondition},
+    http::{
+        metrics::Metrics,
+        release::Release,
+        request::ServedModel,
+        sleep::{Sleep, SleepMode},
+        socket::ListenAddress,
+    },
+    synthetic::{
+        answers::AnswerLengths,
+        gpu_driver::{Gpu, TimeScale},
+    },
+    tesseract::process::{Tesseract, TesseractError},
+};
 /// Everything a stand-in can be told.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     comm::LocalPosition,
+    concurrency::Bounds,
     engine::{EngineError, Profile},
     model::{
         Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
     },
-    pace::Bounds,
     server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
 };
 

@@ -7,12 +7,12 @@ use std::sync::{
 
 use tokio::time::Instant;
 
-use super::{mutex::lock, slots::Slots};
 use crate::{
+    concurrency::{Bounds, Observation, ServerLife},
     model::{ServerLoad, ServerTime},
-    pace::{Bounds, Observation, ServerLife},
 };
 
+use super::{mutex::lock, slots::Slots};
 /// How many requests may be in flight on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InFlight {

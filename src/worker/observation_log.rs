@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::pace::{Observation, Vitals};
+use crate::concurrency::{Observation, Vitals};
 
 /// Sums of some observations.
 #[derive(Debug, Default)]

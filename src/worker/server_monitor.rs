@@ -9,16 +9,16 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
+use crate::{
+    concurrency::{Controller, Observation, ServerLife, VITALS_EVERY, Vitals},
+    engine::{ServerMetrics, TrafficCounts},
+    server::{LifeWatch, Ready},
+};
+
 use super::{
     limiter::{InFlight, Limiter},
     observation_log::ObservationSum,
 };
-use crate::{
-    engine::{ServerMetrics, TrafficCounts},
-    pace::{Controller, Observation, ServerLife, VITALS_EVERY, Vitals},
-    server::{LifeWatch, Ready},
-};
-
 /// Time between two looks at a server.
 const TICK: Duration = Duration::from_secs(1);
 /// Longest wait for the metrics: an observation without them is as good, one that is late is not.

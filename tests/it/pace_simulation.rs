@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bulletin_ocr::{
-    pace::Bounds,
+    concurrency::Bounds,
     simulate::{Change, Course, Pacing, Server},
     standin::GpuModel,
 };

@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{rank_engine::RankEngine, slots::Slot},
-    progress::PageProgress,
-    rendering::{PartImage, RenderOutcome, RenderedPage, render},
-    task::PageTask,
-};
 use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
         PageRef, Remedy, Verdict, View,
     },
-    schedule::{
-        Rung,
-        climb::{AfterAttempt, Budget, Climb},
-        course::ahead,
-        nothing::{self, Look},
+    retry::{
+        blank_check::{self, Look},
+        escalation::ahead,
+        state::{AfterAttempt, Budget, Climb},
     },
+    schedule::Rung,
     server::Ready,
+    worker::{rank_engine::RankEngine, slots::Slot},
 };
 
+use super::{
+    progress::PageProgress,
+    rendering::{PartImage, RenderOutcome, RenderedPage, render},
+    task::PageTask,
+};
 /// How a visit ends.
 pub(super) struct VisitEnd {
     pub(super) verdict: Verdict,

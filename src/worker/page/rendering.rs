@@ -9,7 +9,7 @@ use crate::{
     engine::{Expectation, PageImage},
     imaging::{DrawnPage, RenderFailure, RenderJob},
     model::{Attempt, FailureClass, ImageFacts, Language, MachineFault, View},
-    schedule::nothing::Look,
+    retry::blank_check::Look,
 };
 
 use super::{progress::PageProgress, task::PageTask};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bulletin_ocr::{
-    pace::Bounds,
+    concurrency::Bounds,
     simulate::{Pages, Server},
     standin::GpuModel,
 };

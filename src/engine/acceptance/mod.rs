@@ -1,0 +1,428 @@
+//! The last check on a whole answer, once it is parsed (`docs/facts/chandra.md`, "Answer").
+//!
+//! A page is refused only for what is wrong in every gazette: its best attempt is kept under the class of its failure,
+//! but it is not read. So every limit here is wide.
+//!
+//! **Ink.** On the 315 pages of the corpus whose whole text is known, an A4 page holds 14,800 to 56,500 letters and digits
+//! for each whole of ink; on a full page of text, 4 % to 12 % is ink. Fewer than a tenth of the least, on a page that
+//! has ink like a full one and no large picture, is too little. More than six times the most, and a thousand besides for
+//! pale print, is invention. On smaller paper it is too little when it has fewer than its area holds, and on larger paper
+//! invention when it has more; but no page needs more than A4 to be read, nor may it hold less: a scan often declares
+//! sheets that it is not. The shadow of a book's fold is ink too, so a page that is said to be blank is believed until it
+//! has ink like dense text.
+//!
+//! **Script.** Arabic issues hold French annexes, bilingual tables and pages of Latin names; French ones quote Arabic.
+//! What never is right is another script, or running text in Latin letters that is not French, English or Spanish on a page
+//! of an Arabic issue without any Arabic: a transliteration. A page in one of these languages passes.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    engine::acceptance::language::Letters,
+    model::{BBox, Block, FailureClass, ImageFacts, Language},
+};
+
+use super::{Reading, text_of};
+/// What is known of an image before it is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expectation {
+    edition: Language,
+    print: Option<Print>,
+}
+
+/// What was measured on an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Print {
+    /// Dark pixels of marks as large as a letter, as a fraction of the image: 0.0..=1.0.
+    ink: f32,
+    /// Area of the paper that it shows, in sheets of A4, as far as its file tells the truth.
+    sheets: f32,
+}
+
+/// Area of A4 in square inches.
+const A4: f32 = 96.67;
+
+impl Expectation {
+    /// Nothing is known.
+    pub const NONE: Expectation = Expectation { edition: Language::Unknown, print: None };
+
+    /// An image of an edition that is in this language, as the plan has it.
+    pub fn of(edition: Language, image: &ImageFacts) -> Expectation {
+        let sheets = image.size.area() as f32 / (image.dpi * image.dpi * A4);
+        Expectation { edition, print: Some(Print { ink: image.ink, sheets }) }
+    }
+}
+
+/// What a whole answer is worth, once it is parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is the page's text.
+    Accepted,
+    /// The engine says that there is nothing to read.
+    Blank,
+    /// It is not accepted, and why.
+    Refused(FailureClass, String),
+}
+
+/// Blocks with fewer letters and digits may repeat as they like: those of a form are mostly leaders.
+const LEAST_BLOCK: usize = 20;
+/// Blocks of text from which on the share of repeated ones means something.
+const ENOUGH_BLOCKS: usize = 10;
+
+/// Letters of foreign scripts from which on they are no misread ornament.
+const FOREIGN: usize = 20;
+/// Their share of all letters, in thousandths, from which on a page is refused.
+const FOREIGN_SHARE: usize = 5;
+
+/// Latin letters of running text from which on an Arabic page without Arabic is looked at.
+const RUNNING_TEXT: usize = 300;
+/// Share of Arabic letters, in hundredths, below which a page has none.
+const NO_ARABIC: usize = 1;
+/// Share of the commonest words, in hundredths, from which on a text is in their language. On the French pages of the
+/// corpus they are 8 (coordinates) to 34, mostly 28.
+const LANGUAGE_SHARE: usize = 4;
+/// Of French, English and Spanish; without those that are common in transliterated Arabic too (`al`, `el`, `an`, `a`).
+const COMMONEST: [&[&str]; 3] = [
+    &[
+        "de", "la", "le", "les", "et", "des", "du", "en", "à", "au", "aux", "un", "une", "par", "pour", "sur", "est",
+        "dans", "que", "qui",
+    ],
+    &["the", "of", "and", "to", "in", "for", "by", "with", "on", "or", "is", "be", "as", "at", "this", "shall"],
+    &["de", "la", "los", "las", "del", "en", "y", "que", "por", "para", "con", "una", "se"],
+];
+
+/// Ink like that of a full page. With more the page is a photograph or a dark scan, and says nothing of text.
+const FULL_PAGE: std::ops::RangeInclusive<f32> = 0.03..=0.2;
+/// Ink of a page that is not blank, whatever is said of it: a scan's shadow has 4 %.
+const DENSE_PAGE: std::ops::RangeInclusive<f32> = 0.07..=0.2;
+/// Pictures that take so much of an image leave the rest to its text.
+const LARGE_PICTURE: f64 = 0.4;
+/// Letters and digits for a whole of ink on a sheet of A4: fewer are too little.
+const LEAST_FOR_INK: f32 = 1_500.0;
+/// More are invention.
+const MOST_FOR_INK: f32 = 340_000.0;
+/// Letters and digits that any page may have, for print too pale to count as ink.
+const PALE: f32 = 1_000.0;
+
+/// Judges the parsed blocks.
+pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
+    let refused = |class, reason: Option<String>| reason.map(|reason| Acceptance::Refused(class, reason));
+    if let Some(fault) = &reading.fault {
+        return Acceptance::Refused(FailureClass::Unparsable, fault.clone());
+    }
+    let texts: Vec<String> = reading.blocks.iter().map(|block| text_of(&block.html)).collect();
+    if reading.blocks.is_empty() && reading.blank {
+        let inked = expects.print.filter(|print| DENSE_PAGE.contains(&print.ink)).map(|print| print.ink * 100.0);
+        let reason = inked.map(|ink| format!("said to be blank, with ink on {ink:.1} % of it"));
+        return refused(FailureClass::Implausible, reason).unwrap_or(Acceptance::Blank);
+    }
+    refused(FailureClass::Empty, empty(reading, &texts))
+        .or_else(|| refused(FailureClass::Unparsable, special_token(&texts)))
+        .or_else(|| refused(FailureClass::Loop, repeated_blocks(&texts)))
+        .or_else(|| refused(FailureClass::WrongScript, foreign_script(&texts)))
+        .or_else(|| refused(FailureClass::WrongScript, not_arabic(reading, &texts, expects)))
+        .or_else(|| refused(FailureClass::Implausible, too_little(reading, &texts, expects)))
+        .or_else(|| refused(FailureClass::Implausible, too_much(&texts, expects)))
+        .unwrap_or(Acceptance::Accepted)
+}
+
+fn empty(reading: &Reading, texts: &[String]) -> Option<String> {
+    let has_text = texts.iter().any(|text| text.chars().any(char::is_alphanumeric));
+    (!has_text && !reading.blocks.iter().any(is_picture)).then(|| "the answer has no text and no picture".into())
+}
+
+/// What the model writes to itself and a server should have kept: the grammar was lost behind it.
+fn special_token(texts: &[String]) -> Option<String> {
+    let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
+    Some(format!("the token {found} stands in the text"))
+}
+
+/// What encloses the name of a token, of one kind and of the other.
+const SPECIAL_TOKENS: [(&str, &str); 2] = [("<|", "|>"), ("<｜", "｜>")];
+/// Characters of a name. One alone is a formula's.
+const TOKEN_NAME: std::ops::RangeInclusive<usize> = 2..=32;
+
+fn token_between<'a>(text: &'a str, (open, close): &(&str, &str)) -> Option<&'a str> {
+    text.match_indices(open).find_map(|(start, _)| {
+        let behind = &text[start + open.len()..];
+        let name = &behind[..behind.find(|c: char| !c.is_ascii_alphanumeric() && !"_/▁".contains(c))?];
+        let ends = behind[name.len()..].starts_with(close) && TOKEN_NAME.contains(&name.chars().count());
+        ends.then(|| &text[start..start + open.len() + name.len() + close.len()])
+    })
+}
+
+fn repeated_blocks(texts: &[String]) -> Option<String> {
+    let long: Vec<&str> = texts.iter().map(|text| text.trim()).filter(|text| is_long(text)).collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for text in &long {
+        *counts.entry(text).or_default() += 1;
+    }
+    (long.len() >= ENOUGH_BLOCKS && counts.len() * 5 <= long.len() * 2)
+        .then(|| format!("{} blocks of text, but only {} different ones", long.len(), counts.len()))
+}
+
+/// The reading without the blocks that [`accept`] refuses it for: what stands in a block before is not said again.
+pub(super) fn without_repeated_blocks(mut reading: Reading) -> Reading {
+    let mut said = HashSet::new();
+    reading.blocks.retain(|block| {
+        let text = text_of(&block.html).trim().to_owned();
+        !is_long(&text) || said.insert(text)
+    });
+    reading
+}
+
+fn is_long(text: &str) -> bool {
+    text.chars().filter(|character| character.is_alphanumeric()).count() >= LEAST_BLOCK
+}
+
+fn foreign_script(texts: &[String]) -> Option<String> {
+    let letters = letters_of(texts);
+    (letters.foreign >= FOREIGN && letters.foreign * 1_000 >= letters.all() * FOREIGN_SHARE)
+        .then(|| format!("{} of {} letters are of a foreign script", letters.foreign, letters.all()))
+}
+
+fn not_arabic(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
+    let letters = letters_of(texts);
+    if expects.edition != Language::Arabic || letters.arabic * 100 >= letters.all() * NO_ARABIC {
+        return None;
+    }
+    let running: String = reading
+        .blocks
+        .iter()
+        .zip(texts)
+        .filter(|(block, _)| !block.html.contains("<table"))
+        .map(|(_, text)| text.to_lowercase() + " ")
+        .collect();
+    let words: Vec<&str> = running.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let share = |commonest: &&[&str]| words.iter().filter(|word| commonest.contains(word)).count() * 100;
+    let known = COMMONEST.iter().map(share).any(|share| share >= words.len() * LANGUAGE_SHARE);
+    let latin = Letters::of(&running).latin;
+    (latin >= RUNNING_TEXT && !known)
+        .then(|| format!("{latin} Latin letters in no language of a gazette, on a page of an Arabic issue"))
+}
+
+fn too_little(reading: &Reading, texts: &[String], expects: Expectation) -> Option<String> {
+    let print = expects.print.filter(|print| FULL_PAGE.contains(&print.ink))?;
+    if picture_area(reading) >= LARGE_PICTURE {
+        return None;
+    }
+    let written = letters_and_digits(texts);
+    ((written as f32) < print.ink * print.sheets.min(1.0) * LEAST_FOR_INK).then(|| {
+        let ink = print.ink * 100.0;
+        format!("{written} letters and digits, on paper with ink on {ink:.1} % of it and no large picture")
+    })
+}
+
+fn too_much(texts: &[String], expects: Expectation) -> Option<String> {
+    let print = expects.print?;
+    let written = letters_and_digits(texts);
+    (written as f32 > print.ink * print.sheets.max(1.0) * MOST_FOR_INK + PALE)
+        .then(|| format!("{written} letters and digits, on paper with ink on {:.2} % of it", print.ink * 100.0))
+}
+
+fn letters_of(texts: &[String]) -> Letters {
+    Letters::of(&texts.concat())
+}
+
+fn letters_and_digits(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.chars().filter(|character| character.is_alphanumeric()).count()).sum()
+}
+
+fn is_picture(block: &Block) -> bool {
+    matches!(block.label.as_str(), "Image" | "Figure" | "Diagram") || block.html.contains("<img")
+}
+
+/// Share of the image that pictures take, as a fraction. One without a box may be as large as the image.
+fn picture_area(reading: &Reading) -> f64 {
+    let whole = f64::from(BBox::SCALE).powi(2);
+    let area = |block: &Block| {
+        block.bbox.map_or(1.0, |b| {
+            f64::from(b.right.saturating_sub(b.left)) * f64::from(b.bottom.saturating_sub(b.top)) / whole
+        })
+    };
+    reading.blocks.iter().filter(|block| is_picture(block)).map(area).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PixelSize;
+
+    fn reading(htmls: &[&str]) -> Reading {
+        let block = |html: &&str| Block { label: "Text".into(), bbox: None, html: (*html).into() };
+        Reading { blocks: htmls.iter().map(block).collect(), ..Reading::default() }
+    }
+
+    fn class(reading: &Reading, expects: Expectation) -> Option<FailureClass> {
+        match accept(reading, expects) {
+            Acceptance::Refused(class, _) => Some(class),
+            Acceptance::Accepted | Acceptance::Blank => None,
+        }
+    }
+
+    /// A4 at 192 dpi.
+    fn a4(ink: f32) -> Expectation {
+        let size = PixelSize { width: 1596, height: 2240 };
+        let image =
+            ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink, render_micros: 0, encode_micros: 0 };
+        Expectation::of(Language::Unknown, &image)
+    }
+
+    const FRENCH: &str = include_str!("../../tests/data/truth/BO_7510_Fr/p004.txt");
+    const ARABIC: &str = include_str!("../../tests/data/truth/BO_7412_Ar/p003.txt");
+    const PRICES: &str = include_str!("../../tests/data/judge/prices-fr-long-names.txt");
+
+    #[test]
+    fn the_last_check_sees_empty_blank_and_repeated_pages() {
+        assert_eq!(accept(&reading(&["<p>Texte</p>"]), Expectation::NONE), Acceptance::Accepted);
+        assert_eq!(accept(&Reading { blank: true, ..Reading::default() }, Expectation::NONE), Acceptance::Blank);
+        let class = |reading: &Reading| class(reading, Expectation::NONE);
+        assert_eq!(class(&reading(&[])), Some(FailureClass::Empty));
+        assert_eq!(class(&reading(&["<p> … </p>"])), Some(FailureClass::Empty));
+        assert_eq!(class(&reading(&["<p>Vu la loi organique des finances</p>"; 10])), Some(FailureClass::Loop));
+        assert_eq!(class(&reading(&["<td>Idem</td>"; 30])), None);
+        let broken = Reading { fault: Some("unclosed".into()), ..reading(&["<p>Texte</p>"]) };
+        assert_eq!(class(&broken), Some(FailureClass::Unparsable));
+        let picture = Block { label: "Image".into(), bbox: None, html: "<img alt=\"\"/>".into() };
+        assert_eq!(
+            accept(&Reading { blocks: vec![picture], ..Reading::default() }, Expectation::NONE),
+            Acceptance::Accepted
+        );
+    }
+
+    #[test]
+    fn real_pages_are_accepted_in_either_edition_with_the_ink_of_a_page() {
+        for (text, edition) in [
+            (FRENCH, Language::French),
+            (FRENCH, Language::Arabic),
+            (ARABIC, Language::Arabic),
+            (ARABIC, Language::French),
+            (PRICES, Language::Arabic),
+        ] {
+            for ink in [0.02, 0.07, 0.126, 0.6] {
+                let page = reading(&[&format!("<p>{text}</p>")]);
+                assert_eq!(accept(&page, Expectation { edition, ..a4(ink) }), Acceptance::Accepted, "{edition} {ink}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_script_is_refused_and_a_misread_ornament_is_not() {
+        let page = |html: &str| class(&reading(&[html, FRENCH]), Expectation::NONE);
+        assert_eq!(page("摩洛哥王国政府公报第七千五百号二零二六年四月十六日出版"), Some(FailureClass::WrongScript));
+        assert_eq!(page("Официальный бюллетень Королевства Марокко"), Some(FailureClass::WrongScript));
+        assert_eq!(page("ก ข 王"), None);
+    }
+
+    #[test]
+    fn a_transliteration_of_an_arabic_page_is_refused_and_its_latin_tables_are_not() {
+        let arabic = Expectation { edition: Language::Arabic, ..Expectation::NONE };
+        let transliteration = "qarar li wazir al iqtisad wa al maliya raqm sadir fi min jumada al ula ".repeat(8);
+        assert_eq!(class(&reading(&[&transliteration]), arabic), Some(FailureClass::WrongScript));
+        assert_eq!(class(&reading(&[&transliteration]), Expectation::NONE), None);
+        assert_eq!(class(&reading(&[&format!("<table><tr><td>{transliteration}</td></tr></table>")]), arabic), None);
+        assert_eq!(class(&reading(&["الجريدة الرسمية", &transliteration]), arabic), None, "a running head in Arabic");
+    }
+
+    #[test]
+    fn what_the_ink_does_not_bear_out_is_implausible() {
+        let head = reading(&["<p>BULLETIN OFFICIEL N° 7500 – 28 chaoual 1447 (16-4-2026)</p>"]);
+        let implausible = Some(FailureClass::Implausible);
+        assert_eq!(class(&head, a4(0.07)), implausible, "a full page of which only the head was read");
+        assert_eq!(class(&head, a4(0.01)), None);
+        assert_eq!(class(&head, a4(0.5)), None, "a photograph");
+        let map = Block { label: "Image".into(), bbox: None, html: "<img alt=\"carte\"/>".into() };
+        assert_eq!(class(&Reading { blocks: vec![map], ..Reading::default() }, a4(0.07)), None);
+        let blank = Reading { blank: true, ..Reading::default() };
+        assert_eq!(class(&blank, a4(0.08)), implausible, "called blank");
+        assert_eq!(accept(&blank, a4(0.002)), Acceptance::Blank);
+        assert_eq!(accept(&blank, a4(0.05)), Acceptance::Blank, "the shadow of a fold");
+        assert_eq!(class(&reading(&[ARABIC]), a4(0.001)), implausible, "a page of text about a stamp");
+        let poster = Expectation { print: Some(Print { ink: 0.01, sheets: 16.0 }), ..Expectation::NONE };
+        let long = ARABIC.repeat(6);
+        assert_eq!(class(&reading(&[&long]), a4(0.01)), implausible);
+        assert_eq!(class(&reading(&[&long]), poster), None);
+    }
+
+    #[test]
+    fn a_scan_that_declares_a_wrong_paper_size_is_read() {
+        let declared = |sheets| Expectation { print: Some(Print { ink: 0.07, sheets }), ..Expectation::NONE };
+        for sheets in [0.01, 0.4, 1.0, 69.0] {
+            assert_eq!(class(&reading(&[FRENCH]), declared(sheets)), None, "{sheets} sheets");
+        }
+    }
+
+    #[test]
+    fn only_a_large_picture_stands_for_the_ink() {
+        let head = "<p>BULLETIN OFFICIEL N° 7500</p>";
+        let with = |label: &str, bbox| {
+            let picture = Block { label: label.into(), bbox, html: "<img alt=\"\"/>".into() };
+            let mut reading = reading(&[head]);
+            reading.blocks.push(picture);
+            class(&reading, a4(0.07))
+        };
+        let seal = Some(BBox { left: 450, top: 20, right: 550, bottom: 100 });
+        let map = Some(BBox { left: 50, top: 200, right: 950, bottom: 950 });
+        assert_eq!(with("Image", seal), Some(FailureClass::Implausible));
+        assert_eq!(with("Image", map), None);
+        assert_eq!(with("Complex-Block", map), None);
+        let alone = Block { label: "Complex-Block".into(), bbox: map, html: "<img alt=\"Plan\"/>".into() };
+        assert_eq!(
+            accept(&Reading { blocks: vec![alone], ..Reading::default() }, a4(0.07)),
+            Acceptance::Accepted,
+            "a page that is a plan"
+        );
+    }
+
+    #[test]
+    fn the_blocks_of_a_form_may_repeat() {
+        for line in ["<p>Nom : ……………………………………</p>", "<p>Nom : ……… Prénom : ……… Signature : ……</p>"]
+        {
+            assert_eq!(class(&reading(&[line; 12]), Expectation::NONE), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_repeated_blocks_is_kept_without_them() {
+        let said = "<p>Vu la loi organique relative aux finances</p>";
+        let kept =
+            without_repeated_blocks(reading(&["<p>Article 1</p>", said, said, "<p>Idem</p>", "<p>Idem</p>", said]));
+        let htmls: Vec<&str> = kept.blocks.iter().map(|block| block.html.as_str()).collect();
+        assert_eq!(htmls, ["<p>Article 1</p>", said, "<p>Idem</p>", "<p>Idem</p>"]);
+    }
+
+    #[test]
+    fn an_annex_in_english_or_spanish_of_an_arabic_issue_is_read() {
+        let arabic = Expectation { edition: Language::Arabic, ..Expectation::NONE };
+        let english = "The contracting parties shall agree on the terms of this convention and its protocols. ";
+        let spanish = "Las partes contratantes convienen en los términos del presente convenio y sus protocolos. ";
+        for text in [english, spanish] {
+            assert_eq!(class(&reading(&[&text.repeat(6)]), arabic), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn comparisons_and_formulas_are_no_tokens_of_the_model() {
+        for text in ["si a <|b| et |c|> d", "<|x|>", "<| un texte de la page |>", "<||>"] {
+            assert_eq!(special_token(&[text.to_owned()]), None, "{text}");
+        }
+        assert!(special_token(&["a <| b <|im_end|>".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn tokens_of_the_model_in_the_text_are_refused_in_both_dialects() {
+        let deepseek = |tail: &str| {
+            let raw = format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nVu la loi {tail}");
+            class(
+                &crate::engine::parse_grounding(&raw, crate::engine::Dialect::Grounding { box_scale: 999 }),
+                Expectation::NONE,
+            )
+        };
+        assert_eq!(deepseek(""), None);
+        assert_eq!(deepseek("<｜end▁of▁sentence｜>"), None, "at the end it belongs there");
+        assert_eq!(deepseek("<｜end▁of▁sentence｜> et la suite"), Some(FailureClass::Unparsable));
+        assert_eq!(deepseek("<|/det|> et la suite"), Some(FailureClass::Unparsable));
+        let chandra = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>Vu la loi<|im_end|></p></div>";
+        assert_eq!(class(&crate::engine::parse_divs(chandra, 1000), Expectation::NONE), Some(FailureClass::Unparsable));
+    }
+}

@@ -1,0 +1,273 @@
+//! One streamed answer: followed token by token, judged as it grows, cut when it loops or stalls.
+
+use std::{future::Future, time::Duration};
+
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    engine::{
+        EventParser, Limits, StreamEvent,
+        judge::{Judge, Judgement, Loop},
+    },
+    model::{FinishReason, TokenUsage, error::chain},
+};
+
+use super::traffic::Traffic;
+/// Bytes of answer that one token may mean on average, in the text itself or in the event that carries it. Gazettes in
+/// the dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but
+/// ASCII; the rest is room. Only a server that has lost its way writes more, and without a bound it would fill the
+/// memory of the rank.
+const BYTES_PER_TOKEN: usize = 64;
+
+/// Bytes of an event around the text: ids, names, usage, a finish reason, or the words of an error.
+const ENVELOPE: usize = 16 * 1024;
+
+/// Longest body of a refusal that is read. What matters stands at its beginning.
+const REFUSAL_LIMIT: usize = 64 * 1024;
+
+/// Most bytes of an answer of `max_tokens` tokens, and of any one of its events: a server that is behind puts many
+/// tokens into one.
+fn answer_limit(max_tokens: u32) -> usize {
+    usize::try_from(max_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_PER_TOKEN).saturating_add(ENVELOPE)
+}
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// No first token in time.
+    FirstToken,
+    /// No further token in time.
+    TokenGap,
+    /// The whole answer took too long.
+    Total,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The server said why it stopped. A judge who says no to the last characters makes it [`End::Cut`].
+    Finished(FinishReason),
+    /// The judge saw a loop.
+    Cut(Loop),
+    /// HTTP status other than 200.
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the server said; empty where it said nothing.
+        message: String,
+    },
+    /// An error event within a stream that began with 200.
+    ErrorEvent {
+        /// What the server said.
+        message: String,
+    },
+    /// The connection was refused, reset or closed before the answer ended.
+    Lost {
+        /// Whether the server may have seen the request; not where nobody took the connection.
+        sent: bool,
+        /// What happened.
+        message: String,
+    },
+    /// A deadline passed.
+    Stalled(Deadline),
+    /// HTTP 200 with something that is not a stream of vLLM's, or more of it than the token budget can mean.
+    Malformed {
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// An answer, whole or partial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The text so far.
+    pub raw: String,
+    /// How it ended.
+    pub end: End,
+    /// Tokens spent; completion tokens are counted from the stream where the server did not say.
+    pub usage: TokenUsage,
+    /// Whether `usage` is the server's own.
+    pub usage_reported: bool,
+    /// From sending to the first token.
+    pub time_to_first_token: Option<Duration>,
+    /// From sending to the end.
+    pub duration: Duration,
+}
+
+/// Follows the answer of at most `max_tokens` tokens to a request that is being sent. Returning drops the connection,
+/// and so frees the slot.
+pub(in crate::engine) async fn follow(
+    sending: impl Future<Output = Result<Response, End>>,
+    limits: Limits,
+    max_tokens: u32,
+    traffic: &Traffic,
+) -> Reply {
+    let start = Instant::now();
+    let mut answer = Answer::new(start, limits, answer_limit(max_tokens), traffic);
+    let end = match answer.read(sending).await {
+        Ok(end) | Err(end) => end,
+    };
+    answer.reply(end)
+}
+
+struct Answer<'t> {
+    traffic: &'t Traffic,
+    start: Instant,
+    limits: Limits,
+    /// Most bytes of the text, and of one event.
+    most_bytes: usize,
+    last_progress: Option<Instant>,
+    raw: String,
+    judge: Judge,
+    usage: Option<TokenUsage>,
+    pieces: u32,
+    first_token: Option<Duration>,
+    finish: Option<FinishReason>,
+}
+
+impl<'t> Answer<'t> {
+    fn new(start: Instant, limits: Limits, most_bytes: usize, traffic: &'t Traffic) -> Answer<'t> {
+        Answer {
+            traffic,
+            start,
+            limits,
+            most_bytes,
+            last_progress: None,
+            raw: String::new(),
+            judge: Judge::default(),
+            usage: None,
+            pieces: 0,
+            first_token: None,
+            finish: None,
+        }
+    }
+
+    /// `Err` is an early end; both are ends.
+    async fn read(&mut self, sending: impl Future<Output = Result<Response, End>>) -> Result<End, End> {
+        let (deadline, which) = self.deadline();
+        let mut response = timeout_at(deadline, sending).await.map_err(|_| End::Stalled(which))??;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response, deadline, which).await);
+        }
+        let (mut parser, mut events) = (EventParser::new(self.most_bytes), Vec::new());
+        loop {
+            let (deadline, which) = self.deadline();
+            // Bytes that are always there would keep the timer from ever being looked at.
+            let next = match Instant::now() < deadline {
+                true => timeout_at(deadline, response.chunk()).await.ok(),
+                false => None,
+            };
+            let bytes = match next {
+                Some(Ok(Some(bytes))) => bytes,
+                // What follows the finish reason is only bookkeeping: the answer is whole.
+                Some(_) | None if self.finish.is_some() => return self.whole(),
+                Some(Ok(None)) => return Err(lost("the stream ended before the answer did".into())),
+                Some(Err(error)) => return Err(lost(chain(&error))),
+                None => return Err(End::Stalled(which)),
+            };
+            let parsed = parser.push(&bytes, &mut events);
+            for event in events.drain(..) {
+                if let Some(end) = self.take(event)? {
+                    return Ok(end);
+                }
+            }
+            parsed.map_err(|message| End::Malformed { message })?;
+        }
+    }
+
+    fn take(&mut self, event: StreamEvent) -> Result<Option<End>, End> {
+        match event {
+            StreamEvent::Error { message, .. } => Err(End::ErrorEvent { message }),
+            StreamEvent::Done => self.whole().map(Some),
+            StreamEvent::Piece { text, finish, usage } => {
+                self.usage = usage.or(self.usage);
+                self.finish = finish.or(self.finish);
+                if self.raw.len().saturating_add(text.len()) > self.most_bytes {
+                    let message = format!("the answer is longer than {} bytes", self.most_bytes);
+                    return Err(End::Malformed { message });
+                }
+                if !text.is_empty() {
+                    self.pieces += 1;
+                    self.raw.push_str(&text);
+                }
+                if !text.is_empty() || finish.is_some() {
+                    let now = Instant::now();
+                    self.last_progress = Some(now);
+                    self.traffic.token();
+                    if self.first_token.is_none() {
+                        self.first_token = Some(now - self.start);
+                        self.traffic.prompt(self.usage.map_or(0, |usage| usage.prompt));
+                    }
+                }
+                match self.judge.push(&text) {
+                    Judgement::Continue => Ok(None),
+                    Judgement::Loop(found) => Err(End::Cut(found)),
+                }
+            }
+        }
+    }
+
+    /// The end of an answer that the server has ended; the judge sees the last characters once more.
+    fn whole(&self) -> Result<End, End> {
+        match (self.finish, self.judge.finish()) {
+            (Some(_), Judgement::Loop(found)) => Err(End::Cut(found)),
+            (Some(finish), Judgement::Continue) => Ok(End::Finished(finish)),
+            (None, _) => Err(End::Malformed { message: "the stream was done without a finish reason".into() }),
+        }
+    }
+
+    fn deadline(&self) -> (Instant, Deadline) {
+        let total = self.start + self.limits.total;
+        match self.last_progress.map(|last| last + self.limits.token_gap) {
+            // Whatever the limit, an answer that has not begun has broken no other.
+            None => (total.min(self.start + self.limits.first_token), Deadline::FirstToken),
+            Some(progress) if progress <= total => (progress, Deadline::TokenGap),
+            Some(_) => (total, Deadline::Total),
+        }
+    }
+
+    fn reply(self, end: End) -> Reply {
+        let counted = TokenUsage { prompt: 0, completion: self.pieces };
+        Reply {
+            raw: self.raw,
+            end,
+            usage: self.usage.unwrap_or(counted),
+            usage_reported: self.usage.is_some(),
+            time_to_first_token: self.first_token,
+            duration: self.start.elapsed(),
+        }
+    }
+}
+
+/// The connection went while the server was answering.
+fn lost(message: String) -> End {
+    End::Lost { sent: true, message }
+}
+
+/// The message of an error reply: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
+async fn refused(mut response: Response, deadline: Instant, which: Deadline) -> End {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Option<serde_json::Value>,
+        detail: Option<serde_json::Value>,
+    }
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while body.len() < REFUSAL_LIMIT {
+        match timeout_at(deadline, response.chunk()).await {
+            Ok(Ok(Some(bytes))) => body.extend_from_slice(&bytes),
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => return lost(format!("HTTP {status}, then {}", chain(&error))),
+            Err(_) => return End::Stalled(which),
+        }
+    }
+    let body = String::from_utf8_lossy(&body);
+    let parsed = serde_json::from_str::<Body>(&body).ok().and_then(|body| {
+        let error = body.error.map(|error| error.get("message").cloned().unwrap_or(error));
+        error.or(body.detail).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_string))
+    });
+    let message = parsed.unwrap_or_else(|| body.trim().chars().take(500).collect());
+    End::Refused { status, message }
+}

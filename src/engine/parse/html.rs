@@ -1,0 +1,85 @@
+//! Reading the models' HTML as it stands: tokens with their places in the source, nothing repaired.
+
+use html5gum::{DefaultEmitter, Token, Tokenizer};
+
+use crate::model::Block;
+
+/// What a parser found in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Blocks in reading order.
+    pub blocks: Vec<Block>,
+    /// Whether the engine said that the page is blank.
+    pub blank: bool,
+    /// Characters of text outside every block, which the grammar does not allow; they are only in the raw answer.
+    pub stray: usize,
+    /// Why the answer is not in the grammar; `blocks` then holds what came before.
+    pub fault: Option<String>,
+}
+
+/// The tokens of a piece of HTML with their byte spans. The models write no `script` or `style`: no tag changes how
+/// the text behind it is read.
+pub(in crate::engine) fn tokens(html: &str) -> impl Iterator<Item = Token<usize>> {
+    Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span()).filter_map(Result::ok)
+}
+
+/// The text of a piece of HTML: tags away, character references resolved, a space where a tag was.
+pub fn text_of(html: &str) -> String {
+    let mut text = String::with_capacity(html.len());
+    for token in tokens(html) {
+        match token {
+            Token::String(string) => text.push_str(&String::from_utf8_lossy(&string)),
+            Token::StartTag(_) | Token::EndTag(_) if !text.ends_with(' ') && !text.is_empty() => text.push(' '),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Whether a table is opened that nothing closes. Rows, cells and paragraphs may go unclosed in HTML; what stands behind
+/// a table without an end is anybody's guess.
+pub(in crate::engine) fn has_open_table(html: &str) -> bool {
+    let open = tokens(html).fold(0_usize, |open, token| match token {
+        Token::StartTag(tag) if tag.name.as_slice() == b"table" => open + 1,
+        Token::EndTag(tag) if tag.name.as_slice() == b"table" => open.saturating_sub(1),
+        _ => open,
+    });
+    open > 0
+}
+
+/// Text as it must stand in HTML.
+pub(in crate::engine) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_those_of_the_source() {
+        let html = "<p>é &amp; ç</p>\r\n<div a=\"١ > 0\">نص</div>";
+        let spans: Vec<&str> = tokens(html)
+            .filter_map(|token| match token {
+                Token::StartTag(tag) => Some(tag.span),
+                Token::EndTag(tag) => Some(tag.span),
+                _ => None,
+            })
+            .map(|span| &html[span.start..span.end])
+            .collect();
+        assert_eq!(spans, ["<p>", "</p>", "<div a=\"١ > 0\">", "</div>"]);
+    }
+
+    #[test]
+    fn a_table_without_an_end_is_seen() {
+        assert!(has_open_table("<table><tr><td>1"));
+        assert!(has_open_table("<table><tr><td><table></table></td></tr>"));
+        assert!(!has_open_table("<table><tr><td><TABLE></TABLE><tr></table></table><p>"));
+    }
+
+    #[test]
+    fn text_is_without_tags_and_references() {
+        assert_eq!(text_of("<td>a &lt; b</td><td>نص&nbsp;</td>").trim(), "a < b نص");
+        assert_eq!(text_of("no tags"), "no tags");
+    }
+}

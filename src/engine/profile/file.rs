@@ -1,0 +1,144 @@
+//! Where the fields of a profile come from: a built-in text, or a file, which may extend another profile.
+//!
+//! `extends = "chandra-2"` (or the path of another file) takes over every field of that profile. Tables are merged,
+//! everything else is replaced, and so is a table whose `kind` is another. The name of such a profile is that of its
+//! file where it gives itself none: records must tell it from the one that it extends.
+
+use std::{collections::BTreeMap, path::Path};
+
+use toml::{Table, Value};
+
+use crate::engine::EngineError;
+
+pub(in crate::engine) const BUILT_IN: [(&str, &str); 4] = [
+    ("chandra", include_str!("profiles/chandra.toml")),
+    ("chandra-2", include_str!("profiles/chandra-2.toml")),
+    ("deepseek-ocr", include_str!("profiles/deepseek-ocr.toml")),
+    ("deepseek-ocr-2", include_str!("profiles/deepseek-ocr-2.toml")),
+];
+
+const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
+    ("chandra-1024.txt", include_str!("prompts/chandra-1024.txt")),
+    ("chandra-1000.txt", include_str!("prompts/chandra-1000.txt")),
+    ("deepseek-grounding.txt", include_str!("prompts/deepseek-grounding.txt")),
+];
+
+/// Profiles that extend one another; longer chains are taken for endless ones.
+const LONGEST_CHAIN: usize = 8;
+
+/// The fields of a profile, with those that it takes over from others. `prompt` is a built-in one or a path that can
+/// be read from here.
+///
+/// # Errors
+/// An unknown name, an unreadable file, no TOML, or a chain without end.
+pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Table, EngineError> {
+    resolve(name_or_path, LONGEST_CHAIN)
+}
+
+/// The text of a prompt that a profile names.
+///
+/// # Errors
+/// An unreadable file.
+pub(in crate::engine) fn prompt_text(prompt: &Path) -> Result<String, EngineError> {
+    built_in_prompt(prompt).map_or_else(|| read(prompt), |text| Ok(text.into()))
+}
+
+pub(in crate::engine) fn built_in_prompt(prompt: &Path) -> Option<&'static str> {
+    BUILT_IN_PROMPTS.iter().find(|(name, _)| Path::new(name) == prompt).map(|(_, text)| *text)
+}
+
+pub(in crate::engine) fn read(path: &Path) -> Result<String, EngineError> {
+    std::fs::read_to_string(path).map_err(|reason| EngineError::Unreadable { path: path.into(), reason })
+}
+
+fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
+    if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        return parse(name, text);
+    }
+    if !name_or_path.ends_with(".toml") {
+        let known = BUILT_IN.map(|(name, _)| name).join(", ");
+        return Err(EngineError::UnknownProfile { name: name_or_path.into(), known });
+    }
+    let path = Path::new(name_or_path);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut own = parse(name_or_path, &read(path)?)?;
+    if let Some(Value::String(prompt)) = own.get_mut("prompt")
+        && built_in_prompt(Path::new(prompt)).is_none()
+    {
+        *prompt = folder.join(&*prompt).to_string_lossy().into_owned();
+    }
+    let Some(base) = own.remove("extends") else { return Ok(own) };
+    let Value::String(base) = base else {
+        let reason = "`extends` is the name of a profile, or the path of its file".into();
+        return Err(EngineError::Invalid { name: name_or_path.into(), reason });
+    };
+    let links = links.checked_sub(1).ok_or_else(|| EngineError::Endless { name: name_or_path.into() })?;
+    let base = match BUILT_IN.iter().any(|(name, _)| *name == base) {
+        true => base,
+        false => folder.join(base).to_string_lossy().into_owned(),
+    };
+    let base = resolve(&base, links)?;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    own.entry("name").or_insert(Value::String(stem));
+    Ok(extend(base, own, name_or_path))
+}
+
+fn parse(name: &str, text: &str) -> Result<Table, EngineError> {
+    toml::from_str(text).map_err(|reason| EngineError::Syntax { name: name.into(), reason: Box::new(reason) })
+}
+
+/// `own` on top of `base`; the provenance of what it changes says so, unless it brings its own.
+fn extend(mut base: Table, own: Table, file: &str) -> Table {
+    let mut changed = Vec::new();
+    changes("", &own, &mut changed);
+    let told = |key: &str| own.get("provenance").is_some_and(|own| own.get(key).is_some());
+    if let Some(Value::Table(provenance)) = base.get_mut("provenance") {
+        let mut of_key: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for field in changed.iter().filter(|field| !["name", "provenance"].contains(&top(field))) {
+            of_key.entry(told_under(provenance, field)).or_default().push(field);
+        }
+        for (key, fields) in of_key.into_iter().filter(|(key, _)| !told(key)) {
+            let text = match provenance.get(&key).and_then(Value::as_str) {
+                Some(base) if fields != [key.as_str()] => format!("{} set in {file}; else {base}", fields.join(", ")),
+                _ => format!("set in {file}"),
+            };
+            provenance.insert(key, Value::String(text));
+        }
+    }
+    merge(&mut base, own);
+    base
+}
+
+/// The key under which the source of a field is told: the longest that leads to it.
+fn told_under(provenance: &Table, field: &str) -> String {
+    let leads =
+        |key: &&String| field.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    provenance.keys().filter(leads).max_by_key(|key| key.len()).cloned().unwrap_or_else(|| top(field).into())
+}
+
+fn top(field: &str) -> &str {
+    field.split('.').next().unwrap_or(field)
+}
+
+/// Every field that a table sets, with dots.
+fn changes(prefix: &str, table: &Table, fields: &mut Vec<String>) {
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => changes(&format!("{prefix}{key}."), inner, fields),
+            _ => fields.push(format!("{prefix}{key}")),
+        }
+    }
+}
+
+fn merge(base: &mut Table, own: Table) {
+    for (key, value) in own {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(own))
+                if own.get("kind").is_none_or(|kind| base.get("kind") == Some(kind)) =>
+            {
+                merge(base, own);
+            }
+            (_, value) => drop(base.insert(key, value)),
+        }
+    }
+}

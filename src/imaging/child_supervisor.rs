@@ -1,0 +1,137 @@
+//! The task of one child: hands it requests, judges how it was lost, and replaces it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::sleep};
+
+use crate::{model::FailureClass, sys::seconds_text};
+
+use super::{
+    pool::{Answer, Event, Job, PoolSettings, RenderFailure},
+    protocol::{self, Refusal, Request, Response},
+    remote::{Loss, RemoteChild, StartError},
+};
+/// Waits before each attempt to replace a child; after the last the child's place is given up.
+const REPLACEMENTS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
+
+/// A child's place in the pool, and the child in it.
+pub(super) struct Attendant {
+    pub settings: PoolSettings,
+    /// `None` where the last was lost or has served its time.
+    pub child: Option<RemoteChild>,
+}
+
+/// Serves `jobs` until the pool is dropped or no child can be started any more.
+pub(super) async fn attend(
+    slot: usize,
+    mut attendant: Attendant,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    while let Some(job) = jobs.recv().await {
+        let event = match attendant.serve(&job.request).await {
+            Ok(answer) => {
+                // Nobody waits for a page whose lease ended.
+                let _ = job.reply.send(answer);
+                Event::Idle(slot)
+            }
+            Err(error) => Event::Lost { slot, job, reason: error.to_string() },
+        };
+        let lost = matches!(event, Event::Lost { .. });
+        if events.send(event).is_err() || lost {
+            return;
+        }
+    }
+}
+
+impl Attendant {
+    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, be killed from
+    /// outside, or wait for a slow disk; so the request is tried again with fresh children before its page is blamed.
+    async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {
+        let frame = match protocol::head(request, 0) {
+            Ok(frame) => frame,
+            Err(error) => return Ok(Err(refused(FailureClass::Unreadable, request, &error.to_string()))),
+        };
+        let mut tries = 0;
+        loop {
+            let child = match self.child.take() {
+                Some(child) => child,
+                None => self.replace().await?,
+            };
+            let fresh = child.answered == 0;
+            match child.ask(&frame, self.settings.page_limit).await {
+                Ok((child, response, image)) => {
+                    self.keep(child).await;
+                    return Ok(answer(response, image));
+                }
+                Err(loss) if tries < loss.innocent_tries(fresh) => {
+                    tracing::warn!("{}: {loss}; trying again with a new renderer", request.subject());
+                    sleep(REPLACEMENTS[tries]).await;
+                    tries += 1;
+                }
+                Err(loss) => return Ok(Err(self.blame(request, &loss))),
+            }
+        }
+    }
+
+    async fn keep(&mut self, child: RemoteChild) {
+        if child.answered < self.settings.answers_per_child.get() {
+            self.child = Some(child);
+        } else {
+            child.retire().await;
+        }
+    }
+
+    async fn replace(&self) -> Result<RemoteChild, StartError> {
+        let mut result = Err(StartError::Silent("not tried".into()));
+        for wait in REPLACEMENTS {
+            sleep(wait).await;
+            result = RemoteChild::start(&self.settings).await;
+            match &result {
+                Ok(_) => break,
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        result
+    }
+
+    fn blame(&self, request: &Request, loss: &Loss) -> RenderFailure {
+        let limit = self.settings.page_limit;
+        let (class, why) = match loss {
+            Loss::Late => (
+                FailureClass::RenderTimeout,
+                format!("not rendered within {}; raise imaging.page_limit", seconds_text(limit)),
+            ),
+            Loss::Died { out_of_memory: true, .. } => {
+                (FailureClass::TooLarge, format!("{loss}; raise imaging.child_memory"))
+            }
+            Loss::Died { .. } | Loss::Garbled(_) => (FailureClass::RenderFailed, loss.to_string()),
+        };
+        refused(class, request, &why)
+    }
+}
+
+impl Loss {
+    /// How often the request in flight may have had nothing to do with it. A machine that is short of memory kills what
+    /// is largest, for seconds.
+    fn innocent_tries(&self, fresh: bool) -> usize {
+        match self {
+            Loss::Died { killed: true, .. } => REPLACEMENTS.len(),
+            Loss::Late => 1,
+            Loss::Died { .. } | Loss::Garbled(_) => usize::from(!fresh),
+        }
+    }
+}
+
+fn refused(class: FailureClass, request: &Request, why: &str) -> RenderFailure {
+    RenderFailure::Page { class, reason: format!("{}: {why}", request.subject()) }
+}
+
+fn answer(response: Response, image: Vec<u8>) -> Answer {
+    match response {
+        Response::Refused(Refusal { class, reason }) => Err(RenderFailure::Page { class, reason }),
+        response => Ok((response, Bytes::from(image))),
+    }
+}

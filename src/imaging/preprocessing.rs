@@ -1,0 +1,158 @@
+//! From a drawn page to the images that an engine is shown: upright, straight, clean, in parts, as the rule asks.
+//!
+//! What there is on a page is found by [`crate::layout`]; here it is acted upon.
+
+use crate::{
+    layout::{Ink, columns, page_turn, script, skew, turned_region},
+    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Skew, Turn, View, When},
+};
+
+use super::{
+    clean::{clean, needs_cleaning},
+    cut::{Piece, cut, turned},
+    pixels::Pixels,
+    split_views,
+    straighten::{loses_ink, straightened},
+};
+/// A page in its parts.
+pub(super) struct Division {
+    /// What was found of the page and done to it.
+    pub(super) layout: PageLayout,
+    /// What was measured before anything was done to it.
+    pub(super) ink: Ink,
+    /// In reading order.
+    pub(super) parts: Vec<PartImage>,
+}
+
+/// A part of a page, upright.
+pub(super) struct PartImage {
+    pub(super) pixels: Pixels,
+    /// Its place on the page as it is displayed, with the white that was added to it.
+    pub(super) bbox: BBox,
+    /// The place of what it shows.
+    pub(super) place: BBox,
+    /// The turn that brought it upright.
+    pub(super) turn: Turn,
+    pub(super) ink: Ink,
+}
+
+/// Parts that are lower than this part of the page's height are not halved.
+const LEAST_HALVED: f64 = 0.4;
+
+/// Divides a page drawn at `dpi`; `None` where there is no such view of it: no place to cut it at.
+pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
+    let ink = pixels.ink(dpi);
+    let mut layout = PageLayout::default();
+    if ink.blank && view != View::Halves {
+        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Turn::None, ink };
+        return Some(Division { layout, ink, parts: vec![part] });
+    }
+    let page = prepare(pixels, dpi, rule, &mut layout);
+    let regions = match view {
+        View::Whole | View::Reduced => regions(&page, dpi, rule.columns, rule, &mut layout),
+        View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
+    };
+    let back = |bbox: BBox| bbox.turned(layout.turn.undone());
+    let is_as_drawn = regions == [Region::PAGE] && !layout.is_changed();
+    let image = |region: &Region, pixels: Pixels, bbox: BBox| PartImage {
+        ink: if is_as_drawn { ink } else { pixels.ink(dpi) },
+        pixels,
+        bbox: back(bbox),
+        place: back(region.bbox),
+        turn: layout.turn.then(region.turn),
+    };
+    let parts = match regions.as_slice() {
+        // All of the page: it need not be copied.
+        [region] if *region == Region::PAGE => vec![image(region, page, BBox::PAGE)],
+        regions => {
+            let part = |region: &Region| {
+                let Piece { pixels, bbox } = cut(&page, *region, grid);
+                image(region, pixels, bbox)
+            };
+            regions.iter().map(part).collect()
+        }
+    };
+    Some(Division { layout, ink, parts })
+}
+
+/// Brings the page upright, straight and clean.
+fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
+    let mut page = pixels;
+    if rule.upright {
+        layout.turn = page_turn(&page.sheet(dpi));
+        page = turned(page, layout.turn);
+    }
+    if rule.straighten {
+        let sheet = page.sheet(dpi);
+        let (found, paper) = (skew(&sheet), sheet.paper);
+        let is_skewed = |skew: &Skew| skew.0.unsigned_abs() > Skew::NEGLIGIBLE.0.unsigned_abs();
+        let removable = found.filter(is_skewed).filter(|skew| !loses_ink(&sheet, *skew));
+        drop(sheet);
+        layout.skew = found;
+        layout.straightened = removable.is_some();
+        if let Some(found) = removable {
+            page = straightened(page, found, paper);
+        }
+    }
+    layout.cleaned = match rule.clean {
+        When::Never => false,
+        When::Auto => needs_cleaning(&page.sheet(dpi)),
+        When::Always => true,
+    };
+    if layout.cleaned { clean(&page, dpi) } else { page }
+}
+
+/// The parts of a page as it is shown first, in reading order.
+fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mut PageLayout) -> Vec<Region> {
+    let sheet = page.sheet(dpi);
+    let found = script(&sheet);
+    layout.script = found.language;
+    if rule.upright
+        && let Some((region, confidence)) = turned_region(&sheet)
+    {
+        layout.columns.reason = ColumnsReason::Turned;
+        layout.columns.confidence = confidence;
+        return around(region);
+    }
+    let direction = match found.language {
+        Language::Mixed if found.arabic > 0.5 => Language::Arabic,
+        Language::Mixed => Language::French,
+        language => language,
+    };
+    let (columns, regions) = columns(&sheet, divided, direction);
+    layout.columns = columns;
+    regions
+}
+
+/// A region over the full width, with what is above and below it.
+fn around(region: Region) -> Vec<Region> {
+    let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, ..Region::PAGE };
+    let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, ..Region::PAGE };
+    let middle = Region { bbox: BBox { top: region.bbox.top, bottom: region.bbox.bottom, ..BBox::PAGE }, ..region };
+    [above, middle, below].into_iter().filter(|part| part.bbox.top < part.bbox.bottom).collect()
+}
+
+/// More parts than the page has at first.
+fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Option<Vec<Region>> {
+    let divided = if rule.columns == When::Never { When::Auto } else { rule.columns };
+    let regions = regions(page, dpi, divided, rule, layout);
+    if rule.columns == When::Never && layout.columns.divide.is_some() {
+        return Some(regions);
+    }
+    let mut more = Vec::new();
+    for region in &regions {
+        let piece = cut(page, *region, Grid::Free).pixels;
+        let is_high = f64::from(piece.size.height) >= f64::from(page.size.height) * LEAST_HALVED;
+        let at = if is_high { halves::cut_at(&piece, dpi) } else { None };
+        match at {
+            None => more.push(*region),
+            Some(at) => {
+                more.extend([BBox { bottom: at, ..BBox::PAGE }, BBox { top: at, ..BBox::PAGE }].map(|half| Region {
+                    bbox: half.turned(region.turn.undone()).within(region.bbox),
+                    turn: region.turn,
+                }))
+            }
+        }
+    }
+    (more.len() > regions.len()).then_some(more)
+}

@@ -1,0 +1,93 @@
+//! The commands of PBS.
+
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use crate::sys::answer;
+
+use super::{JobId, PbsError, state::JobStatus};
+/// A server of PBS that is busy answers late; one that hangs does not.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Hands a script to PBS, to begin when all the jobs `after` have ended. As long as it takes: one that is cut short may
+/// have submitted a job that nobody would know.
+///
+/// # Errors
+/// There is no qsub here, or it refuses; or it takes the job and names none ([`PbsError::Answer`]).
+pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
+    let mut qsub = Command::new("qsub");
+    if !after.is_empty() {
+        let ids: Vec<_> = after.iter().map(JobId::to_string).collect();
+        qsub.args(["-W", &format!("depend=afterany:{}", ids.join(":"))]);
+    }
+    let output = qsub.arg(script).stdin(Stdio::null()).output().map_err(|error| not_run("qsub", error))?;
+    if !output.status.success() {
+        return Err(PbsError::Refused { command: "qsub", said: said(&output) });
+    }
+    let answer = String::from_utf8_lossy(&output.stdout);
+    named(&answer).ok_or_else(|| PbsError::Answer { command: "qsub", said: answer.trim().to_owned() })
+}
+
+/// The job in an answer of qsub: a site's wrapper of it may say more, before and after.
+fn named(answer: &str) -> Option<JobId> {
+    answer.lines().rev().find_map(|line| line.trim().parse().ok())
+}
+
+/// What PBS knows of a job; `None` when it knows none of that id, any more.
+///
+/// # Errors
+/// There is no qstat here, or its server does not answer.
+pub fn ask(job: &JobId) -> Result<Option<JobStatus>, PbsError> {
+    let output = qstat(&["-x", "-f"], job)?;
+    // A server that keeps no history refuses -x.
+    let output = match !output.status.success() && said(&output).contains("job history") {
+        true => qstat(&["-f"], job)?,
+        false => output,
+    };
+    if !output.status.success() {
+        let said = said(&output);
+        return match said.contains("Unknown Job") || said.contains("Job has finished") {
+            true => Ok(None),
+            false => Err(PbsError::Refused { command: "qstat", said }),
+        };
+    }
+    let answer = String::from_utf8_lossy(&output.stdout);
+    let status = JobStatus::read(&answer);
+    status
+        .map(Some)
+        .ok_or_else(|| PbsError::Answer { command: "qstat", said: answer.trim().chars().take(300).collect() })
+}
+
+fn qstat(options: &[&str], job: &JobId) -> Result<Output, PbsError> {
+    let mut qstat = Command::new("qstat");
+    answer(qstat.args(options).arg(job.to_string()), ANSWER_LIMIT).map_err(|error| not_run("qstat", error))
+}
+
+fn not_run(command: &'static str, source: io::Error) -> PbsError {
+    match source.kind() {
+        ErrorKind::NotFound => PbsError::NoCommand(command),
+        _ => PbsError::Run { command, source },
+    }
+}
+
+fn said(output: &Output) -> String {
+    let said = [&output.stderr, &output.stdout].map(|stream| String::from_utf8_lossy(stream).trim().to_owned());
+    said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_on_a_line_of_its_own() {
+        let id = |answer: &str| named(answer).map(|id| id.to_string());
+        assert_eq!(id("1.pbssrv\n").as_deref(), Some("1.pbssrv"));
+        assert_eq!(id("Checking.\n22[].pbs\nYour project has 100 hours left.\n").as_deref(), Some("22[].pbs"));
+        assert_eq!((id(""), id("no id\n")), (None, None));
+    }
+}

@@ -1,0 +1,67 @@
+//! Files that the run's configuration names, looked at before the job waits in a queue for them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    engine::Profile,
+    model::{Engine, configuration::ServerSource, error::chain},
+};
+
+use super::{JobFile, JobFileError};
+/// Checks the profiles, the prompts, PDFium and the fault scripts that the configuration of `job` names: their relative
+/// paths begin at the job file's folder, as the job changes there.
+///
+/// # Errors
+/// One cannot be read or used, or begins with `~`, which nobody expands there.
+pub(crate) fn check(job: &JobFile) -> Result<(), JobFileError> {
+    let configuration = &job.configuration;
+    if let Some(pdfium) = &configuration.pdfium {
+        job.find("pdfium", pdfium)?;
+    }
+    for engine in Engine::ALL {
+        let settings = configuration.engines.of(engine);
+        let key = |name: &str| format!("[engines.{engine}] {name}");
+        if let ServerSource::StandIn { faults: Some(faults), .. } = &settings.server {
+            job.find(&key("server.faults"), faults)?;
+        }
+        let profile = configuration.engines.profile(engine);
+        let profile = match Profile::built_in().any(|name| name == profile) {
+            true => profile.to_owned(),
+            false => job.resolve(&key("profile"), Path::new(profile))?.to_string_lossy().into_owned(),
+        };
+        let wrong = |name: &str, error| job.wrong(&key(name), chain(&error));
+        Profile::load(&profile, None).map_err(|error| wrong("profile", error))?;
+        if let Some(prompt) = &settings.prompt_file {
+            let prompt = job.resolve(&key("prompt_file"), prompt)?;
+            Profile::load(&profile, Some(&prompt)).map_err(|error| wrong("prompt_file", error))?;
+        }
+    }
+    Ok(())
+}
+
+impl JobFile {
+    fn wrong(&self, key: &str, problem: String) -> JobFileError {
+        JobFileError::Configured { path: self.path.clone(), key: key.to_owned(), problem }
+    }
+
+    fn resolve(&self, key: &str, named: &Path) -> Result<PathBuf, JobFileError> {
+        match named.to_string_lossy().starts_with('~') {
+            true => Err(self.wrong(key, format!("{}: ~ is not expanded here; give the whole path", named.display()))),
+            false => Ok(self.folder.join(named)),
+        }
+    }
+
+    fn find(&self, key: &str, named: &Path) -> Result<(), JobFileError> {
+        let path = self.resolve(key, named)?;
+        match fs::metadata(&path) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let remedy = "put it there, or correct the path, which begins at the folder of the job file";
+                Err(self.wrong(key, format!("cannot read {}: {error}; {remedy}", path.display())))
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A job on its way into the queue.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    model::configuration::Configuration,
+    report::{FINISHED_FILE, Finished},
+    sys::ExitCode,
+};
+
+use super::{
+    JobFile, JobFileError, JobFolder, JobId, PbsError, Programs, SubmitError, commands, configured,
+    jobs::{JobEntry, JobList, Origin, jobs},
+    script::script,
+    state::JobState,
+    values::Overrides,
+};
+/// Longest wait for a job of the run that notes itself or its successor.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// What is to be submitted, and how.
+#[derive(Debug, Clone)]
+pub struct SubmitRequest {
+    /// The job file.
+    pub job_file: PathBuf,
+    /// What is otherwise than it says.
+    pub overrides: Overrides,
+    /// Which jobs are to end before.
+    pub after: Option<After>,
+    /// Also where the run has finished.
+    pub again: bool,
+}
+
+/// Jobs that are to end before another begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// Those of the run.
+    OfRun,
+    /// Those of the run, and this one.
+    Job(JobId),
+}
+
+/// What came of a submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// A job.
+    Job {
+        /// Its id.
+        id: JobId,
+        /// The run directory.
+        run: PathBuf,
+        /// Jobs that it waits for.
+        after: Vec<JobId>,
+    },
+    /// The run has finished: nothing was submitted.
+    Finished {
+        /// The run directory.
+        run: PathBuf,
+        /// Its exit code.
+        exit_code: ExitCode,
+    },
+}
+
+impl fmt::Display for Submitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Submitted::Job { id, run, after } => {
+                writeln!(f, "{id}")?;
+                let names: Vec<_> = after.iter().map(JobId::to_string).collect();
+                if !names.is_empty() {
+                    writeln!(f, "  begins when {} has ended", names.join(" and "))?;
+                }
+                write!(f, "  `bocr follow {}` shows it", run.display())
+            }
+            Submitted::Finished { run, exit_code: ExitCode::Success } => {
+                write!(
+                    f,
+                    "nothing is left to do in {}: every page is read or blank; --again looks for new inputs",
+                    run.display()
+                )
+            }
+            Submitted::Finished { run, .. } => write!(
+                f,
+                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again \
+                 put --retry, failed into `arguments` and say --again",
+                run.display()
+            ),
+        }
+    }
+}
+
+/// The script that a submit would hand to PBS. Nothing is written.
+///
+/// # Errors
+/// The job file is wrong, or what it names fits into no script.
+pub fn preview(request: &SubmitRequest) -> Result<String, SubmitError> {
+    let job = read(request)?;
+    Ok(script(&job, &Programs::of(&job)?)?)
+}
+
+/// Writes `RUNDIR/job` and hands the job to PBS.
+///
+/// # Errors
+/// The job file or the inputs are wrong; a job of the run is queued or running and `after` does not say to wait for it;
+/// PBS does not take the job.
+pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
+    let job = read(request)?;
+    let script = script(&job, &Programs::of(&job)?)?;
+    for path in job.input.iter().chain(&job.list) {
+        fs::metadata(path).map_err(|source| SubmitError::Input { path: path.clone(), source })?;
+    }
+    configured::check(&job)?;
+    if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
+        return Ok(Submitted::Finished { run: job.run, exit_code });
+    }
+    let folder = JobFolder::of(&job.run);
+    folder.create().map_err(cannot_write(&job.run))?;
+    let mut list = JobList::take(&folder, LOCK_WAIT)?;
+    let entries = jobs(&folder)?;
+    let busy = busy(&entries)?;
+    let after = predecessors(request, &job, &entries, &busy)?;
+    if let Some((id, _)) = busy.first() {
+        keeps_configuration(&job, &folder, id)?;
+    }
+    folder.write_configuration(&job.text).map_err(cannot_write(&folder.configuration()))?;
+    folder.write_script(&script).map_err(cannot_write(&folder.script()))?;
+    let id = pbs::submit(&folder.script(), &after).map_err(|error| match error {
+        PbsError::Answer { said, .. } => SubmitError::Unnamed { said },
+        source => SubmitError::NotSubmitted { script: folder.script(), source },
+    })?;
+    let origin = after.last().map_or(Origin::Submitted, |job| Origin::After(job.clone()));
+    let entry = JobEntry { id: id.clone(), submitted: Timestamp::now(), origin };
+    list.append(&entry).map_err(|source| SubmitError::NotNoted { job: id.clone(), source })?;
+    Ok(Submitted::Job { id, run: job.run, after })
+}
+
+fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
+    let job = JobFile::read(&request.job_file)?;
+    if JobFolder::holds_copy(&job.path) {
+        return Err(JobFileError::Copy(job.path).into());
+    }
+    Ok(job.with(&request.overrides)?)
+}
+
+/// The exit code of a run that has settled everything.
+fn finished(run: &Path) -> Result<Option<ExitCode>, SubmitError> {
+    let finished = Finished::read(run).map_err(cannot_write(&run.join(FINISHED_FILE)))?;
+    Ok(finished.filter(Finished::is_settled).map(|finished| finished.exit_code))
+}
+
+/// Jobs of the run that have not ended, with their states.
+fn busy(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, SubmitError> {
+    let mut busy = Vec::new();
+    for entry in entries {
+        busy.extend(state(&entry.id)?.map(|state| (entry.id.clone(), state)));
+    }
+    Ok(busy)
+}
+
+/// The state of a job that has not ended. One that PBS does not know any more has.
+fn state(job: &JobId) -> Result<Option<JobState>, SubmitError> {
+    let status = pbs::ask(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
+    Ok(status.map(|status| status.state).filter(|state| *state != JobState::Ended))
+}
+
+/// The jobs to wait for: all of the run that have not ended, the one that is asked for at last. There is nothing to wait
+/// for in one that has ended, which PBS would refuse.
+fn predecessors(
+    request: &SubmitRequest,
+    job: &JobFile,
+    entries: &[JobEntry],
+    busy: &[(JobId, JobState)],
+) -> Result<Vec<JobId>, SubmitError> {
+    let mut after: Vec<JobId> = busy.iter().map(|(id, _)| id.clone()).collect();
+    match (&request.after, busy.first()) {
+        (None, Some((id, state))) => {
+            Err(SubmitError::Busy { job: id.clone(), state: state.words(), run: job.run.clone() })
+        }
+        (Some(After::OfRun), _) if entries.is_empty() => Err(SubmitError::NothingBefore),
+        (Some(After::Job(id)), _) if !after.contains(id) => {
+            after.extend(state(id)?.map(|_| id.clone()));
+            Ok(after)
+        }
+        _ => Ok(after),
+    }
+}
+
+/// A job that has not ended reads the copy of the job file whenever a rank starts: its run would refuse other settings.
+fn keeps_configuration(job: &JobFile, folder: &JobFolder, busy: &JobId) -> Result<(), SubmitError> {
+    let path = folder.configuration();
+    let kept = fs::read_to_string(&path).ok().and_then(|text| Configuration::from_toml(&text).ok());
+    match kept {
+        Some(kept) if kept != job.configuration => Err(SubmitError::InUse { job: busy.clone(), configuration: path }),
+        _ => Ok(()),
+    }
+}
+
+fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> SubmitError {
+    let path = path.to_owned();
+    move |source| SubmitError::Write { path, source }
+}

@@ -1,0 +1,382 @@
+//! One visit of a page to an engine: what follows each attempt. Pure.
+
+use std::time::Duration;
+
+use crate::model::{
+    Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, View, Visit, configuration::Configuration,
+};
+
+use super::policy::{Rung, Ways, ways};
+/// What a rank does after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterAttempt {
+    /// The answer is good.
+    Accept,
+    /// The engine says that there is nothing on the image.
+    Blank,
+    /// Ask the same engine again, in this way.
+    AskAgain {
+        /// The way; the same as before where nothing was wrong with it.
+        rung: Rung,
+        /// Wait this long before.
+        pause: Duration,
+    },
+    /// This engine has failed the page on this visit.
+    SettleFailed(FailureClass),
+    /// Give the page back: the machine failed, not the page.
+    Return(MachineFault),
+}
+
+/// Attempts that may fail on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// On one visit; also the most failures of the server on one page, on all visits to it.
+    pub visit: u32,
+    /// On all visits.
+    pub page: u32,
+}
+
+impl Budget {
+    /// What the configuration gives a visit to `engine`.
+    pub fn of(configuration: &Configuration, engine: Engine) -> Budget {
+        let visit = configuration.engines.of(engine).attempts.get();
+        Budget { visit, page: configuration.schedule.page_attempts.get() }
+    }
+}
+
+/// Engine deaths with the page alone in flight that prove it poison.
+pub const POISON_DEATHS: u8 = 2;
+
+/// Times that a page may come back for a fault of its connection before it is tried alone.
+pub const RETURNS_LIMIT: u8 = 3;
+
+/// Interruptions of one page that a rank rides out by itself before it gives the page back.
+pub const INTERRUPTIONS_LIMIT: u32 = 6;
+
+/// A page's way up the ladder of an engine, on one visit.
+#[derive(Debug, Clone)]
+pub struct Climb {
+    budget: Budget,
+    /// For a page suspected of killing its engine, which is alone in flight: the deaths it was alone at before.
+    trial: Option<u8>,
+    rung: Rung,
+    /// Ways that have led to nothing, on this visit or an earlier one.
+    tried: Vec<Rung>,
+    /// Image and answer of the whole page do not fit the context together; it would be no other in another sampling.
+    whole_overflows: bool,
+    failed_on_visit: u32,
+    failed_on_page: u32,
+    /// Failures of the server among those on this engine.
+    server_failures: u32,
+    /// Interruptions since the last attempt that was none.
+    interruptions: u32,
+    /// Why the last attempt failed; `None` if it did not, but was accepted or interrupted.
+    class: Option<FailureClass>,
+}
+
+impl Climb {
+    /// A page that was never asked for.
+    pub fn new(budget: Budget, trial: Option<u8>) -> Self {
+        Climb {
+            budget,
+            trial,
+            rung: Rung::FIRST,
+            tried: Vec::new(),
+            whole_overflows: false,
+            failed_on_visit: 0,
+            failed_on_page: 0,
+            server_failures: 0,
+            interruptions: 0,
+            class: None,
+        }
+    }
+
+    /// Goes on where `attempts`, all that count on the page so far, have ended; `None` where nothing is left to be tried.
+    ///
+    /// A page that killed its server on an earlier visit is not asked for again: its last attempt did not fail, it was
+    /// interrupted.
+    pub fn resume(visit: Visit, attempts: &[Attempt], budget: Budget, trial: Option<u8>) -> Option<Self> {
+        let mut climb = Climb::new(budget, trial);
+        let mut last = None;
+        for attempt in attempts {
+            let here = attempt.served_by.engine == visit.engine();
+            if here {
+                climb.rung = Rung::of(attempt);
+                last = Some(attempt);
+            }
+            if let AttemptOutcome::Failed(class) = attempt.outcome {
+                climb.failed_on_page += 1;
+                climb.failed_on_visit += u32::from(here && attempt.visit == visit);
+                if here {
+                    climb.note(class);
+                }
+            }
+        }
+        let rung = match last {
+            None => climb.has_budget().then_some(Rung::FIRST),
+            Some(Attempt { outcome: AttemptOutcome::Failed(class), .. }) => {
+                climb.class = Some(*class);
+                climb.next(*class)
+            }
+            Some(last) => (last.visit == visit).then_some(climb.rung),
+        };
+        climb.rung = rung?;
+        Some(climb)
+    }
+
+    /// How the engine is to be asked next.
+    pub fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// What follows an attempt.
+    ///
+    /// A failure of the answer is asked again in another way, one of the server in the same way after a pause, each as
+    /// long as the budgets last. Overload, aborts and lost connections are ridden out with a growing pause and never
+    /// count; a dead server or a drain gives the page back at once. But a page that is alone in flight, on a server that
+    /// serves others, at [`POISON_DEATHS`] deaths or such interruptions, is the cause of them.
+    pub fn after(&mut self, outcome: AttemptOutcome) -> AfterAttempt {
+        self.class = None;
+        match outcome {
+            AttemptOutcome::Accepted | AttemptOutcome::Blank => {
+                self.interruptions = 0;
+                if outcome == AttemptOutcome::Blank { AfterAttempt::Blank } else { AfterAttempt::Accept }
+            }
+            AttemptOutcome::Failed(class) => {
+                self.interruptions = 0;
+                self.failed_on_visit += 1;
+                self.failed_on_page += 1;
+                self.note(class);
+                self.class = Some(class);
+                match self.next(class) {
+                    None => AfterAttempt::SettleFailed(class),
+                    Some(rung) => {
+                        self.rung = rung;
+                        let same = ways(class) == Ways::SameAgain;
+                        AfterAttempt::AskAgain {
+                            rung,
+                            pause: if same { pause(self.server_failures) } else { Duration::ZERO },
+                        }
+                    }
+                }
+            }
+            AttemptOutcome::Interrupted(fault) => {
+                self.interruptions += 1;
+                self.after_interruption(fault)
+            }
+        }
+    }
+
+    fn after_interruption(&self, fault: MachineFault) -> AfterAttempt {
+        let last_trial = self.trial.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
+        match fault {
+            MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
+                if self.interruptions < INTERRUPTIONS_LIMIT =>
+            {
+                AfterAttempt::AskAgain { rung: self.rung, pause: pause(self.interruptions) }
+            }
+            MachineFault::ServerDied if last_trial => AfterAttempt::SettleFailed(FailureClass::Poison),
+            MachineFault::ConnectionLost | MachineFault::Aborted if last_trial => {
+                AfterAttempt::SettleFailed(FailureClass::ServerError)
+            }
+            _ => AfterAttempt::Return(fault),
+        }
+    }
+
+    /// The page cannot be shown in the way of the present rung: what follows then, if anything.
+    pub fn skip(&mut self) -> Option<Rung> {
+        self.tried.push(self.rung);
+        self.rung = self.next(self.class?)?;
+        Some(self.rung)
+    }
+
+    /// Whether another visit could go on from here.
+    pub(crate) fn has_more(&self) -> bool {
+        let fresh = Climb { failed_on_visit: 0, ..self.clone() };
+        self.class.is_some_and(|class| fresh.next(class).is_some())
+    }
+
+    /// Whether the page may fail no more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.failed_on_page >= self.budget.page
+    }
+
+    fn note(&mut self, class: FailureClass) {
+        match ways(class) {
+            Ways::SameAgain => self.server_failures += 1,
+            Ways::Others(_) => self.tried.push(self.rung),
+        }
+        self.whole_overflows |= class == FailureClass::ContextFull && self.rung.view == View::Whole;
+    }
+
+    fn has_budget(&self) -> bool {
+        self.failed_on_visit < self.budget.visit && !self.is_spent()
+    }
+
+    fn next(&self, class: FailureClass) -> Option<Rung> {
+        if !self.has_budget() {
+            return None;
+        }
+        match ways(class) {
+            Ways::SameAgain => (self.server_failures < self.budget.visit).then_some(self.rung),
+            Ways::Others(rungs) => rungs.iter().copied().find(|rung| {
+                let overflows = self.whole_overflows && rung.view == View::Whole;
+                !overflows && !self.tried.contains(rung)
+            }),
+        }
+    }
+}
+
+/// Half a second, doubling, at most 16 s. The driver adds jitter.
+fn pause(repetition: u32) -> Duration {
+    Duration::from_millis(500 << repetition.saturating_sub(1).min(5))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use AttemptOutcome::{Accepted, Failed, Interrupted};
+    use FailureClass as Class;
+
+    pub(crate) const BUDGET: Budget = Budget { visit: 3, page: 10 };
+    const PATIENT: Budget = Budget { visit: 10, page: 10 };
+
+    fn again(step: u8, view: View, milliseconds: u64) -> AfterAttempt {
+        AfterAttempt::AskAgain { rung: Rung { step, view }, pause: Duration::from_millis(milliseconds) }
+    }
+
+    fn all_after(budget: Budget, outcomes: &[AttemptOutcome]) -> Vec<AfterAttempt> {
+        let mut climb = Climb::new(budget, None);
+        outcomes.iter().map(|outcome| climb.after(*outcome)).collect()
+    }
+
+    #[test]
+    fn a_loop_climbs_over_warmer_samplings_and_changed_images_until_the_budget_ends() {
+        let looped = Failed(Class::Loop);
+        let way = [again(1, View::Whole, 0), again(2, View::Reduced, 0), AfterAttempt::SettleFailed(Class::Loop)];
+        assert_eq!(all_after(BUDGET, &[looped; 3]), way);
+        let way = [
+            again(1, View::Whole, 0),
+            again(2, View::Reduced, 0),
+            again(1, View::Halves, 0),
+            again(3, View::Halves, 0),
+            AfterAttempt::SettleFailed(Class::Loop),
+        ];
+        assert_eq!(all_after(PATIENT, &[looped; 5]), way);
+        let page = Budget { visit: 10, page: 2 };
+        assert_eq!(all_after(page, &[looped; 2])[1], AfterAttempt::SettleFailed(Class::Loop));
+    }
+
+    #[test]
+    fn each_class_has_its_way_and_a_way_is_not_gone_twice() {
+        use AfterAttempt::SettleFailed;
+        let table = [
+            (vec![Failed(Class::Truncated); 2], again(0, View::Halves, 0)),
+            (vec![Failed(Class::Truncated); 3], SettleFailed(Class::Truncated)),
+            (vec![Failed(Class::ContextFull)], again(0, View::Halves, 0)),
+            (vec![Failed(Class::Empty); 2], again(2, View::Reduced, 0)),
+            (vec![Failed(Class::Unparsable); 3], SettleFailed(Class::Unparsable)),
+            (vec![Failed(Class::ServerError)], again(0, View::Whole, 500)),
+            (vec![Failed(Class::Stalled); 2], again(0, View::Whole, 1000)),
+            (vec![Failed(Class::Loop), Failed(Class::ServerError)], again(1, View::Whole, 500)),
+            (vec![Failed(Class::Empty), Failed(Class::Loop)], again(2, View::Reduced, 0)),
+            (vec![Failed(Class::ContextFull), Failed(Class::Truncated)], SettleFailed(Class::Truncated)),
+            (vec![Failed(Class::ContextFull), Failed(Class::Loop)], again(2, View::Reduced, 0)),
+            (vec![Failed(Class::Rejected)], SettleFailed(Class::Rejected)),
+            (vec![Failed(Class::Encrypted)], SettleFailed(Class::Encrypted)),
+            (vec![Accepted], AfterAttempt::Accept),
+            (vec![AttemptOutcome::Blank], AfterAttempt::Blank),
+        ];
+        for (outcomes, expected) in table {
+            assert_eq!(all_after(PATIENT, &outcomes).last(), Some(&expected), "{outcomes:?}");
+        }
+        let errors = [Failed(Class::ServerError); 3];
+        assert_eq!(all_after(BUDGET, &errors)[2], SettleFailed(Class::ServerError), "a server is not asked for ever");
+    }
+
+    #[test]
+    fn a_view_that_cannot_be_had_is_passed_over() {
+        let mut climb = Climb::new(PATIENT, None);
+        climb.after(Failed(Class::ContextFull));
+        assert_eq!(climb.skip(), Some(Rung { step: 0, view: View::Reduced }));
+        assert_eq!(climb.after(Failed(Class::ContextFull)), AfterAttempt::SettleFailed(Class::ContextFull));
+        let mut climb = Climb::new(PATIENT, None);
+        climb.after(Failed(Class::Truncated));
+        climb.after(Failed(Class::Truncated));
+        assert_eq!(climb.skip(), None);
+        assert!(!climb.has_more());
+    }
+
+    #[test]
+    fn interruptions_are_ridden_out_and_cost_the_page_nothing() {
+        use AfterAttempt::{Return, SettleFailed};
+        let interrupted = |fault, times: usize| vec![Interrupted(fault); times];
+        let after = |trial, outcomes: &[AttemptOutcome]| {
+            let mut climb = Climb::new(BUDGET, trial);
+            outcomes.iter().map(|outcome| climb.after(*outcome)).last().unwrap()
+        };
+        use MachineFault::{Aborted, ConnectionLost, Draining, Overloaded, ServerDied};
+        let table = [
+            (None, interrupted(Overloaded, 1), again(0, View::Whole, 500)),
+            (None, interrupted(Aborted, 5), again(0, View::Whole, 8000)),
+            (None, interrupted(Overloaded, 6), Return(Overloaded)),
+            (None, interrupted(ServerDied, 1), Return(ServerDied)),
+            (Some(0), interrupted(ServerDied, 1), Return(ServerDied)),
+            (Some(1), interrupted(ServerDied, 1), SettleFailed(Class::Poison)),
+            (Some(1), interrupted(ConnectionLost, 1), again(0, View::Whole, 500)),
+            (None, interrupted(Draining, 1), Return(Draining)),
+            (Some(0), interrupted(Aborted, 6), Return(Aborted)),
+            (Some(1), interrupted(ConnectionLost, 6), SettleFailed(Class::ServerError)),
+            (Some(1), interrupted(Overloaded, 6), Return(Overloaded)),
+        ];
+        for (trial, outcomes, expected) in table {
+            assert_eq!(after(trial, &outcomes), expected, "{outcomes:?} {trial:?}");
+        }
+        let looped = [interrupted(Overloaded, 5), vec![Failed(Class::Loop)], interrupted(Overloaded, 1)].concat();
+        assert_eq!(after(None, &looped), again(1, View::Whole, 500));
+    }
+
+    /// An attempt on the page, as its records hold it.
+    pub(crate) fn made(visit: Visit, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
+        let mut attempt = Attempt { step, ..Attempt::sample(visit, outcome) };
+        attempt.shown.view = view;
+        attempt
+    }
+
+    fn resumed(visit: Visit, attempts: &[Attempt]) -> Option<Rung> {
+        Climb::resume(visit, attempts, BUDGET, None).map(|climb| climb.rung())
+    }
+
+    pub(crate) fn looped_on_first() -> Vec<Attempt> {
+        [(0, View::Whole), (1, View::Whole), (2, View::Reduced)]
+            .map(|(step, view)| made(Visit::First, step, view, Failed(Class::Loop)))
+            .into()
+    }
+
+    #[test]
+    fn a_page_goes_on_where_another_rank_or_visit_has_left_it() {
+        let died = Interrupted(MachineFault::ServerDied);
+        assert_eq!(resumed(Visit::First, &[]), Some(Rung::FIRST));
+        let mut attempts = looped_on_first();
+        let one = Rung { step: 1, view: View::Whole };
+        assert_eq!(resumed(Visit::First, &attempts[..1]), Some(one));
+        assert_eq!(resumed(Visit::First, &[attempts[0].clone(), made(Visit::First, 1, View::Whole, died)]), Some(one));
+        assert_eq!(resumed(Visit::First, &attempts), None, "the visit's budget is spent");
+        assert_eq!(resumed(Visit::Second, &attempts), Some(Rung::FIRST));
+        let halves = Rung { step: 1, view: View::Halves };
+        assert_eq!(resumed(Visit::Return, &attempts), Some(halves));
+        attempts.push(made(Visit::Second, 0, View::Whole, Failed(Class::Loop)));
+        attempts.push(made(Visit::Return, 1, View::Halves, Accepted));
+        assert_eq!(resumed(Visit::Return, &attempts), Some(halves), "its other half is not read yet");
+        attempts.push(made(Visit::Return, 1, View::Halves, Failed(Class::Loop)));
+        assert_eq!(resumed(Visit::Return, &attempts), Some(Rung { step: 3, view: View::Halves }));
+    }
+
+    #[test]
+    fn a_page_that_killed_its_server_or_spent_its_budget_is_not_asked_for_again() {
+        let died = Interrupted(MachineFault::ServerDied);
+        assert_eq!(resumed(Visit::Return, &[made(Visit::First, 0, View::Whole, died)]), None);
+        let many = vec![made(Visit::First, 0, View::Whole, Failed(Class::ServerError)); 10];
+        assert_eq!(resumed(Visit::Second, &many), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Servers that share a GPU: they start one after the other, or take turns, of which one serves while the other sleeps or
+//! is gone.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+
+use crate::{engine::EngineError, model::error::chain, sys::seconds_text};
+
+use super::{
+    control::Word,
+    launch::Launch,
+    process::Server,
+    service::State,
+    start::{StartError, client_of},
+    supervisor::Supervisor,
+};
+
+/// What a server is there for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// To answer.
+    Serve,
+    /// To leave the GPU to the other.
+    Rest,
+}
+
+/// Tells a service its duty.
+#[derive(Debug, Clone)]
+pub struct DutySwitch(pub(super) watch::Sender<Duty>);
+
+impl DutySwitch {
+    /// From now on. Whoever lets one serve lets the other rest first.
+    pub fn set(&self, duty: Duty) {
+        self.0.send_replace(duty);
+    }
+}
+
+/// Lets the servers of a rank onto its GPU, one at a time: vLLM takes what is free when it starts for what it may have, so
+/// two that started together would be wrong about it. Servers that take turns stay admitted until they sleep or are gone.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    right: Arc<Semaphore>,
+    serves: watch::Sender<bool>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Admission { right: Arc::new(Semaphore::new(1)), serves: watch::Sender::new(false) }
+    }
+}
+
+impl Admission {
+    /// At once, or not at all.
+    pub(super) fn try_enter(&self) -> Option<Admitted> {
+        Arc::clone(&self.right).try_acquire_owned().ok().map(Admitted)
+    }
+
+    async fn enter(&self) -> Option<Admitted> {
+        // It is never closed.
+        Arc::clone(&self.right).acquire_owned().await.ok().map(Admitted)
+    }
+
+    /// A server of the rank is ready: its node has time for others.
+    pub(super) fn serves(&self) {
+        self.serves.send_replace(true);
+    }
+}
+
+/// The right to the GPU, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+/// Waits until the duty is this one; for ever where nobody can say so any more.
+pub(super) async fn until(duty: &mut watch::Receiver<Duty>, wanted: Duty) {
+    if duty.wait_for(|duty| *duty == wanted).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+impl Supervisor {
+    /// Waits until the server may have the GPU.
+    pub(super) async fn enter(&mut self) {
+        if self.admitted.is_none() {
+            self.admitted = self.plan.admission.enter().await;
+        }
+    }
+
+    /// Waits for the turn of this engine. A server that an earlier attempt has left, which may have the memory of the GPU,
+    /// is put to sleep or ended before the other may start. One that dies in its sleep is not mourned: the next turn starts
+    /// another.
+    pub(super) async fn rest(&mut self) -> Result<(), StartError> {
+        let mut duty = self.duty.clone();
+        if *duty.borrow() == Duty::Serve {
+            return Ok(());
+        }
+        self.state.send_replace(State::Resting);
+        if self.server.is_none()
+            && let Some(launch) = self.launch()?
+        {
+            match Server::take_over(&launch).await? {
+                Some(server) => {
+                    self.server = Some(server);
+                    self.put_aside().await;
+                }
+                None => self.look_ahead(launch),
+            }
+        }
+        self.admitted = None;
+        let died = tokio::select! {
+            () = ended(&mut self.server) => true,
+            () = until(&mut duty, Duty::Serve) => false,
+        };
+        if died {
+            tracing::warn!(engine = %self.plan.profile.engine, "the sleeping server died: it is restarted when its engine is needed");
+            self.end_server(Word::Kill).await;
+            until(&mut duty, Duty::Serve).await;
+        }
+        self.state.send_replace(State::Starting);
+        Ok(())
+    }
+
+    fn look_ahead(&mut self, launch: Launch) {
+        if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
+            let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
+            self.ahead.spawn(async move { care.look_ahead(launch, limit, serves).await });
+        }
+    }
+
+    /// Leaves the GPU to the other: the server sleeps, or is gone. One that does not obey is killed.
+    pub(super) async fn put_aside(&mut self) {
+        let engine = self.plan.profile.engine;
+        let since = Instant::now();
+        match &self.server {
+            Some(server) if !server.has_answered() => {
+                self.end_server(Word::Kill).await;
+                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it was still starting");
+            }
+            Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
+                Ok(()) => tracing::info!(%engine, took = %seconds_text(since.elapsed()), "the server sleeps"),
+                Err(error) => {
+                    tracing::warn!(%engine, "ending the server, because it does not fall asleep: {}", chain(&error));
+                    self.end_server(Word::Kill).await;
+                }
+            },
+            Some(_) => {
+                self.end_server(Word::Goodbye).await;
+                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it has no sleep mode");
+            }
+            None => {}
+        }
+        self.admitted = None;
+    }
+
+    async fn put_to_sleep(&self, server: &Server) -> Result<(), EngineError> {
+        client_of(&self.plan.settings, server.address().clone(), server.key())?.sleep().await
+    }
+}
+
+/// Waits for the end of the server's process; for ever where there is none.
+pub(super) async fn ended(server: &mut Option<Server>) {
+    match server {
+        Some(server) => server.ended().await,
+        None => std::future::pending().await,
+    }
+}
