@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
+    gpu_model::GpuModel,
     simulate::{Change, Pacing, Server},
-    standin::GpuModel,
 };
 
 #[path = "../tests/it/pace_support/mod.rs"]

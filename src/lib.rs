@@ -5,38 +5,44 @@
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | one file a subcommand |
-//! | [`estimate`] | what a run will cost, told before it is submitted |
-//! | [`job`] | the PBS job around a run: what it asks for, its script, its way through the queue |
+//! | [`estimate`] | what a run will cost, before it is submitted |
+//! | [`pbs`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`launch`] | `bocr run` under mpirun, started again until the run has ended: a pure state machine and its driver |
 //! | [`run`] | rank 0: prepares a run, deals its pages, concludes it |
 //! | [`worker`] | every rank: pages come in, records go to the disk, verdicts go out |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
 //! | [`report`] | progress, status file, end report |
-//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule`, and a server that drives `pace` |
+//! | [`simulate`] | a cluster in discrete events that drives the very same `schedule` and `retry`, and a server that drives `concurrency` |
 //! | [`schedule`] | who works on what: the pure state machine of rank 0 |
-//! | [`pace`] | how many requests are kept in flight on a server, and where its time goes |
+//! | [`retry`] | what follows an attempt; pure, used by the worker and the simulator |
+//! | [`concurrency`] | how many requests are kept in flight on a server, and where its time goes |
 //! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
+//! | [`node`] | what a node needs first: GPUs, staging, model files, caches, private folders |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
 //! | [`imaging`] | PDFium rendering in child processes, encoding |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
+//! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
 //! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 //! | [`sys`] | child processes, file locks, `/proc`, host name, exit codes, random bytes |
 
 pub mod cli;
 pub mod comm;
+pub mod concurrency;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
+pub mod gpu_model;
 pub mod imaging;
-pub mod job;
 pub mod launch;
 pub mod layout;
 pub mod model;
-pub mod pace;
+pub mod node;
+pub mod pbs;
 pub mod report;
+pub mod retry;
 pub mod run;
 pub mod schedule;
 pub mod server;

@@ -31,5 +31,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Follows a run's jobs.
 pub(super) fn show(run_directory: &Path, every: Duration) -> anyhow::Result<ExitCode> {
-    Ok(job::follow(run_directory, every)?)
+    Ok(pbs::follow(run_directory, every)?)
 }

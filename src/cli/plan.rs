@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{imaging::ImagingArguments, run::configuration_file};
+
 /// Tells, before a job is submitted, what a run will find and cost and what to ask PBS for. Reads no file whole and writes
 /// nothing. Documents that cannot be read are told of; they do not fail it.
 #[derive(Debug, clap::Args)]

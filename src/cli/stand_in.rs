@@ -7,10 +7,10 @@ use std::{
 use clap::ValueEnum;
 
 use crate::{
+    gpu_model::GpuModel,
     model::Engine,
     standin::{
-        self, AnswerLengths, BoxScale, GpuModel, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
-        TimeScale,
+        self, AnswerLengths, BoxScale, ListenAddress, Mode, Options, Release, SleepMode, StandInError, TimeScale,
     },
     sys::ExitCode,
 };

@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::follow;
+
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -53,11 +54,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         again: arguments.again,
     };
     let done = match arguments.dry_run {
-        true => job::preview(&request).map(|script| {
+        true => pbs::preview(&request).map(|script| {
             say(&script);
             None
         }),
-        false => job::submit(&request).map(Some),
+        false => pbs::submit(&request).map(Some),
     };
     match done {
         Err(error) => {

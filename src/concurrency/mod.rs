@@ -4,13 +4,13 @@
 //! Pure: what was seen comes in, a limit comes out. [`crate::simulate`] drives it in virtual time.
 
 mod controller;
-mod costs;
-mod crowd;
-mod level;
+mod cost_model;
 mod load;
 mod observation;
-mod time;
+mod operating_point;
+mod queue_pressure;
+mod time_accounting;
 
 pub use controller::{Bounds, Controller};
 pub use observation::{Observation, VITALS_EVERY, Vitals};
-pub use time::ServerLife;
+pub use time_accounting::ServerLife;

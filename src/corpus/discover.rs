@@ -12,6 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::{
     CorpusError, Inputs,
     document_names::{Extra, escaped, named},
+    found::Found,
     inputs::{Roots, roots},
 };
 
@@ -56,19 +57,6 @@ pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<(Vec<Cand
     let repeated = ways - found.len();
     let candidate = |(Found { path, problem, .. }, name)| Candidate { path, name, problem };
     Ok((found.into_iter().zip(names).map(candidate).collect(), repeated))
-}
-
-/// A document of the `root`-th input, before it has a name.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) root: usize,
-    /// As in [`Candidate`].
-    pub(super) path: PathBuf,
-    /// How many of the path's last components are its name, at least 1.
-    pub(super) components: usize,
-    pub(super) problem: Option<String>,
-    /// The same for two ways to one file: its path without links. What leads nowhere stands for itself.
-    pub(super) identity: PathBuf,
 }
 
 /// Every way to a document at or below the roots, in their order and within a folder by name.

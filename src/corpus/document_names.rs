@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path},
 };
 
-use super::discover::Found;
+use super::found::Found;
 
 /// How many components of its own path an input adds before the names of its documents.
 pub(super) type Extra = HashMap<usize, usize>;

@@ -6,14 +6,15 @@
 mod changes;
 mod contents;
 mod discover;
+mod document_names;
 mod error;
 mod fingerprint;
+mod found;
 mod inputs;
 mod name;
-mod originals;
 mod plan;
+mod source_integrity;
 mod survey;
-mod unique;
 mod update;
 
 pub use changes::Changes;
@@ -23,7 +24,7 @@ pub use error::CorpusError;
 pub use fingerprint::{Modified, fingerprint};
 pub use inputs::Inputs;
 pub use name::edition;
-pub use originals::{Original, Originals};
 pub use plan::{PLAN_FILE, Plan, plan, read, write};
+pub use source_integrity::{Original, Originals};
 pub use survey::{Survey, Surveyed, survey, twins};
 pub use update::update;

@@ -15,6 +15,7 @@ use super::{
     contents::read_bytes,
     fingerprint::{Glance, glance},
 };
+
 /// The files of a plan.
 #[derive(Debug)]
 pub struct Originals {

@@ -14,12 +14,14 @@ use crate::model::{Document, DocumentId, DocumentState};
 use super::{
     Changes, CorpusError, Inputs, InspectFailure, Modified, Plan,
     contents::{Bytes, Contents, Inspect, examine, read_bytes},
-    discover::{Found, walk},
+    discover::walk,
     document_names::{Extra, endings, extra_of, named, possible_names, whole_name},
     fingerprint::glance,
+    found::Found,
     inputs::roots,
     plan::{check_number, document, planning_threads},
 };
+
 /// Looks at the inputs again, the recorded ones and those `given` to this start, and brings the plan up to date with
 /// them, on `threads` threads. An id keeps its meaning, which is one file's bytes, and a name its document:
 ///

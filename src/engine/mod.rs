@@ -5,46 +5,36 @@
 //! [`Client`], the only part that does I/O.
 
 mod acceptance;
-mod capabilities;
-mod chandra;
-mod classify;
 mod client;
-mod deepseek;
 mod error;
-mod events;
-mod html;
 mod judge;
-mod language;
-mod markdown;
-mod metrics;
+mod parse;
 mod profile;
-mod profile_file;
 mod reader;
-mod request;
-mod sleep;
-mod stream;
-mod traffic;
-mod version;
-mod visual;
-mod vital_signs;
 
-pub use acceptance::{Acceptance, Expectation, accept};
-pub use chandra::parse as parse_divs;
-pub use classify::{Health, Ruling, classify};
-pub use client::{Client, Limits, ServerAddress};
-pub use deepseek::parse as parse_grounding;
+pub use acceptance::{Acceptance, Expectation, accept, language::language_of};
+pub use client::{
+    Client, ServerAddress,
+    classify::{Health, Ruling, classify},
+    events::{EventParser, StreamEvent},
+    health::Gone,
+    limits::Limits,
+    metrics::ServerMetrics,
+    request::{Question, TokenBudget},
+    stream::{Deadline, End, Reply},
+    traffic::{Traffic, TrafficCounts},
+};
 pub use error::EngineError;
-pub use events::{EventParser, StreamEvent};
-pub use html::{Reading, text_of};
 pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
-pub use language::language_of;
-pub use markdown::{block_to_markdown, normalise, to_html, to_markdown};
-pub use metrics::ServerMetrics;
-pub use profile::{Avoided, Dialect, Launch, Profile, RepetitionDetection};
+pub use parse::{
+    divs::parse as parse_divs,
+    grounding::parse as parse_grounding,
+    html::{Reading, text_of},
+    markdown::{block_to_markdown, normalise, to_html, to_markdown},
+};
+pub use profile::{
+    Avoided, Dialect, Launch, Profile, RepetitionDetection,
+    version::{ParseVersionError, Version},
+    visual::VisualTokens,
+};
 pub use reader::{Asking, AttemptResult, PageImage, Reader};
-pub use request::{Question, TokenBudget};
-pub use stream::{Deadline, End, Reply};
-pub use traffic::{Traffic, TrafficCounts};
-pub use version::{ParseVersionError, Version};
-pub use visual::VisualTokens;
-pub use vital_signs::Gone;

@@ -15,12 +15,13 @@ use super::{
     Acceptance, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading, Reply,
     Ruling, TokenBudget, accept,
     acceptance::without_repeated_blocks,
-    client::classify::{self, needs_health},
+    client::classify::{classify, needs_health},
     judge::repeated_tail,
     language_of,
     parse::{divs, grounding, markdown},
     text_of,
 };
+
 /// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
 const DEATH_WATCH: Duration = Duration::from_secs(3);
 
@@ -217,8 +218,8 @@ impl Reader {
 
     fn parse(&self, raw: &str) -> Reading {
         match self.profile.dialect {
-            Dialect::Divs { box_scale } => chandra::parse(raw, box_scale),
-            dialect => deepseek::parse(raw, dialect),
+            Dialect::Divs { box_scale } => divs::parse(raw, box_scale),
+            dialect => grounding::parse(raw, dialect),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use super::text::clock;
+use super::clock::clock;
 use crate::{
     corpus::CorpusError,
     engine::EngineError,

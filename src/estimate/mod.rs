@@ -3,19 +3,22 @@
 //!
 //! Nothing is written. Every figure that is not measured here is told with its source ([`Estimate::assumptions`]).
 
+mod calculation;
+mod clock;
 mod disk;
 mod documents;
 mod earlier;
 mod error;
 mod job_size;
+mod notes;
 mod page_cost;
 mod proposal;
-mod remarks;
 mod request;
 mod sample;
 mod text;
 mod work;
 
+pub use calculation::estimate;
 pub use disk::{Disk, StoredPage};
 pub use documents::{Documents, Refused, Tally};
 pub use earlier::Earlier;
@@ -23,6 +26,6 @@ pub use error::EstimateError;
 pub use job_size::{JobSize, roles_for};
 pub use page_cost::PageCost;
 pub use proposal::{Ask, Fit, Reserve};
-pub use request::{Estimate, EstimateRequest, estimate};
+pub use request::{Estimate, EstimateRequest};
 pub use sample::{SampledPage, spread};
 pub use work::{EngineWork, Work};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::model::{ServerKind, configuration::ServerSource};
 
 use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::select, request::READING_RATE};
+
 /// Cores of a rank that its server keeps busy: its API server, its engine and their threads. Assumed.
 const SERVER_CORES: f64 = 4.0;
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::pbs::Select;
 
 use super::{EstimateError, JobSize, Work};
+
 /// What the job is to be like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ask {

@@ -1,13 +1,10 @@
 //! The page that people read.
 
-use std::{
-    fmt::{self, Write},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use bytesize::ByteSize;
 
-use super::{Documents, Estimate, JobSize, Refused};
+use super::{Documents, Estimate, JobSize, Refused, clock::clock};
 
 /// Refused documents, twins and the like that are shown before the rest is only counted.
 const SHOWN: usize = 10;
@@ -175,12 +172,4 @@ fn list(f: &mut fmt::Formatter<'_>, heading: &str, lines: &[String], shown: usiz
         0 => Ok(()),
         more => writeln!(f, "    and {more} more: --json has all"),
     }
-}
-
-/// HH:MM:SS, as PBS reads it.
-pub(super) fn clock(time: Duration) -> String {
-    let seconds = time.as_secs_f64().round() as u64;
-    let mut text = String::new();
-    let _ = write!(text, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    text
 }

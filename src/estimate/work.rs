@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Earlier, PageCost};
-use crate::standin::GpuModel;
+use crate::gpu_model::GpuModel;
 
 /// What one engine has to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -8,10 +8,13 @@ use tokio::{sync::mpsc, time::sleep};
 use crate::{model::FailureClass, sys::seconds_text};
 
 use super::{
-    pool::{Answer, Event, Job, PoolSettings, RenderFailure},
+    pool_event::{Answer, Event, Job},
+    pool_settings::PoolSettings,
     protocol::{self, Refusal, Request, Response},
     remote::{Loss, RemoteChild, StartError},
+    render_failure::RenderFailure,
 };
+
 /// Waits before each attempt to replace a child; after the last the child's place is given up.
 const REPLACEMENTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];

@@ -13,6 +13,7 @@ use super::{
     preprocessing::{Division, PartImage, divide},
     protocol::{PartFacts, Refusal, Response},
 };
+
 /// Draws a page and encodes the images of one view of it, one behind the other.
 pub(super) fn draw(
     document: &OpenDocument<'_>,

@@ -16,6 +16,7 @@ use super::{
     size::{PageSize, Target},
     watched_file::{ReadFaults, WatchedFile},
 };
+
 /// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images
 /// that take more than this part of the memory are refused, and a process that has less than this part left is not
 /// believed.
@@ -108,7 +109,7 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
             class: FailureClass::Encrypted,
             reason: format!("{name}: protected in a way that PDFium does not know; save it without protection"),
         },
-        _ => unreadable(match symptom::of_file(path) {
+        _ => unreadable(match diagnosis::of_file(path) {
             Ok(symptom) => format!("{name}: {symptom}"),
             Err(error) => format!("{name}: {error}"),
         }),

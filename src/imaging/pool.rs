@@ -5,9 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    num::NonZeroU32,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -16,65 +14,21 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{
-    corpus::InspectFailure,
-    model::{
-        BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View,
-        configuration::Imaging,
-    },
-};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
 
 use super::{
     child_supervisor::{Attendant, attend},
+    pool_event::{Answer, Event, Job},
+    pool_settings::PoolSettings,
     protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
+    render_failure::RenderFailure,
 };
+
 /// How many waiting requests are searched for one of the document that an idle child has open.
 const SEARCHED: usize = 32;
 /// How often the oldest request may be passed over for that.
 const PASSED_OVER: u32 = 16;
-
-/// How renderer children are run.
-#[derive(Debug, Clone)]
-pub struct PoolSettings {
-    /// The program with the `render-child` subcommand: this one.
-    pub program: PathBuf,
-    /// libpdfium, see [`super::find_library`].
-    pub pdfium: PathBuf,
-    /// Number of children.
-    pub children: NonZeroU32,
-    /// A request that takes longer costs its child and fails.
-    pub page_limit: Duration,
-    /// Address space of a child, in bytes.
-    pub child_memory: u64,
-    /// A child is replaced after this many answers, whatever it has leaked.
-    pub answers_per_child: NonZeroU32,
-}
-
-impl PoolSettings {
-    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration, for a rank
-    /// that has so many cores.
-    pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging, cores: usize) -> Self {
-        PoolSettings {
-            program,
-            pdfium,
-            children: Self::children(imaging, cores),
-            page_limit: imaging.page_limit,
-            child_memory: imaging.child_memory.as_u64(),
-            answers_per_child: Self::ANSWERS_PER_CHILD,
-        }
-    }
-
-    /// The children of a rank that has so many cores: one for each five, since the others are its server's.
-    pub fn children(imaging: &Imaging, cores: usize) -> NonZeroU32 {
-        const MOST: usize = 4;
-        let share = NonZeroU32::new((cores / 5).clamp(1, MOST) as u32).unwrap_or(NonZeroU32::MIN);
-        imaging.children.unwrap_or(share)
-    }
-
-    /// A child costs 10 ms to replace, so that this is no time at all.
-    pub const ANSWERS_PER_CHILD: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
-}
 
 /// A page to draw.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,58 +75,12 @@ pub struct DrawnPart {
     pub blank: bool,
 }
 
-/// A request was not answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderFailure {
-    /// The document or the page is at fault.
-    #[error("{class}: {reason}")]
-    Page {
-        /// Who must act.
-        class: FailureClass,
-        /// For people: names the file, the page and the remedy.
-        reason: String,
-    },
-    /// No child can be started any more: a fault of the machine, never of the page.
-    #[error("no renderer works any more on this rank: {0}")]
-    PoolLost(String),
-}
-
-impl From<RenderFailure> for InspectFailure {
-    fn from(failure: RenderFailure) -> Self {
-        match failure {
-            RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
-            RenderFailure::PoolLost(reason) => InspectFailure::Machine(reason),
-        }
-    }
-}
-
 /// The children. Dropping the pool kills them.
 #[derive(Debug)]
 pub struct Pool {
     events: mpsc::UnboundedSender<Event>,
     /// Aborted with the pool; the children die with their tasks.
     _tasks: JoinSet<()>,
-}
-
-/// A request under way.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub request: Request,
-    pub reply: oneshot::Sender<Answer>,
-    passed_over: u32,
-}
-
-pub(super) type Answer = Result<(Response, Bytes), RenderFailure>;
-
-/// What happens to the pool.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// A request came in.
-    Asked(Job),
-    /// A child has answered and waits.
-    Idle(usize),
-    /// A child cannot be replaced; its request goes back.
-    Lost { slot: usize, job: Job, reason: String },
 }
 
 impl Pool {
@@ -366,11 +274,5 @@ mod tests {
         }
         assert_eq!(dealt, PASSED_OVER);
         assert_eq!(name(next_for(Some(Path::new("b")), false, &mut jobs)).as_deref(), Some("a"));
-    }
-
-    #[test]
-    fn a_rank_with_more_cores_has_more_children() {
-        let children = [0, 1, 9, 10, 20, 64].map(|cores| PoolSettings::children(&Imaging::default(), cores).get());
-        assert_eq!(children, [1, 1, 1, 2, 4, 4]);
     }
 }

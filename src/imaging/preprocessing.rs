@@ -14,6 +14,7 @@ use super::{
     split_views,
     straighten::{loses_ink, straightened},
 };
+
 /// A page in its parts.
 pub(super) struct Division {
     /// What was found of the page and done to it.
@@ -143,7 +144,7 @@ fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayo
     for region in &regions {
         let piece = cut(page, *region, Grid::Free).pixels;
         let is_high = f64::from(piece.size.height) >= f64::from(page.size.height) * LEAST_HALVED;
-        let at = if is_high { halves::cut_at(&piece, dpi) } else { None };
+        let at = if is_high { split_views::cut_at(&piece, dpi) } else { None };
         match at {
             None => more.push(*region),
             Some(at) => {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    pool::PoolSettings,
+    pool_settings::PoolSettings,
     protocol::{self, Response},
 };
 use crate::sys::scrub_environment;

@@ -5,6 +5,7 @@ use std::{cmp::Reverse, ops::Range};
 use crate::model::BBox;
 
 use super::pixels::Pixels;
+
 /// A row is white while less than this fraction of it is dark. The thin rule between two columns, and specks, are less;
 /// the upright rules of a table are more, so that tables are not cut.
 const ROW_INK: f64 = 0.005;

@@ -6,21 +6,21 @@
 mod bits;
 mod columns;
 mod ink;
-mod legible;
 mod letters;
 mod marks;
 mod mask;
 mod script;
 mod sheet;
 mod skew;
+mod text_ink;
 mod turned;
 
 pub use bits::Bits;
 pub use columns::columns;
 pub use ink::Ink;
-pub use legible::letter_within;
 pub use marks::{extent, for_each_mark};
 pub use script::{Script, script};
 pub use sheet::Sheet;
 pub use skew::skew;
+pub use text_ink::letter_within;
 pub use turned::{page_turn, turned_region};

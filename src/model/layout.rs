@@ -4,70 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BBox, Language};
-
-/// A rotation by quarter turns, clockwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u8)]
-pub enum Turn {
-    /// As it is.
-    #[default]
-    None = 0,
-    /// 90 degrees clockwise.
-    Right = 1,
-    /// Upside down.
-    Half = 2,
-    /// 90 degrees counter-clockwise.
-    Left = 3,
-}
-
-impl Turn {
-    /// All turns.
-    pub const ALL: [Turn; 4] = [Turn::None, Turn::Right, Turn::Half, Turn::Left];
-
-    /// Degrees clockwise: 0, 90, 180 or 270.
-    pub fn degrees(self) -> u16 {
-        self as u16 * 90
-    }
-
-    /// The turn of so many degrees clockwise.
-    pub fn from_degrees(degrees: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|turn| turn.degrees() == degrees)
-    }
-
-    /// This turn and then another.
-    #[must_use]
-    pub fn then(self, other: Turn) -> Turn {
-        Self::ALL[(self as usize + other as usize) % 4]
-    }
-
-    /// The turn that undoes this one.
-    #[must_use]
-    pub fn undone(self) -> Turn {
-        Self::ALL[(4 - self as usize) % 4]
-    }
-
-    /// Whether width and height change places.
-    pub fn is_sideways(self) -> bool {
-        matches!(self, Turn::Right | Turn::Left)
-    }
-}
-
-/// An angle, in hundredths of a degree clockwise: by how much lines of text fall to the right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Skew(pub i16);
-
-impl Skew {
-    /// Less than this is left as it is: lines of text stay within a third of their height over half a page.
-    pub const NEGLIGIBLE: Skew = Skew(30);
-
-    /// Degrees.
-    pub fn degrees(self) -> f32 {
-        f32::from(self.0) / 100.0
-    }
-}
+use super::{BBox, Language, Skew, Turn};
 
 /// How sure a decision is, in hundredths: 50 is a guess, 100 is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

@@ -22,12 +22,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    model::Engine,
-    server::folder::{FolderError, ServerFolder},
-    sys::boot_id,
-};
-
 use super::{
     nvidia::{self, Device},
     private_folder::{NodeFolderError, private_folder, try_lock},
@@ -101,9 +95,6 @@ pub enum GpuError {
     /// Nowhere to say that a GPU is taken.
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
-    /// What earlier starts left cannot be looked at.
-    #[error(transparent)]
-    ServerFolder(#[from] FolderError),
 }
 
 /// A GPU that this rank has for as long as this, or a clone of it, lives.
@@ -127,7 +118,7 @@ pub struct GpuChoice<'a> {
     pub local_rank: u32,
     /// Ranks on the node.
     pub local_size: u32,
-    /// Whose servers an earlier start may have left here.
+    /// Names the run in what other runs are told.
     pub run_directory: &'a Path,
 }
 
@@ -135,26 +126,32 @@ impl GpuChoice<'_> {
     /// Chooses, and waits for a rank of an earlier start that is dying. `None` where the configuration says so, or the
     /// node has no GPU.
     ///
+    /// `earlier` looks for the GPUs of servers that an earlier start of the run has left on this node; it is called only
+    /// where the choice depends on them.
+    ///
     /// # Errors
-    /// There is none for this rank.
-    pub fn choose(&self) -> Result<Option<Gpu>, GpuError> {
+    /// There is none for this rank, or `earlier` fails.
+    pub fn choose<E: From<GpuError>>(
+        &self,
+        earlier: impl FnOnce() -> Result<EarlierGpus, E>,
+    ) -> Result<Option<Gpu>, E> {
         let place = self.local_rank as usize;
         if let Some(named) = self.configured {
             return match named.get(place) {
                 _ if named.is_empty() => Ok(None),
-                Some(id) => self.of_configuration(named, id, nvidia::devices, &Claims::of_this_user(self)?).map(Some),
-                None => Err(GpuError::TooFewConfigured { named: named.len(), local_rank: self.local_rank }),
+                Some(id) => Ok(Some(self.of_configuration(named, id, nvidia::devices, &self.claims()?)?)),
+                None => Err(GpuError::TooFewConfigured { named: named.len(), local_rank: self.local_rank }.into()),
             };
         }
-        let claims = Claims::of_this_user(self)?;
+        let claims = self.claims()?;
         match &self.visible {
-            Some(list) => self.of_list(&entries(list), nvidia::devices, &claims).map(Some),
+            Some(list) => Ok(Some(self.of_list(&entries(list), nvidia::devices, &claims)?)),
             None => {
                 let mut devices = nvidia::devices();
                 if devices.len() > self.local_size as usize {
                     nvidia::mark_computing(&mut devices);
                 }
-                self.of_node(&devices, &self.left()?, &claims)
+                Ok(self.of_node(&devices, &earlier()?, &claims)?)
             }
         }
     }
@@ -208,7 +205,7 @@ impl GpuChoice<'_> {
         Ok(Gpu { id, by_bus, _claim: claim })
     }
 
-    fn of_node(&self, devices: &[Device], left: &Left, claims: &Claims) -> Result<Option<Gpu>, GpuError> {
+    fn of_node(&self, devices: &[Device], earlier: &EarlierGpus, claims: &Claims) -> Result<Option<Gpu>, GpuError> {
         let (gpus, ranks) = (devices.len(), self.local_size as usize);
         if devices.is_empty() {
             tracing::warn!("found no GPU on this node: the server starts without one");
@@ -229,12 +226,12 @@ impl GpuChoice<'_> {
             return take(device, PATIENCE)?.map(Some);
         }
         let is = |device: &&Device, id: &String| device.index.to_string() == *id;
-        if let Some(device) = left.own.as_ref().and_then(|own| devices.iter().find(|device| is(device, own)))
+        if let Some(device) = earlier.own.as_ref().and_then(|own| devices.iter().find(|device| is(device, own)))
             && let Ok(gpu) = take(device, PATIENCE)?
         {
             return Ok(Some(gpu));
         }
-        for device in devices.iter().filter(|device| !device.used && !left.others.iter().any(|id| is(device, id))) {
+        for device in devices.iter().filter(|device| !device.used && !earlier.others.iter().any(|id| is(device, id))) {
             if let Ok(gpu) = take(device, Duration::ZERO)? {
                 return Ok(Some(gpu));
             }
@@ -242,13 +239,8 @@ impl GpuChoice<'_> {
         Err(GpuError::NoneFree(gpus))
     }
 
-    /// The GPUs of the servers that an earlier start of the run has left on this node.
-    fn left(&self) -> Result<Left, GpuError> {
-        let first = ServerFolder::of(self.run_directory, Engine::Chandra, self.local_rank)?;
-        let own = Engine::ALL.map(|engine| first.beside(engine, self.local_rank));
-        let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot_id())?.gpu;
-        let others = first.others().into_iter().filter(|folder| !own.contains(folder));
-        Ok(Left { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) })
+    fn claims(&self) -> Result<Claims, GpuError> {
+        Ok(Claims::of_this_user(self)?)
     }
 }
 
@@ -259,13 +251,13 @@ fn claimed_as<'a>(id: &'a str, devices: &'a [Device]) -> &'a str {
     device.and_then(|device| device.uuid.as_deref()).unwrap_or(id)
 }
 
-/// GPUs of servers that linger.
+/// GPUs of servers that an earlier start of the run has left on this node, as in `CUDA_VISIBLE_DEVICES`.
 #[derive(Debug, Default)]
-struct Left {
-    /// Of this rank's server.
-    own: Option<String>,
-    /// Of other ranks' servers.
-    others: Vec<String>,
+pub struct EarlierGpus {
+    /// That of this rank's server.
+    pub own: Option<String>,
+    /// Those of other ranks' servers.
+    pub others: Vec<String>,
 }
 
 /// The entries that CUDA would see: it stops at the first that is no device.
@@ -343,8 +335,8 @@ mod tests {
             ask(&choice, &Claims::below(self.folder.path().to_owned(), &choice))
         }
 
-        fn chosen(&self, local_rank: u32, local_size: u32, left: &Left) -> Result<Option<Gpu>, GpuError> {
-            self.on(local_rank, local_size, |choice, claims| choice.of_node(&self.devices, left, claims))
+        fn chosen(&self, local_rank: u32, local_size: u32, earlier: &EarlierGpus) -> Result<Option<Gpu>, GpuError> {
+            self.on(local_rank, local_size, |choice, claims| choice.of_node(&self.devices, earlier, claims))
         }
 
         fn listed(&self, local_rank: u32, local_size: u32, list: &str) -> Result<Gpu, GpuError> {
@@ -360,7 +352,7 @@ mod tests {
         let configured = ["1".to_owned()];
         let devices = || node.devices.clone();
         let named = node.on(0, 1, |choice, claims| choice.of_configuration(&configured, "1", devices, claims)).unwrap();
-        let free = node.chosen(0, 1, &Left::default());
+        let free = node.chosen(0, 1, &EarlierGpus::default());
         assert_eq!([listed.id.as_str(), &named.id, id(&free)], ["0", "1", "2"]);
         let again = node.on(0, 1, |choice, claims| choice.of_configuration(&configured, "1", devices, claims)).unwrap();
         assert_eq!(again.id, "1", "what the configuration names is only warned of");
@@ -375,7 +367,8 @@ mod tests {
         let choose = |named: &[&str], local_rank| {
             let named: Vec<String> = named.iter().map(|id| (*id).to_owned()).collect();
             let (configured, visible) = (Some(named.as_slice()), Some("7,8".into()));
-            GpuChoice { configured, visible, local_rank, local_size: 2, run_directory: Path::new("/run") }.choose()
+            GpuChoice { configured, visible, local_rank, local_size: 2, run_directory: Path::new("/run") }
+                .choose(|| Ok::<_, GpuError>(EarlierGpus::default()))
         };
         assert_eq!(id(&choose(&["GPU-a", "GPU-a"], 1)), "GPU-a");
         assert!(matches!(choose(&["0"], 1), Err(GpuError::TooFewConfigured { named: 1, local_rank: 1 })));
@@ -408,27 +401,27 @@ mod tests {
     #[test]
     fn a_node_with_as_many_gpus_as_ranks_is_this_runs() {
         let node = Node::new(2, &[0, 1]);
-        let gpus = [0, 1].map(|rank| node.chosen(rank, 2, &Left::default()));
+        let gpus = [0, 1].map(|rank| node.chosen(rank, 2, &EarlierGpus::default()));
         assert_eq!([id(&gpus[0]), id(&gpus[1])], ["0", "1"]);
-        assert!(matches!(node.chosen(0, 3, &Left::default()), Err(GpuError::TooFew { local_size: 3, gpus: 2 })));
-        assert!(Node::new(0, &[]).chosen(0, 1, &Left::default()).unwrap().is_none());
+        assert!(matches!(node.chosen(0, 3, &EarlierGpus::default()), Err(GpuError::TooFew { local_size: 3, gpus: 2 })));
+        assert!(Node::new(0, &[]).chosen(0, 1, &EarlierGpus::default()).unwrap().is_none());
     }
 
     #[test]
     fn where_other_jobs_may_be_a_rank_takes_what_nobody_uses() {
         let node = Node::new(6, &[0, 4]);
-        let left = Left { own: None, others: vec!["1".into()] };
-        let (first, second) = (node.chosen(0, 2, &left), node.chosen(0, 2, &left));
+        let earlier = EarlierGpus { own: None, others: vec!["1".into()] };
+        let (first, second) = (node.chosen(0, 2, &earlier), node.chosen(0, 2, &earlier));
         assert_eq!([id(&first), id(&second)], ["2", "3"], "0 is another user's, a server waits on 1");
-        let third = node.chosen(1, 2, &left);
+        let third = node.chosen(1, 2, &earlier);
         assert_eq!(id(&third), "5");
-        assert!(matches!(node.chosen(1, 2, &left), Err(GpuError::NoneFree(6))));
+        assert!(matches!(node.chosen(1, 2, &earlier), Err(GpuError::NoneFree(6))));
     }
 
     #[test]
     fn a_rank_finds_the_gpu_of_the_server_that_lingers_for_it() {
         let node = Node::new(4, &[3]);
-        let left = Left { own: Some("3".into()), others: vec!["0".into()] };
-        assert_eq!(id(&node.chosen(1, 2, &left)), "3", "it is its own server that uses it");
+        let earlier = EarlierGpus { own: Some("3".into()), others: vec!["0".into()] };
+        assert_eq!(id(&node.chosen(1, 2, &earlier)), "3", "it is its own server that uses it");
     }
 }

@@ -21,7 +21,6 @@ use tokio::{
 
 use crate::{
     model::{Engine, RankId, error::chain, node::NodeSettings},
-    server::launch::Launch,
     sys::seconds_text,
 };
 
@@ -88,13 +87,19 @@ impl NodeCare {
         *self.begun.get_or_init(Instant::now) + self.delay
     }
 
-    /// Makes a launch ready. What it has in its environment already is kept. A copy of its model that another process makes
-    /// is waited for up to `limit`.
+    /// Makes the node ready for a launch of `command`, and adds to its `environment` what is not set there already. A copy
+    /// of its model that another process makes is waited for up to `limit`. Returns the folder to serve the model from,
+    /// where models are staged.
     ///
     /// # Errors
     /// A model that is to be staged is not there. That its copy fails is only warned of: the server reads the files where
     /// they are.
-    pub(crate) async fn prepare(&self, launch: &mut Launch, limit: Duration) -> Result<(), ModelError> {
+    pub(crate) async fn prepare(
+        &self,
+        command: &[String],
+        environment: &mut BTreeMap<String, String>,
+        limit: Duration,
+    ) -> Result<Option<PathBuf>, ModelError> {
         let not_before = self.not_before();
         let wait = not_before.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
@@ -102,43 +107,51 @@ impl NodeCare {
             sleep_until(not_before).await;
         }
         expanded(Path::new(&self.model), variable_of_process)?;
-        if let Some(folder) = self.stage(launch, limit).await? {
-            launch.serve_from(&folder);
-        }
-        let environment = &mut launch.environment;
+        let folder = self.stage(command, environment, limit).await?;
         for (name, value) in &self.environment {
             environment.entry(name.clone()).or_insert_with(|| value.clone());
         }
         for (name, path) in self.cache_variables() {
             environment.entry(name.to_owned()).or_insert_with(|| path.to_string_lossy().into_owned());
         }
-        Ok(())
+        Ok(folder)
     }
 
     /// Looks for the model long before its turn, and copies it once another engine serves (`serves`): the turn would leave
     /// the GPU idle for that time.
-    pub(crate) async fn look_ahead(&self, launch: Launch, limit: Duration, mut serves: watch::Receiver<bool>) {
+    pub(crate) async fn look_ahead(
+        &self,
+        command: &[String],
+        environment: &BTreeMap<String, String>,
+        limit: Duration,
+        mut serves: watch::Receiver<bool>,
+    ) {
         let (engine, model) = (self.engine, &self.model);
         // A name without staging is for the server to look up.
         if (self.stage.is_some() || Path::new(model).is_absolute())
-            && let Err(error) = self.source(&launch)
+            && let Err(error) = self.source(command, environment)
         {
             tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}", chain(&error));
         } else if serves.wait_for(|serves| *serves).await.is_ok() {
-            let _ = self.stage(&launch, limit).await;
+            let _ = self.stage(command, environment, limit).await;
         }
     }
 
     /// Where the model's files are.
-    fn source(&self, launch: &Launch) -> Result<PathBuf, ModelError> {
-        let variable = |name: &str| launch.environment.get(name).map(OsString::from).or_else(|| std::env::var_os(name));
-        folder_of(&self.model, option_value(&launch.command, "--revision").unwrap_or("main"), variable)
+    fn source(&self, command: &[String], environment: &BTreeMap<String, String>) -> Result<PathBuf, ModelError> {
+        let variable = |name: &str| environment.get(name).map(OsString::from).or_else(|| std::env::var_os(name));
+        folder_of(&self.model, option_value(command, "--revision").unwrap_or("main"), variable)
     }
 
     /// What the server is to read where models are staged: the copy, or the files themselves where that fails.
-    async fn stage(&self, launch: &Launch, limit: Duration) -> Result<Option<PathBuf>, ModelError> {
+    async fn stage(
+        &self,
+        command: &[String],
+        environment: &BTreeMap<String, String>,
+        limit: Duration,
+    ) -> Result<Option<PathBuf>, ModelError> {
         let Some(stage) = &self.stage else { return Ok(None) };
-        let source = self.source(launch)?;
+        let source = self.source(command, environment)?;
         let stage = match expanded(stage, variable_of_process) {
             Ok(stage) => stage,
             Err(error) => {

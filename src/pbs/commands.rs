@@ -10,6 +10,7 @@ use std::{
 use crate::sys::answer;
 
 use super::{JobId, PbsError, state::JobStatus};
+
 /// A server of PBS that is busy answers late; one that hangs does not.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 

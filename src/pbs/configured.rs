@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{JobFile, JobFileError};
+
 /// Checks the profiles, the prompts, PDFium and the fault scripts that the configuration of `job` names: their relative
 /// paths begin at the job file's folder, as the job changes there.
 ///

@@ -15,6 +15,7 @@ use super::{
     JobFileError, Select,
     values::{JobName, MailEvents, Memory, Overrides, PbsOption, PbsWord, Place, SetupLines, Walltime},
 };
+
 /// A job file whose values are checked. All paths are absolute.
 #[derive(Debug, Clone)]
 pub struct JobFile {

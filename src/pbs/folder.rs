@@ -8,6 +8,7 @@ use std::{
 use crate::sys::replace_with_mode;
 
 use super::JobId;
+
 /// The job folder of a run directory.
 #[derive(Debug, Clone)]
 pub struct JobFolder(PathBuf);

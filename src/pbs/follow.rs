@@ -20,6 +20,7 @@ use super::{
     jobs::{JobEntry, Origin, jobs},
     state::{ExitStatus, JobState, JobStatus},
 };
+
 /// Between looks at the status file of a run.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -49,7 +50,7 @@ pub fn follow(run_directory: &Path, every: Duration) -> Result<ExitCode, FollowE
     leave_alone_on_interrupt(run_directory)?;
     let mut at = last;
     for (number, entry) in entries.iter().enumerate() {
-        let status = pbs::ask(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
+        let status = commands::ask(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
         if status.is_some_and(|status| status.state != JobState::Ended) {
             at = number;
             break;
@@ -79,7 +80,7 @@ impl Followed<'_> {
         let end = loop {
             if Instant::now() >= next {
                 next = Instant::now() + every;
-                let (line, end) = match pbs::ask(&self.entry.id) {
+                let (line, end) = match commands::ask(&self.entry.id) {
                     Ok(Some(status)) => self.judge(&status, &mut work),
                     Ok(None) => ("ended; PBS no longer knows the job".into(), Some(None)),
                     Err(error @ PbsError::NoCommand(_)) => {

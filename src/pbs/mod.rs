@@ -3,6 +3,7 @@
 //! One file is edited, the job file; `RUNDIR/job` holds what comes of it. What the job does on its nodes is the business
 //! of `scripts/pbs-job`, which its script calls.
 
+mod commands;
 mod configured;
 mod error;
 mod file;
@@ -10,7 +11,6 @@ mod folder;
 mod follow;
 mod id;
 mod jobs;
-mod pbs;
 mod programs;
 mod quote;
 mod script;

@@ -21,6 +21,7 @@ use super::{
     state::JobState,
     values::Overrides,
 };
+
 /// Longest wait for a job of the run that notes itself or its successor.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
@@ -130,7 +131,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     }
     folder.write_configuration(&job.text).map_err(cannot_write(&folder.configuration()))?;
     folder.write_script(&script).map_err(cannot_write(&folder.script()))?;
-    let id = pbs::submit(&folder.script(), &after).map_err(|error| match error {
+    let id = commands::submit(&folder.script(), &after).map_err(|error| match error {
         PbsError::Answer { said, .. } => SubmitError::Unnamed { said },
         source => SubmitError::NotSubmitted { script: folder.script(), source },
     })?;
@@ -165,7 +166,7 @@ fn busy(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, SubmitError> {
 
 /// The state of a job that has not ended. One that PBS does not know any more has.
 fn state(job: &JobId) -> Result<Option<JobState>, SubmitError> {
-    let status = pbs::ask(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
+    let status = commands::ask(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
     Ok(status.map(|status| status.state).filter(|state| *state != JobState::Ended))
 }
 

@@ -3,6 +3,7 @@
 use crate::model::{Attempt, Engine, EngineSet, FailureClass, Remedy, Visit};
 
 use super::state::{Budget, Climb};
+
 /// How far a page is that has failed on its first visit to an engine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Course {

@@ -7,6 +7,7 @@ use crate::model::{
 };
 
 use super::policy::{Rung, Ways, ways};
+
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterAttempt {

@@ -12,19 +12,16 @@
 
 use std::time::Duration;
 
-use crate::model::{Engine, FailureClass, LeaseId, PageRef, RankId, StopReason, Verdict};
+use crate::model::{Engine, LeaseId, PageRef, RankId, StopReason, Verdict};
 
 use super::{
     ending::Phase,
     lease::{Assigned, Lease},
     ledger::PageStage,
-    open_page::ExpiredLease,
+    open_page::{ExpiredLease, MOST_EXPIRIES},
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
-
-/// Leases of one page that may expire before the page has failed.
-pub(super) const MOST_EXPIRIES: usize = 3;
 
 /// A lease lasts this many times as long as the longest page took so far.
 const LONGEST_FACTOR: u32 = 8;
@@ -190,7 +187,4 @@ impl Scheduler {
             }
         }
     }
-
-    /// The class of a page that is given up.
-    pub(super) const GIVEN_UP: FailureClass = FailureClass::Stuck;
 }

@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    model::{Answer, Attempt, Engine, EngineSet, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit},
+    model::{
+        Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit,
+    },
     retry::escalation::Course,
 };
 
-use super::scheduler::Scheduler;
+/// The class of a page that is given up.
+pub(super) const GIVEN_UP: FailureClass = FailureClass::Stuck;
+
+/// Leases of one page that may expire before the page has failed.
+pub(super) const MOST_EXPIRIES: usize = 3;
 
 /// A page that was in flight when its engine died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +81,7 @@ impl OpenPage {
             again: self.kept.is_some(),
             attempts: self.history.clone(),
             text: self.text.as_deref().cloned(),
-            give_up: self.given_up.then_some(Scheduler::GIVEN_UP),
+            give_up: self.given_up.then_some(GIVEN_UP),
             ..Prior::none(page)
         })
     }

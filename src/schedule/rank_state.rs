@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{Engine, EngineSet, RankId, Role};
 
-use super::{expiry::MOST_EXPIRIES, protocol::Tick};
+use super::{open_page::MOST_EXPIRIES, protocol::Tick};
 
 /// One rank that has reported itself.
 #[derive(Debug)]

@@ -21,7 +21,8 @@ use tokio::{
 use super::{
     control::{Answer, Word},
     folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder},
-    launch::{GPU_VARIABLE, KEY_VARIABLE, LaunchHash},
+    launch::{GPU_VARIABLE, KEY_VARIABLE},
+    launch_hash::LaunchHash,
     limits::REAP,
 };
 use crate::sys::{RunningProcess, boot_id, seconds_text};

@@ -8,21 +8,19 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
 use crate::{
     engine::{Dialect, Profile, ServerAddress},
     model::{
         Engine, Role,
         configuration::{ServerSource, StandInMode},
     },
-    node::preparation::NodeCare,
+    node::NodeCare,
     sys::random_hex,
 };
 
 use super::{
     folder::{FolderError, ServerFolder},
+    launch_hash::LaunchHash,
     memory_share::Claim,
 };
 
@@ -57,11 +55,6 @@ pub enum LaunchError {
     #[error("cannot make a key and a name for the server: the system gave no random numbers")]
     Random(#[source] io::Error),
 }
-
-/// Tells whether a server that runs is the one that would be launched: of the command before its address is filled in,
-/// the environment, the GPU, and the version of this program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchHash(pub String);
 
 /// A command to run, and where its server will answer.
 #[derive(Debug)]
@@ -168,13 +161,6 @@ impl Launch {
     /// Lets the server read its model from a copy of it. It is the same launch.
     pub(super) fn serve_from(&mut self, folder: &Path) {
         self.command = with_model(&self.template, &folder.to_string_lossy());
-    }
-}
-
-impl LaunchHash {
-    fn of(template: &[String], environment: &BTreeMap<String, String>, gpu: Option<&str>) -> LaunchHash {
-        let all = format!("{:?}", (template, environment, gpu, env!("CARGO_PKG_VERSION")));
-        LaunchHash(hex::encode(Sha256::digest(all)))
     }
 }
 

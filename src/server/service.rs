@@ -1,12 +1,8 @@
 //! An engine's server on this rank: brought up, watched, restarted when it dies, given up when it keeps dying.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
 };
 
 use tokio::{
@@ -14,79 +10,14 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{
-    engine::{Profile, Reader},
-    model::{Capabilities, Engine, MachineFault, RankId, configuration::EngineSettings},
-};
+use crate::model::MachineFault;
 
 use super::{
-    launch::Share,
-    memory_share::Claim,
+    desired_state::{Duty, DutySwitch},
+    plan::ServicePlan,
+    state::{LifeWatch, Ready, ServiceEvent, State},
     supervisor::Supervisor,
-    switch::{Admission, Duty, DutySwitch},
 };
-
-/// How a service is to be run.
-#[derive(Debug, Clone)]
-pub struct ServicePlan {
-    /// Names the logs and stands in the records.
-    pub rank: RankId,
-    /// Chooses among configured URLs.
-    pub local_rank: u32,
-    /// What the server must serve.
-    pub profile: Arc<Profile>,
-    /// What it may have of the GPU. A server of an engine that its rank does not serve, left there by an earlier attempt,
-    /// is in the way.
-    pub claim: Claim,
-    /// Shared by the services of the rank.
-    pub admission: Admission,
-    /// What it begins with. Of services that take turns, the one that rests is started first, so that what an earlier
-    /// attempt left of it has left the GPU before the other comes.
-    pub duty: Duty,
-    /// Where the server comes from, and its limits.
-    pub settings: EngineSettings,
-    /// What this rank gives to it.
-    pub share: Share,
-    /// Names the server's folder on this node, where the next attempt of the run finds it.
-    pub run_directory: PathBuf,
-    /// Folder for its logs, one a start.
-    pub logs: PathBuf,
-    /// How long a launched server outlives this rank where it is killed, to be taken over by the next attempt.
-    pub linger: Duration,
-}
-
-/// What the owner of a service hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceEvent {
-    /// A server of this engine is ready, and can do this; said again after every restart.
-    Ready(Engine, Box<Capabilities>),
-    /// The engine is given up on this rank, for this reason. Said once, as the last.
-    Lost(Engine, String),
-}
-
-/// One start of a server, ready to be asked.
-#[derive(Debug, Clone)]
-pub struct Ready {
-    /// Which start it is, from 1: a death is reported against it.
-    pub start: u32,
-    /// Asks it.
-    pub reader: Arc<Reader>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum State {
-    Starting,
-    Ready(Ready),
-    /// It is another engine's turn.
-    Resting,
-    Lost,
-}
-
-impl State {
-    pub(super) fn is_start(&self, start: u32) -> bool {
-        matches!(self, State::Ready(ready) if ready.start == start)
-    }
-}
 
 /// The handle of a service. Dropping it is as the death of this rank: the server lives on for the plan's linger time.
 #[derive(Debug)]
@@ -97,25 +28,6 @@ pub struct Service {
     duty: DutySwitch,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
-}
-
-/// Tells how a server stands.
-#[derive(Debug, Clone)]
-pub struct LifeWatch(watch::Receiver<State>);
-
-impl LifeWatch {
-    /// The server, if it is ready now.
-    pub fn ready(&self) -> Option<Ready> {
-        match &*self.0.borrow() {
-            State::Ready(ready) => Some(ready.clone()),
-            State::Starting | State::Resting | State::Lost => None,
-        }
-    }
-
-    /// Whether it is another engine's turn.
-    pub fn is_resting(&self) -> bool {
-        matches!(&*self.0.borrow(), State::Resting)
-    }
 }
 
 impl Service {

@@ -14,7 +14,7 @@ use crate::{
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
-    node::model_files::ModelError,
+    node::ModelError,
     sys::seconds_text,
 };
 
@@ -22,8 +22,8 @@ use super::{
     control::Word,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
+    plan::ServicePlan,
     process::{CheckError, Server, ServerError, answers_by},
-    service::ServicePlan,
     supervisor::Supervisor,
 };
 
@@ -99,7 +99,10 @@ impl Supervisor {
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }
         if let Some(care) = &plan.share.care {
-            care.prepare(&mut launch, plan.settings.start_limit).await?;
+            let limit = plan.settings.start_limit;
+            if let Some(folder) = care.prepare(&launch.command, &mut launch.environment, limit).await? {
+                launch.serve_from(&folder);
+            }
         }
         let log = unused_log(&plan.logs, plan.rank, engine);
         let client = self.client(launch.address.clone(), launch.key.as_deref())?;

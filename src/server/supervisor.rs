@@ -23,10 +23,13 @@ use crate::{
 use super::{
     budget::StartBudget,
     control::Word,
+    desired_state::{Duty, until},
+    gpu_permit::Admitted,
+    plan::ServicePlan,
     process::Server,
-    service::{Ready, ServiceEvent, ServicePlan, State},
     start::StartError,
-    switch::{Admitted, Duty, ended, until},
+    state::{Ready, ServiceEvent, State},
+    switch::ended,
     watch::death,
 };
 

@@ -1,85 +1,19 @@
 //! Servers that share a GPU: they start one after the other, or take turns, of which one serves while the other sleeps or
 //! is gone.
 
-use std::sync::Arc;
-
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use crate::{engine::EngineError, model::error::chain, sys::seconds_text};
 
 use super::{
     control::Word,
+    desired_state::{Duty, until},
     launch::Launch,
     process::Server,
-    service::State,
     start::{StartError, client_of},
+    state::State,
     supervisor::Supervisor,
 };
-
-/// What a server is there for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
-    /// To answer.
-    Serve,
-    /// To leave the GPU to the other.
-    Rest,
-}
-
-/// Tells a service its duty.
-#[derive(Debug, Clone)]
-pub struct DutySwitch(pub(super) watch::Sender<Duty>);
-
-impl DutySwitch {
-    /// From now on. Whoever lets one serve lets the other rest first.
-    pub fn set(&self, duty: Duty) {
-        self.0.send_replace(duty);
-    }
-}
-
-/// Lets the servers of a rank onto its GPU, one at a time: vLLM takes what is free when it starts for what it may have, so
-/// two that started together would be wrong about it. Servers that take turns stay admitted until they sleep or are gone.
-#[derive(Debug, Clone)]
-pub struct Admission {
-    right: Arc<Semaphore>,
-    serves: watch::Sender<bool>,
-}
-
-impl Default for Admission {
-    fn default() -> Self {
-        Admission { right: Arc::new(Semaphore::new(1)), serves: watch::Sender::new(false) }
-    }
-}
-
-impl Admission {
-    /// At once, or not at all.
-    pub(super) fn try_enter(&self) -> Option<Admitted> {
-        Arc::clone(&self.right).try_acquire_owned().ok().map(Admitted)
-    }
-
-    async fn enter(&self) -> Option<Admitted> {
-        // It is never closed.
-        Arc::clone(&self.right).acquire_owned().await.ok().map(Admitted)
-    }
-
-    /// A server of the rank is ready: its node has time for others.
-    pub(super) fn serves(&self) {
-        self.serves.send_replace(true);
-    }
-}
-
-/// The right to the GPU, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Admitted(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
-
-/// Waits until the duty is this one; for ever where nobody can say so any more.
-pub(super) async fn until(duty: &mut watch::Receiver<Duty>, wanted: Duty) {
-    if duty.wait_for(|duty| *duty == wanted).await.is_err() {
-        std::future::pending().await
-    }
-}
 
 impl Supervisor {
     /// Waits until the server may have the GPU.
@@ -126,7 +60,9 @@ impl Supervisor {
     fn look_ahead(&mut self, launch: Launch) {
         if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
             let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
-            self.ahead.spawn(async move { care.look_ahead(launch, limit, serves).await });
+            self.ahead.spawn(async move {
+                care.look_ahead(&launch.command, &launch.environment, limit, serves).await;
+            });
         }
     }
 

@@ -1,16 +1,11 @@
-//! A cluster, how it is simulated, and how that went.
+//! A cluster as it is to be simulated.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use crate::{
-    model::{Counts, LeaseId, Outcome, PageRef, RankId, RolePattern},
-    schedule::{Action, Deadline, Policy, Scheduler, Tick},
-};
-
-use super::simulation::{Happening, Simulation};
+use crate::model::{PageRef, RankId, RolePattern};
 
 /// A cluster and a corpus to simulate. Probabilities are in 0.0..=1.0.
 #[derive(Debug, Clone)]
@@ -62,106 +57,5 @@ pub struct Cluster {
     pub check: bool,
 }
 
-/// How a simulated run went.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// How it ended; `None` if it never did, which is a defect of the scheduler.
-    pub outcome: Option<Outcome>,
-    /// Pages by verdict.
-    pub counts: Counts,
-    /// When it ended.
-    pub elapsed: Duration,
-    /// Time servers spent on answers, over all ranks.
-    pub busy: Duration,
-    /// Leases that expired.
-    pub expired: u64,
-    /// Turns of ranks from one engine to the other.
-    pub turns: u32,
-    /// Turns that did not come to their end, since the rank or the engine was lost.
-    pub turns_lost: u32,
-    /// Every action, in order, where [`Cluster::check`] is set: the same seed gives the same text.
-    pub actions: Vec<String>,
-}
-
 /// A rank that is not heard of for this long is lost.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(20);
-
-/// No lease lasts less than so many answers.
-const LEASE_ANSWERS: u32 = 20;
-
-/// A run that has not ended by then never will: ranks would give signs of life for ever.
-const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
-
-/// Runs the cluster to its end.
-///
-/// # Errors
-/// A rank was asked for what it cannot do; or, where [`Cluster::check`] is set, an invariant is broken. With the moment.
-pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
-    let policy = Policy {
-        ranks: cluster.ranks,
-        engines: cluster.roles.engines(),
-        unit_pages: cluster.unit_pages,
-        deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
-        drain: cluster.answer_time,
-        turn_cost: cluster.turn_first,
-        silence_limit: Some(SILENCE_LIMIT),
-        lease_floor: cluster.answer_time * LEASE_ANSWERS,
-    };
-    let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
-    let mut simulation = Simulation::new(cluster);
-    let mut report = Report {
-        outcome: None,
-        counts: Counts::default(),
-        elapsed: Duration::ZERO,
-        busy: Duration::ZERO,
-        expired: 0,
-        turns: 0,
-        turns_lost: 0,
-        actions: Vec::new(),
-    };
-    let mut actions = Vec::new();
-    while let Some(happening) = simulation.timeline.next() {
-        let event = simulation.happen(happening);
-        let now = simulation.timeline.now();
-        if now > LONGEST_RUN {
-            break;
-        }
-        if let Some(impossible) = simulation.impossible {
-            return Err(format!("at {now:?}: {impossible}"));
-        }
-        let Some(event) = event else { continue };
-        scheduler.step(Tick(now), event, &mut actions);
-        if cluster.check {
-            scheduler.check_invariants().map_err(|broken| format!("at {now:?}: {broken}"))?;
-        }
-        for action in actions.drain(..) {
-            if cluster.check {
-                report.actions.push(format!("{action:?}"));
-            }
-            match action {
-                Action::Assign { rank, unit, priors } => {
-                    simulation.timeline.after(cluster.latency, Happening::Receive(rank, unit, priors));
-                }
-                Action::Recall { rank } => simulation.recall(rank),
-                Action::Expire { rank, page, lease } => {
-                    simulation.timeline.after(cluster.latency, Happening::Expire(rank, page, lease));
-                }
-                Action::Turn { rank, engine } => {
-                    simulation.timeline.after(cluster.latency, Happening::Turn(rank, engine));
-                }
-                Action::TooLate { .. } => {}
-                Action::Finish { outcome } => report.outcome = Some(outcome),
-            }
-        }
-        if report.outcome.is_some() {
-            break;
-        }
-        simulation.wake_at(scheduler.next_timeout());
-    }
-    report.counts = scheduler.counts().clone();
-    report.expired = scheduler.expired();
-    report.elapsed = simulation.timeline.now();
-    report.busy = simulation.busy;
-    (report.turns, report.turns_lost) = (simulation.turns, simulation.turns_lost);
-    Ok(report)
-}

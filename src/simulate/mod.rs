@@ -4,10 +4,12 @@
 //! token by token, drives the very same [`crate::concurrency`].
 
 mod cluster;
+mod run;
 mod server;
 mod simulation;
 mod task;
 mod timeline;
 
-pub use cluster::{Cluster, Report, simulate};
+pub use cluster::Cluster;
+pub use run::{Report, simulate};
 pub use server::{Change, Course, Pacing, Pages, Second, Server};

@@ -12,7 +12,7 @@ use oorandom::Rand64;
 
 use crate::{
     concurrency::{Bounds, Controller, Observation, VITALS_EVERY, Vitals},
-    standin::{Batch, GpuModel, SequenceEvent, SequenceId},
+    gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId},
 };
 
 /// Between two observations, as in a run.

@@ -19,7 +19,7 @@ use super::{
 const BEAT: Duration = Duration::from_millis(SILENCE_LIMIT.as_millis() as u64 / 6);
 
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(super) enum SimulationEvent {
     Tell(Event),
     Receive(RankId, Unit, Vec<Prior>),
     Answered {
@@ -65,7 +65,7 @@ struct SimulatedRank {
 pub(super) struct Simulation<'a> {
     cluster: &'a Cluster,
     random: Rand64,
-    pub(super) timeline: Timeline<Happening>,
+    pub(super) timeline: Timeline<SimulationEvent>,
     ranks: Vec<SimulatedRank>,
     pub(super) busy: Duration,
     pub(super) turns: u32,
@@ -95,44 +95,44 @@ impl<'a> Simulation<'a> {
             let role = cluster.roles.of(rank, cluster.ranks);
             let joined = Event::RankJoined { rank, role, credits: cluster.credits };
             let delay = simulation.jitter(cluster.latency);
-            simulation.timeline.after(delay, Happening::Tell(joined));
-            simulation.timeline.after(delay + BEAT, Happening::Beat(rank));
+            simulation.timeline.after(delay, SimulationEvent::Tell(joined));
+            simulation.timeline.after(delay + BEAT, SimulationEvent::Beat(rank));
             for engine in role.first().iter() {
                 let start = delay + simulation.jitter(cluster.answer_time * 3);
-                simulation.timeline.after(start, Happening::ServerUp { rank, engine, turn: 0 });
+                simulation.timeline.after(start, SimulationEvent::ServerUp { rank, engine, turn: 0 });
             }
         }
         for (rank, at) in &cluster.rank_losses {
-            simulation.timeline.after(*at, Happening::Vanish(*rank));
+            simulation.timeline.after(*at, SimulationEvent::Vanish(*rank));
         }
         simulation
     }
 
-    /// Lets a happening happen; what the scheduler gets to hear of it at this moment is returned.
-    pub(super) fn happen(&mut self, happening: Happening) -> Option<Event> {
-        match happening {
-            Happening::Tell(event) => {
+    /// Lets a event happen; what the scheduler gets to hear of it at this moment is returned.
+    pub(super) fn happen(&mut self, event: SimulationEvent) -> Option<Event> {
+        match event {
+            SimulationEvent::Tell(event) => {
                 if event == Event::Clock && self.wake.is_some_and(|wake| wake <= self.timeline.now()) {
                     self.wake = None;
                 }
                 return Some(event);
             }
-            Happening::Beat(rank) if self.ranks[rank.0 as usize].alive => {
+            SimulationEvent::Beat(rank) if self.ranks[rank.0 as usize].alive => {
                 self.tell(Event::Alive { rank });
-                self.timeline.after(BEAT, Happening::Beat(rank));
+                self.timeline.after(BEAT, SimulationEvent::Beat(rank));
             }
-            Happening::Beat(_) => {}
-            Happening::Expire(rank, page, lease) => self.let_go(rank, page, lease),
-            Happening::Late(rank, lease, page) => {
+            SimulationEvent::Beat(_) => {}
+            SimulationEvent::Expire(rank, page, lease) => self.let_go(rank, page, lease),
+            SimulationEvent::Late(rank, lease, page) => {
                 if let Some(task) = self.take_hanging(rank, page, lease) {
                     self.follow(rank, task, AttemptOutcome::Accepted);
                 }
             }
-            Happening::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
-            Happening::Turn(rank, engine) => self.turn(rank, engine),
-            Happening::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
-            Happening::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
-            Happening::Vanish(rank) => {
+            SimulationEvent::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
+            SimulationEvent::Turn(rank, engine) => self.turn(rank, engine),
+            SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
+            SimulationEvent::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
+            SimulationEvent::Vanish(rank) => {
                 let state = &mut self.ranks[rank.0 as usize];
                 state.alive = false;
                 self.turns_lost += u32::from(state.turn > 0 && state.up.is_empty());
@@ -145,7 +145,7 @@ impl<'a> Simulation<'a> {
     pub(super) fn wake_at(&mut self, at: Option<Tick>) {
         let Some(Tick(at)) = at.filter(|at| self.wake.is_none_or(|wake| at.0 < wake)) else { return };
         self.wake = Some(at);
-        self.timeline.after(at.saturating_sub(self.timeline.now()), Happening::Tell(Event::Clock));
+        self.timeline.after(at.saturating_sub(self.timeline.now()), SimulationEvent::Tell(Event::Clock));
     }
 
     fn receive(&mut self, rank: RankId, unit: Unit, priors: Vec<Prior>) {
@@ -164,7 +164,7 @@ impl<'a> Simulation<'a> {
                 Next::Tell(event) => self.tell(event),
                 Next::Ask(task) if self.hangs(rank, page) => {
                     if let Some(Some(time)) = self.cluster.hanging_pages.get(&page) {
-                        self.timeline.after(*time, Happening::Late(rank, unit.lease, page));
+                        self.timeline.after(*time, SimulationEvent::Late(rank, unit.lease, page));
                     }
                     self.ranks[rank.0 as usize].hanging.push(task);
                 }
@@ -238,7 +238,7 @@ impl<'a> Simulation<'a> {
             }
         }
         let ready = mean / 2 + self.jitter(mean);
-        self.timeline.after(ready, Happening::ServerUp { rank, engine, turn });
+        self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
     }
 
     fn lose(&mut self, rank: RankId, engine: Engine) {
@@ -249,7 +249,7 @@ impl<'a> Simulation<'a> {
 
     /// Lets the scheduler hear of it when the message has come.
     fn tell(&mut self, event: Event) {
-        self.timeline.after(self.cluster.latency, Happening::Tell(event));
+        self.timeline.after(self.cluster.latency, SimulationEvent::Tell(event));
     }
 
     fn start_tasks(&mut self, rank: RankId) {
@@ -260,7 +260,7 @@ impl<'a> Simulation<'a> {
             let time = self.jitter(self.cluster.answer_time * 2);
             self.busy += time;
             let server_start = self.ranks[index].server_start;
-            self.timeline.after(time, Happening::Answered { rank, server_start, task });
+            self.timeline.after(time, SimulationEvent::Answered { rank, server_start, task });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-/// A queue of future happenings. Happenings of the same moment come out in the order they went in.
+/// A queue of future events. SimulationEvents of the same moment come out in the order they went in.
 #[derive(Debug)]
 pub(super) struct Timeline<T> {
     heap: BinaryHeap<Reverse<Entry<T>>>,

@@ -17,12 +17,13 @@ use crate::{
 use super::{
     dialect::{Dialect, SPECIAL_TOKENS},
     faults::{Fault, StreamFault},
-    http::{metrics::RequestClock, protocol::ApiError, repetition::RepetitionDetection, request::ChatRequest},
+    http::{api_error::ApiError, metrics::RequestClock, repetition::RepetitionDetection, request::ChatRequest},
     stand_in::{Reader, StandIn},
     synthetic::{answers, gpu_driver::SequenceHandle},
     tesseract::reading,
     tokens,
 };
+
 /// Some tokens of an answer.
 #[derive(Debug)]
 pub struct Piece {
@@ -173,7 +174,7 @@ async fn begin(
         Reader::Synthetic { lengths, seed, .. } => {
             let text = picture.map_or_else(
                 || stand_in.dialect.write(&[]),
-                |picture| invention::answer(stand_in.dialect, &picture.png, *seed, *lengths),
+                |picture| answers::answer(stand_in.dialect, &picture.png, *seed, *lengths),
             );
             (text, None)
         }

@@ -12,41 +12,18 @@
 //! `request BO_7500_Fr.p3.l17.a1 finished stop` (see `request_log.rs`).
 
 mod answer;
-mod chat;
-mod commas;
-mod condition;
 mod dialect;
-mod doubt;
 mod faults;
-mod gpu;
-mod gpu_driver;
-mod invention;
-mod layout;
-mod metrics;
+mod http;
 mod picture;
-mod protocol;
-mod raster;
-mod reading;
-mod release;
-mod repetition;
-mod request;
-mod request_log;
-mod server;
-mod sleep;
-mod socket;
-mod spoil;
 mod stand_in;
+mod synthetic;
 mod tesseract;
 mod tokens;
 
 pub use dialect::BoxScale;
 pub use faults::FaultScriptError;
-pub use gpu::{Batch, GpuModel, SequenceEvent, SequenceId};
-pub use gpu_driver::TimeScale;
-pub use invention::AnswerLengths;
-pub use release::Release;
-pub use server::run;
-pub use sleep::SleepMode;
-pub use socket::ListenAddress;
+pub use http::{release::Release, server::run, sleep::SleepMode, socket::ListenAddress};
 pub use stand_in::{Mode, Options, StandInError};
-pub use tesseract::TesseractError;
+pub use synthetic::{answers::AnswerLengths, gpu_driver::TimeScale};
+pub use tesseract::process::TesseractError;

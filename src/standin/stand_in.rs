@@ -25,6 +25,7 @@ use super::{
     },
     tesseract::process::{Tesseract, TesseractError},
 };
+
 /// Everything a stand-in can be told.
 #[derive(Debug, Clone)]
 pub struct Options {

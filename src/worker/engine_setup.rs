@@ -10,7 +10,8 @@ use crate::{
         Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
     },
-    server::{Gpu, GpuChoice, NodeCare, Place, Share, option_value},
+    node::{Gpu, GpuChoice, NodeCare, Place, option_value},
+    server::{ServerFolder, Share},
 };
 
 use super::{cores, error::WorkerError, limiter::InFlight, request::WorkerRequest};
@@ -78,7 +79,10 @@ fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Opti
         local_size: local.size,
         run_directory: &request.run_directory,
     };
-    Ok(choice.choose()?)
+    choice.choose(|| {
+        let folder = ServerFolder::of(&request.run_directory, Engine::Chandra, local.rank)?;
+        Ok(folder.earlier_gpus(local.rank))
+    })
 }
 
 /// The profile of an engine, with what the configuration changes in it.

@@ -7,7 +7,8 @@ use crate::{
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
     model::Engine,
-    server::{ClaimError, GpuError},
+    node::GpuError,
+    server::{ClaimError, FolderError},
     store::StoreError,
     sys::ExitCode,
 };
@@ -41,6 +42,9 @@ pub enum WorkerError {
     /// No GPU for this rank's server.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// What an earlier start left of its servers cannot be looked at.
+    #[error(transparent)]
+    ServerFolder(#[from] FolderError),
     /// PDFium is not there.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
@@ -74,6 +78,7 @@ impl WorkerError {
             | WorkerError::Claim(_)
             | WorkerError::Engine(_)
             | WorkerError::Gpu(_)
+            | WorkerError::ServerFolder(_)
             | WorkerError::Pdfium(_) => ExitCode::WrongUsage,
             WorkerError::Corpus(_)
             | WorkerError::NoPlan(_)

@@ -31,6 +31,7 @@ mod job_submit;
 mod judge_cases;
 mod layout_labels;
 mod layout_turned;
+mod module_order;
 mod node_care;
 mod pace_simulation;
 mod page_parts;

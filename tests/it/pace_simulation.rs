@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
+    gpu_model::GpuModel,
     simulate::{Change, Course, Pacing, Server},
-    standin::GpuModel,
 };
 
 use crate::pace_support::{gpu, knees, long_answers};

@@ -221,7 +221,9 @@ fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine(
     story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
     story.returns(SECOND, of_second, MachineFault::ConnectionLost);
-    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
+    let turn = |rank, engine| Action::Turn { rank, engine };
+    let turns: Vec<_> = story.actions.drain(..).collect();
+    assert_eq!(turns, [turn(FIRST, Engine::Chandra), turn(SECOND, Engine::DeepSeek)], "each to what it still has");
     ready(&mut story, FIRST, Engine::Chandra);
     assert_eq!(unit(&mut story).first, page(0, 2));
 }

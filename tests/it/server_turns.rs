@@ -20,7 +20,8 @@ use bulletin_ocr::{
         configuration::{EngineSettings, Secret, ServerSource},
         node::NodeSettings,
     },
-    server::{Admission, Claim, Duty, NodeCare, Place, Ready, Service, ServicePlan, Share},
+    node::{NodeCare, Place},
+    server::{Admission, Claim, Duty, Ready, Service, ServicePlan, Share},
 };
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn real_pages_are_told_apart() {
-        assert_eq!(language_of(include_str!("../../tests/data/engine/contents-fr.txt")), Language::French);
-        assert_eq!(language_of(include_str!("../../tests/data/engine/page-ar.txt")), Language::Arabic);
+        assert_eq!(language_of(include_str!("../../../tests/data/engine/contents-fr.txt")), Language::French);
+        assert_eq!(language_of(include_str!("../../../tests/data/engine/page-ar.txt")), Language::Arabic);
     }
 }

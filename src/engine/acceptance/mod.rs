@@ -15,14 +15,15 @@
 //! What never is right is another script, or running text in Latin letters that is not French, English or Spanish on a page
 //! of an Arabic issue without any Arabic: a transliteration. A page in one of these languages passes.
 
+pub(super) mod language;
+
 use std::collections::{HashMap, HashSet};
 
-use crate::{
-    engine::acceptance::language::Letters,
-    model::{BBox, Block, FailureClass, ImageFacts, Language},
-};
+use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
 
 use super::{Reading, text_of};
+use language::Letters;
+
 /// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expectation {
@@ -268,9 +269,9 @@ mod tests {
         Expectation::of(Language::Unknown, &image)
     }
 
-    const FRENCH: &str = include_str!("../../tests/data/truth/BO_7510_Fr/p004.txt");
-    const ARABIC: &str = include_str!("../../tests/data/truth/BO_7412_Ar/p003.txt");
-    const PRICES: &str = include_str!("../../tests/data/judge/prices-fr-long-names.txt");
+    const FRENCH: &str = include_str!("../../../tests/data/truth/BO_7510_Fr/p004.txt");
+    const ARABIC: &str = include_str!("../../../tests/data/truth/BO_7412_Ar/p003.txt");
+    const PRICES: &str = include_str!("../../../tests/data/judge/prices-fr-long-names.txt");
 
     #[test]
     fn the_last_check_sees_empty_blank_and_repeated_pages() {

@@ -6,6 +6,7 @@ use crate::{
     engine::{EngineError, Profile, ServerMetrics, Version},
     model::{Capabilities, FinishReason, ServerKind},
 };
+
 /// The first release with `repetition_detection` and the finish reasons `error` and `repetition` (`docs/facts/vllm.md`,
 /// "Endings and sampling").
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);

@@ -4,6 +4,7 @@ use crate::{
     engine::{Deadline, End, Reply},
     model::{AttemptOutcome, FailureClass, FinishReason, MachineFault},
 };
+
 /// What was found of the server after a bad ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {

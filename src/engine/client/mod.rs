@@ -1,5 +1,16 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry of a page.
 
+pub(super) mod capabilities;
+pub(super) mod classify;
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod limits;
+pub(super) mod metrics;
+pub(super) mod request;
+pub(super) mod sleep;
+pub(super) mod stream;
+pub(super) mod traffic;
+
 use std::{
     fmt,
     path::PathBuf,
@@ -12,12 +23,13 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    engine::client::{stream, traffic::Traffic},
-    model::{Capabilities, ServerKind, error::chain},
-};
+use crate::model::{Capabilities, ServerKind, error::chain};
+
+use limits::Limits;
+use traffic::Traffic;
 
 use super::{End, EngineError, Profile, Question, Reply};
+
 /// Servers close connections that are idle for 5 s (`docs/facts/vllm.md`, "Connections"): ours go first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -48,17 +60,6 @@ impl fmt::Display for ServerAddress {
             ServerAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// Deadlines by progress, with a far limit on the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest wait for the first token: queueing, image encoding and prefill.
-    pub first_token: Duration,
-    /// Longest silence between two tokens.
-    pub token_gap: Duration,
-    /// Longest whole answer.
-    pub total: Duration,
 }
 
 /// A connection pool to one server. Clones share it, and the count of what comes over it.

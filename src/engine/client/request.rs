@@ -8,6 +8,7 @@ use crate::{
     engine::Profile,
     model::{Capabilities, PixelSize, Sampling},
 };
+
 /// Bytes of prompt that are reckoned as one token. The prompts are English with tags, which the models' tokenizers
 /// pack at about four bytes a token; three leaves room for other wordings.
 const BYTES_PER_TOKEN: u32 = 3;

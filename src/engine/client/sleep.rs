@@ -9,6 +9,7 @@ use crate::{
     engine::{Client, EngineError},
     model::error::chain,
 };
+
 #[derive(Deserialize)]
 struct SleepState {
     is_sleeping: bool,

@@ -15,6 +15,7 @@ use crate::{
 };
 
 use super::traffic::Traffic;
+
 /// Bytes of answer that one token may mean on average, in the text itself or in the event that carries it. Gazettes in
 /// the dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but
 /// ASCII; the rest is room. Only a server that has lost its way writes more, and without a bound it would fill the

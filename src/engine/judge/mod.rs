@@ -50,16 +50,16 @@
 //! text. What lies behind the longest tail is forgotten, so that an answer of any length takes under a megabyte.
 
 mod periods;
+mod repeated_ngrams;
 mod symbols;
 mod unit;
-mod worn;
 
 use std::fmt;
 
 use periods::{counting, explained_from, repetition_by_period};
+use repeated_ngrams::{Worn, start_of_last};
 use symbols::{Symbol, Symbols};
 use unit::{Counting, Unit, least_of_copies};
-use worn::{Worn, start_of_last};
 
 /// Longest repeated unit that is recognised, in symbols: characters, a run of digits being one.
 pub const MAX_PERIOD: usize = 4_000;

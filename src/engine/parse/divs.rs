@@ -6,6 +6,7 @@ use html5gum::{HtmlString, Token};
 use crate::model::{BBox, Block};
 
 use super::html::{Reading, has_open_table, text_of, tokens};
+
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently

@@ -9,6 +9,7 @@ use crate::{
 };
 
 use super::html::{Reading, escape, has_open_table};
+
 const REF: &str = "<|ref|>";
 const REF_END: &str = "<|/ref|>";
 const DET: &str = "<|det|>";

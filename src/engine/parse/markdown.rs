@@ -13,6 +13,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use crate::model::Block;
 
 use super::html::{escape, tokens};
+
 /// Normalises the text of a piece of HTML to NFC, and presentation forms to letters: `ﻻ` becomes `لا`, `ﷲ` becomes
 /// `الله`, `ﬁ` becomes `fi`. They are shapes of letters, which no search finds and every font draws anew; a raw answer
 /// keeps them. The characters of tags stay apart, so that a combining mark behind a tag cannot swallow its bracket.

@@ -11,16 +11,16 @@ use toml::{Table, Value};
 use crate::engine::EngineError;
 
 pub(in crate::engine) const BUILT_IN: [(&str, &str); 4] = [
-    ("chandra", include_str!("profiles/chandra.toml")),
-    ("chandra-2", include_str!("profiles/chandra-2.toml")),
-    ("deepseek-ocr", include_str!("profiles/deepseek-ocr.toml")),
-    ("deepseek-ocr-2", include_str!("profiles/deepseek-ocr-2.toml")),
+    ("chandra", include_str!("../profiles/chandra.toml")),
+    ("chandra-2", include_str!("../profiles/chandra-2.toml")),
+    ("deepseek-ocr", include_str!("../profiles/deepseek-ocr.toml")),
+    ("deepseek-ocr-2", include_str!("../profiles/deepseek-ocr-2.toml")),
 ];
 
 const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
-    ("chandra-1024.txt", include_str!("prompts/chandra-1024.txt")),
-    ("chandra-1000.txt", include_str!("prompts/chandra-1000.txt")),
-    ("deepseek-grounding.txt", include_str!("prompts/deepseek-grounding.txt")),
+    ("chandra-1024.txt", include_str!("../prompts/chandra-1024.txt")),
+    ("chandra-1000.txt", include_str!("../prompts/chandra-1000.txt")),
+    ("deepseek-grounding.txt", include_str!("../prompts/deepseek-grounding.txt")),
 ];
 
 /// Profiles that extend one another; longer chains are taken for endless ones.

@@ -1,5 +1,9 @@
 //! Profiles: everything that distinguishes one engine from another, as data.
 
+mod file;
+pub(super) mod version;
+pub(super) mod visual;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -8,12 +12,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    engine::profile::file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read},
-    model::{Engine, ImageRule, LayoutRule, Sampling},
-};
+use crate::model::{Engine, ImageRule, LayoutRule, Sampling};
+
+use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
 
 use super::{EngineError, Version, VisualTokens};
+
 /// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,7 @@
 //! The private folder of a server: its sockets, who guards it, and what a guard that was killed has left behind.
 
+mod place;
+
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
@@ -14,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::{
     model::{Engine, error::chain},
-    node::private_folder::NotPrivate,
+    node::{EarlierGpus, NotPrivate},
     sys::{LockAttempt, RunningProcess, boot_id, try_lock},
 };
 
-use super::launch::LaunchHash;
+use super::launch_hash::LaunchHash;
 
 /// Names the folder in the environment of the server and all its processes.
 pub const FOLDER_VARIABLE: &str = "BOCR_SERVER";
@@ -110,6 +112,15 @@ impl ServerFolder {
     pub fn others(&self) -> Vec<ServerFolder> {
         let entries = self.0.parent().and_then(|run| std::fs::read_dir(run).ok()).into_iter().flatten().flatten();
         entries.map(|entry| ServerFolder(entry.path())).filter(|other| other != self).collect()
+    }
+
+    /// The GPUs of the servers that an earlier start of the run has left on this node; `self` is a folder of this rank.
+    pub fn earlier_gpus(&self, local_rank: u32) -> EarlierGpus {
+        let own = Engine::ALL.map(|engine| self.beside(engine, local_rank));
+        let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot_id())?.gpu;
+        let all = self.others().into_iter().chain([self.clone()]);
+        let others = all.filter(|folder| !own.contains(folder));
+        EarlierGpus { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) }
     }
 
     /// A folder of [`ServerFolder::of`], as its guard is told it.

@@ -43,10 +43,13 @@
 //! death that is in force strikes them too. The last three are of orders and not of requests: they know `engine` and `times`
 //! only.
 
+pub(super) mod condition;
 mod entry;
+mod injected;
 mod kinds;
 mod pattern;
 mod sleep;
+pub(super) mod stream;
 
 use std::{
     fs, io,
@@ -67,6 +70,7 @@ use self::{
 use crate::model::Engine;
 
 pub use self::{
+    injected::Injected,
     kinds::{Fault, StreamFault},
     sleep::SleepFault,
 };
@@ -90,15 +94,6 @@ pub enum FaultScriptError {
         /// Line, and what is wrong with it.
         message: String,
     },
-}
-
-/// A fault that strikes now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Injected<F> {
-    /// The word of its kind, as in the script.
-    pub word: &'static str,
-    /// What goes wrong.
-    pub fault: F,
 }
 
 #[derive(Debug, Deserialize)]

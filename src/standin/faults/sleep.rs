@@ -1,6 +1,6 @@
 //! Faults of orders to sleep and to wake up.
 
-use super::Injected;
+use super::injected::Injected;
 
 /// What goes wrong with an order by the fault script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::StreamFault;
+
 /// Between two bytes of a slow loris: far below every limit on silence.
 const DRIBBLE: Duration = Duration::from_millis(100);
 /// Text of a huge event, bytes.

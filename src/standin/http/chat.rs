@@ -31,12 +31,13 @@ use crate::{
 };
 
 use super::{
-    protocol::{AnswerHead, ApiError},
     release::Release,
     request::StreamOptions,
     request_log::RequestLog,
     socket::Cut,
+    {api_error::ApiError, protocol::AnswerHead},
 };
+
 /// Answers a chat request.
 pub async fn completions(
     State(stand_in): State<Arc<StandIn>>,

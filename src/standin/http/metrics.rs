@@ -10,6 +10,7 @@ use std::{
 use crate::model::FinishReason;
 
 use super::release::Release;
+
 /// Upper bounds of the latency histograms' buckets in seconds, as vLLM has them for whole requests.
 const LATENCY_BUCKETS: [f64; 21] = [
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0,

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{model::PixelSize, standin::picture::NoPicture};
 
-use super::protocol::ApiError;
+use super::api_error::ApiError;
+
 /// A release of vLLM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Release {

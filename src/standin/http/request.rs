@@ -11,7 +11,8 @@ use crate::{
     standin::{picture::Picture, tokens},
 };
 
-use super::{protocol::ApiError, release::Release, repetition::RepetitionDetection};
+use super::{api_error::ApiError, release::Release, repetition::RepetitionDetection};
+
 /// Top level of the body. Unknown fields are accepted, as vLLM does.
 #[derive(Debug, Deserialize)]
 struct Body {

@@ -10,6 +10,7 @@ use image::GrayImage;
 use crate::layout::{extent, for_each_mark};
 
 use super::process::{PixelBox, Word};
+
 /// What a comma is read as.
 const TAKEN_FOR: [char; 6] = ['.', 'ء', ':', ',', '\'', '’'];
 /// A comma's height over its width: a point is round, a hamza nearly so.

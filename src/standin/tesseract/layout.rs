@@ -12,8 +12,9 @@ use crate::{
 use super::{
     low_confidence::hull,
     process::{PixelBox, Word},
-    reading::Shape,
+    shape::Shape,
 };
+
 /// The running head ends within so many inches: at 8.6 % of A4's height, lower on some scans.
 const HEAD_INCHES: f32 = 1.15;
 /// How far down what stands beside the gazette's name may reach, in inches.

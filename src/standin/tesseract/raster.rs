@@ -3,7 +3,7 @@
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GrayImage};
 
-use super::{process::PixelBox, reading::ReadingError};
+use super::{error::ReadingError, process::PixelBox};
 
 /// White between pieces that are stacked, in pixels: Tesseract takes the lines of two pieces for two lines.
 const GAP: u32 = 24;

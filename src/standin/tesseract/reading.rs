@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use image::{GrayImage, ImageError};
+use image::GrayImage;
 
 use crate::{
     layout::{Sheet, script},
@@ -25,11 +25,15 @@ use crate::{
 };
 
 use super::{
-    arabic_commas, layout,
+    arabic_commas,
+    error::ReadingError,
+    layout,
     low_confidence::{Certainty, Passage, doubtful_passages},
-    process::{Languages, PixelBox, Segmentation, Sight, Tesseract, TesseractError, Word},
+    process::{Languages, PixelBox, Segmentation, Sight, Tesseract, Word},
     raster::{busiest_band, portable_graymap, resized, stacked},
+    shape::Shape,
 };
+
 /// Below this mean confidence of the trial in French, the page is Arabic.
 const FRENCH_CONFIDENCE: f32 = 55.0;
 /// Height of the trial's band as a fraction of the page's.
@@ -40,28 +44,6 @@ const TRIAL_PIXELS: u32 = 120;
 const ARABIC_DPI: f32 = 115.0;
 /// Resolution of the second look: a page with small Arabic print of 1981 is read best at it, French with Arabic as well as at 192.
 const SECOND_DPI: f32 = 150.0;
-/// An image no wider than this, in inches, is a column: half of the widest page known is 4.5, all of the narrowest 7.0.
-const COLUMN_INCHES: f32 = 5.5;
-/// An image no higher than this, in inches, is a strip with one flow of lines.
-const STRIP_INCHES: f32 = 1.5;
-
-/// Why a page could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadingError {
-    /// The image cannot be decoded.
-    #[error("cannot decode the image: {0}")]
-    Decode(#[from] ImageError),
-    /// The image cannot be made smaller.
-    #[error("cannot resize the image: {0}")]
-    Resize(#[from] fast_image_resize::ResizeError),
-    /// Tesseract gave nothing.
-    #[error(transparent)]
-    Tesseract(#[from] TesseractError),
-    /// The thread that prepares images is gone.
-    #[error("the preparation of the image was stopped")]
-    Stopped,
-}
-
 /// An image as read.
 #[derive(Debug)]
 pub struct Reading {
@@ -98,7 +80,7 @@ pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> 
     look_again(tesseract, &page, dpi, languages, &mut words).await?;
     if languages != Languages::French || words.iter().any(|word| word.text.contains(is_arabic)) {
         words = in_background(move || {
-            commas::restore(&mut words, &page, dpi);
+            arabic_commas::restore(&mut words, &page, dpi);
             Ok(words)
         })
         .await?;
@@ -109,36 +91,6 @@ pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> 
 
 fn is_arabic(letter: char) -> bool {
     matches!(letter, '\u{600}'..='\u{6ff}')
-}
-
-/// What an image is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// A column of a page.
-    Column,
-    /// A low part of a page over its width.
-    Strip,
-    /// A page, or most of one.
-    Page,
-}
-
-impl Shape {
-    fn of(size: PixelSize, dpi: f32) -> Self {
-        if size.width as f32 <= COLUMN_INCHES * dpi {
-            Shape::Column
-        } else if size.height as f32 <= STRIP_INCHES * dpi {
-            Shape::Strip
-        } else {
-            Shape::Page
-        }
-    }
-
-    fn segmentation(self) -> Segmentation {
-        match self {
-            Shape::Column | Shape::Strip => Segmentation::Flow,
-            Shape::Page => Segmentation::Page,
-        }
-    }
 }
 
 /// Image work off the thread that serves requests.

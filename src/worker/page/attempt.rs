@@ -9,11 +9,11 @@ use crate::{
         PageRef, Remedy, Verdict, View,
     },
     retry::{
+        Rung,
         blank_check::{self, Look},
         escalation::ahead,
         state::{AfterAttempt, Budget, Climb},
     },
-    schedule::Rung,
     server::Ready,
     worker::{rank_engine::RankEngine, slots::Slot},
 };
@@ -261,7 +261,7 @@ fn correct_blank(attempt: &mut Attempt, evidence: &Look, counting: &[Attempt]) {
     if !matches!(given, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
         return;
     }
-    attempt.outcome = nothing::outcome_of(given, evidence, counting);
+    attempt.outcome = blank_check::outcome_of(given, evidence, counting);
     if (given, attempt.outcome) == (AttemptOutcome::Blank, AttemptOutcome::Failed(FailureClass::Empty)) {
         attempt.reason = "the engine says that there is nothing on the image, but there is".into();
     }

@@ -8,7 +8,7 @@ use std::{
 use bulletin_ocr::{
     engine::{
         Asking, Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling,
-        TokenBudget, client::classify,
+        TokenBudget, classify,
     },
     model::{
         AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Visit,

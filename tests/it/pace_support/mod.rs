@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
+    gpu_model::GpuModel,
     simulate::{Pages, Server},
-    standin::GpuModel,
 };
 
 /// A server with a knee.

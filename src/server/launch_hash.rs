@@ -1,0 +1,18 @@
+//! What identifies a launch.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Tells whether a server that runs is the one that would be launched: of the command before its address is filled in,
+/// the environment, the GPU, and the version of this program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchHash(pub String);
+
+impl LaunchHash {
+    pub(super) fn of(template: &[String], environment: &BTreeMap<String, String>, gpu: Option<&str>) -> LaunchHash {
+        let all = format!("{:?}", (template, environment, gpu, env!("CARGO_PKG_VERSION")));
+        LaunchHash(hex::encode(Sha256::digest(all)))
+    }
+}

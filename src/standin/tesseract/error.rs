@@ -1,0 +1,22 @@
+//! Why an image cannot be read.
+
+use image::ImageError;
+
+use super::process::TesseractError;
+
+/// Why a page could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadingError {
+    /// The image cannot be decoded.
+    #[error("cannot decode the image: {0}")]
+    Decode(#[from] ImageError),
+    /// The image cannot be made smaller.
+    #[error("cannot resize the image: {0}")]
+    Resize(#[from] fast_image_resize::ResizeError),
+    /// Tesseract gave nothing.
+    #[error(transparent)]
+    Tesseract(#[from] TesseractError),
+    /// The thread that prepares images is gone.
+    #[error("the preparation of the image was stopped")]
+    Stopped,
+}

@@ -1,0 +1,10 @@
+//! Answers from Tesseract: words of an image, in their order, as blocks.
+
+pub(super) mod arabic_commas;
+pub(super) mod error;
+pub(super) mod layout;
+pub(super) mod low_confidence;
+pub(super) mod process;
+pub(super) mod raster;
+pub(super) mod reading;
+pub(super) mod shape;

@@ -1,0 +1,40 @@
+//! What an image of a page is: all of it, a column, or a strip.
+
+use crate::model::PixelSize;
+
+use super::process::Segmentation;
+
+/// An image no wider than this, in inches, is a column: half of the widest page known is 4.5, all of the narrowest 7.0.
+const COLUMN_INCHES: f32 = 5.5;
+/// An image no higher than this, in inches, is a strip with one flow of lines.
+const STRIP_INCHES: f32 = 1.5;
+
+/// What an image is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A column of a page.
+    Column,
+    /// A low part of a page over its width.
+    Strip,
+    /// A page, or most of one.
+    Page,
+}
+
+impl Shape {
+    pub(super) fn of(size: PixelSize, dpi: f32) -> Self {
+        if size.width as f32 <= COLUMN_INCHES * dpi {
+            Shape::Column
+        } else if size.height as f32 <= STRIP_INCHES * dpi {
+            Shape::Strip
+        } else {
+            Shape::Page
+        }
+    }
+
+    pub(super) fn segmentation(self) -> Segmentation {
+        match self {
+            Shape::Column | Shape::Strip => Segmentation::Flow,
+            Shape::Page => Segmentation::Page,
+        }
+    }
+}
