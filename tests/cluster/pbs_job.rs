@@ -170,7 +170,7 @@ fn a_job_that_was_deleted_does_not_stop_the_chain_and_one_that_waits_does() {
     let listed = format!("{JOB}\t2026-01-02T03:04:05Z\tsubmitted\n2.pbs\t2026-01-02T03:04:06Z\tafter {JOB}\n");
     job.write("run/job/jobs.tsv", &listed);
     let (code, said) = job.run(&["--chain", "08", "--reserve", "080"]);
-    assert!(code == Some(75) && said.contains("no limit of time for the run"), "{said}");
+    assert!(code == Some(75) && said.contains("time limit of the run: none"), "{said}");
     let script = job.path("run/job/job.pbs");
     assert_eq!(
         job.read("submitted"),
