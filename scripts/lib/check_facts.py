@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that every citation of docs/facts names a page and a heading that exist.
 
-    check_facts.py         from the root of the repository; 0, or 1 with a line for each citation that leads nowhere
+    check_facts.py         run it in the root of the repository; exit code 0, or 1 with a line for each wrong citation
 """
 
 import pathlib
@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-# A comment may break a citation over two lines.
+# A citation may continue in the next line of a comment.
 BREAK = re.compile(r"\n\s*(?:///|//!|//|#)?\s*")
 PAGE = re.compile(r"(?:docs/facts/)?\b([a-z0-9]+\.md)`?, ((?:(?:, | and )?(?:\"[^\"]+\"|'(?:[^']|'(?=s ))+'))+)")
 HEADING = re.compile(r"\"([^\"]+)\"|'((?:[^']|'(?=s ))+)'")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks that every dependency has a licence of the list in deny.toml.
 
-    check_licences.py         from the root of the repository; 0, or 1 with a line for each dependency that has none
+    check_licences.py         run it in the root of the repository; exit code 0, or 1 with a line for each dependency without one
 
-It asks `cargo metadata` for the dependencies on Linux (x86_64), which .ci/run has downloaded by then.
+It gets the dependencies on Linux (x86_64) from `cargo metadata`. .ci/run has downloaded them before.
 """
 
 import json
@@ -14,13 +14,13 @@ import sys
 
 
 def allowed():
-    """The names in `allow` of deny.toml. Read by hand: tomllib came with Python 3.11."""
+    """The names in `allow` of deny.toml. Uses no tomllib: it came with Python 3.11."""
     text = pathlib.Path("deny.toml").read_text()
     return set(re.findall(r'"([^"]+)"', re.search(r"^allow = \[(.*?)^\]", text, re.M | re.S)[1]))
 
 
 def holds(expression, names):
-    """Whether an SPDX expression can be met with `names`: OR needs one side, AND both."""
+    """Whether the licences in `names` satisfy an SPDX expression. OR needs one side, AND needs both."""
     # Old packages write "MIT/Apache-2.0" where SPDX writes OR.
     tokens = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
 
@@ -59,7 +59,7 @@ def main():
     refused = [package for package in packages if not holds(package["license"] or "none", names)]
     for package in refused:
         licence = package["license"] or "no licence named"
-        print(f"check_licences: {package['name']} {package['version']}: {licence}: not in deny.toml", file=sys.stderr)
+        print(f"check_licences: {package['name']} {package['version']}: {licence}: not in deny.toml: add the licence there, or use another package", file=sys.stderr)
     return 1 if refused else 0
 
 

@@ -1,8 +1,8 @@
-# Functions for scripts that run bocr and the `chandra` command line 0.2.0 side by side against a stand-in. Wants `project`.
+# Functions for scripts that compare bocr with the `chandra` command line 0.2.0 on a stand-in. The script must set `project`.
 
 readonly PYTHON=${project:?}/.deps/chandra/bin/python PACKAGE=chandra-ocr==0.2.0 BOCR=${BOCR:-$project/target/release/bocr}
 
-# A working folder in `work` and the stand-in of `start_stand_in` in `server`, which end with the script.
+# `work` is a working folder, `server` the process of `start_stand_in`. The end of the script removes and ends them.
 work=$(mktemp -d)
 server=
 trap 'if [[ -n $server ]]; then kill "$server" 2>/dev/null || true; fi; rm -rf "$work"' EXIT
@@ -13,7 +13,7 @@ install_chandra() {
     "$PYTHON" -m pip install -q --disable-pip-version-check --only-binary=:all: "$PACKAGE"
 }
 
-# Every document under a name of its own in one folder, as the `chandra` command does not look into folders.
+# Copies every document into one folder, each under its own name: the `chandra` command does not search subfolders.
 gather() {
     local target=$1 copies=$2 copy file number=0
     shift 2
@@ -25,7 +25,7 @@ gather() {
         number=$((number + 1))
     done < <(find -L "$@" -type f -iname '*.pdf' -print0 | sort -z)
     [[ $number -gt 0 ]] || {
-        echo "measure: no PDF in $*" >&2
+        echo "measure: no PDF file in $*: name a folder with PDF files" >&2
         exit 2
     }
 }
@@ -37,7 +37,7 @@ print(sum(len(pypdfium2.PdfDocument(path)) for path in sys.argv[1:]))
 END
 }
 
-# Starts a synthetic stand-in of Chandra with these arguments, and puts its address into `url`.
+# Starts a synthetic stand-in of Chandra with these arguments, and sets `url` to its address.
 start_stand_in() {
     local port
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -64,19 +64,19 @@ while True:
         break
     except OSError:
         if time.monotonic() > deadline:
-            sys.exit(f"measure: no answer from {sys.argv[1]}")
+            sys.exit(f"measure: {sys.argv[1]} did not answer within 20 s: check that the server runs")
         time.sleep(0.05)
 END
 }
 
-# measured LOG RESULT COMMAND…: CPU and wall seconds of the command and its children into RESULT. Exit code 3, some
-# pages failed, is a result too.
+# measured LOG RESULT COMMAND…: writes CPU and wall seconds of the command and its children to RESULT. Exit code 3 (some
+# pages failed) counts as success.
 measured() {
     local log=$1 result=$2 code=0
     shift 2
     python3 "$project/scripts/lib/cpu_seconds.py" "$result" "$@" >"$log" 2>&1 || code=$?
     [[ $code -eq 0 || $code -eq 3 ]] || {
-        echo "measure: failed: $*" >&2
+        echo "measure: \`$*\` ended with code $code; the end of its log:" >&2
         tail -n 20 "$log" >&2
         exit 1
     }

@@ -1,6 +1,6 @@
-"""Runs a command and writes `CPU-seconds wall-seconds` of it and of all its descendants to a file.
+"""Runs a command and writes its `CPU-seconds wall-seconds`, with all its descendants, to a file.
 
-As a subreaper this process inherits descendants whose parents die, so that none escapes the count.
+This process is a subreaper: it inherits descendants whose parents die, so it counts all of them.
 """
 
 import ctypes

@@ -1,15 +1,16 @@
-# What PBS knows about this job: its walltime, and how often it ran. Part of scripts/pbs-job.
+# Asks PBS for the walltime of this job, and how often PBS has started it. Part of scripts/pbs-job.
 # shellcheck shell=bash
 
 # Seconds.
-readonly ANSWER_LIMIT=20        # for qstat to answer
+readonly ANSWER_LIMIT=20        # limit for qstat
 readonly DEFAULT_RESERVE=180
-readonly WALLTIME_SLACK=2       # PBS's clock and this one
+readonly WALLTIME_SLACK=2       # difference between PBS's clock and this host's
 
-# Walltime and time used of it, in seconds, empty where there is no limit; and how often PBS has started this job.
+# `limit` is the walltime in seconds, empty if there is none; `used` the seconds of it that are used; `run_count` the number
+# of times that PBS has started this job.
 limit='' used=0 run_count=1
 
-# The text form: old PBS Pro has no other. A number has no room to be wrapped in its lines.
+# Reads the text form of qstat: old PBS Pro has no other form. qstat wraps long lines only, so a number is in one line.
 pbs_value() {
     sed -nE "s/^ *$2 = (.*)$/\1/p" <<<"$1" | head -n1
 }
@@ -21,7 +22,7 @@ seconds_of() {
     echo "$total"
 }
 
-# Age of the job's first process, the leader of this session; of this script where that cannot be seen.
+# Age of the job's first process, the leader of this session. If ps does not show it: age of this script.
 age() {
     local leader seconds
     leader=$(ps -o sid= -p $$ | tr -d ' ')
@@ -36,21 +37,21 @@ ask_pbs() {
     done
     run_count=$(pbs_value "$told" run_count)
     run_count=${run_count:-1}
-    # `walltime` may be for where PBS cannot be asked only.
+    # --walltime counts only if qstat does not answer.
     if [[ -n $told ]]; then
         limit=$(pbs_value "$told" Resource_List.walltime)
         used=$(pbs_value "$told" resources_used.walltime)
     elif [[ -n $walltime ]]; then
         limit=$walltime
     else
-        say "qstat -f $PBS_JOBID gave no answer after $asked times asking, and there is no --walltime: the run has NO deadline, PBS will cut it down"
+        say "qstat -f $PBS_JOBID did not answer in $asked attempts, and --walltime is not given: the run has NO deadline, and PBS kills it at the end of the walltime; give --walltime HH:MM:SS"
     fi
-    [[ -z $limit || $limit =~ ^[0-9:]+$ ]] || fail "cannot read the walltime \`$limit\` of qstat: say --walltime HH:MM:SS"
+    [[ -z $limit || $limit =~ ^[0-9:]+$ ]] || fail "cannot read the walltime \`$limit\` of qstat: submit the job with a walltime of the form HH:MM:SS"
     limit=${limit:+$(seconds_of "$limit")}
     used=$(seconds_of "${used:-0}")
 }
 
-# PBS counts `resources_used` anew up to 120 s apart: the age of the job's first process tells more.
+# PBS updates `resources_used` up to 120 s apart. The age of the job's first process is more exact.
 elapsed() {
     local aged
     aged=$(age)
@@ -61,7 +62,7 @@ walltime_is_over() {
     [[ -n $limit && $(elapsed) -ge $((limit - WALLTIME_SLACK)) ]]
 }
 
-# Seconds that the run may take; empty without a limit.
+# Seconds that the run may take; empty if there is no limit.
 time_for_run() {
     local left kept
     [[ -n $limit ]] || return 0

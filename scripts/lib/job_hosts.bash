@@ -1,4 +1,4 @@
-# Hosts of a PBS job, and what its mpirun can do by itself. Part of scripts/pbs-job.
+# Reads the hosts of a PBS job, and finds out what its mpirun supports. Part of scripts/pbs-job.
 # shellcheck shell=bash
 
 # Hosts of the job, in order, and ranks on each.
@@ -7,16 +7,16 @@ declare -A ranks_on=()
 
 read_hosts() {
     local host
-    [[ -r $hosts_file ]] || fail "cannot read the hosts file $hosts_file"
+    [[ -r $hosts_file ]] || fail "cannot read the hosts file $hosts_file of PBS (PBS_NODEFILE)"
     while read -r host _; do
         [[ -n $host && $host != '#'* ]] || continue
         if [[ -z ${ranks_on[$host]:-} ]]; then hosts+=("$host"); fi
         ranks_on[$host]=${per_host:-$((${ranks_on[$host]:-0} + 1))}
     done <"$hosts_file"
-    [[ ${#hosts[@]} -gt 0 ]] || fail "no host in $hosts_file"
+    [[ ${#hosts[@]} -gt 0 ]] || fail "the hosts file $hosts_file of PBS (PBS_NODEFILE) names no host"
 }
 
-# One of the names may be fully qualified.
+# Compares the first labels: one of the names may be fully qualified.
 is_this_host() {
     [[ $1 == localhost || ${1%%.*} == "${HOSTNAME%%.*}" ]]
 }
@@ -27,7 +27,8 @@ total_ranks() {
     echo "$total"
 }
 
-# `open-mpi` or `hydra`; whether PBS starts the processes; how a host is asked to run a command (empty: there is no way).
+# `family` is open-mpi or hydra. `pbs_starts` says whether mpirun starts its processes through PBS. `probe` is the command that
+# runs another command on a host; empty if there is none.
 family='' pbs_starts=false probe=()
 
 inspect_mpirun() {
@@ -36,7 +37,7 @@ inspect_mpirun() {
     case $version in
         *'(Open MPI) '[0-9]*) family=open-mpi ;;
         *HYDRA*) family=hydra ;;
-        *) fail "$mpirun is neither of Open MPI nor of MPICH: $(head -n1 <<<"$version")" ;;
+        *) fail "$mpirun is neither Open MPI nor MPICH ($(head -n1 <<<"$version")): load the module that bocr was built with, or name mpirun with --mpirun" ;;
     esac
     if [[ $family == open-mpi ]] && knows_pbs; then
         pbs_starts=true
@@ -47,7 +48,7 @@ inspect_mpirun() {
 
 knows_pbs() {
     local info told
-    # prte_info is that of Open MPI 5.
+    # Open MPI 5 has prte_info.
     for info in "${mpirun%/*}"/{ompi_info,prte_info}; do
         [[ -x $info ]] || continue
         told=$("$info" --parsable 2>/dev/null) || true

@@ -1,7 +1,7 @@
-# How commands get to the other hosts of a PBS job, and the environment with them. Part of scripts/pbs-job.
+# Chooses how commands and their environment reach the other hosts of a PBS job. Part of scripts/pbs-job.
 # shellcheck shell=bash
 
-# In words; and options of mpirun that carry the environment of this host to the others.
+# `way` describes how ranks are started. `carrying` has the options of mpirun that send this host's environment to the others.
 way='' carrying=()
 
 choose_way() {
@@ -13,20 +13,21 @@ choose_way() {
     elif $pbs_starts; then
         way="mpirun's own support of PBS"
     elif [[ -n $tmrsh ]]; then
-        [[ $tmrsh != *' '* ]] || fail "$project: mpirun splits the path of its agent at blanks; use a folder without them"
+        [[ $tmrsh != *' '* ]] || fail "the path $project contains a blank, and mpirun splits the path of its agent at blanks: move the project to a path without blanks"
         agent=$tmrsh
         way="pbs_tmrsh"
     elif command -v ssh >/dev/null; then
-        way="ssh, as there is no pbs_tmrsh"
-        # PBS kills nothing that was started through it.
-        say "ssh starts the ranks: PBS neither counts nor kills what they do on other hosts"
+        way="ssh, because pbs_tmrsh is missing"
+        # PBS does not kill processes that ssh started.
+        say "ssh starts the ranks: PBS does not count the resources of the ranks on other hosts, and does not kill them"
     else
-        fail "no way to the other hosts: mpirun has no support of PBS, and there is neither pbs_tmrsh nor ssh; ask the site for one"
+        fail "cannot reach the other hosts: mpirun has no support of PBS, and there is neither pbs_tmrsh nor ssh: ask the site for one of them"
     fi
 }
 
-# A remote command begins with PATH=/bin:/usr/bin and PBS's variables (pbs_tmrsh), or a login's (ssh): what the job's
-# set-up lines have exported holds here only. Where mpirun knows PBS, it carries all itself.
+# A remote command gets PATH=/bin:/usr/bin and PBS's variables (pbs_tmrsh), or those of a login (ssh). It does not get the
+# variables that the set-up lines of the job exported here, so mpirun must send them. An mpirun with support of PBS sends
+# all variables by itself.
 choose_carried() {
     local names=() name
     if [[ -z $agent && $way != ssh* ]]; then return; fi
@@ -37,6 +38,6 @@ choose_carried() {
     esac
 }
 
-# Names of variables whose value is true on one host, or of one process, only. TMPDIR of PBS is made on each host, and
-# known to what PBS starts there; the cgroups hook tells each host its own GPUs.
+# Variables whose value holds for one host or one process only. PBS makes a TMPDIR on each host, and sets it for the
+# processes that it starts there. The cgroups hook sets the GPUs of each host.
 readonly OF_ONE_HOST='^(TMPDIR|PBS_(NODENUM|TASKNUM|MOMPORT|JOBCOOKIE|NODEFILE|ENVIRONMENT)|NCPUS|OMP_NUM_THREADS|(CUDA|HIP|ROCR|NVIDIA)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|HOST|HOSTNAME|PWD|OLDPWD|SHLVL|_|TERM|DISPLAY|XDG_.*|DBUS_.*|SSH_.*|(OMPI|PMIX|PMI|PRTE|ORTE|OPAL|HYD|MPIEXEC|SLURM)_.*)$'

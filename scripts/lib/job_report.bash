@@ -1,12 +1,12 @@
-# The report on a job's environment, for whoever asks later why a run went as it did. Part of scripts/pbs-job.
+# Writes a report on the environment of a job, to explain later how a run behaved. Part of scripts/pbs-job.
 # shellcheck shell=bash
 
-readonly HOST_LIMIT=30          # seconds for a host to describe itself
+readonly HOST_LIMIT=30          # seconds; limit for the description of a host
 
-# Variables that explain a run. Others may be secret: they are left out.
+# Variables that explain a run. The report omits all others: they may be secret.
 readonly TOLD='^(PBS_(JOBID|JOBNAME|QUEUE|O_HOST|O_WORKDIR|O_QUEUE|NODEFILE|ENVIRONMENT)|BOCR_CHAIN|PATH|LD_LIBRARY_PATH|TMPDIR|NCPUS|OMP_NUM_THREADS|CUDA_[A-Z_]*|NVIDIA_VISIBLE_DEVICES|LOADEDMODULES|CONDA_(PREFIX|DEFAULT_ENV)|HF_(HOME|HUB_CACHE|HUB_OFFLINE)|OMPI_MCA_.*|UCX_.*|LANG|LC_.*)$'
 
-# Appends: PBS may run a job again under the same id.
+# Appends to the file: PBS may run a job again under the same id.
 write_report() {
     local file=$run_directory/job/environment-$PBS_JOBID.txt parts host
     parts=$(mktemp -d "$run_directory/job/.environment-XXXXXX")
@@ -20,7 +20,7 @@ write_report() {
         echo "support of PBS in mpirun: $(if knows_pbs; then echo yes; else echo no; fi)"
         echo "ranks are started by: $way"
         echo "bocr: ${bocr:-$project/target/release/bocr}, $("${bocr:-$project/target/release/bocr}" --version 2>&1 | head -n1)"
-        echo "variables (http proxies, if any, are set but not told):"
+        echo "variables (the values of http proxies are not shown):"
         compgen -e | grep -E "$TOLD" | while read -r name; do printf '  %s=%s\n' "$name" "${!name}"; done
         compgen -e | grep -iE '_proxy$' | sed 's/^/  /;s/$/ is set/' || true
         wait
@@ -30,7 +30,7 @@ write_report() {
     rm -rf "$parts"
 }
 
-# What pbs_tmrsh starts writes into the job's output: the host writes the file itself.
+# The output of a command of pbs_tmrsh goes to the job's output. Therefore the host writes the file itself.
 describe() {
     local describe=("$project/scripts/lib/describe-host" "$2")
     if is_this_host "$1"; then

@@ -166,7 +166,7 @@ fn only_one_creation_is_at_work_in_a_folder() {
     lock.lock().unwrap();
     let second = site.run("env-deepseek", &[]);
     second.ends_with(1);
-    second.says("somebody is making");
+    second.says("another process is making");
 }
 
 #[test]
