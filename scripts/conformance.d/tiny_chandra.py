@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes a tiny model of Chandra 1's architecture (Qwen3-VL) with random weights and a tokenizer of its own.
+"""Writes a tiny model of Chandra 1's architecture (Qwen3-VL) with random weights and its own tokenizer.
 
     tiny_chandra.py FOLDER
 
-No pretrained weights are used. Its answers are word salad; a request ends them with `logit_bias`, or keeps them from
-ending with `ignore_eos`.
+It uses no pretrained weights. Its answers are random words. A request ends an answer with `logit_bias`, or prevents its
+end with `ignore_eos`.
 """
 
 import glob
@@ -41,7 +41,7 @@ TEMPLATE = (
 
 
 def write_tokenizer(out):
-    """A byte-level BPE of the licences that Debian has, and a few lines of a gazette."""
+    """A byte-level BPE, trained on the licence texts of Debian and a few lines of a gazette."""
     licences = [pathlib.Path(name) for name in sorted(glob.glob("/usr/share/common-licenses/*"))]
     corpus = [path.read_text(errors="replace") for path in licences if path.is_file()] + LINES * 200
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
@@ -81,7 +81,7 @@ def write_tokenizer(out):
 
 
 def write_processor(out):
-    """Qwen3-VL's own values: patches of 16 px, merged 2 x 2, so one token for 32 x 32 px."""
+    """The values of Qwen3-VL: patches of 16 px, merged 2 x 2, so one token stands for 32 x 32 px."""
     image = {
         "size": {"longest_edge": 16777216, "shortest_edge": 65536}, "patch_size": 16, "temporal_patch_size": 2,
         "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "processor_class": "Qwen3VLProcessor",
@@ -97,8 +97,8 @@ def write_processor(out):
 
 
 def make_model(tokenizer, ids):
-    """Logits are nearly flat. Channel 0 of the residual stream is constant, so column 0 of the head is a bias: special
-    tokens and halves of characters are never drawn."""
+    """Logits are nearly flat. Channel 0 of the residual stream is constant, so column 0 of the head is a bias. Therefore the
+    model never samples special tokens and halves of characters."""
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": VOCABULARY, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Writes the configuration and tokenizer of a tiny model of DeepSeek-OCR's architecture; its weights are vLLM's own dummies.
+"""Writes the configuration and tokenizer of a tiny model of DeepSeek-OCR's architecture; vLLM makes dummy weights.
 
     tiny_deepseek.py CHANDRA_FOLDER FOLDER
 
-The tokenizer is that of the tiny Chandra with other special tokens. Serve it with `--load-format dummy` and the plugin
-beside this file, which shrinks the encoders that vLLM has hard-coded.
+The tokenizer is that of the tiny Chandra with other special tokens. Serve the model with `--load-format dummy` and the plugin
+beside this file: it shrinks the encoders, whose sizes vLLM has hard-coded.
 """
 
 import json
 import pathlib
 import sys
 
-# Of Chandra's special tokens, those that take their places.
+# Special tokens of Chandra, and the tokens of DeepSeek-OCR that replace them.
 NAMES = {
     "<|endoftext|>": "<｜begin▁of▁sentence｜>", "<|im_end|>": "<｜end▁of▁sentence｜>", "<|im_start|>": "<｜▁pad▁｜>",
     "<|image_pad|>": "<image>", "<|object_ref_start|>": "<|ref|>", "<|object_ref_end|>": "<|/ref|>",

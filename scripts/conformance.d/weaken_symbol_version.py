@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes one needed symbol version of a 64-bit ELF library weak, and frees the symbols that use it from it.
+"""Makes one needed symbol version of a 64-bit ELF library weak, and removes this version from the symbols that use it.
 
     weaken_symbol_version.py LIBRARY VERSION
 """

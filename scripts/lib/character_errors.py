@@ -1,11 +1,12 @@
-"""Character error rate of a run's pages, as `bocr export --format jsonl` writes them, against reference text.
+"""Measures the character error rate of a run's pages, from the output of `bocr export --format jsonl`, against reference text.
 
-The rate is the edit distance over the reference's characters, after both sides are brought to one form:
-NFKC; Arabic vowel signs, tatweel and direction marks off; quotes and dashes folded; a dot leader of any length is one
-sign; blanks around punctuation off; French without case, as the reference's small capitals are in the wrong case (the
-column "with case" keeps it).
-The reference leaves out the header band, the upper 8.6 % of the page. So blocks that are running heads by their label, or
-that begin in the band and are no taller than two lines of print, are left out of the answer. A page that was not read counts with all its characters wrong.
+The rate is the edit distance divided by the number of reference characters. Before that, both texts are normalised: NFKC;
+no Arabic vowel signs, tatweel and direction marks; one form of quotes and of dashes; a dot leader of any length is one
+character; no blanks around punctuation; French without case, because the reference has small capitals in the wrong case
+(the column "with case" keeps the case).
+The reference omits the header band, the upper 8.6 % of the page. Therefore the answer omits two kinds of blocks: those whose
+label is a running head, and those that begin in the band and are no taller than two lines of print. All characters of a page
+that was not read count as wrong.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from rapidfuzz.distance import Levenshtein
 # Thousandths of the page's height.
 HEADER_BAND = 86
 TWO_LINES = 30
-# Kinds of reference text that are compared character by character, as the table's column `use` names them: good; with more than
-# 3 % of its characters from a broken font; written by hand from a scan.
+# Values of the column `use` whose reference text is compared by character: good text; text with more than 3 % of its characters
+# from a broken font; text that was written by hand from a scan.
 COMPARED = ("cer", "cer-flagged", "hand")
 
 QUOTES = dict.fromkeys(map(ord, "«»“”„‟‹›\"'’‘‚‛`´"), "'")
@@ -37,8 +38,8 @@ TAG = re.compile(r"<[^>]+>")
 
 
 def normalised(text: str, language: str, keep_case: bool = False) -> str:
-    """The one form in which text is compared; French without case unless it is kept."""
-    # Before NFKC, which would make a spacing acute accent a blank and a combining accent.
+    """The normalised form of a text. French loses its case unless `keep_case` is true."""
+    # This must come before NFKC: NFKC turns a spacing acute accent into a blank and a combining accent.
     text = text.translate(QUOTES).translate(DASHES)
     text = NOT_COMPARED.sub("", unicodedata.normalize("NFKC", text)).translate(DASHES)
     text = re.sub(r"(?:[.·_]\s*){3,}", "…", text)
@@ -49,12 +50,12 @@ def normalised(text: str, language: str, keep_case: bool = False) -> str:
 
 
 def plain_text(inner_html: str) -> str:
-    """The text of a block; cells, lines and paragraphs are set apart by blanks."""
+    """The text of a block, with blanks between cells, lines and paragraphs."""
     return html.unescape(TAG.sub("", BLOCK_END.sub(" ", inner_html)))
 
 
 def is_running_head(block: dict) -> bool:
-    """Whether a block lies in the header band, which the reference leaves out."""
+    """Whether a block lies in the header band, which the reference omits."""
     if block["label"] in ("Page-Header", "Page-Footer"):
         return True
     if block["bbox"] is None:
@@ -64,7 +65,7 @@ def is_running_head(block: dict) -> bool:
 
 
 def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
-    """Text of each page in reading order, parts joined, by file name and page."""
+    """Text of each page in reading order, with its parts joined, by file name and page."""
     pages: dict[tuple[str, int], list[tuple[int, str]]] = {}
     lines = (line for path in sorted((export / "jsonl").rglob("*.jsonl")) for line in path.open(encoding="utf-8"))
     for part in map(json.loads, lines):
@@ -77,10 +78,10 @@ def answers(export: pathlib.Path) -> dict[tuple[str, int], str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("export", type=pathlib.Path, help="what bocr export wrote")
+    parser.add_argument("export", type=pathlib.Path, help="folder that bocr export wrote")
     parser.add_argument("truth", type=pathlib.Path, help="folder with the reference text")
     parser.add_argument("index", type=pathlib.Path, help="its table: file, page, lang, use, text")
-    parser.add_argument("--worst", type=int, default=3, help="worst pages to name")
+    parser.add_argument("--worst", type=int, default=3, help="number of worst pages to list")
     arguments = parser.parse_args()
 
     read = answers(arguments.export)
@@ -100,7 +101,7 @@ def main() -> int:
                 (errors / len(reference), errors, len(reference), with_case, f"{row['file']} p.{page}")
             )
     if not rows:
-        print("measure-cer: no page of the run has reference text for `cer`", file=sys.stderr)
+        print("measure-cer: no page of the run has reference text: check that INDEX.tsv lists the files of this run", file=sys.stderr)
         return 2
     print("use          language  pages  characters  CER total  CER median  with case  worst pages")
     for (use, language), pages in sorted(rows.items()):

@@ -2,9 +2,10 @@
 
     fit_letters.py CORPUS LABELS PIECES...
 
-CORPUS: a folder of gazettes (PDF). LABELS: a folder of <issue>.tsv with the columns page, region, script. PIECES: what the ignored
-test `pieces_of_all_pages` wrote, once for pages drawn at 192 dpi, at 150 dpi, and at 192 dpi sheared by 0.01.
-Before the coefficients it prints, for every issue, how the model does that was fitted without it. Needs numpy, scipy, pymupdf.
+CORPUS: a folder of gazettes (PDF). LABELS: a folder of <issue>.tsv with the columns page, region, script. PIECES: the output of
+the ignored test `pieces_of_all_pages` for pages rendered at 192 dpi, at 150 dpi, and at 192 dpi with a shear of 0.01.
+For every issue, the script first prints the accuracy of a model that was fitted without that issue. Needs numpy, scipy,
+pymupdf.
 """
 
 import collections
@@ -18,7 +19,7 @@ from scipy.optimize import minimize
 
 ARABIC, LATIN, NEITHER = range(3)
 PLACES = 10
-MOST = 900  # pieces of an issue and a class
+MOST = 900  # at most this many pieces for each issue and class
 RIDGE = 1e-3
 
 
@@ -30,7 +31,7 @@ def class_of(word):
 
 
 def words_of(path):
-    """Boxes, as fractions of the page, and classes of the words of every page that has a text layer."""
+    """For every page with a text layer: the boxes (as fractions of the page) and classes of its words."""
     for number, page in enumerate(pymupdf.open(path), 1):
         scale = np.array([page.rect.width, page.rect.height] * 2)
         words = [(*(np.array(w[:4]) / scale), class_of(w[4])) for w in page.get_text("words")]
@@ -39,7 +40,7 @@ def words_of(path):
 
 
 def class_of_piece(box, label, words):
-    """The class of a piece, and whether it was told by the page's label, which cannot tell letters from figures."""
+    """The class of a piece, and whether it comes from the label of the page. A label does not separate letters from digits."""
     if label is None or label["region"]:
         return None
     if words is None:

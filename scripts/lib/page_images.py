@@ -1,12 +1,12 @@
-"""The images of scripts/measure-images that are not bocr's, and the comparison of all.
+"""Makes the page images of scripts/measure-images that bocr does not make, and compares all images.
 
-    page_images.py package EVERY PDF…      the chandra-ocr package 0.2.0, as TSV
-    page_images.py replaced EVERY PDF…     the replaced scripts' recipe, as TSV
-    page_images.py costs FOLDER TSV TSV    the table of bocr's, the package's and the recipe's costs, per file
-    page_images.py compare EVERY PARITY DIRECT PDF…   how alike the images in these two folders are to the package's
+    page_images.py package EVERY PDF…      images of the chandra-ocr package 0.2.0; prints TSV
+    page_images.py replaced EVERY PDF…     images by the method of the replaced scripts; prints TSV
+    page_images.py costs FOLDER TSV TSV    prints the costs of bocr, the package and the replaced scripts, for each file
+    page_images.py compare EVERY PARITY DIRECT PDF…   compares the images of these two folders with those of the package
 
-FOLDER, PARITY and DIRECT hold what `bocr page` wrote, a folder a file. Times of the package and the recipe are CPU time of this
-process. Wants chandra-ocr, numpy and PyMuPDF.
+FOLDER, PARITY and DIRECT are outputs of `bocr page`, with one folder for each file. The times of the package and of the
+replaced scripts are CPU times of this process. Needs chandra-ocr, numpy and PyMuPDF.
 """
 
 import csv
@@ -29,12 +29,12 @@ from PIL import Image
 
 COLUMNS = "file page width height render_us encode_us bytes tokens".split()
 CELL = 32
-# The server's bounds: those of the launch command for Chandra 2, and vLLM's own for the replaced scripts, which set none.
+# Most pixels on the server: the bound of the launch command for Chandra 2, and vLLM's default for the replaced scripts.
 CHANDRA_MOST, VLLM_MOST = 6_291_456, 16_777_216
 
 
 def server_size(width, height, most=CHANDRA_MOST):
-    """What vLLM's processor brings an image to (`smart_resize` of Qwen3-VL)."""
+    """The size to which vLLM's processor scales an image (`smart_resize` of Qwen3-VL)."""
     across, down = (max(CELL, round(side / CELL) * CELL) for side in (width, height))
     if across * down > most:
         shrink = math.sqrt(width * height / most)
@@ -60,7 +60,7 @@ def pages(paths, every):
 
 
 def as_tsv(draw, every, paths):
-    """`draw(path, index)` gives the images of a page, its PNGs, when drawing began and ended, and the bound on tokens."""
+    """`draw(path, index)` returns the images of a page, the end of rendering, the PNGs, and the most pixels on the server."""
     writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
     for path, index in pages(paths, every):
@@ -78,7 +78,7 @@ def package(path, index):
 
 
 def replaced(path, index):
-    """PyMuPDF at zoom 4 into a PNG; the page is read again, halved, and both halves are enlarged twice."""
+    """PyMuPDF at zoom 4 into a PNG. The PNG is read again and halved; both halves are enlarged to twice their size."""
     page = pymupdf.open(path)[index]
     whole = Image.open(io.BytesIO(page.get_pixmap(matrix=pymupdf.Matrix(4, 4)).tobytes("png"))).convert("RGB")
     middle = whole.width // 2
@@ -96,7 +96,7 @@ def rows_by_file(path):
 
 
 def rows_of_bocr(folder):
-    """The lines of `bocr page`, in the columns of the others."""
+    """The lines of `bocr page`, with the columns of the other tables."""
     rows = {}
     for path in sorted(Path(folder).glob("*/pages.jsonl")):
         for line in (line for line in map(json.loads, path.open()) if "parts" in line):
@@ -142,7 +142,7 @@ def as_server_sees(image):
 
 
 def oversampled(page, size):
-    """The page at this size, every pixel the mean of 4 x 4 that PDFium drew."""
+    """The page at this size. Every pixel is the mean of 4 x 4 pixels that PDFium rendered."""
     across, down = (4 * side for side in size)
     bitmap = pypdfium2.PdfBitmap.new_native(across, down, pdfium.FPDFBitmap_Gray)
     bitmap.fill_rect((255, 255, 255, 255), 0, 0, across, down)
@@ -157,7 +157,7 @@ COMPARED = ("parity, package", "parity, package: as served", "direct, package: a
 
 
 def compare(every, parity_folder, direct_folder, *paths):
-    """PSNR in dB of the grey images; `ideal` is the page without resampling, drawn four times as large and averaged."""
+    """PSNR in dB of the grey images. `ideal` is the page without resampling: rendered four times as large, then averaged."""
     print(f"{'file':18}{'pages':>6}{'same size':>11}" + "".join(f"{name:>28}" for name in COMPARED))
     found = {}
     for path, index in pages(paths, int(every)):

@@ -1,5 +1,5 @@
-"""vLLM plugin: shrinks the encoders of DeepSeek-OCR, whose sizes vLLM has hard-coded, and gives dummy weights readable words,
-so that a real server can answer for it on a CPU. The code that answers requests is untouched."""
+"""vLLM plugin: shrinks the encoders of DeepSeek-OCR, whose sizes vLLM has hard-coded, and makes dummy weights
+write readable words, so that a real server can serve the model on a CPU. It does not change the code that answers requests."""
 
 import os
 

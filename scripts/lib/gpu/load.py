@@ -1,10 +1,10 @@
-"""What a server gives to one client, measured at the server: a bare load generator, or any command.
+"""Measures the throughput of a server with one client: a load generator, or any command.
 
-    load.py generate URL FOLDER IN_FLIGHT    sends every body of FOLDER once, so many in flight
-    load.py command URL COMMAND…             runs the command, which asks the server
+    load.py generate URL FOLDER IN_FLIGHT    sends every body of FOLDER once, and keeps IN_FLIGHT requests in flight
+    load.py command URL COMMAND…             runs the command, which sends requests to the server
 
-Prints one line of JSON: pages and tokens a second from the first token of work to the last, by the server's own counters,
-and what was running on it. Both clients are measured in this one way.
+Prints one line of JSON: pages and tokens per second from the first token of work to the last, by the server's own counters;
+and the numbers of running and waiting requests. It measures both clients in the same way.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def generate(url, folder, in_flight):
                 headers = {"Content-Type": "application/json"}
                 async with session.post(f"{url}/v1/chat/completions", data=body.read_bytes(), headers=headers) as reply:
                     if reply.status != 200:
-                        sys.exit(f"load: HTTP {reply.status}: {(await reply.text())[:300]}")
+                        sys.exit(f"load: {url} answered HTTP {reply.status} to {body.name}: {(await reply.text())[:300]}")
                     async for _ in reply.content.iter_any():
                         pass
 
@@ -120,7 +120,7 @@ async def measured(url, job):
 
 
 def begin_anew(url):
-    """Tells scripted_answers.py to begin its list anew; any other server writes 15 tokens."""
+    """Makes scripted_answers.py start its list again; any other server writes 15 tokens."""
     message = {"role": "user", "content": "."}
     body = json.dumps({"model": served_name(url), "messages": [message], "max_tokens": 15}).encode()
     request = urllib.request.Request(f"{url}/v1/chat/completions", body, {"Content-Type": "application/json"})

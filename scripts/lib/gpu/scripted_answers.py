@@ -1,10 +1,10 @@
 """A logits processor for vLLM that makes a model write scripted answers.
 
-A model with random weights costs a GPU what the real one does, but writes noise of any length. With this processor the
-k-th request since the server's start gets the k-th answer of a fixed list: French text of gazettes in Chandra's grammar,
-of lognormal lengths, each ended by the end token; some answers loop for ever. Prefill, image encoding, decoding and
-sampling run as they would. Requests of fewer than 16 tokens (canaries) take no answer from the list; one of exactly 15
-begins the list anew, so that every client that is measured gets the same answers.
+A model with random weights loads a GPU as the real one does, but writes noise of any length. With this processor the k-th
+request since the start of the server gets the k-th answer of a fixed list. The answers are French text of gazettes in
+Chandra's grammar, of lognormal lengths; the end token ends each of them. Some answers loop for ever. Prefill, image
+encoding, decoding and sampling run as usual. Requests of fewer than 16 tokens (canary requests) take no answer from the list.
+A request of exactly 15 tokens starts the list again, so that every client gets the same answers.
 
     PYTHONPATH=scripts/lib/gpu SCRIPTED_TEXT=tests/data/truth \\
         vllm serve MODEL --load-format dummy --logits-processors scripted_answers:ScriptedAnswers ...
@@ -33,7 +33,7 @@ def setting(name, default):
 
 
 class Answer:
-    """Tokens to be written; a loop repeats its last `period` tokens for ever, anything else ends."""
+    """The tokens of an answer. A loop repeats its last `period` tokens for ever; any other answer ends."""
 
     def __init__(self, tokens, end, period=0):
         self.tokens, self.end, self.period = tokens, end, period
@@ -119,7 +119,7 @@ class ScriptedAnswers(LogitsProcessor):
         if not self.rows:
             return logits
         forced = [(row, answer.token(len(output))) for row, (answer, output) in self.rows.items()]
-        # Pinned, or the copy would wait for the forward pass and cost the server its overlap.
+        # Pinned memory: without it, the copy waits for the forward pass, and the server loses its overlap.
         forced = torch.tensor(forced, dtype=torch.long, pin_memory=self.pinned)
         rows, tokens = forced.to(self.device, non_blocking=True).unbind(1)
         logits[rows] = float("-inf")

@@ -1,7 +1,7 @@
-"""Prints what load.py measured.
+"""Prints the results of load.py.
 
-table.py FILE…          a line for each
-table.py --compare DIR  all of a run of measure-gpu, and bocr against the best of the generator
+table.py FILE…          prints a line for each file
+table.py --compare DIR  prints all results of a measure-gpu run, and the ratio of bocr to the best result of the generator
 """
 
 import json
@@ -33,7 +33,7 @@ def main():
         rate = {path.stem: json.loads(path.read_text())["pages_per_second"] for path in rows}
         best = max(rate, key=rate.get)
         bocr = json.loads((folder / "bocr.json").read_text())["pages_per_second"]
-        print(f"bocr reaches {bocr / rate[best]:.3f} of the best of the generator ({best})")
+        print(f"bocr reaches {bocr / rate[best]:.3f} of the best result of the generator ({best})")
 
 
 if __name__ == "__main__":
