@@ -93,7 +93,7 @@ class Files(unittest.TestCase):
         file.write_text("n1\nn2\nn1\n")
         self.assertEqual(hosts.places(file, None, 3), ["n1", "n2", "n1"])
         self.assertEqual(hosts.places(file, 2, 3), ["n1", "n1", "n2", "n2"])
-        with self.assertRaisesRegex(hosts.HostsError, "take 4 ranks, not 5"):
+        with self.assertRaisesRegex(hosts.HostsError, "have places for 4 ranks, not 5"):
             hosts.places(file, 2, 5)
 
     def test_a_synthetic_server_takes_its_time_by_the_token(self):

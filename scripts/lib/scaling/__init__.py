@@ -1,1 +1,1 @@
-"""Scaling experiments: runs over a list of rank counts, what each cost, and what follows from them."""
+"""Scaling experiments: runs with several numbers of ranks, their times, and the scaling that follows."""

@@ -1,4 +1,4 @@
-"""What a run directory tells of a finished run."""
+"""Reads the times of a finished run from its run directory."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ JOINED = re.compile(r' joined rank=.* host="[^"]*" (.*)')
 # Earlier programs wrote `elapsed=1.5ms`.
 SEALED = re.compile(r": sealed journal=.* (?:seconds=([\d.e-]+)|elapsed=([\d.]+)(s|ms|µs))$")
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
-# The names of report.json, and those of the table.
+# Names in report.json, and the names of the columns in runs.csv.
 PARTS = {"idle_rendering": "starved_by_rendering", "idle_no_pages": "starved_by_coordinator"}
 
 
 class AccountError(Exception):
-    """A run directory does not tell what it should."""
+    """A run directory lacks a time that is needed."""
 
 
 @dataclasses.dataclass
 class Account:
-    """A run's times (Unix time), and where the seconds of its servers went."""
+    """The times of a run (Unix time), and the seconds of its servers by label."""
 
     pages: int
     servers: int
-    # The plan is made and the first server is ready: from now on pages are dealt.
+    # Time at which the plan is made and the first server is ready: rank 0 can deal pages.
     begin: float
     first_verdict: float
     last_verdict: float
@@ -38,7 +38,7 @@ class Account:
 
 
 def read(run_directory: pathlib.Path, bocr: str) -> Account:
-    """Reads report, logs and records. Raises AccountError where one does not tell."""
+    """Reads report, logs and records. Raises AccountError if a time is missing."""
     report = json.loads((run_directory / "report.json").read_text(encoding="utf-8"))
     server_seconds: dict[str, float] = {}
     for time in report["server_time"].values():
@@ -52,11 +52,11 @@ def read(run_directory: pathlib.Path, bocr: str) -> Account:
     prepared = [_moment(line) for log in logs[:1] for line in log if ": the run is prepared " in line]
     joined = [found[1] for log in logs[:1] for line in log if (found := JOINED.search(line))]
     if not ready or not prepared or not joined:
-        raise AccountError(f"{run_directory}/logs do not tell when the run began; is BOCR_LOG set?")
+        raise AccountError(f"the logs in {run_directory}/logs do not show when the run began: unset BOCR_LOG and run again")
     sealed = [found for log in logs for line in log if (found := SEALED.search(line))]
     verdicts = _verdicts(run_directory, bocr)
     if len(verdicts) != report["pages"]:
-        raise AccountError(f"{run_directory}: {len(verdicts)} verdicts on {report['pages']} pages")
+        raise AccountError(f"{run_directory} has {len(verdicts)} verdicts on {report['pages']} pages: check it with `bocr verify`")
     return Account(
         pages=report["pages"],
         servers=sum(len(re.findall("chandra|deepseek", roles)) for roles in joined),
@@ -69,16 +69,16 @@ def read(run_directory: pathlib.Path, bocr: str) -> Account:
 
 
 def _moment(line: str) -> float:
-    """The Unix time at the head of a line of a log."""
+    """The Unix time at the beginning of a log line."""
     found = MOMENT.match(line)
     if not found:
-        raise AccountError(f"a line of a log without its time: {line[:80]}")
+        raise AccountError(f"a log line has no time: {line[:80]}")
     moment = datetime.datetime.strptime(found[1][:26], "%Y-%m-%dT%H:%M:%S.%f")
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
 def _verdicts(run_directory: pathlib.Path, bocr: str) -> list[float]:
-    """When each page was settled."""
+    """The time at which each page was settled."""
     export = run_directory / "verdicts"
     command = [bocr, "export", str(run_directory), "--format", "jsonl", "--output", str(export)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""As many pages as a run wants, of documents that are all different."""
+"""Provides a given number of pages, in documents that all differ."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Callable, Iterator
 
 
 class CorpusError(Exception):
-    """There are no pages to read."""
+    """The input has no pages, or PDFium cannot be loaded."""
 
 
 def page_counter(project: pathlib.Path) -> Callable[[pathlib.Path], int]:
-    """Counts the pages of a PDF by the library that bocr draws with; 0 for one that it cannot open."""
+    """Counts the pages of a PDF with PDFium, as bocr does; 0 if PDFium cannot open the file."""
     path = os.environ.get("PDFIUM_LIB") or project / ".deps/pdfium/libpdfium.so"
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        raise CorpusError(f"cannot load PDFium: {error}; scripts/setup fetches it, or PDFIUM_LIB names it") from error
+        raise CorpusError(f"cannot load PDFium: {error}; fetch it with scripts/setup, or name it in PDFIUM_LIB") from error
     library.FPDF_LoadDocument.restype = ctypes.c_void_p
     library.FPDF_LoadDocument.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
     library.FPDF_GetPageCount.argtypes = [ctypes.c_void_p]
@@ -40,13 +40,13 @@ Documents = list[tuple[pathlib.Path, int]]
 
 
 def gather(source: pathlib.Path, copies: pathlib.Path, pages: int, count: Callable[[pathlib.Path], int]) -> Documents:
-    """Documents with at least so many pages together, each with its number of pages. Those of `source` come first; where
-    they do not suffice, copies of them go into the folder `copies`, each with a comment of its own, so that no two are the
-    same bytes."""
+    """Documents with at least `pages` pages together, each with its number of pages. Documents of `source` come first. If they
+    have too few pages, copies of them go into the folder `copies`. Each copy has its own comment, so that no two documents
+    have the same bytes."""
     found = sorted(path for path in source.rglob("*") if path.suffix.lower() == ".pdf")
     originals = [(path.resolve(), number) for path in found if (number := count(path)) > 0]
     if not originals:
-        raise CorpusError(f"{source} holds no PDF file with pages")
+        raise CorpusError(f"{source} has no PDF file with pages: name another folder with --input")
     documents, total = [], 0
     for path, number in _documents(originals, copies):
         documents.append((path, number))
@@ -70,7 +70,7 @@ def _documents(originals: Documents, copies: pathlib.Path) -> Iterator[tuple[pat
 
 
 def first(documents: Documents, pages: int) -> tuple[list[pathlib.Path], int]:
-    """The fewest of the documents, from the first on, that have so many pages, and how many pages they have."""
+    """The fewest first documents that have at least `pages` pages, and their number of pages."""
     taken, total = [], 0
     for path, number in documents:
         if total >= pages:

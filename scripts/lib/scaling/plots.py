@@ -8,7 +8,7 @@ import sys
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot, ticker  # noqa: E402  the back end is chosen first
+from matplotlib import pyplot, ticker  # noqa: E402  after the choice of the back end
 
 from . import row, speedup  # noqa: E402
 from .table import MODES  # noqa: E402
@@ -27,7 +27,7 @@ COLOURS = {
 def main() -> None:
     folder = pathlib.Path(sys.argv[1])
     rows = row.read(folder / "runs.csv")
-    # Equal rows make equal files.
+    # A fixed salt: equal rows make equal files.
     pyplot.rcParams.update({"svg.hashsalt": "scaling", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
     found = {mode: points for mode in MODES if (points := speedup.points(rows, mode))}
     axes = _curves(found, "speed-up", lambda point: point.speed_up, ideal=lambda ranks: ranks)
@@ -51,7 +51,7 @@ def _serial_fraction(point):
 
 
 def _curves(found, label, spread_of, ideal):
-    """Axes with a line a mode, its spread as bars, and the ideal."""
+    """Axes with a line for each mode, error bars for the spread, and the ideal."""
     _, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     all_ranks = sorted({point.ranks for points in found.values() for point in points})
     axes.plot(all_ranks, [ideal(ranks) for ranks in all_ranks], "--", color="grey", linewidth=1, label="ideal")
@@ -79,7 +79,7 @@ def _bars(points, path, mode) -> None:
     floor = [0.0] * len(points)
     for part in row.PARTS:
         heights = [100 * point.parts[part] for point in points]
-        axes.bar(places, heights, bottom=floor, color=COLOURS[part], label=part.replace("_", " "), width=0.7)
+        axes.bar(places, heights, bottom=floor, color=COLOURS[part], label=row.label(part), width=0.7)
         floor = [below + height for below, height in zip(floor, heights)]
     axes.set_xticks(list(places), [str(point.ranks) for point in points])
     axes.set_xlabel(f"ranks ({mode} scaling)")

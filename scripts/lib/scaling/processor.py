@@ -1,4 +1,4 @@
-"""Processor time: of the ranks on this host by thread, of all that a run starts, and of the whole host."""
+"""Processor time of the ranks on this host by thread, of all processes of a run, and of the whole host."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ RANK_VARIABLES = (b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=", b"PMIX_RANK=")
 
 
 def adopt_orphans() -> None:
-    """Lets this process inherit descendants whose parents die, so that none escapes the count."""
+    """Makes this process inherit descendants whose parents die, so that it counts all of them."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def reap_orphans(limit: float = 5.0) -> None:
-    """Waits for what a run has left, at most so many seconds."""
+    """Waits for the leftover processes of a run, at most `limit` seconds."""
     last = time.monotonic() + limit
     try:
         while time.monotonic() < last:
@@ -34,13 +34,13 @@ def reap_orphans(limit: float = 5.0) -> None:
 
 
 def of_children() -> float:
-    """Seconds of all descendants that have ended."""
+    """CPU seconds of all descendants that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def of_host() -> tuple[float, float]:
-    """Seconds in which the cores of this host worked, and all their seconds."""
+    """Busy seconds of the cores of this host, and all their seconds."""
     with open("/proc/stat", encoding="ascii") as file:
         ticks = [int(word) for word in file.readline().split()[1:9]]
     idle = ticks[3] + ticks[4]
@@ -48,7 +48,7 @@ def of_host() -> tuple[float, float]:
 
 
 class RankWatch(threading.Thread):
-    """Looks twice a second at the ranks of a run that are on this host."""
+    """Samples the ranks of a run on this host twice a second."""
 
     def __init__(self, run_directory: pathlib.Path, ranks: int):
         super().__init__(daemon=True)
@@ -70,7 +70,7 @@ class RankWatch(threading.Thread):
         self.join()
 
     def shares(self, begin: float, end: float) -> dict[int, tuple[float, float]]:
-        """By rank, the share of a core that its main thread and the whole of it took between two moments (Unix time)."""
+        """For each rank: the shares of a core that its main thread and the whole rank used between two Unix times."""
         looks = [look for look in self._looks if begin <= look[0] <= end]
         if len(looks) < 2:
             return {}

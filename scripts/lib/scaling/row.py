@@ -1,4 +1,4 @@
-"""A run of a scaling experiment, and the CSV file with a row for each."""
+"""One run of a scaling experiment, and the CSV file with a row for each run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import dataclasses
 import pathlib
 from typing import Optional
 
-# Where the seconds of the servers went, in the order in which they are shown; `outside` is what no server accounts for:
-# mpirun starting, shards checked, the catalogue written.
+# Labels of the servers' seconds, in the order of tables and plots. `outside` is the time before and after the servers: the
+# start of mpirun, the check of the shards, the writing of the catalogue.
 PARTS = ("busy", "starved_by_rendering", "starved_by_coordinator", "starting", "down", "draining", "outside")
+
+
+def label(part: str) -> str:
+    """The label that reports show for a part. The columns of runs.csv keep the names of earlier programs."""
+    return {"starved_by_rendering": "idle: rendering", "starved_by_coordinator": "idle: no pages"}.get(part, part)
 
 
 @dataclasses.dataclass
 class Row:
-    """What one run was and took. Times are seconds; what could not be measured is `None`, an empty field."""
+    """The settings and times of one run, in seconds. A value that was not measured is `None`, an empty field."""
 
     mode: str
     ranks: int
@@ -23,15 +28,15 @@ class Row:
     servers: int
     # From the start of scripts/launch to its end.
     seconds: float
-    # From there to the moment at which the first page could be dealt: the plan is made and a server is ready.
+    # From the start of scripts/launch until rank 0 could deal the first page: the plan is made and a server is ready.
     start_seconds: float
     # From the start of scripts/launch to the verdict on the first page.
     first_page_seconds: float
-    # From the first page that could be dealt to the last verdict.
+    # From the moment at which rank 0 could deal the first page to the last verdict.
     reading_seconds: float
     # From the last verdict to the end of scripts/launch.
     end_seconds: float
-    # Seconds of the servers by what became of them; together servers * seconds.
+    # Seconds of the servers by label. Their sum is servers * seconds.
     busy: float
     starved_by_rendering: float
     starved_by_coordinator: float
@@ -39,14 +44,15 @@ class Row:
     down: float
     draining: float
     outside: float
-    # Sealing of journals, over all ranks; within `draining` but for shards sealed on the way.
+    # Sealing of journals, over all ranks. It is part of `draining`, except for shards that were sealed earlier.
     sealing: float
-    # Of all processes on this host, and shares of this host's cores: by them, and by everybody.
+    # CPU seconds of all processes of the run on this host; shares of this host's cores that these processes used, and that all
+    # processes of the host used.
     cpu_seconds: float
     cpu_share: float
     host_busy: float
-    # Shares of one core while pages were read, for ranks on this host: rank 0's main thread, which is coordinator and pump of
-    # its own worker; the main threads of the other ranks, on the mean, which are pumps only; all of rank 0.
+    # Shares of one core while pages were read, for ranks on this host: the main thread of rank 0, which runs the coordinator
+    # and its own worker; the mean of the main threads of the other ranks, which run a worker only; all threads of rank 0.
     coordinator: Optional[float]
     other_pumps: Optional[float]
     rank_zero: Optional[float]
@@ -66,7 +72,7 @@ FIELDS = [field.name for field in dataclasses.fields(Row)]
 
 
 def read(path: pathlib.Path) -> list[Row]:
-    """The rows of a file, in order; none where there is no file."""
+    """The rows of a file, in order. No rows if there is no file."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -74,7 +80,7 @@ def read(path: pathlib.Path) -> list[Row]:
 
 
 def append(path: pathlib.Path, row: Row) -> None:
-    """Adds a row, and the head to a new file."""
+    """Appends a row. A new file gets a header first."""
     head = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

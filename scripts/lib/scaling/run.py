@@ -1,4 +1,4 @@
-"""One run of bocr under scripts/launch, and its row."""
+"""Runs bocr once under scripts/launch and measures the row."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class RunError(Exception):
 
 @dataclasses.dataclass
 class Programs:
-    """What is run, and where."""
+    """The programs, their settings and hosts."""
 
     launch: pathlib.Path
     bocr: str
     configuration: pathlib.Path
-    # Options of scripts/launch, and arguments of `bocr run`.
+    # Options of scripts/launch; arguments of `bocr run`.
     options: list[str]
     arguments: list[str]
-    # The host of each rank; `None`: all on this host.
+    # The host of each rank. `None`: all ranks run on this host.
     places: Optional[list[str]]
 
 
 def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, repeat: int, documents) -> Row:
-    """Runs in `folder`/run and waits for its end. Raises RunError where it did not settle every page at its first start."""
+    """Runs in `folder`/run and waits for the end. Raises RunError if the first start did not settle every page."""
     folder.mkdir(parents=True)
     run_directory = folder / "run"
     documents_file = folder / "documents.txt"
@@ -44,7 +44,7 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
     if programs.places is None:
         command += ["--ranks", str(ranks)]
     else:
-        # Hosts are filled one after the other.
+        # Fills one host after the other.
         hosts_file = folder / "hosts"
         hosts_file.write_text("".join(f"{host}\n" for host in programs.places[:ranks]), encoding="utf-8")
         command += ["--hosts", str(hosts_file)]
@@ -60,9 +60,9 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
     cpu = processor.of_children() - cpu
     worked, total = (now - then for now, then in zip(processor.of_host(), (worked, total)))
     if code not in SETTLED:
-        raise RunError(f"`{' '.join(command)}` ended with {code}:\n{_tail(log)}")
+        raise RunError(f"`{' '.join(command)}` ended with code {code}; the end of its output:\n{_tail(log)}")
     if "launch: attempt 2" in log:
-        raise RunError(f"{run_directory} lost a rank or a host and was started again: its times say nothing\n{_tail(log)}")
+        raise RunError(f"{run_directory} lost a rank or a host and was started again, so its times are not valid: start scripts/scaling again\n{_tail(log)}")
 
     told = account.read(run_directory, programs.bocr)
     shares = watch.shares(told.begin, told.last_verdict)
@@ -93,9 +93,9 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
 
 
 def _launch(command: list[str], log: pathlib.Path, watch: processor.RankWatch) -> tuple[int, str]:
-    """Exit code and output of the launcher. An interrupt asks it for an orderly end, and is waited for."""
+    """Exit code and output of the launcher. On an interrupt, sends SIGTERM to the launcher and waits for its end."""
     with log.open("wb") as output:
-        # A session of its own: the keyboard's interrupt is for this process, which hands it on once.
+        # The launcher has its own session: the keyboard interrupt reaches this process only, which forwards it once.
         launcher = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -1,23 +1,25 @@
-"""Synthetic servers: stand-ins that read nothing and take their time for it."""
+"""Synthetic servers: stand-ins that read no page and answer after a given time."""
 
 from __future__ import annotations
 
 import pathlib
 
-# Pages in flight on a synthetic server: few, so that a run's end, when servers run out of pages one by one, is short.
+# Pages in flight on a synthetic server. The number is small, so that the end of a run is short: there, servers run out of
+# pages one after the other.
 IN_FLIGHT = 2
 
-# A rank may hold twice as many pages as are in flight, and holds one until its record is on the disk. Real servers have so
-# many in flight that those of a second do not matter (store.sync_interval); here they would be all, so none waits.
+# A rank may hold twice as many pages as are in flight, and holds a page until its record is on disk. Real servers have many
+# pages in flight, so the pages of one sync interval (store.sync_interval) are few of them. Here they would be all pages:
+# each record is synced at once.
 SYNC_RECORDS = 1
 
-# Tokens of a synthetic answer to a sample gazette at ANSWER_MEDIAN, on the mean of its ten pages: the median is that of the
-# text, which comes with the tags around it.
+# Mean tokens of a synthetic answer to one of the ten sample pages at ANSWER_MEDIAN. ANSWER_MEDIAN counts the text only; an
+# answer also has tags.
 TOKENS_A_PAGE = 188
 ANSWER_MEDIAN = 100
 ANSWER_SIGMA = 0.3
 
-# Pages are drawn small: all ranks share the cores of one machine here, and what is measured is not how fast they draw.
+# Pages are rendered small: all ranks share the cores of one machine, and the experiment does not measure rendering.
 PROFILE = """extends = "chandra-2"
 
 [image]
@@ -43,8 +45,8 @@ arguments = [
 
 
 def synthetic(folder: pathlib.Path, rate: float) -> pathlib.Path:
-    """Writes the configuration of servers that answer so many sample pages a second each, however many are in flight:
-    a step of the modelled GPU lasts as many times longer as it serves sequences."""
+    """Writes the configuration of servers that each answer `rate` sample pages per second, for any number in flight: the
+    time of a step of the modelled GPU is proportional to the number of sequences."""
     profile = folder / "synthetic.toml"
     profile.write_text(PROFILE, encoding="utf-8")
     configuration = folder / "configuration.toml"

@@ -1,9 +1,9 @@
 """Speed-up, efficiency and serial fraction, from the rows of runs. Pure.
 
-The rate of a run is its pages divided by the seconds from the first page that could be dealt to the last verdict. The
-speed-up of p ranks is p0 * rate(p) / rate(p0), p0 being the fewest ranks of the same mode (else 1) and rate(p0) the median
-of its repeats; the efficiency is the speed-up divided by p. In weak scaling, where pages grow with the ranks, this is the
-scaled speed-up.
+The rate of a run is its pages divided by the seconds of reading: from the moment at which rank 0 could deal the first page
+to the last verdict. The speed-up of p ranks is p0 * rate(p) / rate(p0). Here p0 is the fewest ranks of the same mode, and
+rate(p0) is the median of its repeats. The efficiency is the speed-up divided by p. In weak scaling, where pages grow with
+the ranks, this is the scaled speed-up.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Spread:
 
 @dataclasses.dataclass
 class Point:
-    """What the repeats of one number of ranks say."""
+    """The results of the repeats with one number of ranks."""
 
     ranks: int
     repeats: int
@@ -35,7 +35,7 @@ class Point:
     efficiency: Spread
     # Of the whole run, from the start of the launcher to its end.
     whole_efficiency: Spread
-    # `None` for one rank, of which there is none.
+    # `None` for one rank: it is not defined there.
     serial_fraction: Optional[float]
     # Shares of the servers' seconds, by part; together 1.
     parts: dict[str, float]
@@ -48,14 +48,14 @@ class Point:
 
 
 def serial_fraction(speed_up: float, ranks: int) -> Optional[float]:
-    """The serial fraction that a speed-up betrays (Karp and Flatt 1990): (1/S - 1/p) / (1 - 1/p)."""
+    """The serial fraction that follows from a speed-up (Karp and Flatt 1990): (1/S - 1/p) / (1 - 1/p)."""
     if ranks == 1:
         return None
     return (1 / speed_up - 1 / ranks) / (1 - 1 / ranks)
 
 
 def points(rows: list[Row], mode: str) -> list[Point]:
-    """The points of a mode, by number of ranks; none without rows of it."""
+    """The points of a mode, by number of ranks. No points if the mode has no rows."""
     by_ranks: dict[int, list[Row]] = {}
     for row in rows:
         if row.mode == mode:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from typing import Optional
 
-from .row import PARTS, Row
+from .row import PARTS, Row, label
 from .speedup import Point, Spread, points
 
 MODES = ("weak", "strong")
 
-NOTES = """Seconds of reading go from the moment at which the first page could be dealt (the plan is made, a server is ready) to the
-last verdict. Rate is pages by seconds of reading; the speed-up of p ranks is p0 rate(p) / rate(p0), p0 being the fewest ranks
-of the table; efficiency is speed-up by p. Medians of the repeats, in brackets their extremes. *Whole run*: the same
-from the start of `scripts/launch` to its end. Serial fraction (Karp and Flatt): e = (1/S - 1/p) / (1 - 1/p)."""
+NOTES = """Seconds of reading go from the moment at which rank 0 could deal the first page (the plan is made, a server is ready) to
+the last verdict. The rate is pages divided by seconds of reading. The speed-up of p ranks is p0 rate(p) / rate(p0); p0 is the
+fewest ranks of the table. The efficiency is the speed-up divided by p. Values are medians of the repeats, with the extremes in
+brackets. *Whole run* is the efficiency from the start of `scripts/launch` to its end. Serial fraction (Karp and Flatt):
+e = (1/S - 1/p) / (1 - 1/p)."""
 
-NOTES_ON_SECONDS = """Second table: where the seconds of the servers went in the whole run, one server a rank and engine. *Busy*, by the share of
-its limit that is in flight; *starved by rendering* (idle: rendering), the rank had pages, but not their images;
-*starved by coordinator* (idle: no pages), it had no pages, at the end of a run too; *starting*; *down*; *draining*, the run ends, sealing included; *outside*,
-mpirun's start, and the end after the servers are gone."""
+NOTES_ON_SECONDS = """The second table shows where the seconds of the servers went in the whole run, with one server for each rank and
+engine. *busy*: the share of the limit that is in flight. *idle: rendering*: the rank had pages, but not their images yet.
+*idle: no pages*: the rank had no pages, also at the end of a run. *starting*, *down*. *draining*: the run ends, with sealing.
+*outside*: the start of mpirun, and the end after the servers have stopped."""
 
-NOTES_ON_PROCESSOR = """Third table, shares of one core while pages were read: the *main thread of rank 0* is the coordinator, and pump of its own
-worker as are the *main threads of the other ranks*. Of all cores of this host in the whole run: *all processes of the run*
-here, stand-ins included, and *everybody*, which shows where somebody else was at work. Ranks on other hosts are not in it."""
+NOTES_ON_PROCESSOR = """The third table shows shares of one core while pages were read. The *main thread of rank 0* runs the coordinator
+and the worker of rank 0. The *main threads of the other ranks* run a worker only. For all cores of this host in the whole run,
+it shows *all processes of the run* on this host, with stand-ins, and *all processes of the host*, which includes other work on
+the host. Ranks on other hosts are not included."""
 
 
 def page(rows: list[Row], head: str) -> str:
-    """The page; `head` says what was run."""
+    """The page. `head` describes the experiment."""
     sections = [head, NOTES, NOTES_ON_SECONDS, NOTES_ON_PROCESSOR]
     for mode in MODES:
         found = points(rows, mode)
@@ -58,7 +60,7 @@ def _speed(found: list[Point]) -> str:
 
 
 def _seconds(found: list[Point]) -> str:
-    head = ("ranks", *(part.replace("_by_", " by ").replace("coordinator", "the coordinator") for part in PARTS), "sealing, s")
+    head = ("ranks", *(label(part) for part in PARTS), "sealing, s")
     lines = [
         (
             str(point.ranks),
@@ -72,7 +74,7 @@ def _seconds(found: list[Point]) -> str:
 
 def _processor(found: list[Point]) -> str:
     head = ("ranks", "main thread of rank 0", "of the other ranks", "all of rank 0", "CPU s of the run", "all processes of the run",
-            "everybody")  # fmt: skip
+            "all processes of the host")  # fmt: skip
     lines = [
         (
             str(point.ranks),
