@@ -274,11 +274,11 @@ fn a_machine_with_what_bocr_needs_passes_and_one_without_does_not() {
     good.ends_with(0);
     for line in [
         "ok      bocr: bocr ",
-        "ok      PBS support: Open MPI knows PBS",
+        "ok      PBS support: Open MPI supports PBS",
         "ok      queue: gpu_1d: enabled=True, resources_max.walltime=24:00:00",
         "note    queue: closed: enabled=False",
         "ok      GPU: 0 NVIDIA H200, 4 of 143771 MiB used (GPU-aaaa)",
-        "note    GPU: 1 NVIDIA H200, 90000 of 143771 MiB used (GPU-bbbb); somebody uses it",
+        "note    GPU: 1 NVIDIA H200, 90000 of 143771 MiB used (GPU-bbbb); another process uses it",
         "ok      CUDA_VISIBLE_DEVICES: GPU-aaaa",
         "ok      flock: holds between processes",
         "ok      exclusive creation",
@@ -295,7 +295,7 @@ fn a_machine_with_what_bocr_needs_passes_and_one_without_does_not() {
     lacking.ends_with(3);
     lacking.says("MISSING bocr: /nowhere/bocr does not start");
     lacking.says("MISSING mpirun: none (no-mpirun)");
-    lacking.says("note    PBS: qstat --version: it ended with code 1");
+    lacking.says("note    PBS: qstat --version: the command ended with code 1");
     lacking.says("a cargo that works");
     assert!(!lacking.text().contains("ok      to build it"), "{}", lacking.text());
 }
@@ -363,7 +363,7 @@ fn other_hosts_are_asked_through_the_agent() {
     let page = site.run("site-check", &arguments);
     page.ends_with(3);
     page.says("ok      n1: sees this folder");
-    page.says("ok      n1: holds to the locks of this host");
+    page.says("ok      n1: respects the locks of this host");
     page.says("note    late: clock off by");
     page.says("MISSING blind: does not see this folder");
     page.says("MISSING dead: does not answer fake-agent");

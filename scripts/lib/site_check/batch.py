@@ -1,4 +1,4 @@
-"""PBS: version, server, queues with their limits, hooks where they can be read, and the job that this runs in."""
+"""Checks PBS: version, server, queues with their limits, hooks if they can be read, and the current job."""
 
 import os
 import re
@@ -10,9 +10,9 @@ QUEUE_FIELDS = ("enabled", "started", "resources_max", "resources_default", "max
 
 
 def attributes(text):
-    """Objects of `qstat -Bf` or `qstat -Qf`: (name, {attribute: value}); an attribute of a resource is `name.resource`."""
+    """Objects of `qstat -Bf` or `qstat -Qf`: (name, {attribute: value}). An attribute of a resource is `name.resource`."""
     objects = []
-    # A long value goes on in the next line, after a tab.
+    # A long value continues in the next line, after a tab.
     for line in re.sub(r"\n\t", "", text).splitlines():
         head = re.match(r"(?:Server|Queue): (.*)", line.strip())
         field = re.match(r"\s+(\S+) = (.*)", line)
@@ -28,11 +28,11 @@ def _chosen(fields, wanted):
 
 
 def look(page):
-    """Looks at PBS as a user may."""
+    """Checks PBS with the commands that a user may run."""
     page.section("PBS")
     version = ask(["qstat", "--version"])
     if version.code is None:
-        page.note("PBS", version.fault, "on a cluster: load its module; without PBS use scripts/launch")
+        page.note("PBS", version.fault, "on a cluster with PBS load its module; without PBS use scripts/launch")
         return
     if version.good and version.text:
         page.good("PBS", version.last)
@@ -40,7 +40,7 @@ def look(page):
         page.note("PBS", "qstat --version: {}".format(version.fault), "ask the site, or try another login node")
     server = ask(["qstat", "-Bf"])
     if not server.good:
-        page.note("server", "does not answer: {}".format(server.fault), "ask on the login node")
+        page.note("server", "does not answer: {}".format(server.fault), "run this on the login node")
     for name, fields in attributes(server.text) if server.good else []:
         page.good("server", "{}: {}".format(name, _chosen(fields, SERVER_FIELDS)))
     queues = ask(["qstat", "-Qf"])
@@ -55,7 +55,7 @@ def look(page):
 def _look_at_nodes(page):
     nodes = ask(["pbsnodes", "-a"], 30)
     if not nodes.good:
-        page.note("nodes", "pbsnodes -a says: {}".format(nodes.fault))
+        page.note("nodes", "pbsnodes -a failed: {}".format(nodes.fault))
         return
     kinds = {}
     for block in re.split(r"\n\s*\n", nodes.text):
@@ -71,22 +71,22 @@ def _look_at_hooks(page):
     if hooks.good and "enabled = true" in hooks.text.lower():
         page.good("cgroups hook", "on: a job sees its own GPUs and memory only")
     elif hooks.good and hooks.text:
-        page.note("cgroups hook", "off", "jobs on one node see all GPUs: ask for whole nodes (place=scatter:excl), or say node.gpus")
+        page.note("cgroups hook", "off", "jobs on one node see all GPUs: ask for whole nodes (place=scatter:excl), or set node.gpus")
     else:
-        page.note("cgroups hook", "cannot be read by this user", "inside a job CUDA_VISIBLE_DEVICES tells (below)")
+        page.note("cgroups hook", "this user cannot read it", "inside a job, CUDA_VISIBLE_DEVICES shows the GPUs (below)")
 
 
 def _look_at_job(page):
     job = os.environ.get("PBS_JOBID")
     if not job:
-        page.note("job", "not inside one", "run this in a small job on the GPU queue too: nodes differ from the login node")
+        page.note("job", "not inside a job", "run this in a small job on the GPU queue too: nodes differ from the login node")
         return
     page.good("job", "{}, {} cores by NCPUS".format(job, os.environ.get("NCPUS", "?")))
     walltime = re.search(r"Resource_List\.walltime = (\S+)", ask(["qstat", "-f", job]).text)
     if walltime:
         page.good("walltime", walltime.group(1))
     else:
-        page.note("walltime", "qstat does not tell it inside the job", "give scripts/pbs-job --walltime")
+        page.note("walltime", "qstat does not show it inside the job", "give --walltime to scripts/pbs-job")
     with open("/proc/self/cgroup", encoding="utf-8") as file:
         held = job.split(".")[0] in file.read()
-    page.note("cgroup", "of this job" if held else "not one of this job", "" if held else "processes that outlive the job are not ended by PBS")
+    page.note("cgroup", "of this job" if held else "not one of this job", "" if held else "PBS does not end processes that outlive the job")

@@ -1,4 +1,4 @@
-"""The file system of the run directory: what bocr relies on, really tried."""
+"""Checks the file system of the run directory: tries every operation that bocr relies on."""
 
 import errno
 import fcntl
@@ -10,12 +10,12 @@ import sys
 import tempfile
 import time
 
-# Each page's record is fsynced; slower than this a rank waits for the disk.
+# Seconds. bocr syncs the record of each page. If fsync is slower than this, ranks wait for the disk.
 SLOW_FSYNC = 0.05
 FSYNCS = 20
 LEAST_FREE = 10
 
-# Takes the lock that the other process holds: 0 it was refused, 1 it was given, 2 there are no such locks.
+# Tries to take a lock that the other process holds. 0: refused. 1: granted. 2: the file system has no such locks.
 TAKE = """
 import fcntl, sys
 lock = fcntl.flock if sys.argv[2] == "flock" else fcntl.lockf
@@ -31,12 +31,12 @@ sys.exit(1)
 
 
 def look(page, place):
-    """Tries locks, rename, exclusive creation, mapping and fsync in a folder of its own."""
+    """Tries locks, rename, exclusive creation, mapping and fsync in a new folder below `place`."""
     page.section("folder {}".format(place))
     try:
         trial = tempfile.TemporaryDirectory(prefix=".bocr-site-check-", dir=str(place))
     except OSError as error:
-        page.lack("writing", str(error), "give a folder that you may write to with --folder")
+        page.lack("writing", str(error), "name a folder with --folder to which you can write")
         return
     with trial as folder:
         _look_at_space(page, place)
@@ -64,7 +64,7 @@ def _look_at_space(page, place):
     free = shutil.disk_usage(str(place)).free / 1e9
     text = "{:.0f} GB free, {}".format(free, _kind_of(place))
     if free < LEAST_FREE:
-        page.note("space", text, "a run of the whole corpus wants more: `bocr plan` says how much")
+        page.note("space", text, "a run of the whole corpus needs more: `bocr plan` says how much")
     else:
         page.good("space", text)
 
@@ -76,14 +76,14 @@ def _look_at_lock(page, folder, kind):
         try:
             take(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            advice = "bocr goes on without: never start two runs on one RUNDIR" if kind == "flock" else "HDF5_USE_FILE_LOCKING=FALSE for h5py"
-            page.note(kind, "not here ({})".format(error.strerror), advice)
+            advice = "bocr continues without locks: never start two runs on one RUNDIR" if kind == "flock" else "set HDF5_USE_FILE_LOCKING=FALSE for h5py"
+            page.note(kind, "this file system has no such locks ({})".format(error.strerror), advice)
             return
         refused = subprocess.call([sys.executable, "-c", TAKE, path, kind])
     if refused == 0:
         page.good(kind, "holds between processes")
     else:
-        page.note(kind, "is given to two processes at once", "never start two runs on one RUNDIR")
+        page.note(kind, "two processes get the lock at the same time", "never start two runs on one RUNDIR")
 
 
 def _look_at_rename(page, folder):
@@ -99,7 +99,7 @@ def _look_at_rename(page, folder):
         page.lack("rename", error.strerror, "put RUNDIR on another file system")
         return
     if replaced and not os.path.exists(old):
-        page.good("rename", "replaces a file at once")
+        page.good("rename", "replaces a file in one step")
     else:
         page.lack("rename", "does not replace a file", "put RUNDIR on another file system")
 
@@ -111,9 +111,9 @@ def _look_at_exclusive(page, folder):
     try:
         os.close(os.open(path, flags, 0o600))
     except FileExistsError:
-        page.good("exclusive creation", "is refused the second time")
+        page.good("exclusive creation", "the second attempt is refused")
         return
-    page.lack("exclusive creation", "succeeds twice", "put RUNDIR on another file system")
+    page.lack("exclusive creation", "succeeds for a file that exists", "put RUNDIR on another file system")
 
 
 def _look_at_mapping(page, folder):
@@ -132,7 +132,7 @@ def _look_at_mapping(page, folder):
     if seen:
         page.good("mapping", "a mapped file can be written and read")
     else:
-        page.note("mapping", "what is written through it is not read", "keep models on another file system")
+        page.note("mapping", "a read does not return the data that was written through a mapping", "keep models on another file system")
 
 
 def _look_at_fsync(page, folder):
@@ -147,6 +147,6 @@ def _look_at_fsync(page, folder):
     times.sort()
     text = "{:.1f} ms at the median, {:.1f} ms at worst of {}".format(times[FSYNCS // 2] * 1e3, times[-1] * 1e3, FSYNCS)
     if times[FSYNCS // 2] > SLOW_FSYNC:
-        page.note("fsync", text, "slow: ranks will wait for it, a scratch file system is better")
+        page.note("fsync", text, "slow: ranks will wait for the disk; use a scratch file system")
     else:
         page.good("fsync", text)

@@ -1,7 +1,7 @@
-"""The other hosts of a job: whether they answer, see the folder, keep the time and hold to its locks.
+"""Checks the other hosts of a job: whether they answer, see the folder, have the same time and respect its locks.
 
-PBS's own agent does not give a command's output back (docs/facts/pbs.md, "Agents"): so each host writes what it
-finds into the folder, which is also what is to be found out.
+PBS's own agent does not return the output of a command (docs/facts/pbs.md, "Agents"). Therefore each host writes its results
+to the folder. That also shows whether the host sees the folder.
 """
 
 import fcntl
@@ -17,10 +17,10 @@ import time
 from .report import ask
 
 SECONDS = 20
-# Clocks further apart make times in the records contradict one another.
+# Seconds. If clocks differ by more, the times in the records contradict one another.
 LARGEST_SKEW = 2.0
 
-# Run by sh on each host: $1 the folder of the trial, $2 the host's name as it was given.
+# sh runs this on each host. $1 is the folder of the test, $2 the name of the host as in the hosts file.
 SCRIPT = """\
 flock -n -E 75 "$1/lock" true 2>/dev/null
 locked=$?
@@ -30,7 +30,7 @@ mv "$1/$2.new" "$1/$2"
 
 
 def read_hosts(path):
-    """Hosts of a file, each once, without this one."""
+    """The hosts of a file, each once, without this host."""
     here = socket.gethostname().split(".")[0]
     names = [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#")]
     return [name for name in dict.fromkeys(names) if name != "localhost" and name.split(".")[0] != here]
@@ -45,18 +45,18 @@ def _agent(given):
 
 
 def look(page, place, nodes, agent):
-    """Looks at the hosts that are named in the file `nodes`."""
+    """Checks the hosts of the file `nodes`."""
     page.section("other hosts")
     hosts = read_hosts(nodes) if nodes else []
     if not hosts:
-        page.note("hosts", "no others to look at", "" if nodes else "run this inside a job of two nodes, or give --hosts")
+        page.note("hosts", "no other hosts to check", "" if nodes else "run this inside a job of two nodes, or give --hosts")
         return
     command = _agent(agent)
     page.good("agent", " ".join(command))
     try:
         trial = tempfile.TemporaryDirectory(prefix=".bocr-site-check-", dir=str(place))
     except OSError:
-        page.note("hosts", "not looked at, since the folder cannot be written to")
+        page.note("hosts", "not checked: the folder is not writable", "name another folder with --folder")
         return
     with trial as folder:
         script, lock = os.path.join(folder, "script"), os.path.join(folder, "lock")
@@ -65,7 +65,7 @@ def look(page, place, nodes, agent):
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                pass  # Said of the folder already.
+                pass  # The check of the folder reports this.
             for host in hosts:
                 _look_at(page, command, folder, host)
 
@@ -86,20 +86,20 @@ def _look_at(page, agent, folder, host):
     page.good(host, "sees this folder ({}, {}, mpirun {})".format(name, libc, mpirun))
     _look_at_clock(page, host, clock, before, after)
     if locked == "75":
-        page.good(host, "holds to the locks of this host")
+        page.good(host, "respects the locks of this host")
     else:
-        page.note(host, "is given a lock that this host holds", "never start two runs on one RUNDIR")
+        page.note(host, "gets a lock that this host holds", "never start two runs on one RUNDIR")
     if mpirun == "none":
-        page.note(host, "has no mpirun on its PATH", "load modules in the job's set-up lines, and start with mpirun's whole path")
+        page.note(host, "has no mpirun on its PATH", "load the MPI module in the job's set-up lines, and start mpirun by its whole path")
 
 
 def _look_at_clock(page, host, clock, before, after):
     if not re.match(r"^\d+\.\d+$", clock):
-        page.note(host, "does not tell its time exactly: {}".format(clock))
+        page.note(host, "shows no exact time: {}".format(clock))
         return
-    # Read at some moment between the two: how far off it is at the least.
+    # The host read its clock between `before` and `after`. This is the least possible difference.
     skew = max(before - float(clock), float(clock) - after, 0.0)
     if skew > LARGEST_SKEW:
-        page.note(host, "clock off by {:.1f} s at the least".format(skew), "times in the records will not fit together: ask the site for NTP")
+        page.note(host, "clock off by at least {:.1f} s".format(skew), "times in the records will contradict one another: ask the site for NTP")
     else:
         page.good(host, "clock within {:.1f} s".format(max(skew, after - before)))

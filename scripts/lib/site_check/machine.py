@@ -1,4 +1,4 @@
-"""The machine: system, libraries, the program itself, limits, and the way out to the network."""
+"""Checks the machine: system, libraries, the program, limits, and the network."""
 
 import glob
 import os
@@ -12,20 +12,20 @@ import tempfile
 
 from .report import ask
 
-# What vLLM's wheels in scripts/environments need.
+# The glibc that the vLLM wheels of scripts/environments need.
 GLIBC_OF_ENVIRONMENTS = {"chandra-1": (2, 28), "chandra-2, deepseek": (2, 31)}
-# Languages of the stand-in's reader, and its orientation data.
+# Tesseract models that the stand-in needs: two languages, and the orientation data.
 TESSERACT_LANGUAGES = ("fra", "ara", "osd")
-# Open files of a rank, its renderers and its server.
+# Enough open files for a rank, its renderers and its server.
 OPEN_FILES = 4096
 PROCESSES = 4096
-# What bocr allows the path of a socket, and what /bocr-UID-HASH/ENGINE-RANK/server-START.sock takes of it below TMPDIR.
+# Longest socket path that bocr allows; the length of /bocr-UID-HASH/ENGINE-RANK/server-START.sock below TMPDIR.
 SOCKET_PATH = 99
 SOCKET_FOLDER = 59
 
 
 def look(page, project):
-    """System, interpreters, environments' tools."""
+    """Checks system, interpreters, and tools for environments."""
     page.section("machine")
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
@@ -35,7 +35,7 @@ def look(page, project):
     version = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
     wanting = [name for name, wanted in sorted(GLIBC_OF_ENVIRONMENTS.items()) if version < wanted]
     if wanting:
-        page.note("libc", found, "too old for the packages of {}: serve these from a container".format(" and ".join(wanting)))
+        page.note("libc", found, "too old for the packages of {}: serve their models from a container".format(" and ".join(wanting)))
     else:
         page.good("libc", found)
     page.good("python3", "{} ({})".format(platform.python_version(), sys.executable))
@@ -50,9 +50,9 @@ def _look_at_environments(page):
     if version and version.good:
         page.good("environments", version.first)
     elif version:
-        page.note("environments", "{}: {}".format(conda[0], version.fault), "load its module again, or use python3's venv")
+        page.note("environments", "{}: {}".format(conda[0], version.fault), "load the module of conda again, or use python3's venv")
     else:
-        page.note("environments", "no conda on the PATH", "load its module, or scripts/env-* make them with python3's venv")
+        page.note("environments", "no conda on the PATH", "load the module of conda; without it, scripts/env-* use python3's venv")
     root = os.environ.get("BOCR_ENVIRONMENTS") or os.path.expanduser("~/.local/share/bocr/environments")
     for marker in sorted(glob.glob(os.path.join(root, "*", "bocr-environment"))):
         with open(marker, encoding="utf-8") as file:
@@ -61,16 +61,16 @@ def _look_at_environments(page):
         if complete:
             page.good("environment", folder)
         else:
-            page.note("environment", folder + " is unfinished", "run its scripts/env-* again")
+            page.note("environment", folder + " is unfinished", "run scripts/env-chandra or scripts/env-deepseek again to finish it")
 
 
 def look_at_program(page, project, given):
-    """The program and what it loads."""
+    """Checks the program and the libraries that it loads."""
     page.section("bocr")
     built = str(project / "target" / "release" / "bocr")
     program = given or (built if os.path.exists(built) else shutil.which("bocr"))
     if not program:
-        page.lack("bocr", "not built", "scripts/setup, then cargo build --release, or name it with --bocr")
+        page.lack("bocr", "not built", "run scripts/setup, then cargo build --release; or name the program with --bocr")
     else:
         version = ask([program, "--version"])
         if version.good:
@@ -83,7 +83,7 @@ def look_at_program(page, project, given):
     if pdfium:
         page.good("PDFium", pdfium[0])
     else:
-        page.lack("PDFium", "no libpdfium.so", "scripts/setup fetches it where there is network; or name it in PDFIUM_LIB")
+        page.lack("PDFium", "no libpdfium.so", "run scripts/setup on a machine with network, or name the library in PDFIUM_LIB")
     _look_at_tesseract(page)
     _look_at_building(page, bool(program))
 
@@ -91,9 +91,9 @@ def look_at_program(page, project, given):
 def _name_libraries(page, program, version):
     libraries = re.findall(r"(\S+) => not found", ask(["ldd", program]).text)
     if libraries:
-        page.lack("bocr", "{} does not find {}".format(program, ", ".join(libraries)), "load the modules that it was built with (MPI, HDF5)")
+        page.lack("bocr", "{} does not find {}".format(program, ", ".join(libraries)), "load the modules that bocr was built with (MPI, HDF5)")
     else:
-        page.lack("bocr", "{} does not start: {}".format(program, version.fault), "build it on this cluster")
+        page.lack("bocr", "{} does not start: {}".format(program, version.fault), "build bocr on this cluster")
 
 
 def _look_at_tesseract(page):
@@ -103,7 +103,7 @@ def _look_at_tesseract(page):
         version = ask(["tesseract", "--version"])
         page.good("Tesseract", version.first if version.good else "of unknown version")
     elif listed.good:
-        page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that really reads needs it: see TESSDATA_PREFIX")
+        page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that reads pages needs them: install them, or set TESSDATA_PREFIX")
     else:
         page.note("Tesseract", listed.fault, "only the stand-in that really reads, and turned pages, need it")
 
@@ -118,9 +118,9 @@ def _look_at_building(page, built):
         version = "of HDF5_DIR" if os.environ.get("HDF5_DIR") else ask(["pkg-config", "--modversion", hdf5]).first
         page.good("to build it", "{}, HDF5 {}, libclang, mpicc".format(cargo.first, version))
     elif built:
-        page.note("to build it", "without " + ", ".join(absent), "only needed where bocr is built")
+        page.note("to build it", "without " + ", ".join(absent), "needed only to build bocr")
     else:
-        page.lack("to build it", "without " + ", ".join(absent), "load their modules or install them (scripts/setup says how)")
+        page.lack("to build it", "without " + ", ".join(absent), "load their modules, or install them (scripts/setup says how)")
 
 
 def _shown(limit):
@@ -128,7 +128,7 @@ def _shown(limit):
 
 
 def look_at_limits(page):
-    """Limits of processes, sockets, ports, proxies."""
+    """Checks limits of processes, sockets, ports and proxies."""
     page.section("limits")
     wanted = (("open files", resource.RLIMIT_NOFILE, OPEN_FILES, "ulimit -n"), ("processes", resource.RLIMIT_NPROC, PROCESSES, "ulimit -u"))
     for name, which, least, command in wanted:
@@ -136,15 +136,15 @@ def look_at_limits(page):
         if soft == resource.RLIM_INFINITY or soft >= least:
             page.good(name, _shown(soft))
         else:
-            page.note(name, "{} of at most {}".format(_shown(soft), _shown(hard)), "{} {} in the job's set-up lines".format(command, least))
+            page.note(name, "{} of at most {}".format(_shown(soft), _shown(hard)), "put `{} {}` into the job's set-up lines".format(command, least))
     locked = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
-    page.note("locked memory", _shown(locked), "" if locked == resource.RLIM_INFINITY else "MPI over InfiniBand wants it unlimited")
+    page.note("locked memory", _shown(locked), "" if locked == resource.RLIM_INFINITY else "MPI over InfiniBand needs it unlimited")
     page.good("stack", _shown(stack))
     _look_at_sockets(page)
     proxies = sorted(name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy"))
     if proxies:
-        page.note("proxies", ", ".join(proxies) + " set", "bocr asks its own servers without them")
+        page.note("proxies", ", ".join(proxies) + " set", "bocr does not use them for its own servers")
     else:
         page.good("proxies", "none set")
 
@@ -167,13 +167,13 @@ def _look_at_sockets(page):
     try:
         with socket.socket() as server:
             server.bind(("127.0.0.1", 0))
-            page.good("ports", "free ones on 127.0.0.1, e.g. {}".format(server.getsockname()[1]))
+            page.good("ports", "127.0.0.1 has free ports, e.g. {}".format(server.getsockname()[1]))
     except OSError as error:
         page.lack("ports", "none on 127.0.0.1: {}".format(error), "bring up the loopback interface")
 
 
 def look_at_network(page, project):
-    """Whether Python packages can be fetched from here, with pip itself as it is set up."""
+    """Checks whether pip, with its settings, can download Python packages from here."""
     page.section("network")
     pins = project / "scripts" / "lib" / "pdfium-requirements.txt"
     with tempfile.TemporaryDirectory(prefix="bocr-site-check-") as folder:
@@ -181,8 +181,8 @@ def look_at_network(page, project):
         command += ["--only-binary", ":all:", "--require-hashes", "-r", str(pins), "-d", folder]
         answer = ask(command, 60)
     if answer.good:
-        page.good("Python packages", "can be fetched from here")
+        page.good("Python packages", "can be downloaded from here")
     elif "No module named pip" in answer.text:
-        page.note("Python packages", "this python3 has no pip", "load another Python to see whether there is network")
+        page.note("Python packages", "this python3 has no pip", "load another Python to check the network")
     else:
-        page.note("Python packages", "cannot be fetched from here", "run scripts/env-* and scripts/models on the login node, or with --wheels")
+        page.note("Python packages", "cannot be downloaded from here", "run scripts/env-* and scripts/models on the login node, or scripts/env-* with --wheels")
