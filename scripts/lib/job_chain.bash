@@ -109,7 +109,7 @@ submit_next() {
 }
 
 submit_successor() {
-    local told command other
+    local answer command other
     other=$(successor) || true
     if [[ -n $other ]]; then
         say "job $other of this run is in the queue already: submitting no other job"
@@ -117,16 +117,16 @@ submit_successor() {
     fi
     command=(qsub -W "depend=afterany:$PBS_JOBID" -v "BOCR_CHAIN=$((chain - 1))" "$script")
     # Submits from the folder from which this job was submitted: the script may rely on that.
-    if ! told=$(cd "${PBS_O_WORKDIR:-.}" && timeout "$SUBMIT_LIMIT" "${command[@]}" 2>&1 </dev/null {list_lock}>&-); then
-        say "the next job could not be submitted ($(tail -n1 <<<"$told")): run on a login node: qsub -v BOCR_CHAIN=$((chain - 1)) $script"
+    if ! answer=$(cd "${PBS_O_WORKDIR:-.}" && timeout "$SUBMIT_LIMIT" "${command[@]}" 2>&1 </dev/null {list_lock}>&-); then
+        say "the next job could not be submitted ($(tail -n1 <<<"$answer")): run on a login node: qsub -v BOCR_CHAIN=$((chain - 1)) $script"
         return
     fi
     # A site's wrapper of qsub may print more than the id.
-    if submitted=$(grep -oE '^[0-9]+[^ ]*$' <<<"$told" | tail -n1); then
+    if submitted=$(grep -oE '^[0-9]+[^ ]*$' <<<"$answer" | tail -n1); then
         list_job "$submitted" "chain $PBS_JOBID"
     else
         submitted=unnamed
-        say "qsub printed no job id ($(tail -n1 <<<"$told")): \`bocr follow\` shows the next job only after it has started"
+        say "qsub printed no job id ($(tail -n1 <<<"$answer")): \`bocr follow\` shows the next job only after it has started"
     fi
     say "pages are left: job $submitted follows, and up to $((chain - 1)) after it"
 }

@@ -31,16 +31,16 @@ age() {
 }
 
 ask_pbs() {
-    local told='' asked
+    local answer='' asked
     for asked in 1 2; do
-        if told=$(timeout "$ANSWER_LIMIT" qstat -f "$PBS_JOBID" 2>/dev/null </dev/null); then break; fi
+        if answer=$(timeout "$ANSWER_LIMIT" qstat -f "$PBS_JOBID" 2>/dev/null </dev/null); then break; fi
     done
-    run_count=$(pbs_value "$told" run_count)
+    run_count=$(pbs_value "$answer" run_count)
     run_count=${run_count:-1}
     # --walltime counts only if qstat does not answer.
-    if [[ -n $told ]]; then
-        limit=$(pbs_value "$told" Resource_List.walltime)
-        used=$(pbs_value "$told" resources_used.walltime)
+    if [[ -n $answer ]]; then
+        limit=$(pbs_value "$answer" Resource_List.walltime)
+        used=$(pbs_value "$answer" resources_used.walltime)
     elif [[ -n $walltime ]]; then
         limit=$walltime
     else

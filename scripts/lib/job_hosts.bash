@@ -47,12 +47,12 @@ inspect_mpirun() {
 }
 
 knows_pbs() {
-    local info told
+    local info answer
     # Open MPI 5 has prte_info.
     for info in "${mpirun%/*}"/{ompi_info,prte_info}; do
         [[ -x $info ]] || continue
-        told=$("$info" --parsable 2>/dev/null) || true
-        if [[ $told == *plm:tm:* ]]; then return; fi
+        answer=$("$info" --parsable 2>/dev/null) || true
+        if [[ $answer == *plm:tm:* ]]; then return; fi
     done
     return 1
 }

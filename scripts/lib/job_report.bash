@@ -4,7 +4,7 @@
 readonly HOST_LIMIT=30          # seconds; limit for the description of a host
 
 # Variables that explain a run. The report omits all others: they may be secret.
-readonly TOLD='^(PBS_(JOBID|JOBNAME|QUEUE|O_HOST|O_WORKDIR|O_QUEUE|NODEFILE|ENVIRONMENT)|BOCR_CHAIN|PATH|LD_LIBRARY_PATH|TMPDIR|NCPUS|OMP_NUM_THREADS|CUDA_[A-Z_]*|NVIDIA_VISIBLE_DEVICES|LOADEDMODULES|CONDA_(PREFIX|DEFAULT_ENV)|HF_(HOME|HUB_CACHE|HUB_OFFLINE)|OMPI_MCA_.*|UCX_.*|LANG|LC_.*)$'
+readonly SHOWN='^(PBS_(JOBID|JOBNAME|QUEUE|O_HOST|O_WORKDIR|O_QUEUE|NODEFILE|ENVIRONMENT)|BOCR_CHAIN|PATH|LD_LIBRARY_PATH|TMPDIR|NCPUS|OMP_NUM_THREADS|CUDA_[A-Z_]*|NVIDIA_VISIBLE_DEVICES|LOADEDMODULES|CONDA_(PREFIX|DEFAULT_ENV)|HF_(HOME|HUB_CACHE|HUB_OFFLINE)|OMPI_MCA_.*|UCX_.*|LANG|LC_.*)$'
 
 # Appends to the file: PBS may run a job again under the same id.
 write_report() {
@@ -21,7 +21,7 @@ write_report() {
         echo "ranks are started by: $way"
         echo "bocr: ${bocr:-$project/target/release/bocr}, $("${bocr:-$project/target/release/bocr}" --version 2>&1 | head -n1)"
         echo "variables (the values of http proxies are not shown):"
-        compgen -e | grep -E "$TOLD" | while read -r name; do printf '  %s=%s\n' "$name" "${!name}"; done
+        compgen -e | grep -E "$SHOWN" | while read -r name; do printf '  %s=%s\n' "$name" "${!name}"; done
         compgen -e | grep -iE '_proxy$' | sed 's/^/  /;s/$/ is set/' || true
         wait
         for host in "${hosts[@]}"; do cat "$parts/$host" 2>/dev/null || printf '\nhost %s did not describe itself\n' "$host"; done

@@ -64,25 +64,25 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
     if "launch: attempt 2" in log:
         raise RunError(f"{run_directory} lost a rank or a host and was started again, so its times are not valid: start scripts/scaling again\n{_tail(log)}")
 
-    told = account.read(run_directory, programs.bocr)
-    shares = watch.shares(told.begin, told.last_verdict)
+    times = account.read(run_directory, programs.bocr)
+    shares = watch.shares(times.begin, times.last_verdict)
     pumps = [main for rank, (main, _) in shares.items() if rank > 0]
     seconds = ended - launched
-    parts = {part: told.server_seconds.get(part, 0.0) for part in PARTS if part != "outside"}
+    parts = {part: times.server_seconds.get(part, 0.0) for part in PARTS if part != "outside"}
     return Row(
         mode=mode,
         ranks=ranks,
         repeat=repeat,
-        pages=told.pages,
-        servers=told.servers,
+        pages=times.pages,
+        servers=times.servers,
         seconds=seconds,
-        start_seconds=told.begin - launched,
-        first_page_seconds=told.first_verdict - launched,
-        reading_seconds=told.last_verdict - told.begin,
-        end_seconds=ended - told.last_verdict,
+        start_seconds=times.begin - launched,
+        first_page_seconds=times.first_verdict - launched,
+        reading_seconds=times.last_verdict - times.begin,
+        end_seconds=ended - times.last_verdict,
         **parts,
-        outside=told.servers * seconds - sum(parts.values()),
-        sealing=told.sealing,
+        outside=times.servers * seconds - sum(parts.values()),
+        sealing=times.sealing,
         cpu_seconds=cpu,
         cpu_share=cpu / seconds / (os.cpu_count() or 1),
         host_busy=worked / total,

@@ -76,12 +76,12 @@ def _look_at(page, agent, folder, host):
         page.lack(host, "does not answer {}: {}".format(agent[0], answer.last or "code {}".format(answer.code)), "try another --agent")
         return
     before = time.time()
-    told = ask(agent + [host, "/bin/sh", os.path.join(folder, "script"), folder, host], SECONDS)
+    outcome = ask(agent + [host, "/bin/sh", os.path.join(folder, "script"), folder, host], SECONDS)
     after = time.time()
     try:
         clock, name, locked, libc, mpirun = pathlib.Path(folder, host).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
-        page.lack(host, "does not see this folder: {}".format(told.last), "put RUNDIR on a file system that all nodes share")
+        page.lack(host, "does not see this folder: {}".format(outcome.last), "put RUNDIR on a file system that all nodes share")
         return
     page.good(host, "sees this folder ({}, {}, mpirun {})".format(name, libc, mpirun))
     _look_at_clock(page, host, clock, before, after)
