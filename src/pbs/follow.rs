@@ -117,7 +117,7 @@ impl Followed<'_> {
         match (status.state, &status.exit, &status.comment, &self.entry.origin) {
             (JobState::Running | JobState::Exiting, ..) => (format!("{words} on {}", named(&status.hosts)), None),
             (JobState::Ended, Some(exit), ..) if self.gave_way(*exit) => {
-                let why = "another job of this run was at work and goes on; this job did nothing";
+                let why = "another job of this run is still running; this job did nothing";
                 (format!("{words} with {}: {why}", exit.0), Some(Some(*exit)))
             }
             (JobState::Ended, Some(exit), ..) => (format!("{words} with {exit}"), Some(Some(*exit))),
