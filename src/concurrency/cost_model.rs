@@ -19,12 +19,12 @@ const PRIOR_WINDOWS: f64 = 0.5;
 
 /// The fit.
 #[derive(Debug, Default)]
-pub(crate) struct Costs {
+pub(crate) struct CostModel {
     windows: VecDeque<Work>,
     open: Work,
 }
 
-impl Costs {
+impl CostModel {
     pub(crate) fn add(&mut self, work: Work) {
         self.open = self.open.plus(work);
         if self.open.seconds >= WINDOW_SECONDS {
@@ -42,7 +42,7 @@ impl Costs {
 
     /// The server is another one, or as good as.
     pub(crate) fn forget(&mut self) {
-        *self = Costs::default();
+        *self = CostModel::default();
     }
 
     /// Prompt and generated tokens of a page, lately.

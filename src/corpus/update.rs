@@ -55,7 +55,7 @@ pub fn update(
 }
 
 /// What is known of a document's file.
-struct Look {
+struct Inspected {
     /// The file, if there is one; see [`Found::identity`].
     identity: Option<PathBuf>,
     finding: Finding,
@@ -63,7 +63,7 @@ struct Look {
 
 /// In the order in which documents claim the files that several of them lead to.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
+enum NameClaim {
     Holds,
     Replaced,
     First,
@@ -85,11 +85,11 @@ enum Finding {
 }
 
 impl Finding {
-    fn claim(&self) -> Claim {
+    fn claim(&self) -> NameClaim {
         match self {
-            Finding::Gone | Finding::Same(_) | Finding::Again(_) | Finding::Folder => Claim::Holds,
-            Finding::Other(_) => Claim::Replaced,
-            Finding::First(_) => Claim::First,
+            Finding::Gone | Finding::Same(_) | Finding::Again(_) | Finding::Folder => NameClaim::Holds,
+            Finding::Other(_) => NameClaim::Replaced,
+            Finding::First(_) => NameClaim::First,
         }
     }
 }
@@ -152,7 +152,7 @@ impl<'a> Update<'a> {
         let mut looks: Vec<_> = standing.iter().zip(looks).collect();
         looks.sort_by_key(|(_, look)| look.finding.claim());
         let mut holders: HashMap<PathBuf, DocumentId> = HashMap::new();
-        for (document, Look { identity, finding }) in looks {
+        for (document, Inspected { identity, finding }) in looks {
             let identity = identity.unwrap_or_else(|| document.path.clone());
             let id = match finding {
                 Finding::Other(_) => self.next_id(),
@@ -311,7 +311,7 @@ fn look_again(
     modified: Option<Modified>,
     way: Option<&Found>,
     inspect: &impl Inspect,
-) -> Result<Look, CorpusError> {
+) -> Result<Inspected, CorpusError> {
     let Document { path, name, fingerprint, state, .. } = document;
     let identity = match way {
         Some(way) => Some(way.identity.clone()),
@@ -342,7 +342,7 @@ fn look_again(
             }
         }
     };
-    Ok(Look { identity, finding })
+    Ok(Inspected { identity, finding })
 }
 
 /// The documents, of those whose files are gone, that a new file may be, the likeliest first, with the ways to it that

@@ -148,11 +148,11 @@ fn look(
 fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<PageRef>, EstimateError> {
     let (Some(run_directory), Some(plan)) = (run_directory, kept) else { return Ok(Vec::new()) };
     let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;
-    let open = |verdict, ahead: EngineSet| match verdict {
-        Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !ahead.is_empty(),
+    let open = |verdict, remaining: EngineSet| match verdict {
+        Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !remaining.is_empty(),
         Verdict::Read | Verdict::Blank => false,
     };
-    let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.ahead));
+    let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.remaining));
     Ok(done.map(|record| record.page).collect())
 }
 

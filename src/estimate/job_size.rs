@@ -29,7 +29,7 @@ pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
         let length = (1.0 / second_share).round().clamp(2.0, f64::from(gpus));
         (length as u32, Role::One(Engine::DeepSeek))
     } else {
-        (gpus, Role::InTurn)
+        (gpus, Role::OneAtATime)
     };
     let words = if length > 1 { format!("{}*chandra,{last}", length - 1) } else { last.to_string() };
     words.parse().unwrap_or_else(|_| RolePattern::all_chandra())

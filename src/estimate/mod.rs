@@ -25,7 +25,7 @@ pub use earlier::Earlier;
 pub use error::EstimateError;
 pub use job_size::{JobSize, roles_for};
 pub use page_cost::PageCost;
-pub use proposal::{Ask, Fit, Reserve};
+pub use proposal::{EstimateTarget, Feasibility, Reserve};
 pub use request::{Estimate, EstimateRequest};
 pub use sample::{SampledPage, spread};
 pub use work::{EngineWork, Work};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::{ServerKind, configuration::ServerSource};
 
-use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::select, request::READING_RATE};
+use super::{Estimate, EstimateRequest, Feasibility, PageCost, proposal::select, request::READING_RATE};
 
 /// Cores of a rank that its server keeps busy: its API server, its engine and their threads. Assumed.
 const SERVER_CORES: f64 = 4.0;
@@ -61,7 +61,7 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
     if disk.is_short() {
         lines.push(format!("{} has too little room for the run: give another --output", disk.folder.display()));
     }
-    if let Fit::Jobs(jobs) = estimate.fit {
+    if let Feasibility::Jobs(jobs) = estimate.fit {
         lines.push(format!("one job is not expected to be enough: {jobs} of them, each continues (--chain)"));
     }
     lines

@@ -20,7 +20,7 @@ const REPLACEMENTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// A child's place in the pool, and the child in it.
-pub(super) struct Attendant {
+pub(super) struct ChildSupervisor {
     pub settings: PoolSettings,
     /// `None` where the last was lost or has served its time.
     pub child: Option<RemoteChild>,
@@ -29,7 +29,7 @@ pub(super) struct Attendant {
 /// Serves `jobs` until the pool is dropped or no child can be started any more.
 pub(super) async fn attend(
     slot: usize,
-    mut attendant: Attendant,
+    mut attendant: ChildSupervisor,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     events: mpsc::UnboundedSender<Event>,
 ) {
@@ -49,7 +49,7 @@ pub(super) async fn attend(
     }
 }
 
-impl Attendant {
+impl ChildSupervisor {
     /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, be killed from
     /// outside, or wait for a slow disk; so the request is tried again with fresh children before its page is blamed.
     async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {

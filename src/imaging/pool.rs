@@ -17,7 +17,7 @@ use tokio::{
 use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
 
 use super::{
-    child_supervisor::{Attendant, attend},
+    child_supervisor::{ChildSupervisor, attend},
     pool_event::{Answer, Event, Job},
     pool_settings::PoolSettings,
     protocol::{PartFacts, Request, Response},
@@ -97,7 +97,7 @@ impl Pool {
         for (slot, child) in children.into_iter().enumerate() {
             let (sender, jobs) = mpsc::unbounded_channel();
             slots.push(Slot { jobs: sender, state: SlotState::Idle, document: None });
-            let attendant = Attendant { settings: settings.clone(), child: Some(child) };
+            let attendant = ChildSupervisor { settings: settings.clone(), child: Some(child) };
             tasks.spawn(attend(slot, attendant, jobs, events.clone()));
         }
         tasks.spawn(Dealer { slots, waiting: VecDeque::new(), reason: String::new() }.run(received));

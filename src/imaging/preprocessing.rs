@@ -4,7 +4,7 @@
 
 use crate::{
     layout::{Ink, columns, page_turn, script, skew, turned_region},
-    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Skew, Turn, View, When},
+    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Rotation, Skew, View, When},
 };
 
 use super::{
@@ -33,7 +33,7 @@ pub(super) struct PartImage {
     /// The place of what it shows.
     pub(super) place: BBox,
     /// The turn that brought it upright.
-    pub(super) turn: Turn,
+    pub(super) turn: Rotation,
     pub(super) ink: Ink,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
-        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Turn::None, ink };
+        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Rotation::None, ink };
         return Some(Division { layout, ink, parts: vec![part] });
     }
     let page = prepare(pixels, dpi, rule, &mut layout);
@@ -111,7 +111,7 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     if rule.upright
         && let Some((region, confidence)) = turned_region(&sheet)
     {
-        layout.columns.reason = ColumnsReason::Turned;
+        layout.columns.reason = ColumnsReason::CompletedSwitch;
         layout.columns.confidence = confidence;
         return around(region);
     }

@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::Turns;
+use super::RoleSwitchTimes;
 use crate::model::Counts;
 
 /// Where the run stands.
@@ -30,9 +30,9 @@ pub struct Snapshot {
     pub failed: u64,
     /// Out at ranks.
     pub in_flight: u64,
-    /// Turns of ranks from one engine to the other.
+    /// RoleSwitchTimes of ranks from one engine to the other.
     #[serde(default, rename = "role_switches", alias = "turns")]
-    pub turns: Turns,
+    pub turns: RoleSwitchTimes,
     /// Seconds since this start.
     pub seconds: f64,
 }
@@ -49,7 +49,7 @@ impl Snapshot {
             blank: counts.blank,
             failed: counts.failed_total(),
             in_flight,
-            turns: Turns::default(),
+            turns: RoleSwitchTimes::default(),
             seconds: elapsed.as_secs_f64(),
         }
     }

@@ -11,7 +11,7 @@ use crate::{
         Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
     },
-    report::{Progress, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
+    report::{Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
     sys::seconds_text,
 };
@@ -54,7 +54,7 @@ pub(super) struct Ended {
     pub(super) lost: BTreeSet<RankId>,
     /// Their hosts, where they had named them.
     pub(super) silent_hosts: Vec<String>,
-    pub(super) turns: Turns,
+    pub(super) turns: RoleSwitchTimes,
     /// Written to its end where this is dropped, which is not on the main thread.
     _servers: ServersFile,
 }
@@ -221,7 +221,7 @@ impl Coordinator {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
-        let mut turns = Turns::default();
+        let mut turns = RoleSwitchTimes::default();
         self.scheduler.turns().iter().for_each(|took| turns.add(*took));
         Snapshot { turns, ..counted }
     }
@@ -250,9 +250,9 @@ impl Coordinator {
                     }
                     out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
                 }
-                Action::Turn { rank, engine } => {
+                Action::SwitchRole { rank, engine } => {
                     tracing::info!(%rank, %engine, "the rank switches to this engine");
-                    out.push((rank, ToWorker::Turn(engine)));
+                    out.push((rank, ToWorker::SwitchRole(engine)));
                 }
                 Action::TooLate { engine, turn, left } => {
                     tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
@@ -273,7 +273,7 @@ impl Coordinator {
     }
 }
 
-/// The time that a page may honestly take: its server starts, then every attempt of a visit takes as long as one may, and
+/// The time that a page may honestly take: its server starts, then every attempt of a stage takes as long as one may, and
 /// every image of it is drawn as slowly as one may be.
 fn lease_floor(configuration: &Configuration) -> Duration {
     /// An image is drawn twice before its page is blamed.

@@ -47,7 +47,7 @@ mod tests {
         LatestRecord {
             page: PageRef { document: DocumentId(0), page: PageIndex(index) },
             lease,
-            latest: Latest { lease, ahead: EngineSet::default(), place },
+            latest: Latest { lease, remaining: EngineSet::default(), place },
             verdict: Verdict::Read,
             engine: None,
             place,

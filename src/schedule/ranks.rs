@@ -9,7 +9,7 @@ use crate::model::{Engine, EngineSet, RankId, Role};
 
 use super::{
     protocol::Tick,
-    rank_state::{Candidate, RankState, Turned, other},
+    rank_state::{CompletedSwitch, RankState, SwitchCandidate, other},
 };
 
 /// All ranks of the run.
@@ -28,21 +28,21 @@ pub(super) struct Ranks {
     most_credits: u32,
     states: BTreeMap<RankId, RankState>,
     /// Ranks that may be given pages for the engine and want some: keeps a step independent of the number of ranks.
-    hungry: BTreeMap<Engine, BTreeSet<RankId>>,
+    underfilled: BTreeMap<Engine, BTreeSet<RankId>>,
     /// Ranks that could turn to the engine.
-    turnable: BTreeMap<Engine, Turnable>,
-    /// Ranks that run dry for a turn and hold no pages any more.
-    dry: BTreeSet<RankId>,
+    turnable: BTreeMap<Engine, SwitchableRanks>,
+    /// Ranks that run drained for a turn and hold no pages any more.
+    drained: BTreeSet<RankId>,
     totals: BTreeMap<Engine, Totals>,
 }
 
 /// Ranks that could turn to one engine.
 #[derive(Debug, Default)]
-struct Turnable {
+struct SwitchableRanks {
     /// Those that hold no pages.
-    idle: BTreeSet<Candidate>,
+    idle: BTreeSet<SwitchCandidate>,
     /// Those that do.
-    busy: BTreeSet<Candidate>,
+    busy: BTreeSet<SwitchCandidate>,
 }
 
 /// Sums over the ranks of an engine.
@@ -60,7 +60,7 @@ pub(super) struct Totals {
 
 impl Ranks {
     pub(super) fn new(size: u32) -> Self {
-        let hungry = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
+        let underfilled = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
         Ranks {
             size,
             awaited: size,
@@ -69,9 +69,9 @@ impl Ranks {
             gone: BTreeSet::new(),
             most_credits: 0,
             states: BTreeMap::new(),
-            hungry,
+            underfilled,
             turnable: BTreeMap::new(),
-            dry: BTreeSet::new(),
+            drained: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -148,7 +148,7 @@ impl Ranks {
     }
 
     /// The turn or start that came to its end by it, if one did.
-    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<Turned> {
+    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<CompletedSwitch> {
         self.proven = self.proven.with(engine);
         self.update(rank, |state| state.engine_ready(engine, now)).flatten()
     }
@@ -172,8 +172,8 @@ impl Ranks {
     }
 
     /// The rank gets no more pages until it turns to `engine`.
-    pub(super) fn run_dry(&mut self, rank: RankId, engine: Engine) {
-        self.update(rank, |state| state.run_dry(engine));
+    pub(super) fn drain_for_switch(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| state.drain_for_switch(engine));
     }
 
     /// The rank, which was to turn, goes on with the engine that it serves.
@@ -211,21 +211,21 @@ impl Ranks {
     }
 
     /// Ranks that may be given pages for the engine and want some, in order.
-    pub(super) fn hungry(&self, engine: Engine) -> Vec<RankId> {
-        self.hungry.get(&engine).into_iter().flatten().copied().collect()
+    pub(super) fn underfilled(&self, engine: Engine) -> Vec<RankId> {
+        self.underfilled.get(&engine).into_iter().flatten().copied().collect()
     }
 
     /// Ranks without pages that could turn to the engine: the first of each sort, the best sort first.
-    pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
+    pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
         self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.idle))
     }
 
     /// The same of ranks with pages.
-    pub(super) fn busy(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
+    pub(super) fn busy(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
         self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.busy))
     }
 
-    fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &Turnable> {
+    fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &SwitchableRanks> {
         self.turnable.get(&engine).filter(|_| !self.is_given_up(engine)).into_iter()
     }
 
@@ -234,9 +234,9 @@ impl Ranks {
         self.most_credits
     }
 
-    /// Ranks that ran dry for a turn, in order.
-    pub(super) fn dry(&self) -> Vec<RankId> {
-        self.dry.iter().copied().collect()
+    /// Ranks that ran drained for a turn, in order.
+    pub(super) fn drained(&self) -> Vec<RankId> {
+        self.drained.iter().copied().collect()
     }
 
     /// Whether some rank serves the engine, or may yet turn out to.
@@ -276,7 +276,7 @@ impl Ranks {
     /// Puts a rank into the totals and sets that its state belongs to.
     fn enter(&mut self, rank: RankId, state: &RankState) {
         self.total(state, 1);
-        for (engine, ranks) in &mut self.hungry {
+        for (engine, ranks) in &mut self.underfilled {
             if state.takes(*engine) && state.wants_pages() {
                 ranks.insert(rank);
             }
@@ -285,15 +285,15 @@ impl Ranks {
             let turnable = self.turnable.entry(engine).or_default();
             if state.held == 0 { &mut turnable.idle } else { &mut turnable.busy }.insert(candidate);
         }
-        if state.runs_dry_for().is_some() && state.held == 0 {
-            self.dry.insert(rank);
+        if state.drains_for().is_some() && state.held == 0 {
+            self.drained.insert(rank);
         }
     }
 
     /// Takes it out of them.
     fn leave(&mut self, rank: RankId, state: &RankState) {
         self.total(state, -1);
-        for ranks in self.hungry.values_mut() {
+        for ranks in self.underfilled.values_mut() {
             ranks.remove(&rank);
         }
         if let Some((engine, candidate)) = candidate(rank, state)
@@ -302,7 +302,7 @@ impl Ranks {
             turnable.idle.remove(&candidate);
             turnable.busy.remove(&candidate);
         }
-        self.dry.remove(&rank);
+        self.drained.remove(&rank);
     }
 
     fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {
@@ -316,15 +316,15 @@ impl Ranks {
 }
 
 /// The first candidate of each sort, in order.
-fn sorts(candidates: &BTreeSet<Candidate>) -> impl Iterator<Item = Candidate> {
+fn sorts(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = SwitchCandidate> {
     std::iter::successors(candidates.first().copied(), |last| {
-        let same = Candidate { rank: RankId(u32::MAX), ..*last };
+        let same = SwitchCandidate { rank: RankId(u32::MAX), ..*last };
         candidates.range((Bound::Excluded(same), Bound::Unbounded)).next().copied()
     })
 }
 
 /// The engine that a rank could turn to, and its place among those that could.
-fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, Candidate)> {
+fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, SwitchCandidate)> {
     let (engine, kind) = state.could_turn()?;
-    Some((engine, Candidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
+    Some((engine, SwitchCandidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
 }

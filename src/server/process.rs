@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    control::{Answer, Word, ask, say},
+    control::{Answer, ShutdownRequest, ask, say},
     folder::{FolderError, Record, ServerFolder},
     launch::{GPU_VARIABLE, Launch},
     limits::{END, GRACE, HOLDER, REAP},
@@ -183,7 +183,7 @@ impl Server {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
                 tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was started by another command");
-                server.end(Word::Goodbye).await?;
+                server.end(ShutdownRequest::Goodbye).await?;
                 return Ok(None);
             }
             // Held by another, or its guard is only just starting or ending. An orphan would answer in the place of the
@@ -213,7 +213,7 @@ impl Server {
                     Some((Answer::Busy, _)) => break,
                     Some((Answer::Held, stream)) => {
                         tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it holds the memory of this GPU");
-                        Server::taken_over(other, other.record(), stream).end(Word::Goodbye).await?;
+                        Server::taken_over(other, other.record(), stream).end(ShutdownRequest::Goodbye).await?;
                     }
                     None => drop(end_unguarded(other).await?),
                 }
@@ -296,7 +296,7 @@ impl Server {
     ///
     /// # Errors
     /// It does not go.
-    pub async fn end(&mut self, word: Word) -> Result<(), ServerError> {
+    pub async fn end(&mut self, word: ShutdownRequest) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    control::Word,
+    control::ShutdownRequest,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
     plan::ServicePlan,
@@ -160,7 +160,7 @@ impl Supervisor {
             Err(error) => {
                 let whose = if ours { "a server that does not wake up" } else { "the server of an earlier attempt" };
                 tracing::warn!(%engine, log = %log.display(), "ending {whose}: {}", chain(&error));
-                self.end_server(Word::Kill).await;
+                self.end_server(ShutdownRequest::Kill).await;
                 Ok(None)
             }
         }
@@ -198,7 +198,7 @@ async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineErr
 /// Whether the engine behind it answers too.
 async fn singing(reader: Reader) -> Result<Reader, StartError> {
     let client = reader.client();
-    match client.sings(&reader.server().model).await {
+    match client.answers_canary(&reader.server().model).await {
         true => Ok(reader),
         false => Err(StartError::Silent(client.address().clone())),
     }

@@ -58,7 +58,7 @@ async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
         let after = client.engine_tokens().await;
         let moved = before.is_some() && after > before;
         let tokens = traffic.tokens();
-        if moved || client.sings(model).await || traffic.tokens() > tokens {
+        if moved || client.answers_canary(model).await || traffic.tokens() > tokens {
             traffic.move_now();
         } else {
             return Death::Hangs(hang_limit);

@@ -32,7 +32,7 @@ pub(super) enum SimulationEvent {
         engine: Engine,
         turn: u32,
     },
-    Turn(RankId, Engine),
+    SwitchRole(RankId, Engine),
     Vanish(RankId),
     /// A sign of life, and the next one after it.
     Beat(RankId),
@@ -129,7 +129,7 @@ impl<'a> Simulation<'a> {
                 }
             }
             SimulationEvent::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
-            SimulationEvent::Turn(rank, engine) => self.turn(rank, engine),
+            SimulationEvent::SwitchRole(rank, engine) => self.turn(rank, engine),
             SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
             SimulationEvent::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
             SimulationEvent::Vanish(rank) => {

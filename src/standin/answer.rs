@@ -43,7 +43,7 @@ pub enum Broken {
     /// The fault script cuts the connection.
     Reset,
     /// The fault script spoils the stream.
-    Spoiled(StreamFault),
+    FaultyStream(StreamFault),
     /// Reading the page failed.
     Failed(ApiError),
 }
@@ -114,7 +114,7 @@ impl Answer {
         match generation.tripped() {
             Some(Trip::Stall) => return pending().await,
             Some(Trip::Reset) => return Err(Broken::Reset),
-            Some(Trip::Spoil(fault)) => return Err(Broken::Spoiled(fault)),
+            Some(Trip::Spoil(fault)) => return Err(Broken::FaultyStream(fault)),
             Some(Trip::Death) => {
                 self.stand_in.condition.die();
                 return pending().await;
@@ -268,7 +268,7 @@ impl Generation {
                 let mut come = 0;
                 while come < wanted {
                     match sequence.next().await {
-                        Some(SequenceEvent::Admitted) => clock.admitted(),
+                        Some(SequenceEvent::GpuPermit) => clock.admitted(),
                         Some(SequenceEvent::Preempted) => clock.preempted(),
                         Some(SequenceEvent::Token) => come += 1,
                         None => pending().await,

@@ -14,7 +14,7 @@ use super::{
     codes,
     error::{Context, Result},
     hdf::{self, Appender, Attributes},
-    journal::Opening,
+    journal::JournalHeader,
     numbering::Numbering,
     rows::{
         AttemptLinks, AttemptRow, BlockLinks, BlockRow, PageLinks, PageRow, PartLinks, PartRow, SHARD_FORMAT,
@@ -127,7 +127,7 @@ impl<'a> ShardWriter<'a> {
     }
 
     /// Writes the rest.
-    pub(super) fn fill(self, opening: &Opening) -> Result<FilledShard<'a>> {
+    pub(super) fn fill(self, opening: &JournalHeader) -> Result<FilledShard<'a>> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
@@ -159,7 +159,7 @@ impl FilledShard<'_> {
     }
 }
 
-fn write_attributes(file: &File, path: &Path, opening: &Opening, pages: u64) -> Result<()> {
+fn write_attributes(file: &File, path: &Path, opening: &JournalHeader, pages: u64) -> Result<()> {
     let attributes = Attributes { file, path };
     attributes.text("format", SHARD_FORMAT)?;
     attributes.scalar("version", &SHARD_VERSION)?;

@@ -8,7 +8,7 @@ use super::{
     cells::RowReader,
     error::{Context, Result, StoreError, check_run},
     hdf,
-    journal::{Opening, Provenance},
+    journal::{JournalHeader, Provenance},
     latest::Summary,
     layout::Layout,
     rows::{AttemptRow, BlockRow, PageRow, PartRow, SHARD_FORMAT, SHARD_VERSION, SummaryRow},
@@ -63,9 +63,9 @@ impl ShardReader {
     ///
     /// # Errors
     /// An attribute cannot be read.
-    pub fn opening(&self) -> Result<Opening> {
+    pub fn opening(&self) -> Result<JournalHeader> {
         let (file, path) = (&self.file, &*self.path);
-        Ok(Opening {
+        Ok(JournalHeader {
             rank: RankId(hdf::attribute(file, path, "rank")?),
             sequence: hdf::attribute(file, path, "sequence")?,
             created_unix_ns: hdf::attribute(file, path, "created_unix_ns")?,

@@ -17,8 +17,8 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
-    hold::Hold,
-    journal::{JournalWriter, Opening, Provenance},
+    hold::JournalLock,
+    journal::{JournalHeader, JournalWriter, Provenance},
     layout::{Layout, StoreFile},
     queue::Queue,
     seal::{Sealed, seal_held},
@@ -279,7 +279,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         };
         if self.journal.is_none() {
-            let opening = Opening {
+            let opening = JournalHeader {
                 rank: self.next.rank,
                 sequence: self.next.sequence,
                 created_unix_ns: unix_nanoseconds(),
@@ -323,7 +323,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         Ok(())
     }
 
-    fn start_sealing(&self, file: StoreFile, hold: Hold) -> Result<JoinHandle<Result<Sealed>>> {
+    fn start_sealing(&self, file: StoreFile, hold: JournalLock) -> Result<JoinHandle<Result<Sealed>>> {
         let (layout, end) = (self.layout.clone(), TellEnd(Arc::clone(&self.queue)));
         let thread = thread::Builder::new().name(format!("seal-{}", file.rank.0));
         let work = move || {

@@ -28,7 +28,7 @@ use bulletin_ocr::{
     },
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown,
-        Visit,
+        Stage,
     },
 };
 use futures_util::{StreamExt, future::join_all, stream};
@@ -193,7 +193,7 @@ fn image() -> PageImage {
 
 /// The first request for a page.
 fn asking(request_id: &str) -> Asking<'_> {
-    Asking { request_id, visit: Visit::First, step: 0 }
+    Asking { request_id, stage: Stage::Primary, step: 0 }
 }
 
 struct Setup {

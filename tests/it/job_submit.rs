@@ -273,7 +273,10 @@ fn the_end_that_pbs_gave_a_job_is_explained() {
     fs::write(node.run("job/output/1.fake.OU"), "bocr: another bocr run is working in run: wait for it\n").unwrap();
     node.says("1.fake", &[&ended(2)]);
     let followed = node.follow();
-    assert!(followed.code == Some(2) && followed.said.contains("another job of this run is still running"), "{followed:?}");
+    assert!(
+        followed.code == Some(2) && followed.said.contains("another job of this run is still running"),
+        "{followed:?}"
+    );
     // The run ended in order before PBS killed what was left of its job.
     let account = r#"{"exit_code":0,"outcome":"complete","again":false,"silent_hosts":[]}"#;
     fs::write(node.run("finished.json"), account).unwrap();

@@ -8,11 +8,11 @@ use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{
         Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, PageRef,
-        Part, RankId, Verdict, Visit,
+        Part, RankId, Stage, Verdict,
     },
     store::{
-        self, JournalReader, JournalWriter, LatestRecord, Layout, Leftovers, Opening, Problem, Provenance, Reader,
-        ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
+        self, JournalHeader, JournalReader, JournalWriter, LatestRecord, Layout, Problem, Provenance, Reader,
+        ShardReader, StoreError, StoreEvent, StoreFile, UnfinishedFiles, Writer, catalogue,
     },
 };
 use oorandom::Rand32;
@@ -150,7 +150,7 @@ fn a_shard_of_other_origin_is_never_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, _) = leave_journal(directory.path(), &varied()[..1]);
     store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
-    let other = Opening { created_unix_ns: 5, ..opening() };
+    let other = JournalHeader { created_unix_ns: 5, ..opening() };
     JournalWriter::create(&layout.journal(FILE), &other).unwrap();
     let error = recover(directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::ForeignShard { .. }), "{error}");
@@ -354,7 +354,7 @@ fn shares_of_a_run_directory_give_together_what_one_gives() {
     // The same pages again, under later leases, in a journal that was left.
     let later: Vec<_> = records.iter().map(|record| PageRecord { lease: LeaseId(70), ..record.clone() }).collect();
     leave_journal(directory.path(), &later);
-    let leftovers = Leftovers::find(directory.path()).unwrap();
+    let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
     assert_eq!((leftovers.journals.len(), leftovers.shards.len()), (1, 6));
     let shares = leftovers.shares(NonZeroUsize::new(3).unwrap());
     let recovered: Vec<_> =
@@ -390,7 +390,7 @@ fn files_of_another_run_are_refused_with_both_names() {
         if shard {
             store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
         }
-        let leftovers = Leftovers::find(directory.path()).unwrap();
+        let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
         let error = store::recover(directory.path(), &leftovers, "run-2", LOCK_WAIT).unwrap_err().to_string();
         assert!(error.contains("belongs to run run-1, not to run run-2"), "{error}");
         assert_eq!((layout.journal(FILE).exists(), layout.shard(FILE).exists()), (!shard, shard));
@@ -470,14 +470,14 @@ fn the_final_record_is_a_read_one_else_that_of_the_latest_lease() {
 /// What a page is worth that no engine could read is the most that any visit gave; later records know its attempts.
 #[test]
 fn a_failed_page_has_the_text_of_the_visit_that_gave_most() {
-    let looped = |engine, visit, answer: &str| Attempt {
-        visit,
-        request_id: format!("{visit:?}"),
+    let looped = |engine, stage, answer: &str| Attempt {
+        stage,
+        request_id: format!("{stage:?}"),
         ..attempt(engine, AttemptOutcome::Failed(FailureClass::Loop), answer)
     };
-    let first = looped(Engine::Chandra, Visit::First, "Décret, article premier");
-    let second = looped(Engine::DeepSeek, Visit::Second, "Décret");
-    let lost = looped(Engine::Chandra, Visit::Return, "Décret, article premier et second");
+    let first = looped(Engine::Chandra, Stage::Primary, "Décret, article premier");
+    let second = looped(Engine::DeepSeek, Stage::Fallback, "Décret");
+    let lost = looped(Engine::Chandra, Stage::PrimaryRetry, "Décret, article premier et second");
     let record = |lease, attempts: &[&Attempt], gave: usize| {
         let block = |text: &str| vec![Block { label: "Text".into(), bbox: None, html: text.into() }];
         let parts = vec![Part { attempt: gave as u16, ..part(block(&attempts[gave].answer)) }];
@@ -708,7 +708,11 @@ fn verification_sees_every_row_that_leads_astray() {
         (2, "table('pages', first_attempt=(3, 9))", "row 3 of /pages: first_attempt does not continue the row before"),
         (2, "table('pages', text_offset=(3, 1))", "row 3 of /pages: text_offset does not continue the row before"),
         (2, "table('pages', html_length=(1, 2))", "row 1 of /pages: markdown_offset does not continue the row before"),
-        (2, "table('pages', markdown_offset=(3, 2**63))", "row 3 of /pages: markdown_offset does not continue the row before"),
+        (
+            2,
+            "table('pages', markdown_offset=(3, 2**63))",
+            "row 3 of /pages: markdown_offset does not continue the row before",
+        ),
         (2, "table('pages', reason_length=(1, 1))", "row 0 of /blocks: html_offset does not continue the row before"),
         (2, "table('pages', text_length=(3, 2**32 - 1))", "/text has"),
         (2, "table('pages', parts=(3, 9))", "/parts has 2 items, the rows of /pages have 10"),
@@ -717,8 +721,12 @@ fn verification_sees_every_row_that_leads_astray() {
         (2, "table('pages', verdict=(0, 9))", "row 0 of /pages: verdict has an unknown code"),
         (2, "table('pages', engine=(3, 77))", "row 3 of /pages: engine has an unknown code"),
         (2, "table('pages', language=(0, 9))", "row 0 of /pages: language has an unknown code"),
-        (2, "table('pages', ahead=(1, 4))", "row 1 of /pages: ahead has an unknown code"),
-        (2, "table('pages', kept_characters=(3, 5))", "row 3 of /pages: kept_characters does not continue the row before"),
+        (2, "table('pages', remaining=(1, 4))", "row 1 of /pages: remaining has an unknown code"),
+        (
+            2,
+            "table('pages', kept_characters=(3, 5))",
+            "row 3 of /pages: kept_characters does not continue the row before",
+        ),
         (2, "table('pages', sha64=(3, 5))", "the text of 1 records has changed"),
         (2, "table('pages', document=(0, 1))", "document 0 is in /documents twice, or has no page in this shard"),
         (2, "table('pages', page=(0, 3))", "document 0 page 4 is not in /documents"),
@@ -726,9 +734,17 @@ fn verification_sees_every_row_that_leads_astray() {
         (1, "table('parts', page_row=(0, 1))", "row 0 of /parts belongs to another page or part"),
         (1, "table('parts', attempt=(1, 3))", "row 1 of /parts: attempt does not continue the row before"),
         (1, "table('parts', html_offset=(1, 1))", "row 1 of /parts: html_offset does not continue the row before"),
-        (1, "table('parts', markdown_length=(1, 1))", "row 1 of /parts: markdown_offset does not continue the row before"),
+        (
+            1,
+            "table('parts', markdown_length=(1, 1))",
+            "row 1 of /parts: markdown_offset does not continue the row before",
+        ),
         (1, "table('blocks', label=(0, 99))", "row 0 of /blocks: label has an unknown code"),
-        (1, "table('blocks', html_offset=(2, 2**40))", "row 2 of /blocks: html_offset does not continue the row before"),
+        (
+            1,
+            "table('blocks', html_offset=(2, 2**40))",
+            "row 2 of /blocks: html_offset does not continue the row before",
+        ),
         // Between the bytes of an Arabic letter.
         (1, "table('blocks', html_length=(0, 4))", "row 0 of /blocks: html_offset does not continue the row before"),
         (1, "table('attempts', served_by=(0, 5))", "row 0 of /attempts: served_by has an unknown code"),
@@ -750,7 +766,11 @@ fn verification_sees_every_row_that_leads_astray() {
         (1, "table('attempts', right=(0, 5000))", "row 0 of /attempts: box has an unknown code"),
         (1, "table('attempts', skew=(0, -1001))", "row 0 of /attempts: skew has an unknown code"),
         (1, "table('attempts', finish=(0, 50))", "row 0 of /attempts: finish has an unknown code"),
-        (1, "table('attempts', answer_offset=(1, 0))", "row 1 of /attempts: answer_offset does not continue the row before"),
+        (
+            1,
+            "table('attempts', answer_offset=(1, 0))",
+            "row 1 of /attempts: answer_offset does not continue the row before",
+        ),
         (1, "table('attempts', page_row=(1, 1))", "row 1 of /attempts belongs to another page or part"),
         (1, "resize('blocks', 1)", "/blocks has 5 items, the rows of /pages have 4"),
         (1, "resize('text', 1)", "/text has"),
@@ -819,7 +839,7 @@ fn verification_sees_files_that_should_not_be_there() {
         fs::write(layout.store().join("shard-00009-0000.h5.12-0badcafe.tmp"), "").unwrap();
         fs::write(run.join("catalogue.h5.12-0badcafe.tmp"), "").unwrap();
         fs::write(layout.store().join("notes.txt"), "").unwrap();
-        let other = Opening { provenance: Provenance { run_id: "run-0".into(), ..provenance() }, ..opening() };
+        let other = JournalHeader { provenance: Provenance { run_id: "run-0".into(), ..provenance() }, ..opening() };
         JournalWriter::create(&layout.journal(FILE), &other).unwrap();
     });
     let expected = [

@@ -17,8 +17,8 @@ use crate::store_support::{self, *};
 use bulletin_ocr::{
     model::{Document, PageRecord, RankId},
     store::{
-        self, JournalWriter, Layout, Leftovers, Opening, ShardReader, StoreError, StoreEvent, StoreFile, Writer,
-        catalogue,
+        self, JournalHeader, JournalWriter, Layout, ShardReader, StoreError, StoreEvent, StoreFile, UnfinishedFiles,
+        Writer, catalogue,
     },
 };
 use oorandom::Rand32;
@@ -109,7 +109,8 @@ fn this_test(test: &str, directory: &Path) -> Command {
 fn leave_journal(run_directory: &Path, records: &[PageRecord]) -> JournalWriter {
     let layout = Layout::new(run_directory);
     fs::create_dir_all(layout.store()).unwrap();
-    let opening = Opening { rank: FILE.rank, sequence: FILE.sequence, created_unix_ns: 1, provenance: provenance() };
+    let opening =
+        JournalHeader { rank: FILE.rank, sequence: FILE.sequence, created_unix_ns: 1, provenance: provenance() };
     let mut journal = JournalWriter::create(&layout.journal(FILE), &opening).unwrap();
     let plan = store_support::plan();
     for record in records {
@@ -189,7 +190,7 @@ fn recovery_waits_for_a_living_process_or_names_it() {
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            let leftovers = Leftovers::find(directory.path()).unwrap();
+            let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
             store::recover(directory.path(), &leftovers, RUN, Duration::from_secs(60))
         });
         holding.kill().unwrap();

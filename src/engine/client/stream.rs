@@ -82,7 +82,7 @@ pub enum End {
 
 /// An answer, whole or partial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct EngineResponse {
     /// The text so far.
     pub raw: String,
     /// How it ended.
@@ -104,7 +104,7 @@ pub(in crate::engine) async fn follow(
     limits: Limits,
     max_tokens: u32,
     traffic: &Traffic,
-) -> Reply {
+) -> EngineResponse {
     let start = Instant::now();
     let mut answer = Answer::new(start, limits, answer_limit(max_tokens), traffic);
     let end = match answer.read(sending).await {
@@ -229,9 +229,9 @@ impl<'t> Answer<'t> {
         }
     }
 
-    fn reply(self, end: End) -> Reply {
+    fn reply(self, end: End) -> EngineResponse {
         let counted = TokenUsage { prompt: 0, completion: self.pieces };
-        Reply {
+        EngineResponse {
             raw: self.raw,
             end,
             usage: self.usage.unwrap_or(counted),

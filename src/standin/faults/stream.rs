@@ -22,7 +22,7 @@ const FLOOD: usize = 1_000;
 
 /// The rest of a stream that the fault script has spoiled.
 #[derive(Debug)]
-pub struct Spoiled {
+pub struct FaultyStream {
     head: AnswerHead,
     rest: Rest,
 }
@@ -37,7 +37,7 @@ enum Rest {
     Flood(Rand64),
 }
 
-impl Spoiled {
+impl FaultyStream {
     /// The rest after `usage` tokens. The garbage is followed by a good end: a client that skips what it cannot read
     /// would take the answer for whole.
     pub fn new(fault: StreamFault, head: AnswerHead, usage: TokenUsage) -> Self {
@@ -70,7 +70,7 @@ impl Spoiled {
                 done(),
             ]),
         };
-        Spoiled { head, rest }
+        FaultyStream { head, rest }
     }
 
     /// Whether nothing more comes but an orderly end.

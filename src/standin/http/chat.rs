@@ -24,7 +24,7 @@ use crate::{
         faults::{
             Fault,
             condition::Condition,
-            stream::{Spoiled, done, event},
+            stream::{FaultyStream, done, event},
         },
         stand_in::StandIn,
     },
@@ -121,7 +121,7 @@ async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: Reques
                 log.broken(error.status);
                 return error.into_response();
             }
-            Err(Broken::Spoiled(_)) => {
+            Err(Broken::FaultyStream(_)) => {
                 log.struck();
                 return head.release.internal("a fault of streams (fault script)").into_response();
             }
@@ -146,7 +146,7 @@ struct Events {
     /// Tokens so far.
     usage: TokenUsage,
     /// What follows the events where the fault script has spoiled the stream.
-    spoiled: Option<Spoiled>,
+    spoiled: Option<FaultyStream>,
     begun: bool,
     ended: bool,
 }
@@ -189,9 +189,9 @@ impl Events {
                 }
                 Err(Broken::EngineDead) => self.fail(&self.release().engine_dead()),
                 Err(Broken::Failed(error)) => self.fail(&error),
-                Err(Broken::Spoiled(fault)) => {
+                Err(Broken::FaultyStream(fault)) => {
                     self.ended = true;
-                    self.spoiled = Some(Spoiled::new(fault, self.head.clone(), self.usage));
+                    self.spoiled = Some(FaultyStream::new(fault, self.head.clone(), self.usage));
                 }
                 Err(Broken::Reset) => {
                     self.ended = true;

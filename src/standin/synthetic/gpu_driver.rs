@@ -159,7 +159,7 @@ mod tests {
         while seen.len() < 6 {
             seen.push(second.next().await.unwrap());
         }
-        assert_eq!(seen[0], SequenceEvent::Admitted);
+        assert_eq!(seen[0], SequenceEvent::GpuPermit);
         assert!(seen[1..].iter().all(|event| *event == SequenceEvent::Token));
     }
 
