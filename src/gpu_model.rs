@@ -174,7 +174,7 @@ impl Batch {
         }
     }
 
-    /// Preempts the youngest sequences until every other has room for its next token. The oldest always stays.
+    /// Preempts the youngest sequences until every other has cache for its next token. The oldest always stays.
     fn make_room(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) {
         while self.running.len() > 1 && self.cached() + self.running.len() as u64 > self.model.kv_tokens {
             let Some(mut youngest) = self.running.pop() else { break };

@@ -9,7 +9,7 @@ readonly WALLTIME_SLACK=2       # PBS's clock and this one
 # Walltime and time used of it, in seconds, empty where there is no limit; and how often PBS has started this job.
 limit='' used=0 run_count=1
 
-# The text form: old PBS Pro has no other. A number has no room to be wrapped in its lines.
+# The text form: old PBS Pro has no other. A number is too short to be wrapped in its lines.
 pbs_value() {
     sed -nE "s/^ *$2 = (.*)$/\1/p" <<<"$1" | head -n1
 }

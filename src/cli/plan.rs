@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Job file or configuration file (TOML); without it the models' servers and profiles are reckoned with
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run directory: what earlier starts left there, and the room on its file system
+    /// Run directory: what earlier starts left there, and the free space of its file system
     #[arg(short, long, value_name = "RUNDIR")]
     output: Option<PathBuf>,
     /// Pages that are drawn to learn what a page costs

@@ -112,18 +112,18 @@ impl Controller {
 
     /// The server was started anew: what is in flight begins from its beginning.
     pub fn restarted(&mut self) {
-        self.costs.interrupt();
+        self.costs.discard_window();
         self.crowd.restarted();
-        self.settle(f64::from(self.limit));
+        self.settle_at(f64::from(self.limit));
     }
 
     /// Learns from what was seen.
     pub fn observe(&mut self, seen: &Observation) {
         if seen.in_flight < REACHED * f64::from(self.limit) - 0.1 {
             self.starved += 1;
-            self.costs.interrupt();
+            self.costs.discard_window();
             if self.starved == STARVED {
-                self.settle(0.5 * f64::from(self.limit));
+                self.settle_at(0.5 * f64::from(self.limit));
             }
             return;
         }
@@ -154,7 +154,7 @@ impl Controller {
         };
         if enough {
             self.measurement = Measurement::default();
-            self.learn(level);
+            self.learn_from(level);
         }
     }
 
@@ -172,7 +172,7 @@ impl Controller {
     }
 
     /// The present limit was measured.
-    fn learn(&mut self, level: OperatingPoint) {
+    fn learn_from(&mut self, level: OperatingPoint) {
         // What other pages cost says nothing of these.
         self.levels.retain(|_, other| (level.mix() / other.mix()).ln().abs() <= OTHER_PAGES);
         let known = self.levels.get(&self.limit).copied();
@@ -210,7 +210,7 @@ impl Controller {
     /// The server, or the pages, are not what they were.
     fn begin_anew(&mut self) {
         self.levels.clear();
-        self.costs.forget();
+        self.costs.reset();
         self.highest = self.ceiling;
         self.patience = PATIENCE;
         self.phase = Phase::Search;
@@ -261,13 +261,13 @@ impl Controller {
         self.limit = limit;
         // More in flight begin together; fewer are reached only when others have ended.
         if to > from {
-            self.settle((to - from).max(0.5 * to));
+            self.settle_at((to - from).max(0.5 * to));
         } else if to < from {
-            self.settle(from - to + 0.3 * to);
+            self.settle_at(from - to + 0.3 * to);
         }
     }
 
-    fn settle(&mut self, pages: f64) {
+    fn settle_at(&mut self, pages: f64) {
         self.measurement = Measurement::default();
         self.settling = pages;
     }

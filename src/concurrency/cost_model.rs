@@ -36,12 +36,12 @@ impl CostModel {
     }
 
     /// What is under way is no whole window.
-    pub(crate) fn interrupt(&mut self) {
+    pub(crate) fn discard_window(&mut self) {
         self.open = Work::default();
     }
 
     /// The server is another one, or as good as.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = CostModel::default();
     }
 

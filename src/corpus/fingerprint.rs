@@ -30,7 +30,7 @@ pub(super) struct FileStat {
 
 impl FileStat {
     /// Whether a file of these bytes, last written then, need not be read to know it again.
-    pub(super) fn shows(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
+    pub(super) fn matches(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
         self.bytes == fingerprint.bytes && self.modified.is_some() && self.modified == modified
     }
 }
@@ -39,7 +39,7 @@ impl FileStat {
 ///
 /// # Errors
 /// It leads nowhere, or to something else than a regular file.
-pub(super) fn glance(path: &Path) -> io::Result<FileStat> {
+pub(super) fn stat_file(path: &Path) -> io::Result<FileStat> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));

@@ -26,5 +26,5 @@ pub use inputs::Inputs;
 pub use name::edition;
 pub use plan::{PLAN_FILE, Plan, plan, read, write};
 pub use source_integrity::{SourceIntegrity, SourceState};
-pub use survey::{Survey, Surveyed, survey, twins};
+pub use survey::{Survey, Surveyed, duplicate_groups, survey};
 pub use update::update;

@@ -13,7 +13,7 @@ use crate::model::{Document, DocumentId};
 use super::{
     Modified, Plan,
     contents::read_bytes,
-    fingerprint::{FileStat, glance},
+    fingerprint::{FileStat, stat_file},
 };
 
 /// The files of a plan.
@@ -81,12 +81,12 @@ impl SourceIntegrity {
             ),
         };
         let Some(planned) = &document.fingerprint else { return changed(&"could not be read when it was planned") };
-        let seen = match glance(&document.path) {
+        let seen = match stat_file(&document.path) {
             Ok(seen) => seen,
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return changed(&"is no file any more"),
             Err(error) => return self.missing(&document.path, &error),
         };
-        if seen.shows(planned, *modified) {
+        if seen.matches(planned, *modified) {
             return SourceState::AsPlanned;
         }
         if seen.bytes != planned.bytes {

@@ -115,7 +115,7 @@ impl Reader {
         let context = self.server.max_model_len;
         let budget = match TokenBudget::compute(&self.profile, context, image.shown.size) {
             Ok(budget) => budget,
-            Err(reason) => return self.unasked(image, asking, started, reason),
+            Err(reason) => return self.not_sent(image, asking, started, reason),
         };
         let question =
             EngineRequest::build(&self.profile, &self.server, &image.png, budget.answer, step.into(), request_id);
@@ -125,7 +125,7 @@ impl Reader {
         }
         let health = self.health_after(&reply.end).await;
         let ruling = classify(&reply, budget.answer, context, health);
-        self.settle(image, asking, &question, started, reply, ruling)
+        self.accept_response(image, asking, &question, started, reply, ruling)
     }
 
     /// What became of the server where that decides whose fault an ending was. A page that stalls while others go on
@@ -135,7 +135,7 @@ impl Reader {
             return Health::Alive;
         }
         let tokens = self.client.traffic().tokens();
-        if self.client.gone(DEATH_WATCH).await.is_some() {
+        if self.client.await_gone(DEATH_WATCH).await.is_some() {
             return Health::Dead;
         }
         let moves = || self.client.traffic().tokens() > tokens;
@@ -147,7 +147,7 @@ impl Reader {
         }
     }
 
-    fn settle(
+    fn accept_response(
         &self,
         image: &PageImage,
         asking: Asking<'_>,
@@ -196,8 +196,8 @@ impl Reader {
         AttemptResult { attempt, part, language: language_of(&text) }
     }
 
-    /// The image leaves no room for an answer: nothing is sent.
-    fn unasked(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
+    /// The image leaves no tokens for an answer: nothing is sent.
+    fn not_sent(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,

@@ -133,7 +133,7 @@ impl Earlier {
     }
 
     /// Whether it says what a page costs.
-    pub fn tells(&self) -> bool {
+    pub fn has_figures(&self) -> bool {
         self.pages > 0.0 && self.ready > 0.0 && self.requests > 0.0 && self.prompt_tokens > 0.0
     }
 }

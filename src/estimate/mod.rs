@@ -27,5 +27,5 @@ pub use job_size::{JobSize, roles_for};
 pub use page_cost::PageCost;
 pub use proposal::{EstimateTarget, Feasibility, Reserve};
 pub use request::{Estimate, EstimateRequest};
-pub use sample::{SampledPage, spread};
+pub use sample::{SampledPage, spread_evenly};
 pub use work::{EngineWork, Work};

@@ -27,7 +27,7 @@ pub(super) struct ChildSupervisor {
 }
 
 /// Serves `jobs` until the pool is dropped or no child can be started any more.
-pub(super) async fn attend(
+pub(super) async fn supervise(
     slot: usize,
     mut attendant: ChildSupervisor,
     mut jobs: mpsc::UnboundedReceiver<Job>,
@@ -66,7 +66,7 @@ impl ChildSupervisor {
             let fresh = child.answered == 0;
             match child.ask(&frame, self.settings.page_limit).await {
                 Ok((child, response, image)) => {
-                    self.keep(child).await;
+                    self.make_available(child).await;
                     return Ok(answer(response, image));
                 }
                 Err(loss) if tries < loss.innocent_tries(fresh) => {
@@ -74,16 +74,16 @@ impl ChildSupervisor {
                     sleep(REPLACEMENTS[tries]).await;
                     tries += 1;
                 }
-                Err(loss) => return Ok(Err(self.blame(request, &loss))),
+                Err(loss) => return Ok(Err(self.failure_of(request, &loss))),
             }
         }
     }
 
-    async fn keep(&mut self, child: RemoteChild) {
+    async fn make_available(&mut self, child: RemoteChild) {
         if child.answered < self.settings.answers_per_child.get() {
             self.child = Some(child);
         } else {
-            child.retire().await;
+            child.end().await;
         }
     }
 
@@ -100,7 +100,7 @@ impl ChildSupervisor {
         result
     }
 
-    fn blame(&self, request: &Request, loss: &Loss) -> RenderFailure {
+    fn failure_of(&self, request: &Request, loss: &Loss) -> RenderFailure {
         let limit = self.settings.page_limit;
         let (class, why) = match loss {
             Loss::Late => (

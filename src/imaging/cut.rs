@@ -44,7 +44,7 @@ struct Span {
 }
 
 impl Span {
-    /// The pixels between two thousandths of a side, one at least, padded to whole cells where the page has room.
+    /// The pixels between two thousandths of a side, one at least, padded to whole cells where the page goes on.
     fn of(from: u16, to: u16, side: u32, grid: Grid) -> Span {
         let side = side as usize;
         let pixel = |thousandths: u16| {

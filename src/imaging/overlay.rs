@@ -36,7 +36,7 @@ pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
     }
     if let Some(divide) = drawn.layout.columns.divide {
         let end = |x: u16, y: u16| {
-            let point = BBox { left: x, top: y, right: x, bottom: y }.turned(drawn.layout.turn.undone());
+            let point = BBox { left: x, top: y, right: x, bottom: y }.turned(drawn.layout.turn.inverse());
             canvas.at(point.left, point.top)
         };
         canvas.line(&mut picture, end(divide.x_top, divide.top), end(divide.x_bottom, divide.bottom), RULE);

@@ -40,7 +40,7 @@ pub fn script(sheet: &Sheet<'_>) -> Script {
 }
 
 fn of_text(text: &Mask) -> Script {
-    let looks = letters::looks(text);
+    let looks = letters::letterforms(text);
     let inches = |likely: fn(&Letterform) -> f32| -> f32 {
         looks.iter().filter(|look| likely(look) > SURE).fold(0.0, |sum, look| sum + look.width / text.per_inch)
     };

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn turns_add_up_and_are_undone() {
         for turn in Rotation::ALL {
-            assert_eq!(turn.then(turn.undone()), Rotation::None);
+            assert_eq!(turn.then(turn.inverse()), Rotation::None);
             assert_eq!(Rotation::from_degrees(turn.degrees()), Some(turn));
         }
         assert_eq!(Rotation::Right.then(Rotation::Right), Rotation::Half);

@@ -40,7 +40,7 @@ impl Rotation {
 
     /// The turn that undoes this one.
     #[must_use]
-    pub fn undone(self) -> Rotation {
+    pub fn inverse(self) -> Rotation {
         Self::ALL[(4 - self as usize) % 4]
     }
 

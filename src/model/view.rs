@@ -79,7 +79,7 @@ impl Shown {
 
     /// A box on the image, on the page as it is displayed.
     pub fn on_page(&self, inner: BBox) -> BBox {
-        inner.turned(self.turn.undone()).within(self.bbox).rotated(self.skew, self.page_aspect())
+        inner.turned(self.turn.inverse()).within(self.bbox).rotated(self.skew, self.page_aspect())
     }
 
     /// Width of the page over its height.

@@ -107,7 +107,7 @@ impl Progress {
         }
         let elapsed = Duration::from_secs_f64(snapshot.seconds);
         if elapsed >= self.next_line {
-            say(snapshot);
+            print(snapshot);
             self.next_line = elapsed + self.interval;
         }
     }
@@ -116,13 +116,13 @@ impl Progress {
     pub fn finish(self, snapshot: &Snapshot) {
         match self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => say(snapshot),
+            None => print(snapshot),
         }
     }
 }
 
 /// Whoever reads standard error may be gone: that ends no run.
-fn say(snapshot: &Snapshot) {
+fn print(snapshot: &Snapshot) {
     let _ = writeln!(stderr(), "bocr: {}", snapshot.line());
 }
 

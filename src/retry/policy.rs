@@ -58,7 +58,7 @@ const CONTEXT_FULL: &[RetryStep] = &[halves(0), reduced(0)];
 const UNUSABLE: &[RetryStep] = &[whole(1), reduced(2)];
 
 /// What may help on the same engine after a failure of this class. Interruptions are not failures.
-pub(crate) fn ways(class: FailureClass) -> Ways {
+pub(crate) fn retry_steps(class: FailureClass) -> Ways {
     match class {
         FailureClass::Loop => Ways::Others(LOOP),
         FailureClass::Truncated => Ways::Others(TRUNCATED),
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn only_classes_that_the_engine_can_mend_have_ways_and_no_way_is_named_twice() {
         for &class in FailureClass::ALL {
-            let Ways::Others(rungs) = ways(class) else { continue };
+            let Ways::Others(rungs) = retry_steps(class) else { continue };
             assert_eq!(!rungs.is_empty(), class.remedy() == Remedy::SameEngine, "{class}");
             for (place, rung) in rungs.iter().enumerate() {
                 assert!(*rung != RetryStep::FIRST && !rungs[..place].contains(rung), "{class}: {rung:?}");
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_changed_image_is_tried_before_the_page_is_given_away() {
         for &class in FailureClass::ALL {
-            let Ways::Others(rungs) = ways(class) else { continue };
+            let Ways::Others(rungs) = retry_steps(class) else { continue };
             let first_visit = &rungs[..rungs.len().min(2)];
             assert!(rungs.is_empty() || first_visit.iter().any(|rung| rung.view != View::Whole), "{class}");
         }

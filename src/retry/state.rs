@@ -6,7 +6,7 @@ use crate::model::{
     Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Stage, View, configuration::Configuration,
 };
 
-use super::policy::{RetryStep, Ways, ways};
+use super::policy::{RetryStep, Ways, retry_steps};
 
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl RetryState {
                 retry.failed_on_page += 1;
                 retry.failed_on_visit += u32::from(here && attempt.stage == stage);
                 if here {
-                    retry.note(class);
+                    retry.count_failure(class);
                 }
             }
         }
@@ -126,7 +126,7 @@ impl RetryState {
     }
 
     /// How the engine is to be asked next.
-    pub fn rung(&self) -> RetryStep {
+    pub fn step(&self) -> RetryStep {
         self.rung
     }
 
@@ -147,13 +147,13 @@ impl RetryState {
                 self.interruptions = 0;
                 self.failed_on_visit += 1;
                 self.failed_on_page += 1;
-                self.note(class);
+                self.count_failure(class);
                 self.class = Some(class);
                 match self.next(class) {
                     None => AfterAttempt::SettleFailed(class),
                     Some(rung) => {
                         self.rung = rung;
-                        let same = ways(class) == Ways::SameAgain;
+                        let same = retry_steps(class) == Ways::SameAgain;
                         AfterAttempt::AskAgain {
                             rung,
                             pause: if same { pause(self.server_failures) } else { Duration::ZERO },
@@ -202,8 +202,8 @@ impl RetryState {
         self.failed_on_page >= self.budget.page
     }
 
-    fn note(&mut self, class: FailureClass) {
-        match ways(class) {
+    fn count_failure(&mut self, class: FailureClass) {
+        match retry_steps(class) {
             Ways::SameAgain => self.server_failures += 1,
             Ways::Others(_) => self.tried.push(self.rung),
         }
@@ -218,7 +218,7 @@ impl RetryState {
         if !self.has_budget() {
             return None;
         }
-        match ways(class) {
+        match retry_steps(class) {
             Ways::SameAgain => (self.server_failures < self.budget.stage).then_some(self.rung),
             Ways::Others(rungs) => rungs.iter().copied().find(|rung| {
                 let overflows = self.whole_overflows && rung.view == View::Whole;
@@ -345,7 +345,7 @@ pub(crate) mod tests {
     }
 
     fn resumed(stage: Stage, attempts: &[Attempt]) -> Option<RetryStep> {
-        RetryState::resume(stage, attempts, BUDGET, None).map(|retry| retry.rung())
+        RetryState::resume(stage, attempts, BUDGET, None).map(|retry| retry.step())
     }
 
     pub(crate) fn looped_on_first() -> Vec<Attempt> {

@@ -106,7 +106,7 @@ impl Coordinator {
     }
 
     /// A rank gave a sign of life.
-    pub(super) fn heard(&mut self, rank: RankId, out: &mut Outgoing) {
+    pub(super) fn heard_from(&mut self, rank: RankId, out: &mut Outgoing) {
         self.step(Event::Alive { rank }, out);
     }
 
@@ -120,7 +120,7 @@ impl Coordinator {
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                self.servers.note(rank, engine, *server);
+                self.servers.record(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
@@ -151,7 +151,7 @@ impl Coordinator {
                 self.step(Event::StopRequested { reason }, out);
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
-            ToCoordinator::Alive => self.heard(rank, out),
+            ToCoordinator::Alive => self.heard_from(rank, out),
             ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Coordinator {
     pub(super) fn snapshot(&self) -> Snapshot {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
         let mut turns = RoleSwitchTimes::default();
-        self.scheduler.turns().iter().for_each(|took| turns.add(*took));
+        self.scheduler.role_switches().iter().for_each(|took| turns.add(*took));
         Snapshot { turns, ..counted }
     }
 

@@ -85,7 +85,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, RunError> {
     let run_directory = &request.run_directory;
     let lock = RunLock::take(run_directory, request.wait)?;
-    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
+    settings::check_and_store(run_directory, &request.configuration, request.accept_configuration)?;
     // From here on this start is the run: a refused one leaves these as they were.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;

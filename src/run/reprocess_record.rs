@@ -36,7 +36,7 @@ struct KeptRequest {
 ///
 /// # Errors
 /// The run directory cannot be written.
-pub(super) fn forget(run_directory: &Path) -> Result<(), PreparationError> {
+pub(super) fn remove_record(run_directory: &Path) -> Result<(), PreparationError> {
     remove_if_present(run_directory.join(REQUESTS_FILE))
 }
 

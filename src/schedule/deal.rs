@@ -74,8 +74,8 @@ impl Scheduler {
     fn deal_one(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
         let Some(state) = self.ranks.get(rank) else { return false };
         let (held, is_probed) = (state.held, state.is_probed());
-        let room = state.room().min(self.even_share(engine, state.credits)).saturating_sub(held);
-        let most = room.min(self.policy.unit_pages);
+        let capacity = state.capacity().min(self.even_share(engine, state.credits)).saturating_sub(held);
+        let most = capacity.min(self.policy.unit_pages);
         if most == 0 {
             return false;
         }

@@ -6,7 +6,7 @@
 //! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank where there is one.
 //! * After [`MOST_EXPIRIES`] the page has failed. A rank is asked to write that down, without work on the page.
 //! * A rank that lets many leases expire and gives no page back meanwhile gets single pages, then none: see
-//!   [`super::rank_state::RankState::room`].
+//!   [`super::rank_state::RankState::capacity`].
 //! * A late answer is stale. But a late record that read the page is the page's final one, whatever a record of a later
 //!   lease says ([`crate::model::PageRecord::precedence`]): so the ledger takes it for the verdict.
 
@@ -106,7 +106,7 @@ impl Scheduler {
         match (self.ledger.stage(page), expired) {
             (PageState::Waiting(engine), Some(expired)) => {
                 self.apart.entry(engine).or_default().remove(&page);
-                self.settle(page, verdict, expired.engine == Engine::DeepSeek);
+                self.settle_page(page, verdict, expired.engine == Engine::DeepSeek);
             }
             (PageState::Leased(_), Some(expired)) => {
                 self.open.entry(page).late = Some((verdict, expired.engine));
@@ -122,7 +122,7 @@ impl Scheduler {
             let given_up = |page: &PageRef| self.open.get(*page).is_some_and(|open| open.given_up);
             let pages: Vec<_> = self.waiting_apart(engine).filter(given_up).collect();
             for page in pages {
-                let Some(rank) = self.ranks.with_room_for_one() else { return };
+                let Some(rank) = self.ranks.with_free_credit() else { return };
                 self.deal_apart(rank, engine, page, None, now, out);
             }
         }

@@ -108,14 +108,14 @@ impl RankState {
 
     /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
     pub(super) fn wants_pages(&self) -> bool {
-        let room = self.room();
-        let free = room.saturating_sub(self.held);
-        !self.holds_suspect && free > 0 && free * 4 >= room
+        let capacity = self.capacity();
+        let free = capacity.saturating_sub(self.held);
+        !self.holds_suspect && free > 0 && free * 4 >= capacity
     }
 
     /// Most pages that it is given: its credits; but one, where as many leases expired on it and it gave no page back
     /// meanwhile; and none, where several single pages have not come back either.
-    pub(super) fn room(&self) -> u32 {
+    pub(super) fn capacity(&self) -> u32 {
         if self.is_exhausted() {
             0
         } else if self.is_probed() {
@@ -207,7 +207,7 @@ impl RankState {
     }
 
     /// It goes on with the engine that it serves after all.
-    pub(super) fn stay(&mut self) {
+    pub(super) fn cancel_switch(&mut self) {
         if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == SwitchStep::Draining) {
             turn.engine = other(turn.engine);
             turn.step = SwitchStep::Stays;
@@ -215,7 +215,7 @@ impl RankState {
     }
 
     /// It has been told to turn.
-    pub(super) fn turn(&mut self, engine: Engine, now: Tick) {
+    pub(super) fn switch_role(&mut self, engine: Engine, now: Tick) {
         if let Some(turn) = &mut self.in_turn {
             turn.engine = engine;
             turn.step = SwitchStep::RoleSwitchTimes { since: now };

@@ -83,7 +83,7 @@ impl Ranks {
         self.awaited = self.awaited.saturating_sub(1);
         self.most_credits = self.most_credits.max(credits);
         let state = RankState::new(role, credits, now);
-        self.enter(rank, &state);
+        self.index(rank, &state);
         self.states.insert(rank, state);
     }
 
@@ -92,12 +92,12 @@ impl Ranks {
             return;
         }
         match self.states.remove(&rank) {
-            Some(state) => self.leave(rank, &state),
+            Some(state) => self.unindex(rank, &state),
             None => self.awaited = self.awaited.saturating_sub(1),
         }
     }
 
-    pub(super) fn heard(&mut self, rank: RankId, now: Tick) {
+    pub(super) fn heard_from(&mut self, rank: RankId, now: Tick) {
         if let Some(state) = self.states.get_mut(&rank) {
             state.heard = now;
         }
@@ -129,9 +129,10 @@ impl Ranks {
     }
 
     /// A rank that can take a page which asks nothing of its engines: the one that holds fewest.
-    pub(super) fn with_room_for_one(&self) -> Option<RankId> {
-        let has_room = |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
-        let candidates = self.iter().filter(|(_, state)| has_room(state));
+    pub(super) fn with_free_credit(&self) -> Option<RankId> {
+        let has_free_credit =
+            |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
+        let candidates = self.iter().filter(|(_, state)| has_free_credit(state));
         candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
     }
 
@@ -177,13 +178,13 @@ impl Ranks {
     }
 
     /// The rank, which was to turn, goes on with the engine that it serves.
-    pub(super) fn stay(&mut self, rank: RankId) {
-        self.update(rank, RankState::stay);
+    pub(super) fn cancel_switch(&mut self, rank: RankId) {
+        self.update(rank, RankState::cancel_switch);
     }
 
     /// The rank has been told to turn.
-    pub(super) fn turn(&mut self, rank: RankId, engine: Engine, now: Tick) {
-        self.update(rank, |state| state.turn(engine, now));
+    pub(super) fn switch_role(&mut self, rank: RankId, engine: Engine, now: Tick) {
+        self.update(rank, |state| state.switch_role(engine, now));
     }
 
     /// The rank was given `pages`; a suspect comes alone.
@@ -217,12 +218,12 @@ impl Ranks {
 
     /// Ranks without pages that could turn to the engine: the first of each sort, the best sort first.
     pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
-        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.idle))
+        self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.idle))
     }
 
     /// The same of ranks with pages.
-    pub(super) fn busy(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
-        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.busy))
+    pub(super) fn switchable_when_drained(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
+        self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.busy))
     }
 
     fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &SwitchableRanks> {
@@ -274,7 +275,7 @@ impl Ranks {
     }
 
     /// Puts a rank into the totals and sets that its state belongs to.
-    fn enter(&mut self, rank: RankId, state: &RankState) {
+    fn index(&mut self, rank: RankId, state: &RankState) {
         self.total(state, 1);
         for (engine, ranks) in &mut self.underfilled {
             if state.takes(*engine) && state.wants_pages() {
@@ -291,7 +292,7 @@ impl Ranks {
     }
 
     /// Takes it out of them.
-    fn leave(&mut self, rank: RankId, state: &RankState) {
+    fn unindex(&mut self, rank: RankId, state: &RankState) {
         self.total(state, -1);
         for ranks in self.underfilled.values_mut() {
             ranks.remove(&rank);
@@ -307,16 +308,16 @@ impl Ranks {
 
     fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {
         let mut state = self.states.remove(&rank)?;
-        self.leave(rank, &state);
+        self.unindex(rank, &state);
         let result = change(&mut state);
-        self.enter(rank, &state);
+        self.index(rank, &state);
         self.states.insert(rank, state);
         Some(result)
     }
 }
 
 /// The first candidate of each sort, in order.
-fn sorts(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = SwitchCandidate> {
+fn by_kind(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = SwitchCandidate> {
     std::iter::successors(candidates.first().copied(), |last| {
         let same = SwitchCandidate { rank: RankId(u32::MAX), ..*last };
         candidates.range((Bound::Excluded(same), Bound::Unbounded)).next().copied()

@@ -91,16 +91,16 @@ impl Scheduler {
         for rank in self.ranks.drained() {
             let Some((engine, kind)) = self.ranks.get(rank).and_then(RankState::drains_for) else { continue };
             let others = self.serving(engine).saturating_sub(1);
-            if self.helps(engine, kind, others, now) {
-                self.turn(rank, engine, now, out);
+            if self.arrives_in_time(engine, kind, others, now) {
+                self.switch_role(rank, engine, now, out);
             } else {
-                self.ranks.stay(rank);
+                self.ranks.cancel_switch(rank);
                 stays = true;
             }
         }
         for engine in Engine::ALL {
             while let Some(rank) = self.leaves_idle(engine, now) {
-                self.turn(rank, engine, now, out);
+                self.switch_role(rank, engine, now, out);
             }
         }
         if let Some(rank) = self.leaves_early(now) {
@@ -110,13 +110,13 @@ impl Scheduler {
         stays
     }
 
-    fn turn(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) {
-        self.ranks.turn(rank, engine, now);
+    fn switch_role(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) {
+        self.ranks.switch_role(rank, engine, now);
         out.push(Action::SwitchRole { rank, engine });
     }
 
     /// Whether one more rank comes in time to help the `others` that serve the engine already.
-    fn helps(&self, engine: Engine, kind: SwitchKind, others: u32, now: Tick) -> bool {
+    fn arrives_in_time(&self, engine: Engine, kind: SwitchKind, others: u32, now: Tick) -> bool {
         let waiting = self.all_waiting(engine);
         if waiting == 0 || self.ranks.is_given_up(engine) || !self.turns_in_time(engine, kind, now) {
             return false;
@@ -134,7 +134,7 @@ impl Scheduler {
     fn leaves_idle(&self, engine: Engine, now: Tick) -> Option<RankId> {
         let leaves = |idle: &SwitchCandidate| {
             (!idle.of_use_where_it_is || self.may_leave(other(engine)))
-                && self.helps(engine, idle.kind, self.serving(engine), now)
+                && self.arrives_in_time(engine, idle.kind, self.serving(engine), now)
         };
         self.ranks.idle(engine).find(leaves).map(|idle| idle.rank)
     }
@@ -154,10 +154,10 @@ impl Scheduler {
         let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
         let leaves = |busy: &SwitchCandidate| {
             self.all_waiting(Engine::Chandra) > 0
-                && self.helps(engine, busy.kind, second, now)
+                && self.arrives_in_time(engine, busy.kind, second, now)
                 && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1)
         };
-        self.ranks.busy(engine).find(leaves).map(|busy| busy.rank)
+        self.ranks.switchable_when_drained(engine).find(leaves).map(|busy| busy.rank)
     }
 
     /// Whether `first` ranks end stage 1 before a turn and then stage 2, on `second` ranks, have passed this many `times`.
@@ -184,7 +184,7 @@ impl Scheduler {
         let is_open =
             |engine, kind| self.turn_times.known(engine, kind).is_none() && self.turn_times.start() < left / 2;
         if let Some((engine, idle)) = late.iter().find(|(engine, idle)| is_open(*engine, idle.kind)) {
-            self.turn(idle.rank, *engine, now, out);
+            self.switch_role(idle.rank, *engine, now, out);
             return;
         }
         for (engine, idle) in late {

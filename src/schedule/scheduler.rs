@@ -125,7 +125,7 @@ impl Scheduler {
     /// Takes in what happened and pushes what must be done.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
         if let Some(rank) = event.speaker() {
-            self.ranks.heard(rank, now);
+            self.ranks.heard_from(rank, now);
         }
         if self.finished {
             match event {
@@ -183,7 +183,7 @@ impl Scheduler {
     }
 
     /// How long each turn took, from the order until its engine was ready.
-    pub fn turns(&self) -> &[Duration] {
+    pub fn role_switches(&self) -> &[Duration] {
         self.turn_times.all()
     }
 
@@ -220,7 +220,7 @@ impl Scheduler {
             return;
         }
         self.counts.restored += 1;
-        self.settle(page, verdict, engine == Some(Engine::DeepSeek));
+        self.settle_page(page, verdict, engine == Some(Engine::DeepSeek));
     }
 
     fn fill_first_queue(&mut self) {
@@ -272,7 +272,7 @@ impl Scheduler {
                 open.history = attempts;
                 self.send_on(page, Escalation { stage, remaining });
             }
-            None => self.settle(page, verdict, engine == Engine::DeepSeek),
+            None => self.settle_page(page, verdict, engine == Engine::DeepSeek),
         }
     }
 
@@ -332,7 +332,7 @@ impl Scheduler {
         Some(closed)
     }
 
-    pub(super) fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+    pub(super) fn settle_page(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
         let open = self.open.remove(page).unwrap_or_default();
         let (verdict, by_second) = match (verdict, open.late, open.kept) {
             (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
@@ -381,7 +381,7 @@ impl Scheduler {
     /// an earlier lease is settled.
     pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
         if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
-            return self.settle(page, verdict, of == Engine::DeepSeek);
+            return self.settle_page(page, verdict, of == Engine::DeepSeek);
         }
         self.ledger.set(page, PageState::Waiting(engine));
         if self.open.get(page).is_some_and(OpenPage::waits_apart) {

@@ -41,7 +41,7 @@ impl ShutdownRequest {
 }
 
 /// Asks the guard in a folder for its server: the connection, where it is ours now. `None` where no guard listens.
-pub(super) async fn ask(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
+pub(super) async fn request_status(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
     let answer = async {
         let mut stream = UnixStream::connect(folder.control()).await?;
         let answer = if stream.read_u8().await? == Answer::Held as u8 { Answer::Held } else { Answer::Busy };
@@ -52,7 +52,7 @@ pub(super) async fn ask(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
 }
 
 /// Says the last word. A guard that is gone does not hear it, and needs not.
-pub(super) async fn say(word: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
+pub(super) async fn send_request(word: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
     let _ = stream.write_all(&[word as u8]).await;
     let _ = stream.flush().await;
 }

@@ -24,7 +24,7 @@ impl GpuPermits {
         Arc::clone(&self.right).try_acquire_owned().ok().map(GpuPermit)
     }
 
-    pub(super) async fn enter(&self) -> Option<GpuPermit> {
+    pub(super) async fn acquire(&self) -> Option<GpuPermit> {
         // It is never closed.
         Arc::clone(&self.right).acquire_owned().await.ok().map(GpuPermit)
     }

@@ -101,7 +101,7 @@ pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
         // A folder that is refused is said even if nobody waits for it any more.
         biased;
         lock = clear => lock?,
-        _ = custody.ends(None) => return Ok(0),
+        _ = custody.await_end(None) => return Ok(0),
     };
     let (result, deadline) = serve(guarded, &folder, &lock, custody).await;
     // Those that have left the group. The record is needed again for those that do not go.
@@ -139,7 +139,7 @@ async fn serve(
     let ended = match prepare(&guarded, group, folder, lock) {
         Ok(control) => tokio::select! {
             status = child.wait() => status.map(Ended::ByItself),
-            word = custody.ends(Some(&control)) => Ok(Ended::Told(word)),
+            word = custody.await_end(Some(&control)) => Ok(Ended::Told(word)),
         },
         Err(error) => Err(error),
     };
@@ -256,7 +256,7 @@ impl LeaseHolder {
 
 impl OrphanGuard {
     /// Waits until the server is to end. Without a control socket nobody comes after the first holder.
-    async fn ends(&mut self, control: Option<&UnixListener>) -> ShutdownRequest {
+    async fn await_end(&mut self, control: Option<&UnixListener>) -> ShutdownRequest {
         loop {
             let next = async {
                 match control {
@@ -267,7 +267,7 @@ impl OrphanGuard {
             tokio::select! {
                 // A holder that has gone is seen before the one that comes in its place.
                 biased;
-                () = self.signals.given() => return ShutdownRequest::Goodbye,
+                () = self.signals.lease_lost() => return ShutdownRequest::Goodbye,
                 word = self.holder.word() => match word {
                     Some(word) => return word,
                     None => self.holder = LeaseHolder::Nobody(Instant::now() + self.linger),
@@ -294,7 +294,7 @@ impl Signals {
         Ok(Signals([terminate?, interrupt?, hangup?]))
     }
 
-    async fn given(&mut self) {
+    async fn lease_lost(&mut self) {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}

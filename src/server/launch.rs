@@ -118,7 +118,7 @@ impl Launch {
                 (words, BTreeMap::new(), true)
             }
             ServerSource::Launch { command, prefix, activate, environment } => {
-                let mut words = activate.as_deref().map(activated).unwrap_or_default();
+                let mut words = activate.as_deref().map(activated_variables).unwrap_or_default();
                 words.extend_from_slice(prefix);
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
@@ -222,7 +222,7 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
 
 /// The words before a command that let bash activate an environment first. Modules and Conda come as functions of an
 /// interactive or login shell, and not all of them bear `set -e`: a command that is not found then is the error.
-fn activated(lines: &str) -> Vec<String> {
+fn activated_variables(lines: &str) -> Vec<String> {
     ["/bin/bash", "-l", "-c", &format!("{lines}\nexec \"$@\""), "activate"].map(str::to_owned).into()
 }
 

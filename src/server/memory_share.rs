@@ -73,7 +73,7 @@ fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, 
 }
 
 /// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; `docs/facts/chandra.md`, "Models"),
-/// and each needs room for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
+/// and each needs memory for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
 /// of 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the
 /// other sleeps, or is gone.
 fn memory_of(role: Role, engine: Engine, settings: &EngineSettings) -> f32 {

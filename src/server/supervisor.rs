@@ -64,8 +64,8 @@ impl Supervisor {
         let mut budget = StartBudget::default();
         for start in 1.. {
             let ended = tokio::select! {
-                ended = self.live(start) => ended,
-                told = &mut stopped => return self.leave(told.is_ok()).await,
+                ended = self.watch_until_end(start) => ended,
+                told = &mut stopped => return self.end_service(told.is_ok()).await,
             };
             let ended = match ended {
                 Ok(End::PutAside { served }) => {
@@ -107,13 +107,13 @@ impl Supervisor {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                told = &mut stopped => return self.leave(told.is_ok()).await,
+                told = &mut stopped => return self.end_service(told.is_ok()).await,
             }
         }
     }
 
     /// The end of the service: told by its owner, or because the owner is gone.
-    async fn leave(mut self, told: bool) {
+    async fn end_service(mut self, told: bool) {
         if told {
             self.end_server(ShutdownRequest::Goodbye).await;
         }
@@ -122,7 +122,7 @@ impl Supervisor {
 
     /// One life of a server, from its launch, or from its waking up, to its death or to the turn of another engine. The
     /// process is left to [`Supervisor::end_server`], also when this is dropped.
-    async fn live(&mut self, start: u32) -> Result<End, StartError> {
+    async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.profile.engine;
         self.rest().await?;
         if let Some(care) = &self.plan.share.care {

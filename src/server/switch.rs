@@ -17,9 +17,9 @@ use super::{
 
 impl Supervisor {
     /// Waits until the server may have the GPU.
-    pub(super) async fn enter(&mut self) {
+    pub(super) async fn acquire(&mut self) {
         if self.admitted.is_none() {
-            self.admitted = self.plan.admission.enter().await;
+            self.admitted = self.plan.admission.acquire().await;
         }
     }
 

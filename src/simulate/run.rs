@@ -68,7 +68,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     };
     let mut actions = Vec::new();
     while let Some(event) = simulation.timeline.next() {
-        let event = simulation.happen(event);
+        let event = simulation.apply(event);
         let now = simulation.timeline.now();
         if now > LONGEST_RUN {
             break;

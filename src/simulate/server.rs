@@ -217,7 +217,7 @@ impl Server {
             }
             // A step can reach over a whole second.
             while running.now < tick {
-                running.fill(limit);
+                running.admit_pages(limit);
                 running.step(tick);
             }
             let seen = running.observe();
@@ -252,7 +252,7 @@ impl Running<'_> {
     }
 
     /// Sends pages until as many are in flight as may be.
-    fn fill(&mut self, limit: u32) {
+    fn admit_pages(&mut self, limit: u32) {
         while self.in_flight.len() < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
             self.rendered -= 1.0;
             let Pages { prompt, median, sigma, loops, cut_after } = self.pages;

@@ -59,7 +59,7 @@ impl Task {
     }
 
     /// What follows an attempt that ended so.
-    pub(super) fn follow(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
+    pub(super) fn continue_page(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
         self.attempts.push(attempt(rank, self.stage, &self.retry, outcome));
         let verdict = match self.retry.after(outcome) {
             AfterAttempt::Accept => Verdict::Read,
@@ -101,7 +101,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
 }
 
 fn attempt(rank: RankId, stage: Stage, retry: &RetryState, outcome: AttemptOutcome) -> Attempt {
-    let rung = retry.rung();
+    let rung = retry.step();
     let served_by = ServedBy {
         engine: stage.engine(),
         server: ServerKind::StandInSynthetic,

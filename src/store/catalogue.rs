@@ -124,7 +124,7 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
         rows.push(index_row(entry, &index.shards)?);
-        rows.relieve(path)?;
+        rows.flush_when_full(path)?;
     }
     rows.finish(path)?;
     tables::write_documents(&file, documents, path)?;

@@ -30,7 +30,7 @@ impl JournalLock {
     /// Creates a journal and holds it; an existing file is never touched.
     pub(super) fn create(path: &Path) -> Result<JournalLock> {
         let hold = match OpenOptions::new().append(true).create_new(true).open(path) {
-            Err(error) if is_gone(&error) => return Err(vanished(path)),
+            Err(error) if is_gone(&error) => return Err(vanished_error(path)),
             file => JournalLock { path: path.into(), file: file.doing("create journal", path)? },
         };
         if hold.try_lock()? { Ok(hold) } else { Err(StoreError::InUse { path: path.into() }) }
@@ -67,7 +67,7 @@ impl JournalLock {
 
     /// Whether the path still names the open file: else what was written to it cannot be found again.
     pub(super) fn check_in_place(&self) -> Result<()> {
-        if self.is_in_place()? { Ok(()) } else { Err(vanished(&self.path)) }
+        if self.is_in_place()? { Ok(()) } else { Err(vanished_error(&self.path)) }
     }
 
     fn is_in_place(&self) -> Result<bool> {
@@ -108,6 +108,6 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::StaleNetworkFileHandle)
 }
 
-fn vanished(path: &Path) -> StoreError {
+fn vanished_error(path: &Path) -> StoreError {
     StoreError::Vanished { path: directory_of(path) }
 }

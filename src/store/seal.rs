@@ -135,7 +135,7 @@ pub(super) fn seal_held(
         }
         Err(StoreError::OpeningLost { .. }) => {
             let damage = Damage { places: 1, bytes: size()? };
-            let kept = Some(Kept { path: keep(layout, file)?, damage, orphaned: 0 });
+            let kept = Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned: 0 });
             let (shard, pages) = made_before(shard)?;
             return Ok(Sealed { journal, shard, pages, torn_bytes: 0, kept });
         }
@@ -160,7 +160,7 @@ pub(super) fn seal_held(
             Ok(written)
         });
         if made.is_err() {
-            // On a full disk its room is wanted; the first error is the one to tell.
+            // On a full disk its space is wanted; the first error is the one to tell.
             let _ = fs::remove_file(&temporary);
         }
         let written = made?;
@@ -169,7 +169,7 @@ pub(super) fn seal_held(
     };
     let (torn_bytes, damage) = (reader.torn_bytes(), reader.damage());
     let kept = if damage.places > 0 || orphaned > 0 {
-        Some(Kept { path: keep(layout, file)?, damage, orphaned })
+        Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned })
     } else {
         remove_if_present(&journal)?;
         None
@@ -188,7 +188,7 @@ fn made_before(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
 }
 
 /// Gives a damaged journal the name under which it is kept.
-fn keep(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
+fn keep_damaged(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
     let (journal, kept) = (layout.journal(file), layout.damaged_journal(file));
     if kept.exists() {
         let reason = format!("it would be kept as {}, which is there already: move that one away", kept.display());

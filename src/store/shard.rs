@@ -114,16 +114,16 @@ impl<'a> ShardWriter<'a> {
         row.sha64 = sha64(writer.text.as_bytes());
         self.text.extend(writer.text.as_bytes());
         self.pages.push(row);
-        self.relieve()
+        self.flush_when_full()
     }
 
-    fn relieve(&mut self) -> Result<()> {
+    fn flush_when_full(&mut self) -> Result<()> {
         let path = self.path;
-        self.pages.relieve(path)?;
-        self.parts.relieve(path)?;
-        self.blocks.relieve(path)?;
-        self.attempts.relieve(path)?;
-        self.text.relieve(path)
+        self.pages.flush_when_full(path)?;
+        self.parts.flush_when_full(path)?;
+        self.blocks.flush_when_full(path)?;
+        self.attempts.flush_when_full(path)?;
+        self.text.flush_when_full(path)
     }
 
     /// Writes the rest.

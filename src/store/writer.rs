@@ -88,7 +88,7 @@ impl<R> Drop for TellEnd<R> {
     }
 }
 
-/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for room.
+/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for a place in the queue.
 struct CloseAtEnd<R>(Arc<Queue<Message<R>>>);
 
 impl<R> Drop for CloseAtEnd<R> {
@@ -240,7 +240,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
     }
 
     /// Tells the failure with the receipts of all records that did not become durable. The queue is closed first, so
-    /// that none is forgotten and nobody is left waiting for room, the sealing thread included.
+    /// that none is forgotten and nobody is left waiting for a place in the queue, the sealing thread included.
     fn fail(&mut self, error: StoreError) {
         tracing::error!(%error, "the store stops: no further record can be written");
         let queued = self.queue.close().into_iter().filter_map(|message| match message {

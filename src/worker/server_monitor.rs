@@ -82,7 +82,7 @@ impl Watch {
         loop {
             ticks.tick().await;
             let life = match self.life.ready() {
-                Some(ready) => self.look(&ready).await,
+                Some(ready) => self.sample(&ready).await,
                 None => None,
             };
             if self.life.is_resting() {
@@ -97,7 +97,7 @@ impl Watch {
     }
 
     /// What the server did since the last look; `None` at the first look at a start.
-    async fn look(&mut self, ready: &Ready) -> Option<ServerActivity> {
+    async fn sample(&mut self, ready: &Ready) -> Option<ServerActivity> {
         let client = ready.reader.client();
         self.looks += 1;
         let metrics = match self.looks.is_multiple_of(GAUGES_EVERY) {

@@ -155,7 +155,7 @@ fn whole_pages_are_told_upright_turned_skewed_and_in_their_script(samples: &[Sam
     let mut silent = Vec::new();
     for (name, page, language, is_scan) in samples {
         for turn in Rotation::ALL {
-            assert_eq!(page_turn(&page.turned(turn).sheet()), turn.undone(), "{name} turned by {}", turn.degrees());
+            assert_eq!(page_turn(&page.turned(turn).sheet()), turn.inverse(), "{name} turned by {}", turn.degrees());
         }
         assert_eq!(turned_region(&page.sheet()), None, "{name}");
 
@@ -187,7 +187,7 @@ fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way(s
             let page = page.with_turned_body(turn);
             assert_eq!(page_turn(&page.sheet()), Rotation::None, "{name}");
             let (region, _) = turned_region(&page.sheet()).unwrap_or_else(|| panic!("{name}: no region"));
-            assert_eq!(region.turn, turn.undone(), "{name}");
+            assert_eq!(region.turn, turn.inverse(), "{name}");
             assert_eq!((region.bbox.left, region.bbox.right), (0, 1000), "{name}");
             assert!((80..=105).contains(&region.bbox.top) && region.bbox.bottom > 600, "{name}: {:?}", region.bbox);
             assert_eq!(script(&page.sheet()).language, *language, "{name}");
@@ -259,7 +259,7 @@ fn every_labelled_page(renderer: &Renderer, corpus: &Path) {
         let page = draw(renderer, &label.file, label.page);
         for turn in Rotation::ALL.into_iter().filter(|_| label.region.is_none() && label.script != "none") {
             let found = page_turn(&page.turned(turn).sheet()).degrees();
-            *turns.entry((turn.undone().degrees(), found)).or_insert(0) += 1;
+            *turns.entry((turn.inverse().degrees(), found)).or_insert(0) += 1;
         }
         let found = turned_region(&page.sheet()).map(|(region, _)| region.turn.degrees());
         *regions.entry((label.region.map(Rotation::degrees), found)).or_insert(0) += 1;

@@ -211,7 +211,7 @@ fn full_disk_process() {
     let writer = Writer::start(directory, RankId(0), &settings(1 << 30), provenance(), plan().into(), tell).unwrap();
     let mut random = Rand32::new(1);
     writer.append(read_page(page_ref(0, 0), 0, 3000, &mut random), 0).unwrap();
-    // A first group is on the disk before the one for which there is no room.
+    // A first group is on the disk before the one for which there is no space.
     let first = events.recv().unwrap();
     let mut page = 1;
     while writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random), page).is_ok() {
@@ -222,7 +222,7 @@ fn full_disk_process() {
     for event in std::iter::once(first).chain(events) {
         match event {
             StoreEvent::Durable(pages) => durable.extend(pages),
-            StoreEvent::Sealed(_) => panic!("there is no room for a shard"),
+            StoreEvent::Sealed(_) => panic!("there is no space for a shard"),
             StoreEvent::Failed(error, pages) => {
                 failure = Some(error);
                 returned.extend(pages);

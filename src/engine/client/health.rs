@@ -63,7 +63,7 @@ impl Client {
     ///
     /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
     /// 4.2 s (`docs/facts/vllm.md`, "Liveness"), and who writes tokens meanwhile lives.
-    pub async fn gone(&self, period: Duration) -> Option<Gone> {
+    pub async fn await_gone(&self, period: Duration) -> Option<Gone> {
         let end = Instant::now() + period;
         let mut failures = 0;
         loop {

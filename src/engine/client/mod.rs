@@ -230,7 +230,7 @@ impl Client {
     /// Dropping the future closes the connection, which frees the server's slot.
     pub async fn ask(&self, question: &EngineRequest) -> EngineResponse {
         let _in_flight = self.traffic.begin();
-        stream::follow(self.send(question), self.limits, question.max_tokens, &self.traffic).await
+        stream::read_answer(self.send(question), self.limits, question.max_tokens, &self.traffic).await
     }
 
     async fn send(&self, question: &EngineRequest) -> Result<Response, End> {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes of prompt that are reckoned as one token. The prompts are English with tags, which the models' tokenizers
-/// pack at about four bytes a token; three leaves room for other wordings.
+/// pack at about four bytes a token; three leaves a margin for other wordings.
 const BYTES_PER_TOKEN: u32 = 3;
 
 /// Chat template, roles and the markers around the image (12 to 20 tokens on real servers).
@@ -40,20 +40,20 @@ impl TokenBudget {
     /// The budget for an image of this size.
     ///
     /// # Errors
-    /// What does not fit, for people, when the image leaves no room for an answer.
+    /// What does not fit, for people, when the image leaves no tokens for an answer.
     pub fn compute(profile: &Profile, max_model_len: u32, size: PixelSize) -> Result<TokenBudget, String> {
         let image = profile.visual_tokens.count(size);
         let prompt_bytes = u32::try_from(profile.prompt_text.len()).unwrap_or(u32::MAX);
         let text = prompt_bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(TEMPLATE_TOKENS);
-        let room = max_model_len.saturating_sub(image).saturating_sub(text).saturating_sub(MARGIN);
-        if room < LEAST_ANSWER {
+        let available = max_model_len.saturating_sub(image).saturating_sub(text).saturating_sub(MARGIN);
+        if available < LEAST_ANSWER {
             return Err(format!(
                 "an image of {} x {} px takes {image} tokens and the prompt about {text}: a context of {max_model_len} \
-                 leaves no room for an answer; send a smaller image or serve a longer context",
+                 leaves no tokens for an answer; send a smaller image or serve a longer context",
                 size.width, size.height
             ));
         }
-        Ok(TokenBudget { image, text, answer: profile.max_tokens.min(room) })
+        Ok(TokenBudget { image, text, answer: profile.max_tokens.min(available) })
     }
 }
 
@@ -113,13 +113,13 @@ impl EngineRequest {
                 fields.insert("cache_salt".into(), json!(request_id));
             }
         }
-        EngineRequest { body: splice(&body.to_string(), png), request_id, sampling, max_tokens, salted }
+        EngineRequest { body: insert_image(&body.to_string(), png), request_id, sampling, max_tokens, salted }
     }
 }
 
 /// Puts the encoded image where its empty data URL stands, so that megabytes never pass through a JSON value. The
 /// messages come first in the body: the first occurrence is the image's own.
-fn splice(body: &str, png: &[u8]) -> Bytes {
+fn insert_image(body: &str, png: &[u8]) -> Bytes {
     let at = body.find(IMAGE_PREFIX).map_or(body.len(), |start| start + IMAGE_PREFIX.len());
     let mut bytes = String::with_capacity(body.len() + png.len().div_ceil(3) * 4);
     bytes.push_str(&body[..at]);

@@ -163,15 +163,15 @@ impl Judge {
         };
         // A long look sees what a short one does.
         self.looked[..=due].fill(seen);
-        self.look(&INSPECTIONS[due])
+        self.inspect(&INSPECTIONS[due])
     }
 
     /// Looks at the tail of the whole answer.
     pub fn finish(&self) -> Judgement {
-        self.look(LONGEST)
+        self.inspect(LONGEST)
     }
 
-    fn look(&self, look: &Inspection) -> Judgement {
+    fn inspect(&self, look: &Inspection) -> Judgement {
         let window = look.window.min(self.symbols.whole().len());
         let counters = || look.counters.then(|| self.counters(window)).flatten();
         let found = self.copies(window).or_else(counters).or_else(|| self.worn_out());

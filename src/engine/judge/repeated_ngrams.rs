@@ -85,7 +85,7 @@ pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
 mod tests {
     use super::*;
 
-    fn worn(text: &str) -> usize {
+    fn count_repeated(text: &str) -> usize {
         let mut worn = RepeatedNgrams::default();
         text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
         worn.length()
@@ -103,17 +103,17 @@ mod tests {
     fn nothing_wears_out_by_chance() {
         let mut random = oorandom::Rand64::new(7);
         let text: String = (0..50_000).map(|_| format!("{:016x} ", random.rand_u64())).collect();
-        assert_eq!(worn(&text), 0);
+        assert_eq!(count_repeated(&text), 0);
     }
 
     #[test]
     fn only_what_was_said_often_is_worn() {
         let page = include_str!("../../../tests/data/engine/contents-fr.txt");
-        assert!(worn(page) < 200, "{}", worn(page));
-        assert!(worn(&page.repeat(2)) < 400, "{}", worn(&page.repeat(2)));
+        assert!(count_repeated(page) < 200, "{}", count_repeated(page));
+        assert!(count_repeated(&page.repeat(2)) < 400, "{}", count_repeated(&page.repeat(2)));
         let line = "Le reste sans changement. ";
-        assert_eq!(worn(&line.repeat(4)), 0);
-        let length = worn(&line.repeat(40));
+        assert_eq!(count_repeated(&line.repeat(4)), 0);
+        let length = count_repeated(&line.repeat(40));
         assert!(length.abs_diff(36 * line.len()) <= 2 * GRAM, "{length}");
     }
 }

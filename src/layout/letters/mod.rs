@@ -33,17 +33,17 @@ pub(super) struct Letterform {
 }
 
 /// The looks of all pieces of level lines on a mask without rules.
-pub(super) fn looks(mask: &Mask) -> Vec<Letterform> {
-    lines::pieces(mask).iter().map(look).collect()
+pub(super) fn letterforms(mask: &Mask) -> Vec<Letterform> {
+    lines::pieces(mask).iter().map(letterform).collect()
 }
 
 /// By how much a piece, on the mean, looks more upright than upside down, and the number of pieces.
 pub(super) fn uprightness(mask: &Mask) -> (f32, usize) {
-    let looks = looks(mask);
+    let looks = letterforms(mask);
     (looks.iter().map(|look| look.upright).sum::<f32>() / looks.len().max(1) as f32, looks.len())
 }
 
-fn look(piece: &Piece) -> Letterform {
+fn letterform(piece: &Piece) -> Letterform {
     let (as_is, turned) = (scores(&piece.features), scores(&upside_down(&piece.features)));
     let greatest = as_is.iter().chain(&turned).copied().fold(f32::MIN, f32::max);
     let [as_is, turned] = [as_is, turned].map(|scores| scores.map(|score| (score - greatest).exp()));

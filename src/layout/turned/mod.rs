@@ -123,8 +123,10 @@ fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Ra
     if !inside.is_text() || inside.upright_share() < MOST {
         return None;
     }
-    let top = bands.get(best.start).filter(|_| above.is_text()).map_or(body.start, |band| whitest(mask, band.0.start));
-    let bottom = bands.get(best.end).filter(|_| below.is_text()).map_or(body.end, |band| whitest(mask, band.0.start));
+    let top =
+        bands.get(best.start).filter(|_| above.is_text()).map_or(body.start, |band| longest_blank(mask, band.0.start));
+    let bottom =
+        bands.get(best.end).filter(|_| below.is_text()).map_or(body.end, |band| longest_blank(mask, band.0.start));
     let rows = (top < bottom).then_some(top..bottom)?;
     stands_alone(mask, text, &body, &rows).then_some(rows)
 }
@@ -143,19 +145,19 @@ fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usiz
 
 /// Whether the rows around this one are white but for specks, and no rule passes through.
 fn is_clear_at(mask: &Mask, row: usize) -> bool {
-    let gap = mask.cut(around(mask, row));
+    let gap = mask.cut(rows_near(mask, row));
     let is_crossed = gap.upright_runs(gap.down).covered(0..gap.down) > 0;
     !is_crossed && gap.covered(0..gap.down) as f32 <= SPECKS * mask.across as f32
 }
 
 /// The row around which there is the least ink near this one, and of those the nearest.
-fn whitest(mask: &Mask, row: usize) -> usize {
+fn longest_blank(mask: &Mask, row: usize) -> usize {
     let reach = mask.cells(EDGE);
     let near = row.saturating_sub(reach)..(row + reach).min(mask.down);
-    near.min_by_key(|&y| (mask.covered(around(mask, y)), y.abs_diff(row))).unwrap_or(row)
+    near.min_by_key(|&y| (mask.covered(rows_near(mask, y)), y.abs_diff(row))).unwrap_or(row)
 }
 
-fn around(mask: &Mask, row: usize) -> Range<usize> {
+fn rows_near(mask: &Mask, row: usize) -> Range<usize> {
     let half = mask.cells(CLEAR / 2.0);
     row.saturating_sub(half)..row + half
 }

@@ -60,7 +60,7 @@ impl FaultyStream {
                 let halved = [&whole[..whole.len() / 2], b"\n\n"].concat().into();
                 writes([halved].into_iter().chain(good_end()))
             }
-            StreamFault::HugeEvent => writes([text(&babble(&mut words(), HUGE))].into_iter().chain(good_end())),
+            StreamFault::HugeEvent => writes([text(&random_text(&mut words(), HUGE))].into_iter().chain(good_end())),
             StreamFault::HugeStream => Rest::Flood(words()),
             StreamFault::Cut => writes([]),
             StreamFault::DoneEarly => writes([done()]),
@@ -89,7 +89,7 @@ impl FaultyStream {
             Rest::Flood(random) => {
                 // A client that takes everything at once must not keep the other requests waiting.
                 tokio::task::yield_now().await;
-                Some(event(&self.head.text_chunk(&babble(random, FLOOD), None, None)))
+                Some(event(&self.head.text_chunk(&random_text(random, FLOOD), None, None)))
             }
         }
     }
@@ -114,7 +114,7 @@ fn words() -> Rand64 {
 }
 
 /// Text in which nothing repeats itself, at least so many bytes.
-fn babble(random: &mut Rand64, bytes: usize) -> String {
+fn random_text(random: &mut Rand64, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 17);
     while text.len() < bytes {
         text.push_str(&format!("{:016x} ", random.rand_u64()));

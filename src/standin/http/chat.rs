@@ -74,7 +74,7 @@ pub async fn completions(
         _ => None,
     };
     if let Some(error) = refusal {
-        log.struck();
+        log.mark_fault();
         return error.into_response();
     }
     let head = AnswerHead {
@@ -122,11 +122,11 @@ async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: Reques
                 return error.into_response();
             }
             Err(Broken::FaultyStream(_)) => {
-                log.struck();
+                log.mark_fault();
                 return head.release.internal("a fault of streams (fault script)").into_response();
             }
             Err(Broken::Reset) => {
-                log.struck();
+                log.mark_fault();
                 cut.now();
                 return head.release.internal("never seen: the connection is cut").into_response();
             }
@@ -195,7 +195,7 @@ impl Events {
                 }
                 Err(Broken::Reset) => {
                     self.ended = true;
-                    self.log.struck();
+                    self.log.mark_fault();
                     self.cut.now();
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
@@ -208,7 +208,7 @@ impl Events {
         let bytes = spoiled.next().await;
         // A client may leave at the end mark, before the end itself.
         if spoiled.is_told() {
-            self.log.struck();
+            self.log.mark_fault();
         }
         bytes.map(Ok)
     }

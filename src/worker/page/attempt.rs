@@ -134,7 +134,7 @@ impl StageAttempts<'_> {
     async fn next_image(&mut self) -> Result<NextImage, MachineFault> {
         let skip_blank = self.task.context.configuration.imaging.skip_blank;
         loop {
-            let view = self.retry.rung().view;
+            let view = self.retry.step().view;
             let page = match self.page.take().filter(|page| page.shows(view)) {
                 Some(page) => page,
                 None => {
@@ -181,7 +181,7 @@ impl StageAttempts<'_> {
         if self.task.unit.probe.is_some() {
             service.begin_trial(ready.start);
         }
-        let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.rung().step };
+        let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.step().step };
         let result = ready.reader.attempt(&image.image, asking).await;
         match result.attempt.outcome {
             AttemptOutcome::Interrupted(fault) => {
@@ -286,7 +286,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, 
 async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
-        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
+        MachineFault::ConnectionLost => ready.reader.client().await_gone(Duration::ZERO).await.is_some(),
         _ => false,
     };
     if dead {

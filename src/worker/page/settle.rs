@@ -32,7 +32,7 @@ pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, p
         _ = recall.wait_for(|recalled| *recalled) => Err(MachineFault::Draining),
     };
     match result {
-        Ok(end) => keep(&task, progress, end),
+        Ok(end) => store_record(&task, progress, end),
         Err(fault) => give_back(&task, &progress, fault),
     }
 }
@@ -67,7 +67,7 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
 }
 
 /// Gives the record of a settled page to the store.
-fn keep(task: &PageTask, progress: PageProgress, end: StageEnd) {
+fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
     if let Verdict::Failed(class) = end.verdict {
         tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", end.reason);
     }

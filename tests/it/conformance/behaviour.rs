@@ -237,5 +237,5 @@ pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Tar
         assert!(attempt.reason.contains("EngineCore"), "{}", attempt.reason);
         assert!(!attempt.answer.is_empty(), "what had come is kept");
     }
-    assert!(target.client.gone(Duration::from_secs(20)).await.is_some());
+    assert!(target.client.await_gone(Duration::from_secs(20)).await.is_some());
 }

@@ -139,7 +139,7 @@ fn html(label: &str, words: &[&str], random: &mut Rand32) -> String {
     }
 }
 
-/// A whole-page part of these blocks, HTML and Markdown as the engines' room makes them.
+/// A whole-page part of these blocks, HTML and Markdown as the module `engine` makes them.
 pub fn part(blocks: Vec<Block>) -> Part {
     let html = blocks.iter().map(|block| format!("<div data-label=\"{}\">{}</div>\n", block.label, block.html));
     let markdown: Vec<String> = blocks.iter().map(markdown).collect();
