@@ -97,7 +97,7 @@ impl Swing {
                 lease: unit.lease,
                 verdict: Verdict::Read,
                 attempts: Vec::new(),
-                ahead: EngineSet::default(),
+                remaining: EngineSet::default(),
             };
             self.pages.extend(unit.pages().map(|page| (rank, settlement(page))));
         }
@@ -148,7 +148,7 @@ fn codec(criterion: &mut Criterion) {
             lease: unit.lease,
             verdict: Verdict::Read,
             attempts: Vec::new(),
-            ahead: EngineSet::default(),
+            remaining: EngineSet::default(),
         };
         batch.extend(unit.pages().map(settlement));
     }

@@ -37,15 +37,15 @@ fn row(name: &str, server: &Server, bounds: Bounds, from: Duration) {
             .filter(|number| **number <= bounds.ceiling)
             .map(|number| (*number, server.read(Pacing::Fixed(*number), to)))
             .collect();
-        let best = |from, to| fixed.iter().map(|(_, course)| course.throughput(from, to)).fold(0.0, f64::max);
-        let knee = fixed.iter().find(|(_, course)| course.throughput(from, to) >= 0.98 * best(from, to));
+        let best = |from, to| fixed.iter().map(|(_, escalation)| escalation.throughput(from, to)).fold(0.0, f64::max);
+        let knee = fixed.iter().find(|(_, escalation)| escalation.throughput(from, to) >= 0.98 * best(from, to));
         knees.extend(knee.map(|(number, _)| *number));
-        let course = server.read(Pacing::Adaptive(bounds), to);
-        shares.push(course.throughput(from, to) / best(from, to));
-        first.push(course.throughput(Duration::ZERO, minutes(10)) / best(Duration::ZERO, minutes(10)));
-        means.push(course.mean_limit(from, to));
-        most = most.max(course.limits(from, to).max().unwrap_or(0));
-        changes = changes.max(course.changes(from, to));
+        let escalation = server.read(Pacing::Adaptive(bounds), to);
+        shares.push(escalation.throughput(from, to) / best(from, to));
+        first.push(escalation.throughput(Duration::ZERO, minutes(10)) / best(Duration::ZERO, minutes(10)));
+        means.push(escalation.mean_limit(from, to));
+        most = most.max(escalation.limits(from, to).max().unwrap_or(0));
+        changes = changes.max(escalation.changes(from, to));
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -22,7 +22,9 @@ use std::{
 use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{Document, PageRecord, RankId, Verdict},
-    store::{self, JournalWriter, LatestRecord, Layout, Leftovers, Opening, ShardReader, StoreFile, catalogue},
+    store::{
+        self, JournalHeader, JournalWriter, LatestRecord, Layout, ShardReader, StoreFile, UnfinishedFiles, catalogue,
+    },
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use oorandom::Rand32;
@@ -61,7 +63,8 @@ fn text_bytes(record: &PageRecord) -> u64 {
 }
 
 fn journal(layout: &Layout, file: StoreFile, records: &[PageRecord]) {
-    let opening = Opening { rank: file.rank, sequence: file.sequence, created_unix_ns: 1, provenance: provenance() };
+    let opening =
+        JournalHeader { rank: file.rank, sequence: file.sequence, created_unix_ns: 1, provenance: provenance() };
     fs::create_dir_all(layout.store()).unwrap();
     let mut journal = JournalWriter::create(&layout.journal(file), &opening).unwrap();
     let plan = plan();
@@ -75,7 +78,7 @@ fn journal(layout: &Layout, file: StoreFile, records: &[PageRecord]) {
 fn append(criterion: &mut Criterion) {
     let records = records(RAW_ALONE);
     let directory = tempfile::tempdir().unwrap();
-    let opening = Opening { rank: FILE.rank, sequence: 0, created_unix_ns: 1, provenance: provenance() };
+    let opening = JournalHeader { rank: FILE.rank, sequence: 0, created_unix_ns: 1, provenance: provenance() };
     let plan = plan();
     let mut group = criterion.benchmark_group("journal append and sync (verdicts wait for it)");
     group.sample_size(10);
@@ -103,7 +106,7 @@ fn journal_a_page() {
     let mut random = Rand32::new(13);
     let records: Vec<_> = (0..GROUP as u32).map(|page| read_page(page_ref(0, page), 1, 2_400, &mut random)).collect();
     let directory = tempfile::tempdir().unwrap();
-    let opening = Opening { rank: FILE.rank, sequence: 0, created_unix_ns: 1, provenance: provenance() };
+    let opening = JournalHeader { rank: FILE.rank, sequence: 0, created_unix_ns: 1, provenance: provenance() };
     let mut journal = JournalWriter::create(&directory.path().join("journal"), &opening).unwrap();
     let (plan, begun) = (plan(), journal.len());
     let group = |_| {
@@ -257,7 +260,7 @@ fn start_share(run_directory: &Path, share: usize, shares: usize) -> Child {
 }
 
 fn recover_share(run_directory: &Path, share: usize, shares: usize) -> Vec<LatestRecord> {
-    let leftovers = Leftovers::find(run_directory).unwrap().shares(NonZeroUsize::new(shares).unwrap());
+    let leftovers = UnfinishedFiles::find(run_directory).unwrap().shares(NonZeroUsize::new(shares).unwrap());
     store::recover(run_directory, &leftovers[share], &provenance().run_id, Duration::ZERO).unwrap().records
 }
 

@@ -59,7 +59,7 @@ impl Default for GpuModel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SequenceEvent {
     /// It left the waiting queue.
-    Admitted,
+    GpuPermit,
     /// It got one more token.
     Token,
     /// The cache was full: it waits again, and its tokens will be computed anew.
@@ -169,12 +169,12 @@ impl Batch {
             if cached > self.model.kv_tokens && !self.running.is_empty() {
                 break;
             }
-            events.push((next.id, SequenceEvent::Admitted));
+            events.push((next.id, SequenceEvent::GpuPermit));
             self.running.extend(self.waiting.pop_front());
         }
     }
 
-    /// Preempts the youngest sequences until every other has room for its next token. The oldest always stays.
+    /// Preempts the youngest sequences until every other has cache for its next token. The oldest always stays.
     fn make_room(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) {
         while self.running.len() > 1 && self.cached() + self.running.len() as u64 > self.model.kv_tokens {
             let Some(mut youngest) = self.running.pop() else { break };
@@ -249,7 +249,7 @@ mod tests {
         batch.submit(SequenceId(1), 1500, 1);
         let mut events = Vec::new();
         assert_eq!(batch.step(&mut events), Duration::from_millis(80));
-        assert_eq!(events, [(SequenceId(1), SequenceEvent::Admitted)]);
+        assert_eq!(events, [(SequenceId(1), SequenceEvent::GpuPermit)]);
         events.clear();
         assert_eq!(batch.step(&mut events), Duration::from_millis(40 + 6));
         assert_eq!(events, [(SequenceId(1), SequenceEvent::Token)]);
@@ -267,7 +267,7 @@ mod tests {
         batch.abort(SequenceId(1));
         events.clear();
         batch.step(&mut events);
-        assert_eq!(events[0], (SequenceId(2), SequenceEvent::Admitted));
+        assert_eq!(events[0], (SequenceId(2), SequenceEvent::GpuPermit));
     }
 
     #[test]

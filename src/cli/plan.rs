@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 
 use crate::{
     corpus::Inputs,
-    estimate::{Ask, EstimateRequest, Reserve, estimate},
+    estimate::{EstimateRequest, EstimateTarget, Reserve, estimate},
     model::configuration::{Configuration, ServerSource},
     pbs::{JobFile, JobFileError, Walltime},
     sys::ExitCode,
@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Job file or configuration file (TOML); without it the models' servers and profiles are reckoned with
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run directory: what earlier starts left there, and the room on its file system
+    /// Run directory: what earlier starts left there, and the free space of its file system
     #[arg(short, long, value_name = "RUNDIR")]
     output: Option<PathBuf>,
     /// Pages that are drawn to learn what a page costs
@@ -108,11 +108,11 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
     let select = job.as_ref().map(|job| job.select);
     // What is asked by a flag leaves the other open, unless that is a flag too.
     let ask = match (arguments.gpus, arguments.walltime) {
-        (None, None) => Ask {
+        (None, None) => EstimateTarget {
             gpus: select.map(|select| select.nodes.saturating_mul(select.ranks)),
             walltime: job.as_ref().and_then(|job| job.walltime).map(Walltime::duration),
         },
-        (gpus, walltime) => Ask { gpus, walltime: walltime.map(Walltime::duration) },
+        (gpus, walltime) => EstimateTarget { gpus, walltime: walltime.map(Walltime::duration) },
     };
     Ok(EstimateRequest {
         inputs: Inputs {

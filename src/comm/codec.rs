@@ -77,7 +77,7 @@ mod tests {
             lease: LeaseId(9),
             verdict,
             attempts: Vec::new(),
-            ahead: EngineSet::default(),
+            remaining: EngineSet::default(),
         }])
     }
 

@@ -7,7 +7,7 @@ use crate::{
         Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, RankSummary, Role, Settlement,
         StopReason, Unit,
     },
-    store::{LatestRecord, Leftovers},
+    store::{LatestRecord, UnfinishedFiles},
 };
 
 /// From rank 0 to a worker.
@@ -18,7 +18,7 @@ pub enum ToWorker {
         /// Identity of the run directory, which all of them must carry.
         run_id: String,
         /// This rank's share.
-        share: Leftovers,
+        share: UnfinishedFiles,
     },
     /// The plan is frozen on the shared file system: get ready to read pages of it.
     Begin {
@@ -28,7 +28,7 @@ pub enum ToWorker {
     /// Read these pages.
     Assign(Assignment),
     /// Serve this engine from now on, and not the other.
-    Turn(Engine),
+    SwitchRole(Engine),
     /// The lease of this page has expired: let it go, and say nothing of it.
     LetGo(PageRef, LeaseId),
     /// Give back every page that is not settled.
@@ -95,7 +95,7 @@ pub struct Returned {
     pub fault: MachineFault,
     /// Its attempts so far, without their answers.
     pub attempts: Vec<Attempt>,
-    /// The best text that this visit gave so far, if it is of a bounded size.
+    /// The best text that this stage gave so far, if it is of a bounded size.
     pub text: Option<Answer>,
 }
 

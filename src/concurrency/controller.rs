@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    cost_model::Costs,
+    cost_model::CostModel,
     observation::{Observation, Work},
-    operating_point::{Level, Measurement},
-    queue_pressure::Crowd,
+    operating_point::{Measurement, OperatingPoint},
+    queue_pressure::QueuePressure,
 };
 
 /// A page may take this much longer than at the best number, and the number still counts as the best.
@@ -56,14 +56,14 @@ pub struct Controller {
     highest: u32,
     ceiling: u32,
     limit: u32,
-    costs: Costs,
-    levels: BTreeMap<u32, Level>,
+    costs: CostModel,
+    levels: BTreeMap<u32, OperatingPoint>,
     measurement: Measurement,
     /// Pages that must finish before the measurement begins.
     settling: f64,
     /// Observations in a row in which the limit was not reached.
     starved: u32,
-    crowd: Crowd,
+    crowd: QueuePressure,
     phase: Phase,
     patience: f64,
 }
@@ -94,12 +94,12 @@ impl Controller {
             highest: ceiling,
             ceiling,
             limit,
-            costs: Costs::default(),
+            costs: CostModel::default(),
             levels: BTreeMap::new(),
             measurement: Measurement::default(),
             settling: f64::from(limit),
             starved: 0,
-            crowd: Crowd::default(),
+            crowd: QueuePressure::default(),
             phase: Phase::Search,
             patience: PATIENCE,
         }
@@ -112,18 +112,18 @@ impl Controller {
 
     /// The server was started anew: what is in flight begins from its beginning.
     pub fn restarted(&mut self) {
-        self.costs.interrupt();
+        self.costs.discard_window();
         self.crowd.restarted();
-        self.settle(f64::from(self.limit));
+        self.settle_at(f64::from(self.limit));
     }
 
     /// Learns from what was seen.
     pub fn observe(&mut self, seen: &Observation) {
         if seen.in_flight < REACHED * f64::from(self.limit) - 0.1 {
             self.starved += 1;
-            self.costs.interrupt();
+            self.costs.discard_window();
             if self.starved == STARVED {
-                self.settle(0.5 * f64::from(self.limit));
+                self.settle_at(0.5 * f64::from(self.limit));
             }
             return;
         }
@@ -134,7 +134,7 @@ impl Controller {
             self.settling -= work.finished;
             return;
         }
-        if let Some(enough) = seen.vitals.and_then(|vitals| self.crowd.enough(&vitals, self.limit)) {
+        if let Some(enough) = seen.gauges.and_then(|gauges| self.crowd.acceptable_limit(&gauges, self.limit)) {
             return self.make_room(enough);
         }
         if let Phase::Hold { seconds } = &mut self.phase {
@@ -154,12 +154,12 @@ impl Controller {
         };
         if enough {
             self.measurement = Measurement::default();
-            self.learn(level);
+            self.learn_from(level);
         }
     }
 
     /// Whether the level is so much better or worse than all others, if any, that a longer measurement would change nothing.
-    fn is_far(&self, level: &Level) -> bool {
+    fn is_far(&self, level: &OperatingPoint) -> bool {
         let others = self.levels.iter().filter(|(limit, _)| **limit != self.limit);
         let best = others.filter_map(|(_, other)| self.cost(other)).fold(f64::INFINITY, f64::min);
         let doubt = TOLERANCE + 3.0 * level.error().max(PRECISE);
@@ -167,12 +167,12 @@ impl Controller {
     }
 
     /// Seconds of the mean page of these times at the level.
-    fn cost(&self, level: &Level) -> Option<f64> {
+    fn cost(&self, level: &OperatingPoint) -> Option<f64> {
         Some(level.seconds_of(self.costs.mean_page()?, &self.costs))
     }
 
     /// The present limit was measured.
-    fn learn(&mut self, level: Level) {
+    fn learn_from(&mut self, level: OperatingPoint) {
         // What other pages cost says nothing of these.
         self.levels.retain(|_, other| (level.mix() / other.mix()).ln().abs() <= OTHER_PAGES);
         let known = self.levels.get(&self.limit).copied();
@@ -210,7 +210,7 @@ impl Controller {
     /// The server, or the pages, are not what they were.
     fn begin_anew(&mut self) {
         self.levels.clear();
-        self.costs.forget();
+        self.costs.reset();
         self.highest = self.ceiling;
         self.patience = PATIENCE;
         self.phase = Phase::Search;
@@ -261,13 +261,13 @@ impl Controller {
         self.limit = limit;
         // More in flight begin together; fewer are reached only when others have ended.
         if to > from {
-            self.settle((to - from).max(0.5 * to));
+            self.settle_at((to - from).max(0.5 * to));
         } else if to < from {
-            self.settle(from - to + 0.3 * to);
+            self.settle_at(from - to + 0.3 * to);
         }
     }
 
-    fn settle(&mut self, pages: f64) {
+    fn settle_at(&mut self, pages: f64) {
         self.measurement = Measurement::default();
         self.settling = pages;
     }
@@ -290,7 +290,7 @@ fn scaled(limit: u32, factor: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::concurrency::Vitals;
+    use crate::concurrency::EngineGauges;
     use std::time::Duration;
 
     /// A second of a server that reads `rate` pages, with so many in flight.
@@ -301,7 +301,7 @@ mod tests {
             prompt_tokens: 4000 * rate,
             generated_tokens: 1000 * rate,
             finished: rate,
-            vitals: None,
+            gauges: None,
         }
     }
 
@@ -339,9 +339,9 @@ mod tests {
     #[test]
     fn a_crowd_before_the_server_is_sent_away_without_a_measurement() {
         let mut controller = Controller::new(Bounds { start: 64, ceiling: 128 });
-        let vitals = Vitals { running: 20.0, waiting: 44.0, ..Vitals::default() };
+        let gauges = EngineGauges { running: 20.0, waiting: 44.0, ..EngineGauges::default() };
         for _ in 0..38 {
-            controller.observe(&Observation { vitals: Some(vitals), ..second(64.0, 2) });
+            controller.observe(&Observation { gauges: Some(gauges), ..second(64.0, 2) });
         }
         assert_eq!(controller.limit(), 32, "half at most, in one step");
         assert_eq!(controller.highest, 32);

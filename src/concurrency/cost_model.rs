@@ -19,12 +19,12 @@ const PRIOR_WINDOWS: f64 = 0.5;
 
 /// The fit.
 #[derive(Debug, Default)]
-pub(crate) struct Costs {
+pub(crate) struct CostModel {
     windows: VecDeque<Work>,
     open: Work,
 }
 
-impl Costs {
+impl CostModel {
     pub(crate) fn add(&mut self, work: Work) {
         self.open = self.open.plus(work);
         if self.open.seconds >= WINDOW_SECONDS {
@@ -36,13 +36,13 @@ impl Costs {
     }
 
     /// What is under way is no whole window.
-    pub(crate) fn interrupt(&mut self) {
+    pub(crate) fn discard_window(&mut self) {
         self.open = Work::default();
     }
 
     /// The server is another one, or as good as.
-    pub(crate) fn forget(&mut self) {
-        *self = Costs::default();
+    pub(crate) fn reset(&mut self) {
+        *self = CostModel::default();
     }
 
     /// Prompt and generated tokens of a page, lately.

@@ -12,10 +12,10 @@ impl ServerLoad {
         self.seconds += seconds;
         self.limit += seconds * f64::from(limit);
         self.in_flight += seconds * seen.in_flight;
-        if let Some(vitals) = seen.vitals {
+        if let Some(gauges) = seen.gauges {
             self.told_seconds += seconds;
-            self.running += seconds * vitals.running;
-            self.waiting += seconds * vitals.waiting;
+            self.running += seconds * gauges.running;
+            self.waiting += seconds * gauges.waiting;
         }
     }
 }
@@ -50,20 +50,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::concurrency::Vitals;
+    use crate::concurrency::EngineGauges;
 
     #[test]
     fn means_are_over_the_seconds_that_tell_of_them() {
         let mut load = ServerLoad::default();
-        let seen = |in_flight, vitals| Observation {
+        let seen = |in_flight, gauges| Observation {
             span: Duration::from_secs(2),
             in_flight,
-            vitals,
+            gauges,
             ..Observation::default()
         };
         load.add(&seen(10.0, None), 20);
         assert_eq!(load.to_string(), "mean 10.0 in flight of 20.0");
-        load.add(&seen(20.0, Some(Vitals { running: 16.0, waiting: 3.0, ..Vitals::default() })), 30);
+        load.add(&seen(20.0, Some(EngineGauges { running: 16.0, waiting: 3.0, ..EngineGauges::default() })), 30);
         assert_eq!(load.to_string(), "mean 15.0 in flight of 25.0, 16.0 running, 3.0 waiting");
     }
 }

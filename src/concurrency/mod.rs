@@ -12,5 +12,5 @@ mod queue_pressure;
 mod time_accounting;
 
 pub use controller::{Bounds, Controller};
-pub use observation::{Observation, VITALS_EVERY, Vitals};
-pub use time_accounting::ServerLife;
+pub use observation::{EngineGauges, GAUGES_EVERY, Observation};
+pub use time_accounting::ServerActivity;

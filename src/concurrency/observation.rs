@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The server's own word comes with one observation in so many, which are a second apart: its page of metrics has 57 kB
 /// (`docs/facts/vllm.md`, "Metrics") and is made by the process that writes the streams.
-pub const VITALS_EVERY: u32 = 5;
+pub const GAUGES_EVERY: u32 = 5;
 
 /// What was seen of a server since the last observation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -20,12 +20,12 @@ pub struct Observation {
     /// Requests that ended, however.
     pub finished: u64,
     /// The server's own word; `None` where it was not asked, or has no metrics.
-    pub vitals: Option<Vitals>,
+    pub gauges: Option<EngineGauges>,
 }
 
 /// What a server says of itself (`docs/facts/vllm.md`, "Metrics").
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Vitals {
+pub struct EngineGauges {
     /// Requests on the GPU.
     pub running: f64,
     /// Requests that wait for it.

@@ -1,6 +1,6 @@
 //! One number in flight, measured.
 
-use super::{cost_model::Costs, observation::Work};
+use super::{cost_model::CostModel, observation::Work};
 
 /// Length of a block.
 const BLOCK_SECONDS: f64 = 4.0;
@@ -9,15 +9,15 @@ const EDGE_PAGES: f64 = 0.4;
 
 /// What was measured at one number in flight.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Level {
+pub(crate) struct OperatingPoint {
     work: Work,
     /// Of the seconds of `work`, in seconds squared.
     variance: f64,
 }
 
-impl Level {
+impl OperatingPoint {
     /// Seconds of a page of this many tokens at this level.
-    pub(crate) fn seconds_of(&self, (prompt, generated): (f64, f64), costs: &Costs) -> f64 {
+    pub(crate) fn seconds_of(&self, (prompt, generated): (f64, f64), costs: &CostModel) -> f64 {
         let of_prompt = costs.of_prompt_token();
         of_prompt * prompt + generated * self.work.seconds_of_generated_token(of_prompt)
     }
@@ -33,8 +33,11 @@ impl Level {
     }
 
     /// Both measurements, the earlier one counting for `fade` of what it was.
-    pub(crate) fn after(self, earlier: Level, fade: f64) -> Level {
-        Level { work: earlier.work.times(fade).plus(self.work), variance: earlier.variance * fade + self.variance }
+    pub(crate) fn after(self, earlier: OperatingPoint, fade: f64) -> OperatingPoint {
+        OperatingPoint {
+            work: earlier.work.times(fade).plus(self.work),
+            variance: earlier.variance * fade + self.variance,
+        }
     }
 }
 
@@ -57,10 +60,10 @@ impl Measurement {
         self.blocks.iter().fold(self.open, |sum, block| sum.plus(*block))
     }
 
-    pub(crate) fn level(&self, costs: &Costs) -> Level {
+    pub(crate) fn level(&self, costs: &CostModel) -> OperatingPoint {
         let work = self.total();
         let of_prompt = costs.of_prompt_token();
-        Level { work, variance: self.variance(of_prompt, work.seconds_of_generated_token(of_prompt)) }
+        OperatingPoint { work, variance: self.variance(of_prompt, work.seconds_of_generated_token(of_prompt)) }
     }
 
     /// Of the seconds that the tokens do not explain. What one block lacks because a prefill is under way at its end, the

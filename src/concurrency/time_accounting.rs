@@ -6,7 +6,7 @@ use crate::model::ServerTime;
 
 /// How a server stood for a while.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ServerLife {
+pub enum ServerActivity {
     /// Not ready for the first time yet, or not yet again when it is its turn.
     Starting,
     /// Ready.
@@ -26,18 +26,18 @@ pub enum ServerLife {
 
 impl ServerTime {
     /// Labels a span.
-    pub fn spend(&mut self, span: Duration, life: ServerLife) {
+    pub fn spend(&mut self, span: Duration, life: ServerActivity) {
         match life {
-            ServerLife::Starting => self.starting += span,
-            ServerLife::Down => self.down += span,
-            ServerLife::Draining => self.draining += span,
-            ServerLife::Ready { in_flight, limit, on_their_way } => {
+            ServerActivity::Starting => self.starting += span,
+            ServerActivity::Down => self.down += span,
+            ServerActivity::Draining => self.draining += span,
+            ServerActivity::Ready { in_flight, limit, on_their_way } => {
                 let limit = f64::from(limit.max(1));
                 let busy = span.mul_f64((in_flight / limit).clamp(0.0, 1.0));
                 let rendering = span.mul_f64((f64::from(on_their_way) / limit).min(1.0)).min(span - busy);
                 self.busy += busy;
-                self.starved_by_rendering += rendering;
-                self.starved_by_coordinator += span - busy - rendering;
+                self.idle_rendering += rendering;
+                self.idle_no_pages += span - busy - rendering;
             }
         }
     }
@@ -50,8 +50,8 @@ impl ServerTime {
     fn parts(&self) -> [(&'static str, Duration); 6] {
         [
             ("busy", self.busy),
-            ("idle: rendering", self.starved_by_rendering),
-            ("idle: no pages", self.starved_by_coordinator),
+            ("idle: rendering", self.idle_rendering),
+            ("idle: no pages", self.idle_no_pages),
             ("starting", self.starting),
             ("down", self.down),
             ("draining", self.draining),
@@ -62,8 +62,8 @@ impl ServerTime {
 impl AddAssign for ServerTime {
     fn add_assign(&mut self, other: Self) {
         self.busy += other.busy;
-        self.starved_by_rendering += other.starved_by_rendering;
-        self.starved_by_coordinator += other.starved_by_coordinator;
+        self.idle_rendering += other.idle_rendering;
+        self.idle_no_pages += other.idle_no_pages;
         self.starting += other.starting;
         self.down += other.down;
         self.draining += other.draining;
@@ -92,25 +92,25 @@ mod tests {
     #[test]
     fn every_second_is_labelled_once() {
         let mut time = ServerTime::default();
-        let ready = |in_flight, on_their_way| ServerLife::Ready { in_flight, limit: 32, on_their_way };
+        let ready = |in_flight, on_their_way| ServerActivity::Ready { in_flight, limit: 32, on_their_way };
         let lives = [
-            ServerLife::Starting,
+            ServerActivity::Starting,
             ready(0.0, 0),
             ready(8.0, 4),
             ready(16.0, 100),
             ready(32.0, 64),
             // The limit has just fallen.
             ready(48.0, 0),
-            ServerLife::Down,
-            ServerLife::Draining,
+            ServerActivity::Down,
+            ServerActivity::Draining,
         ];
         for life in lives {
             time.spend(SECOND, life);
         }
         assert_eq!(time.total(), 8 * SECOND);
         assert_eq!(time.busy, Duration::from_millis(250 + 500 + 2000));
-        assert_eq!(time.starved_by_rendering, Duration::from_millis(125 + 500));
-        assert_eq!(time.starved_by_coordinator, Duration::from_millis(1000 + 625));
+        assert_eq!(time.idle_rendering, Duration::from_millis(125 + 500));
+        assert_eq!(time.idle_no_pages, Duration::from_millis(1000 + 625));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     CorpusError,
-    fingerprint::{Modified, fingerprint, glance},
+    fingerprint::{Modified, fingerprint, stat_file},
 };
 use crate::model::{DocumentState, FailureClass, Fingerprint};
 
@@ -60,7 +60,7 @@ pub(super) fn unreadable(path: &Path, problem: &str) -> DocumentState {
 /// # Errors
 /// It cannot be read.
 pub(super) fn read_bytes(path: &Path) -> std::io::Result<Bytes> {
-    let modified = glance(path)?.modified;
+    let modified = stat_file(path)?.modified;
     Ok(Bytes { fingerprint: fingerprint(path)?, modified })
 }
 

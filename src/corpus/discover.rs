@@ -66,13 +66,17 @@ pub(super) fn walk(roots: &[PathBuf]) -> Vec<Found> {
     for (root, path) in roots.iter().enumerate() {
         let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
         for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
-            found.extend(look(root, entry, &mut folders));
+            found.extend(classify_entry(root, entry, &mut folders));
         }
     }
     found
 }
 
-fn look(root: usize, entry: walkdir::Result<DirEntry>, folders: &mut HashMap<PathBuf, PathBuf>) -> Option<Found> {
+fn classify_entry(
+    root: usize,
+    entry: walkdir::Result<DirEntry>,
+    folders: &mut HashMap<PathBuf, PathBuf>,
+) -> Option<Found> {
     let (path, depth, problem, identity) = match &entry {
         Ok(entry) if entry.file_type().is_dir() || entry.depth() > 0 && !is_pdf(entry.path()) => return None,
         Ok(entry) => {

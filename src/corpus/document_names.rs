@@ -72,11 +72,11 @@ pub(super) fn name(found: &Found, extra: usize) -> String {
 /// All names that a document may have been given, the longest first; `longest` is its [`whole_name`].
 pub(super) fn possible_names<'a>(longest: &'a str, found: &Found) -> impl Iterator<Item = &'a str> {
     let surplus = longest.split('/').count().saturating_sub(found.components);
-    endings(longest).take(surplus + 1)
+    name_suffixes(longest).take(surplus + 1)
 }
 
 /// A name, and what is left of it without its first folders, the longest first.
-pub(super) fn endings(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn name_suffixes(name: &str) -> impl Iterator<Item = &str> {
     let starts = std::iter::once(0).chain(name.match_indices('/').map(|(slash, _)| slash + 1));
     starts.map(move |start| &name[start..])
 }

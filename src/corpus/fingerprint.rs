@@ -21,16 +21,16 @@ pub struct Modified(pub i64);
 
 /// What a look at a file says of it without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Glance {
+pub(super) struct FileStat {
     /// Size in bytes.
     pub(super) bytes: u64,
     /// `None` where it is centuries away: such a time is not to be trusted.
     pub(super) modified: Option<Modified>,
 }
 
-impl Glance {
+impl FileStat {
     /// Whether a file of these bytes, last written then, need not be read to know it again.
-    pub(super) fn shows(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
+    pub(super) fn matches(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
         self.bytes == fingerprint.bytes && self.modified.is_some() && self.modified == modified
     }
 }
@@ -39,13 +39,13 @@ impl Glance {
 ///
 /// # Errors
 /// It leads nowhere, or to something else than a regular file.
-pub(super) fn glance(path: &Path) -> io::Result<Glance> {
+pub(super) fn stat_file(path: &Path) -> io::Result<FileStat> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let nanoseconds = metadata.mtime().checked_mul(1_000_000_000).and_then(|of| of.checked_add(metadata.mtime_nsec()));
-    Ok(Glance { bytes: metadata.size(), modified: nanoseconds.map(Modified) })
+    Ok(FileStat { bytes: metadata.size(), modified: nanoseconds.map(Modified) })
 }
 
 /// Size and SHA-256 of the whole file.

@@ -39,7 +39,7 @@ pub(super) struct Roots {
 pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusError> {
     let mut roots = Collector { roots: Roots::default(), reached: HashSet::new(), kept: HashSet::new() };
     for path in &recorded.paths {
-        roots.keep(path);
+        roots.add_if_new(path);
         roots.enter_recorded(path);
     }
     let given_files = given.lists.iter().filter(|list| !is_standard_input(list));
@@ -54,11 +54,11 @@ pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusEr
     for path in &given.paths {
         let failed = |reason| CorpusError::Input { path: path.clone(), reason };
         let path = absolute(path).map_err(failed)?;
-        if !roots.keep(&path) {
+        if !roots.add_if_new(&path) {
             continue;
         }
         fs::metadata(&path).map_err(failed)?;
-        roots.enter(path);
+        roots.add_input(path);
     }
     for list in &given.lists {
         roots.enter_given_list(list, recorded)?;
@@ -76,7 +76,7 @@ struct Collector {
 impl Collector {
     /// Keeps a path for later starts; whether it is new. One that is not UTF-8 cannot be written down, and neither can
     /// documents below it be read.
-    fn keep(&mut self, path: &Path) -> bool {
+    fn add_if_new(&mut self, path: &Path) -> bool {
         let new = self.kept.insert(path.to_owned());
         if new && path.to_str().is_some() {
             self.roots.inputs.paths.push(path.to_owned());
@@ -84,7 +84,7 @@ impl Collector {
         new
     }
 
-    fn enter(&mut self, path: PathBuf) {
+    fn add_input(&mut self, path: PathBuf) {
         if self.reached.insert(path.clone()) {
             self.roots.paths.push(path);
         }
@@ -92,7 +92,7 @@ impl Collector {
 
     fn enter_recorded(&mut self, path: &Path) {
         match fs::metadata(path) {
-            Ok(_) => self.enter(path.to_owned()),
+            Ok(_) => self.add_input(path.to_owned()),
             Err(error) => tracing::warn!(
                 "input {} cannot be found any more: {error}; its planned documents stay in the plan",
                 path.display()
@@ -142,13 +142,13 @@ impl Collector {
             let path = absolute(line).map_err(failed)?;
             let recorded = known || self.kept.contains(&path);
             if !lasting || line.is_relative() {
-                self.keep(&path);
+                self.add_if_new(&path);
             }
             match recorded {
                 true => self.enter_recorded(&path),
                 false => {
                     fs::metadata(&path).map_err(failed)?;
-                    self.enter(path);
+                    self.add_input(path);
                 }
             }
         }

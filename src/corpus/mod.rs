@@ -25,6 +25,6 @@ pub use fingerprint::{Modified, fingerprint};
 pub use inputs::Inputs;
 pub use name::edition;
 pub use plan::{PLAN_FILE, Plan, plan, read, write};
-pub use source_integrity::{Original, Originals};
-pub use survey::{Survey, Surveyed, survey, twins};
+pub use source_integrity::{SourceIntegrity, SourceState};
+pub use survey::{Survey, Surveyed, duplicate_groups, survey};
 pub use update::update;

@@ -13,18 +13,18 @@ use crate::model::{Document, DocumentId};
 use super::{
     Modified, Plan,
     contents::read_bytes,
-    fingerprint::{Glance, glance},
+    fingerprint::{FileStat, stat_file},
 };
 
 /// The files of a plan.
 #[derive(Debug)]
-pub struct Originals {
+pub struct SourceIntegrity {
     /// The inputs that documents were found below.
     roots: Vec<PathBuf>,
     documents: Arc<[Document]>,
     modified: Vec<Option<Modified>>,
     /// What was read of files that look different: whether they hold the planned bytes all the same.
-    read: Mutex<HashMap<(DocumentId, Glance), Answer>>,
+    read: Mutex<HashMap<(DocumentId, FileStat), Answer>>,
 }
 
 /// Held by who reads the file, until it is known.
@@ -32,7 +32,7 @@ type Answer = Arc<Mutex<Option<bool>>>;
 
 /// How a document's file stands to the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Original {
+pub enum SourceState {
     /// It holds the planned bytes.
     AsPlanned,
     /// It does not.
@@ -52,13 +52,13 @@ pub enum Original {
     },
 }
 
-impl Originals {
+impl SourceIntegrity {
     /// The files of this plan.
     pub fn new(plan: Plan) -> Self {
         let mut roots = plan.inputs.paths;
         // The longest that leads to a document is its own.
         roots.sort_by_key(|root| Reverse(root.as_os_str().len()));
-        Originals { roots, documents: plan.documents.into(), modified: plan.modified, read: Mutex::default() }
+        SourceIntegrity { roots, documents: plan.documents.into(), modified: plan.modified, read: Mutex::default() }
     }
 
     /// The documents of the plan, each at the index of its id.
@@ -68,26 +68,26 @@ impl Originals {
 
     /// Looks at a document's file; reads it, once, if size or time are not the planned ones. Blocks. Ask after a page is
     /// drawn: an answer from before says nothing of what was drawn.
-    pub fn check(&self, id: DocumentId) -> Original {
+    pub fn check(&self, id: DocumentId) -> SourceState {
         let (Some(document), Some(modified)) = (self.documents.get(id.index()), self.modified.get(id.index())) else {
-            return Original::Changed {
+            return SourceState::Changed {
                 reason: format!("document {} is not in the plan: run the same command again", id.0),
             };
         };
-        let changed = |what: &dyn fmt::Display| Original::Changed {
+        let changed = |what: &dyn fmt::Display| SourceState::Changed {
             reason: format!(
                 "{} {what}: run the same command again, it is planned anew; let nothing write to the inputs meanwhile",
                 document.path.display()
             ),
         };
         let Some(planned) = &document.fingerprint else { return changed(&"could not be read when it was planned") };
-        let seen = match glance(&document.path) {
+        let seen = match stat_file(&document.path) {
             Ok(seen) => seen,
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return changed(&"is no file any more"),
             Err(error) => return self.missing(&document.path, &error),
         };
-        if seen.shows(planned, *modified) {
-            return Original::AsPlanned;
+        if seen.matches(planned, *modified) {
+            return SourceState::AsPlanned;
         }
         if seen.bytes != planned.bytes {
             return changed(&"is not the file that was planned");
@@ -102,14 +102,14 @@ impl Originals {
                 Err(error) => return self.missing(&document.path, &error),
             },
         };
-        if same { Original::AsPlanned } else { changed(&"is not the file that was planned") }
+        if same { SourceState::AsPlanned } else { changed(&"is not the file that was planned") }
     }
 }
 
-impl Originals {
+impl SourceIntegrity {
     /// A file that cannot be looked at: gone by itself, or with its whole input. A mount point without its file system is
     /// an empty folder.
-    fn missing(&self, path: &Path, error: &io::Error) -> Original {
+    fn missing(&self, path: &Path, error: &io::Error) -> SourceState {
         let root = self.roots.iter().find(|root| path.starts_with(root)).map_or(path, PathBuf::as_path);
         let folder = if root == path { path.parent().unwrap_or(path) } else { root };
         let holds_something = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
@@ -119,10 +119,10 @@ impl Originals {
                 "{} cannot be read any more ({error}): put it back, then read its pages with --retry failed=unreadable",
                 path.display()
             );
-            return Original::Gone { reason };
+            return SourceState::Gone { reason };
         }
         let why = if holds_something { "its file system fails" } else { "nothing is there" };
-        Original::Unreachable {
+        SourceState::Unreachable {
             reason: format!(
                 "{} cannot be read ({error}), and {why} in {}: mount it again, then give the same command again",
                 path.display(),

@@ -16,7 +16,7 @@ use super::{
     contents::{Inspect, state_of, unreadable},
     discover::discover_below,
     edition,
-    fingerprint::glance,
+    fingerprint::stat_file,
     inputs::roots,
     plan::planning_threads,
 };
@@ -79,13 +79,13 @@ pub fn survey(
     let pairs: Vec<_> = candidates.into_iter().map(|found| (known.remove(&*found.path), found)).collect();
     let mut gone: Vec<String> = known.into_values().map(|document| document.name.clone()).collect();
     gone.sort();
-    let look = |(known, found)| look(plan, known, found, &inspect);
+    let look = |(known, found)| inspect_all(plan, known, found, &inspect);
     let documents = planning_threads(threads)?
         .install(|| pairs.into_par_iter().map(look).collect::<Result<Vec<_>, CorpusError>>())?;
     Ok(Survey { documents, repeated, gone })
 }
 
-fn look(
+fn inspect_all(
     plan: Option<&Plan>,
     known: Option<&Document>,
     found: Candidate,
@@ -93,11 +93,11 @@ fn look(
 ) -> Result<Surveyed, CorpusError> {
     let Candidate { path, name, problem } = found;
     let name = known.map_or(name, |document| document.name.clone());
-    let seen = glance(&path);
+    let seen = stat_file(&path);
     let same = known.filter(|document| {
         let modified = plan.and_then(|plan| *plan.modified.get(document.id.index())?);
         let print = document.fingerprint.as_ref();
-        print.is_some_and(|print| seen.as_ref().is_ok_and(|seen| seen.shows(print, modified)))
+        print.is_some_and(|print| seen.as_ref().is_ok_and(|seen| seen.matches(print, modified)))
     });
     let state = match (problem, &seen, same) {
         (Some(problem), ..) => unreadable(&path, &problem),
@@ -116,7 +116,7 @@ const END: u64 = 64 << 10;
 
 /// Documents with pages that are very likely the same file more than once: equal in size and in their first and last
 /// 64 KiB. Each is read by itself by a run. Those that cannot be read have no twin.
-pub fn twins(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
+pub fn duplicate_groups(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
     let mut by_size: HashMap<u64, Vec<&Surveyed>> = HashMap::new();
     for document in documents.iter().filter(|document| document.pages() > 0) {
         by_size.entry(document.bytes).or_default().push(document);
@@ -124,7 +124,7 @@ pub fn twins(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
     let mut by_ends: BTreeMap<(u64, Vec<u8>), Vec<&Surveyed>> = BTreeMap::new();
     for (bytes, alike) in by_size.into_iter().filter(|(_, alike)| alike.len() > 1) {
         for document in alike {
-            if let Ok(ends) = ends(&document.path, bytes) {
+            if let Ok(ends) = first_and_last_bytes(&document.path, bytes) {
                 by_ends.entry((bytes, ends)).or_default().push(document);
             }
         }
@@ -132,7 +132,7 @@ pub fn twins(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
     by_ends.into_values().filter(|alike| alike.len() > 1).collect()
 }
 
-fn ends(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+fn first_and_last_bytes(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let mut read = Vec::new();
     file.by_ref().take(END).read_to_end(&mut read)?;

@@ -15,8 +15,8 @@ use super::{
     Changes, CorpusError, Inputs, InspectFailure, Modified, Plan,
     contents::{Bytes, Contents, Inspect, examine, read_bytes},
     discover::walk,
-    document_names::{Extra, endings, extra_of, named, possible_names, whole_name},
-    fingerprint::glance,
+    document_names::{Extra, extra_of, name_suffixes, named, possible_names, whole_name},
+    fingerprint::stat_file,
     found::Found,
     inputs::roots,
     plan::{check_number, document, planning_threads},
@@ -55,7 +55,7 @@ pub fn update(
 }
 
 /// What is known of a document's file.
-struct Look {
+struct Inspected {
     /// The file, if there is one; see [`Found::identity`].
     identity: Option<PathBuf>,
     finding: Finding,
@@ -63,7 +63,7 @@ struct Look {
 
 /// In the order in which documents claim the files that several of them lead to.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
+enum NameClaim {
     Holds,
     Replaced,
     First,
@@ -85,11 +85,11 @@ enum Finding {
 }
 
 impl Finding {
-    fn claim(&self) -> Claim {
+    fn claim(&self) -> NameClaim {
         match self {
-            Finding::Gone | Finding::Same(_) | Finding::Again(_) | Finding::Folder => Claim::Holds,
-            Finding::Other(_) => Claim::Replaced,
-            Finding::First(_) => Claim::First,
+            Finding::Gone | Finding::Same(_) | Finding::Again(_) | Finding::Folder => NameClaim::Holds,
+            Finding::Other(_) => NameClaim::Replaced,
+            Finding::First(_) => NameClaim::First,
         }
     }
 }
@@ -136,14 +136,14 @@ impl<'a> Update<'a> {
     }
 
     /// The documents that a file may stand for.
-    fn standing(&self) -> impl Iterator<Item = &'a Document> + use<'a> {
+    fn kept_documents(&self) -> impl Iterator<Item = &'a Document> + use<'a> {
         self.before.documents.iter().filter(|document| document.state != DocumentState::Replaced)
     }
 
     /// Looks at every document's file, and returns the files that none stands for.
     fn compare<'w>(&mut self, ways: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
         let by_path = by_path(ways);
-        let standing: Vec<&Document> = self.standing().collect();
+        let standing: Vec<&Document> = self.kept_documents().collect();
         let look = |document: &&Document| {
             let modified = self.before.modified.get(document.id.index()).copied().flatten();
             look_again(document, modified, by_path.get(&*document.path).copied(), inspect)
@@ -152,7 +152,7 @@ impl<'a> Update<'a> {
         let mut looks: Vec<_> = standing.iter().zip(looks).collect();
         looks.sort_by_key(|(_, look)| look.finding.claim());
         let mut holders: HashMap<PathBuf, DocumentId> = HashMap::new();
-        for (document, Look { identity, finding }) in looks {
+        for (document, Inspected { identity, finding }) in looks {
             let identity = identity.unwrap_or_else(|| document.path.clone());
             let id = match finding {
                 Finding::Other(_) => self.next_id(),
@@ -162,8 +162,8 @@ impl<'a> Update<'a> {
             match finding {
                 Finding::Gone => self.gone.push(document.id),
                 Finding::Same(modified) => self.after.modified[document.id.index()] = modified,
-                Finding::Again(contents) => self.settle(document.id, contents),
-                Finding::First(contents) if holder == id => self.settle(document.id, contents),
+                Finding::Again(contents) => self.set_contents(document.id, contents),
+                Finding::First(contents) if holder == id => self.set_contents(document.id, contents),
                 // It never had bytes of its own: other documents stand for what it leads to.
                 Finding::First(_) | Finding::Folder => {
                     self.after.documents[document.id.index()].state = DocumentState::Replaced;
@@ -198,7 +198,7 @@ impl<'a> Update<'a> {
         let gone: Vec<&Document> = self.gone.iter().filter_map(|id| before.documents.get(id.index())).collect();
         let mut by_ending: HashMap<&str, Vec<&Document>> = HashMap::new();
         for document in &gone {
-            for ending in endings(&document.name) {
+            for ending in name_suffixes(&document.name) {
                 by_ending.entry(ending).or_default().push(document);
             }
         }
@@ -239,7 +239,7 @@ impl<'a> Update<'a> {
                 *longest = (*longest).max(extra_of(way, &document.name));
             }
         }
-        let taken: HashSet<&str> = self.standing().map(|document| document.name.as_str()).collect();
+        let taken: HashSet<&str> = self.kept_documents().map(|document| document.name.as_str()).collect();
         let (ways, bytes): (Vec<&Found>, Vec<_>) =
             fresh.into_iter().filter_map(|fresh| Some((*fresh.ways.first()?, fresh.bytes))).unzip();
         let names = named(&ways, &taken, extra);
@@ -263,7 +263,7 @@ impl<'a> Update<'a> {
         };
         let inspected = to_inspect.into_par_iter().map(moved).collect::<Result<Vec<_>, CorpusError>>()?;
         for (id, contents) in inspected {
-            self.settle(id, contents);
+            self.set_contents(id, contents);
         }
         let first = self.before.documents.len();
         let describe = |(index, addition): (usize, Addition)| {
@@ -287,7 +287,7 @@ impl<'a> Update<'a> {
     }
 
     /// A refused document after another inspection.
-    fn settle(&mut self, id: DocumentId, contents: Contents) {
+    fn set_contents(&mut self, id: DocumentId, contents: Contents) {
         let document = &mut self.after.documents[id.index()];
         if matches!(contents.state, DocumentState::Planned { .. }) {
             self.changes.mended.push(id);
@@ -311,7 +311,7 @@ fn look_again(
     modified: Option<Modified>,
     way: Option<&Found>,
     inspect: &impl Inspect,
-) -> Result<Look, CorpusError> {
+) -> Result<Inspected, CorpusError> {
     let Document { path, name, fingerprint, state, .. } = document;
     let identity = match way {
         Some(way) => Some(way.identity.clone()),
@@ -324,8 +324,8 @@ fn look_again(
         (None, None) if path.is_dir() => Finding::Folder,
         (None, None) => Finding::First(examine(path, name, None, inspect)?),
         (None, Some(planned)) => {
-            let bytes = match glance(path) {
-                Ok(seen) if seen.shows(planned, modified) => Ok(Bytes { fingerprint: planned.clone(), modified }),
+            let bytes = match stat_file(path) {
+                Ok(seen) if seen.matches(planned, modified) => Ok(Bytes { fingerprint: planned.clone(), modified }),
                 Ok(_) => read_bytes(path),
                 Err(error) => Err(error),
             };
@@ -342,7 +342,7 @@ fn look_again(
             }
         }
     };
-    Ok(Look { identity, finding })
+    Ok(Inspected { identity, finding })
 }
 
 /// The documents, of those whose files are gone, that a new file may be, the likeliest first, with the ways to it that
@@ -352,7 +352,7 @@ fn recognise<'w, 'a>(mut fresh: Fresh<'w>, gone: &HashMap<&str, Vec<&'a Document
     let Fresh { ways, bytes } = &mut fresh;
     let mut documents: Vec<(&Document, &Found)> = Vec::new();
     for &way in ways.iter() {
-        let size = glance(&way.path).ok().filter(|_| way.problem.is_none()).map(|seen| seen.bytes);
+        let size = stat_file(&way.path).ok().filter(|_| way.problem.is_none()).map(|seen| seen.bytes);
         let mut same = |document: &Document, name: &str| match &document.fingerprint {
             None => document.name == name,
             Some(planned) if size != Some(planned.bytes) => false,

@@ -15,13 +15,13 @@ mod reader;
 pub use acceptance::{Acceptance, Expectation, accept, language::language_of};
 pub use client::{
     Client, ServerAddress,
-    classify::{Health, Ruling, classify},
+    classify::{Classification, Health, classify},
     events::{EventParser, StreamEvent},
     health::Gone,
     limits::Limits,
     metrics::ServerMetrics,
-    request::{Question, TokenBudget},
-    stream::{Deadline, End, Reply},
+    request::{EngineRequest, TokenBudget},
+    stream::{Deadline, End, EngineResponse},
     traffic::{Traffic, TrafficCounts},
 };
 pub use error::EngineError;

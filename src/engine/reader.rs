@@ -8,12 +8,12 @@ use tracing::debug;
 
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, Capabilities, FailureClass, FinishReason, Language, Part, RankId, ServedBy,
-    Shown, TokenUsage, Visit,
+    Shown, Stage, TokenUsage,
 };
 
 use super::{
-    Acceptance, Client, Dialect, End, EngineError, Expectation, Health, Loop, Profile, Question, Reading, Reply,
-    Ruling, TokenBudget, accept,
+    Acceptance, Classification, Client, Dialect, End, EngineError, EngineRequest, EngineResponse, Expectation, Health,
+    Loop, Profile, Reading, TokenBudget, accept,
     acceptance::without_repeated_blocks,
     client::classify::{classify, needs_health},
     judge::repeated_tail,
@@ -44,7 +44,7 @@ pub struct Asking<'a> {
     /// ASCII, such as `BO_7500_Fr.p3.l17.a1.whole`; sent as `BO_7500_Fr.p3.l17.a1.whole.i1a2b3c4d`.
     pub request_id: &'a str,
     /// The page's stay with this engine.
-    pub visit: Visit,
+    pub stage: Stage,
     /// Position on the sampling ladder, 0-based.
     pub step: u8,
 }
@@ -115,16 +115,17 @@ impl Reader {
         let context = self.server.max_model_len;
         let budget = match TokenBudget::compute(&self.profile, context, image.shown.size) {
             Ok(budget) => budget,
-            Err(reason) => return self.unasked(image, asking, started, reason),
+            Err(reason) => return self.not_sent(image, asking, started, reason),
         };
-        let question = Question::build(&self.profile, &self.server, &image.png, budget.answer, step.into(), request_id);
+        let question =
+            EngineRequest::build(&self.profile, &self.server, &image.png, budget.answer, step.into(), request_id);
         let reply = self.client.ask(&question).await;
         if reply.usage_reported && reply.usage.prompt > budget.image + budget.text {
             debug!(request_id, counted = reply.usage.prompt, ?budget, "the prompt took more tokens than calculated");
         }
         let health = self.health_after(&reply.end).await;
         let ruling = classify(&reply, budget.answer, context, health);
-        self.settle(image, asking, &question, started, reply, ruling)
+        self.accept_response(image, asking, &question, started, reply, ruling)
     }
 
     /// What became of the server where that decides whose fault an ending was. A page that stalls while others go on
@@ -134,26 +135,30 @@ impl Reader {
             return Health::Alive;
         }
         let tokens = self.client.traffic().tokens();
-        if self.client.gone(DEATH_WATCH).await.is_some() {
+        if self.client.await_gone(DEATH_WATCH).await.is_some() {
             return Health::Dead;
         }
         let moves = || self.client.traffic().tokens() > tokens;
         let silent = matches!(end, End::Stalled(_)) && !moves();
-        if silent && !self.client.sings(&self.server.model).await && !moves() { Health::Hung } else { Health::Alive }
+        if silent && !self.client.answers_canary(&self.server.model).await && !moves() {
+            Health::Hung
+        } else {
+            Health::Alive
+        }
     }
 
-    fn settle(
+    fn accept_response(
         &self,
         image: &PageImage,
         asking: Asking<'_>,
-        question: &Question,
+        question: &EngineRequest,
         started: i64,
-        reply: Reply,
-        ruling: Ruling,
+        reply: EngineResponse,
+        ruling: Classification,
     ) -> AttemptResult {
         let (outcome, reason, reading) = match ruling {
-            Ruling::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply))),
-            Ruling::Whole => {
+            Classification::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply))),
+            Classification::Whole => {
                 let reading = self.parse(&reply.raw);
                 let (outcome, reason) = match accept(&reading, image.expects) {
                     Acceptance::Accepted => (AttemptOutcome::Accepted, String::new()),
@@ -171,7 +176,7 @@ impl Reader {
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
-            visit: asking.visit,
+            stage: asking.stage,
             shown: image.shown,
             request_id: question.request_id.clone(),
             outcome,
@@ -191,12 +196,12 @@ impl Reader {
         AttemptResult { attempt, part, language: language_of(&text) }
     }
 
-    /// The image leaves no room for an answer: nothing is sent.
-    fn unasked(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
+    /// The image leaves no tokens for an answer: nothing is sent.
+    fn not_sent(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
         let attempt = Attempt {
             served_by: self.served_by(),
             rank: self.rank,
-            visit: asking.visit,
+            stage: asking.stage,
             shown: image.shown,
             request_id: asking.request_id.into(),
             outcome: AttemptOutcome::Failed(FailureClass::ContextFull),
@@ -225,7 +230,7 @@ impl Reader {
 }
 
 /// The answer up to the point where it began to repeat itself, whoever ended it for that.
-fn before_loop(reply: &Reply) -> &str {
+fn before_loop(reply: &EngineResponse) -> &str {
     let at = match reply.end {
         End::Cut(Loop { at, .. }) => Some(at),
         End::Finished(FinishReason::Repetition | FinishReason::Length) => repeated_tail(&reply.raw),

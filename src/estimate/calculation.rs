@@ -47,7 +47,7 @@ pub fn estimate(
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let threads = std::thread::available_parallelism()?;
     let pool = runtime.block_on(start_pool(configuration, threads))?;
-    let survey = look(request, kept.as_ref(), &pool, &runtime, threads, progress)?;
+    let survey = survey_inputs(request, kept.as_ref(), &pool, &runtime, threads, progress)?;
     let settled = settled(request.run_directory.as_deref(), kept.as_ref())?;
     let documents = Documents::count(&survey, &by_document(&settled));
     let left = left(&survey, &settled);
@@ -128,7 +128,7 @@ async fn start_pool(configuration: &Configuration, threads: NonZeroUsize) -> Res
     Ok(Pool::start(PoolSettings { children, ..settings }).await?)
 }
 
-fn look(
+fn survey_inputs(
     request: &EstimateRequest,
     kept: Option<&Plan>,
     pool: &Pool,
@@ -148,11 +148,11 @@ fn look(
 fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<PageRef>, EstimateError> {
     let (Some(run_directory), Some(plan)) = (run_directory, kept) else { return Ok(Vec::new()) };
     let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;
-    let open = |verdict, ahead: EngineSet| match verdict {
-        Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !ahead.is_empty(),
+    let open = |verdict, remaining: EngineSet| match verdict {
+        Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !remaining.is_empty(),
         Verdict::Read | Verdict::Blank => false,
     };
-    let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.ahead));
+    let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.remaining));
     Ok(done.map(|record| record.page).collect())
 }
 

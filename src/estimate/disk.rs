@@ -12,7 +12,7 @@ use crate::store::Layout;
 
 /// Shards and catalogue of a page, bytes: measured on 122 pages read by the stand-in with Tesseract, 2,105 and 141.
 const STORED: f64 = 2_250.0;
-/// A shard is a fifth of its journal, see [`crate::store::Leftovers::shares`].
+/// A shard is a fifth of its journal, see [`crate::store::UnfinishedFiles::shares`].
 const JOURNAL_OF_SHARD: f64 = 5.0;
 /// Markdown, HTML and JSONL of a page, bytes: measured on the same pages.
 const EXPORTED: f64 = 30_000.0;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use crate::{
-    corpus::{Survey, Surveyed, twins},
+    corpus::{Survey, Surveyed, duplicate_groups},
     model::{DocumentId, DocumentState, Edition, FailureClass, Language},
 };
 
@@ -81,7 +81,7 @@ impl Documents {
             }
         }
         counted.same_issue = same_issue(&survey.documents);
-        for alike in twins(&survey.documents) {
+        for alike in duplicate_groups(&survey.documents) {
             counted.twin_pages += alike.iter().skip(1).map(|document| u64::from(document.pages())).sum::<u64>();
             counted.twins.push(alike.into_iter().map(|document| document.name.clone()).collect());
         }

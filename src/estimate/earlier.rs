@@ -115,7 +115,7 @@ impl Earlier {
         self.pages += asked * share;
         self.failed_first += (report.recovered + failed) as f64 * share;
         if let Some(time) = report.server_time.get(&Engine::Chandra) {
-            let ready = time.busy + time.starved_by_rendering + time.starved_by_coordinator;
+            let ready = time.busy + time.idle_rendering + time.idle_no_pages;
             self.ready += ready.as_secs_f64();
             self.busy += time.busy.as_secs_f64();
             self.starting += time.starting.as_secs_f64();
@@ -133,7 +133,7 @@ impl Earlier {
     }
 
     /// Whether it says what a page costs.
-    pub fn tells(&self) -> bool {
+    pub fn has_figures(&self) -> bool {
         self.pages > 0.0 && self.ready > 0.0 && self.requests > 0.0 && self.prompt_tokens > 0.0
     }
 }

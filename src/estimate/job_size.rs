@@ -29,7 +29,7 @@ pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
         let length = (1.0 / second_share).round().clamp(2.0, f64::from(gpus));
         (length as u32, Role::One(Engine::DeepSeek))
     } else {
-        (gpus, Role::InTurn)
+        (gpus, Role::OneAtATime)
     };
     let words = if length > 1 { format!("{}*chandra,{last}", length - 1) } else { last.to_string() };
     words.parse().unwrap_or_else(|_| RolePattern::all_chandra())
@@ -43,7 +43,7 @@ impl JobSize {
             if work.seconds() == 0.0 {
                 return 0.0;
             }
-            let (turns, apart) = apart(&roles, gpus.get(), work);
+            let (turns, apart) = split_roles(&roles, gpus.get(), work);
             work.server_start.max(reading.as_secs_f64()) + turns + apart * factor + work.tail
         };
         let (best, worst) = work.range;
@@ -67,7 +67,7 @@ impl JobSize {
 }
 
 /// Seconds lost by turning to the other engine, and seconds of reading, where ranks are divided as `roles` says.
-fn apart(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
+fn split_roles(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
     let ranks = (0..gpus).map(|rank| roles.of(RankId(rank), gpus));
     let second = ranks.filter(|role| *role == Role::One(Engine::DeepSeek)).count() as f64;
     if second == 0.0 {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::{ServerKind, configuration::ServerSource};
 
-use super::{Estimate, EstimateRequest, Fit, PageCost, proposal::select, request::READING_RATE};
+use super::{Estimate, EstimateRequest, Feasibility, PageCost, proposal::select, request::READING_RATE};
 
 /// Cores of a rank that its server keeps busy: its API server, its engine and their threads. Assumed.
 const SERVER_CORES: f64 = 4.0;
@@ -30,17 +30,17 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
     let mut lines: Vec<String> = Vec::new();
     let Estimate { earlier, disk, work, .. } = estimate;
     lines.extend(earlier.left_out.iter().map(|report| format!("not used: {report}")));
-    if !earlier.tells() {
+    if !earlier.has_figures() {
         let thin = |report: &PathBuf| {
             format!("used for disk only: {}: its start read too little to tell what a page costs", report.display())
         };
         lines.extend(earlier.reports.iter().map(thin));
     }
-    if let Some(server) = earlier.server.filter(|server| earlier.tells() && *server != ServerKind::Model) {
+    if let Some(server) = earlier.server.filter(|server| earlier.has_figures() && *server != ServerKind::Model) {
         lines.push(format!("the earlier runs were read by {server} servers, not by the models: so are these times"));
     }
     let stand_in = matches!(request.configuration.engines.chandra.server, ServerSource::StandIn { .. });
-    if stand_in && !earlier.tells() {
+    if stand_in && !earlier.has_figures() {
         lines.push("the configuration launches stand-ins: these are the times of the models, not theirs".into());
     }
     if work.chandra.pages > 0.0 && estimate.drawing_cores > f64::from(estimate.renderers) {
@@ -59,9 +59,9 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
         ));
     }
     if disk.is_short() {
-        lines.push(format!("{} has too little room for the run: give another --output", disk.folder.display()));
+        lines.push(format!("{} has too little free space for the run: give another --output", disk.folder.display()));
     }
-    if let Fit::Jobs(jobs) = estimate.fit {
+    if let Feasibility::Jobs(jobs) = estimate.fit {
         lines.push(format!("one job is not expected to be enough: {jobs} of them, each continues (--chain)"));
     }
     lines

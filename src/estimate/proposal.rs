@@ -11,7 +11,7 @@ use super::{EstimateError, JobSize, Work};
 
 /// What the job is to be like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ask {
+pub struct EstimateTarget {
     /// GPUs.
     pub gpus: Option<NonZeroU32>,
     /// Walltime.
@@ -21,7 +21,7 @@ pub struct Ask {
 /// How the job that is proposed stands to what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fit {
+pub enum Feasibility {
     /// It is expected to end in time.
     Fits,
     /// It takes so many jobs, each of which continues the one before.
@@ -77,7 +77,7 @@ pub(super) struct Proposal {
     pub(super) size: JobSize,
     /// Its reserve included.
     pub(super) walltime: Duration,
-    pub(super) fit: Fit,
+    pub(super) fit: Feasibility,
 }
 
 /// The job that answers what was asked: with GPUs alone a walltime that is enough at worst; else with the fewest GPUs
@@ -85,12 +85,17 @@ pub(super) struct Proposal {
 ///
 /// # Errors
 /// The walltime is over before a page is read.
-pub(super) fn propose(ask: &Ask, work: &Work, reading: Duration, reserve: Reserve) -> Result<Proposal, EstimateError> {
+pub(super) fn propose(
+    ask: &EstimateTarget,
+    work: &Work,
+    reading: Duration,
+    reserve: Reserve,
+) -> Result<Proposal, EstimateError> {
     let size = |gpus| JobSize::of(gpus, work, reading);
     let worst = |size: &JobSize| reserve.beside(Duration::from_secs_f64(size.seconds.2));
     if let (Some(gpus), None) = (ask.gpus, ask.walltime) {
         let size = size(gpus);
-        return Ok(Proposal { walltime: worst(&size), size, fit: Fit::Fits });
+        return Ok(Proposal { walltime: worst(&size), size, fit: Feasibility::Fits });
     }
     let most = ask.walltime.unwrap_or(DAY);
     let usable = most.saturating_sub(reserve.of(most));
@@ -117,8 +122,8 @@ pub(super) fn propose(ask: &Ask, work: &Work, reading: Duration, reserve: Reserv
         }
     };
     let fit = match jobs(&size) {
-        1 => Fit::Fits,
-        jobs => Fit::Jobs(jobs),
+        1 => Feasibility::Fits,
+        jobs => Feasibility::Jobs(jobs),
     };
     let walltime = if ask.walltime.is_some() { most } else { most.min(worst(&size)) };
     Ok(Proposal { size, walltime, fit })
@@ -164,24 +169,24 @@ mod tests {
     #[test]
     fn what_is_not_asked_is_answered() {
         let propose = |gpus, walltime: Option<u64>| {
-            let ask = Ask { gpus, walltime: walltime.map(Duration::from_secs) };
+            let ask = EstimateTarget { gpus, walltime: walltime.map(Duration::from_secs) };
             let proposal = super::propose(&ask, &work(100_000), Duration::ZERO, Reserve::OfPbsJob);
             let Proposal { size, walltime, fit } = proposal.unwrap();
             (size.gpus, walltime.as_secs(), fit)
         };
         let (gpus, walltime, fit) = propose(Some(number(8)), None);
-        assert_eq!((gpus, fit, walltime % STEP), (8, Fit::Fits, 0));
+        assert_eq!((gpus, fit, walltime % STEP), (8, Feasibility::Fits, 0));
         assert!((12_000..15_000).contains(&walltime), "twice the expected time, as at worst: {walltime}");
-        assert_eq!(propose(None, None), (1, 86_400, Fit::Fits), "one GPU is done in a day");
+        assert_eq!(propose(None, None), (1, 86_400, Feasibility::Fits), "one GPU is done in a day");
         let (gpus, walltime, fit) = propose(None, Some(7200));
-        assert!((7..=9).contains(&gpus) && walltime == 7200 && fit == Fit::Fits, "{gpus}");
-        assert_eq!(propose(Some(number(2)), Some(7200)), (2, 7200, Fit::Jobs(4)));
+        assert!((7..=9).contains(&gpus) && walltime == 7200 && fit == Feasibility::Fits, "{gpus}");
+        assert_eq!(propose(Some(number(2)), Some(7200)), (2, 7200, Feasibility::Jobs(4)));
     }
 
     #[test]
     fn a_walltime_that_is_over_before_the_first_page_is_refused_and_a_short_one_asks_for_no_more_gpus_than_help() {
         let propose = |walltime: u64, gpus, reserve| {
-            let ask = Ask { gpus, walltime: Some(Duration::from_secs(walltime)) };
+            let ask = EstimateTarget { gpus, walltime: Some(Duration::from_secs(walltime)) };
             super::propose(&ask, &work(11), Duration::ZERO, reserve)
         };
         // 120 s, less a fifth, are less than the 140 s in which a server starts.
@@ -194,7 +199,7 @@ mod tests {
         assert!(propose(300, None, Reserve::Exactly(Duration::from_secs(300))).is_err());
         assert!(propose(300, None, Reserve::Exactly(Duration::MAX)).is_err());
         let proposal = propose(300, None, Reserve::OfPbsJob).unwrap();
-        assert_eq!((proposal.size.gpus, proposal.fit), (1, Fit::Jobs(2)), "{proposal:?}");
+        assert_eq!((proposal.size.gpus, proposal.fit), (1, Feasibility::Jobs(2)), "{proposal:?}");
     }
 
     #[test]

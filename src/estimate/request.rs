@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{corpus::Inputs, model::configuration::Configuration, pbs::Select};
 
-use super::{Ask, Disk, Documents, Earlier, Fit, JobSize, PageCost, Reserve, Work};
+use super::{Disk, Documents, Earlier, EstimateTarget, Feasibility, JobSize, PageCost, Reserve, Work};
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct EstimateRequest {
     /// Reports of earlier runs, or their run directories.
     pub reports: Vec<PathBuf>,
     /// What is to be fitted.
-    pub ask: Ask,
+    pub ask: EstimateTarget,
     /// Kept at the end of the job for ending in order.
     pub reserve: Reserve,
 }
@@ -62,7 +62,7 @@ pub struct Estimate {
     #[serde(serialize_with = "seconds")]
     pub walltime: Duration,
     /// Whether that is what was asked.
-    pub fit: Fit,
+    pub fit: Feasibility,
     /// Kept at its end.
     #[serde(serialize_with = "seconds")]
     pub reserve: Duration,

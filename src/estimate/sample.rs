@@ -47,7 +47,7 @@ impl SampledPage {
 
 /// `number` places, as even as can be, in the pages of documents that have `pages` each: of every language and document
 /// as many as is its share of all. Document and page, 0-based; all pages where they are fewer.
-pub fn spread(pages: &[u64], number: u64) -> Vec<(usize, u64)> {
+pub fn spread_evenly(pages: &[u64], number: u64) -> Vec<(usize, u64)> {
     let total: u64 = pages.iter().sum();
     let number = number.min(total);
     let mut places = Vec::new();
@@ -81,7 +81,7 @@ pub(super) async fn draw(
     let mut order: Vec<_> = documents.iter().collect();
     order.sort_by_key(|(document, _)| document.edition.language.name());
     let pages: Vec<u64> = order.iter().map(|(_, left)| left.len() as u64).collect();
-    let jobs = spread(&pages, number).into_iter().map(|(place, page)| {
+    let jobs = spread_evenly(&pages, number).into_iter().map(|(place, page)| {
         let (document, left) = order[place];
         RenderJob {
             document: document.path.clone(),
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn a_sample_is_even_over_documents_and_their_pages() {
-        assert_eq!(spread(&[4, 0, 12], 4), [(0, 2), (2, 2), (2, 6), (2, 10)]);
-        assert_eq!(spread(&[2, 1], 64), [(0, 0), (0, 1), (1, 0)]);
-        assert_eq!(spread(&[], 64), []);
+        assert_eq!(spread_evenly(&[4, 0, 12], 4), [(0, 2), (2, 2), (2, 6), (2, 10)]);
+        assert_eq!(spread_evenly(&[2, 1], 64), [(0, 0), (0, 1), (1, 0)]);
+        assert_eq!(spread_evenly(&[], 64), []);
         let thousand = vec![30; 1000];
-        let places = spread(&thousand, 64);
+        let places = spread_evenly(&thousand, 64);
         assert_eq!(places.len(), 64);
         assert!(places.windows(2).all(|pair| (15..=16).contains(&(pair[1].0 - pair[0].0))), "{places:?}");
     }

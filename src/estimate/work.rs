@@ -67,7 +67,7 @@ impl Work {
     /// a visit to stage 1.
     pub fn of(pages: u64, cost: &PageCost, attempts: u32, earlier: &Earlier) -> Work {
         let inked = pages as f64 * (1.0 - cost.blank_share);
-        if earlier.tells() { from_reports(inked, cost, earlier) } else { from_figures(inked, cost, attempts) }
+        if earlier.has_figures() { from_reports(inked, cost, earlier) } else { from_figures(inked, cost, attempts) }
     }
 
     /// Seconds of one GPU for both stages.

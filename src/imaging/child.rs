@@ -58,7 +58,7 @@ pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
         Err(error) => return Ok(write_frame(&mut output, &Response::Unusable(error.to_string()), &[])?),
     };
     write_frame(&mut output, &Response::Ready, &[])?;
-    let mut shelf = Shelf { renderer: &renderer, open: VecDeque::new() };
+    let mut shelf = DocumentCache { renderer: &renderer, open: VecDeque::new() };
     for request in requests() {
         let (response, image) =
             shelf.answer(request).unwrap_or_else(|refusal| (Response::Refused(refusal), Vec::new()));
@@ -102,12 +102,12 @@ fn requests() -> mpsc::Receiver<Request> {
 }
 
 /// The documents that are open, the latest used first.
-struct Shelf<'a> {
+struct DocumentCache<'a> {
     renderer: &'a Renderer,
     open: VecDeque<(PathBuf, Option<String>, OpenDocument<'a>)>,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> DocumentCache<'a> {
     fn answer(&mut self, request: Request) -> Result<(Response, Vec<u8>), Refusal> {
         match request {
             Request::Inspect { document, password } => {

@@ -20,16 +20,16 @@ const REPLACEMENTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// A child's place in the pool, and the child in it.
-pub(super) struct Attendant {
+pub(super) struct ChildSupervisor {
     pub settings: PoolSettings,
     /// `None` where the last was lost or has served its time.
     pub child: Option<RemoteChild>,
 }
 
 /// Serves `jobs` until the pool is dropped or no child can be started any more.
-pub(super) async fn attend(
+pub(super) async fn supervise(
     slot: usize,
-    mut attendant: Attendant,
+    mut attendant: ChildSupervisor,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     events: mpsc::UnboundedSender<Event>,
 ) {
@@ -49,7 +49,7 @@ pub(super) async fn attend(
     }
 }
 
-impl Attendant {
+impl ChildSupervisor {
     /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, be killed from
     /// outside, or wait for a slow disk; so the request is tried again with fresh children before its page is blamed.
     async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {
@@ -66,7 +66,7 @@ impl Attendant {
             let fresh = child.answered == 0;
             match child.ask(&frame, self.settings.page_limit).await {
                 Ok((child, response, image)) => {
-                    self.keep(child).await;
+                    self.make_available(child).await;
                     return Ok(answer(response, image));
                 }
                 Err(loss) if tries < loss.innocent_tries(fresh) => {
@@ -74,16 +74,16 @@ impl Attendant {
                     sleep(REPLACEMENTS[tries]).await;
                     tries += 1;
                 }
-                Err(loss) => return Ok(Err(self.blame(request, &loss))),
+                Err(loss) => return Ok(Err(self.failure_of(request, &loss))),
             }
         }
     }
 
-    async fn keep(&mut self, child: RemoteChild) {
+    async fn make_available(&mut self, child: RemoteChild) {
         if child.answered < self.settings.answers_per_child.get() {
             self.child = Some(child);
         } else {
-            child.retire().await;
+            child.end().await;
         }
     }
 
@@ -100,7 +100,7 @@ impl Attendant {
         result
     }
 
-    fn blame(&self, request: &Request, loss: &Loss) -> RenderFailure {
+    fn failure_of(&self, request: &Request, loss: &Loss) -> RenderFailure {
         let limit = self.settings.page_limit;
         let (class, why) = match loss {
             Loss::Late => (

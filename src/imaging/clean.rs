@@ -89,7 +89,7 @@ impl Paper {
     /// Squares that are no paper take the lightest neighbour's level, or the page's.
     fn without_pictures(self, darkest: u8) -> Paper {
         let lightest = self.levels.iter().copied().max().unwrap_or(255);
-        let levels = self.around(|levels| {
+        let levels = self.rank_filter(|levels| {
             let nearest = levels.iter().copied().max().unwrap_or(0);
             if levels[0] >= darkest {
                 levels[0]
@@ -104,7 +104,7 @@ impl Paper {
 
     /// Each square as light as the median of it and its neighbours: a letter larger than a square is no shade.
     fn smoothed(self) -> Paper {
-        let levels = self.around(|levels| {
+        let levels = self.rank_filter(|levels| {
             levels.sort_unstable();
             levels[levels.len() / 2]
         });
@@ -112,7 +112,7 @@ impl Paper {
     }
 
     /// What `choose` says for each square; it is given the square's level first, then its neighbours'.
-    fn around(&self, choose: impl Fn(&mut [u8]) -> u8) -> Vec<u8> {
+    fn rank_filter(&self, choose: impl Fn(&mut [u8]) -> u8) -> Vec<u8> {
         let mut near = Vec::with_capacity(10);
         let squares = (0..self.down).flat_map(|y| (0..self.across).map(move |x| (x, y)));
         squares
@@ -236,8 +236,8 @@ mod tests {
         Pixels { size: SIZE, bytes: bytes.collect(), grey: true }
     }
 
-    fn needs(pixels: &Pixels) -> bool {
-        needs_cleaning(&pixels.sheet(DPI))
+    fn is_cleaned(pixels: &Pixels) -> bool {
+        super::needs_cleaning(&pixels.sheet(DPI))
     }
 
     fn at(pixels: &Pixels, x: usize, y: usize) -> u8 {
@@ -261,19 +261,19 @@ mod tests {
     #[test]
     fn specks_go_and_points_stay() {
         let mut speckled = page(|x, y| if (x * 7 + y * 13) % 211 == 0 { 0 } else { 255 }, 0);
-        assert!(needs(&speckled));
+        assert!(is_cleaned(&speckled));
         for (x, y) in [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)] {
             speckled.bytes[(950 + y) * 800 + 400 + x] = 0;
         }
         let cleaned = clean(&speckled, DPI);
         assert_eq!(at(&cleaned, 401, 951), 0, "a point");
-        assert!(!needs(&cleaned));
+        assert!(!is_cleaned(&cleaned));
     }
 
     #[test]
     fn clean_print_needs_nothing_and_is_not_changed() {
         let print = page(|_, _| 255, 0);
-        assert!(!needs(&print));
+        assert!(!is_cleaned(&print));
         assert_eq!(clean(&print, DPI), print);
     }
 
@@ -290,7 +290,7 @@ mod tests {
             let size = PixelSize { width, height };
             let pixels = Pixels { size, bytes: vec![7; size.area() as usize], grey: true };
             assert_eq!(clean(&pixels, DPI).bytes.len(), pixels.bytes.len());
-            needs(&pixels);
+            is_cleaned(&pixels);
         }
     }
 }

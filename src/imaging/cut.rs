@@ -1,7 +1,7 @@
 //! Pieces of a page as images of their own: cut out, turned, padded to the grid.
 
 use super::pixels::Pixels;
-use crate::model::{BBox, Grid, PixelSize, Region, Turn};
+use crate::model::{BBox, Grid, PixelSize, Region, Rotation};
 
 /// A piece of a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +44,7 @@ struct Span {
 }
 
 impl Span {
-    /// The pixels between two thousandths of a side, one at least, padded to whole cells where the page has room.
+    /// The pixels between two thousandths of a side, one at least, padded to whole cells where the page goes on.
     fn of(from: u16, to: u16, side: u32, grid: Grid) -> Span {
         let side = side as usize;
         let pixel = |thousandths: u16| {
@@ -70,8 +70,8 @@ impl Span {
 }
 
 /// The pixels after a turn.
-pub(super) fn turned(pixels: Pixels, turn: Turn) -> Pixels {
-    if turn == Turn::None {
+pub(super) fn turned(pixels: Pixels, turn: Rotation) -> Pixels {
+    if turn == Rotation::None {
         return pixels;
     }
     let Pixels { size, bytes: source, grey } = pixels;
@@ -85,10 +85,10 @@ pub(super) fn turned(pixels: Pixels, turn: Turn) -> Pixels {
     for y in 0..height {
         for x in 0..width {
             let (from_x, from_y) = match turn {
-                Turn::None => (x, y),
-                Turn::Right => (y, width - 1 - x),
-                Turn::Half => (width - 1 - x, height - 1 - y),
-                Turn::Left => (height - 1 - y, x),
+                Rotation::None => (x, y),
+                Rotation::Right => (y, width - 1 - x),
+                Rotation::Half => (width - 1 - x, height - 1 - y),
+                Rotation::Left => (height - 1 - y, x),
             };
             bytes.extend_from_slice(&source[(from_y * source_width + from_x) * channels..][..channels]);
         }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn region(left: u16, top: u16, right: u16, bottom: u16) -> Region {
-        Region { bbox: BBox { left, top, right, bottom }, turn: Turn::None }
+        Region { bbox: BBox { left, top, right, bottom }, turn: Rotation::None }
     }
 
     #[test]
@@ -135,12 +135,12 @@ mod tests {
     fn a_piece_is_turned_after_it_is_cut() {
         let page = page(4, 3);
         let turned_to = |turn| cut(&page, Region { turn, ..region(0, 0, 500, 1000) }, Grid::Free);
-        assert_eq!(turned_to(Turn::None).pixels.bytes, [0, 1, 4, 5, 8, 9]);
-        let right = turned_to(Turn::Right);
+        assert_eq!(turned_to(Rotation::None).pixels.bytes, [0, 1, 4, 5, 8, 9]);
+        let right = turned_to(Rotation::Right);
         assert_eq!(right.pixels.size, PixelSize { width: 3, height: 2 });
         assert_eq!(right.pixels.bytes, [8, 4, 0, 9, 5, 1]);
-        assert_eq!(turned_to(Turn::Half).pixels.bytes, [9, 8, 5, 4, 1, 0]);
-        assert_eq!(turned_to(Turn::Left).pixels.bytes, [1, 5, 9, 0, 4, 8]);
+        assert_eq!(turned_to(Rotation::Half).pixels.bytes, [9, 8, 5, 4, 1, 0]);
+        assert_eq!(turned_to(Rotation::Left).pixels.bytes, [1, 5, 9, 0, 4, 8]);
         assert_eq!(right.bbox, BBox { left: 0, top: 0, right: 500, bottom: 1000 });
     }
 
@@ -148,7 +148,7 @@ mod tests {
     fn colour_is_cut_and_turned_as_grey_is() {
         let grey = page(6, 4);
         let coloured = Pixels { bytes: grey.bytes.iter().flat_map(|level| [*level; 3]).collect(), grey: false, ..grey };
-        let part = Region { turn: Turn::Left, ..region(170, 250, 1000, 1000) };
+        let part = Region { turn: Rotation::Left, ..region(170, 250, 1000, 1000) };
         let [one, other] = [&page(6, 4), &coloured].map(|page| cut(page, part, Grid::Cells(4)));
         assert_eq!((one.bbox, one.pixels.size), (other.bbox, other.pixels.size));
         assert_eq!(other.pixels.sheet(96.0).levels, one.pixels.sheet(96.0).levels);

@@ -10,7 +10,7 @@ use imageproc::{
 };
 
 use super::pool::{DrawnPage, DrawnPart};
-use crate::model::{BBox, Skew, Turn};
+use crate::model::{BBox, Rotation, Skew};
 
 /// Colours of the parts, in order, and again.
 const COLOURS: [Rgb<u8>; 4] = [Rgb([0, 110, 220]), Rgb([0, 150, 70]), Rgb([200, 90, 0]), Rgb([140, 0, 180])];
@@ -36,7 +36,7 @@ pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
     }
     if let Some(divide) = drawn.layout.columns.divide {
         let end = |x: u16, y: u16| {
-            let point = BBox { left: x, top: y, right: x, bottom: y }.turned(drawn.layout.turn.undone());
+            let point = BBox { left: x, top: y, right: x, bottom: y }.turned(drawn.layout.turn.inverse());
             canvas.at(point.left, point.top)
         };
         canvas.line(&mut picture, end(divide.x_top, divide.top), end(divide.x_bottom, divide.bottom), RULE);
@@ -79,7 +79,7 @@ impl Canvas {
         let middle = self.at(left / 2 + right / 2, top / 2 + bottom / 2);
         let colour = if part.blank { Rgb([128, 128, 128]) } else { colour };
         self.number(picture, middle, place + 1, colour);
-        if part.shown.turn != Turn::None {
+        if part.shown.turn != Rotation::None {
             self.arrow(picture, middle, part.shown.turn, colour);
         }
     }
@@ -111,13 +111,13 @@ impl Canvas {
     }
 
     /// An arrow to what is up once the part is turned.
-    fn arrow(&self, picture: &mut RgbImage, (x, y): (f32, f32), turn: Turn, colour: Rgb<u8>) {
+    fn arrow(&self, picture: &mut RgbImage, (x, y): (f32, f32), turn: Rotation, colour: Rgb<u8>) {
         // What a turn to the right brings up lies at the left.
         let (along, down) = match turn {
-            Turn::None => (0.0, -1.0),
-            Turn::Right => (-1.0, 0.0),
-            Turn::Half => (0.0, 1.0),
-            Turn::Left => (1.0, 0.0),
+            Rotation::None => (0.0, -1.0),
+            Rotation::Right => (-1.0, 0.0),
+            Rotation::Half => (0.0, 1.0),
+            Rotation::Left => (1.0, 0.0),
         };
         let reach = self.thickness() * 40.0;
         let tip = (x + along * reach, y + down * reach);

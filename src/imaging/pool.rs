@@ -17,7 +17,7 @@ use tokio::{
 use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
 
 use super::{
-    child_supervisor::{Attendant, attend},
+    child_supervisor::{ChildSupervisor, supervise},
     pool_event::{Answer, Event, Job},
     pool_settings::PoolSettings,
     protocol::{PartFacts, Request, Response},
@@ -97,8 +97,8 @@ impl Pool {
         for (slot, child) in children.into_iter().enumerate() {
             let (sender, jobs) = mpsc::unbounded_channel();
             slots.push(Slot { jobs: sender, state: SlotState::Idle, document: None });
-            let attendant = Attendant { settings: settings.clone(), child: Some(child) };
-            tasks.spawn(attend(slot, attendant, jobs, events.clone()));
+            let attendant = ChildSupervisor { settings: settings.clone(), child: Some(child) };
+            tasks.spawn(supervise(slot, attendant, jobs, events.clone()));
         }
         tasks.spawn(Dealer { slots, waiting: VecDeque::new(), reason: String::new() }.run(received));
         Ok(Pool { events, _tasks: tasks })
@@ -198,11 +198,11 @@ impl Dealer {
                     self.reason = reason;
                 }
             }
-            self.deal();
+            self.dispatch();
         }
     }
 
-    fn deal(&mut self) {
+    fn dispatch(&mut self) {
         self.waiting.retain(|job| !job.reply.is_closed());
         if self.slots.iter().all(|slot| slot.state == SlotState::Lost) {
             for job in self.waiting.drain(..) {

@@ -4,7 +4,7 @@
 
 use crate::{
     layout::{Ink, columns, page_turn, script, skew, turned_region},
-    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Skew, Turn, View, When},
+    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Rotation, Skew, View, When},
 };
 
 use super::{
@@ -33,7 +33,7 @@ pub(super) struct PartImage {
     /// The place of what it shows.
     pub(super) place: BBox,
     /// The turn that brought it upright.
-    pub(super) turn: Turn,
+    pub(super) turn: Rotation,
     pub(super) ink: Ink,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
-        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Turn::None, ink };
+        let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Rotation::None, ink };
         return Some(Division { layout, ink, parts: vec![part] });
     }
     let page = prepare(pixels, dpi, rule, &mut layout);
@@ -53,7 +53,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
         View::Whole | View::Reduced => regions(&page, dpi, rule.columns, rule, &mut layout),
         View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
     };
-    let back = |bbox: BBox| bbox.turned(layout.turn.undone());
+    let back = |bbox: BBox| bbox.turned(layout.turn.inverse());
     let is_as_drawn = regions == [Region::PAGE] && !layout.is_changed();
     let image = |region: &Region, pixels: Pixels, bbox: BBox| PartImage {
         ink: if is_as_drawn { ink } else { pixels.ink(dpi) },
@@ -111,9 +111,9 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     if rule.upright
         && let Some((region, confidence)) = turned_region(&sheet)
     {
-        layout.columns.reason = ColumnsReason::Turned;
+        layout.columns.reason = ColumnsReason::CompletedSwitch;
         layout.columns.confidence = confidence;
-        return around(region);
+        return surrounding_regions(region);
     }
     let direction = match found.language {
         Language::Mixed if found.arabic > 0.5 => Language::Arabic,
@@ -126,7 +126,7 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
 }
 
 /// A region over the full width, with what is above and below it.
-fn around(region: Region) -> Vec<Region> {
+fn surrounding_regions(region: Region) -> Vec<Region> {
     let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, ..Region::PAGE };
     let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, ..Region::PAGE };
     let middle = Region { bbox: BBox { top: region.bbox.top, bottom: region.bbox.bottom, ..BBox::PAGE }, ..region };
@@ -147,12 +147,9 @@ fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayo
         let at = if is_high { split_views::cut_at(&piece, dpi) } else { None };
         match at {
             None => more.push(*region),
-            Some(at) => {
-                more.extend([BBox { bottom: at, ..BBox::PAGE }, BBox { top: at, ..BBox::PAGE }].map(|half| Region {
-                    bbox: half.turned(region.turn.undone()).within(region.bbox),
-                    turn: region.turn,
-                }))
-            }
+            Some(at) => more.extend([BBox { bottom: at, ..BBox::PAGE }, BBox { top: at, ..BBox::PAGE }].map(|half| {
+                Region { bbox: half.turned(region.turn.inverse()).within(region.bbox), turn: region.turn }
+            })),
         }
     }
     (more.len() > regions.len()).then_some(more)

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Turn, View};
+use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Rotation, View};
 
 /// First word of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
@@ -104,7 +104,7 @@ pub struct PartFacts {
     /// The place of what it shows.
     pub place: BBox,
     /// The turn that brought it upright.
-    pub turn: Turn,
+    pub turn: Rotation,
     /// Whether there is nothing to read on it.
     pub blank: bool,
 }

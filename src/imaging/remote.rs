@@ -98,7 +98,7 @@ impl RemoteChild {
             Ok(Ok((Response::Ready, _))) => Ok(child),
             Ok(Ok((Response::Unusable(reason), _))) => Err(StartError::Unusable(reason)),
             Ok(Ok((other, _))) => Err(StartError::Silent(format!("it said {other:?}"))),
-            Ok(Err(error)) => Err(StartError::Silent(child.bury(error).await.to_string())),
+            Ok(Err(error)) => Err(StartError::Silent(child.loss_of(error).await.to_string())),
             Err(_) => Err(StartError::Silent(format!("not ready after {} s", START_LIMIT.as_secs()))),
         }
     }
@@ -114,7 +114,7 @@ impl RemoteChild {
                 self.answered += 1;
                 Ok((self, response, image))
             }
-            Ok(Err(error)) => Err(self.bury(error).await),
+            Ok(Err(error)) => Err(self.loss_of(error).await),
             Err(_) => {
                 let _ = self.process.kill().await;
                 Err(Loss::Late)
@@ -123,7 +123,7 @@ impl RemoteChild {
     }
 
     /// Lets the child end by itself.
-    pub async fn retire(mut self) {
+    pub async fn end(mut self) {
         drop(self.input);
         if timeout(END_LIMIT, self.process.wait()).await.is_err() {
             let _ = self.process.kill().await;
@@ -131,7 +131,7 @@ impl RemoteChild {
     }
 
     /// Explains why the conversation broke off.
-    async fn bury(mut self, error: io::Error) -> Loss {
+    async fn loss_of(mut self, error: io::Error) -> Loss {
         drop(self.input);
         let status = match timeout(END_LIMIT, self.process.wait()).await {
             Ok(Ok(status)) => status,

@@ -63,7 +63,7 @@ impl Driver {
 
     fn perform(&mut self, action: Action) -> Done {
         match action {
-            Action::Say(message) => say(&message.to_string()),
+            Action::Say(message) => print(&message.to_string()),
             Action::ReadRunFiles => return Done::Event(Event::RunFiles(self.run_directory.read())),
             Action::StartMpirun { hosts, time_left } => return self.start(&hosts, time_left),
             Action::AskToStop => {
@@ -118,12 +118,12 @@ async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
 }
 
 /// The terminal may be gone: the run goes on all the same.
-pub(super) fn say(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = writeln!(io::stderr(), "launch: {text}");
 }
 
 fn report(result: io::Result<()>, what: &str) {
     if let Err(error) = result {
-        say(&format!("cannot {what}: {error}"));
+        print(&format!("cannot {what}: {error}"));
     }
 }

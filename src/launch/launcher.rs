@@ -73,7 +73,7 @@ impl Launcher {
             (Phase::Judging(attempt, code), Event::RunFiles(files)) => {
                 let judgement = attempt.judge(&files, *code, self.signals);
                 let has_settled = attempt.settled_pages(&files);
-                self.follow(now, judgement, has_settled)
+                self.after_attempt(now, judgement, has_settled)
             }
             (Phase::Probing { .. }, Event::HostsProbed { unanswering }) => self.drop_hosts(now, unanswering),
             (Phase::Pausing { until }, Event::Clock) if now >= *until => self.prepare(now),
@@ -132,7 +132,7 @@ impl Launcher {
         vec![Action::Say(message), start]
     }
 
-    fn follow(&mut self, now: Duration, judgement: Judgement, has_settled: bool) -> Vec<Action> {
+    fn after_attempt(&mut self, now: Duration, judgement: Judgement, has_settled: bool) -> Vec<Action> {
         match judgement {
             Judgement::RunEnded(code) => self.leave(code),
             Judgement::LeaveEarly(reason) => self.leave_early(reason),

@@ -54,7 +54,7 @@ impl Ink {
     fn darker_than(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> Ink {
         let dark = Coarse::of(sheet, threshold).dark_in_marks();
         let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
-        Ink { fraction, blank: dark == 0 || !text_ink::any(sheet, threshold, darkest) }
+        Ink { fraction, blank: dark == 0 || !text_ink::has_text_ink(sheet, threshold, darkest) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Sheet, letters,
-    letters::Look,
+    letters::Letterform,
     mask::Mask,
     turned::{head_end, is_on_its_side},
 };
@@ -40,8 +40,8 @@ pub fn script(sheet: &Sheet<'_>) -> Script {
 }
 
 fn of_text(text: &Mask) -> Script {
-    let looks = letters::looks(text);
-    let inches = |likely: fn(&Look) -> f32| -> f32 {
+    let looks = letters::letterforms(text);
+    let inches = |likely: fn(&Letterform) -> f32| -> f32 {
         looks.iter().filter(|look| likely(look) > SURE).fold(0.0, |sum, look| sum + look.width / text.per_inch)
     };
     let (arabic, latin) = (inches(|look| look.arabic), inches(|look| look.latin));

@@ -23,7 +23,7 @@ pub struct Sheet<'a> {
 impl<'a> Sheet<'a> {
     /// A page of these pixels; `levels` has one byte each.
     pub fn new(size: PixelSize, dpi: f32, levels: Cow<'a, [u8]>) -> Self {
-        let paper = paper(&levels, size.width as usize);
+        let paper = paper_level(&levels, size.width as usize);
         Sheet { size, dpi, levels, paper }
     }
 
@@ -40,7 +40,7 @@ impl<'a> Sheet<'a> {
 
 /// Lightness of the paper: the commonest of the lighter half of all levels, in every fourth row. A page that is dark
 /// all over has none, and then white is taken, so that it counts as ink.
-fn paper(levels: &[u8], width: usize) -> u8 {
+fn paper_level(levels: &[u8], width: usize) -> u8 {
     let mut histogram = [0u32; 256];
     let rows = levels.chunks(width.max(1)).step_by(4);
     rows.flatten().for_each(|&level| histogram[usize::from(level)] += 1);

@@ -143,11 +143,11 @@ mod tests {
 
     /// Lines of words that fall by this many degrees, in two columns.
     fn page(degrees: f32, lines: usize) -> Vec<u8> {
-        bent(degrees..degrees, lines)
+        angle_votes(degrees..degrees, lines)
     }
 
     /// The same on a bent sheet: the first line falls by this many degrees, the last by that many.
-    fn bent(degrees: Range<f32>, lines: usize) -> Vec<u8> {
+    fn angle_votes(degrees: Range<f32>, lines: usize) -> Vec<u8> {
         let mut levels = vec![255; SIZE.area() as usize];
         for line in 0..lines {
             let fall = degrees.start + (degrees.end - degrees.start) * line as f32 / lines as f32;
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_sheet_that_bent_is_given_an_angle_between() {
         for (first, last) in [(1.2, 0.2), (-0.9, -0.2), (0.3, 1.1)] {
-            let found = found(bent(first..last, 50));
+            let found = found(angle_votes(first..last, 50));
             let between = found.is_some_and(|found| (found - first) * (found - last) < 0.0);
             assert!(between, "{first} to {last}: {found:?}");
         }

@@ -18,7 +18,7 @@ const EDGE: f32 = 0.05;
 
 /// Whether a letter, or anything larger, is on the page: pixels darker than `threshold`, one of them at least as dark as
 /// `darkest`.
-pub(super) fn any(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> bool {
+pub(super) fn has_text_ink(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> bool {
     let mut dark: Vec<bool> = sheet.levels.iter().map(|&level| level < threshold).collect();
     any_mark(&mut dark, sheet.size.width as usize, |mark| is_letter(sheet, mark, darkest))
 }
@@ -72,7 +72,7 @@ mod tests {
     const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
 
     fn any_letter(sheet: &Sheet<'_>) -> bool {
-        any(sheet, sheet.threshold(), sheet.paper.saturating_sub(LETTER_CONTRAST))
+        has_text_ink(sheet, sheet.threshold(), sheet.paper.saturating_sub(LETTER_CONTRAST))
     }
 
     /// A page that `level` colours, by column and row.
@@ -82,15 +82,15 @@ mod tests {
     }
 
     /// The digit 7 of a page number, its strokes `thick` pixels wide.
-    fn seven(x: usize, y: usize, thick: usize) -> bool {
+    fn digit_seven(x: usize, y: usize, thick: usize) -> bool {
         let (x, y) = (x.wrapping_sub(400), y.wrapping_sub(100));
         x < 12 && y < thick || y < 20 && x.wrapping_sub(10 - y.min(20) / 3) < thick
     }
 
     #[test]
     fn a_digit_is_a_letter_however_thin_and_what_shines_through_is_none_however_much() {
-        assert!(any_letter(&page(|x, y| if seven(x, y, 1) { 0 } else { 255 })));
-        assert!(any_letter(&page(|x, y| if seven(x, y, 3) { 180 } else { 250 })), "pale");
+        assert!(any_letter(&page(|x, y| if digit_seven(x, y, 1) { 0 } else { 255 })));
+        assert!(any_letter(&page(|x, y| if digit_seven(x, y, 3) { 180 } else { 250 })), "pale");
         let lines = |x: usize, y: usize| y % 30 < 3 && x % 40 < 35;
         assert!(!any_letter(&page(|x, y| if lines(x, y) { 200 } else { 255 })));
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, RecordPlace, Verdict, Visit,
+    Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, RecordPlace, Stage, Verdict,
 };
 
 /// Consecutive pages of one document, for one engine, under one lease.
@@ -19,7 +19,7 @@ pub struct Unit {
     pub count: u32,
     /// For a page suspected of killing its engine: the deaths at which it was alone in flight. Nothing else may be in
     /// flight on the rank meanwhile.
-    pub trial: Option<u8>,
+    pub probe: Option<u8>,
 }
 
 impl Unit {
@@ -35,17 +35,17 @@ impl Unit {
 pub struct Prior {
     /// The page.
     pub page: PageRef,
-    /// How far it is on its course.
-    pub visit: Visit,
-    /// The engines that it may be given to, on this visit or later.
-    pub ahead: EngineSet,
+    /// How far it is on its escalation.
+    pub stage: Stage,
+    /// The engines that it may be given to, on this stage or later.
+    pub remaining: EngineSet,
     /// A record of an earlier start of the run, whose attempts come first.
     pub sealed: Option<RecordPlace>,
     /// The page is to be read again from the beginning: the attempts of that record count for nothing.
     pub again: bool,
     /// Attempts of this start without answers: on earlier visits, or on a rank that gave the page back.
     pub attempts: Vec<Attempt>,
-    /// The best text that this visit gave so far, on a rank that gave the page back.
+    /// The best text that this stage gave so far, on a rank that gave the page back.
     pub text: Option<Answer>,
     /// The page has failed with this class, since no rank gave it back: its record is to be written without work on it.
     pub give_up: Option<FailureClass>,
@@ -56,8 +56,8 @@ impl Prior {
     pub fn none(page: PageRef) -> Prior {
         Prior {
             page,
-            visit: Visit::First,
-            ahead: EngineSet::all(),
+            stage: Stage::Primary,
+            remaining: EngineSet::all(),
             sealed: None,
             again: false,
             attempts: Vec::new(),
@@ -80,5 +80,5 @@ pub struct Settlement {
     /// all. Empty otherwise.
     pub attempts: Vec<Attempt>,
     /// For a failed page, the engines that it may yet be given to.
-    pub ahead: EngineSet,
+    pub remaining: EngineSet,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass, MachineFault, RankId, ServerKind, Shown, Visit};
+use super::{Engine, FailureClass, MachineFault, RankId, ServerKind, Shown, Stage};
 
 /// Which model answered, and under which prompt. Equal for all attempts of a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub struct Attempt {
     /// The rank that asked.
     pub rank: RankId,
     /// The page's stay with the engine.
-    pub visit: Visit,
+    pub stage: Stage,
     /// What was sent of the page.
     pub shown: Shown,
     /// `X-Request-Id`, part of the request's name in the server's log.
@@ -136,11 +136,11 @@ pub struct Attempt {
 #[cfg(test)]
 impl Attempt {
     /// An attempt on a whole page, at the foot of the ladder.
-    pub(crate) fn sample(visit: Visit, outcome: AttemptOutcome) -> Attempt {
+    pub(crate) fn sample(stage: Stage, outcome: AttemptOutcome) -> Attempt {
         use super::PixelSize;
         Attempt {
             served_by: ServedBy {
-                engine: visit.engine(),
+                engine: stage.engine(),
                 server: ServerKind::Model,
                 profile: String::new(),
                 model: String::new(),
@@ -149,7 +149,7 @@ impl Attempt {
                 request: String::new(),
             },
             rank: RankId(0),
-            visit,
+            stage,
             shown: Shown::whole(PixelSize { width: 1, height: 1 }),
             request_id: String::new(),
             outcome,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Skew, Turn};
+use super::{Rotation, Skew};
 
 /// A box on the page, in thousandths of the page's width and height, origin top left.
 ///
@@ -38,14 +38,14 @@ impl BBox {
 
     /// The box on the same page after `turn`.
     #[must_use]
-    pub fn turned(self, turn: Turn) -> BBox {
+    pub fn turned(self, turn: Rotation) -> BBox {
         let BBox { left, top, right, bottom } = self;
         let far = |value: u16| Self::SCALE.saturating_sub(value);
         match turn {
-            Turn::None => self,
-            Turn::Right => BBox { left: far(bottom), top: left, right: far(top), bottom: right },
-            Turn::Half => BBox { left: far(right), top: far(bottom), right: far(left), bottom: far(top) },
-            Turn::Left => BBox { left: top, top: far(right), right: bottom, bottom: far(left) },
+            Rotation::None => self,
+            Rotation::Right => BBox { left: far(bottom), top: left, right: far(top), bottom: right },
+            Rotation::Half => BBox { left: far(right), top: far(bottom), right: far(left), bottom: far(top) },
+            Rotation::Left => BBox { left: top, top: far(right), right: bottom, bottom: far(left) },
         }
     }
 

@@ -164,7 +164,7 @@ pub struct EngineSettings {
     /// Pages in flight on one server. When absent, the fewest at which its throughput no longer rises, found from the
     /// profile's number on; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
-    /// Attempts that may fail on one visit of a page, before it is given to the other engine.
+    /// Attempts that may fail on one stage of a page, before it is given to the other engine.
     pub attempts: NonZeroU32,
     /// A server that is not ready after this long is given up.
     #[serde(with = "duration")]

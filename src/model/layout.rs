@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BBox, Language, Skew, Turn};
+use super::{BBox, Language, Rotation, Skew};
 
 /// How sure a decision is, in hundredths: 50 is a guess, 100 is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ pub enum ColumnsReason {
     /// There is too little on it.
     Sparse = 6,
     /// Its content lies on its side.
-    Turned = 7,
+    CompletedSwitch = 7,
     /// The page was divided because it was told to be.
     Forced = 8,
 }
@@ -99,7 +99,7 @@ impl ColumnsReason {
         ColumnsReason::Table,
         ColumnsReason::Cover,
         ColumnsReason::Sparse,
-        ColumnsReason::Turned,
+        ColumnsReason::CompletedSwitch,
         ColumnsReason::Forced,
     ];
 
@@ -112,7 +112,7 @@ impl ColumnsReason {
             ColumnsReason::Table => "table",
             ColumnsReason::Cover => "cover",
             ColumnsReason::Sparse => "sparse",
-            ColumnsReason::Turned => "turned",
+            ColumnsReason::CompletedSwitch => "turned",
             ColumnsReason::Forced => "forced",
         }
     }
@@ -151,7 +151,7 @@ pub struct Columns {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PageLayout {
     /// The turn that brought the whole page upright.
-    pub turn: Turn,
+    pub turn: Rotation,
     /// How skewed it is; `None` where that was not looked for, or there is too little to tell.
     pub skew: Option<Skew>,
     /// Whether the skew was taken out.
@@ -167,7 +167,7 @@ pub struct PageLayout {
 impl PageLayout {
     /// Whether all of the page was turned, straightened or cleaned.
     pub fn is_changed(&self) -> bool {
-        self.turn != Turn::None || self.straightened || self.cleaned
+        self.turn != Rotation::None || self.straightened || self.cleaned
     }
 
     /// The skew that was taken out of the page.
@@ -182,12 +182,12 @@ pub struct Region {
     /// Its place, on the page made upright and straight.
     pub bbox: BBox,
     /// The turn that brings what is on it upright.
-    pub turn: Turn,
+    pub turn: Rotation,
 }
 
 impl Region {
     /// All of the page, as it is.
-    pub const PAGE: Region = Region { bbox: BBox::PAGE, turn: Turn::None };
+    pub const PAGE: Region = Region { bbox: BBox::PAGE, turn: Rotation::None };
 }
 
 #[cfg(test)]
@@ -196,12 +196,12 @@ mod tests {
 
     #[test]
     fn turns_add_up_and_are_undone() {
-        for turn in Turn::ALL {
-            assert_eq!(turn.then(turn.undone()), Turn::None);
-            assert_eq!(Turn::from_degrees(turn.degrees()), Some(turn));
+        for turn in Rotation::ALL {
+            assert_eq!(turn.then(turn.inverse()), Rotation::None);
+            assert_eq!(Rotation::from_degrees(turn.degrees()), Some(turn));
         }
-        assert_eq!(Turn::Right.then(Turn::Right), Turn::Half);
-        assert_eq!(Turn::Half.then(Turn::Left), Turn::Right);
-        assert_eq!(Turn::Left.degrees(), 270);
+        assert_eq!(Rotation::Right.then(Rotation::Right), Rotation::Half);
+        assert_eq!(Rotation::Half.then(Rotation::Left), Rotation::Right);
+        assert_eq!(Rotation::Left.degrees(), 270);
     }
 }

@@ -64,9 +64,9 @@ pub struct ServerTime {
     /// It had the work that it wants.
     pub busy: Duration,
     /// The rank had pages, but not their images.
-    pub starved_by_rendering: Duration,
+    pub idle_rendering: Duration,
     /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was behind.
-    pub starved_by_coordinator: Duration,
+    pub idle_no_pages: Duration,
     /// Before it was ready for the first time, or again on a rank whose engines take turns; what it rests is not counted.
     pub starting: Duration,
     /// It had died, or hung, and was not back.

@@ -68,7 +68,7 @@ pub struct RecordPlace {
 
 /// One rank's settlement of one page: a row of a journal, then of a shard.
 ///
-/// A page has one record for each visit to an engine; see [`PageRecord::precedence`].
+/// A page has one record for each stage to an engine; see [`PageRecord::precedence`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageRecord {
     /// The page.
@@ -83,7 +83,7 @@ pub struct PageRecord {
     pub engine: Option<Engine>,
     /// Language of the text read, or [`Language::Unknown`].
     pub language: Language,
-    /// The page as it was drawn whole on this visit; `None` where that failed, or only other views were drawn.
+    /// The page as it was drawn whole on this stage; `None` where that failed, or only other views were drawn.
     pub image: Option<ImageFacts>,
     /// What was found of it then, and done to it.
     pub layout: Option<PageLayout>,
@@ -91,11 +91,11 @@ pub struct PageRecord {
     pub attempts: Vec<Attempt>,
     /// The first attempt that counts: those before it were made before the page was asked to be read again.
     pub counts_from: u16,
-    /// The accepted answer, or of a failed page the best that this visit gave; empty for a blank page. Of all records of
+    /// The accepted answer, or of a failed page the best that this stage gave; empty for a blank page. Of all records of
     /// a failed page the one with most [`PageRecord::kept_characters`] has the page's text.
     pub parts: Vec<Part>,
     /// For a failed page, the engines that it may yet be given to.
-    pub ahead: EngineSet,
+    pub remaining: EngineSet,
     /// Why the page failed, for people; empty otherwise.
     pub reason: String,
     /// When it was settled, milliseconds since the Unix epoch.

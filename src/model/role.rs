@@ -14,7 +14,7 @@ pub enum Role {
     /// Both, each by a server of its own, which share the memory of the GPU.
     Together,
     /// One at a time, stage 1 first; rank 0 says when the rank turns to the other.
-    InTurn,
+    OneAtATime,
 }
 
 impl Role {
@@ -22,7 +22,7 @@ impl Role {
     pub fn engines(self) -> EngineSet {
         match self {
             Role::One(engine) => EngineSet::only(engine),
-            Role::Together | Role::InTurn => EngineSet::all(),
+            Role::Together | Role::OneAtATime => EngineSet::all(),
         }
     }
 
@@ -30,7 +30,7 @@ impl Role {
     pub fn first(self) -> EngineSet {
         match self {
             Role::One(_) | Role::Together => self.engines(),
-            Role::InTurn => EngineSet::only(Engine::Chandra),
+            Role::OneAtATime => EngineSet::only(Engine::Chandra),
         }
     }
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Role {
         match self {
             Role::One(engine) => engine.fmt(f),
             Role::Together => f.write_str("chandra+deepseek"),
-            Role::InTurn => f.write_str("chandra/deepseek"),
+            Role::OneAtATime => f.write_str("chandra/deepseek"),
         }
     }
 }
@@ -57,7 +57,7 @@ impl FromStr for Role {
         if let Some(set) = both('+')? {
             Ok(role(set, Role::Together))
         } else if let Some(set) = both('/')? {
-            Ok(role(set, Role::InTurn))
+            Ok(role(set, Role::OneAtATime))
         } else {
             text.trim().parse().map(Role::One)
         }
@@ -80,7 +80,7 @@ impl RolePattern {
     /// The role of a rank, one of `ranks`.
     pub fn of(&self, rank: RankId, ranks: u32) -> Role {
         if rank.0 + 1 == ranks && self.leaves_out_engine(ranks) {
-            return Role::InTurn;
+            return Role::OneAtATime;
         }
         self.0[rank.0 as usize % self.0.len()]
     }
@@ -160,7 +160,7 @@ mod tests {
         let pattern: RolePattern = "2*chandra, chandra+deepseek,chandra/deepseek".parse().unwrap();
         assert_eq!(pattern.of(RankId(1), 8), Role::One(Engine::Chandra));
         assert_eq!(pattern.of(RankId(6), 8), Role::Together);
-        assert_eq!(pattern.of(RankId(3), 8), Role::InTurn);
+        assert_eq!(pattern.of(RankId(3), 8), Role::OneAtATime);
         assert_eq!(pattern.to_string(), "2*chandra,chandra+deepseek,chandra/deepseek");
         assert_eq!("chandra,chandra".parse::<RolePattern>().unwrap().to_string(), "2*chandra");
         assert_eq!("deepseek+deepseek".parse(), Ok(Role::One(Engine::DeepSeek)));

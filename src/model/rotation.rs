@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
-pub enum Turn {
+pub enum Rotation {
     /// As it is.
     #[default]
     None = 0,
@@ -18,9 +18,9 @@ pub enum Turn {
     Left = 3,
 }
 
-impl Turn {
+impl Rotation {
     /// All turns.
-    pub const ALL: [Turn; 4] = [Turn::None, Turn::Right, Turn::Half, Turn::Left];
+    pub const ALL: [Rotation; 4] = [Rotation::None, Rotation::Right, Rotation::Half, Rotation::Left];
 
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub fn degrees(self) -> u16 {
@@ -34,19 +34,19 @@ impl Turn {
 
     /// This turn and then another.
     #[must_use]
-    pub fn then(self, other: Turn) -> Turn {
+    pub fn then(self, other: Rotation) -> Rotation {
         Self::ALL[(self as usize + other as usize) % 4]
     }
 
     /// The turn that undoes this one.
     #[must_use]
-    pub fn undone(self) -> Turn {
+    pub fn inverse(self) -> Rotation {
         Self::ALL[(4 - self as usize) % 4]
     }
 
     /// Whether width and height change places.
     pub fn is_sideways(self) -> bool {
-        matches!(self, Turn::Right | Turn::Left)
+        matches!(self, Rotation::Right | Rotation::Left)
     }
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BBox, PixelSize, Skew, Turn};
+use super::{BBox, PixelSize, Rotation, Skew};
 
 /// How a page is shown to an engine. A model that loops or loses its way on one image often reads another of the same
 /// page; that is tried before the page is given away.
@@ -64,7 +64,7 @@ pub struct Shown {
     /// where the engine's grid asks for more than what is shown.
     pub bbox: BBox,
     /// The turn that brought it upright.
-    pub turn: Turn,
+    pub turn: Rotation,
     /// The skew that was taken out of the page; 0 where it was left.
     pub skew: Skew,
     /// Its size.
@@ -74,12 +74,12 @@ pub struct Shown {
 impl Shown {
     /// A page in one image, as it is.
     pub fn whole(size: PixelSize) -> Shown {
-        Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, turn: Turn::None, skew: Skew(0), size }
+        Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, turn: Rotation::None, skew: Skew(0), size }
     }
 
     /// A box on the image, on the page as it is displayed.
     pub fn on_page(&self, inner: BBox) -> BBox {
-        inner.turned(self.turn.undone()).within(self.bbox).rotated(self.skew, self.page_aspect())
+        inner.turned(self.turn.inverse()).within(self.bbox).rotated(self.skew, self.page_aspect())
     }
 
     /// Width of the page over its height.
@@ -117,11 +117,11 @@ mod tests {
         // The table's head is at the left of the page; a turn to the right brings it to the top.
         let shown = Shown {
             bbox: bbox(0, 100, 1000, 900),
-            turn: Turn::Right,
+            turn: Rotation::Right,
             ..Shown::whole(PixelSize { width: 1792, height: 1600 })
         };
         assert_eq!(shown.on_page(bbox(0, 0, 1000, 100)), bbox(0, 100, 100, 900));
-        let left = Shown { turn: Turn::Left, ..shown };
+        let left = Shown { turn: Rotation::Left, ..shown };
         assert_eq!(left.on_page(bbox(0, 0, 1000, 100)), bbox(900, 100, 1000, 900));
     }
 

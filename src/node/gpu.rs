@@ -279,10 +279,10 @@ impl Claims {
     fn of_this_user(choice: &GpuChoice<'_>) -> Result<Claims, NodeFolderError> {
         let [folder, other] = SHARED_FOLDERS.map(Path::new);
         let folder = private_folder(folder, "gpus").or_else(|_| private_folder(other, "gpus"))?;
-        Ok(Claims::below(folder, choice))
+        Ok(Claims::in_folder(folder, choice))
     }
 
-    fn below(folder: PathBuf, choice: &GpuChoice<'_>) -> Claims {
+    fn in_folder(folder: PathBuf, choice: &GpuChoice<'_>) -> Claims {
         let rank = choice.local_rank;
         let name =
             format!("rank {rank} of the node, process {}, {}", std::process::id(), choice.run_directory.display());
@@ -332,7 +332,7 @@ mod tests {
         fn on<R>(&self, local_rank: u32, local_size: u32, ask: impl FnOnce(&GpuChoice<'_>, &Claims) -> R) -> R {
             let run_directory = Path::new("/run");
             let choice = GpuChoice { configured: None, visible: None, local_rank, local_size, run_directory };
-            ask(&choice, &Claims::below(self.folder.path().to_owned(), &choice))
+            ask(&choice, &Claims::in_folder(self.folder.path().to_owned(), &choice))
         }
 
         fn chosen(&self, local_rank: u32, local_size: u32, earlier: &EarlierGpus) -> Result<Option<Gpu>, GpuError> {

@@ -24,5 +24,5 @@ mod staging;
 pub use command::option_value;
 pub use gpu::{EarlierGpus, Gpu, GpuChoice, GpuError};
 pub use model_files::ModelError;
-pub use preparation::{NodeCare, Place};
+pub use preparation::{NodePreparation, Place};
 pub use private_folder::{NodeFolderError, NotPrivate};

@@ -23,7 +23,7 @@ pub(crate) struct Device {
 
 /// The GPUs, in the order of the PCI bus. Without `nvidia-smi` their device files are counted, and none counts as used.
 pub(crate) fn devices() -> Vec<Device> {
-    match ask("--query-gpu=index,uuid,memory.used") {
+    match query_nvidia_smi("--query-gpu=index,uuid,memory.used") {
         Ok(lines) => lines.lines().filter_map(device).collect(),
         Err(reason) => {
             let devices = device_files(Path::new("/dev"));
@@ -37,13 +37,13 @@ pub(crate) fn devices() -> Vec<Device> {
 
 /// Marks those on which a process computes: one that has only just started has little memory yet.
 pub(crate) fn mark_computing(devices: &mut [Device]) {
-    let lines = ask("--query-compute-apps=gpu_uuid").unwrap_or_default();
+    let lines = query_nvidia_smi("--query-compute-apps=gpu_uuid").unwrap_or_default();
     for device in devices {
         device.used |= lines.lines().any(|line| Some(line.trim()) == device.uuid.as_deref());
     }
 }
 
-fn ask(query: &str) -> Result<String, String> {
+fn query_nvidia_smi(query: &str) -> Result<String, String> {
     let mut command = Command::new("nvidia-smi");
     command.args([query, "--format=csv,noheader,nounits"]);
     let output = answer(&mut command, ANSWER_LIMIT).map_err(|error| error.to_string())?;

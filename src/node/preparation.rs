@@ -34,7 +34,7 @@ use super::{
 };
 /// Care for the server of an engine on a rank of this node.
 #[derive(Debug)]
-pub struct NodeCare {
+pub struct NodePreparation {
     engine: Engine,
     local_rank: u32,
     model: String,
@@ -49,14 +49,14 @@ pub struct NodeCare {
     _gpu: Option<Gpu>,
 }
 
-impl NodeCare {
+impl NodePreparation {
     /// For a server of `engine`, which serves `model`: a folder, or a name.
-    pub fn new(engine: Engine, model: &str, settings: &NodeSettings, place: Place) -> NodeCare {
+    pub fn new(engine: Engine, model: &str, settings: &NodeSettings, place: Place) -> NodePreparation {
         let mut environment = BTreeMap::from([("OMP_NUM_THREADS".to_owned(), place.cores.to_string())]);
         if place.gpu.as_ref().is_some_and(|gpu| gpu.by_bus) {
             environment.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
         }
-        NodeCare {
+        NodePreparation {
             engine,
             local_rank: place.local_rank,
             // What cannot be expanded is told of when it is to be launched.
@@ -119,7 +119,7 @@ impl NodeCare {
 
     /// Looks for the model long before its turn, and copies it once another engine serves (`serves`): the turn would leave
     /// the GPU idle for that time.
-    pub(crate) async fn look_ahead(
+    pub(crate) async fn prestage(
         &self,
         command: &[String],
         environment: &BTreeMap<String, String>,
@@ -254,10 +254,10 @@ mod tests {
         assert_eq!(start_delay(RankId(8 * 32), 8, &default), Duration::from_secs(20));
     }
 
-    fn care(model: &str) -> NodeCare {
+    fn care(model: &str) -> NodePreparation {
         let settings = NodeSettings { starts_at_once: NonZeroU32::MIN, ..NodeSettings::default() };
         let place = Place { rank: RankId(1), local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        NodeCare::new(Engine::DeepSeek, model, &settings, place)
+        NodePreparation::new(Engine::DeepSeek, model, &settings, place)
     }
 
     #[test]

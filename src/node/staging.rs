@@ -140,7 +140,7 @@ pub(crate) fn staged(
     let part = models.join(format!("{digest}.part"));
     clear(&part)?;
     clear(&folder)?;
-    room(&models, manifest.bytes())?;
+    check_free_space(&models, manifest.bytes())?;
     let copied = copy(&manifest, &part, name, cancelled).and_then(|()| {
         let failed = |error| NodeFolderError::io(&folder, error);
         std::fs::rename(&part, &folder).and_then(|()| File::open(&models)?.sync_all()).map_err(failed)?;
@@ -160,7 +160,7 @@ fn clear(folder: &Path) -> Result<(), NodeFolderError> {
     }
 }
 
-fn room(folder: &Path, needed: u64) -> Result<(), StageError> {
+fn check_free_space(folder: &Path, needed: u64) -> Result<(), StageError> {
     let disk = rustix::fs::statvfs(folder).map_err(|error| NodeFolderError::io(folder, error.into()))?;
     let free = ByteSize(disk.f_bavail.saturating_mul(disk.f_frsize));
     if free.as_u64() < needed.saturating_add(RESERVE.as_u64()) {
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_or_is_not_wanted_leaves_nothing() {
         let (_root, source, stage) = bench();
-        let error = room(&stage, u64::MAX / 2).unwrap_err();
+        let error = check_free_space(&stage, u64::MAX / 2).unwrap_err();
         assert!(
             matches!(error, StageError::NoSpace { .. }) && error.to_string().contains("1.0 GiB must stay free"),
             "{error}"

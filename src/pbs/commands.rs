@@ -27,7 +27,7 @@ pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
     }
     let output = qsub.arg(script).stdin(Stdio::null()).output().map_err(|error| not_run("qsub", error))?;
     if !output.status.success() {
-        return Err(PbsError::Refused { command: "qsub", said: said(&output) });
+        return Err(PbsError::Refused { command: "qsub", said: output_text(&output) });
     }
     let answer = String::from_utf8_lossy(&output.stdout);
     named(&answer).ok_or_else(|| PbsError::Answer { command: "qsub", said: answer.trim().to_owned() })
@@ -42,15 +42,15 @@ fn named(answer: &str) -> Option<JobId> {
 ///
 /// # Errors
 /// There is no qstat here, or its server does not answer.
-pub fn ask(job: &JobId) -> Result<Option<JobStatus>, PbsError> {
+pub fn query_job(job: &JobId) -> Result<Option<JobStatus>, PbsError> {
     let output = qstat(&["-x", "-f"], job)?;
     // A server that keeps no history refuses -x.
-    let output = match !output.status.success() && said(&output).contains("job history") {
+    let output = match !output.status.success() && output_text(&output).contains("job history") {
         true => qstat(&["-f"], job)?,
         false => output,
     };
     if !output.status.success() {
-        let said = said(&output);
+        let said = output_text(&output);
         return match said.contains("Unknown Job") || said.contains("Job has finished") {
             true => Ok(None),
             false => Err(PbsError::Refused { command: "qstat", said }),
@@ -75,7 +75,7 @@ fn not_run(command: &'static str, source: io::Error) -> PbsError {
     }
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     let said = [&output.stderr, &output.stdout].map(|stream| String::from_utf8_lossy(stream).trim().to_owned());
     said.into_iter().find(|text| !text.is_empty()).unwrap_or_else(|| output.status.to_string())
 }

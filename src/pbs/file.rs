@@ -257,18 +257,18 @@ fn resolve(folder: &Path, named: &Path) -> Result<PathBuf, String> {
     match components.next() {
         None => Err("an empty path names nothing".into()),
         Some(Component::Normal(first)) if first == "~" => match env::var_os("HOME") {
-            Some(home) => Ok(normal(&Path::new(&home).join(components))),
+            Some(home) => Ok(normalised(&Path::new(&home).join(components))),
             None => Err(format!("{}: HOME is not set; give the whole path", named.display())),
         },
         Some(Component::Normal(first)) if first.to_string_lossy().starts_with('~') => {
             Err(format!("{}: ~ is only expanded for your own home; give the whole path", named.display()))
         }
-        Some(_) => Ok(normal(&folder.join(named))),
+        Some(_) => Ok(normalised(&folder.join(named))),
     }
 }
 
 /// Without `.` components. `..` stays: it may follow a symbolic link.
-fn normal(path: &Path) -> PathBuf {
+fn normalised(path: &Path) -> PathBuf {
     path.components().filter(|component| *component != Component::CurDir).collect()
 }
 

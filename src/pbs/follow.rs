@@ -50,7 +50,8 @@ pub fn follow(run_directory: &Path, every: Duration) -> Result<ExitCode, FollowE
     leave_alone_on_interrupt(run_directory)?;
     let mut at = last;
     for (number, entry) in entries.iter().enumerate() {
-        let status = commands::ask(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
+        let status =
+            commands::query_job(&entry.id).map_err(|source| FollowError::Pbs { job: entry.id.clone(), source })?;
         if status.is_some_and(|status| status.state != JobState::Ended) {
             at = number;
             break;
@@ -80,8 +81,8 @@ impl Followed<'_> {
         let end = loop {
             if Instant::now() >= next {
                 next = Instant::now() + every;
-                let (line, end) = match commands::ask(&self.entry.id) {
-                    Ok(Some(status)) => self.judge(&status, &mut work),
+                let (line, end) = match commands::query_job(&self.entry.id) {
+                    Ok(Some(status)) => self.assess(&status, &mut work),
                     Ok(None) => ("ended; PBS no longer knows the job".into(), Some(None)),
                     Err(error @ PbsError::NoCommand(_)) => {
                         return Err(FollowError::Pbs { job: self.entry.id.clone(), source: error });
@@ -95,7 +96,7 @@ impl Followed<'_> {
                     ),
                 };
                 if line != shown {
-                    say(&format!("{}: {line}", self.entry.id));
+                    print_line(&format!("{}: {line}", self.entry.id));
                     shown = line;
                 }
                 if let Some(end) = end {
@@ -111,13 +112,13 @@ impl Followed<'_> {
     }
 
     /// What is said of a job, and how it ended if it has.
-    fn judge(&self, status: &JobStatus, work: &mut Work) -> (String, Option<Option<ExitStatus>>) {
+    fn assess(&self, status: &JobStatus, work: &mut Work) -> (String, Option<Option<ExitStatus>>) {
         let words = status.state.words();
         work.going_on = status.state == JobState::Running;
         match (status.state, &status.exit, &status.comment, &self.entry.origin) {
             (JobState::Running | JobState::Exiting, ..) => (format!("{words} on {}", named(&status.hosts)), None),
             (JobState::Ended, Some(exit), ..) if self.gave_way(*exit) => {
-                let why = "another job of this run was at work and goes on; this job did nothing";
+                let why = "another job of this run is still running; this job did nothing";
                 (format!("{words} with {}: {why}", exit.0), Some(Some(*exit)))
             }
             (JobState::Ended, Some(exit), ..) => (format!("{words} with {exit}"), Some(Some(*exit))),
@@ -141,9 +142,9 @@ impl Followed<'_> {
     fn show_output(&self) -> Result<(), FollowError> {
         let path = self.folder.output(&self.entry.id);
         match last_lines(&path) {
-            Ok(lines) => say(&format!("the end of {}:\n{lines}", path.display())),
+            Ok(lines) => print_line(&format!("the end of {}:\n{lines}", path.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                say(&format!("the job printed nothing into {}", path.display()))
+                print_line(&format!("the job printed nothing into {}", path.display()))
             }
             Err(source) => return Err(FollowError::Read { path, source }),
         }
@@ -231,7 +232,7 @@ fn last_lines(path: &Path) -> io::Result<String> {
 }
 
 /// Whoever reads this may be gone: that ends no following, whose exit code is still wanted.
-fn say(line: &str) {
+fn print_line(line: &str) {
     let _ = writeln!(stdout(), "{line}");
 }
 

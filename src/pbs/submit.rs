@@ -124,7 +124,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     folder.create().map_err(cannot_write(&job.run))?;
     let mut list = JobList::take(&folder, LOCK_WAIT)?;
     let entries = jobs(&folder)?;
-    let busy = busy(&entries)?;
+    let busy = unfinished_jobs(&entries)?;
     let after = predecessors(request, &job, &entries, &busy)?;
     if let Some((id, _)) = busy.first() {
         keeps_configuration(&job, &folder, id)?;
@@ -156,7 +156,7 @@ fn finished(run: &Path) -> Result<Option<ExitCode>, SubmitError> {
 }
 
 /// Jobs of the run that have not ended, with their states.
-fn busy(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, SubmitError> {
+fn unfinished_jobs(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, SubmitError> {
     let mut busy = Vec::new();
     for entry in entries {
         busy.extend(state(&entry.id)?.map(|state| (entry.id.clone(), state)));
@@ -166,7 +166,7 @@ fn busy(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, SubmitError> {
 
 /// The state of a job that has not ended. One that PBS does not know any more has.
 fn state(job: &JobId) -> Result<Option<JobState>, SubmitError> {
-    let status = commands::ask(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
+    let status = commands::query_job(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
     Ok(status.map(|status| status.state).filter(|state| *state != JobState::Ended))
 }
 

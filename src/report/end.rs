@@ -12,7 +12,7 @@ use crate::{
     sys::{ExitCode, replace},
 };
 
-use super::{FIRST_VERSION, REPORT_FILE, SERVERS_FILE, Turns, VERSION, server_seconds};
+use super::{FIRST_VERSION, REPORT_FILE, RoleSwitchTimes, SERVERS_FILE, VERSION, server_seconds};
 
 /// How a run ended, and so its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,9 +91,9 @@ pub struct EndReport {
     pub server_time: BTreeMap<Engine, ServerTime>,
     /// What the servers had to do, by engine.
     pub server_load: BTreeMap<Engine, ServerLoad>,
-    /// Turns of ranks from one engine to the other.
+    /// RoleSwitchTimes of ranks from one engine to the other.
     #[serde(default, rename = "role_switches", alias = "turns")]
-    pub turns: Turns,
+    pub turns: RoleSwitchTimes,
     /// Seconds spent drawing and encoding pages, over all ranks.
     pub imaging_seconds: f64,
     /// What answered, by engine.
@@ -154,14 +154,14 @@ impl EndReport {
             tokens,
             server_time,
             server_load,
-            turns: Turns::default(),
+            turns: RoleSwitchTimes::default(),
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             served_by,
         }
     }
 
     /// With the turns of its ranks.
-    pub fn with_turns(self, turns: Turns) -> Self {
+    pub fn with_turns(self, turns: RoleSwitchTimes) -> Self {
         EndReport { turns, ..self }
     }
 
@@ -264,13 +264,13 @@ mod tests {
     fn report() -> EndReport {
         let time = ServerTime {
             busy: Duration::from_millis(8_250),
-            starved_by_coordinator: Duration::from_millis(1_500),
+            idle_no_pages: Duration::from_millis(1_500),
             ..ServerTime::default()
         };
         let servers = BTreeMap::from([(Engine::Chandra, (time, ServerLoad::default()))]);
         let summary = RankSummary { servers, ..RankSummary::default() };
         let counts = Counts { pages: 2, read: 2, ..Counts::default() };
-        let mut turns = Turns::default();
+        let mut turns = RoleSwitchTimes::default();
         turns.add(Duration::from_secs(3));
         EndReport::new("r", Outcome::Complete, &counts, 1, BTreeMap::new(), Duration::from_secs(10), &[summary])
             .with_turns(turns)

@@ -15,7 +15,7 @@ pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, Status, StatusFile};
-pub use turns::Turns;
+pub use turns::RoleSwitchTimes;
 
 /// Version of the form of `report.json` and `status.json` (`docs/reports.md`). Fields may be added without a new one.
 pub const VERSION: u32 = 2;

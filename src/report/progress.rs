@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
-use super::Turns;
+use super::RoleSwitchTimes;
 use crate::model::Counts;
 
 /// Where the run stands.
@@ -30,9 +30,9 @@ pub struct Snapshot {
     pub failed: u64,
     /// Out at ranks.
     pub in_flight: u64,
-    /// Turns of ranks from one engine to the other.
+    /// RoleSwitchTimes of ranks from one engine to the other.
     #[serde(default, rename = "role_switches", alias = "turns")]
-    pub turns: Turns,
+    pub turns: RoleSwitchTimes,
     /// Seconds since this start.
     pub seconds: f64,
 }
@@ -49,7 +49,7 @@ impl Snapshot {
             blank: counts.blank,
             failed: counts.failed_total(),
             in_flight,
-            turns: Turns::default(),
+            turns: RoleSwitchTimes::default(),
             seconds: elapsed.as_secs_f64(),
         }
     }
@@ -107,7 +107,7 @@ impl Progress {
         }
         let elapsed = Duration::from_secs_f64(snapshot.seconds);
         if elapsed >= self.next_line {
-            say(snapshot);
+            print(snapshot);
             self.next_line = elapsed + self.interval;
         }
     }
@@ -116,13 +116,13 @@ impl Progress {
     pub fn finish(self, snapshot: &Snapshot) {
         match self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => say(snapshot),
+            None => print(snapshot),
         }
     }
 }
 
 /// Whoever reads standard error may be gone: that ends no run.
-fn say(snapshot: &Snapshot) {
+fn print(snapshot: &Snapshot) {
     let _ = writeln!(stderr(), "bocr: {}", snapshot.line());
 }
 

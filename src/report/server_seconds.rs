@@ -9,9 +9,9 @@ use crate::model::{Engine, ServerTime};
 #[derive(Serialize, Deserialize)]
 struct Written {
     busy: Seconds,
-    #[serde(alias = "starved_by_rendering")]
+    #[serde(alias = "idle_rendering")]
     idle_rendering: Seconds,
-    #[serde(alias = "starved_by_coordinator")]
+    #[serde(alias = "idle_no_pages")]
     idle_no_pages: Seconds,
     starting: Seconds,
     down: Seconds,
@@ -54,8 +54,8 @@ pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, ser
     serializer.collect_map(times.iter().map(|(engine, time)| {
         let written = Written {
             busy: Seconds(time.busy),
-            idle_rendering: Seconds(time.starved_by_rendering),
-            idle_no_pages: Seconds(time.starved_by_coordinator),
+            idle_rendering: Seconds(time.idle_rendering),
+            idle_no_pages: Seconds(time.idle_no_pages),
             starting: Seconds(time.starting),
             down: Seconds(time.down),
             draining: Seconds(time.draining),
@@ -71,8 +71,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     let written = BTreeMap::<Engine, Written>::deserialize(deserializer)?;
     let time = |written: Written| ServerTime {
         busy: written.busy.0,
-        starved_by_rendering: written.idle_rendering.0,
-        starved_by_coordinator: written.idle_no_pages.0,
+        idle_rendering: written.idle_rendering.0,
+        idle_no_pages: written.idle_no_pages.0,
         starting: written.starting.0,
         down: written.down.0,
         draining: written.draining.0,

@@ -43,12 +43,13 @@ impl ServersFile {
     pub fn new(run_directory: &Path) -> io::Result<ServersFile> {
         let (sender, servers) = channel();
         let path = run_directory.join(SERVERS_FILE);
-        let thread = std::thread::Builder::new().name("bocr-servers".into()).spawn(move || keep(&path, &servers))?;
+        let thread =
+            std::thread::Builder::new().name("bocr-servers".into()).spawn(move || write_all(&path, &servers))?;
         Ok(ServersFile { servers: Some(sender), thread: Some(thread) })
     }
 
     /// Hands on what the server of a rank says.
-    pub fn note(&self, rank: RankId, engine: Engine, capabilities: Capabilities) {
+    pub fn record(&self, rank: RankId, engine: Engine, capabilities: Capabilities) {
         if let Some(servers) = &self.servers {
             let _ = servers.send((rank, engine, capabilities));
         }
@@ -65,7 +66,7 @@ impl Drop for ServersFile {
 }
 
 /// Writes whenever something is new. Of thousands of servers that are ready at once, one writing takes many.
-fn keep(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
+fn write_all(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
     let mut entries = read(path).unwrap_or_else(|error| {
         tracing::warn!("{} cannot be read and is started anew: {}", path.display(), chain(&error));
         Vec::new()
@@ -152,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let start = |ranks: std::ops::Range<u32>, version: &str| {
             let file = ServersFile::new(folder.path()).unwrap();
-            ranks.for_each(|rank| file.note(RankId(rank), Engine::Chandra, server(version)));
+            ranks.for_each(|rank| file.record(RankId(rank), Engine::Chandra, server(version)));
         };
         start(0..2000, "0.17.0");
         start(2001..2003, "0.17.0");
@@ -172,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SERVERS_FILE);
         std::fs::write(&path, "[{").unwrap();
-        ServersFile::new(folder.path()).unwrap().note(RankId(3), Engine::DeepSeek, server("0.17.0"));
+        ServersFile::new(folder.path()).unwrap().record(RankId(3), Engine::DeepSeek, server("0.17.0"));
         assert_eq!(read(&path).unwrap()[0].ranks, [3].into());
     }
 }

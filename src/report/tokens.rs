@@ -85,11 +85,11 @@ impl fmt::Display for TokenTotals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MachineFault, TokenUsage, Visit};
+    use crate::model::{MachineFault, Stage, TokenUsage};
 
     fn attempt(outcome: AttemptOutcome, finish: Option<FinishReason>, completion: u32) -> Attempt {
         let tokens = TokenUsage { prompt: 4000, completion };
-        Attempt { finish, max_tokens: 12_000, tokens, ..Attempt::sample(Visit::First, outcome) }
+        Attempt { finish, max_tokens: 12_000, tokens, ..Attempt::sample(Stage::Primary, outcome) }
     }
 
     #[test]

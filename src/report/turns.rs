@@ -1,4 +1,4 @@
-//! Turns of ranks from one engine to the other.
+//! RoleSwitchTimes of ranks from one engine to the other.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How often ranks turned from one engine to the other, and how long that took: from rank 0's word until the other engine
 /// was ready.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Turns {
+pub struct RoleSwitchTimes {
     /// How often.
     #[serde(rename = "count", alias = "number")]
     pub number: u64,
@@ -18,7 +18,7 @@ pub struct Turns {
     pub longest: f64,
 }
 
-impl Turns {
+impl RoleSwitchTimes {
     /// Counts one.
     pub fn add(&mut self, took: Duration) {
         self.number += 1;
@@ -28,7 +28,7 @@ impl Turns {
 }
 
 /// `3 switches from one engine to the other, mean 1.2 s, longest 2.0 s`.
-impl fmt::Display for Turns {
+impl fmt::Display for RoleSwitchTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let turns = if self.number == 1 { "switch" } else { "switches" };
         let mean = self.seconds / self.number.max(1) as f64;
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn turns_are_told_by_their_mean_and_the_longest() {
-        let mut turns = Turns::default();
+        let mut turns = RoleSwitchTimes::default();
         turns.add(Duration::from_secs(1));
         assert_eq!(turns.to_string(), "1 switch from one engine to the other, mean 1.0 s, longest 1.0 s");
         turns.add(Duration::from_secs(2));

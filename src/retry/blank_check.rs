@@ -4,7 +4,7 @@ use crate::model::{Attempt, AttemptOutcome, FailureClass, Shown, View};
 
 /// What is known of an image besides the engine's answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Look {
+pub struct ImageEvidence {
     /// What it shows.
     pub shown: Shown,
     /// Images of the view that it belongs to.
@@ -25,7 +25,7 @@ const ORNAMENT: f32 = 0.1;
 /// was read of the same place before (text that was taken for none counts for one character), where a half has ink, and
 /// where it would make a page blank of which something was read. And where an engine gives no text for a part
 /// that is a rule or an ornament at most, there is nothing to be read.
-pub fn outcome_of(outcome: AttemptOutcome, look: &Look, attempts: &[Attempt]) -> AttemptOutcome {
+pub fn outcome_of(outcome: AttemptOutcome, look: &ImageEvidence, attempts: &[Attempt]) -> AttemptOutcome {
     let text_of = |attempt: &&Attempt| attempt.kept_characters > 1;
     let here =
         || attempts.iter().filter(|attempt| attempt.shown.bbox.lies_mostly_in(look.shown.bbox)).any(|a| text_of(&a));
@@ -47,14 +47,14 @@ pub fn outcome_of(outcome: AttemptOutcome, look: &Look, attempts: &[Attempt]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BBox, PixelSize, Visit};
+    use crate::model::{BBox, PixelSize, Stage};
 
     const EMPTY: AttemptOutcome = AttemptOutcome::Failed(FailureClass::Empty);
     const PAGE: PixelSize = PixelSize { width: 1600, height: 2240 };
 
-    fn look(view: View, parts: usize, ink: f32) -> Look {
+    fn evidence(view: View, parts: usize, ink: f32) -> ImageEvidence {
         let shown = Shown { view, ..Shown::whole(PAGE) };
-        Look { shown, parts, inked: ink > 0.0, ink, decides: false }
+        ImageEvidence { shown, parts, inked: ink > 0.0, ink, decides: false }
     }
 
     fn column(left: u16) -> Shown {
@@ -62,17 +62,17 @@ mod tests {
     }
 
     fn attempt(shown: Shown, kept_characters: u32) -> Attempt {
-        Attempt { shown, kept_characters, ..Attempt::sample(Visit::First, EMPTY) }
+        Attempt { shown, kept_characters, ..Attempt::sample(Stage::Primary, EMPTY) }
     }
 
     #[test]
     fn blank_is_not_believed_where_text_was_read_before() {
         let blank = AttemptOutcome::Blank;
-        let whole = look(View::Whole, 1, 3.0);
+        let whole = evidence(View::Whole, 1, 3.0);
         let read = [attempt(Shown::whole(PAGE), 40)];
         assert_eq!(outcome_of(blank, &whole, &read), EMPTY);
         assert_eq!(outcome_of(blank, &whole, &[attempt(Shown::whole(PAGE), 1)]), blank, "a hallucination is no text");
-        let left = Look { shown: column(0), ..look(View::Whole, 3, 3.0) };
+        let left = ImageEvidence { shown: column(0), ..evidence(View::Whole, 3, 3.0) };
         assert_eq!(outcome_of(blank, &left, &[attempt(column(0), 40)]), EMPTY);
         assert_eq!(outcome_of(blank, &left, &[attempt(column(500), 40)]), blank, "the other column's text");
         assert_eq!(outcome_of(blank, &left, &read), blank, "the page's, of which this may be the empty part");
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_page_of_which_something_was_read_is_not_blank() {
-        let last = Look { decides: true, shown: column(0), ..look(View::Whole, 3, 3.0) };
+        let last = ImageEvidence { decides: true, shown: column(0), ..evidence(View::Whole, 3, 3.0) };
         assert_eq!(outcome_of(AttemptOutcome::Blank, &last, &[attempt(column(500), 40)]), EMPTY);
         assert_eq!(outcome_of(AttemptOutcome::Blank, &last, &[]), AttemptOutcome::Blank);
     }
@@ -88,17 +88,17 @@ mod tests {
     #[test]
     fn a_half_with_ink_is_not_blank() {
         let blank = AttemptOutcome::Blank;
-        assert_eq!(outcome_of(blank, &look(View::Halves, 2, 0.05), &[]), EMPTY);
-        assert_eq!(outcome_of(blank, &look(View::Halves, 2, 0.0), &[attempt(column(0), 40)]), blank);
-        assert_eq!(outcome_of(blank, &look(View::Halves, 4, 0.05), &[]), blank, "a strip with an ornament");
+        assert_eq!(outcome_of(blank, &evidence(View::Halves, 2, 0.05), &[]), EMPTY);
+        assert_eq!(outcome_of(blank, &evidence(View::Halves, 2, 0.0), &[attempt(column(0), 40)]), blank);
+        assert_eq!(outcome_of(blank, &evidence(View::Halves, 4, 0.05), &[]), blank, "a strip with an ornament");
     }
 
     #[test]
     fn a_part_with_an_ornament_has_nothing_to_be_read() {
-        assert_eq!(outcome_of(EMPTY, &look(View::Whole, 4, 0.05), &[]), AttemptOutcome::Blank);
-        assert_eq!(outcome_of(EMPTY, &look(View::Whole, 4, 0.3), &[]), EMPTY, "a line of text");
-        assert_eq!(outcome_of(EMPTY, &look(View::Whole, 1, 0.05), &[]), EMPTY, "a page");
+        assert_eq!(outcome_of(EMPTY, &evidence(View::Whole, 4, 0.05), &[]), AttemptOutcome::Blank);
+        assert_eq!(outcome_of(EMPTY, &evidence(View::Whole, 4, 0.3), &[]), EMPTY, "a line of text");
+        assert_eq!(outcome_of(EMPTY, &evidence(View::Whole, 1, 0.05), &[]), EMPTY, "a page");
         let looped = AttemptOutcome::Failed(FailureClass::Loop);
-        assert_eq!(outcome_of(looped, &look(View::Whole, 4, 0.05), &[]), looped);
+        assert_eq!(outcome_of(looped, &evidence(View::Whole, 4, 0.05), &[]), looped);
     }
 }

@@ -1,41 +1,47 @@
-//! A page's course over the engines: which visit follows one that has failed it. Pure.
+//! A page's escalation over the engines: which stage follows one that has failed it. Pure.
 
-use crate::model::{Attempt, Engine, EngineSet, FailureClass, Remedy, Visit};
+use crate::model::{Attempt, Engine, EngineSet, FailureClass, Remedy, Stage};
 
-use super::state::{Budget, Climb};
+use super::state::{Budget, RetryState};
 
-/// How far a page is that has failed on its first visit to an engine.
+/// How far a page is that has failed on its first stage to an engine.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Course {
+pub(crate) struct Escalation {
     /// What it waits for, or is on.
-    pub(crate) visit: Visit,
+    pub(crate) stage: Stage,
     /// The engines that it may be given to since.
-    pub(crate) ahead: EngineSet,
+    pub(crate) remaining: EngineSet,
 }
 
-/// The engines that a page may yet be given to which has failed with `class` at the end of `climb`. `attempts` are all
-/// that count on it, `budget` is that of a visit to Chandra.
-pub fn ahead(visit: Visit, class: FailureClass, climb: &Climb, attempts: &[Attempt], budget: Budget) -> EngineSet {
-    if class.remedy() == Remedy::Operator || climb.is_spent() {
+/// The engines that a page may yet be given to which has failed with `class` at the end of `retry`. `attempts` are all
+/// that count on it, `budget` is that of a stage to Chandra.
+pub fn remaining_engines(
+    stage: Stage,
+    class: FailureClass,
+    retry: &RetryState,
+    attempts: &[Attempt],
+    budget: Budget,
+) -> EngineSet {
+    if class.remedy() == Remedy::Operator || retry.is_spent() {
         return EngineSet::default();
     }
-    let seen = |visit: Visit| attempts.iter().any(|attempt| attempt.visit == visit);
-    let again = match visit {
-        Visit::First => climb.has_more(),
-        Visit::Second => Climb::resume(Visit::Return, attempts, budget, None).is_some(),
-        Visit::Return => false,
+    let seen = |stage: Stage| attempts.iter().any(|attempt| attempt.stage == stage);
+    let again = match stage {
+        Stage::Primary => retry.has_more(),
+        Stage::Fallback => RetryState::resume(Stage::PrimaryRetry, attempts, budget, None).is_some(),
+        Stage::PrimaryRetry => false,
     };
-    let engines = [(Engine::Chandra, again), (Engine::DeepSeek, visit != Visit::Second && !seen(Visit::Second))];
+    let engines = [(Engine::Chandra, again), (Engine::DeepSeek, stage != Stage::Fallback && !seen(Stage::Fallback))];
     engines.into_iter().filter(|(_, open)| *open).fold(EngineSet::default(), |set, (engine, _)| set.with(engine))
 }
 
-/// The next visit of a page that has failed and has these engines ahead of it: to the one that has not seen it, where some
+/// The next stage of a page that has failed and has these engines remaining of it: to the one that has not seen it, where some
 /// rank serves that, else back to the first.
-pub fn after_visit(ahead: EngineSet, second_served: bool) -> Option<Visit> {
-    if ahead.contains(Engine::DeepSeek) && second_served {
-        Some(Visit::Second)
+pub fn next_stage(remaining: EngineSet, second_served: bool) -> Option<Stage> {
+    if remaining.contains(Engine::DeepSeek) && second_served {
+        Some(Stage::Fallback)
     } else {
-        ahead.contains(Engine::Chandra).then_some(Visit::Return)
+        remaining.contains(Engine::Chandra).then_some(Stage::PrimaryRetry)
     }
 }
 
@@ -54,31 +60,33 @@ mod tests {
     fn what_lies_ahead_of_a_failed_page_follows_from_its_attempts() {
         let both = EngineSet::only(Engine::Chandra).with(Engine::DeepSeek);
         let climb_of = |outcomes: &[AttemptOutcome]| {
-            let mut climb = Climb::new(BUDGET, None);
+            let mut retry = RetryState::new(BUDGET, None);
             for outcome in outcomes {
-                climb.after(*outcome);
+                retry.after(*outcome);
             }
-            climb
+            retry
         };
         let looped = climb_of(&[Failed(Class::Loop); 3]);
         let mut attempts = looped_on_first();
-        let of = |visit, class, climb: &Climb, attempts: &[Attempt]| ahead(visit, class, climb, attempts, BUDGET);
-        assert_eq!(of(Visit::First, Class::Loop, &looped, &attempts), both);
+        let of = |stage, class, retry: &RetryState, attempts: &[Attempt]| {
+            remaining_engines(stage, class, retry, attempts, BUDGET)
+        };
+        assert_eq!(of(Stage::Primary, Class::Loop, &looped, &attempts), both);
         let refused = climb_of(&[Failed(Class::Rejected)]);
         let other = EngineSet::only(Engine::DeepSeek);
-        assert_eq!(of(Visit::First, Class::Rejected, &refused, &attempts), other);
+        assert_eq!(of(Stage::Primary, Class::Rejected, &refused, &attempts), other);
         let killed = climb_of(&[Interrupted(MachineFault::ServerDied)]);
-        assert_eq!(of(Visit::First, Class::Poison, &killed, &attempts), other);
-        assert_eq!(of(Visit::First, Class::TooLarge, &looped, &attempts), EngineSet::default());
-        assert_eq!(of(Visit::Return, Class::Loop, &looped, &attempts), other, "nobody served it so far");
-        attempts.push(made(Visit::Second, 0, View::Whole, Failed(Class::Rejected)));
-        assert_eq!(of(Visit::Second, Class::Rejected, &refused, &attempts), EngineSet::only(Engine::Chandra));
-        assert_eq!(of(Visit::Return, Class::Loop, &looped, &attempts), EngineSet::default());
-        let mut spent = Climb::new(Budget { page: 3, ..BUDGET }, None);
+        assert_eq!(of(Stage::Primary, Class::Poison, &killed, &attempts), other);
+        assert_eq!(of(Stage::Primary, Class::TooLarge, &looped, &attempts), EngineSet::default());
+        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), other, "nobody served it so far");
+        attempts.push(made(Stage::Fallback, 0, View::Whole, Failed(Class::Rejected)));
+        assert_eq!(of(Stage::Fallback, Class::Rejected, &refused, &attempts), EngineSet::only(Engine::Chandra));
+        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), EngineSet::default());
+        let mut spent = RetryState::new(Budget { page: 3, ..BUDGET }, None);
         for _ in 0..3 {
             spent.after(Failed(Class::Loop));
         }
-        assert_eq!(of(Visit::First, Class::Loop, &spent, &attempts), EngineSet::default());
+        assert_eq!(of(Stage::Primary, Class::Loop, &spent, &attempts), EngineSet::default());
     }
 
     #[test]
@@ -86,14 +94,14 @@ mod tests {
         let set = |engines: &[Engine]| engines.iter().fold(EngineSet::default(), |set, engine| set.with(*engine));
         use Engine::{Chandra, DeepSeek};
         for (engines, second_served, expected) in [
-            (set(&[Chandra, DeepSeek]), true, Some(Visit::Second)),
-            (set(&[Chandra, DeepSeek]), false, Some(Visit::Return)),
-            (set(&[Chandra]), true, Some(Visit::Return)),
-            (set(&[DeepSeek]), true, Some(Visit::Second)),
+            (set(&[Chandra, DeepSeek]), true, Some(Stage::Fallback)),
+            (set(&[Chandra, DeepSeek]), false, Some(Stage::PrimaryRetry)),
+            (set(&[Chandra]), true, Some(Stage::PrimaryRetry)),
+            (set(&[DeepSeek]), true, Some(Stage::Fallback)),
             (set(&[DeepSeek]), false, None),
             (set(&[]), true, None),
         ] {
-            assert_eq!(after_visit(engines, second_served), expected, "{engines} {second_served}");
+            assert_eq!(next_stage(engines, second_served), expected, "{engines} {second_served}");
         }
     }
 }

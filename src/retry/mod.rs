@@ -12,4 +12,4 @@ pub mod escalation;
 mod policy;
 pub mod state;
 
-pub use policy::Rung;
+pub use policy::RetryStep;

@@ -4,20 +4,20 @@ use crate::model::{Attempt, FailureClass, Remedy, View};
 
 /// A way of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rung {
+pub struct RetryStep {
     /// Position on the profile's sampling ladder, 0-based.
     pub step: u8,
     /// What the engine is shown.
     pub view: View,
 }
 
-impl Rung {
+impl RetryStep {
     /// The way of the first attempt.
-    pub const FIRST: Rung = Rung { step: 0, view: View::Whole };
+    pub const FIRST: RetryStep = RetryStep { step: 0, view: View::Whole };
 
     /// The way an attempt was made.
-    pub(crate) fn of(attempt: &Attempt) -> Rung {
-        Rung { step: attempt.step, view: attempt.shown.view }
+    pub(crate) fn of(attempt: &Attempt) -> RetryStep {
+        RetryStep { step: attempt.step, view: attempt.shown.view }
     }
 }
 
@@ -27,38 +27,38 @@ pub(crate) enum Ways {
     /// The same request after a pause: nothing was wrong with it.
     SameAgain,
     /// Another request: the first of these that was not tried yet.
-    Others(&'static [Rung]),
+    Others(&'static [RetryStep]),
 }
 
-const fn whole(step: u8) -> Rung {
-    Rung { step, view: View::Whole }
+const fn whole(step: u8) -> RetryStep {
+    RetryStep { step, view: View::Whole }
 }
 
-const fn reduced(step: u8) -> Rung {
-    Rung { step, view: View::Reduced }
+const fn reduced(step: u8) -> RetryStep {
+    RetryStep { step, view: View::Reduced }
 }
 
-const fn halves(step: u8) -> Rung {
-    Rung { step, view: View::Halves }
+const fn halves(step: u8) -> RetryStep {
+    RetryStep { step, view: View::Halves }
 }
 
 /// A loop depends on chance first, so a warmer sampling comes first and costs no drawing (`docs/facts/chandra.md`,
 /// "Retries"); a loop that survives it hangs on what the model sees, so the image is changed: all of it, then half of
 /// it.
-const LOOP: &[Rung] = &[whole(1), reduced(2), halves(1), halves(3)];
+const LOOP: &[RetryStep] = &[whole(1), reduced(2), halves(1), halves(3)];
 
 /// Without an end within the budget a page is looping unseen, or has more text than fits: half of it does. The halves
 /// are a new image, so they are read without chance first.
-const TRUNCATED: &[Rung] = &[whole(1), halves(0)];
+const TRUNCATED: &[RetryStep] = &[whole(1), halves(0)];
 
 /// Where image and answer do not fit together, the whole page fails again. One that cannot be cut is made smaller.
-const CONTEXT_FULL: &[Rung] = &[halves(0), reduced(0)];
+const CONTEXT_FULL: &[RetryStep] = &[halves(0), reduced(0)];
 
 /// An answer that is no reading of the page: another throw of the dice, then another image.
-const UNUSABLE: &[Rung] = &[whole(1), reduced(2)];
+const UNUSABLE: &[RetryStep] = &[whole(1), reduced(2)];
 
 /// What may help on the same engine after a failure of this class. Interruptions are not failures.
-pub(crate) fn ways(class: FailureClass) -> Ways {
+pub(crate) fn retry_steps(class: FailureClass) -> Ways {
     match class {
         FailureClass::Loop => Ways::Others(LOOP),
         FailureClass::Truncated => Ways::Others(TRUNCATED),
@@ -77,19 +77,19 @@ mod tests {
     #[test]
     fn only_classes_that_the_engine_can_mend_have_ways_and_no_way_is_named_twice() {
         for &class in FailureClass::ALL {
-            let Ways::Others(rungs) = ways(class) else { continue };
+            let Ways::Others(rungs) = retry_steps(class) else { continue };
             assert_eq!(!rungs.is_empty(), class.remedy() == Remedy::SameEngine, "{class}");
             for (place, rung) in rungs.iter().enumerate() {
-                assert!(*rung != Rung::FIRST && !rungs[..place].contains(rung), "{class}: {rung:?}");
+                assert!(*rung != RetryStep::FIRST && !rungs[..place].contains(rung), "{class}: {rung:?}");
             }
         }
     }
 
-    /// Three attempts a visit are the default of the configuration.
+    /// Three attempts a stage are the default of the configuration.
     #[test]
     fn a_changed_image_is_tried_before_the_page_is_given_away() {
         for &class in FailureClass::ALL {
-            let Ways::Others(rungs) = ways(class) else { continue };
+            let Ways::Others(rungs) = retry_steps(class) else { continue };
             let first_visit = &rungs[..rungs.len().min(2)];
             assert!(rungs.is_empty() || first_visit.iter().any(|rung| rung.view != View::Whole), "{class}");
         }

@@ -1,12 +1,12 @@
-//! One visit of a page to an engine: what follows each attempt. Pure.
+//! One stage of a page to an engine: what follows each attempt. Pure.
 
 use std::time::Duration;
 
 use crate::model::{
-    Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, View, Visit, configuration::Configuration,
+    Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Stage, View, configuration::Configuration,
 };
 
-use super::policy::{Rung, Ways, ways};
+use super::policy::{RetryStep, Ways, retry_steps};
 
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,11 @@ pub enum AfterAttempt {
     /// Ask the same engine again, in this way.
     AskAgain {
         /// The way; the same as before where nothing was wrong with it.
-        rung: Rung,
+        rung: RetryStep,
         /// Wait this long before.
         pause: Duration,
     },
-    /// This engine has failed the page on this visit.
+    /// This engine has failed the page on this stage.
     SettleFailed(FailureClass),
     /// Give the page back: the machine failed, not the page.
     Return(MachineFault),
@@ -31,17 +31,17 @@ pub enum AfterAttempt {
 /// Attempts that may fail on a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// On one visit; also the most failures of the server on one page, on all visits to it.
-    pub visit: u32,
+    /// On one stage; also the most failures of the server on one page, on all visits to it.
+    pub stage: u32,
     /// On all visits.
     pub page: u32,
 }
 
 impl Budget {
-    /// What the configuration gives a visit to `engine`.
+    /// What the configuration gives a stage to `engine`.
     pub fn of(configuration: &Configuration, engine: Engine) -> Budget {
-        let visit = configuration.engines.of(engine).attempts.get();
-        Budget { visit, page: configuration.schedule.page_attempts.get() }
+        let stage = configuration.engines.of(engine).attempts.get();
+        Budget { stage, page: configuration.schedule.page_attempts.get() }
     }
 }
 
@@ -54,15 +54,15 @@ pub const RETURNS_LIMIT: u8 = 3;
 /// Interruptions of one page that a rank rides out by itself before it gives the page back.
 pub const INTERRUPTIONS_LIMIT: u32 = 6;
 
-/// A page's way up the ladder of an engine, on one visit.
+/// A page's way up the ladder of an engine, on one stage.
 #[derive(Debug, Clone)]
-pub struct Climb {
+pub struct RetryState {
     budget: Budget,
     /// For a page suspected of killing its engine, which is alone in flight: the deaths it was alone at before.
-    trial: Option<u8>,
-    rung: Rung,
-    /// Ways that have led to nothing, on this visit or an earlier one.
-    tried: Vec<Rung>,
+    probe: Option<u8>,
+    rung: RetryStep,
+    /// Ways that have led to nothing, on this stage or an earlier one.
+    tried: Vec<RetryStep>,
     /// Image and answer of the whole page do not fit the context together; it would be no other in another sampling.
     whole_overflows: bool,
     failed_on_visit: u32,
@@ -75,13 +75,13 @@ pub struct Climb {
     class: Option<FailureClass>,
 }
 
-impl Climb {
+impl RetryState {
     /// A page that was never asked for.
-    pub fn new(budget: Budget, trial: Option<u8>) -> Self {
-        Climb {
+    pub fn new(budget: Budget, probe: Option<u8>) -> Self {
+        RetryState {
             budget,
-            trial,
-            rung: Rung::FIRST,
+            probe,
+            rung: RetryStep::FIRST,
             tried: Vec::new(),
             whole_overflows: false,
             failed_on_visit: 0,
@@ -94,39 +94,39 @@ impl Climb {
 
     /// Goes on where `attempts`, all that count on the page so far, have ended; `None` where nothing is left to be tried.
     ///
-    /// A page that killed its server on an earlier visit is not asked for again: its last attempt did not fail, it was
+    /// A page that killed its server on an earlier stage is not asked for again: its last attempt did not fail, it was
     /// interrupted.
-    pub fn resume(visit: Visit, attempts: &[Attempt], budget: Budget, trial: Option<u8>) -> Option<Self> {
-        let mut climb = Climb::new(budget, trial);
+    pub fn resume(stage: Stage, attempts: &[Attempt], budget: Budget, probe: Option<u8>) -> Option<Self> {
+        let mut retry = RetryState::new(budget, probe);
         let mut last = None;
         for attempt in attempts {
-            let here = attempt.served_by.engine == visit.engine();
+            let here = attempt.served_by.engine == stage.engine();
             if here {
-                climb.rung = Rung::of(attempt);
+                retry.rung = RetryStep::of(attempt);
                 last = Some(attempt);
             }
             if let AttemptOutcome::Failed(class) = attempt.outcome {
-                climb.failed_on_page += 1;
-                climb.failed_on_visit += u32::from(here && attempt.visit == visit);
+                retry.failed_on_page += 1;
+                retry.failed_on_visit += u32::from(here && attempt.stage == stage);
                 if here {
-                    climb.note(class);
+                    retry.count_failure(class);
                 }
             }
         }
         let rung = match last {
-            None => climb.has_budget().then_some(Rung::FIRST),
+            None => retry.has_budget().then_some(RetryStep::FIRST),
             Some(Attempt { outcome: AttemptOutcome::Failed(class), .. }) => {
-                climb.class = Some(*class);
-                climb.next(*class)
+                retry.class = Some(*class);
+                retry.next(*class)
             }
-            Some(last) => (last.visit == visit).then_some(climb.rung),
+            Some(last) => (last.stage == stage).then_some(retry.rung),
         };
-        climb.rung = rung?;
-        Some(climb)
+        retry.rung = rung?;
+        Some(retry)
     }
 
     /// How the engine is to be asked next.
-    pub fn rung(&self) -> Rung {
+    pub fn step(&self) -> RetryStep {
         self.rung
     }
 
@@ -147,13 +147,13 @@ impl Climb {
                 self.interruptions = 0;
                 self.failed_on_visit += 1;
                 self.failed_on_page += 1;
-                self.note(class);
+                self.count_failure(class);
                 self.class = Some(class);
                 match self.next(class) {
                     None => AfterAttempt::SettleFailed(class),
                     Some(rung) => {
                         self.rung = rung;
-                        let same = ways(class) == Ways::SameAgain;
+                        let same = retry_steps(class) == Ways::SameAgain;
                         AfterAttempt::AskAgain {
                             rung,
                             pause: if same { pause(self.server_failures) } else { Duration::ZERO },
@@ -169,7 +169,7 @@ impl Climb {
     }
 
     fn after_interruption(&self, fault: MachineFault) -> AfterAttempt {
-        let last_trial = self.trial.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
+        let last_trial = self.probe.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
         match fault {
             MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
                 if self.interruptions < INTERRUPTIONS_LIMIT =>
@@ -185,15 +185,15 @@ impl Climb {
     }
 
     /// The page cannot be shown in the way of the present rung: what follows then, if anything.
-    pub fn skip(&mut self) -> Option<Rung> {
+    pub fn skip(&mut self) -> Option<RetryStep> {
         self.tried.push(self.rung);
         self.rung = self.next(self.class?)?;
         Some(self.rung)
     }
 
-    /// Whether another visit could go on from here.
+    /// Whether another stage could go on from here.
     pub(crate) fn has_more(&self) -> bool {
-        let fresh = Climb { failed_on_visit: 0, ..self.clone() };
+        let fresh = RetryState { failed_on_visit: 0, ..self.clone() };
         self.class.is_some_and(|class| fresh.next(class).is_some())
     }
 
@@ -202,8 +202,8 @@ impl Climb {
         self.failed_on_page >= self.budget.page
     }
 
-    fn note(&mut self, class: FailureClass) {
-        match ways(class) {
+    fn count_failure(&mut self, class: FailureClass) {
+        match retry_steps(class) {
             Ways::SameAgain => self.server_failures += 1,
             Ways::Others(_) => self.tried.push(self.rung),
         }
@@ -211,15 +211,15 @@ impl Climb {
     }
 
     fn has_budget(&self) -> bool {
-        self.failed_on_visit < self.budget.visit && !self.is_spent()
+        self.failed_on_visit < self.budget.stage && !self.is_spent()
     }
 
-    fn next(&self, class: FailureClass) -> Option<Rung> {
+    fn next(&self, class: FailureClass) -> Option<RetryStep> {
         if !self.has_budget() {
             return None;
         }
-        match ways(class) {
-            Ways::SameAgain => (self.server_failures < self.budget.visit).then_some(self.rung),
+        match retry_steps(class) {
+            Ways::SameAgain => (self.server_failures < self.budget.stage).then_some(self.rung),
             Ways::Others(rungs) => rungs.iter().copied().find(|rung| {
                 let overflows = self.whole_overflows && rung.view == View::Whole;
                 !overflows && !self.tried.contains(rung)
@@ -239,16 +239,16 @@ pub(crate) mod tests {
     use AttemptOutcome::{Accepted, Failed, Interrupted};
     use FailureClass as Class;
 
-    pub(crate) const BUDGET: Budget = Budget { visit: 3, page: 10 };
-    const PATIENT: Budget = Budget { visit: 10, page: 10 };
+    pub(crate) const BUDGET: Budget = Budget { stage: 3, page: 10 };
+    const PATIENT: Budget = Budget { stage: 10, page: 10 };
 
     fn again(step: u8, view: View, milliseconds: u64) -> AfterAttempt {
-        AfterAttempt::AskAgain { rung: Rung { step, view }, pause: Duration::from_millis(milliseconds) }
+        AfterAttempt::AskAgain { rung: RetryStep { step, view }, pause: Duration::from_millis(milliseconds) }
     }
 
     fn all_after(budget: Budget, outcomes: &[AttemptOutcome]) -> Vec<AfterAttempt> {
-        let mut climb = Climb::new(budget, None);
-        outcomes.iter().map(|outcome| climb.after(*outcome)).collect()
+        let mut retry = RetryState::new(budget, None);
+        outcomes.iter().map(|outcome| retry.after(*outcome)).collect()
     }
 
     #[test]
@@ -264,7 +264,7 @@ pub(crate) mod tests {
             AfterAttempt::SettleFailed(Class::Loop),
         ];
         assert_eq!(all_after(PATIENT, &[looped; 5]), way);
-        let page = Budget { visit: 10, page: 2 };
+        let page = Budget { stage: 10, page: 2 };
         assert_eq!(all_after(page, &[looped; 2])[1], AfterAttempt::SettleFailed(Class::Loop));
     }
 
@@ -297,24 +297,24 @@ pub(crate) mod tests {
 
     #[test]
     fn a_view_that_cannot_be_had_is_passed_over() {
-        let mut climb = Climb::new(PATIENT, None);
-        climb.after(Failed(Class::ContextFull));
-        assert_eq!(climb.skip(), Some(Rung { step: 0, view: View::Reduced }));
-        assert_eq!(climb.after(Failed(Class::ContextFull)), AfterAttempt::SettleFailed(Class::ContextFull));
-        let mut climb = Climb::new(PATIENT, None);
-        climb.after(Failed(Class::Truncated));
-        climb.after(Failed(Class::Truncated));
-        assert_eq!(climb.skip(), None);
-        assert!(!climb.has_more());
+        let mut retry = RetryState::new(PATIENT, None);
+        retry.after(Failed(Class::ContextFull));
+        assert_eq!(retry.skip(), Some(RetryStep { step: 0, view: View::Reduced }));
+        assert_eq!(retry.after(Failed(Class::ContextFull)), AfterAttempt::SettleFailed(Class::ContextFull));
+        let mut retry = RetryState::new(PATIENT, None);
+        retry.after(Failed(Class::Truncated));
+        retry.after(Failed(Class::Truncated));
+        assert_eq!(retry.skip(), None);
+        assert!(!retry.has_more());
     }
 
     #[test]
     fn interruptions_are_ridden_out_and_cost_the_page_nothing() {
         use AfterAttempt::{Return, SettleFailed};
         let interrupted = |fault, times: usize| vec![Interrupted(fault); times];
-        let after = |trial, outcomes: &[AttemptOutcome]| {
-            let mut climb = Climb::new(BUDGET, trial);
-            outcomes.iter().map(|outcome| climb.after(*outcome)).last().unwrap()
+        let after = |probe, outcomes: &[AttemptOutcome]| {
+            let mut retry = RetryState::new(BUDGET, probe);
+            outcomes.iter().map(|outcome| retry.after(*outcome)).last().unwrap()
         };
         use MachineFault::{Aborted, ConnectionLost, Draining, Overloaded, ServerDied};
         let table = [
@@ -330,54 +330,57 @@ pub(crate) mod tests {
             (Some(1), interrupted(ConnectionLost, 6), SettleFailed(Class::ServerError)),
             (Some(1), interrupted(Overloaded, 6), Return(Overloaded)),
         ];
-        for (trial, outcomes, expected) in table {
-            assert_eq!(after(trial, &outcomes), expected, "{outcomes:?} {trial:?}");
+        for (probe, outcomes, expected) in table {
+            assert_eq!(after(probe, &outcomes), expected, "{outcomes:?} {probe:?}");
         }
         let looped = [interrupted(Overloaded, 5), vec![Failed(Class::Loop)], interrupted(Overloaded, 1)].concat();
         assert_eq!(after(None, &looped), again(1, View::Whole, 500));
     }
 
     /// An attempt on the page, as its records hold it.
-    pub(crate) fn made(visit: Visit, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
-        let mut attempt = Attempt { step, ..Attempt::sample(visit, outcome) };
+    pub(crate) fn made(stage: Stage, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
+        let mut attempt = Attempt { step, ..Attempt::sample(stage, outcome) };
         attempt.shown.view = view;
         attempt
     }
 
-    fn resumed(visit: Visit, attempts: &[Attempt]) -> Option<Rung> {
-        Climb::resume(visit, attempts, BUDGET, None).map(|climb| climb.rung())
+    fn resumed(stage: Stage, attempts: &[Attempt]) -> Option<RetryStep> {
+        RetryState::resume(stage, attempts, BUDGET, None).map(|retry| retry.step())
     }
 
     pub(crate) fn looped_on_first() -> Vec<Attempt> {
         [(0, View::Whole), (1, View::Whole), (2, View::Reduced)]
-            .map(|(step, view)| made(Visit::First, step, view, Failed(Class::Loop)))
+            .map(|(step, view)| made(Stage::Primary, step, view, Failed(Class::Loop)))
             .into()
     }
 
     #[test]
     fn a_page_goes_on_where_another_rank_or_visit_has_left_it() {
         let died = Interrupted(MachineFault::ServerDied);
-        assert_eq!(resumed(Visit::First, &[]), Some(Rung::FIRST));
+        assert_eq!(resumed(Stage::Primary, &[]), Some(RetryStep::FIRST));
         let mut attempts = looped_on_first();
-        let one = Rung { step: 1, view: View::Whole };
-        assert_eq!(resumed(Visit::First, &attempts[..1]), Some(one));
-        assert_eq!(resumed(Visit::First, &[attempts[0].clone(), made(Visit::First, 1, View::Whole, died)]), Some(one));
-        assert_eq!(resumed(Visit::First, &attempts), None, "the visit's budget is spent");
-        assert_eq!(resumed(Visit::Second, &attempts), Some(Rung::FIRST));
-        let halves = Rung { step: 1, view: View::Halves };
-        assert_eq!(resumed(Visit::Return, &attempts), Some(halves));
-        attempts.push(made(Visit::Second, 0, View::Whole, Failed(Class::Loop)));
-        attempts.push(made(Visit::Return, 1, View::Halves, Accepted));
-        assert_eq!(resumed(Visit::Return, &attempts), Some(halves), "its other half is not read yet");
-        attempts.push(made(Visit::Return, 1, View::Halves, Failed(Class::Loop)));
-        assert_eq!(resumed(Visit::Return, &attempts), Some(Rung { step: 3, view: View::Halves }));
+        let one = RetryStep { step: 1, view: View::Whole };
+        assert_eq!(resumed(Stage::Primary, &attempts[..1]), Some(one));
+        assert_eq!(
+            resumed(Stage::Primary, &[attempts[0].clone(), made(Stage::Primary, 1, View::Whole, died)]),
+            Some(one)
+        );
+        assert_eq!(resumed(Stage::Primary, &attempts), None, "the stage's budget is spent");
+        assert_eq!(resumed(Stage::Fallback, &attempts), Some(RetryStep::FIRST));
+        let halves = RetryStep { step: 1, view: View::Halves };
+        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(halves));
+        attempts.push(made(Stage::Fallback, 0, View::Whole, Failed(Class::Loop)));
+        attempts.push(made(Stage::PrimaryRetry, 1, View::Halves, Accepted));
+        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(halves), "its other half is not read yet");
+        attempts.push(made(Stage::PrimaryRetry, 1, View::Halves, Failed(Class::Loop)));
+        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(RetryStep { step: 3, view: View::Halves }));
     }
 
     #[test]
     fn a_page_that_killed_its_server_or_spent_its_budget_is_not_asked_for_again() {
         let died = Interrupted(MachineFault::ServerDied);
-        assert_eq!(resumed(Visit::Return, &[made(Visit::First, 0, View::Whole, died)]), None);
-        let many = vec![made(Visit::First, 0, View::Whole, Failed(Class::ServerError)); 10];
-        assert_eq!(resumed(Visit::Second, &many), None);
+        assert_eq!(resumed(Stage::PrimaryRetry, &[made(Stage::Primary, 0, View::Whole, died)]), None);
+        let many = vec![made(Stage::Primary, 0, View::Whole, Failed(Class::ServerError)); 10];
+        assert_eq!(resumed(Stage::Fallback, &many), None);
     }
 }

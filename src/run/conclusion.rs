@@ -39,7 +39,7 @@ fn write_conclusion(
     let output = |source| RunError::Output { path: run_directory.to_owned(), source };
     catalogue::write(run_directory, &prepared.plan.documents)?;
     if ended.outcome == Outcome::Complete {
-        reprocess_record::forget(run_directory)?;
+        reprocess_record::remove_record(run_directory)?;
     }
     // A start that found everything settled leaves the report of the start that did it.
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {

@@ -11,7 +11,7 @@ use crate::{
         Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
     },
-    report::{Progress, RunPhase, ServersFile, Snapshot, StatusFile, Turns},
+    report::{Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
     sys::seconds_text,
 };
@@ -54,7 +54,7 @@ pub(super) struct Ended {
     pub(super) lost: BTreeSet<RankId>,
     /// Their hosts, where they had named them.
     pub(super) silent_hosts: Vec<String>,
-    pub(super) turns: Turns,
+    pub(super) turns: RoleSwitchTimes,
     /// Written to its end where this is dropped, which is not on the main thread.
     _servers: ServersFile,
 }
@@ -106,7 +106,7 @@ impl Coordinator {
     }
 
     /// A rank gave a sign of life.
-    pub(super) fn heard(&mut self, rank: RankId, out: &mut Outgoing) {
+    pub(super) fn heard_from(&mut self, rank: RankId, out: &mut Outgoing) {
         self.step(Event::Alive { rank }, out);
     }
 
@@ -120,7 +120,7 @@ impl Coordinator {
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                self.servers.note(rank, engine, *server);
+                self.servers.record(rank, engine, *server);
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
@@ -151,7 +151,7 @@ impl Coordinator {
                 self.step(Event::StopRequested { reason }, out);
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
-            ToCoordinator::Alive => self.heard(rank, out),
+            ToCoordinator::Alive => self.heard_from(rank, out),
             ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
         }
         Ok(())
@@ -221,8 +221,8 @@ impl Coordinator {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
-        let mut turns = Turns::default();
-        self.scheduler.turns().iter().for_each(|took| turns.add(*took));
+        let mut turns = RoleSwitchTimes::default();
+        self.scheduler.role_switches().iter().for_each(|took| turns.add(*took));
         Snapshot { turns, ..counted }
     }
 
@@ -250,9 +250,9 @@ impl Coordinator {
                     }
                     out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
                 }
-                Action::Turn { rank, engine } => {
+                Action::SwitchRole { rank, engine } => {
                     tracing::info!(%rank, %engine, "the rank switches to this engine");
-                    out.push((rank, ToWorker::Turn(engine)));
+                    out.push((rank, ToWorker::SwitchRole(engine)));
                 }
                 Action::TooLate { engine, turn, left } => {
                     tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
@@ -273,7 +273,7 @@ impl Coordinator {
     }
 }
 
-/// The time that a page may honestly take: its server starts, then every attempt of a visit takes as long as one may, and
+/// The time that a page may honestly take: its server starts, then every attempt of a stage takes as long as one may, and
 /// every image of it is drawn as slowly as one may be.
 fn lease_floor(configuration: &Configuration) -> Duration {
     /// An image is drawn twice before its page is blamed.

@@ -87,7 +87,7 @@ impl RunLock {
         let (stop, stopped) = channel();
         let beating = file.try_clone()?;
         let thread =
-            std::thread::Builder::new().name("bocr-lock".into()).spawn(move || beat(&beating, owner, &stopped))?;
+            std::thread::Builder::new().name("bocr-lock".into()).spawn(move || renew(&beating, owner, &stopped))?;
         Ok(RunLock { beats: Some((stop, thread)), file })
     }
 }
@@ -150,7 +150,7 @@ fn write_owner(file: &File, owner: &Owner) -> io::Result<()> {
     file.write_all_at(&bytes, 0)
 }
 
-fn beat(file: &File, mut owner: Owner, stopped: &Receiver<()>) {
+fn renew(file: &File, mut owner: Owner, stopped: &Receiver<()>) {
     while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
         owner.beat += 1;
         // A full or vanished disk is told by those who lose something by it.
@@ -189,7 +189,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (file, owner) = owner_elsewhere(directory.path());
         let (stop, stopped) = channel();
-        let beating = std::thread::spawn(move || beat(&file, owner, &stopped));
+        let beating = std::thread::spawn(move || renew(&file, owner, &stopped));
         let refused = RunLock::take(directory.path(), Duration::ZERO).unwrap_err().to_string();
         assert!(refused.contains("another-host"), "{refused}");
         drop(stop);

@@ -10,7 +10,7 @@ use crate::{
     model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
     report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
-    store::{self, Leftovers},
+    store::{self, UnfinishedFiles},
     worker::WorkerError,
 };
 
@@ -23,7 +23,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) plan: Plan,
-    pub(super) leftovers: Leftovers,
+    pub(super) leftovers: UnfinishedFiles,
     /// How the pages stand that need not, or not only, be read by stage 1.
     pub(super) restored: Vec<Restored>,
     pub(super) last_lease: LeaseId,
@@ -63,7 +63,7 @@ impl Prepared {
             page: record.page,
             verdict: record.verdict,
             engine: record.engine,
-            ahead: record.latest.ahead,
+            remaining: record.latest.remaining,
             place: record.latest.place,
             again: open.contains(&record.page) || is_read_again(record.verdict),
         };
@@ -85,7 +85,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, RunError> {
     let run_directory = &request.run_directory;
     let lock = RunLock::take(run_directory, request.wait)?;
-    settings::settle(run_directory, &request.configuration, request.accept_configuration)?;
+    settings::check_and_store(run_directory, &request.configuration, request.accept_configuration)?;
     // From here on this start is the run: a refused one leaves these as they were.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;
@@ -95,7 +95,7 @@ pub(super) fn prepare(
             tracing::warn!(%class, "document refused: {reason}");
         }
     }
-    let leftovers = Leftovers::find(run_directory).map_err(PreparationError::from)?;
+    let leftovers = UnfinishedFiles::find(run_directory).map_err(PreparationError::from)?;
     Ok(Prepared { plan, leftovers, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
 }
 

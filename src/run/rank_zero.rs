@@ -113,13 +113,13 @@ impl<T: Transport> RankZero<'_, '_, T> {
     fn first_phase(&self) -> Result<Phase, RunError> {
         let runtime = self.worker.runtime().clone();
         let mut gathering = Gathering::start(self.request, runtime, self.worker.cores(), &self.background);
-        gathering.roster.note(RankId::COORDINATOR, ToCoordinator::Hello(self.worker.hello()))?;
+        gathering.roster.record(RankId::COORDINATOR, ToCoordinator::Hello(self.worker.hello()))?;
         Ok(Phase::Gathering(gathering))
     }
 
     fn gather(&mut self, mut gathering: Gathering, heard: Heard) -> Result<Phase, RunError> {
         for (rank, message) in heard {
-            gathering.roster.note(rank, message)?;
+            gathering.roster.record(rank, message)?;
         }
         let prepared = gathering.poll()?;
         if let Some(left) = gathering.take_time_left() {
@@ -133,10 +133,10 @@ impl<T: Transport> RankZero<'_, '_, T> {
 
     fn recover(&mut self, mut recovering: Recovering, heard: Heard) -> Result<Phase, RunError> {
         for (rank, message) in heard {
-            recovering.note(rank, message)?;
+            recovering.record(rank, message)?;
         }
         self.check_deadline()?;
-        if let Some(rank) = recovering.awaits().filter(|rank| self.link.is_silent(*rank)) {
+        if let Some(rank) = recovering.awaited_rank().filter(|rank| self.link.is_silent(*rank)) {
             return Err(RunError::RankSilent { rank, limit: self.request.configuration.schedule.silence_limit });
         }
         let mut out = Outgoing::new();
@@ -172,7 +172,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
             coordinator.handle(rank, message, &mut out)?;
         }
         for rank in self.link.take_heard() {
-            coordinator.heard(rank, &mut out);
+            coordinator.heard_from(rank, &mut out);
         }
         coordinator.tick(reading.stop_file.is_there(), &self.status, &mut out);
         self.send_all(out)?;

@@ -58,18 +58,18 @@ impl Recovering {
     ///
     /// # Errors
     /// The rank asks the run to stop, or the message is out of phase.
-    pub(super) fn note(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
+    pub(super) fn record(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
         match (&mut self.step, message) {
             (Step::Awaiting { collected, .. }, ToCoordinator::Recovered(part)) => collected.add(rank, part),
-            (_, message) => self.roster.note(rank, message)?,
+            (_, message) => self.roster.record(rank, message)?,
         }
         Ok(())
     }
 
     /// A rank whose share has not come in full.
-    pub(super) fn awaits(&self) -> Option<RankId> {
+    pub(super) fn awaited_rank(&self) -> Option<RankId> {
         match &self.step {
-            Step::Awaiting { collected, .. } => collected.awaits(),
+            Step::Awaiting { collected, .. } => collected.awaited_rank(),
             Step::RollCall { .. } | Step::Restoring(_) => None,
         }
     }
@@ -96,7 +96,7 @@ impl Recovering {
                     Step::Awaiting { prepared, collected }
                 }
             }
-            Step::Awaiting { prepared, collected } if collected.awaits().is_none() => {
+            Step::Awaiting { prepared, collected } if collected.awaited_rank().is_none() => {
                 restore(prepared, collected, request, background)
             }
             Step::Restoring(pending) => match pending.poll()? {

@@ -29,7 +29,7 @@ impl Collected {
     }
 
     /// A rank whose share has not come in full.
-    pub(super) fn awaits(&self) -> Option<RankId> {
+    pub(super) fn awaited_rank(&self) -> Option<RankId> {
         self.awaited.first().copied()
     }
 }
@@ -47,7 +47,7 @@ mod tests {
         LatestRecord {
             page: PageRef { document: DocumentId(0), page: PageIndex(index) },
             lease,
-            latest: Latest { lease, ahead: EngineSet::default(), place },
+            latest: Latest { lease, remaining: EngineSet::default(), place },
             verdict: Verdict::Read,
             engine: None,
             place,
@@ -65,14 +65,14 @@ mod tests {
         assert_eq!(parts.len(), 2);
         for part in parts {
             assert!(crate::comm::encode(&crate::comm::ToCoordinator::Recovered(part.clone())).is_ok());
-            assert_eq!(collected.awaits(), Some(RankId(0)));
+            assert_eq!(collected.awaited_rank(), Some(RankId(0)));
             collected.add(RankId(0), part);
         }
-        assert_eq!(collected.awaits(), Some(RankId(1)));
+        assert_eq!(collected.awaited_rank(), Some(RankId(1)));
         for part in recovered_parts(Recovered::default()) {
             collected.add(RankId(1), part);
         }
-        assert_eq!((collected.awaits(), collected.highest_lease), (None, highest_lease));
+        assert_eq!((collected.awaited_rank(), collected.highest_lease), (None, highest_lease));
         assert_eq!(collected.records, records);
     }
 }

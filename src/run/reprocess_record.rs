@@ -36,7 +36,7 @@ struct KeptRequest {
 ///
 /// # Errors
 /// The run directory cannot be written.
-pub(super) fn forget(run_directory: &Path) -> Result<(), PreparationError> {
+pub(super) fn remove_record(run_directory: &Path) -> Result<(), PreparationError> {
     remove_if_present(run_directory.join(REQUESTS_FILE))
 }
 
@@ -65,7 +65,7 @@ pub(super) fn open_pages(
     // A failed page of a higher lease goes on by itself; one that was read before does not.
     let is_open = |request: &KeptRequest, page: &PageRef| {
         records.get(page).is_some_and(|LatestRecord { lease, latest, .. }| {
-            *lease <= request.since && (latest.lease <= request.since || !latest.ahead.is_empty())
+            *lease <= request.since && (latest.lease <= request.since || !latest.remaining.is_empty())
         })
     };
     for request in requests {

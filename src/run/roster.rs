@@ -27,7 +27,7 @@ impl Roster {
     ///
     /// # Errors
     /// The rank asks the run to stop: there is nothing to call back or to seal yet. Or the message is out of phase.
-    pub(super) fn note(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
+    pub(super) fn record(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => drop(self.hellos.insert(rank, hello)),
             ToCoordinator::EngineReady(engine, server) => self.engines.push((rank, EngineNews::Ready(engine, server))),
@@ -75,12 +75,12 @@ mod tests {
             credits: 1,
         };
         let lost = ToCoordinator::EngineLost(Engine::Chandra, "gone".into());
-        roster.note(RankId(1), lost.clone()).unwrap();
-        roster.note(RankId(1), ToCoordinator::Hello(hello.clone())).unwrap();
+        roster.record(RankId(1), lost.clone()).unwrap();
+        roster.record(RankId(1), ToCoordinator::Hello(hello.clone())).unwrap();
         assert_eq!(roster.ranks(), [RankId(1)]);
-        assert!(matches!(roster.note(RankId(2), ToCoordinator::Settled(Vec::new())), Err(RunError::OutOfPhase(_))));
+        assert!(matches!(roster.record(RankId(2), ToCoordinator::Settled(Vec::new())), Err(RunError::OutOfPhase(_))));
         let stop = ToCoordinator::StopRequested(StopReason::Requested, "a signal".into());
-        assert!(matches!(roster.note(RankId(2), stop), Err(RunError::StoppedEarly(StopReason::Requested))));
+        assert!(matches!(roster.record(RankId(2), stop), Err(RunError::StoppedEarly(StopReason::Requested))));
         let messages: Vec<_> = roster.into_messages().collect();
         assert_eq!(messages, [(RankId(1), ToCoordinator::Hello(hello)), (RankId(1), lost)]);
     }

@@ -46,7 +46,7 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
         if rank == RankId::COORDINATOR {
             coordinate(&mut link, worker, request).map(Some)
         } else {
-            follow(&mut link, worker).map(|()| None)
+            serve_rank(&mut link, worker).map(|()| None)
         }
     });
     if let Err(error) = &result {
@@ -77,7 +77,7 @@ fn start_worker(transport: &impl Transport, request: &RunRequest) -> Result<Work
 }
 
 /// A worker's loop: local events out, messages in.
-fn follow(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result<(), RunError> {
+fn serve_rank(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result<(), RunError> {
     link.send(RankId::COORDINATOR, &ToCoordinator::Hello(worker.hello()))?;
     let mut backoff = PollBackoff::new();
     let mut leaving = false;

@@ -36,7 +36,7 @@ const FREE_SETTINGS: [&str; 5] = ["pdfium", "passwords", "node", "imaging.childr
 ///
 /// # Errors
 /// They differ and may not; or the files cannot be read or written.
-pub(super) fn settle(
+pub(super) fn check_and_store(
     run_directory: &Path,
     configuration: &Configuration,
     accept: bool,
@@ -175,26 +175,26 @@ fn write(run_directory: &Path, name: &str, text: &str) -> Result<(), Preparation
 mod tests {
     use super::*;
 
-    fn again(change: &str, accept: bool) -> Result<(), String> {
+    fn rerun_hint(change: &str, accept: bool) -> Result<(), String> {
         let directory = tempfile::tempdir().unwrap();
-        settle(directory.path(), &Configuration::default(), false).unwrap();
-        settle(directory.path(), &Configuration::default(), false).unwrap();
+        check_and_store(directory.path(), &Configuration::default(), false).unwrap();
+        check_and_store(directory.path(), &Configuration::default(), false).unwrap();
         let changed = Configuration::from_toml(change).unwrap();
-        settle(directory.path(), &changed, accept).map_err(|error| error.to_string())
+        check_and_store(directory.path(), &changed, accept).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_difference_is_shown_and_may_be_accepted_where_it_mixes_nothing() {
         let change = "[engines.chandra]\nin_flight = 9\n";
-        let refused = again(change, false).unwrap_err();
+        let refused = rerun_hint(change, false).unwrap_err();
         assert!(refused.contains("engines.chandra.in_flight: was nothing, is 9"), "{refused}");
         assert!(refused.contains("--accept-config"), "{refused}");
-        again(change, true).unwrap();
-        again("[schedule]\nunit_pages = 3\n", true).unwrap();
-        again("roles = \"chandra,deepseek\"\n", true).unwrap();
-        again("roles = \"chandra\"\n[engines.deepseek.server]\nkind = \"url\"\nurls = []\n", true).unwrap();
-        again("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
-        again("[imaging]\nchildren = 3\n[node]\ngpus = [\"1\"]\nstart_interval = \"1s\"\n", false).unwrap();
+        rerun_hint(change, true).unwrap();
+        rerun_hint("[schedule]\nunit_pages = 3\n", true).unwrap();
+        rerun_hint("roles = \"chandra,deepseek\"\n", true).unwrap();
+        rerun_hint("roles = \"chandra\"\n[engines.deepseek.server]\nkind = \"url\"\nurls = []\n", true).unwrap();
+        rerun_hint("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
+        rerun_hint("[imaging]\nchildren = 3\n[node]\ngpus = [\"1\"]\nstart_interval = \"1s\"\n", false).unwrap();
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let start = |text: &str| {
             let configuration = Configuration::from_toml(text).unwrap();
-            settle(directory.path(), &configuration, true).map_err(|error| error.to_string())
+            check_and_store(directory.path(), &configuration, true).map_err(|error| error.to_string())
         };
         start("roles = \"chandra,deepseek\"\n").unwrap();
         start("roles = \"chandra\"\n").unwrap();
@@ -228,7 +228,7 @@ mod tests {
             "[engines.chandra.server]\nkind = \"url\"\nurls = [\"http://127.0.0.1:1\"]\n",
             "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n",
         ] {
-            let refused = again(change, true).unwrap_err();
+            let refused = rerun_hint(change, true).unwrap_err();
             assert!(refused.contains("would mix results") && refused.contains("--output"), "{refused}");
         }
     }

@@ -60,13 +60,13 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
     let job = |name| std::env::var(name).ok().filter(|job| !job.is_empty());
     if let Some(job) = job("PBS_JOBID") {
         let command = ["qstat", "-f", &job];
-        let answer = ask(&command)?;
+        let answer = query_scheduler(&command)?;
         let job = JobAttributes::parse(&answer).ok_or_else(|| not_told(&command, "no job in its answer".into()))?;
         return job.walltime_left().map_err(|reason| not_told(&command, reason));
     }
     if let Some(job) = job("SLURM_JOB_ID") {
         let command = ["squeue", "-h", "-j", &job, "-o", "%L"];
-        let answer = ask(&command)?;
+        let answer = query_scheduler(&command)?;
         return match answer.trim() {
             "UNLIMITED" => Ok(None),
             left => match parse_walltime(left) {
@@ -78,7 +78,7 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
     Err(WalltimeError::NoJob)
 }
 
-fn ask(command: &[&str]) -> Result<String, WalltimeError> {
+fn query_scheduler(command: &[&str]) -> Result<String, WalltimeError> {
     let output = answer(Command::new(command[0]).args(&command[1..]), ANSWER_LIMIT);
     let output = output.map_err(|error| not_told(command, error.to_string()))?;
     if !output.status.success() {

@@ -4,13 +4,13 @@
 //! * A rank never holds more than an even share of what is left, so that the last pages are spread over all ranks.
 //! * Units go round the ranks that want pages, one each, until nothing waits or nobody wants more.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
-//! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs dry.
+//! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs drained.
 
 use crate::model::{Engine, PageRef, RankId, Unit};
 
 use super::{
     lease::Assigned,
-    ledger::PageStage,
+    ledger::PageState,
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
@@ -21,7 +21,7 @@ impl Scheduler {
         let set_aside = self.deal_suspects(now, out);
         for engine in Engine::ALL.into_iter().rev() {
             while self.waiting(engine) > 0 {
-                let mut wanting = self.ranks.hungry(engine);
+                let mut wanting = self.ranks.underfilled(engine);
                 wanting.retain(|rank| !set_aside.contains(rank));
                 let dealt = wanting.into_iter().filter(|rank| self.deal_one(*rank, engine, now, out)).count();
                 if dealt == 0 {
@@ -74,8 +74,8 @@ impl Scheduler {
     fn deal_one(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
         let Some(state) = self.ranks.get(rank) else { return false };
         let (held, is_probed) = (state.held, state.is_probed());
-        let room = state.room().min(self.even_share(engine, state.credits)).saturating_sub(held);
-        let most = room.min(self.policy.unit_pages);
+        let capacity = state.capacity().min(self.even_share(engine, state.credits)).saturating_sub(held);
+        let most = capacity.min(self.policy.unit_pages);
         if most == 0 {
             return false;
         }
@@ -90,9 +90,9 @@ impl Scheduler {
 
     pub(super) fn assign(&mut self, rank: RankId, unit: Unit, out: &mut Vec<Action>) {
         for page in unit.pages() {
-            self.ledger.set(page, PageStage::Leased(unit.lease));
+            self.ledger.set(page, PageState::Leased(unit.lease));
         }
-        self.ranks.take(rank, unit.count, unit.trial.is_some());
+        self.ranks.take(rank, unit.count, unit.probe.is_some());
         out.push(Action::Assign {
             rank,
             unit,

@@ -6,7 +6,7 @@
 //! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank where there is one.
 //! * After [`MOST_EXPIRIES`] the page has failed. A rank is asked to write that down, without work on the page.
 //! * A rank that lets many leases expire and gives no page back meanwhile gets single pages, then none: see
-//!   [`super::rank_state::RankState::room`].
+//!   [`super::rank_state::RankState::capacity`].
 //! * A late answer is stale. But a late record that read the page is the page's final one, whatever a record of a later
 //!   lease says ([`crate::model::PageRecord::precedence`]): so the ledger takes it for the verdict.
 
@@ -17,7 +17,7 @@ use crate::model::{Engine, LeaseId, PageRef, RankId, StopReason, Verdict};
 use super::{
     ending::Phase,
     lease::{Assigned, Lease},
-    ledger::PageStage,
+    ledger::PageState,
     open_page::{ExpiredLease, MOST_EXPIRIES},
     protocol::{Action, Tick},
     scheduler::Scheduler,
@@ -77,7 +77,7 @@ impl Scheduler {
     fn expire(&mut self, rank: RankId, page: PageRef, lease: LeaseId, now: Tick, out: &mut Vec<Action>) {
         let Some(closed) = self.leases.close(lease, rank, page) else { return };
         let engine = closed.engine;
-        self.ranks.release(rank, closed.trial.is_some());
+        self.ranks.release(rank, closed.probe.is_some());
         self.ranks.unanswered(rank);
         self.expired = self.expired.saturating_add(1);
         out.push(Action::Expire { rank, page, lease });
@@ -104,14 +104,14 @@ impl Scheduler {
         let lease_of = |expired: &&ExpiredLease| (expired.lease, expired.rank) == (lease, rank);
         let expired = self.open.get(page).and_then(|open| open.expired.iter().find(lease_of).copied());
         match (self.ledger.stage(page), expired) {
-            (PageStage::Waiting(engine), Some(expired)) => {
+            (PageState::Waiting(engine), Some(expired)) => {
                 self.apart.entry(engine).or_default().remove(&page);
-                self.settle(page, verdict, expired.engine == Engine::DeepSeek);
+                self.settle_page(page, verdict, expired.engine == Engine::DeepSeek);
             }
-            (PageStage::Leased(_), Some(expired)) => {
+            (PageState::Leased(_), Some(expired)) => {
                 self.open.entry(page).late = Some((verdict, expired.engine));
             }
-            (PageStage::Settled(Verdict::Failed(class)), _) => self.correct(page, class, verdict),
+            (PageState::Settled(Verdict::Failed(class)), _) => self.correct(page, class, verdict),
             _ => {}
         }
     }
@@ -122,7 +122,7 @@ impl Scheduler {
             let given_up = |page: &PageRef| self.open.get(*page).is_some_and(|open| open.given_up);
             let pages: Vec<_> = self.waiting_apart(engine).filter(given_up).collect();
             for page in pages {
-                let Some(rank) = self.ranks.with_room_for_one() else { return };
+                let Some(rank) = self.ranks.with_free_credit() else { return };
                 self.deal_apart(rank, engine, page, None, now, out);
             }
         }
@@ -139,10 +139,10 @@ impl Scheduler {
             let pages: Vec<_> = self.waiting_apart(engine).filter(is_plain).collect();
             for page in pages {
                 let last = self.open.get(page).and_then(|open| open.expired.last()).map(|expired| expired.rank);
-                let mut hungry = self.ranks.hungry(engine);
-                hungry.retain(|rank| !set_aside.contains(rank));
-                let other = hungry.iter().copied().find(|rank| Some(*rank) != last);
-                let only = || hungry.first().copied().filter(|_| !self.ranks.another_serves(engine, last));
+                let mut underfilled = self.ranks.underfilled(engine);
+                underfilled.retain(|rank| !set_aside.contains(rank));
+                let other = underfilled.iter().copied().find(|rank| Some(*rank) != last);
+                let only = || underfilled.first().copied().filter(|_| !self.ranks.another_serves(engine, last));
                 if let Some(rank) = other.or_else(only) {
                     self.deal_apart(rank, engine, page, None, now, out);
                 }
@@ -156,12 +156,12 @@ impl Scheduler {
         rank: RankId,
         engine: Engine,
         page: PageRef,
-        trial: Option<u8>,
+        probe: Option<u8>,
         now: Tick,
         out: &mut Vec<Action>,
     ) {
         let held = self.ranks.get(rank).map_or(0, |state| state.held);
-        let unit = self.leases.issue(rank, engine, page, 1, trial, Assigned { at: now, load: held + 1 });
+        let unit = self.leases.issue(rank, engine, page, 1, probe, Assigned { at: now, load: held + 1 });
         self.apart.entry(engine).or_default().remove(&page);
         self.assign(rank, unit, out);
     }

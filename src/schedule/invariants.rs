@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Engine, PageRef, RankId, Verdict};
 
-use super::{ending::Phase, ledger::PageStage, open_page::OpenPage, rank_state::other, scheduler::Scheduler};
+use super::{ending::Phase, ledger::PageState, open_page::OpenPage, rank_state::other, scheduler::Scheduler};
 
 impl Scheduler {
     /// Checks every invariant.
@@ -25,7 +25,7 @@ impl Scheduler {
         for (engine, queue) in &self.queues {
             let before = queued.len();
             for page in queue.iter() {
-                if self.ledger.stage(page) != PageStage::Waiting(*engine) {
+                if self.ledger.stage(page) != PageState::Waiting(*engine) {
                     return Err(format!("{page} is queued for {engine} but {:?}", self.ledger.stage(page)));
                 }
                 if !queued.insert(page) {
@@ -38,7 +38,7 @@ impl Scheduler {
         }
         for (engine, apart) in &self.apart {
             for page in apart {
-                if self.ledger.stage(*page) != PageStage::Waiting(*engine)
+                if self.ledger.stage(*page) != PageState::Waiting(*engine)
                     || !self.open.get(*page).is_some_and(OpenPage::waits_apart)
                 {
                     return Err(format!("{page} waits apart for {engine} but {:?}", self.ledger.stage(*page)));
@@ -59,7 +59,7 @@ impl Scheduler {
                 return Err(format!("{id} expires, and nobody is told when"));
             }
             for page in &lease.open {
-                if self.ledger.stage(*page) != PageStage::Leased(id) || queued.contains(page) {
+                if self.ledger.stage(*page) != PageState::Leased(id) || queued.contains(page) {
                     return Err(format!("{page} is open under {id} but {:?}", self.ledger.stage(*page)));
                 }
                 let open = self.open.get(*page);
@@ -69,7 +69,7 @@ impl Scheduler {
                 if open.is_some_and(|open| open.given_up && lease.open.len() > 1) {
                     return Err(format!("{page} is given up among others under {id}"));
                 }
-                if lease.trial.is_some() && self.open.suspect(*page).is_none() {
+                if lease.probe.is_some() && self.open.suspect(*page).is_none() {
                     return Err(format!("{page} runs alone under {id} but is no suspect"));
                 }
                 *held.entry(lease.rank).or_default() += 1;
@@ -94,8 +94,8 @@ impl Scheduler {
             if state.is_turning() && (state.held > 0 || !state.ready.is_empty()) {
                 return Err(format!("{rank} turns with {} pages, ready for {}", state.held, state.ready));
             }
-            if state.runs_dry_for().is_some() && state.held == 0 && self.phase == Phase::Dealing {
-                return Err(format!("{rank} ran dry and neither turns nor reads"));
+            if state.drains_for().is_some() && state.held == 0 && self.phase == Phase::Dealing {
+                return Err(format!("{rank} ran drained and neither turns nor reads"));
             }
         }
         match held.keys().find(|rank| self.ranks.get(**rank).is_none()) {
@@ -127,19 +127,19 @@ impl Scheduler {
         let (mut read, mut blank, mut failed) = (0, 0, 0);
         for (page, stage) in self.ledger.iter() {
             match stage {
-                PageStage::Waiting(_) if !queued.contains(&page) => {
+                PageState::Waiting(_) if !queued.contains(&page) => {
                     return Err(format!("{page} waits but is in no queue"));
                 }
-                PageStage::Waiting(engine) if self.open.visit(page).engine() != engine => {
-                    return Err(format!("{page} waits for {engine} on another visit"));
+                PageState::Waiting(engine) if self.open.stage(page).engine() != engine => {
+                    return Err(format!("{page} waits for {engine} on another stage"));
                 }
-                PageStage::Settled(_) if self.open.get(page).is_some() => {
+                PageState::Settled(_) if self.open.get(page).is_some() => {
                     return Err(format!("{page} is settled but still open"));
                 }
-                PageStage::Settled(Verdict::Read) => read += 1,
-                PageStage::Settled(Verdict::Blank) => blank += 1,
-                PageStage::Settled(Verdict::Failed(_)) => failed += 1,
-                PageStage::Waiting(_) | PageStage::Leased(_) => {}
+                PageState::Settled(Verdict::Read) => read += 1,
+                PageState::Settled(Verdict::Blank) => blank += 1,
+                PageState::Settled(Verdict::Failed(_)) => failed += 1,
+                PageState::Waiting(_) | PageState::Leased(_) => {}
             }
         }
         let counts = self.counts();

@@ -4,7 +4,7 @@ use crate::model::{DocumentId, Engine, LeaseId, PageIndex, PageRef, Verdict};
 
 /// Where a page stands. Exactly one at every moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageStage {
+pub enum PageState {
     /// Queued for an engine.
     Waiting(Engine),
     /// Out at a rank.
@@ -18,7 +18,7 @@ pub enum PageStage {
 pub(super) struct Ledger {
     /// Position of each document's first page in `stages`; one more entry than documents.
     offsets: Vec<u32>,
-    stages: Vec<PageStage>,
+    stages: Vec<PageState>,
     unsettled: usize,
 }
 
@@ -32,7 +32,7 @@ impl Ledger {
             total += count;
             offsets.push(total);
         }
-        let stages = vec![PageStage::Waiting(Engine::Chandra); total as usize];
+        let stages = vec![PageState::Waiting(Engine::Chandra); total as usize];
         Ledger { offsets, unsettled: stages.len(), stages }
     }
 
@@ -48,14 +48,14 @@ impl Ledger {
         page.document.index() + 1 < self.offsets.len() && page.page.0 < self.page_count(page.document)
     }
 
-    pub(super) fn stage(&self, page: PageRef) -> PageStage {
+    pub(super) fn stage(&self, page: PageRef) -> PageState {
         self.stages[self.position(page)]
     }
 
-    pub(super) fn set(&mut self, page: PageRef, stage: PageStage) {
+    pub(super) fn set(&mut self, page: PageRef, stage: PageState) {
         let position = self.position(page);
-        let was_settled = matches!(self.stages[position], PageStage::Settled(_));
-        let is_settled = matches!(stage, PageStage::Settled(_));
+        let was_settled = matches!(self.stages[position], PageState::Settled(_));
+        let is_settled = matches!(stage, PageState::Settled(_));
         self.stages[position] = stage;
         self.unsettled = self.unsettled + usize::from(was_settled) - usize::from(is_settled);
     }
@@ -68,7 +68,7 @@ impl Ledger {
         self.unsettled
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (PageRef, PageStage)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PageRef, PageState)> {
         self.documents().flat_map(move |document| {
             (0..self.page_count(document)).map(move |index| {
                 let page = PageRef { document, page: PageIndex(index) };
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_state_takes_sixteen_bytes() {
-        assert_eq!(size_of::<PageStage>(), 16);
+        assert_eq!(size_of::<PageState>(), 16);
     }
 
     #[test]

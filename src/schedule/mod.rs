@@ -39,6 +39,6 @@ mod scheduler;
 mod timer;
 
 pub use ending::Deadline;
-pub use ledger::PageStage;
+pub use ledger::PageState;
 pub use protocol::{Action, Event, Tick};
 pub use scheduler::{Policy, Restored, Scheduler};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     model::{
-        Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageRef, Prior, RankId, RecordPlace, Verdict, Visit,
+        Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageRef, Prior, RankId, RecordPlace, Stage, Verdict,
     },
-    retry::escalation::Course,
+    retry::escalation::Escalation,
 };
 
 /// The class of a page that is given up.
@@ -37,13 +37,13 @@ pub(super) struct ExpiredLease {
 pub(super) struct OpenPage {
     /// It was in flight when its engine died.
     pub(super) suspect: Option<Suspect>,
-    /// Where it is beyond its first visit.
-    pub(super) course: Option<Course>,
-    /// How often it came back on this visit for a fault of its connection.
+    /// Where it is beyond its first stage.
+    pub(super) escalation: Option<Escalation>,
+    /// How often it came back on this stage for a fault of its connection.
     pub(super) returns: u8,
     /// Its attempts of this start, to be sent along with it.
     pub(super) history: Vec<Attempt>,
-    /// The best text of this visit, which goes on elsewhere.
+    /// The best text of this stage, which goes on elsewhere.
     pub(super) text: Option<Box<Answer>>,
     /// Its record of an earlier start, whose attempts belong before those.
     pub(super) sealed: Option<RecordPlace>,
@@ -58,8 +58,8 @@ pub(super) struct OpenPage {
 }
 
 impl OpenPage {
-    pub(super) fn visit(&self) -> Visit {
-        self.course.map_or(Visit::First, |course| course.visit)
+    pub(super) fn stage(&self) -> Stage {
+        self.escalation.map_or(Stage::Primary, |escalation| escalation.stage)
     }
 
     /// Whether it waits in no queue: it is dealt by itself.
@@ -69,14 +69,14 @@ impl OpenPage {
 
     /// What its next rank must know; `None` where that is nothing.
     fn prior(&self, page: PageRef) -> Option<Prior> {
-        let visit = self.visit();
-        let is_plain = self.sealed.is_none() && self.history.is_empty() && visit == Visit::First;
+        let stage = self.stage();
+        let is_plain = self.sealed.is_none() && self.history.is_empty() && stage == Stage::Primary;
         if is_plain && !self.given_up {
             return None;
         }
         Some(Prior {
-            visit,
-            ahead: self.course.map_or(EngineSet::all(), |course| course.ahead),
+            stage,
+            remaining: self.escalation.map_or(EngineSet::all(), |escalation| escalation.remaining),
             sealed: self.sealed,
             again: self.kept.is_some(),
             attempts: self.history.clone(),
@@ -87,7 +87,7 @@ impl OpenPage {
     }
 }
 
-/// All of them. A page without an entry waits for its first visit, is on it, or is settled.
+/// All of them. A page without an entry waits for its first stage, is on it, or is settled.
 #[derive(Debug, Default)]
 pub(super) struct OpenPages(BTreeMap<PageRef, OpenPage>);
 
@@ -106,8 +106,8 @@ impl OpenPages {
         self.0.remove(&page)
     }
 
-    pub(super) fn visit(&self, page: PageRef) -> Visit {
-        self.get(page).map_or(Visit::First, OpenPage::visit)
+    pub(super) fn stage(&self, page: PageRef) -> Stage {
+        self.get(page).map_or(Stage::Primary, OpenPage::stage)
     }
 
     pub(super) fn suspect(&self, page: PageRef) -> Option<Suspect> {

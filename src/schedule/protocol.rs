@@ -55,7 +55,7 @@ pub enum Event {
         fault: MachineFault,
         /// The page's attempts so far, without their answers: the next rank goes on from there.
         attempts: Vec<Attempt>,
-        /// The best text that this visit gave so far.
+        /// The best text that this stage gave so far.
         text: Option<Answer>,
     },
     /// The rank says that it is there. Whatever else it says means the same.
@@ -122,7 +122,7 @@ pub enum Action {
     },
     /// Turn the rank, which holds no pages and serves one engine at a time, over to this one. It is ready for none until
     /// it says so.
-    Turn {
+    SwitchRole {
         /// The rank.
         rank: RankId,
         /// Its engine from now on.

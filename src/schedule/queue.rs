@@ -1,4 +1,4 @@
-//! Pages that wait for an engine, kept as ranges so that a million of them take little room.
+//! Pages that wait for an engine, kept as ranges so that a million of them take little memory.
 
 use std::collections::VecDeque;
 

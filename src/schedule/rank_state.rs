@@ -28,33 +28,33 @@ pub(super) struct RankState {
     /// When it last gave a page back, settled or not.
     pub(super) answered: Option<Tick>,
     /// For a rank that serves one engine at a time: which, and whether it turns.
-    in_turn: Option<InTurn>,
+    in_turn: Option<OneAtATime>,
 }
 
 /// Where a rank stands that serves one engine at a time.
 #[derive(Debug, Clone, Copy)]
-struct InTurn {
+struct OneAtATime {
     /// The engine that it serves, or will serve next.
     engine: Engine,
-    step: TurnStep,
+    step: SwitchStep,
     /// Engines that it has been ready for.
     known: EngineSet,
 }
 
 /// How far a rank is with its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TurnStep {
+enum SwitchStep {
     /// It serves its engine, or starts to.
     Stays,
     /// It holds pages of the other engine, and gets no more of them.
-    RunsDry,
+    Draining,
     /// It was told to turn at this time, and is ready for none.
-    Turns { since: Tick },
+    RoleSwitchTimes { since: Tick },
 }
 
 /// What a rank must do to turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TurnKind {
+pub(super) enum SwitchKind {
     /// It has served the engine before: the server may only be asleep.
     Back,
     /// The server is started for the first time.
@@ -65,23 +65,23 @@ pub(super) enum TurnKind {
 
 /// A turn, or a start, that has come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turned {
-    pub(super) kind: TurnKind,
+pub(super) struct CompletedSwitch {
+    pub(super) kind: SwitchKind,
     pub(super) took: Duration,
 }
 
 /// A rank that could turn. In the order in which they are best taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Candidate {
+pub(super) struct SwitchCandidate {
     /// It can still serve the engine that it would leave.
     pub(super) of_use_where_it_is: bool,
-    pub(super) kind: TurnKind,
+    pub(super) kind: SwitchKind,
     pub(super) rank: RankId,
 }
 
 impl RankState {
     pub(super) fn new(role: Role, credits: u32, now: Tick) -> Self {
-        let in_turn = |engine| InTurn { engine, step: TurnStep::Stays, known: EngineSet::default() };
+        let in_turn = |engine| OneAtATime { engine, step: SwitchStep::Stays, known: EngineSet::default() };
         RankState {
             engines: role.engines(),
             ready: EngineSet::default(),
@@ -92,7 +92,7 @@ impl RankState {
             joined: now,
             heard: now,
             answered: None,
-            in_turn: role.first().iter().next().filter(|_| role == Role::InTurn).map(in_turn),
+            in_turn: role.first().iter().next().filter(|_| role == Role::OneAtATime).map(in_turn),
         }
     }
 
@@ -108,14 +108,14 @@ impl RankState {
 
     /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
     pub(super) fn wants_pages(&self) -> bool {
-        let room = self.room();
-        let free = room.saturating_sub(self.held);
-        !self.holds_suspect && free > 0 && free * 4 >= room
+        let capacity = self.capacity();
+        let free = capacity.saturating_sub(self.held);
+        !self.holds_suspect && free > 0 && free * 4 >= capacity
     }
 
     /// Most pages that it is given: its credits; but one, where as many leases expired on it and it gave no page back
     /// meanwhile; and none, where several single pages have not come back either.
-    pub(super) fn room(&self) -> u32 {
+    pub(super) fn capacity(&self) -> u32 {
         if self.is_exhausted() {
             0
         } else if self.is_probed() {
@@ -143,43 +143,45 @@ impl RankState {
     }
 
     /// The engine that it could turn to, and how.
-    pub(super) fn could_turn(&self) -> Option<(Engine, TurnKind)> {
-        let turn = self.in_turn.filter(|turn| turn.step == TurnStep::Stays)?;
+    pub(super) fn could_turn(&self) -> Option<(Engine, SwitchKind)> {
+        let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Stays)?;
         let engine = other(turn.engine);
         self.engines.contains(engine).then_some((engine, turn.kind(engine)))
     }
 
     /// The engine that it turns to as soon as it holds no pages, and how.
-    pub(super) fn runs_dry_for(&self) -> Option<(Engine, TurnKind)> {
-        let turn = self.in_turn.filter(|turn| turn.step == TurnStep::RunsDry)?;
+    pub(super) fn drains_for(&self) -> Option<(Engine, SwitchKind)> {
+        let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Draining)?;
         Some((turn.engine, turn.kind(turn.engine)))
     }
 
     /// Whether it was told to turn and has not said yet that it did.
     pub(super) fn is_turning(&self) -> bool {
-        self.in_turn.is_some_and(|turn| matches!(turn.step, TurnStep::Turns { .. }))
+        self.in_turn.is_some_and(|turn| matches!(turn.step, SwitchStep::RoleSwitchTimes { .. }))
     }
 
     /// Its server is ready. What it says of an engine that it has been told to leave since is not true any more.
-    pub(super) fn engine_ready(&mut self, engine: Engine, now: Tick) -> Option<Turned> {
+    pub(super) fn engine_ready(&mut self, engine: Engine, now: Tick) -> Option<CompletedSwitch> {
         if !self.engines.contains(engine) {
             return None;
         }
-        let started = Turned { kind: TurnKind::Start, took: now.0.saturating_sub(self.joined.0) };
+        let started = CompletedSwitch { kind: SwitchKind::Start, took: now.0.saturating_sub(self.joined.0) };
         let Some(turn) = self.in_turn.as_mut() else {
             let known = self.ready.contains(engine);
             self.ready = self.ready.with(engine);
             return (!known).then_some(started);
         };
-        if turn.engine != engine || turn.step == TurnStep::RunsDry {
+        if turn.engine != engine || turn.step == SwitchStep::Draining {
             return None;
         }
         let kind = turn.kind(engine);
         let turned = match turn.step {
-            TurnStep::Turns { since } => Some(Turned { kind, took: now.0.saturating_sub(since.0) }),
-            TurnStep::Stays | TurnStep::RunsDry => (kind == TurnKind::First).then_some(started),
+            SwitchStep::RoleSwitchTimes { since } => {
+                Some(CompletedSwitch { kind, took: now.0.saturating_sub(since.0) })
+            }
+            SwitchStep::Stays | SwitchStep::Draining => (kind == SwitchKind::First).then_some(started),
         };
-        turn.step = TurnStep::Stays;
+        turn.step = SwitchStep::Stays;
         turn.known = turn.known.with(engine);
         self.ready = EngineSet::only(engine);
         turned
@@ -190,41 +192,41 @@ impl RankState {
         self.engines = self.engines.without(engine);
         self.ready = self.ready.without(engine);
         let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.engine == engine) else { return };
-        if turn.step == TurnStep::RunsDry {
+        if turn.step == SwitchStep::Draining {
             turn.engine = other(engine);
         }
-        turn.step = TurnStep::Stays;
+        turn.step = SwitchStep::Stays;
     }
 
     /// It gets no more pages until it turns to `engine`.
-    pub(super) fn run_dry(&mut self, engine: Engine) {
+    pub(super) fn drain_for_switch(&mut self, engine: Engine) {
         if let Some(turn) = &mut self.in_turn {
             turn.engine = engine;
-            turn.step = TurnStep::RunsDry;
+            turn.step = SwitchStep::Draining;
         }
     }
 
     /// It goes on with the engine that it serves after all.
-    pub(super) fn stay(&mut self) {
-        if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == TurnStep::RunsDry) {
+    pub(super) fn cancel_switch(&mut self) {
+        if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == SwitchStep::Draining) {
             turn.engine = other(turn.engine);
-            turn.step = TurnStep::Stays;
+            turn.step = SwitchStep::Stays;
         }
     }
 
     /// It has been told to turn.
-    pub(super) fn turn(&mut self, engine: Engine, now: Tick) {
+    pub(super) fn switch_role(&mut self, engine: Engine, now: Tick) {
         if let Some(turn) = &mut self.in_turn {
             turn.engine = engine;
-            turn.step = TurnStep::Turns { since: now };
+            turn.step = SwitchStep::RoleSwitchTimes { since: now };
             self.ready = EngineSet::default();
         }
     }
 }
 
-impl InTurn {
-    fn kind(&self, engine: Engine) -> TurnKind {
-        if self.known.contains(engine) { TurnKind::Back } else { TurnKind::First }
+impl OneAtATime {
+    fn kind(&self, engine: Engine) -> SwitchKind {
+        if self.known.contains(engine) { SwitchKind::Back } else { SwitchKind::First }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Engine, EngineSet, RankId, Role};
 
 use super::{
     protocol::Tick,
-    rank_state::{Candidate, RankState, Turned, other},
+    rank_state::{CompletedSwitch, RankState, SwitchCandidate, other},
 };
 
 /// All ranks of the run.
@@ -28,21 +28,21 @@ pub(super) struct Ranks {
     most_credits: u32,
     states: BTreeMap<RankId, RankState>,
     /// Ranks that may be given pages for the engine and want some: keeps a step independent of the number of ranks.
-    hungry: BTreeMap<Engine, BTreeSet<RankId>>,
+    underfilled: BTreeMap<Engine, BTreeSet<RankId>>,
     /// Ranks that could turn to the engine.
-    turnable: BTreeMap<Engine, Turnable>,
-    /// Ranks that run dry for a turn and hold no pages any more.
-    dry: BTreeSet<RankId>,
+    turnable: BTreeMap<Engine, SwitchableRanks>,
+    /// Ranks that run drained for a turn and hold no pages any more.
+    drained: BTreeSet<RankId>,
     totals: BTreeMap<Engine, Totals>,
 }
 
 /// Ranks that could turn to one engine.
 #[derive(Debug, Default)]
-struct Turnable {
+struct SwitchableRanks {
     /// Those that hold no pages.
-    idle: BTreeSet<Candidate>,
+    idle: BTreeSet<SwitchCandidate>,
     /// Those that do.
-    busy: BTreeSet<Candidate>,
+    busy: BTreeSet<SwitchCandidate>,
 }
 
 /// Sums over the ranks of an engine.
@@ -60,7 +60,7 @@ pub(super) struct Totals {
 
 impl Ranks {
     pub(super) fn new(size: u32) -> Self {
-        let hungry = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
+        let underfilled = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
         Ranks {
             size,
             awaited: size,
@@ -69,9 +69,9 @@ impl Ranks {
             gone: BTreeSet::new(),
             most_credits: 0,
             states: BTreeMap::new(),
-            hungry,
+            underfilled,
             turnable: BTreeMap::new(),
-            dry: BTreeSet::new(),
+            drained: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -83,7 +83,7 @@ impl Ranks {
         self.awaited = self.awaited.saturating_sub(1);
         self.most_credits = self.most_credits.max(credits);
         let state = RankState::new(role, credits, now);
-        self.enter(rank, &state);
+        self.index(rank, &state);
         self.states.insert(rank, state);
     }
 
@@ -92,12 +92,12 @@ impl Ranks {
             return;
         }
         match self.states.remove(&rank) {
-            Some(state) => self.leave(rank, &state),
+            Some(state) => self.unindex(rank, &state),
             None => self.awaited = self.awaited.saturating_sub(1),
         }
     }
 
-    pub(super) fn heard(&mut self, rank: RankId, now: Tick) {
+    pub(super) fn heard_from(&mut self, rank: RankId, now: Tick) {
         if let Some(state) = self.states.get_mut(&rank) {
             state.heard = now;
         }
@@ -129,9 +129,10 @@ impl Ranks {
     }
 
     /// A rank that can take a page which asks nothing of its engines: the one that holds fewest.
-    pub(super) fn with_room_for_one(&self) -> Option<RankId> {
-        let has_room = |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
-        let candidates = self.iter().filter(|(_, state)| has_room(state));
+    pub(super) fn with_free_credit(&self) -> Option<RankId> {
+        let has_free_credit =
+            |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
+        let candidates = self.iter().filter(|(_, state)| has_free_credit(state));
         candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
     }
 
@@ -148,7 +149,7 @@ impl Ranks {
     }
 
     /// The turn or start that came to its end by it, if one did.
-    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<Turned> {
+    pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<CompletedSwitch> {
         self.proven = self.proven.with(engine);
         self.update(rank, |state| state.engine_ready(engine, now)).flatten()
     }
@@ -172,18 +173,18 @@ impl Ranks {
     }
 
     /// The rank gets no more pages until it turns to `engine`.
-    pub(super) fn run_dry(&mut self, rank: RankId, engine: Engine) {
-        self.update(rank, |state| state.run_dry(engine));
+    pub(super) fn drain_for_switch(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| state.drain_for_switch(engine));
     }
 
     /// The rank, which was to turn, goes on with the engine that it serves.
-    pub(super) fn stay(&mut self, rank: RankId) {
-        self.update(rank, RankState::stay);
+    pub(super) fn cancel_switch(&mut self, rank: RankId) {
+        self.update(rank, RankState::cancel_switch);
     }
 
     /// The rank has been told to turn.
-    pub(super) fn turn(&mut self, rank: RankId, engine: Engine, now: Tick) {
-        self.update(rank, |state| state.turn(engine, now));
+    pub(super) fn switch_role(&mut self, rank: RankId, engine: Engine, now: Tick) {
+        self.update(rank, |state| state.switch_role(engine, now));
     }
 
     /// The rank was given `pages`; a suspect comes alone.
@@ -211,21 +212,21 @@ impl Ranks {
     }
 
     /// Ranks that may be given pages for the engine and want some, in order.
-    pub(super) fn hungry(&self, engine: Engine) -> Vec<RankId> {
-        self.hungry.get(&engine).into_iter().flatten().copied().collect()
+    pub(super) fn underfilled(&self, engine: Engine) -> Vec<RankId> {
+        self.underfilled.get(&engine).into_iter().flatten().copied().collect()
     }
 
     /// Ranks without pages that could turn to the engine: the first of each sort, the best sort first.
-    pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
-        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.idle))
+    pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
+        self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.idle))
     }
 
     /// The same of ranks with pages.
-    pub(super) fn busy(&self, engine: Engine) -> impl Iterator<Item = Candidate> {
-        self.turnable_to(engine).flat_map(|turnable| sorts(&turnable.busy))
+    pub(super) fn switchable_when_drained(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
+        self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.busy))
     }
 
-    fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &Turnable> {
+    fn turnable_to(&self, engine: Engine) -> impl Iterator<Item = &SwitchableRanks> {
         self.turnable.get(&engine).filter(|_| !self.is_given_up(engine)).into_iter()
     }
 
@@ -234,9 +235,9 @@ impl Ranks {
         self.most_credits
     }
 
-    /// Ranks that ran dry for a turn, in order.
-    pub(super) fn dry(&self) -> Vec<RankId> {
-        self.dry.iter().copied().collect()
+    /// Ranks that ran drained for a turn, in order.
+    pub(super) fn drained(&self) -> Vec<RankId> {
+        self.drained.iter().copied().collect()
     }
 
     /// Whether some rank serves the engine, or may yet turn out to.
@@ -274,9 +275,9 @@ impl Ranks {
     }
 
     /// Puts a rank into the totals and sets that its state belongs to.
-    fn enter(&mut self, rank: RankId, state: &RankState) {
+    fn index(&mut self, rank: RankId, state: &RankState) {
         self.total(state, 1);
-        for (engine, ranks) in &mut self.hungry {
+        for (engine, ranks) in &mut self.underfilled {
             if state.takes(*engine) && state.wants_pages() {
                 ranks.insert(rank);
             }
@@ -285,15 +286,15 @@ impl Ranks {
             let turnable = self.turnable.entry(engine).or_default();
             if state.held == 0 { &mut turnable.idle } else { &mut turnable.busy }.insert(candidate);
         }
-        if state.runs_dry_for().is_some() && state.held == 0 {
-            self.dry.insert(rank);
+        if state.drains_for().is_some() && state.held == 0 {
+            self.drained.insert(rank);
         }
     }
 
     /// Takes it out of them.
-    fn leave(&mut self, rank: RankId, state: &RankState) {
+    fn unindex(&mut self, rank: RankId, state: &RankState) {
         self.total(state, -1);
-        for ranks in self.hungry.values_mut() {
+        for ranks in self.underfilled.values_mut() {
             ranks.remove(&rank);
         }
         if let Some((engine, candidate)) = candidate(rank, state)
@@ -302,29 +303,29 @@ impl Ranks {
             turnable.idle.remove(&candidate);
             turnable.busy.remove(&candidate);
         }
-        self.dry.remove(&rank);
+        self.drained.remove(&rank);
     }
 
     fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {
         let mut state = self.states.remove(&rank)?;
-        self.leave(rank, &state);
+        self.unindex(rank, &state);
         let result = change(&mut state);
-        self.enter(rank, &state);
+        self.index(rank, &state);
         self.states.insert(rank, state);
         Some(result)
     }
 }
 
 /// The first candidate of each sort, in order.
-fn sorts(candidates: &BTreeSet<Candidate>) -> impl Iterator<Item = Candidate> {
+fn by_kind(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = SwitchCandidate> {
     std::iter::successors(candidates.first().copied(), |last| {
-        let same = Candidate { rank: RankId(u32::MAX), ..*last };
+        let same = SwitchCandidate { rank: RankId(u32::MAX), ..*last };
         candidates.range((Bound::Excluded(same), Bound::Unbounded)).next().copied()
     })
 }
 
 /// The engine that a rank could turn to, and its place among those that could.
-fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, Candidate)> {
+fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, SwitchCandidate)> {
     let (engine, kind) = state.could_turn()?;
-    Some((engine, Candidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
+    Some((engine, SwitchCandidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
 }

@@ -18,22 +18,22 @@ use crate::model::{Engine, RankId, StopReason};
 use super::{
     page_times::RankTimes,
     protocol::{Action, Tick},
-    rank_state::{Candidate, RankState, TurnKind, Turned, other},
+    rank_state::{CompletedSwitch, RankState, SwitchCandidate, SwitchKind, other},
     scheduler::Scheduler,
 };
 
 /// How long turns took.
 #[derive(Debug, Default)]
-pub(super) struct TurnTimes {
-    latest: BTreeMap<(Engine, TurnKind), Duration>,
+pub(super) struct SwitchTimes {
+    latest: BTreeMap<(Engine, SwitchKind), Duration>,
     /// All but starts.
     turns: Vec<Duration>,
 }
 
-impl TurnTimes {
-    pub(super) fn add(&mut self, engine: Engine, turned: Turned) {
+impl SwitchTimes {
+    pub(super) fn add(&mut self, engine: Engine, turned: CompletedSwitch) {
         self.latest.insert((engine, turned.kind), turned.took);
-        if turned.kind != TurnKind::Start {
+        if turned.kind != SwitchKind::Start {
             self.turns.push(turned.took);
         }
     }
@@ -44,77 +44,79 @@ impl TurnTimes {
 
     /// What such a turn takes, as far as is known. To wake a server takes no longer than to start it. What a start took
     /// says nothing of a first turn: the server may have been adopted.
-    fn known(&self, engine: Engine, kind: TurnKind) -> Option<Duration> {
+    fn known(&self, engine: Engine, kind: SwitchKind) -> Option<Duration> {
         let latest = |kind| self.latest.get(&(engine, kind)).copied();
         match kind {
-            TurnKind::Back => latest(kind).or_else(|| latest(TurnKind::First)).or_else(|| latest(TurnKind::Start)),
-            TurnKind::First | TurnKind::Start => latest(kind),
+            SwitchKind::Back => {
+                latest(kind).or_else(|| latest(SwitchKind::First)).or_else(|| latest(SwitchKind::Start))
+            }
+            SwitchKind::First | SwitchKind::Start => latest(kind),
         }
     }
 
     /// The longest start of a server with its rank, of each engine's latest; zero while none was ready.
     fn start(&self) -> Duration {
-        let starts = self.latest.iter().filter(|((_, kind), _)| *kind == TurnKind::Start);
+        let starts = self.latest.iter().filter(|((_, kind), _)| *kind == SwitchKind::Start);
         starts.map(|(_, took)| *took).max().unwrap_or_default()
     }
 }
 
 /// How often stage 1 has handed a page on to stage 2.
 #[derive(Debug, Default)]
-pub(super) struct HandedOn {
+pub(super) struct FallbackRate {
     settled: u64,
-    handed_on: u64,
+    fallbacks: u64,
 }
 
-impl HandedOn {
+impl FallbackRate {
     /// Pages that are taken to have been read before the first: one failure among the first few proves little.
     const BEFORE: u64 = 32;
 
-    pub(super) fn add(&mut self, handed_on: bool) {
+    pub(super) fn add(&mut self, fallbacks: bool) {
         self.settled += 1;
-        self.handed_on += u64::from(handed_on);
+        self.fallbacks += u64::from(fallbacks);
     }
 
     /// How many of `pages` will be handed on.
     fn expected(&self, pages: u64) -> u64 {
-        pages * self.handed_on / (self.settled + Self::BEFORE)
+        pages * self.fallbacks / (self.settled + Self::BEFORE)
     }
 }
 
 impl Scheduler {
-    /// Turns ranks over, after all that can be dealt has been. True if a rank that was to turn stays after all, and wants
+    /// RoleSwitchTimes ranks over, after all that can be dealt has been. True if a rank that was to turn stays after all, and wants
     /// pages again.
     pub(super) fn turn_ranks(&mut self, now: Tick, out: &mut Vec<Action>) -> bool {
         let mut stays = false;
-        for rank in self.ranks.dry() {
-            let Some((engine, kind)) = self.ranks.get(rank).and_then(RankState::runs_dry_for) else { continue };
+        for rank in self.ranks.drained() {
+            let Some((engine, kind)) = self.ranks.get(rank).and_then(RankState::drains_for) else { continue };
             let others = self.serving(engine).saturating_sub(1);
-            if self.helps(engine, kind, others, now) {
-                self.turn(rank, engine, now, out);
+            if self.arrives_in_time(engine, kind, others, now) {
+                self.switch_role(rank, engine, now, out);
             } else {
-                self.ranks.stay(rank);
+                self.ranks.cancel_switch(rank);
                 stays = true;
             }
         }
         for engine in Engine::ALL {
             while let Some(rank) = self.leaves_idle(engine, now) {
-                self.turn(rank, engine, now, out);
+                self.switch_role(rank, engine, now, out);
             }
         }
         if let Some(rank) = self.leaves_early(now) {
-            self.ranks.run_dry(rank, Engine::DeepSeek);
+            self.ranks.drain_for_switch(rank, Engine::DeepSeek);
         }
         self.try_or_stop(now, out);
         stays
     }
 
-    fn turn(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) {
-        self.ranks.turn(rank, engine, now);
-        out.push(Action::Turn { rank, engine });
+    fn switch_role(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) {
+        self.ranks.switch_role(rank, engine, now);
+        out.push(Action::SwitchRole { rank, engine });
     }
 
     /// Whether one more rank comes in time to help the `others` that serve the engine already.
-    fn helps(&self, engine: Engine, kind: TurnKind, others: u32, now: Tick) -> bool {
+    fn arrives_in_time(&self, engine: Engine, kind: SwitchKind, others: u32, now: Tick) -> bool {
         let waiting = self.all_waiting(engine);
         if waiting == 0 || self.ranks.is_given_up(engine) || !self.turns_in_time(engine, kind, now) {
             return false;
@@ -130,9 +132,9 @@ impl Scheduler {
 
     /// A rank without pages that is of more use where `engine` is served.
     fn leaves_idle(&self, engine: Engine, now: Tick) -> Option<RankId> {
-        let leaves = |idle: &Candidate| {
+        let leaves = |idle: &SwitchCandidate| {
             (!idle.of_use_where_it_is || self.may_leave(other(engine)))
-                && self.helps(engine, idle.kind, self.serving(engine), now)
+                && self.arrives_in_time(engine, idle.kind, self.serving(engine), now)
         };
         self.ranks.idle(engine).find(leaves).map(|idle| idle.rank)
     }
@@ -142,7 +144,7 @@ impl Scheduler {
         /// A rank that left stage 1 stays away from it until this is far from right.
         const HYSTERESIS: u32 = 2;
         let (first, second) = (self.serving(Engine::Chandra), self.serving(Engine::DeepSeek));
-        let needed_soon = || self.stage_two_is_longer(first, second, TurnKind::Back, HYSTERESIS);
+        let needed_soon = || self.stage_two_is_longer(first, second, SwitchKind::Back, HYSTERESIS);
         self.all_waiting(engine) == 0 && (engine == Engine::Chandra || !needed_soon())
     }
 
@@ -150,16 +152,16 @@ impl Scheduler {
     fn leaves_early(&self, now: Tick) -> Option<RankId> {
         let engine = Engine::DeepSeek;
         let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
-        let leaves = |busy: &Candidate| {
+        let leaves = |busy: &SwitchCandidate| {
             self.all_waiting(Engine::Chandra) > 0
-                && self.helps(engine, busy.kind, second, now)
+                && self.arrives_in_time(engine, busy.kind, second, now)
                 && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1)
         };
-        self.ranks.busy(engine).find(leaves).map(|busy| busy.rank)
+        self.ranks.switchable_when_drained(engine).find(leaves).map(|busy| busy.rank)
     }
 
     /// Whether `first` ranks end stage 1 before a turn and then stage 2, on `second` ranks, have passed this many `times`.
-    fn stage_two_is_longer(&self, first: u32, second: u32, kind: TurnKind, times: u32) -> bool {
+    fn stage_two_is_longer(&self, first: u32, second: u32, kind: SwitchKind, times: u32) -> bool {
         let engine = Engine::DeepSeek;
         let (Some(stage_one), Some(share)) = (self.work(Engine::Chandra), self.share_of_page(engine)) else {
             return false;
@@ -167,7 +169,7 @@ impl Scheduler {
         if first == 0 || second == 0 {
             return false;
         }
-        let pages = self.pages(engine) + self.handed_on.expected(self.pages(Engine::Chandra));
+        let pages = self.pages(engine) + self.fallbacks.expected(self.pages(Engine::Chandra));
         let stage_two = of_pages(share, pages) / second + self.turn_cost(engine, kind);
         stage_one / first <= stage_two.saturating_mul(times)
     }
@@ -182,7 +184,7 @@ impl Scheduler {
         let is_open =
             |engine, kind| self.turn_times.known(engine, kind).is_none() && self.turn_times.start() < left / 2;
         if let Some((engine, idle)) = late.iter().find(|(engine, idle)| is_open(*engine, idle.kind)) {
-            self.turn(idle.rank, *engine, now, out);
+            self.switch_role(idle.rank, *engine, now, out);
             return;
         }
         for (engine, idle) in late {
@@ -192,7 +194,7 @@ impl Scheduler {
     }
 
     /// The rank that could turn to the engine soonest, where none serves it and none could in time.
-    fn too_late(&self, engine: Engine, now: Tick) -> Option<Candidate> {
+    fn too_late(&self, engine: Engine, now: Tick) -> Option<SwitchCandidate> {
         if self.serving(engine) > 0 || self.ranks.idle(engine).any(|idle| self.turns_in_time(engine, idle.kind, now)) {
             return None;
         }
@@ -200,7 +202,7 @@ impl Scheduler {
     }
 
     /// Whether a page would come back before the recall from a rank that turns now.
-    fn turns_in_time(&self, engine: Engine, kind: TurnKind, now: Tick) -> bool {
+    fn turns_in_time(&self, engine: Engine, kind: SwitchKind, now: Tick) -> bool {
         let page = self.rank_times(engine).map(RankTimes::page).unwrap_or_default();
         self.time_left(now).is_none_or(|left| self.turn_cost(engine, kind) + page < left)
     }
@@ -210,7 +212,7 @@ impl Scheduler {
         Some(self.policy.deadline?.recall().0.saturating_sub(now.0))
     }
 
-    fn turn_cost(&self, engine: Engine, kind: TurnKind) -> Duration {
+    fn turn_cost(&self, engine: Engine, kind: SwitchKind) -> Duration {
         self.turn_times.known(engine, kind).unwrap_or(self.policy.turn_cost)
     }
 

@@ -8,10 +8,10 @@ use std::{
 use crate::{
     model::{
         Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageRef, RankId, RecordPlace, Settlement, StopReason, Verdict, Visit,
+        PageRef, RankId, RecordPlace, Settlement, Stage, StopReason, Verdict,
     },
     retry::{
-        escalation::{Course, after_visit},
+        escalation::{Escalation, next_stage},
         state::RETURNS_LIMIT,
     },
 };
@@ -19,13 +19,13 @@ use crate::{
 use super::{
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
-    ledger::{Ledger, PageStage},
+    ledger::{Ledger, PageState},
     open_page::{OpenPage, OpenPages, Suspect},
     page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    role_switch::{HandedOn, TurnTimes},
+    role_switch::{FallbackRate, SwitchTimes},
 };
 
 /// What the scheduler is told once.
@@ -45,7 +45,7 @@ pub struct Policy {
     pub turn_cost: Duration,
     /// A rank that is not heard of for this long is lost; `None` where none can be.
     pub silence_limit: Option<Duration>,
-    /// No lease expires sooner than this. At least the time that a page takes which uses up all its attempts of a visit,
+    /// No lease expires sooner than this. At least the time that a page takes which uses up all its attempts of a stage,
     /// on a rank whose server is started meanwhile.
     pub lease_floor: Duration,
 }
@@ -60,7 +60,7 @@ pub struct Restored {
     /// The engine that gave it, if one saw the page.
     pub engine: Option<Engine>,
     /// For a failed page, the engines that it may yet be given to.
-    pub ahead: EngineSet,
+    pub remaining: EngineSet,
     /// Where its latest record lies.
     pub place: RecordPlace,
     /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
@@ -81,8 +81,8 @@ pub struct Scheduler {
     pub(super) open: OpenPages,
     pub(super) page_times: PageTimes,
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
-    pub(super) turn_times: TurnTimes,
-    pub(super) handed_on: HandedOn,
+    pub(super) turn_times: SwitchTimes,
+    pub(super) fallbacks: FallbackRate,
     /// When a page was last settled.
     pub(super) last_settled: Option<Tick>,
     /// Leases that expired.
@@ -106,8 +106,8 @@ impl Scheduler {
             open: OpenPages::default(),
             page_times: PageTimes::default(),
             rank_times: BTreeMap::new(),
-            turn_times: TurnTimes::default(),
-            handed_on: HandedOn::default(),
+            turn_times: SwitchTimes::default(),
+            fallbacks: FallbackRate::default(),
             last_settled: None,
             expired: 0,
             counts: Counts::default(),
@@ -125,7 +125,7 @@ impl Scheduler {
     /// Takes in what happened and pushes what must be done.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
         if let Some(rank) = event.speaker() {
-            self.ranks.heard(rank, now);
+            self.ranks.heard_from(rank, now);
         }
         if self.finished {
             match event {
@@ -183,7 +183,7 @@ impl Scheduler {
     }
 
     /// How long each turn took, from the order until its engine was ready.
-    pub fn turns(&self) -> &[Duration] {
+    pub fn role_switches(&self) -> &[Duration] {
         self.turn_times.all()
     }
 
@@ -198,12 +198,12 @@ impl Scheduler {
     }
 
     /// Where a page stands; `None` if it is not in the plan.
-    pub fn stage(&self, page: PageRef) -> Option<PageStage> {
+    pub fn stage(&self, page: PageRef) -> Option<PageState> {
         self.ledger.contains(page).then(|| self.ledger.stage(page))
     }
 
     fn restore(&mut self, restored: Restored) {
-        let Restored { page, verdict, engine, ahead, place, again } = restored;
+        let Restored { page, verdict, engine, remaining, place, again } = restored;
         if !self.ledger.contains(page) {
             return;
         }
@@ -213,20 +213,20 @@ impl Scheduler {
             return;
         }
         if matches!(verdict, Verdict::Failed(_))
-            && let Some(visit) = after_visit(ahead, self.has_second())
+            && let Some(stage) = next_stage(remaining, self.has_second())
         {
             self.open.entry(page).sealed = Some(place);
-            self.send_on(page, Course { visit, ahead });
+            self.send_on(page, Escalation { stage, remaining });
             return;
         }
         self.counts.restored += 1;
-        self.settle(page, verdict, engine == Some(Engine::DeepSeek));
+        self.settle_page(page, verdict, engine == Some(Engine::DeepSeek));
     }
 
     fn fill_first_queue(&mut self) {
         let mut ranges: Vec<PageRange> = Vec::new();
         for (page, stage) in self.ledger.iter() {
-            if stage != PageStage::Waiting(Engine::Chandra) || self.open.visit(page) != Visit::First {
+            if stage != PageState::Waiting(Engine::Chandra) || self.open.stage(page) != Stage::Primary {
                 continue;
             }
             match ranges.last_mut() {
@@ -242,7 +242,7 @@ impl Scheduler {
     }
 
     fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
-        let Settlement { page, lease, verdict, attempts, ahead } = settlement;
+        let Settlement { page, lease, verdict, attempts, remaining } = settlement;
         let given_up = self.open.get(page).is_some_and(|open| open.given_up);
         if !given_up {
             self.ranks.answered(rank, now);
@@ -253,26 +253,26 @@ impl Scheduler {
         if !given_up {
             self.time_page(engine, assigned, now);
         }
-        // An engine that had nothing left for the page on an earlier visit has nothing left now.
-        let course = self.open.get(page).and_then(|open| open.course);
-        let ahead = course.map_or(ahead, |course| course.ahead.and(ahead));
+        // An engine that had nothing left for the page on an earlier stage has nothing left now.
+        let escalation = self.open.get(page).and_then(|open| open.escalation);
+        let remaining = escalation.map_or(remaining, |escalation| escalation.remaining.and(remaining));
         let read_late = self.open.get(page).is_some_and(|open| open.late.is_some());
         let next = match verdict {
             Verdict::Failed(_) if read_late => None,
-            Verdict::Failed(_) => after_visit(ahead, self.has_second()),
+            Verdict::Failed(_) => next_stage(remaining, self.has_second()),
             Verdict::Read | Verdict::Blank => None,
         };
         if engine == Engine::Chandra {
-            self.handed_on.add(next == Some(Visit::Second));
+            self.fallbacks.add(next == Some(Stage::Fallback));
         }
         match next {
-            Some(visit) => {
+            Some(stage) => {
                 let open = self.open.entry(page);
                 (open.suspect, open.returns, open.text) = (None, 0, None);
                 open.history = attempts;
-                self.send_on(page, Course { visit, ahead });
+                self.send_on(page, Escalation { stage, remaining });
             }
-            None => self.settle(page, verdict, engine == Engine::DeepSeek),
+            None => self.settle_page(page, verdict, engine == Engine::DeepSeek),
         }
     }
 
@@ -288,7 +288,7 @@ impl Scheduler {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else {
+        let Some(Closed { engine, probe, .. }) = self.close(rank, page, lease) else {
             self.counts.stale += 1;
             return;
         };
@@ -300,7 +300,7 @@ impl Scheduler {
             self.open.entry(page).text = text.map(Box::new);
         }
         if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
-            let deaths = trial.map_or(0, |deaths| deaths.saturating_add(1));
+            let deaths = probe.map_or(0, |deaths| deaths.saturating_add(1));
             self.open.entry(page).suspect = Some(Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
@@ -328,11 +328,11 @@ impl Scheduler {
     /// Closes a page of a lease and frees the credit; `None` for an answer to an older lease.
     fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
         let closed = self.leases.close(lease, rank, page)?;
-        self.ranks.release(rank, closed.trial.is_some());
+        self.ranks.release(rank, closed.probe.is_some());
         Some(closed)
     }
 
-    pub(super) fn settle(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+    pub(super) fn settle_page(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
         let open = self.open.remove(page).unwrap_or_default();
         let (verdict, by_second) = match (verdict, open.late, open.kept) {
             (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
@@ -347,7 +347,7 @@ impl Scheduler {
         if by_second && verdict == Verdict::Read {
             self.counts.recovered += 1;
         }
-        self.ledger.set(page, PageStage::Settled(verdict));
+        self.ledger.set(page, PageState::Settled(verdict));
     }
 
     /// A page that had failed with `class` was read after all.
@@ -360,16 +360,16 @@ impl Scheduler {
             Verdict::Blank => self.counts.blank += 1,
             Verdict::Read | Verdict::Failed(_) => self.counts.read += 1,
         }
-        self.ledger.set(page, PageStage::Settled(verdict));
+        self.ledger.set(page, PageState::Settled(verdict));
     }
 
-    /// Lets a page wait for its next visit.
-    fn send_on(&mut self, page: PageRef, course: Course) {
-        let engine = course.visit.engine();
+    /// Lets a page wait for its next stage.
+    fn send_on(&mut self, page: PageRef, escalation: Escalation) {
+        let engine = escalation.stage.engine();
         let open = self.open.entry(page);
-        open.course = Some(course);
+        open.escalation = Some(escalation);
         let apart = open.waits_apart();
-        self.ledger.set(page, PageStage::Waiting(engine));
+        self.ledger.set(page, PageState::Waiting(engine));
         if apart {
             self.apart.entry(engine).or_default().insert(page);
         } else {
@@ -381,9 +381,9 @@ impl Scheduler {
     /// an earlier lease is settled.
     pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
         if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
-            return self.settle(page, verdict, of == Engine::DeepSeek);
+            return self.settle_page(page, verdict, of == Engine::DeepSeek);
         }
-        self.ledger.set(page, PageStage::Waiting(engine));
+        self.ledger.set(page, PageState::Waiting(engine));
         if self.open.get(page).is_some_and(OpenPage::waits_apart) {
             self.apart.entry(engine).or_default().insert(page);
         } else {

@@ -38,7 +38,7 @@ impl Scheduler {
     pub(super) fn handle_timeout(&mut self, now: Tick, out: &mut Vec<Action>) {
         for timer in Timer::ALL {
             while self.due(timer).is_some_and(|due| due <= now) {
-                self.fire(timer, now, out);
+                self.expire_timer(timer, now, out);
             }
         }
     }
@@ -62,7 +62,7 @@ impl Scheduler {
         }
     }
 
-    fn fire(&mut self, timer: Timer, now: Tick, out: &mut Vec<Action>) {
+    fn expire_timer(&mut self, timer: Timer, now: Tick, out: &mut Vec<Action>) {
         match timer {
             Timer::LeaseExpiry => self.expire_leases(now, out),
             Timer::Silence => self.notice_silence(now),

@@ -1,7 +1,7 @@
 //! What a guard and the holder of its server say to each other: one byte each.
 //!
 //! The holder keeps a connection open, which ends when it dies. A guard whose holder went away takes the next one that
-//! connects to its control socket; its [`Answer`] says so. The holder's last [`Word`] says how the server is to end.
+//! connects to its control socket; its [`Answer`] says so. The holder's last [`ShutdownRequest`] says how the server is to end.
 
 use std::io;
 
@@ -26,22 +26,22 @@ pub(super) enum Answer {
 /// A holder's last word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Word {
+pub enum ShutdownRequest {
     /// The server may end in order.
     Goodbye = b'q',
     /// The server is broken: it is killed at once.
     Kill = b'k',
 }
 
-impl Word {
+impl ShutdownRequest {
     /// The word that a byte stands for.
-    pub fn of(byte: u8) -> Option<Word> {
-        [Word::Goodbye, Word::Kill].into_iter().find(|word| *word as u8 == byte)
+    pub fn of(byte: u8) -> Option<ShutdownRequest> {
+        [ShutdownRequest::Goodbye, ShutdownRequest::Kill].into_iter().find(|word| *word as u8 == byte)
     }
 }
 
 /// Asks the guard in a folder for its server: the connection, where it is ours now. `None` where no guard listens.
-pub(super) async fn ask(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
+pub(super) async fn request_status(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
     let answer = async {
         let mut stream = UnixStream::connect(folder.control()).await?;
         let answer = if stream.read_u8().await? == Answer::Held as u8 { Answer::Held } else { Answer::Busy };
@@ -52,7 +52,7 @@ pub(super) async fn ask(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
 }
 
 /// Says the last word. A guard that is gone does not hear it, and needs not.
-pub(super) async fn say(word: Word, stream: &mut (impl AsyncWriteExt + Unpin)) {
+pub(super) async fn send_request(word: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
     let _ = stream.write_all(&[word as u8]).await;
     let _ = stream.flush().await;
 }

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 /// What a server is there for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub enum DesiredState {
     /// To answer.
     Serve,
     /// To leave the GPU to the other.
@@ -13,17 +13,17 @@ pub enum Duty {
 
 /// Tells a service its duty.
 #[derive(Debug, Clone)]
-pub struct DutySwitch(pub(super) watch::Sender<Duty>);
+pub struct DesiredStateSwitch(pub(super) watch::Sender<DesiredState>);
 
-impl DutySwitch {
+impl DesiredStateSwitch {
     /// From now on. Whoever lets one serve lets the other rest first.
-    pub fn set(&self, duty: Duty) {
+    pub fn set(&self, duty: DesiredState) {
         self.0.send_replace(duty);
     }
 }
 
 /// Waits until the duty is this one; for ever where nobody can say so any more.
-pub(super) async fn until(duty: &mut watch::Receiver<Duty>, wanted: Duty) {
+pub(super) async fn until(duty: &mut watch::Receiver<DesiredState>, wanted: DesiredState) {
     if duty.wait_for(|duty| *duty == wanted).await.is_err() {
         std::future::pending().await
     }

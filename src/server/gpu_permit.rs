@@ -7,26 +7,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// Lets the servers of a rank onto its GPU, one at a time: vLLM takes what is free when it starts for what it may have, so
 /// two that started together would be wrong about it. Servers that take turns stay admitted until they sleep or are gone.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub struct GpuPermits {
     right: Arc<Semaphore>,
     pub(super) serves: watch::Sender<bool>,
 }
 
-impl Default for Admission {
+impl Default for GpuPermits {
     fn default() -> Self {
-        Admission { right: Arc::new(Semaphore::new(1)), serves: watch::Sender::new(false) }
+        GpuPermits { right: Arc::new(Semaphore::new(1)), serves: watch::Sender::new(false) }
     }
 }
 
-impl Admission {
+impl GpuPermits {
     /// At once, or not at all.
-    pub(super) fn try_enter(&self) -> Option<Admitted> {
-        Arc::clone(&self.right).try_acquire_owned().ok().map(Admitted)
+    pub(super) fn try_enter(&self) -> Option<GpuPermit> {
+        Arc::clone(&self.right).try_acquire_owned().ok().map(GpuPermit)
     }
 
-    pub(super) async fn enter(&self) -> Option<Admitted> {
+    pub(super) async fn acquire(&self) -> Option<GpuPermit> {
         // It is never closed.
-        Arc::clone(&self.right).acquire_owned().await.ok().map(Admitted)
+        Arc::clone(&self.right).acquire_owned().await.ok().map(GpuPermit)
     }
 
     /// A server of the rank is ready: its node has time for others.
@@ -37,4 +37,4 @@ impl Admission {
 
 /// The right to the GPU, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Admitted(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct GpuPermit(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);

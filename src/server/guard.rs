@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    control::{Answer, Word},
+    control::{Answer, ShutdownRequest},
     folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder},
     launch::{GPU_VARIABLE, KEY_VARIABLE},
     launch_hash::LaunchHash,
@@ -87,8 +87,8 @@ pub enum GuardError {
 /// stays in the last case only.
 pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
     // From here on a signal ends the server, not the guard alone.
-    let holder = Holder::First(tokio::io::stdin());
-    let mut custody = Custody { linger: guarded.linger, holder, signals: Signals::listen()? };
+    let holder = LeaseHolder::First(tokio::io::stdin());
+    let mut custody = OrphanGuard { linger: guarded.linger, holder, signals: Signals::listen()? };
     // Processes that outlive the server become children of this one, which can so wait for their end.
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     let folder = ServerFolder::at(&guarded.folder);
@@ -101,7 +101,7 @@ pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
         // A folder that is refused is said even if nobody waits for it any more.
         biased;
         lock = clear => lock?,
-        _ = custody.ends(None) => return Ok(0),
+        _ = custody.await_end(None) => return Ok(0),
     };
     let (result, deadline) = serve(guarded, &folder, &lock, custody).await;
     // Those that have left the group. The record is needed again for those that do not go.
@@ -128,7 +128,7 @@ async fn serve(
     guarded: Guarded,
     folder: &ServerFolder,
     lock: &FolderLock,
-    mut custody: Custody,
+    mut custody: OrphanGuard,
 ) -> (Result<i32, GuardError>, Instant) {
     folder.clear_control(lock);
     let mut child = match spawn(&guarded.command, folder) {
@@ -139,11 +139,11 @@ async fn serve(
     let ended = match prepare(&guarded, group, folder, lock) {
         Ok(control) => tokio::select! {
             status = child.wait() => status.map(Ended::ByItself),
-            word = custody.ends(Some(&control)) => Ok(Ended::Told(word)),
+            word = custody.await_end(Some(&control)) => Ok(Ended::Told(word)),
         },
         Err(error) => Err(error),
     };
-    let grace = matches!(ended, Ok(Ended::Told(Word::Goodbye))).then_some(guarded.grace);
+    let grace = matches!(ended, Ok(Ended::Told(ShutdownRequest::Goodbye))).then_some(guarded.grace);
     let deadline = end(&mut child, group, grace).await;
     let code = ended.map(|ended| match ended {
         Ended::ByItself(status) => exit_code(status),
@@ -162,7 +162,7 @@ fn spawn(command: &[String], folder: &ServerFolder) -> Result<Child, GuardError>
 /// How the server's life ended.
 enum Ended {
     ByItself(ExitStatus),
-    Told(Word),
+    Told(ShutdownRequest),
 }
 
 /// What the next holder needs.
@@ -214,13 +214,13 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Who wants the server to live, and what ends it.
-struct Custody {
+struct OrphanGuard {
     linger: Duration,
-    holder: Holder,
+    holder: LeaseHolder,
     signals: Signals,
 }
 
-enum Holder {
+enum LeaseHolder {
     /// Whoever started the guard.
     First(Stdin),
     /// Whoever took the server over.
@@ -229,23 +229,23 @@ enum Holder {
     Nobody(Instant),
 }
 
-impl Holder {
+impl LeaseHolder {
     /// The holder's last word; `None` where it went away without one.
-    async fn word(&mut self) -> Option<Word> {
+    async fn word(&mut self) -> Option<ShutdownRequest> {
         let mut byte = [0u8; 1];
         loop {
             let read = match self {
-                Holder::First(pipe) => pipe.read(&mut byte).await,
-                Holder::Next(stream) => stream.read(&mut byte).await,
-                Holder::Nobody(until) => {
+                LeaseHolder::First(pipe) => pipe.read(&mut byte).await,
+                LeaseHolder::Next(stream) => stream.read(&mut byte).await,
+                LeaseHolder::Nobody(until) => {
                     sleep_until(*until).await;
-                    return Some(Word::Goodbye);
+                    return Some(ShutdownRequest::Goodbye);
                 }
             };
             match read {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {
-                    if let Some(word) = Word::of(byte[0]) {
+                    if let Some(word) = ShutdownRequest::of(byte[0]) {
                         return Some(word);
                     }
                 }
@@ -254,9 +254,9 @@ impl Holder {
     }
 }
 
-impl Custody {
+impl OrphanGuard {
     /// Waits until the server is to end. Without a control socket nobody comes after the first holder.
-    async fn ends(&mut self, control: Option<&UnixListener>) -> Word {
+    async fn await_end(&mut self, control: Option<&UnixListener>) -> ShutdownRequest {
         loop {
             let next = async {
                 match control {
@@ -267,17 +267,17 @@ impl Custody {
             tokio::select! {
                 // A holder that has gone is seen before the one that comes in its place.
                 biased;
-                () = self.signals.given() => return Word::Goodbye,
+                () = self.signals.lease_lost() => return ShutdownRequest::Goodbye,
                 word = self.holder.word() => match word {
                     Some(word) => return word,
-                    None => self.holder = Holder::Nobody(Instant::now() + self.linger),
+                    None => self.holder = LeaseHolder::Nobody(Instant::now() + self.linger),
                 },
                 Ok((mut stream, _)) = next => {
-                    let free = matches!(self.holder, Holder::Nobody(_));
+                    let free = matches!(self.holder, LeaseHolder::Nobody(_));
                     let answer = if free { Answer::Held } else { Answer::Busy };
                     // One byte always fits into an empty socket.
                     if stream.write_all(&[answer as u8]).await.is_ok() && free {
-                        self.holder = Holder::Next(stream);
+                        self.holder = LeaseHolder::Next(stream);
                     }
                 }
             }
@@ -294,7 +294,7 @@ impl Signals {
         Ok(Signals([terminate?, interrupt?, hangup?]))
     }
 
-    async fn given(&mut self) {
+    async fn lease_lost(&mut self) {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}

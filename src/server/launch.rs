@@ -14,14 +14,14 @@ use crate::{
         Engine, Role,
         configuration::{ServerSource, StandInMode},
     },
-    node::NodeCare,
+    node::NodePreparation,
     sys::random_hex,
 };
 
 use super::{
     folder::{FolderError, ServerFolder},
     launch_hash::LaunchHash,
-    memory_share::Claim,
+    memory_share::MemoryShare,
 };
 
 /// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.
@@ -92,7 +92,7 @@ pub struct Share {
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
     /// What is done on the node before a model server is launched; none for a stand-in.
-    pub care: Option<Arc<NodeCare>>,
+    pub care: Option<Arc<NodePreparation>>,
 }
 
 impl Launch {
@@ -107,7 +107,7 @@ impl Launch {
         source: &ServerSource,
         profile: &Profile,
         share: &Share,
-        claim: Claim,
+        claim: MemoryShare,
         folder: impl FnOnce() -> Result<ServerFolder, FolderError>,
     ) -> Result<Option<Launch>, LaunchError> {
         let (mut template, mut environment, ours) = match source {
@@ -118,7 +118,7 @@ impl Launch {
                 (words, BTreeMap::new(), true)
             }
             ServerSource::Launch { command, prefix, activate, environment } => {
-                let mut words = activate.as_deref().map(activated).unwrap_or_default();
+                let mut words = activate.as_deref().map(activated_variables).unwrap_or_default();
                 words.extend_from_slice(prefix);
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
@@ -126,7 +126,7 @@ impl Launch {
                 (words, variables, command.is_none())
             }
         };
-        if claim.role == Role::InTurn {
+        if claim.role == Role::OneAtATime {
             enable_sleep(&mut template, &mut environment, ours);
         }
         let memory = claim.memory.to_string();
@@ -222,7 +222,7 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
 
 /// The words before a command that let bash activate an environment first. Modules and Conda come as functions of an
 /// interactive or login shell, and not all of them bear `set -e`: a command that is not found then is the error.
-fn activated(lines: &str) -> Vec<String> {
+fn activated_variables(lines: &str) -> Vec<String> {
     ["/bin/bash", "-l", "-c", &format!("{lines}\nexec \"$@\""), "activate"].map(str::to_owned).into()
 }
 
@@ -241,10 +241,10 @@ mod tests {
     }
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
-        launch_as(source, share, Claim { role: Role::One(Engine::Chandra), memory: 0.85 })
+        launch_as(source, share, MemoryShare { role: Role::One(Engine::Chandra), memory: 0.85 })
     }
 
-    fn launch_as(source: &ServerSource, share: &Share, claim: Claim) -> Result<Launch, LaunchError> {
+    fn launch_as(source: &ServerSource, share: &Share, claim: MemoryShare) -> Result<Launch, LaunchError> {
         let folder = ServerFolder::at(Path::new("/tmp/bocr-0-run/chandra-0"));
         Launch::new(source, &profile(), share, claim, || Ok(folder)).map(|launch| launch.expect("a launch"))
     }
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_share_of_the_memory_is_put_where_the_command_asks_for_it() {
-        let share_of = |memory| Claim { role: Role::Together, memory };
+        let share_of = |memory| MemoryShare { role: Role::Together, memory };
         let launch = launch_as(&built_in(&[]), &share(), share_of(0.6)).unwrap();
         let flag = launch.command.iter().position(|word| word == "--gpu-memory-utilization").unwrap();
         assert_eq!(launch.command[flag + 1], "0.6");
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn servers_that_take_turns_sleep_where_their_command_can() {
         let sleeps = |source: &ServerSource, role| {
-            let launch = launch_as(source, &share(), Claim { role, memory: 0.85 }).unwrap();
+            let launch = launch_as(source, &share(), MemoryShare { role, memory: 0.85 }).unwrap();
             let flag = launch.command.iter().any(|word| word.contains(SLEEP_FLAG));
             let variable = launch.environment.get(DEV_MODE_VARIABLE).map(String::as_str) == Some("1");
             assert_eq!(launch.sleeps, flag && variable);
@@ -343,7 +343,7 @@ mod tests {
             (flagged, true),
             (command(&["vllm", "{socket}"]), false),
         ] {
-            assert_eq!(sleeps(&source, Role::InTurn), expected, "{source:?}");
+            assert_eq!(sleeps(&source, Role::OneAtATime), expected, "{source:?}");
             for role in [Role::One(Engine::Chandra), Role::Together] {
                 assert!(!sleeps(&source, role), "{source:?}");
             }

@@ -14,7 +14,7 @@ const TOGETHER_AT_MOST: f32 = 0.95;
 
 /// What a server may have of its GPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Claim {
+pub struct MemoryShare {
     /// What its rank is there for.
     pub role: Role,
     /// Share of the GPU's memory, above 0 and at most 1: `{memory}` of a launch command.
@@ -23,7 +23,7 @@ pub struct Claim {
 
 /// Shares of a GPU that cannot be given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ClaimError {
+pub enum MemoryShareError {
     /// Not a share.
     #[error("engines.{engine}.memory is {memory}: give a share of the GPU's memory, above 0 and at most 1")]
     NoShare {
@@ -46,41 +46,41 @@ pub enum ClaimError {
     },
 }
 
-impl Claim {
+impl MemoryShare {
     /// The claim of an engine's server on a rank of this role.
     ///
     /// # Errors
     /// A share that is none, or two that are too much for one GPU.
-    pub fn new(role: Role, engine: Engine, engines: &Engines) -> Result<Claim, ClaimError> {
+    pub fn new(role: Role, engine: Engine, engines: &Engines) -> Result<MemoryShare, MemoryShareError> {
         let memory = memory(role, engine, engines.of(engine))?;
         if role == Role::Together {
             let [chandra, deepseek] = Engine::ALL.map(|engine| memory_of(role, engine, engines.of(engine)));
             // Shares have two or three digits.
             if chandra + deepseek > TOGETHER_AT_MOST + 1e-4 {
-                return Err(ClaimError::TooMuch { chandra, deepseek });
+                return Err(MemoryShareError::TooMuch { chandra, deepseek });
             }
         }
-        Ok(Claim { role, memory })
+        Ok(MemoryShare { role, memory })
     }
 }
 
-fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, ClaimError> {
+fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, MemoryShareError> {
     let memory = memory_of(role, engine, settings);
     match memory > 0.0 && memory <= 1.0 {
         true => Ok(memory),
-        false => Err(ClaimError::NoShare { engine, memory }),
+        false => Err(MemoryShareError::NoShare { engine, memory }),
     }
 }
 
 /// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; `docs/facts/chandra.md`, "Models"),
-/// and each needs room for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
+/// and each needs memory for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
 /// of 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the
 /// other sleeps, or is gone.
 fn memory_of(role: Role, engine: Engine, settings: &EngineSettings) -> f32 {
     let left = match (role, engine) {
         (Role::Together, Engine::Chandra) => 0.6,
         (Role::Together, Engine::DeepSeek) => 0.25,
-        (Role::One(_) | Role::InTurn, _) => ALONE,
+        (Role::One(_) | Role::OneAtATime, _) => ALONE,
     };
     settings.memory.unwrap_or(left)
 }
@@ -96,8 +96,8 @@ mod tests {
         engines
     }
 
-    fn share(role: &str, engine: Engine, engines: &Engines) -> Result<f32, ClaimError> {
-        Claim::new(role.parse().unwrap(), engine, engines).map(|claim| claim.memory)
+    fn share(role: &str, engine: Engine, engines: &Engines) -> Result<f32, MemoryShareError> {
+        MemoryShare::new(role.parse().unwrap(), engine, engines).map(|claim| claim.memory)
     }
 
     #[test]

@@ -65,13 +65,13 @@ mod supervisor;
 mod switch;
 mod watch;
 
-pub use control::Word;
-pub use desired_state::{Duty, DutySwitch};
+pub use control::ShutdownRequest;
+pub use desired_state::{DesiredState, DesiredStateSwitch};
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
-pub use gpu_permit::Admission;
+pub use gpu_permit::GpuPermits;
 pub use launch::{Launch, LaunchError, Share};
 pub use launch_hash::LaunchHash;
-pub use memory_share::{Claim, ClaimError};
+pub use memory_share::{MemoryShare, MemoryShareError};
 pub use plan::ServicePlan;
 pub use process::{CheckError, Server, ServerError};
 pub use service::Service;

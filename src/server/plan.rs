@@ -7,7 +7,7 @@ use crate::{
     model::{RankId, configuration::EngineSettings},
 };
 
-use super::{desired_state::Duty, gpu_permit::Admission, launch::Share, memory_share::Claim};
+use super::{desired_state::DesiredState, gpu_permit::GpuPermits, launch::Share, memory_share::MemoryShare};
 
 /// How a service is to be run.
 #[derive(Debug, Clone)]
@@ -20,12 +20,12 @@ pub struct ServicePlan {
     pub profile: Arc<Profile>,
     /// What it may have of the GPU. A server of an engine that its rank does not serve, left there by an earlier attempt,
     /// is in the way.
-    pub claim: Claim,
+    pub claim: MemoryShare,
     /// Shared by the services of the rank.
-    pub admission: Admission,
+    pub admission: GpuPermits,
     /// What it begins with. Of services that take turns, the one that rests is started first, so that what an earlier
     /// attempt left of it has left the GPU before the other comes.
-    pub duty: Duty,
+    pub duty: DesiredState,
     /// Where the server comes from, and its limits.
     pub settings: EngineSettings,
     /// What this rank gives to it.

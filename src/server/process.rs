@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    control::{Answer, Word, ask, say},
+    control::{Answer, ShutdownRequest, request_status, send_request},
     folder::{FolderError, Record, ServerFolder},
     launch::{GPU_VARIABLE, Launch},
     limits::{END, GRACE, HOLDER, REAP},
@@ -174,7 +174,7 @@ impl Server {
         let deadline = Instant::now() + HOLDER;
         loop {
             if folder.exists()?
-                && let Some((Answer::Held, stream)) = ask(folder).await
+                && let Some((Answer::Held, stream)) = request_status(folder).await
             {
                 let record = folder.record();
                 let alike = record.as_ref().is_some_and(|record| record.launch == launch.hash);
@@ -183,7 +183,7 @@ impl Server {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
                 tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was started by another command");
-                server.end(Word::Goodbye).await?;
+                server.end(ShutdownRequest::Goodbye).await?;
                 return Ok(None);
             }
             // Held by another, or its guard is only just starting or ending. An orphan would answer in the place of the
@@ -205,15 +205,15 @@ impl Server {
     /// A server does not end.
     pub async fn make_room(folder: &ServerFolder, gpu: &str, kept: &[ServerFolder]) -> Result<(), ServerError> {
         let deadline = Instant::now() + END;
-        for other in folder.others().iter().filter(|other| !kept.contains(other)) {
+        for other in folder.other_folders().iter().filter(|other| !kept.contains(other)) {
             let is_on_gpu = || other.record().is_some_and(|record| record.gpu.as_deref() == Some(gpu));
             // A guard that is only just ending its server is waited for.
             while is_on_gpu() && Instant::now() < deadline && other.exists()? {
-                match ask(other).await {
+                match request_status(other).await {
                     Some((Answer::Busy, _)) => break,
                     Some((Answer::Held, stream)) => {
                         tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it holds the memory of this GPU");
-                        Server::taken_over(other, other.record(), stream).end(Word::Goodbye).await?;
+                        Server::taken_over(other, other.record(), stream).end(ShutdownRequest::Goodbye).await?;
                     }
                     None => drop(end_unguarded(other).await?),
                 }
@@ -296,14 +296,14 @@ impl Server {
     ///
     /// # Errors
     /// It does not go.
-    pub async fn end(&mut self, word: Word) -> Result<(), ServerError> {
+    pub async fn end(&mut self, word: ShutdownRequest) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {
-                    say(word, &mut pipe).await;
+                    send_request(word, &mut pipe).await;
                 }
             }
-            Link::TookOver(stream) => say(word, stream).await,
+            Link::TookOver(stream) => send_request(word, stream).await,
         }
         if timeout(END, self.link.ended()).await.is_err() {
             tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end within {}: it was killed", seconds_text(END));

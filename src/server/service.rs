@@ -13,7 +13,7 @@ use tokio::{
 use crate::model::MachineFault;
 
 use super::{
-    desired_state::{Duty, DutySwitch},
+    desired_state::{DesiredState, DesiredStateSwitch},
     plan::ServicePlan,
     state::{LifeWatch, Ready, ServiceEvent, State},
     supervisor::Supervisor,
@@ -24,8 +24,8 @@ use super::{
 pub struct Service {
     state: watch::Sender<State>,
     /// The start on which a page is tried alone; 0 for none.
-    trial: Arc<AtomicU32>,
-    duty: DutySwitch,
+    probed_start: Arc<AtomicU32>,
+    duty: DesiredStateSwitch,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -34,14 +34,14 @@ impl Service {
     /// Starts the service on the current runtime; `on_event` is called from its task and must not block.
     pub fn start(plan: ServicePlan, on_event: impl Fn(ServiceEvent) + Send + Sync + 'static) -> Service {
         let state = watch::Sender::new(match plan.duty {
-            Duty::Serve => State::Starting,
-            Duty::Rest => State::Resting,
+            DesiredState::Serve => State::Starting,
+            DesiredState::Rest => State::Resting,
         });
         let (stop, stopped) = oneshot::channel();
         let (duty, told) = watch::channel(plan.duty);
-        let trial = Arc::new(AtomicU32::new(0));
+        let probed_start = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
-            trial: Arc::clone(&trial),
+            probed_start: Arc::clone(&probed_start),
             // Here and not in the task, so that the services of a rank are admitted in the order in which they are started.
             admitted: plan.admission.try_enter(),
             plan,
@@ -52,7 +52,7 @@ impl Service {
             ahead: JoinSet::new(),
         };
         let task = tokio::spawn(supervisor.run(stopped));
-        Service { state, trial, duty: DutySwitch(duty), stop: Some(stop), task }
+        Service { state, probed_start, duty: DesiredStateSwitch(duty), stop: Some(stop), task }
     }
 
     /// The server, once it is ready.
@@ -74,7 +74,7 @@ impl Service {
     }
 
     /// Tells it when it is its engine's turn, whoever owns this handle.
-    pub fn duty(&self) -> DutySwitch {
+    pub fn duty(&self) -> DesiredStateSwitch {
         self.duty.clone()
     }
 
@@ -93,12 +93,12 @@ impl Service {
     /// Says that a page suspected of killing its engine is tried alone on this start: its death is the page's doing, and
     /// costs no start of the budget.
     pub fn begin_trial(&self, start: u32) {
-        self.trial.store(start, Ordering::SeqCst);
+        self.probed_start.store(start, Ordering::SeqCst);
     }
 
-    /// Says that the start has survived the trial.
+    /// Says that the start has survived the probed_start.
     pub fn end_trial(&self) {
-        self.trial.store(0, Ordering::SeqCst);
+        self.probed_start.store(0, Ordering::SeqCst);
     }
 
     /// Stops the server and waits until it is gone.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    control::Word,
+    control::ShutdownRequest,
     folder::ServerFolder,
     launch::{Launch, LaunchError},
     plan::ServicePlan,
@@ -85,9 +85,9 @@ impl Supervisor {
         let Some(mut launch) = self.launch()? else {
             // What runs elsewhere takes nothing of this GPU.
             self.admitted = None;
-            return self.reach(self.client(self.url()?, None)?).await;
+            return self.connect_configured(self.client(self.url()?, None)?).await;
         };
-        self.enter().await;
+        self.acquire().await;
         if let Some(reader) = self.take_up(&launch).await? {
             return Ok(reader);
         }
@@ -95,7 +95,7 @@ impl Supervisor {
         let engine = plan.profile.engine;
         if let Some(gpu) = &launch.gpu {
             let engines = plan.claim.role.engines().with(engine);
-            let kept: Vec<_> = engines.iter().map(|engine| launch.folder.beside(engine, plan.local_rank)).collect();
+            let kept: Vec<_> = engines.iter().map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }
         if let Some(care) = &plan.share.care {
@@ -119,7 +119,7 @@ impl Supervisor {
     }
 
     /// A server that is not ours. It may be starting too, and is waited for as one of ours.
-    async fn reach(&self, client: Client) -> Result<Reader, StartError> {
+    async fn connect_configured(&self, client: Client) -> Result<Reader, StartError> {
         let limit = self.plan.settings.start_limit;
         let deadline = Instant::now() + limit;
         let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
@@ -132,7 +132,7 @@ impl Supervisor {
             }
             match self.connect(client.clone()).await {
                 // An engine that hangs is not restarted here: nobody is to be sent to it.
-                Ok(reader) => return singing(reader).await,
+                Ok(reader) => return require_canary(reader).await,
                 Err(EngineError::Unreachable { .. }) if Instant::now() < deadline => sleep(HANDSHAKE_PAUSE).await,
                 Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(Box::new(error)))),
                 Err(error) => return Err(error.into()),
@@ -151,7 +151,7 @@ impl Supervisor {
         let engine = self.plan.profile.engine;
         let log = server.log().map(Path::to_owned).unwrap_or_default();
         let since = Instant::now();
-        match revive(&self.plan, server).await {
+        match wake(&self.plan, server).await {
             Ok(reader) => {
                 let whose = if ours { "woke the server up" } else { "adopted the server of an earlier attempt" };
                 tracing::info!(%engine, log = %log.display(), took = %seconds_text(since.elapsed()), "{whose}");
@@ -160,7 +160,7 @@ impl Supervisor {
             Err(error) => {
                 let whose = if ours { "a server that does not wake up" } else { "the server of an earlier attempt" };
                 tracing::warn!(%engine, log = %log.display(), "ending {whose}: {}", chain(&error));
-                self.end_server(Word::Kill).await;
+                self.end_server(ShutdownRequest::Kill).await;
                 Ok(None)
             }
         }
@@ -182,13 +182,13 @@ impl Supervisor {
 }
 
 /// A server that was started before, awake and answering.
-async fn revive(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartError> {
+async fn wake(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartError> {
     let client = client_of(&plan.settings, server.address().clone(), server.key())?;
     server.ready(&client, plan.settings.start_limit).await?;
     if server.sleeps() && client.is_sleeping().await? {
         client.wake_up().await?;
     }
-    singing(connect(plan, client).await?).await
+    require_canary(connect(plan, client).await?).await
 }
 
 async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineError> {
@@ -196,9 +196,9 @@ async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineErr
 }
 
 /// Whether the engine behind it answers too.
-async fn singing(reader: Reader) -> Result<Reader, StartError> {
+async fn require_canary(reader: Reader) -> Result<Reader, StartError> {
     let client = reader.client();
-    match client.sings(&reader.server().model).await {
+    match client.answers_canary(&reader.server().model).await {
         true => Ok(reader),
         false => Err(StartError::Silent(client.address().clone())),
     }

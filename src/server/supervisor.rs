@@ -22,9 +22,9 @@ use crate::{
 
 use super::{
     budget::StartBudget,
-    control::Word,
-    desired_state::{Duty, until},
-    gpu_permit::Admitted,
+    control::ShutdownRequest,
+    desired_state::{DesiredState, until},
+    gpu_permit::GpuPermit,
     plan::ServicePlan,
     process::Server,
     start::StartError,
@@ -35,13 +35,13 @@ use super::{
 
 /// Keeps one engine's server, until it is stopped or given up.
 pub(super) struct Supervisor {
-    pub(super) trial: Arc<AtomicU32>,
+    pub(super) probed_start: Arc<AtomicU32>,
     pub(super) plan: ServicePlan,
     pub(super) on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
     pub(super) state: watch::Sender<State>,
-    pub(super) duty: watch::Receiver<Duty>,
+    pub(super) duty: watch::Receiver<DesiredState>,
     /// While the server may have memory of the GPU that another must wait for.
-    pub(super) admitted: Option<Admitted>,
+    pub(super) admitted: Option<GpuPermit>,
     /// The process, from its launch until it is gone; it may sleep.
     pub(super) server: Option<Server>,
     /// What is done for the engine before its first turn; ends with this.
@@ -64,8 +64,8 @@ impl Supervisor {
         let mut budget = StartBudget::default();
         for start in 1.. {
             let ended = tokio::select! {
-                ended = self.live(start) => ended,
-                told = &mut stopped => return self.leave(told.is_ok()).await,
+                ended = self.watch_until_end(start) => ended,
+                told = &mut stopped => return self.end_service(told.is_ok()).await,
             };
             let ended = match ended {
                 Ok(End::PutAside { served }) => {
@@ -78,7 +78,7 @@ impl Supervisor {
                 Err(error) => Err(error),
             };
             // The next start needs the memory of the GPU that this one still holds. A dead server gets no grace.
-            self.end_server(if ended.is_ok() { Word::Kill } else { Word::Goodbye }).await;
+            self.end_server(if ended.is_ok() { ShutdownRequest::Kill } else { ShutdownRequest::Goodbye }).await;
             // Where it could not be put to rest, it may be awake still: the other waits for the next try.
             if !matches!(*self.state.borrow(), State::Resting) {
                 self.admitted = None;
@@ -92,7 +92,7 @@ impl Supervisor {
                 Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
             };
             tracing::warn!(engine = %self.plan.profile.engine, start, life = %seconds_text(life), "{reason}");
-            if self.trial.swap(0, Ordering::SeqCst) == start {
+            if self.probed_start.swap(0, Ordering::SeqCst) == start {
                 tracing::info!(
                     "a suspect page ran alone on this server: this start does not count towards giving the engine up"
                 );
@@ -107,22 +107,22 @@ impl Supervisor {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                told = &mut stopped => return self.leave(told.is_ok()).await,
+                told = &mut stopped => return self.end_service(told.is_ok()).await,
             }
         }
     }
 
     /// The end of the service: told by its owner, or because the owner is gone.
-    async fn leave(mut self, told: bool) {
+    async fn end_service(mut self, told: bool) {
         if told {
-            self.end_server(Word::Goodbye).await;
+            self.end_server(ShutdownRequest::Goodbye).await;
         }
         self.state.send_replace(State::Lost);
     }
 
     /// One life of a server, from its launch, or from its waking up, to its death or to the turn of another engine. The
     /// process is left to [`Supervisor::end_server`], also when this is dropped.
-    async fn live(&mut self, start: u32) -> Result<End, StartError> {
+    async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.profile.engine;
         self.rest().await?;
         if let Some(care) = &self.plan.share.care {
@@ -131,7 +131,7 @@ impl Supervisor {
         let mut duty = self.duty.clone();
         let reader = tokio::select! {
             reader = self.bring_up() => Arc::new(reader?),
-            () = until(&mut duty, Duty::Rest) => {
+            () = until(&mut duty, DesiredState::Rest) => {
                 self.put_aside().await;
                 return Ok(End::PutAside { served: false });
             }
@@ -146,7 +146,7 @@ impl Supervisor {
         (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));
         let cause = tokio::select! {
             cause = self.until_death(start, &reader) => cause,
-            () = until(&mut duty, Duty::Rest) => {
+            () = until(&mut duty, DesiredState::Rest) => {
                 self.state.send_replace(State::Resting);
                 self.put_aside().await;
                 return Ok(End::PutAside { served: true });
@@ -167,7 +167,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) async fn end_server(&mut self, word: Word) {
+    pub(super) async fn end_server(&mut self, word: ShutdownRequest) {
         if let Some(server) = &mut self.server {
             if let Err(error) = server.end(word).await {
                 tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));

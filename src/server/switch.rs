@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use crate::{engine::EngineError, model::error::chain, sys::seconds_text};
 
 use super::{
-    control::Word,
-    desired_state::{Duty, until},
+    control::ShutdownRequest,
+    desired_state::{DesiredState, until},
     launch::Launch,
     process::Server,
     start::{StartError, client_of},
@@ -17,9 +17,9 @@ use super::{
 
 impl Supervisor {
     /// Waits until the server may have the GPU.
-    pub(super) async fn enter(&mut self) {
+    pub(super) async fn acquire(&mut self) {
         if self.admitted.is_none() {
-            self.admitted = self.plan.admission.enter().await;
+            self.admitted = self.plan.admission.acquire().await;
         }
     }
 
@@ -28,7 +28,7 @@ impl Supervisor {
     /// another.
     pub(super) async fn rest(&mut self) -> Result<(), StartError> {
         let mut duty = self.duty.clone();
-        if *duty.borrow() == Duty::Serve {
+        if *duty.borrow() == DesiredState::Serve {
             return Ok(());
         }
         self.state.send_replace(State::Resting);
@@ -40,28 +40,28 @@ impl Supervisor {
                     self.server = Some(server);
                     self.put_aside().await;
                 }
-                None => self.look_ahead(launch),
+                None => self.prestage(launch),
             }
         }
         self.admitted = None;
         let died = tokio::select! {
             () = ended(&mut self.server) => true,
-            () = until(&mut duty, Duty::Serve) => false,
+            () = until(&mut duty, DesiredState::Serve) => false,
         };
         if died {
             tracing::warn!(engine = %self.plan.profile.engine, "the sleeping server died: it is restarted when its engine is needed");
-            self.end_server(Word::Kill).await;
-            until(&mut duty, Duty::Serve).await;
+            self.end_server(ShutdownRequest::Kill).await;
+            until(&mut duty, DesiredState::Serve).await;
         }
         self.state.send_replace(State::Starting);
         Ok(())
     }
 
-    fn look_ahead(&mut self, launch: Launch) {
+    fn prestage(&mut self, launch: Launch) {
         if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
             let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
             self.ahead.spawn(async move {
-                care.look_ahead(&launch.command, &launch.environment, limit, serves).await;
+                care.prestage(&launch.command, &launch.environment, limit, serves).await;
             });
         }
     }
@@ -72,18 +72,18 @@ impl Supervisor {
         let since = Instant::now();
         match &self.server {
             Some(server) if !server.has_answered() => {
-                self.end_server(Word::Kill).await;
+                self.end_server(ShutdownRequest::Kill).await;
                 tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it was still starting");
             }
             Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
                 Ok(()) => tracing::info!(%engine, took = %seconds_text(since.elapsed()), "the server sleeps"),
                 Err(error) => {
                     tracing::warn!(%engine, "ending the server, because it does not fall asleep: {}", chain(&error));
-                    self.end_server(Word::Kill).await;
+                    self.end_server(ShutdownRequest::Kill).await;
                 }
             },
             Some(_) => {
-                self.end_server(Word::Goodbye).await;
+                self.end_server(ShutdownRequest::Goodbye).await;
                 tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it has no sleep mode");
             }
             None => {}

@@ -27,15 +27,15 @@ pub(super) enum Death {
 /// Waits until the server that serves `model` is dead by any of its signs.
 pub(super) async fn death(client: &Client, model: &str, hang_limit: Duration) -> Death {
     tokio::select! {
-        death = failing(client) => death,
-        death = hanging(client, model, hang_limit) => death,
+        death = await_health_failure(client) => death,
+        death = await_hang(client, model, hang_limit) => death,
     }
 }
 
-async fn failing(client: &Client) -> Death {
+async fn await_health_failure(client: &Client) -> Death {
     loop {
         sleep(PULSE_INTERVAL).await;
-        if let Some(gone) = client.gone(Duration::ZERO).await {
+        if let Some(gone) = client.await_gone(Duration::ZERO).await {
             return Death::Gone(gone);
         }
     }
@@ -43,10 +43,10 @@ async fn failing(client: &Client) -> Death {
 
 /// Silence alone proves nothing: vLLM reads the images of all requests before it answers one (108 s for eight large
 /// pages on a slow machine: `docs/facts/vllm.md`, "Liveness"). Its own counters and a small request have the last word.
-async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
+async fn await_hang(client: &Client, model: &str, hang_limit: Duration) -> Death {
     let interval = (hang_limit / 20).clamp(Duration::from_millis(20), Duration::from_secs(5));
     let traffic = client.traffic();
-    let is_silent = || traffic.silence().is_some_and(|silence| silence >= hang_limit);
+    let is_silent = || traffic.since_last_token().is_some_and(|silence| silence >= hang_limit);
     loop {
         sleep(interval).await;
         if !is_silent() {
@@ -58,7 +58,7 @@ async fn hanging(client: &Client, model: &str, hang_limit: Duration) -> Death {
         let after = client.engine_tokens().await;
         let moved = before.is_some() && after > before;
         let tokens = traffic.tokens();
-        if moved || client.sings(model).await || traffic.tokens() > tokens {
+        if moved || client.answers_canary(model).await || traffic.tokens() > tokens {
             traffic.move_now();
         } else {
             return Death::Hangs(hang_limit);

@@ -25,9 +25,9 @@ pub struct Report {
     pub busy: Duration,
     /// Leases that expired.
     pub expired: u64,
-    /// Turns of ranks from one engine to the other.
+    /// RoleSwitchTimes of ranks from one engine to the other.
     pub turns: u32,
-    /// Turns that did not come to their end, since the rank or the engine was lost.
+    /// RoleSwitchTimes that did not come to their end, since the rank or the engine was lost.
     pub turns_lost: u32,
     /// Every action, in order, where [`Cluster::check`] is set: the same seed gives the same text.
     pub actions: Vec<String>,
@@ -68,7 +68,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     };
     let mut actions = Vec::new();
     while let Some(event) = simulation.timeline.next() {
-        let event = simulation.happen(event);
+        let event = simulation.apply(event);
         let now = simulation.timeline.now();
         if now > LONGEST_RUN {
             break;
@@ -93,8 +93,8 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                 Action::Expire { rank, page, lease } => {
                     simulation.timeline.after(cluster.latency, SimulationEvent::Expire(rank, page, lease));
                 }
-                Action::Turn { rank, engine } => {
-                    simulation.timeline.after(cluster.latency, SimulationEvent::Turn(rank, engine));
+                Action::SwitchRole { rank, engine } => {
+                    simulation.timeline.after(cluster.latency, SimulationEvent::SwitchRole(rank, engine));
                 }
                 Action::TooLate { .. } => {}
                 Action::Finish { outcome } => report.outcome = Some(outcome),

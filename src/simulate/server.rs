@@ -11,7 +11,7 @@ use std::{
 use oorandom::Rand64;
 
 use crate::{
-    concurrency::{Bounds, Controller, Observation, VITALS_EVERY, Vitals},
+    concurrency::{Bounds, Controller, EngineGauges, GAUGES_EVERY, Observation},
     gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId},
 };
 
@@ -106,11 +106,11 @@ pub struct Second {
     pub finished: u64,
 }
 
-/// A course of seconds.
+/// A escalation of seconds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Course(pub Vec<Second>);
+pub struct Escalation(pub Vec<Second>);
 
-impl Course {
+impl Escalation {
     /// Pages finished a second between two moments.
     pub fn throughput(&self, from: Duration, to: Duration) -> f64 {
         let finished = |at: Duration| match at.as_secs() as usize {
@@ -175,7 +175,7 @@ struct Running<'s> {
 
 impl Server {
     /// Reads pages for `time`.
-    pub fn read(&self, pacing: Pacing, time: Duration) -> Course {
+    pub fn read(&self, pacing: Pacing, time: Duration) -> Escalation {
         let mut controller = match pacing {
             Pacing::Fixed(_) => None,
             Pacing::Adaptive(bounds) => Some(Controller::new(bounds)),
@@ -201,7 +201,7 @@ impl Server {
             area: 0.0,
         };
         let mut changes = self.changes.iter().peekable();
-        let mut course = Vec::new();
+        let mut escalation = Vec::new();
         let mut tick = TICK;
         while tick <= time {
             let limit = match (pacing, &controller) {
@@ -217,17 +217,17 @@ impl Server {
             }
             // A step can reach over a whole second.
             while running.now < tick {
-                running.fill(limit);
+                running.admit_pages(limit);
                 running.step(tick);
             }
             let seen = running.observe();
-            course.push(Second { limit, in_flight: seen.in_flight, finished: running.finished });
+            escalation.push(Second { limit, in_flight: seen.in_flight, finished: running.finished });
             if let Some(controller) = &mut controller {
                 controller.observe(&seen);
             }
             tick += TICK;
         }
-        Course(course)
+        Escalation(escalation)
     }
 }
 
@@ -252,7 +252,7 @@ impl Running<'_> {
     }
 
     /// Sends pages until as many are in flight as may be.
-    fn fill(&mut self, limit: u32) {
+    fn admit_pages(&mut self, limit: u32) {
         while self.in_flight.len() < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
             self.rendered -= 1.0;
             let Pages { prompt, median, sigma, loops, cut_after } = self.pages;
@@ -319,8 +319,8 @@ impl Running<'_> {
     /// What was seen since the last time; a step can reach into the next second.
     fn observe(&mut self) -> Observation {
         self.looks += 1;
-        let asked = self.server.metrics && self.looks.is_multiple_of(VITALS_EVERY);
-        let vitals = asked.then(|| Vitals {
+        let asked = self.server.metrics && self.looks.is_multiple_of(GAUGES_EVERY);
+        let gauges = asked.then(|| EngineGauges {
             running: self.batch.running() as f64,
             waiting: self.batch.waiting() as f64,
             kv_cache_usage: self.batch.cache_usage(),
@@ -329,7 +329,7 @@ impl Running<'_> {
         let span = self.now - self.observed;
         let in_flight = self.area / span.as_secs_f64();
         (self.area, self.observed) = (0.0, self.now);
-        Observation { span, in_flight, vitals, ..std::mem::take(&mut self.seen) }
+        Observation { span, in_flight, gauges, ..std::mem::take(&mut self.seen) }
     }
 }
 

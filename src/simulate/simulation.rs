@@ -32,7 +32,7 @@ pub(super) enum SimulationEvent {
         engine: Engine,
         turn: u32,
     },
-    Turn(RankId, Engine),
+    SwitchRole(RankId, Engine),
     Vanish(RankId),
     /// A sign of life, and the next one after it.
     Beat(RankId),
@@ -109,7 +109,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Lets a event happen; what the scheduler gets to hear of it at this moment is returned.
-    pub(super) fn happen(&mut self, event: SimulationEvent) -> Option<Event> {
+    pub(super) fn apply(&mut self, event: SimulationEvent) -> Option<Event> {
         match event {
             SimulationEvent::Tell(event) => {
                 if event == Event::Clock && self.wake.is_some_and(|wake| wake <= self.timeline.now()) {
@@ -118,18 +118,18 @@ impl<'a> Simulation<'a> {
                 return Some(event);
             }
             SimulationEvent::Beat(rank) if self.ranks[rank.0 as usize].alive => {
-                self.tell(Event::Alive { rank });
+                self.tell_scheduler(Event::Alive { rank });
                 self.timeline.after(BEAT, SimulationEvent::Beat(rank));
             }
             SimulationEvent::Beat(_) => {}
             SimulationEvent::Expire(rank, page, lease) => self.let_go(rank, page, lease),
             SimulationEvent::Late(rank, lease, page) => {
                 if let Some(task) = self.take_hanging(rank, page, lease) {
-                    self.follow(rank, task, AttemptOutcome::Accepted);
+                    self.continue_page(rank, task, AttemptOutcome::Accepted);
                 }
             }
             SimulationEvent::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
-            SimulationEvent::Turn(rank, engine) => self.turn(rank, engine),
+            SimulationEvent::SwitchRole(rank, engine) => self.switch_role(rank, engine),
             SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
             SimulationEvent::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
             SimulationEvent::Vanish(rank) => {
@@ -161,7 +161,7 @@ impl<'a> Simulation<'a> {
         for page in unit.pages() {
             let prior = priors.iter().find(|prior| prior.page == page).cloned();
             match Task::begin(rank, unit, page, prior) {
-                Next::Tell(event) => self.tell(event),
+                Next::Tell(event) => self.tell_scheduler(event),
                 Next::Ask(task) if self.hangs(rank, page) => {
                     if let Some(Some(time)) = self.cluster.hanging_pages.get(&page) {
                         self.timeline.after(*time, SimulationEvent::Late(rank, unit.lease, page));
@@ -209,15 +209,15 @@ impl<'a> Simulation<'a> {
         }
         if turn > 0 && self.chance(self.cluster.engine_losses) {
             self.turns_lost += 1;
-            self.lose(rank, engine);
+            self.lose_engine(rank, engine);
             return;
         }
         let state = &mut self.ranks[rank.0 as usize];
         (state.up, state.started) = (state.up.with(engine), state.started.with(engine));
-        self.tell(Event::EngineReady { rank, engine });
+        self.tell_scheduler(Event::EngineReady { rank, engine });
     }
 
-    fn turn(&mut self, rank: RankId, engine: Engine) {
+    fn switch_role(&mut self, rank: RankId, engine: Engine) {
         let cluster = self.cluster;
         let state = &mut self.ranks[rank.0 as usize];
         if !state.alive {
@@ -234,21 +234,21 @@ impl<'a> Simulation<'a> {
         self.turns += 1;
         for engine in left.iter() {
             if self.chance(cluster.engine_losses) {
-                self.lose(rank, engine);
+                self.lose_engine(rank, engine);
             }
         }
         let ready = mean / 2 + self.jitter(mean);
         self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
     }
 
-    fn lose(&mut self, rank: RankId, engine: Engine) {
+    fn lose_engine(&mut self, rank: RankId, engine: Engine) {
         let state = &mut self.ranks[rank.0 as usize];
         (state.up, state.lost) = (state.up.without(engine), state.lost.with(engine));
-        self.tell(Event::EngineLost { rank, engine });
+        self.tell_scheduler(Event::EngineLost { rank, engine });
     }
 
     /// Lets the scheduler hear of it when the message has come.
-    fn tell(&mut self, event: Event) {
+    fn tell_scheduler(&mut self, event: Event) {
         self.timeline.after(self.cluster.latency, SimulationEvent::Tell(event));
     }
 
@@ -283,7 +283,7 @@ impl<'a> Simulation<'a> {
             return;
         }
         let outcome = self.outcome();
-        self.follow(rank, task, outcome);
+        self.continue_page(rank, task, outcome);
         self.start_tasks(rank);
     }
 
@@ -298,10 +298,10 @@ impl<'a> Simulation<'a> {
     }
 
     /// Does what a worker does after an attempt.
-    fn follow(&mut self, rank: RankId, task: Task, outcome: AttemptOutcome) {
-        match task.follow(rank, outcome) {
+    fn continue_page(&mut self, rank: RankId, task: Task, outcome: AttemptOutcome) {
+        match task.continue_page(rank, outcome) {
             Next::Ask(task) => self.ranks[rank.0 as usize].waiting.push_front(task),
-            Next::Tell(event) => self.tell(event),
+            Next::Tell(event) => self.tell_scheduler(event),
         }
     }
 
@@ -312,13 +312,13 @@ impl<'a> Simulation<'a> {
         let state = &mut self.ranks[rank.0 as usize];
         state.server_start += 1;
         let lost = std::mem::take(&mut state.in_flight);
-        self.follow(rank, killer, died);
+        self.continue_page(rank, killer, died);
         for task in lost {
-            self.follow(rank, task, died);
+            self.continue_page(rank, task, died);
         }
         if self.chance(self.cluster.engine_losses) {
             let waiting = std::mem::take(&mut self.ranks[rank.0 as usize].waiting);
-            self.lose(rank, engine);
+            self.lose_engine(rank, engine);
             for task in waiting {
                 self.give_back(rank, task, MachineFault::ConnectionLost);
             }
@@ -343,7 +343,7 @@ impl<'a> Simulation<'a> {
     }
 
     fn give_back(&mut self, rank: RankId, task: Task, fault: MachineFault) {
-        self.tell(task.give_back(rank, fault));
+        self.tell_scheduler(task.give_back(rank, fault));
     }
 
     fn chance(&mut self, probability: f64) -> bool {

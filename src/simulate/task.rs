@@ -5,27 +5,27 @@ use std::time::Duration;
 use crate::{
     model::{
         Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, Prior, RankId,
-        Sampling, ServedBy, ServerKind, Settlement, Shown, TokenUsage, Unit, Verdict, Visit,
+        Sampling, ServedBy, ServerKind, Settlement, Shown, Stage, TokenUsage, Unit, Verdict,
     },
     retry::{
-        escalation::ahead,
-        state::{AfterAttempt, Budget, Climb},
+        escalation::remaining_engines,
+        state::{AfterAttempt, Budget, RetryState},
     },
     schedule::Event,
 };
 
 /// Attempts as the configuration has them by default.
-const BUDGET: Budget = Budget { visit: 3, page: 10 };
+const BUDGET: Budget = Budget { stage: 3, page: 10 };
 
 /// A page under way.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) page: PageRef,
     pub(super) unit: Unit,
-    visit: Visit,
+    stage: Stage,
     /// The engines that it may be given to.
     open: EngineSet,
-    climb: Climb,
+    retry: RetryState,
     /// Every attempt of this start.
     attempts: Vec<Attempt>,
 }
@@ -43,25 +43,25 @@ impl Task {
     /// 0 has given up.
     pub(super) fn begin(rank: RankId, unit: Unit, page: PageRef, prior: Option<Prior>) -> Next {
         let prior = prior.unwrap_or_else(|| Prior::none(page));
-        let Prior { visit, ahead: open, attempts, give_up, .. } = prior;
+        let Prior { stage, remaining: open, attempts, give_up, .. } = prior;
         let settled = |class, attempts| {
             let (lease, verdict) = (unit.lease, Verdict::Failed(class));
-            let settlement = Settlement { page, lease, verdict, attempts, ahead: EngineSet::default() };
+            let settlement = Settlement { page, lease, verdict, attempts, remaining: EngineSet::default() };
             Next::Tell(Event::Settled { rank, settlement })
         };
         if let Some(class) = give_up {
             return settled(class, attempts);
         }
-        match Climb::resume(visit, &attempts, BUDGET, unit.trial) {
-            Some(climb) => Next::Ask(Task { page, unit, visit, open, climb, attempts }),
+        match RetryState::resume(stage, &attempts, BUDGET, unit.probe) {
+            Some(retry) => Next::Ask(Task { page, unit, stage, open, retry, attempts }),
             None => settled(last_failure(&attempts, unit.engine), attempts),
         }
     }
 
     /// What follows an attempt that ended so.
-    pub(super) fn follow(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
-        self.attempts.push(attempt(rank, self.visit, &self.climb, outcome));
-        let verdict = match self.climb.after(outcome) {
+    pub(super) fn continue_page(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
+        self.attempts.push(attempt(rank, self.stage, &self.retry, outcome));
+        let verdict = match self.retry.after(outcome) {
             AfterAttempt::Accept => Verdict::Read,
             AfterAttempt::Blank => Verdict::Blank,
             AfterAttempt::SettleFailed(class) => Verdict::Failed(class),
@@ -71,11 +71,12 @@ impl Task {
         let (page, lease) = (self.page, self.unit.lease);
         let settlement = match verdict {
             Verdict::Failed(class) => {
-                let ahead = self.open.and(ahead(self.visit, class, &self.climb, &self.attempts, BUDGET));
-                Settlement { page, lease, verdict, attempts: self.attempts, ahead }
+                let remaining =
+                    self.open.and(remaining_engines(self.stage, class, &self.retry, &self.attempts, BUDGET));
+                Settlement { page, lease, verdict, attempts: self.attempts, remaining }
             }
             Verdict::Read | Verdict::Blank => {
-                Settlement { page, lease, verdict, attempts: Vec::new(), ahead: EngineSet::default() }
+                Settlement { page, lease, verdict, attempts: Vec::new(), remaining: EngineSet::default() }
             }
         };
         Next::Tell(Event::Settled { rank, settlement })
@@ -99,10 +100,10 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
     of_engine.or_else(|| failures().next()).map_or(FailureClass::Poison, |(_, class)| class)
 }
 
-fn attempt(rank: RankId, visit: Visit, climb: &Climb, outcome: AttemptOutcome) -> Attempt {
-    let rung = climb.rung();
+fn attempt(rank: RankId, stage: Stage, retry: &RetryState, outcome: AttemptOutcome) -> Attempt {
+    let rung = retry.step();
     let served_by = ServedBy {
-        engine: visit.engine(),
+        engine: stage.engine(),
         server: ServerKind::StandInSynthetic,
         profile: String::new(),
         model: String::new(),
@@ -113,7 +114,7 @@ fn attempt(rank: RankId, visit: Visit, climb: &Climb, outcome: AttemptOutcome) -
     Attempt {
         served_by,
         rank,
-        visit,
+        stage,
         shown: Shown { view: rung.view, ..Shown::whole(PixelSize { width: 1, height: 1 }) },
         request_id: String::new(),
         outcome,

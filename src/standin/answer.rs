@@ -43,7 +43,7 @@ pub enum Broken {
     /// The fault script cuts the connection.
     Reset,
     /// The fault script spoils the stream.
-    Spoiled(StreamFault),
+    FaultyStream(StreamFault),
     /// Reading the page failed.
     Failed(ApiError),
 }
@@ -111,17 +111,17 @@ impl Answer {
                     .map_err(Broken::Failed)?,
             ),
         };
-        match generation.tripped() {
+        match generation.ended_early() {
             Some(Trip::Stall) => return pending().await,
             Some(Trip::Reset) => return Err(Broken::Reset),
-            Some(Trip::Spoil(fault)) => return Err(Broken::Spoiled(fault)),
+            Some(Trip::Spoil(fault)) => return Err(Broken::FaultyStream(fault)),
             Some(Trip::Death) => {
                 self.stand_in.condition.die();
                 return pending().await;
             }
             None => {}
         }
-        let granted = generation.grant(self.stand_in.options.chunk_tokens.get(), &mut self.clock).await;
+        let granted = generation.await_tokens(self.stand_in.options.chunk_tokens.get(), &mut self.clock).await;
         self.clock.generated(granted, self.request.prompt_tokens);
         let mut text = generation.text.take(granted);
         if self.request.skip_special_tokens && self.stand_in.dialect == Dialect::DeepSeek {
@@ -179,7 +179,7 @@ async fn begin(
             (text, None)
         }
     };
-    let (text, budget) = bend(text, request.budget, fault);
+    let (text, budget) = apply_fault(text, request.budget, fault);
     let mut generation = Generation::new(text, budget, fault, request.repetition);
     generation.pace = match &stand_in.reader {
         Reader::Synthetic { gpu, .. } => Pace::Gpu(gpu.submit(request.prompt_tokens, generation.length)),
@@ -192,7 +192,7 @@ async fn begin(
 }
 
 /// The text and budget that the fault script makes of the true ones.
-fn bend(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText, u32) {
+fn apply_fault(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText, u32) {
     match fault {
         Some(Fault::Empty) => (AnswerText::of(String::new()), budget),
         Some(Fault::Loop { after_tokens, phrase }) => {
@@ -246,7 +246,7 @@ impl Generation {
         Generation { text, pace: Pace::AtOnce { _place: None }, produced: 0, length, reason, trip }
     }
 
-    fn tripped(&self) -> Option<Trip> {
+    fn ended_early(&self) -> Option<Trip> {
         self.trip.filter(|(after_tokens, _)| self.produced >= *after_tokens).map(|(_, trip)| trip)
     }
 
@@ -255,7 +255,7 @@ impl Generation {
     }
 
     /// Waits for up to `chunk` tokens; the first comes alone, as soon as it is there.
-    async fn grant(&mut self, chunk: u32, clock: &mut RequestClock) -> u32 {
+    async fn await_tokens(&mut self, chunk: u32, clock: &mut RequestClock) -> u32 {
         let until = self.trip.map_or(self.length, |(after_tokens, _)| after_tokens);
         let wanted = if self.produced == 0 { 1 } else { chunk.min(until - self.produced) };
         match &mut self.pace {
@@ -268,7 +268,7 @@ impl Generation {
                 let mut come = 0;
                 while come < wanted {
                     match sequence.next().await {
-                        Some(SequenceEvent::Admitted) => clock.admitted(),
+                        Some(SequenceEvent::GpuPermit) => clock.admitted(),
                         Some(SequenceEvent::Preempted) => clock.preempted(),
                         Some(SequenceEvent::Token) => come += 1,
                         None => pending().await,
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn a_loop_follows_the_true_beginning_without_end() {
         let fault = Fault::Loop { after_tokens: 2, phrase: "et. ".into() };
-        let (mut text, budget) = bend("Article premier".into(), 50, Some(&fault));
+        let (mut text, budget) = apply_fault("Article premier".into(), 50, Some(&fault));
         assert_eq!(text.take(8), "Articleet. et. ");
         assert_eq!(
             Generation::new(text, budget, Some(&fault), RepetitionDetection::default()).reason,
@@ -370,10 +370,10 @@ mod tests {
         let generation =
             Generation::new(AnswerText::of("Vu".into()), 100, Some(&fault), RepetitionDetection::default());
         assert!(matches!(generation.trip, Some((1, Trip::Reset))));
-        let (text, budget) = bend("Vu la loi".into(), 100, Some(&Fault::Truncated { after_tokens: 64 }));
+        let (text, budget) = apply_fault("Vu la loi".into(), 100, Some(&Fault::Truncated { after_tokens: 64 }));
         assert_eq!(Generation::new(text, budget, None, RepetitionDetection::default()).reason, FinishReason::Length);
         let abort = Fault::Abort { after_tokens: 64 };
-        let (text, budget) = bend("Vu la loi".into(), 100, Some(&abort));
+        let (text, budget) = apply_fault("Vu la loi".into(), 100, Some(&abort));
         assert_eq!(
             Generation::new(text, budget, Some(&abort), RepetitionDetection::default()).reason,
             FinishReason::Abort

@@ -22,7 +22,7 @@ const WINDOW: u64 = 256;
 /// What may be wrong inside a shard.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum Corruption {
     /// An offset or a length that does not follow from the rows before it.
     #[error("row {row} of /{table}: {field} does not continue the row before")]
     Place { table: &'static str, row: u64, field: &'static str },
@@ -50,27 +50,27 @@ pub enum Flaw {
 #[derive(Debug, Default)]
 pub(super) struct Audit {
     /// The first flaw.
-    pub(super) first: Option<Flaw>,
+    pub(super) first: Option<Corruption>,
     pub(super) flaws: usize,
     /// Pages whose text does not have its checksum.
     pub(super) changed: Vec<PageRef>,
 }
 
 impl Audit {
-    fn add(&mut self, flaw: Flaw) {
+    fn add(&mut self, flaw: Corruption) {
         self.flaws += 1;
         self.first.get_or_insert(flaw);
     }
 
     fn place(&mut self, good: bool, table: &'static str, row: u64, field: &'static str) {
         if !good {
-            self.add(Flaw::Place { table, row, field });
+            self.add(Corruption::Place { table, row, field });
         }
     }
 
     fn code(&mut self, good: bool, table: &'static str, row: u64, field: &'static str) {
         if !good {
-            self.add(Flaw::Code { table, row, field });
+            self.add(Corruption::Code { table, row, field });
         }
     }
 
@@ -80,7 +80,7 @@ impl Audit {
 
     fn owner(&mut self, good: bool, table: &'static str, row: u64) {
         if !good {
-            self.add(Flaw::Owner { table, row });
+            self.add(Corruption::Owner { table, row });
         }
     }
 }
@@ -94,13 +94,13 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
     let opening = shard.opening()?;
     for (name, good) in [("rank", opening.rank == file.rank), ("sequence", opening.sequence == file.sequence)] {
         if !good {
-            audit.add(Flaw::Attribute(name));
+            audit.add(Corruption::Attribute(name));
         }
     }
     let mut uses: BTreeMap<DocumentId, (u32, u64)> = BTreeMap::new();
     for document in documents {
         if uses.insert(document.id, (document.pages(), 0)).is_some() {
-            audit.add(Flaw::Document(document.id));
+            audit.add(Corruption::Document(document.id));
         }
     }
     let found = shard.counts();
@@ -115,7 +115,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
             let page = page_ref(row.document, row.page);
             match uses.get_mut(&page.document) {
                 Some((declared, used)) if row.page < *declared => *used += 1,
-                _ => audit.add(Flaw::Undocumented(page)),
+                _ => audit.add(Corruption::Undocumented(page)),
             }
         }
         if !window.read(shard, &pages, &next)? {
@@ -130,7 +130,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
     }
     for (document, (_, used)) in uses {
         if used == 0 {
-            audit.add(Flaw::Document(document));
+            audit.add(Corruption::Document(document));
         }
     }
     let lengths = [
@@ -141,7 +141,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
     ];
     for (table, found, expected) in lengths {
         if found != expected {
-            audit.add(Flaw::Length { table, found, expected });
+            audit.add(Corruption::Length { table, found, expected });
         }
     }
     Ok(audit)

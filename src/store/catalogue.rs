@@ -11,7 +11,7 @@ use super::{
     error::{Context, Result, StoreError},
     hdf::{self, Appender, Attributes, text},
     latest::{IndexEntry, LatestRecord, Settled, Summary, latest_records},
-    layout::{Layout, StoreFile, Worth, parse_shard_name, publish, shard_name},
+    layout::{Durability, Layout, StoreFile, parse_shard_name, publish, shard_name},
     numbering::Numbering,
     rows::{CATALOGUE_FORMAT, CATALOGUE_VERSION, IndexLinks, IndexRow, ShardRow},
     shard_reader::ShardReader,
@@ -115,7 +115,7 @@ pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSu
     let summary = summarise(&index, documents, listing.journals.len());
     let temporary = layout.unfinished_catalogue();
     save(&temporary, &layout, &index, documents, &summary)?;
-    publish(&temporary, &layout.catalogue(), Worth::Lasting, &mut |_| ())?;
+    publish(&temporary, &layout.catalogue(), Durability::Durable, &mut |_| ())?;
     Ok(summary)
 }
 
@@ -124,7 +124,7 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
         rows.push(index_row(entry, &index.shards)?);
-        rows.relieve(path)?;
+        rows.flush_when_full(path)?;
     }
     rows.finish(path)?;
     tables::write_documents(&file, documents, path)?;

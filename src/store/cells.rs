@@ -9,8 +9,8 @@ use super::{
 };
 use crate::model::{
     AttemptOutcome, BBox, Columns, ColumnsReason, Confidence, Divide, DocumentId, Engine, EngineSet, FinishReason,
-    ImageFacts, Language, LeaseId, PageIndex, PageLayout, PageRef, PixelSize, RankId, ServedBy, ServerKind, Skew, Turn,
-    Verdict, View, Visit,
+    ImageFacts, Language, LeaseId, PageIndex, PageLayout, PageRef, PixelSize, RankId, Rotation, ServedBy, ServerKind,
+    Skew, Stage, Verdict, View,
 };
 
 /// No page is found to lie as skew as this, ten degrees, in hundredths of a degree: more is a turn.
@@ -134,9 +134,9 @@ coded! {
     RankId, u32: |rank| rank.0, |code| Some(RankId(code));
     Language, u8: |language| language as u8, |code| Language::from_code(code);
     EngineSet, u8: |engines| engines.code(), |code| EngineSet::from_code(code);
-    Visit, u8: |visit| visit as u8, |code| Visit::from_code(code);
+    Stage, u8: |visit| visit as u8, |code| Stage::from_code(code);
     View, u8: |view| view as u8, |code| View::from_code(code);
-    Turn, u16: |turn| turn.degrees(), |code| Turn::from_degrees(code);
+    Rotation, u16: |turn| turn.degrees(), |code| Rotation::from_degrees(code);
     Option<Engine>, u8: |engine| engine.map_or(0, |engine| engine as u8), |code| or_none(code, Engine::from_code);
     Option<ServerKind>, u8: |server| server.map_or(0, |server| server as u8), |code| or_none(code, ServerKind::from_code);
     Option<FinishReason>, u8: |finish| finish.map_or(0, |finish| finish as u8), |code| or_none(code, codes::finish_from);
@@ -337,7 +337,7 @@ impl Cells<LayoutColumns> for Option<PageLayout> {
         let (turn, has_skew, skew, straightened, cleaned, script, reason, confidence, divided, ..) = columns;
         let (.., top, bottom, x_top, x_bottom) = columns;
         let (Some(turn), Some(script), Some(reason)) =
-            (Turn::from_degrees(turn), Language::from_code(script), ColumnsReason::from_code(reason))
+            (Rotation::from_degrees(turn), Language::from_code(script), ColumnsReason::from_code(reason))
         else {
             return Ok(None);
         };
@@ -356,7 +356,7 @@ impl Cells<LayoutColumns> for Option<PageLayout> {
         let (turn, _, skew, straightened, cleaned, script, reason, confidence, divided, ..) = columns;
         let (.., top, bottom, x_top, x_bottom) = columns;
         let checks = [
-            (Turn::from_degrees(turn).is_some(), 0),
+            (Rotation::from_degrees(turn).is_some(), 0),
             (skew.unsigned_abs() <= MOST_SKEW, 2),
             (straightened <= 1, 3),
             (cleaned <= 1, 4),

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    AttemptOutcome, ColumnsReason, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Verdict,
-    View, Visit,
+    AttemptOutcome, ColumnsReason, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Stage,
+    Verdict, View,
 };
 
 const VERDICTS: [(u8, &str); 3] = [(1, "read"), (2, "blank"), (3, "failed")];
@@ -103,7 +103,7 @@ pub(super) fn json() -> String {
         "engine": table(engines),
         "server": table(SERVERS.map(|server| (server as u8, server.name()))),
         "language": table(LANGUAGES.map(|language| (language as u8, language.name()))),
-        "visit": table(Visit::ALL.map(|visit| (visit as u8, visit.name()))),
+        "visit": table(Stage::ALL.map(|visit| (visit as u8, visit.name()))),
         "view": table(View::ALL.map(|view| (view as u8, view.name()))),
         "columns_reason": table(ColumnsReason::ALL.map(|reason| (reason as u8, reason.name()))),
         "outcome": table(OUTCOMES),

@@ -13,7 +13,7 @@ use crate::{corpus::CorpusError, model::PageRef};
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system, or the user's quota there, has no room. What was reported durable is safe.
+    /// The file system, or the user's quota there, is full. What was reported durable is safe.
     #[error(
         "no space left in {}: free some space or raise the quota there, and give the same command again; nothing that \
          was recorded is lost",

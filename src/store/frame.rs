@@ -14,8 +14,8 @@ pub const FRAME_HEADER: usize = 9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
-    /// First frame of every journal: [`super::Opening`].
-    Opening = 1,
+    /// First frame of every journal: [`super::JournalHeader`].
+    JournalHeader = 1,
     /// A document, before the first of its pages: [`crate::model::Document`].
     Document = 2,
     /// A settled page: [`crate::model::PageRecord`].
@@ -25,7 +25,7 @@ pub enum FrameKind {
 impl FrameKind {
     /// The kind with this code.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Opening, Self::Document, Self::Page].into_iter().find(|kind| *kind as u8 == code)
+        [Self::JournalHeader, Self::Document, Self::Page].into_iter().find(|kind| *kind as u8 == code)
     }
 }
 

@@ -114,7 +114,7 @@ impl<T: H5Type> Appender<T> {
     }
 
     /// Hands whole chunks on when enough of them wait; bounds the memory of a writer.
-    pub(super) fn relieve(&mut self, path: &Path) -> Result<()> {
+    pub(super) fn flush_when_full(&mut self, path: &Path) -> Result<()> {
         if self.pending.len() < self.chunk * CHUNKS_WAITING {
             return Ok(());
         }

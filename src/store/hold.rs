@@ -21,30 +21,30 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// A journal that this process holds.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct JournalLock {
     path: PathBuf,
     file: File,
 }
 
-impl Hold {
+impl JournalLock {
     /// Creates a journal and holds it; an existing file is never touched.
-    pub(super) fn create(path: &Path) -> Result<Hold> {
+    pub(super) fn create(path: &Path) -> Result<JournalLock> {
         let hold = match OpenOptions::new().append(true).create_new(true).open(path) {
-            Err(error) if is_gone(&error) => return Err(vanished(path)),
-            file => Hold { path: path.into(), file: file.doing("create journal", path)? },
+            Err(error) if is_gone(&error) => return Err(vanished_error(path)),
+            file => JournalLock { path: path.into(), file: file.doing("create journal", path)? },
         };
         if hold.try_lock()? { Ok(hold) } else { Err(StoreError::InUse { path: path.into() }) }
     }
 
     /// Holds an existing journal, waiting for its process up to `wait`; `None` where it is gone, because its process
     /// has sealed it meanwhile.
-    pub(super) fn acquire(path: &Path, wait: Duration) -> Result<Option<Hold>> {
+    pub(super) fn acquire(path: &Path, wait: Duration) -> Result<Option<JournalLock>> {
         let deadline = Instant::now() + wait;
         loop {
             // NFS grants an exclusive lock only on a file that is open for writing.
             let hold = match OpenOptions::new().read(true).append(true).open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                file => Hold { path: path.into(), file: file.doing("open journal", path)? },
+                file => JournalLock { path: path.into(), file: file.doing("open journal", path)? },
             };
             // A lock on a file that was deleted while it was waited for holds nothing: look again.
             if hold.try_lock()? && hold.is_in_place()? {
@@ -67,7 +67,7 @@ impl Hold {
 
     /// Whether the path still names the open file: else what was written to it cannot be found again.
     pub(super) fn check_in_place(&self) -> Result<()> {
-        if self.is_in_place()? { Ok(()) } else { Err(vanished(&self.path)) }
+        if self.is_in_place()? { Ok(()) } else { Err(vanished_error(&self.path)) }
     }
 
     fn is_in_place(&self) -> Result<bool> {
@@ -108,6 +108,6 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::StaleNetworkFileHandle)
 }
 
-fn vanished(path: &Path) -> StoreError {
+fn vanished_error(path: &Path) -> StoreError {
     StoreError::Vanished { path: directory_of(path) }
 }

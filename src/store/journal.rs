@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{Context, Result},
     frame::{self, FrameKind},
-    hold::Hold,
+    hold::JournalLock,
     layout::sync_directory,
 };
 use crate::model::{Document, DocumentId, PageRecord, RankId};
@@ -33,7 +33,7 @@ pub struct Provenance {
 
 /// The first frame of a journal. Equal openings are the same journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opening {
+pub struct JournalHeader {
     /// The rank that writes it.
     pub rank: RankId,
     /// Its number among that rank's files.
@@ -47,7 +47,7 @@ pub struct Opening {
 /// A journal being written. No other process can seal it meanwhile.
 #[derive(Debug)]
 pub struct JournalWriter {
-    hold: Hold,
+    hold: JournalLock,
     pending: Vec<u8>,
     durable: u64,
     documents: BTreeSet<DocumentId>,
@@ -59,11 +59,11 @@ impl JournalWriter {
     ///
     /// # Errors
     /// The file exists or cannot be written, or the directory is gone.
-    pub fn create(path: &Path, opening: &Opening) -> Result<Self> {
+    pub fn create(path: &Path, opening: &JournalHeader) -> Result<Self> {
         let mut pending = Vec::from(MAGIC);
         pending.extend_from_slice(&VERSION.to_le_bytes());
-        frame::encode(FrameKind::Opening, opening, &mut pending)?;
-        let hold = Hold::create(path)?;
+        frame::encode(FrameKind::JournalHeader, opening, &mut pending)?;
+        let hold = JournalLock::create(path)?;
         let mut journal = JournalWriter { hold, pending, durable: 0, documents: BTreeSet::new(), records: 0 };
         journal.sync()?;
         if let Some(directory) = path.parent() {
@@ -120,7 +120,7 @@ impl JournalWriter {
     }
 
     /// Ends the writing; the journal stays held, to be sealed.
-    pub(super) fn into_hold(self) -> Hold {
+    pub(super) fn into_hold(self) -> JournalLock {
         self.hold
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use super::{
     error::{Context, Result, StoreError},
     frame::{self, FRAME_HEADER, FrameKind, Header},
-    journal::{JOURNAL_HEADER, MAGIC, Opening, VERSION},
+    journal::{JOURNAL_HEADER, JournalHeader, MAGIC, VERSION},
 };
 use crate::model::{Document, PageRecord};
 
@@ -40,7 +40,7 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub struct JournalReader {
     frames: Frames,
-    opening: Opening,
+    opening: JournalHeader,
 }
 
 impl JournalReader {
@@ -77,7 +77,7 @@ impl JournalReader {
             frames.search()?
         };
         match first {
-            Some(kind) if kind == FrameKind::Opening as u8 => {
+            Some(kind) if kind == FrameKind::JournalHeader as u8 => {
                 let opening = frame::decode(&frames.payload).map_err(|reason| StoreError::damaged(path, reason))?;
                 Ok(Some(JournalReader { frames, opening }))
             }
@@ -87,7 +87,7 @@ impl JournalReader {
     }
 
     /// Whose journal it is.
-    pub fn opening(&self) -> &Opening {
+    pub fn opening(&self) -> &JournalHeader {
         &self.opening
     }
 
@@ -123,7 +123,7 @@ impl JournalReader {
         match FrameKind::from_code(kind) {
             Some(FrameKind::Document) => Ok(Some(Entry::Document(frame::decode(payload).map_err(damaged)?))),
             Some(FrameKind::Page) => Ok(Some(Entry::Page(Box::new(frame::decode(payload).map_err(damaged)?)))),
-            Some(FrameKind::Opening) => Err(damaged("a second opening".into())),
+            Some(FrameKind::JournalHeader) => Err(damaged("a second opening".into())),
             None => Err(damaged(format!("unknown kind {kind}"))),
         }
     }

@@ -40,7 +40,7 @@ pub struct Summary {
     /// How the record settled its page.
     pub settled: Settled,
     /// If it failed the page, the engines that this may yet be given to.
-    pub ahead: EngineSet,
+    pub remaining: EngineSet,
 }
 
 /// The final record of a page as the catalogue lists it.
@@ -79,7 +79,7 @@ pub struct Latest {
     /// The assignment under which it was made.
     pub lease: LeaseId,
     /// If it failed the page, the engines that this may yet be given to.
-    pub ahead: EngineSet,
+    pub remaining: EngineSet,
     /// Where the record lies.
     pub place: RecordPlace,
 }
@@ -101,7 +101,7 @@ impl LatestRecord {
         LatestRecord {
             page: record.page,
             lease: record.lease,
-            latest: Latest { lease: record.lease, ahead: record.ahead, place },
+            latest: Latest { lease: record.lease, remaining: record.remaining, place },
             verdict: record.verdict,
             engine: record.engine,
             place,
@@ -111,9 +111,9 @@ impl LatestRecord {
 
     /// The record of a row of `/pages` that is `place`, alone.
     pub(super) fn of_row(row: &Summary, place: RecordPlace) -> Self {
-        let Summary { settled, ahead } = *row;
+        let Summary { settled, remaining } = *row;
         let Settled { page, lease, verdict, engine, language, kept_characters, .. } = settled;
-        let latest = Latest { lease, ahead, place };
+        let latest = Latest { lease, remaining, place };
         LatestRecord {
             page,
             lease,

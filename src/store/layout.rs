@@ -224,11 +224,11 @@ pub(super) fn remove_if_present(path: &Path) -> Result<()> {
 
 /// What a file that is put into place is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(super) enum Durability {
     /// It must survive a power cut from then on.
-    Lasting,
+    Durable,
     /// Whoever misses it makes it again with a command.
-    Remade,
+    Rebuildable,
 }
 
 /// What has just been done to put a file into place.
@@ -240,14 +240,19 @@ pub(super) enum Publishing {
 }
 
 /// Gives a whole file its name: a reader sees all of it or none.
-pub(super) fn publish(temporary: &Path, path: &Path, worth: Worth, on_step: &mut dyn FnMut(Publishing)) -> Result<()> {
-    if worth == Worth::Lasting {
+pub(super) fn publish(
+    temporary: &Path,
+    path: &Path,
+    worth: Durability,
+    on_step: &mut dyn FnMut(Publishing),
+) -> Result<()> {
+    if worth == Durability::Durable {
         File::open(temporary).and_then(|file| file.sync_all()).doing("sync", temporary)?;
         on_step(Publishing::Synced);
     }
     fs::rename(temporary, path).doing("rename a file to", path)?;
     on_step(Publishing::Renamed);
-    if worth == Worth::Lasting {
+    if worth == Durability::Durable {
         sync_directory(directory_of(path))?;
         on_step(Publishing::DirectorySynced);
     }
@@ -272,7 +277,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     write(&mut buffered).and_then(|()| buffered.flush()).doing("write", path)?;
     drop(buffered);
     let temporary = temporary.into_temp_path();
-    publish(&temporary, path, Worth::Remade, &mut |_| ())?;
+    publish(&temporary, path, Durability::Rebuildable, &mut |_| ())?;
     // Under its old name there is nothing left to delete.
     temporary.keep().map(drop).map_err(|error| error.error).doing("keep", path)
 }

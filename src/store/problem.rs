@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use super::{
-    audit::Flaw,
+    audit::Corruption,
     error::StoreError,
     journal_reader::Damage,
     layout::{StoreFile, shard_name},
@@ -61,7 +61,7 @@ pub enum Problem {
          same command again to read its pages anew",
         path.display()
     )]
-    Shard { path: PathBuf, flaws: usize, first: Flaw },
+    Shard { path: PathBuf, flaws: usize, first: Corruption },
     /// A shard with pages of a document that is not the plan's.
     #[error("shard {} has pages of {name}, and the plan does not have that document with these bytes: the shard belongs to another run; move it away", path.display())]
     Foreign { name: String, path: PathBuf },

@@ -33,7 +33,7 @@ impl<T> Queue<T> {
         Queue { capacity, state, filled: Condvar::new(), emptied: Condvar::new() }
     }
 
-    /// Adds an item and waits while there is no room. A closed queue returns the item.
+    /// Adds an item and waits while the queue is full. A closed queue returns the item.
     pub(super) fn push(&self, item: T) -> Result<(), T> {
         let is_full = |state: &mut State<T>| !state.closed && state.items.len() >= self.capacity;
         let mut state = self.emptied.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);

@@ -76,7 +76,7 @@ impl Reader {
         let Some(&IndexEntry { settled, place, text }) = self.index.find(page) else { return Ok(None) };
         let mut record = self.read_at(place, page)?;
         if record.lease != settled.lease {
-            return Err(self.another(place, page, &record));
+            return Err(self.mismatch_error(place, page, &record));
         }
         if text != place {
             record.take_text_of(self.read_at(text, page)?);
@@ -94,10 +94,10 @@ impl Reader {
             Entry::Vacant(vacant) => vacant.insert(ShardReader::open(&self.layout.shard(shard))?),
         };
         let record = reader.read(place.row.into())?;
-        if record.page == page { Ok(record) } else { Err(self.another(place, page, &record)) }
+        if record.page == page { Ok(record) } else { Err(self.mismatch_error(place, page, &record)) }
     }
 
-    fn another(&self, place: RecordPlace, page: PageRef, found: &PageRecord) -> StoreError {
+    fn mismatch_error(&self, place: RecordPlace, page: PageRef, found: &PageRecord) -> StoreError {
         let reason = format!("row {} is {} and not {page} as the catalogue says", place.row, found.page);
         StoreError::damaged(&self.layout.shard(place.into()), reason)
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::{Context, Result, StoreError, check_run},
-    hold::Hold,
+    hold::JournalLock,
     journal_reader::JournalReader,
     latest::{LatestRecord, latest_records},
     layout::{Layout, StoreFile, remove_if_present},
@@ -25,7 +25,7 @@ const JOURNAL_WEIGHT: u64 = 100;
 
 /// A file that an earlier start left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leftover {
+pub struct UnfinishedFile {
     /// The journal or shard.
     pub file: StoreFile,
     /// Its size in bytes.
@@ -34,23 +34,23 @@ pub struct Leftover {
 
 /// What earlier starts left in a run directory, or a share of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leftovers {
+pub struct UnfinishedFiles {
     /// Journals to be sealed.
-    pub journals: Vec<Leftover>,
+    pub journals: Vec<UnfinishedFile>,
     /// Shards whose journals are gone.
-    pub shards: Vec<Leftover>,
+    pub shards: Vec<UnfinishedFile>,
     /// Interrupted files that were deleted when this was found.
     pub deleted: u64,
 }
 
-impl Leftovers {
+impl UnfinishedFiles {
     /// Deletes files whose writing was interrupted and lists the rest. Called by one process, before any share is
     /// recovered. A process that outlived its run and still seals loses its temporary file: its sealing fails, and its
     /// journal is kept.
     ///
     /// # Errors
     /// The directory cannot be listed, or a file cannot be deleted.
-    pub fn find(run_directory: &Path) -> Result<Leftovers> {
+    pub fn find(run_directory: &Path) -> Result<UnfinishedFiles> {
         let layout = Layout::new(run_directory);
         let listing = layout.listing()?;
         for (_, path) in &listing.temporaries {
@@ -58,13 +58,13 @@ impl Leftovers {
         }
         let size = |file, path: &Path| match fs::metadata(path) {
             // A process that outlived its run has sealed it since it was listed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Leftover { file, bytes: 0 }),
-            metadata => Ok(Leftover { file, bytes: metadata.doing("look at", path)?.len() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(UnfinishedFile { file, bytes: 0 }),
+            metadata => Ok(UnfinishedFile { file, bytes: metadata.doing("look at", path)?.len() }),
         };
         let journals = listing.journals.iter().map(|file| size(*file, &layout.journal(*file)));
         // A shard beside its journal is known once the journal is recovered.
         let sealed = listing.shards.iter().filter(|file| listing.journals.binary_search(file).is_err());
-        Ok(Leftovers {
+        Ok(UnfinishedFiles {
             journals: journals.collect::<Result<_>>()?,
             shards: sealed.map(|file| size(*file, &layout.shard(*file))).collect::<Result<_>>()?,
             deleted: listing.temporaries.len() as u64,
@@ -77,20 +77,21 @@ impl Leftovers {
     }
 
     /// Deals the files to `ranks` ranks, so that all have about the same work.
-    pub fn shares(self, ranks: NonZeroUsize) -> Vec<Leftovers> {
-        let mut shares = vec![Leftovers::default(); ranks.get()];
+    pub fn shares(self, ranks: NonZeroUsize) -> Vec<UnfinishedFiles> {
+        let mut shares = vec![UnfinishedFiles::default(); ranks.get()];
         shares[0].deleted = self.deleted;
         let mut load = vec![0; ranks.get()];
-        let mut deal = |files: Vec<Leftover>, weight: u64, table: fn(&mut Leftovers) -> &mut Vec<Leftover>| {
-            let mut files = files;
-            files.sort_by_key(|leftover| (Reverse(leftover.bytes), leftover.file));
-            for leftover in files {
-                let least = (0..load.len()).min_by_key(|rank| load[*rank]).unwrap_or_default();
-                // An empty file has to be opened too.
-                load[least] += (leftover.bytes + 1) * weight;
-                table(&mut shares[least]).push(leftover);
-            }
-        };
+        let mut deal =
+            |files: Vec<UnfinishedFile>, weight: u64, table: fn(&mut UnfinishedFiles) -> &mut Vec<UnfinishedFile>| {
+                let mut files = files;
+                files.sort_by_key(|leftover| (Reverse(leftover.bytes), leftover.file));
+                for leftover in files {
+                    let least = (0..load.len()).min_by_key(|rank| load[*rank]).unwrap_or_default();
+                    // An empty file has to be opened too.
+                    load[least] += (leftover.bytes + 1) * weight;
+                    table(&mut shares[least]).push(leftover);
+                }
+            };
         deal(self.journals, JOURNAL_WEIGHT, |share| &mut share.journals);
         deal(self.shards, 1, |share| &mut share.shards);
         shares
@@ -117,7 +118,7 @@ pub struct Recovered {
 /// # Errors
 /// A shard is damaged, a journal cannot be understood or is held by another process, a file is of another run than
 /// `run_id`, or the disk fails. Nothing is deleted that is not safe elsewhere.
-pub fn recover(run_directory: &Path, share: &Leftovers, run_id: &str, wait: Duration) -> Result<Recovered> {
+pub fn recover(run_directory: &Path, share: &UnfinishedFiles, run_id: &str, wait: Duration) -> Result<Recovered> {
     let mut scan = Scan::new(run_directory, run_id, Journals::Sealed { wait });
     for leftover in &share.journals {
         scan.journal(leftover.file)?;
@@ -209,7 +210,7 @@ impl<'a> Scan<'a> {
 
 fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
     let path = layout.journal(file);
-    let Some(hold) = Hold::acquire(&path, wait)? else { return Ok(None) };
+    let Some(hold) = JournalLock::acquire(&path, wait)? else { return Ok(None) };
     match JournalReader::open(&path) {
         Ok(Some(reader)) => check_run(&path, &reader.opening().provenance.run_id, run_id)?,
         // There is no record to be of another run.
@@ -224,12 +225,12 @@ fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) 
             "cut a torn tail; its pages were not reported and will be read again"
         );
     }
-    if let Some(Kept { path: kept, damage, homeless }) = &sealed.kept {
+    if let Some(Kept { path: kept, damage, orphaned }) = &sealed.kept {
         tracing::warn!(
             journal = %sealed.journal.display(),
             places = damage.places,
             bytes = damage.bytes,
-            homeless,
+            orphaned,
             saved = sealed.pages,
             "a journal was damaged, which is an error of the disk; the rest of its pages will be read again; kept as {}, \
              delete it after that",
@@ -246,10 +247,10 @@ mod tests {
 
     #[test]
     fn shares_hold_every_file_once_and_are_even() {
-        let leftover = |sequence: u32, bytes| Leftover { file: StoreFile { rank: RankId(1), sequence }, bytes };
+        let leftover = |sequence: u32, bytes| UnfinishedFile { file: StoreFile { rank: RankId(1), sequence }, bytes };
         let journals: Vec<_> = (0..7).map(|number| leftover(number, 1_000_000 * u64::from(number))).collect();
         let shards: Vec<_> = (10..50).map(|number| leftover(number, 10_000_000)).collect();
-        let all = Leftovers { journals: journals.clone(), shards: shards.clone(), deleted: 3 };
+        let all = UnfinishedFiles { journals: journals.clone(), shards: shards.clone(), deleted: 3 };
         for ranks in [1, 3, 64] {
             let shares = all.clone().shares(NonZeroUsize::new(ranks).unwrap());
             assert_eq!(shares.len(), ranks);
@@ -261,8 +262,8 @@ mod tests {
             dealt.sort_by_key(|leftover| leftover.file);
             assert_eq!(dealt, shards);
         }
-        let work = |share: &Leftovers| {
-            let bytes = |files: &[Leftover]| files.iter().map(|leftover| leftover.bytes).sum::<u64>();
+        let work = |share: &UnfinishedFiles| {
+            let bytes = |files: &[UnfinishedFile]| files.iter().map(|leftover| leftover.bytes).sum::<u64>();
             bytes(&share.journals) * JOURNAL_WEIGHT + bytes(&share.shards)
         };
         let shares = all.shares(NonZeroUsize::new(3).unwrap());

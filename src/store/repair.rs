@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use super::{
     catalogue::{self, CatalogueSummary},
     error::Result,
-    recover::{Leftovers, recover},
+    recover::{UnfinishedFiles, recover},
     seal::Sealed,
 };
 use crate::model::Document;
@@ -31,7 +31,7 @@ pub struct Repaired {
 /// A file is damaged, of another run than `run_id`, or a journal is held by a living process; or the disk fails. What
 /// was done before stays done, and is safe to do again.
 pub fn repair(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<Repaired> {
-    let leftovers = Leftovers::find(run_directory)?;
+    let leftovers = UnfinishedFiles::find(run_directory)?;
     let deleted = leftovers.deleted;
     let recovered = recover(run_directory, &leftovers, run_id, WAIT)?;
     let catalogue = catalogue::write(run_directory, documents)?;

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, Engine, EngineSet, FinishReason, ImageFacts, Language, LeaseId, PageLayout,
-    PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace, Sampling, ServedBy, ServerKind, Shown, Skew, TokenUsage,
-    Turn, Verdict, View, Visit,
+    PageRecord, PageRef, Part, PixelSize, RankId, RecordPlace, Rotation, Sampling, ServedBy, ServerKind, Shown, Skew,
+    Stage, TokenUsage, Verdict, View,
 };
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
@@ -95,7 +95,7 @@ row! {
     /// `/pages`: one record of one page.
     PageRow, PageLinks: PageRecord = {
         PageRecord {
-            page, lease, rank, verdict, engine, language, image, layout, attempts, counts_from, parts, ahead, reason,
+            page, lease, rank, verdict, engine, language, image, layout, attempts, counts_from, parts, remaining, reason,
             settled_unix_ms,
         }
     }
@@ -113,7 +113,7 @@ row! {
     [parts: u8];
     [attempts: u16];
     counts_from: u16 => counts_from: u16;
-    ahead: EngineSet => ahead: u8;
+    remaining: EngineSet => ahead: u8;
     // Characters of text in its parts, white space not counted.
     [kept_characters: u32];
     [first_part: u64];
@@ -149,7 +149,7 @@ row! {
     SummaryRow, SummaryLinks: Summary = {
         Summary {
             settled: Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 },
-            ahead,
+            remaining,
         }
     }
     columns
@@ -161,7 +161,7 @@ row! {
     server: Option<ServerKind> => server: u8;
     language: Language => language: u8;
     attempts: u16 => attempts: u16;
-    ahead: EngineSet => ahead: u8;
+    remaining: EngineSet => ahead: u8;
     kept_characters: u32 => kept_characters: u32;
     sha64: u64 => sha64: u64;
 }
@@ -202,7 +202,7 @@ row! {
     /// `/attempts`
     AttemptRow, AttemptLinks: Attempt = {
         Attempt {
-            served_by, rank, visit, shown: Shown { view, part, bbox, turn, skew, size }, request_id, outcome, finish, step,
+            served_by, rank, stage, shown: Shown { view, part, bbox, turn, skew, size }, request_id, outcome, finish, step,
             sampling: Sampling { temperature, top_p }, salted, max_tokens,
             tokens: TokenUsage { prompt, completion }, started_unix_ms, time_to_first_token, duration, kept_characters,
             reason, answer,
@@ -210,11 +210,11 @@ row! {
     }
     columns
     [page_row: u32];
-    visit: Visit => visit: u8;
+    stage: Stage => visit: u8;
     view: View => view: u8;
     part: u8 => part: u8;
     bbox: BBox => left: u16, top: u16, right: u16, bottom: u16;
-    turn: Turn => turn: u16;
+    turn: Rotation => turn: u16;
     skew: Skew => skew: i16;
     size: PixelSize => width: u32, height: u32;
     outcome: AttemptOutcome => outcome: u8, class: u8, fault: u8;

@@ -7,7 +7,7 @@
 //! 5. the journal is deleted; one that is damaged is kept under another name, for what cannot be read of it.
 //!
 //! Until 4 the journal is the truth, after it the shard is, and 1 keeps the two from being counted together. The
-//! journal is held throughout. Temporary files of killed processes are deleted by [`super::Leftovers::find`].
+//! journal is held throughout. Temporary files of killed processes are deleted by [`super::UnfinishedFiles::find`].
 
 use std::{
     fs,
@@ -17,9 +17,9 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
-    hold::Hold,
+    hold::JournalLock,
     journal_reader::{Damage, Entry, JournalReader},
-    layout::{Layout, Publishing, StoreFile, Worth, publish, remove_if_present, sync_directory},
+    layout::{Durability, Layout, Publishing, StoreFile, publish, remove_if_present, sync_directory},
     shard::{Counts, ShardWriter},
     shard_reader::ShardReader,
 };
@@ -52,7 +52,7 @@ pub struct Kept {
     pub damage: Damage,
     /// Records that can be read but are in no shard, because the document that they belong to was lost and the plan has
     /// no such page.
-    pub homeless: u64,
+    pub orphaned: u64,
 }
 
 /// What has just been done in a sealing. A process may be killed after each, and so before the next.
@@ -110,7 +110,7 @@ pub fn seal_observed(
     wait: Duration,
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Option<Sealed>> {
-    let Some(hold) = Hold::acquire(&layout.journal(file), wait)? else { return Ok(None) };
+    let Some(hold) = JournalLock::acquire(&layout.journal(file), wait)? else { return Ok(None) };
     seal_held(layout, file, &hold, on_step).map(Some)
 }
 
@@ -118,7 +118,7 @@ pub fn seal_observed(
 pub(super) fn seal_held(
     layout: &Layout,
     file: StoreFile,
-    hold: &Hold,
+    hold: &JournalLock,
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Sealed> {
     let (journal, shard, temporary) = (layout.journal(file), layout.shard(file), layout.unfinished_shard(file));
@@ -135,13 +135,13 @@ pub(super) fn seal_held(
         }
         Err(StoreError::OpeningLost { .. }) => {
             let damage = Damage { places: 1, bytes: size()? };
-            let kept = Some(Kept { path: keep(layout, file)?, damage, homeless: 0 });
+            let kept = Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned: 0 });
             let (shard, pages) = made_before(shard)?;
             return Ok(Sealed { journal, shard, pages, torn_bytes: 0, kept });
         }
         Err(error) => return Err(error),
     };
-    let mut homeless = 0;
+    let mut orphaned = 0;
     let pages = if shard.exists() {
         let sealed = ShardReader::open(&shard)?;
         if sealed.opening()? != *reader.opening() {
@@ -155,21 +155,21 @@ pub(super) fn seal_held(
         let mut plan = Plan { layout, documents: None };
         let made = write(&mut reader, &mut plan, &temporary, on_step).and_then(|written| {
             if written.pages > 0 {
-                publish(&temporary, &shard, Worth::Lasting, &mut |step| on_step(step.into()))?;
+                publish(&temporary, &shard, Durability::Durable, &mut |step| on_step(step.into()))?;
             }
             Ok(written)
         });
         if made.is_err() {
-            // On a full disk its room is wanted; the first error is the one to tell.
+            // On a full disk its space is wanted; the first error is the one to tell.
             let _ = fs::remove_file(&temporary);
         }
         let written = made?;
-        homeless = written.homeless;
+        orphaned = written.orphaned;
         written.pages
     };
     let (torn_bytes, damage) = (reader.torn_bytes(), reader.damage());
-    let kept = if damage.places > 0 || homeless > 0 {
-        Some(Kept { path: keep(layout, file)?, damage, homeless })
+    let kept = if damage.places > 0 || orphaned > 0 {
+        Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned })
     } else {
         remove_if_present(&journal)?;
         None
@@ -188,7 +188,7 @@ fn made_before(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
 }
 
 /// Gives a damaged journal the name under which it is kept.
-fn keep(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
+fn keep_damaged(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
     let (journal, kept) = (layout.journal(file), layout.damaged_journal(file));
     if kept.exists() {
         let reason = format!("it would be kept as {}, which is there already: move that one away", kept.display());
@@ -222,8 +222,8 @@ impl Plan<'_> {
 /// What a journal gave.
 struct Written {
     pages: u64,
-    /// See [`Kept::homeless`].
-    homeless: u64,
+    /// See [`Kept::orphaned`].
+    orphaned: u64,
 }
 
 /// Writes the journal's records under the temporary name and checks the closed file; no file where there is none.
@@ -235,14 +235,14 @@ fn write(
 ) -> Result<Written> {
     let mut writer = ShardWriter::create(temporary)?;
     on_step(SealStep::Created);
-    let (mut pages, mut homeless) = (0, 0);
+    let (mut pages, mut orphaned) = (0, 0);
     while let Some(entry) = reader.next_entry()? {
         match entry {
             Entry::Document(document) => writer.document(document),
             Entry::Page(record) => {
                 if !writer.has_document(record.page.document) {
                     let Some(document) = plan.document_of(record.page)? else {
-                        homeless += 1;
+                        orphaned += 1;
                         continue;
                     };
                     writer.document(document);
@@ -259,11 +259,11 @@ fn write(
     on_step(SealStep::Closed);
     if pages == 0 {
         remove_if_present(temporary)?;
-        return Ok(Written { pages, homeless });
+        return Ok(Written { pages, orphaned });
     }
     check(temporary, written, pages)?;
     on_step(SealStep::Checked);
-    Ok(Written { pages, homeless })
+    Ok(Written { pages, orphaned })
 }
 
 fn check(temporary: &Path, written: Counts, pages: u64) -> Result<()> {

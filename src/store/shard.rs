@@ -14,7 +14,7 @@ use super::{
     codes,
     error::{Context, Result},
     hdf::{self, Appender, Attributes},
-    journal::Opening,
+    journal::JournalHeader,
     numbering::Numbering,
     rows::{
         AttemptLinks, AttemptRow, BlockLinks, BlockRow, PageLinks, PageRow, PartLinks, PartRow, SHARD_FORMAT,
@@ -114,20 +114,20 @@ impl<'a> ShardWriter<'a> {
         row.sha64 = sha64(writer.text.as_bytes());
         self.text.extend(writer.text.as_bytes());
         self.pages.push(row);
-        self.relieve()
+        self.flush_when_full()
     }
 
-    fn relieve(&mut self) -> Result<()> {
+    fn flush_when_full(&mut self) -> Result<()> {
         let path = self.path;
-        self.pages.relieve(path)?;
-        self.parts.relieve(path)?;
-        self.blocks.relieve(path)?;
-        self.attempts.relieve(path)?;
-        self.text.relieve(path)
+        self.pages.flush_when_full(path)?;
+        self.parts.flush_when_full(path)?;
+        self.blocks.flush_when_full(path)?;
+        self.attempts.flush_when_full(path)?;
+        self.text.flush_when_full(path)
     }
 
     /// Writes the rest.
-    pub(super) fn fill(self, opening: &Opening) -> Result<FilledShard<'a>> {
+    pub(super) fn fill(self, opening: &JournalHeader) -> Result<FilledShard<'a>> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
@@ -159,7 +159,7 @@ impl FilledShard<'_> {
     }
 }
 
-fn write_attributes(file: &File, path: &Path, opening: &Opening, pages: u64) -> Result<()> {
+fn write_attributes(file: &File, path: &Path, opening: &JournalHeader, pages: u64) -> Result<()> {
     let attributes = Attributes { file, path };
     attributes.text("format", SHARD_FORMAT)?;
     attributes.scalar("version", &SHARD_VERSION)?;

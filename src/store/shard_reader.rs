@@ -8,7 +8,7 @@ use super::{
     cells::RowReader,
     error::{Context, Result, StoreError, check_run},
     hdf,
-    journal::{Opening, Provenance},
+    journal::{JournalHeader, Provenance},
     latest::Summary,
     layout::Layout,
     rows::{AttemptRow, BlockRow, PageRow, PartRow, SHARD_FORMAT, SHARD_VERSION, SummaryRow},
@@ -63,9 +63,9 @@ impl ShardReader {
     ///
     /// # Errors
     /// An attribute cannot be read.
-    pub fn opening(&self) -> Result<Opening> {
+    pub fn opening(&self) -> Result<JournalHeader> {
         let (file, path) = (&self.file, &*self.path);
-        Ok(Opening {
+        Ok(JournalHeader {
             rank: RankId(hdf::attribute(file, path, "rank")?),
             sequence: hdf::attribute(file, path, "sequence")?,
             created_unix_ns: hdf::attribute(file, path, "created_unix_ns")?,
@@ -101,7 +101,7 @@ impl ShardReader {
         let page = self.page_row(row)?;
         let bytes = self.range(&self.text, page.text_offset, page.text_length.into())?;
         let text = PageText { start: page.text_offset, text: self.decode(bytes)? };
-        let cut = |offset, length| self.cut(&text, offset, length);
+        let cut = |offset, length| self.slice(&text, offset, length);
         let reader = self.reader(&cut);
         let attempts: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
         let attempts = attempts.iter().map(|attempt| attempt.read(&reader)).collect::<Result<_>>()?;
@@ -167,7 +167,7 @@ impl ShardReader {
     }
 
     /// A piece of the page's text, addressed as in the whole dataset.
-    fn cut(&self, text: &PageText, offset: u64, length: u32) -> Result<String> {
+    fn slice(&self, text: &PageText, offset: u64, length: u32) -> Result<String> {
         let start = offset.checked_sub(text.start).and_then(|start| usize::try_from(start).ok());
         let piece = start.and_then(|start| text.text.get(start..start + length as usize));
         piece.map(str::to_owned).ok_or_else(|| self.damaged("a row points outside its page's text"))

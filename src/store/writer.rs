@@ -17,8 +17,8 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
-    hold::Hold,
-    journal::{JournalWriter, Opening, Provenance},
+    hold::JournalLock,
+    journal::{JournalHeader, JournalWriter, Provenance},
     layout::{Layout, StoreFile},
     queue::Queue,
     seal::{Sealed, seal_held},
@@ -88,7 +88,7 @@ impl<R> Drop for TellEnd<R> {
     }
 }
 
-/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for room.
+/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for a place in the queue.
 struct CloseAtEnd<R>(Arc<Queue<Message<R>>>);
 
 impl<R> Drop for CloseAtEnd<R> {
@@ -240,7 +240,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
     }
 
     /// Tells the failure with the receipts of all records that did not become durable. The queue is closed first, so
-    /// that none is forgotten and nobody is left waiting for room, the sealing thread included.
+    /// that none is forgotten and nobody is left waiting for a place in the queue, the sealing thread included.
     fn fail(&mut self, error: StoreError) {
         tracing::error!(%error, "the store stops: no further record can be written");
         let queued = self.queue.close().into_iter().filter_map(|message| match message {
@@ -279,7 +279,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         };
         if self.journal.is_none() {
-            let opening = Opening {
+            let opening = JournalHeader {
                 rank: self.next.rank,
                 sequence: self.next.sequence,
                 created_unix_ns: unix_nanoseconds(),
@@ -323,7 +323,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         Ok(())
     }
 
-    fn start_sealing(&self, file: StoreFile, hold: Hold) -> Result<JoinHandle<Result<Sealed>>> {
+    fn start_sealing(&self, file: StoreFile, hold: JournalLock) -> Result<JoinHandle<Result<Sealed>>> {
         let (layout, end) = (self.layout.clone(), TellEnd(Arc::clone(&self.queue)));
         let thread = thread::Builder::new().name(format!("seal-{}", file.rank.0));
         let work = move || {

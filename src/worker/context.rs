@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     comm::Returned,
-    corpus::Originals,
+    corpus::SourceIntegrity,
     imaging::Pool,
     model::{
         Attempt, Capabilities, Document, Engine, ImageFacts, MachineFault, PageRecord, RankId, RankSummary, Settlement,
@@ -48,7 +48,7 @@ pub(super) struct Context {
     pub(super) configuration: Configuration,
     pub(super) run_directory: PathBuf,
     pub(super) documents: Arc<[Document]>,
-    pub(super) originals: Arc<Originals>,
+    pub(super) originals: Arc<SourceIntegrity>,
     pub(super) renderers: Pool,
     pub(super) image_memory: ImageMemory,
     pub(super) engines: BTreeMap<Engine, RankEngine>,
@@ -73,8 +73,8 @@ impl Context {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Blank => Vec::new(),
         };
-        let (page, lease, verdict, ahead) = (record.page, record.lease, record.verdict, record.ahead);
-        let settlement = Settlement { page, lease, verdict, attempts, ahead };
+        let (page, lease, verdict, remaining) = (record.page, record.lease, record.verdict, record.remaining);
+        let settlement = Settlement { page, lease, verdict, attempts, remaining };
         // The store blocks where the disk is slow.
         let kept = tokio::task::block_in_place(|| self.writer.append(record, settlement));
         if let Err(Refused { error, receipt }) = kept {

@@ -5,7 +5,7 @@ use std::num::NonZero;
 /// The rank's part of the cores that its process may use. Says loudly where that are fewer than PBS has given.
 pub(super) fn of_rank(local_size: u32) -> usize {
     let available = std::thread::available_parallelism().map_or(1, NonZero::get);
-    if let Some(warning) = bound(available, std::env::var("NCPUS").ok().as_deref()) {
+    if let Some(warning) = binding_warning(available, std::env::var("NCPUS").ok().as_deref()) {
         tracing::warn!("{warning}");
     }
     part(available, local_size)
@@ -17,7 +17,7 @@ fn part(available: usize, local_size: u32) -> usize {
 
 /// mpirun binds a rank to a core or a socket unless it is told not to, and with it all that the rank starts
 /// (`docs/facts/mpi.md`, "Binding").
-fn bound(available: usize, ncpus: Option<&str>) -> Option<String> {
+fn binding_warning(available: usize, ncpus: Option<&str>) -> Option<String> {
     let given: usize = ncpus?.parse().ok()?;
     (available < given).then(|| {
         format!(
@@ -38,9 +38,14 @@ mod tests {
 
     #[test]
     fn a_rank_that_is_bound_to_fewer_cores_than_the_job_has_says_so() {
-        assert!(bound(1, Some("20")).unwrap().contains("--bind-to none"));
+        assert!(binding_warning(1, Some("20")).unwrap().contains("--bind-to none"));
         assert_eq!(
-            [bound(20, Some("20")), bound(160, Some("20")), bound(1, None), bound(1, Some("all"))],
+            [
+                binding_warning(20, Some("20")),
+                binding_warning(160, Some("20")),
+                binding_warning(1, None),
+                binding_warning(1, Some("all"))
+            ],
             [const { None }; 4]
         );
     }

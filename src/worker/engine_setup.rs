@@ -10,7 +10,7 @@ use crate::{
         Engine, RankId, Role,
         configuration::{Configuration, ServerSource},
     },
-    node::{Gpu, GpuChoice, NodeCare, Place, option_value},
+    node::{Gpu, GpuChoice, NodePreparation, Place, option_value},
     server::{ServerFolder, Share},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn set_up_engines(
         }
         let care = settings.server.is_model().then(|| {
             let model = settings.model.as_deref().unwrap_or(&profile.model);
-            Arc::new(NodeCare::new(engine, model, &configuration.node, place.clone()))
+            Arc::new(NodePreparation::new(engine, model, &configuration.node, place.clone()))
         });
         let gpu = place.gpu.as_ref().filter(|_| care.is_some()).map(|gpu| gpu.id.clone());
         let share = Share { program: request.program.clone(), cores, gpu, care };

@@ -8,7 +8,7 @@ use crate::{
     imaging::{LibraryNotFound, StartError},
     model::Engine,
     node::GpuError,
-    server::{ClaimError, FolderError},
+    server::{FolderError, MemoryShareError},
     store::StoreError,
     sys::ExitCode,
 };
@@ -35,7 +35,7 @@ pub enum WorkerError {
     },
     /// Servers that do not fit on their GPU.
     #[error(transparent)]
-    Claim(#[from] ClaimError),
+    MemoryShare(#[from] MemoryShareError),
     /// No rank serves the engine that reads every page first.
     #[error("no rank of the roles {0} serves chandra, and every page goes to chandra first: add chandra to --roles")]
     NoFirstEngine(String),
@@ -75,7 +75,7 @@ impl WorkerError {
             WorkerError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
             WorkerError::ProfileOfOtherEngine { .. }
             | WorkerError::NoFirstEngine(_)
-            | WorkerError::Claim(_)
+            | WorkerError::MemoryShare(_)
             | WorkerError::Engine(_)
             | WorkerError::Gpu(_)
             | WorkerError::ServerFolder(_)

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::time::Instant;
 
 use crate::{
-    concurrency::{Bounds, Observation, ServerLife},
+    concurrency::{Bounds, Observation, ServerActivity},
     model::{ServerLoad, ServerTime},
 };
 
@@ -120,14 +120,14 @@ impl Limiter {
 
     /// Labels the time since the last label. `seen` is how the server was seen at work, if it was; `is_known` says whether
     /// it has been seen ready since it last rested.
-    pub(super) fn account(&self, seen: Option<ServerLife>, is_known: bool) {
+    pub(super) fn account(&self, seen: Option<ServerActivity>, is_known: bool) {
         let mut accounting = lock(&self.accounting);
         accounting.rests = false;
         let life = match (seen, accounting.was_ready) {
-            (_, true) if self.draining.load(Ordering::Relaxed) => ServerLife::Draining,
+            (_, true) if self.draining.load(Ordering::Relaxed) => ServerActivity::Draining,
             (Some(life), _) => life,
-            (None, true) => ServerLife::Down,
-            (None, false) => ServerLife::Starting,
+            (None, true) => ServerActivity::Down,
+            (None, false) => ServerActivity::Starting,
         };
         accounting.was_ready |= is_known;
         accounting.label(life);
@@ -141,7 +141,7 @@ impl Limiter {
     /// The server's time up to now, and its load.
     pub(super) fn totals(&self) -> (ServerTime, ServerLoad) {
         let mut accounting = lock(&self.accounting);
-        let life = if accounting.was_ready { ServerLife::Draining } else { ServerLife::Starting };
+        let life = if accounting.was_ready { ServerActivity::Draining } else { ServerActivity::Starting };
         if !accounting.rests {
             accounting.label(life);
         }
@@ -150,7 +150,7 @@ impl Limiter {
 }
 
 impl TimeAccounting {
-    fn label(&mut self, life: ServerLife) {
+    fn label(&mut self, life: ServerActivity) {
         let now = Instant::now();
         self.time.spend(now - self.until, life);
         self.until = now;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::concurrency::{Observation, Vitals};
+use crate::concurrency::{EngineGauges, Observation};
 
 /// Sums of some observations.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct ObservationSum {
     finished: u64,
     prompt_tokens: u64,
     generated_tokens: u64,
-    vitals: Option<Vitals>,
+    gauges: Option<EngineGauges>,
 }
 
 /// A line of the file: means since the line before; the gauges of the server are of the last moment.
@@ -42,7 +42,7 @@ impl ObservationSum {
         self.finished += seen.finished;
         self.prompt_tokens += seen.prompt_tokens;
         self.generated_tokens += seen.generated_tokens;
-        self.vitals = seen.vitals.or(self.vitals);
+        self.gauges = seen.gauges.or(self.gauges);
     }
 
     /// The line of these observations, `since` the rank began.
@@ -56,10 +56,10 @@ impl ObservationSum {
             requests_per_second: (100.0 * self.finished as f64 / self.seconds).round() / 100.0,
             prompt_tokens_per_second: rate(self.prompt_tokens),
             generated_tokens_per_second: rate(self.generated_tokens),
-            running: self.vitals.map(|vitals| vitals.running),
-            waiting: self.vitals.map(|vitals| vitals.waiting),
-            kv_cache_usage: self.vitals.map(|vitals| vitals.kv_cache_usage),
-            preemptions: self.vitals.map(|vitals| vitals.preemptions),
+            running: self.gauges.map(|gauges| gauges.running),
+            waiting: self.gauges.map(|gauges| gauges.waiting),
+            kv_cache_usage: self.gauges.map(|gauges| gauges.kv_cache_usage),
+            preemptions: self.gauges.map(|gauges| gauges.preemptions),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::Profile,
     model::{Engine, MachineFault, RankId, Role, configuration::Configuration},
-    server::{Admission, Claim, Duty, Service, ServiceEvent, ServicePlan},
+    server::{DesiredState, GpuPermits, MemoryShare, Service, ServiceEvent, ServicePlan},
 };
 
 /// An engine at work on this rank. Dropping it leaves its server to the next attempt of the run.
@@ -31,7 +31,7 @@ pub(super) struct RankPlan<'a> {
     /// How long servers outlive this rank where it is killed.
     pub(super) linger: Duration,
     /// Shared by the servers of the rank.
-    pub(super) admission: Admission,
+    pub(super) admission: GpuPermits,
 }
 
 impl RankEngine {
@@ -39,7 +39,7 @@ impl RankEngine {
     pub(super) fn start(
         engine: Engine,
         setup: EngineSetup,
-        duty: Duty,
+        duty: DesiredState,
         rank_plan: &RankPlan<'_>,
         on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
     ) -> Result<RankEngine, WorkerError> {
@@ -50,7 +50,7 @@ impl RankEngine {
             rank: rank_plan.rank,
             local_rank: rank_plan.local_rank,
             profile: Arc::clone(&profile),
-            claim: Claim::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
+            claim: MemoryShare::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
             admission: rank_plan.admission.clone(),
             duty,
             settings: rank_plan.configuration.engines.of(engine).clone(),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     model::Engine,
-    server::{Duty, DutySwitch, LifeWatch, Ready, Service},
+    server::{DesiredState, DesiredStateSwitch, LifeWatch, Ready, Service},
 };
 
 /// Tells the servers of such a rank which of them serves; on any other rank, there are none.
 #[derive(Debug, Default)]
 pub(super) struct RoleSwitches {
-    servers: BTreeMap<Engine, (DutySwitch, LifeWatch)>,
+    servers: BTreeMap<Engine, (DesiredStateSwitch, LifeWatch)>,
 }
 
 impl RoleSwitches {
@@ -22,10 +22,10 @@ impl RoleSwitches {
     /// is.
     pub(super) fn switch_to(&self, engine: Engine) -> Option<Ready> {
         for (_, (duty, _)) in self.servers.iter().filter(|(other, _)| **other != engine) {
-            duty.set(Duty::Rest);
+            duty.set(DesiredState::Rest);
         }
         let (duty, life) = self.servers.get(&engine)?;
-        duty.set(Duty::Serve);
+        duty.set(DesiredState::Serve);
         life.ready()
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    concurrency::{Controller, Observation, ServerLife, VITALS_EVERY, Vitals},
+    concurrency::{Controller, EngineGauges, GAUGES_EVERY, Observation, ServerActivity},
     engine::{ServerMetrics, TrafficCounts},
     server::{LifeWatch, Ready},
 };
@@ -82,7 +82,7 @@ impl Watch {
         loop {
             ticks.tick().await;
             let life = match self.life.ready() {
-                Some(ready) => self.look(&ready).await,
+                Some(ready) => self.sample(&ready).await,
                 None => None,
             };
             if self.life.is_resting() {
@@ -97,10 +97,10 @@ impl Watch {
     }
 
     /// What the server did since the last look; `None` at the first look at a start.
-    async fn look(&mut self, ready: &Ready) -> Option<ServerLife> {
+    async fn sample(&mut self, ready: &Ready) -> Option<ServerActivity> {
         let client = ready.reader.client();
         self.looks += 1;
-        let metrics = match self.looks.is_multiple_of(VITALS_EVERY) {
+        let metrics = match self.looks.is_multiple_of(GAUGES_EVERY) {
             true => timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten(),
             false => None,
         };
@@ -127,7 +127,7 @@ impl Watch {
             self.write(limit).await;
         }
         let on_their_way = self.limiter.on_their_way(seen.in_flight);
-        Some(ServerLife::Ready { in_flight: seen.in_flight, limit, on_their_way })
+        Some(ServerActivity::Ready { in_flight: seen.in_flight, limit, on_their_way })
     }
 
     async fn write(&mut self, limit: u32) {
@@ -151,8 +151,8 @@ fn observation(
     counts: TrafficCounts,
     metrics: Option<ServerMetrics>,
 ) -> Observation {
-    let vitals = |metrics: ServerMetrics| {
-        Some(Vitals {
+    let gauges = |metrics: ServerMetrics| {
+        Some(EngineGauges {
             running: metrics.running?,
             waiting: metrics.waiting?,
             kv_cache_usage: metrics.kv_cache_usage.unwrap_or_default(),
@@ -165,6 +165,6 @@ fn observation(
         prompt_tokens: counts.prompt_tokens - before.prompt_tokens,
         generated_tokens: counts.generated_tokens - before.generated_tokens,
         finished: counts.finished - before.finished,
-        vitals: metrics.and_then(vitals),
+        gauges: metrics.and_then(gauges),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
-    corpus::{self, Originals},
+    corpus::{self, SourceIntegrity},
     model::{Document, Engine, RankId, configuration::Configuration, error::chain},
     store::{Provenance, StoreEvent, Writer},
 };
@@ -43,7 +43,7 @@ impl StartUp {
     /// Reads the plan, starts renderers and the store. Waits for them: not for a main thread.
     pub(super) fn context(self, runtime: &Handle) -> Result<Context, WorkerError> {
         let plan = corpus::read(&self.run_directory)?.ok_or_else(|| WorkerError::NoPlan(self.run_directory.clone()))?;
-        let originals = Arc::new(Originals::new(plan));
+        let originals = Arc::new(SourceIntegrity::new(plan));
         let documents: Arc<[Document]> = Arc::clone(originals.documents());
         let renderers = runtime.block_on(renderer_pool(&self.program, &self.configuration, self.cores))?;
         let provenance = Provenance {

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
-    server::{Admission, Duty, Ready, Service, ServiceEvent},
+    server::{DesiredState, GpuPermits, Ready, Service, ServiceEvent},
     store,
     sys::{ExitCode, host_name},
 };
@@ -111,7 +111,7 @@ impl Worker {
             configuration: &request.configuration,
             run_directory: request.run_directory.clone(),
             linger: request.linger,
-            admission: Admission::default(),
+            admission: GpuPermits::default(),
         };
         let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events)?;
         Ok(Worker {
@@ -170,7 +170,7 @@ impl Worker {
                     context.recall.send_replace(true);
                 }
             }
-            ToWorker::Turn(engine) => {
+            ToWorker::SwitchRole(engine) => {
                 if let Some(Ready { reader, .. }) = self.switches.switch_to(engine) {
                     let _ = self.events.send(LocalEvent::EngineReady(engine, Box::new(reader.server().clone())));
                 }
@@ -220,7 +220,7 @@ impl Worker {
     }
 
     /// Seals and reads this rank's share of what earlier starts left.
-    fn recover(&self, run_id: String, share: store::Leftovers) -> Result<(), WorkerError> {
+    fn recover(&self, run_id: String, share: store::UnfinishedFiles) -> Result<(), WorkerError> {
         let (events, run_directory) = (self.events.clone(), self.request.run_directory.clone());
         let wait = self.request.configuration.schedule.silence_limit;
         in_background("bocr-recover", move || {
@@ -313,7 +313,7 @@ fn credits(role: Role, setups: &BTreeMap<Engine, EngineSetup>) -> u32 {
     let credits = setups.values().map(|setup| setup.in_flight.credits());
     match role {
         // It holds pages of one engine at a time.
-        Role::InTurn => credits.max().unwrap_or_default(),
+        Role::OneAtATime => credits.max().unwrap_or_default(),
         Role::One(_) | Role::Together => credits.sum(),
     }
 }
@@ -353,8 +353,8 @@ fn start_engines(
     let mut switches = RoleSwitches::default();
     let (first, resting): (Vec<_>, Vec<_>) =
         setups.into_iter().partition(|(engine, _)| rank_plan.role.first().contains(*engine));
-    let resting = resting.into_iter().map(|setup| (setup, Duty::Rest));
-    for ((engine, setup), duty) in resting.chain(first.into_iter().map(|setup| (setup, Duty::Serve))) {
+    let resting = resting.into_iter().map(|setup| (setup, DesiredState::Rest));
+    for ((engine, setup), duty) in resting.chain(first.into_iter().map(|setup| (setup, DesiredState::Serve))) {
         let events = events.clone();
         let on_event = move |event| {
             let _ = events.send(match event {
@@ -363,7 +363,7 @@ fn start_engines(
             });
         };
         let started = RankEngine::start(engine, setup, duty, rank_plan, on_event)?;
-        if rank_plan.role == Role::InTurn {
+        if rank_plan.role == Role::OneAtATime {
             switches.add(engine, &started.service);
         }
         engines.insert(engine, started);

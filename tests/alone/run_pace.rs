@@ -36,7 +36,7 @@ fn write_document(path: &Path) {
     fs::write(path, pdf).unwrap();
 }
 
-/// The stand-in's KV cache has room for about four of these pages; the profile begins with 16.
+/// The stand-in's KV cache holds about four of these pages; the profile begins with 16.
 #[test]
 fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     let bench = Bench::new();

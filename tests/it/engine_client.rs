@@ -28,7 +28,7 @@ use bulletin_ocr::{
     },
     model::{
         AttemptOutcome, BBox, Engine, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown,
-        Visit,
+        Stage,
     },
 };
 use futures_util::{StreamExt, future::join_all, stream};
@@ -193,7 +193,7 @@ fn image() -> PageImage {
 
 /// The first request for a page.
 fn asking(request_id: &str) -> Asking<'_> {
-    Asking { request_id, visit: Visit::First, step: 0 }
+    Asking { request_id, stage: Stage::Primary, step: 0 }
 }
 
 struct Setup {
@@ -449,11 +449,11 @@ async fn failed_questions_to_health_are_death_only_three_in_a_row() {
     let broken = || Script::Stream(vec![delta(PAGE, None).into_bytes()], After::Break);
     setup.server.ailing.store(2, Ordering::SeqCst);
     assert_eq!(setup.outcome(broken()).await, AttemptOutcome::Interrupted(MachineFault::ConnectionLost));
-    assert_eq!(setup.reader.client().gone(Duration::ZERO).await, None);
+    assert_eq!(setup.reader.client().await_gone(Duration::ZERO).await, None);
     setup.server.ailing.store(3, Ordering::SeqCst);
     assert_eq!(setup.outcome(broken()).await, AttemptOutcome::Interrupted(MachineFault::ServerDied));
     setup.server.ailing.store(3, Ordering::SeqCst);
-    assert_eq!(setup.reader.client().gone(Duration::ZERO).await, Some(Gone::Unhealthy));
+    assert_eq!(setup.reader.client().await_gone(Duration::ZERO).await, Some(Gone::Unhealthy));
 }
 
 #[tokio::test]
@@ -470,14 +470,14 @@ async fn a_full_queue_of_connections_is_not_death_and_a_closed_one_is() {
         queued.push(stream);
     }
     // Long enough for three failures in a row.
-    let judged = tokio::time::timeout(Duration::from_secs(2), client.gone(Duration::ZERO)).await;
+    let judged = tokio::time::timeout(Duration::from_secs(2), client.await_gone(Duration::ZERO)).await;
     assert!(judged.is_err(), "{judged:?} while nothing was known yet");
     let server = server_of(&Profile::load("chandra-2", None).unwrap());
     let serving = tokio::spawn(axum::serve(listener, router(server)).into_future());
-    assert_eq!(client.gone(Duration::ZERO).await, None);
+    assert_eq!(client.await_gone(Duration::ZERO).await, None);
     serving.abort();
     assert!(serving.await.unwrap_err().is_cancelled());
-    assert_eq!(client.gone(Duration::ZERO).await, Some(Gone::Refused));
+    assert_eq!(client.await_gone(Duration::ZERO).await, Some(Gone::Refused));
 }
 
 #[tokio::test]

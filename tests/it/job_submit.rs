@@ -114,7 +114,7 @@ fn settings_that_a_job_still_reads_are_not_changed_under_it() {
     node.says("1.fake", &[RUNNING]);
     let kept = fs::read_to_string(node.run("job/job.toml")).unwrap();
     node.job_file("", "[store]\nshard = \"1MiB\"\n");
-    node.submit(&["--after"]).refuses(1, &["job 1.fake of this run still reads", "job/job.toml"]);
+    node.submit(&["--after"]).refuses(1, &["job 1.fake of this run still uses", "job/job.toml"]);
     assert_eq!(fs::read_to_string(node.run("job/job.toml")).unwrap(), kept);
     node.job_file("walltime = \"01:00:00\"", "");
     node.submit(&["--after"]).succeeds();
@@ -155,7 +155,7 @@ fn where_pbs_does_not_take_the_job_all_is_written_and_the_remedy_is_said() {
     fs::remove_file(node.path("refuse")).unwrap();
     node.submit(&[]).succeeds();
     let blind = Ended::of(&node.bocr_with_path(&["submit", file], "/nowhere").output().unwrap());
-    blind.refuses(1, &["cannot tell whether job 1.fake"]);
+    blind.refuses(1, &["cannot ask PBS whether job 1.fake"]);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_run_is_followed_through_its_jobs_to_the_end() {
          1.fake: ended with 75: stopped early; submit it again to continue\n\
          the end of {0}/1.fake.OU:\nthe walltime is near\n\
          2.fake: ended with 3: all is settled, but some pages or documents failed; report.json says which\n\
-         it printed nothing into {0}/2.fake.OU\n",
+         the job printed nothing into {0}/2.fake.OU\n",
         output.display()
     );
     assert_eq!(followed.said, expected);
@@ -265,7 +265,7 @@ fn the_end_that_pbs_gave_a_job_is_explained() {
     let node = LoginNode::new("home");
     node.job_file("", "");
     node.submit(&[]).succeeds();
-    for (status, code, words) in [(271, 75, "qdel"), (-29, 75, "walltime was over"), (-27, 1, "`memory`")] {
+    for (status, code, words) in [(271, 75, "qdel"), (-29, 75, "walltime was used up"), (-27, 1, "`memory`")] {
         node.says("1.fake", &[&ended(status)]);
         let followed = node.follow();
         assert!(followed.code == Some(code) && followed.said.contains(words), "{followed:?}");
@@ -273,7 +273,10 @@ fn the_end_that_pbs_gave_a_job_is_explained() {
     fs::write(node.run("job/output/1.fake.OU"), "bocr: another bocr run is working in run: wait for it\n").unwrap();
     node.says("1.fake", &[&ended(2)]);
     let followed = node.follow();
-    assert!(followed.code == Some(2) && followed.said.contains("another job of this run was at work"), "{followed:?}");
+    assert!(
+        followed.code == Some(2) && followed.said.contains("another job of this run is still running"),
+        "{followed:?}"
+    );
     // The run ended in order before PBS killed what was left of its job.
     let account = r#"{"exit_code":0,"outcome":"complete","again":false,"silent_hosts":[]}"#;
     fs::write(node.run("finished.json"), account).unwrap();

@@ -1,4 +1,4 @@
-//! Turned pages and tables, skew and script, on real pages that are turned and rotated in memory.
+//! CompletedSwitch pages and tables, skew and script, on real pages that are turned and rotated in memory.
 //!
 //! `BOCR_CORPUS`, a folder of gazettes, switches on the same questions for every page that `tests/data/layout/labels.tsv`
 //! has a row for. A process can load PDFium once only, so name this file then: `cargo test --test it layout_turned`.
@@ -13,7 +13,7 @@ use std::{
 use bulletin_ocr::{
     imaging::{Renderer, find_library},
     layout::{Sheet, page_turn, script, skew, turned_region},
-    model::{Grid, ImageRule, Language, PageIndex, PixelSize, Scaling, Turn},
+    model::{Grid, ImageRule, Language, PageIndex, PixelSize, Rotation, Scaling},
 };
 
 const RULE: ImageRule = ImageRule {
@@ -51,16 +51,16 @@ impl Page {
         Sheet::new(self.size, self.dpi, self.levels.as_slice().into())
     }
 
-    fn turned(&self, turn: Turn) -> Page {
+    fn turned(&self, turn: Rotation) -> Page {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
-        if turn == Turn::None {
+        if turn == Rotation::None {
             return self.clone();
         }
         let columns = (0..width).flat_map(|x| (0..height).rev().map(move |y| (x, y)));
         let levels = columns.map(|(x, y)| self.levels[y * width + x]).collect();
         let right =
             Page { size: PixelSize { width: self.size.height, height: self.size.width }, levels, dpi: self.dpi };
-        right.turned(turn.then(Turn::Left))
+        right.turned(turn.then(Rotation::Left))
     }
 
     /// Rotated clockwise about its middle, white where nothing was.
@@ -79,7 +79,7 @@ impl Page {
     }
 
     /// The page with everything below its running header turned about the middle of the body.
-    fn with_turned_body(&self, turn: Turn) -> Page {
+    fn with_turned_body(&self, turn: Rotation) -> Page {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         let head = height * 9 / 100;
         let body = Page {
@@ -154,8 +154,8 @@ fn turned_content_skew_and_script_of_real_pages() {
 fn whole_pages_are_told_upright_turned_skewed_and_in_their_script(samples: &[Sample]) {
     let mut silent = Vec::new();
     for (name, page, language, is_scan) in samples {
-        for turn in Turn::ALL {
-            assert_eq!(page_turn(&page.turned(turn).sheet()), turn.undone(), "{name} turned by {}", turn.degrees());
+        for turn in Rotation::ALL {
+            assert_eq!(page_turn(&page.turned(turn).sheet()), turn.inverse(), "{name} turned by {}", turn.degrees());
         }
         assert_eq!(turned_region(&page.sheet()), None, "{name}");
 
@@ -183,11 +183,11 @@ fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way(s
     for (name, page, language, _) in
         samples.iter().filter(|page| whole_bodies.iter().any(|body| page.0.ends_with(body)))
     {
-        for turn in [Turn::Right, Turn::Left] {
+        for turn in [Rotation::Right, Rotation::Left] {
             let page = page.with_turned_body(turn);
-            assert_eq!(page_turn(&page.sheet()), Turn::None, "{name}");
+            assert_eq!(page_turn(&page.sheet()), Rotation::None, "{name}");
             let (region, _) = turned_region(&page.sheet()).unwrap_or_else(|| panic!("{name}: no region"));
-            assert_eq!(region.turn, turn.undone(), "{name}");
+            assert_eq!(region.turn, turn.inverse(), "{name}");
             assert_eq!((region.bbox.left, region.bbox.right), (0, 1000), "{name}");
             assert!((80..=105).contains(&region.bbox.top) && region.bbox.bottom > 600, "{name}: {:?}", region.bbox);
             assert_eq!(script(&page.sheet()).language, *language, "{name}");
@@ -197,7 +197,7 @@ fn a_body_on_its_side_under_an_upright_header_is_found_whole_and_the_right_way(s
 
 /// Heads two inches high over narrow columns of figures; places in pixels of the first page.
 fn heads_on_their_side_leave_a_table_upright(page: &Page) {
-    let heads = page.part([118, 340, 400, 1350]).turned(Turn::Left);
+    let heads = page.part([118, 340, 400, 1350]).turned(Rotation::Left);
     let two_figures = page.part([62, 150, 29, 30]);
     for has_header in [true, false] {
         let mut table = page.emptied(has_header);
@@ -205,18 +205,18 @@ fn heads_on_their_side_leave_a_table_upright(page: &Page) {
         for (x, y) in (120..1440).step_by(77).flat_map(|x| (680..2050).step_by(58).map(move |y| (x, y))) {
             table.paste(&two_figures, x, y);
         }
-        assert_eq!(page_turn(&table.sheet()), Turn::None, "header: {has_header}");
+        assert_eq!(page_turn(&table.sheet()), Rotation::None, "header: {has_header}");
         assert_eq!(turned_region(&table.sheet()), None, "header: {has_header}");
     }
 }
 
 fn a_region_may_end_where_white_and_level_text_follow(page: &Page) {
     let mut mixed = page.emptied(true);
-    mixed.paste(&page.part([60, 340, 640, 1350]).turned(Turn::Left), 120, 240);
+    mixed.paste(&page.part([60, 340, 640, 1350]).turned(Rotation::Left), 120, 240);
     mixed.paste(&page.part([820, 660, 640, 105]), 120, 980);
     let region = turned_region(&mixed.sheet()).map(|(region, _)| region);
     assert!(
-        region.is_some_and(|region| region.turn == Turn::Right && (390..=440).contains(&region.bbox.bottom)),
+        region.is_some_and(|region| region.turn == Rotation::Right && (390..=440).contains(&region.bbox.bottom)),
         "{region:?}"
     );
 
@@ -228,7 +228,7 @@ fn a_region_may_end_where_white_and_level_text_follow(page: &Page) {
 struct Label {
     file: PathBuf,
     page: u32,
-    region: Option<Turn>,
+    region: Option<Rotation>,
     script: String,
 }
 
@@ -245,7 +245,7 @@ fn labels(corpus: &Path) -> Vec<Label> {
         Some(Label {
             file: file.into_iter().find(|file| file.is_file())?,
             page: row["page"].parse().ok()?,
-            region: degrees.and_then(|degrees| Turn::ALL.into_iter().find(|turn| turn.degrees() == degrees)),
+            region: degrees.and_then(|degrees| Rotation::ALL.into_iter().find(|turn| turn.degrees() == degrees)),
             script: row["script"].to_owned(),
         })
     })
@@ -257,12 +257,12 @@ fn every_labelled_page(renderer: &Renderer, corpus: &Path) {
     let (mut turns, mut regions, mut scripts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for label in &labels {
         let page = draw(renderer, &label.file, label.page);
-        for turn in Turn::ALL.into_iter().filter(|_| label.region.is_none() && label.script != "none") {
+        for turn in Rotation::ALL.into_iter().filter(|_| label.region.is_none() && label.script != "none") {
             let found = page_turn(&page.turned(turn).sheet()).degrees();
-            *turns.entry((turn.undone().degrees(), found)).or_insert(0) += 1;
+            *turns.entry((turn.inverse().degrees(), found)).or_insert(0) += 1;
         }
         let found = turned_region(&page.sheet()).map(|(region, _)| region.turn.degrees());
-        *regions.entry((label.region.map(Turn::degrees), found)).or_insert(0) += 1;
+        *regions.entry((label.region.map(Rotation::degrees), found)).or_insert(0) += 1;
         *scripts.entry((label.script.clone(), script(&page.sheet()).language.name())).or_insert(0) += 1;
     }
     println!(

@@ -72,9 +72,10 @@ impl<'ast> Visit<'ast> for SourceFile {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let mut paths = Vec::new();
         paths_of(&item.tree, &[], &mut paths);
-        self.named.extend(paths.iter().map(|(_, path)| path.clone()));
-        if !matches!(item.vis, Visibility::Inherited) {
-            self.exports.extend(paths);
+        match item.vis {
+            Visibility::Inherited => self.named.extend(paths.into_iter().map(|(_, path)| path)),
+            // To pass a name on is not to use it.
+            _ => self.exports.extend(paths),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::run_support::{Bench, text};
-use bulletin_ocr::model::{BBox, Block, ColumnsReason, Language, PageRecord, Part, Turn, Verdict};
+use bulletin_ocr::model::{BBox, Block, ColumnsReason, Language, PageRecord, Part, Rotation, Verdict};
 
 /// The records of single pages, by file name.
 type Records = BTreeMap<String, PageRecord>;
@@ -57,7 +57,7 @@ fn columns_are_read_one_after_the_other_and_joined_in_the_order_of_the_script() 
     let layout = french.layout.unwrap();
     assert_eq!(
         (layout.columns.reason, layout.script, layout.turn),
-        (ColumnsReason::Rule, Language::French, Turn::None)
+        (ColumnsReason::Rule, Language::French, Rotation::None)
     );
     assert!(layout.columns.confidence.0 > 50, "{layout:?}");
     let [head, left, right, foot] = french.parts.as_slice() else { panic!("{} parts", french.parts.len()) };
@@ -97,12 +97,12 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
     let files = ["turned_table_fr.pdf", "turned_table_ar.pdf", "sideways_fr.pdf", "upside_down_ar.pdf"];
     let records = read(&bench, &files, &[]);
     for (file, turn, words) in
-        [("turned_table_fr.pdf", Turn::Right, "PROT"), ("turned_table_ar.pdf", Turn::Left, "المختبر")]
+        [("turned_table_fr.pdf", Rotation::Right, "PROT"), ("turned_table_ar.pdf", Rotation::Left, "المختبر")]
     {
         let record = &records[file];
         let turned = |part: &&Part| record.attempts[usize::from(part.attempt)].shown.turn == turn;
         let table = record.parts.iter().find(turned).unwrap_or_else(|| panic!("{file}: {:?}", record.layout));
-        assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::Turned, "{file}");
+        assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::CompletedSwitch, "{file}");
         assert!(table.markdown.contains(words), "{file}: {}", table.markdown);
         assert!(record.parts[0].bbox.bottom < 150, "{file}: the head is upright, a part of its own");
         assert_blocks_lie_in_their_parts(record);
@@ -111,7 +111,7 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
         assert!(tall.count() > 0, "{file}: lines of text run down the page");
     }
     for (file, turn, words) in
-        [("sideways_fr.pdf", Turn::Left, "Chef du gouvernement"), ("upside_down_ar.pdf", Turn::Half, "المادة")]
+        [("sideways_fr.pdf", Rotation::Left, "Chef du gouvernement"), ("upside_down_ar.pdf", Rotation::Half, "المادة")]
     {
         let record = &records[file];
         assert_eq!(record.layout.unwrap().turn, turn, "{file}: {:?}", record.layout);
@@ -119,7 +119,7 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
         assert!(all.to_lowercase().contains(&words.to_lowercase()), "{file}: {all}");
         assert_blocks_lie_in_their_parts(record);
     }
-    // Turned by a half, the page's head lies at its foot.
+    // CompletedSwitch by a half, the page's head lies at its foot.
     let is_head = |part: &&Part| part.blocks.iter().any(Block::is_header_or_footer);
     let head = records["upside_down_ar.pdf"].parts.iter().find(is_head);
     assert!(head.expect("a head").bbox.top > 850);

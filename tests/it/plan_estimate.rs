@@ -71,7 +71,7 @@ fn a_job_file_says_it_all_and_wrong_usage_is_refused() {
     assert_eq!((&json["documents"]["left"], &json["walltime"]), (&Value::from(10), &Value::from(1800.0)));
 
     for (arguments, said) in [
-        (&["plan"][..], "say what is to be read"),
+        (&["plan"][..], "no input is given"),
         (&["plan", "-i", "/no/such/folder"], "/no/such/folder"),
         (&["plan", "-i", GAZETTES, "--report", "/no/such/report.json"], "report.json of a run that has ended"),
         (&["plan", "-i", GAZETTES, "--walltime", "soon"], "HH:MM:SS"),

@@ -106,8 +106,8 @@ fn a_page_that_fails_for_good_keeps_its_class_and_its_best_text() {
     let (record, attempts) = struck(&records);
     assert_eq!((code, record.verdict), (Some(3), Verdict::Failed(FailureClass::Loop)));
     assert_eq!(attempts, [failed(FailureClass::Loop); 5], "every way of asking was tried");
-    let visit = record.attempts[4].visit;
-    let of_visit = record.attempts.iter().filter(|attempt| attempt.visit == visit);
+    let visit = record.attempts[4].stage;
+    let of_visit = record.attempts.iter().filter(|attempt| attempt.stage == visit);
     assert!(of_visit.clone().count() == 2 && of_visit.clone().all(|attempt| !attempt.answer.is_empty()));
     let temperatures: Vec<_> = record.attempts.iter().map(|attempt| attempt.sampling.temperature).collect();
     assert!(temperatures[..3].is_sorted() && temperatures[0] < temperatures[2], "{temperatures:?}");

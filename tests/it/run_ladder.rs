@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::run_support::{Bench, Killed, text, until};
-use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Verdict, View, Visit};
+use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Stage, Verdict, View};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A run over a page that is struck and one that is not.
@@ -101,11 +101,11 @@ fn refusal(engine: &str, view: &str, kind: &str) -> String {
     fault(engine, view, kind, 0).replace("after_tokens = 0\n", "")
 }
 
-type Way = (Visit, u8, View, u8, AttemptOutcome);
+type Way = (Stage, u8, View, u8, AttemptOutcome);
 
 fn ways(record: &PageRecord) -> Vec<Way> {
     let way =
-        |attempt: &Attempt| (attempt.visit, attempt.step, attempt.shown.view, attempt.shown.part, attempt.outcome);
+        |attempt: &Attempt| (attempt.stage, attempt.step, attempt.shown.view, attempt.shown.part, attempt.outcome);
     record.attempts.iter().map(way).collect()
 }
 
@@ -120,9 +120,9 @@ fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
     let expected = [
-        (Visit::First, 0, View::Whole, 0, LOOPED),
-        (Visit::First, 1, View::Whole, 0, LOOPED),
-        (Visit::First, 2, View::Reduced, 0, ACCEPTED),
+        (Stage::Primary, 0, View::Whole, 0, LOOPED),
+        (Stage::Primary, 1, View::Whole, 0, LOOPED),
+        (Stage::Primary, 2, View::Reduced, 0, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     let [first, second, third] = &record.attempts[..] else { panic!("three attempts") };
@@ -142,9 +142,9 @@ fn a_page_that_fills_the_context_is_read_in_halves() {
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
     let expected = [
-        (Visit::First, 0, View::Whole, 0, FULL),
-        (Visit::First, 0, View::Halves, 0, ACCEPTED),
-        (Visit::First, 0, View::Halves, 1, ACCEPTED),
+        (Stage::Primary, 0, View::Whole, 0, FULL),
+        (Stage::Primary, 0, View::Halves, 0, ACCEPTED),
+        (Stage::Primary, 0, View::Halves, 1, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     let [upper, lower] = &record.parts[..] else { panic!("two parts") };
@@ -216,9 +216,9 @@ fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     let record = ladder.struck();
     let expected = [
-        (Visit::First, 0, View::Whole, 0, FULL),
-        (Visit::First, 0, View::Halves, 0, ACCEPTED),
-        (Visit::First, 0, View::Halves, 1, AttemptOutcome::Failed(FailureClass::Empty)),
+        (Stage::Primary, 0, View::Whole, 0, FULL),
+        (Stage::Primary, 0, View::Halves, 0, ACCEPTED),
+        (Stage::Primary, 0, View::Halves, 1, AttemptOutcome::Failed(FailureClass::Empty)),
     ];
     assert_eq!(ways(&record), expected);
     assert_eq!(record.verdict, Verdict::Failed(FailureClass::Empty));
@@ -238,14 +238,14 @@ fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
-    let climb = |visit, third: (u8, View)| {
+    let retry = |visit, third: (u8, View)| {
         [(0, View::Whole), (1, View::Whole), third].map(|(step, view)| (visit, step, view, 0, LOOPED))
     };
-    let first = climb(Visit::First, (2, View::Reduced));
+    let first = retry(Stage::Primary, (2, View::Reduced));
     // A smaller image fills the same tiles.
-    let second = climb(Visit::Second, (1, View::Halves));
+    let second = retry(Stage::Fallback, (1, View::Halves));
     let mut expected = [first, second].concat();
-    expected.extend([0, 1].map(|part| (Visit::Return, 1, View::Halves, part, ACCEPTED)));
+    expected.extend([0, 1].map(|part| (Stage::PrimaryRetry, 1, View::Halves, part, ACCEPTED)));
     assert_eq!(ways(&record), expected);
     let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
     assert_eq!(ids.len(), record.attempts.len(), "no two requests have one name");
@@ -266,12 +266,12 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
-    assert_eq!(record.attempts.last().unwrap().visit, Visit::Return);
+    assert_eq!(record.attempts.last().unwrap().stage, Stage::PrimaryRetry);
     let most = record.attempts.iter().map(|attempt| attempt.kept_characters).max().unwrap();
     let gave = &record.attempts[usize::from(record.parts[0].attempt)];
-    assert_eq!((gave.visit, gave.kept_characters), (Visit::First, most));
-    let of = |visit| record.attempts.iter().filter(move |attempt| attempt.visit == visit);
-    assert!(of(Visit::Second).chain(of(Visit::Return)).all(|attempt| attempt.kept_characters < most));
+    assert_eq!((gave.stage, gave.kept_characters), (Stage::Primary, most));
+    let of = |visit| record.attempts.iter().filter(move |attempt| attempt.stage == visit);
+    assert!(of(Stage::Fallback).chain(of(Stage::PrimaryRetry)).all(|attempt| attempt.kept_characters < most));
     let line = ladder.export("jsonl/cover_fr.jsonl");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["partial"], &line["engine"], &line["class"]), (&true.into(), &"chandra".into(), &"loop".into()));
@@ -284,7 +284,7 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
     let faults = fault("deepseek", "*", "loop", 400) + &fault("chandra", "*", "loop", 20);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
-    assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].visit, Visit::Second);
+    assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].stage, Stage::Fallback);
     assert!(ladder.export("md/cover_fr.md").contains("failed(loop), partial text of deepseek"));
 }
 
@@ -316,11 +316,11 @@ fn a_page_has_a_budget_over_all_its_visits() {
     let ladder = Ladder::new("[schedule]\npage_attempts = 4\n");
     let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
-    let mut attempts: BTreeMap<Visit, u32> = BTreeMap::new();
+    let mut attempts: BTreeMap<Stage, u32> = BTreeMap::new();
     for attempt in &ladder.struck().attempts {
-        *attempts.entry(attempt.visit).or_default() += 1;
+        *attempts.entry(attempt.stage).or_default() += 1;
     }
-    assert_eq!(attempts, BTreeMap::from([(Visit::First, 3), (Visit::Second, 1)]));
+    assert_eq!(attempts, BTreeMap::from([(Stage::Primary, 3), (Stage::Fallback, 1)]));
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
     assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.attempts.len()), (Verdict::Read, 6));
-    assert_eq!(record.attempts[5].visit, Visit::Second);
+    assert_eq!(record.attempts[5].stage, Stage::Fallback);
 }
 
 #[test]
@@ -344,8 +344,11 @@ fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
     for (start, more) in [(1, &[][..]), (2, &["--retry", "failed"][..])] {
         assert_eq!(ladder.run("chandra+deepseek", &faults, more), Some(3));
         let record = ladder.struck();
-        let of = |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit).count();
-        assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [3, 3, 2].map(|attempts| attempts * start));
+        let of = |visit| record.attempts.iter().filter(|attempt| attempt.stage == visit).count();
+        assert_eq!(
+            [Stage::Primary, Stage::Fallback, Stage::PrimaryRetry].map(of),
+            [3, 3, 2].map(|attempts| attempts * start)
+        );
         let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
         assert_eq!(ids.len(), record.attempts.len());
     }
@@ -364,8 +367,8 @@ fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine, record.counts_from), (Verdict::Read, Some(Engine::DeepSeek), 8));
     let of =
-        |visit| record.attempts.iter().filter(|attempt| attempt.visit == visit && attempt.outcome == LOOPED).count();
-    assert_eq!([Visit::First, Visit::Second, Visit::Return].map(of), [6, 3, 2]);
+        |visit| record.attempts.iter().filter(|attempt| attempt.stage == visit && attempt.outcome == LOOPED).count();
+    assert_eq!([Stage::Primary, Stage::Fallback, Stage::PrimaryRetry].map(of), [6, 3, 2]);
 
     // Without a stop: the other engine comes later.
     let ladder = Ladder::new("");
@@ -410,7 +413,7 @@ fn a_second_start_of_a_complete_run_asks_for_nothing() {
     let faults = fault("chandra", "*", "truncated", 40) + &refusal("deepseek", "*", "400");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let first = ladder.struck();
-    assert_eq!(first.attempts.last().unwrap().visit, Visit::Second, "chandra has nothing left");
+    assert_eq!(first.attempts.last().unwrap().stage, Stage::Fallback, "chandra has nothing left");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     assert_eq!(ladder.struck(), first);
 }
@@ -442,11 +445,11 @@ fn what_was_read_of_other_parts_stands_while_one_is_asked_for_again() {
     assert_eq!(ladder.run("chandra", &once, &[]), Some(0));
     let record = ladder.struck();
     let expected = [
-        (Visit::First, 0, View::Whole, 0, ACCEPTED),
-        (Visit::First, 0, View::Whole, 1, LOOPED),
-        (Visit::First, 1, View::Whole, 1, ACCEPTED),
-        (Visit::First, 1, View::Whole, 2, ACCEPTED),
-        (Visit::First, 1, View::Whole, 3, ACCEPTED),
+        (Stage::Primary, 0, View::Whole, 0, ACCEPTED),
+        (Stage::Primary, 0, View::Whole, 1, LOOPED),
+        (Stage::Primary, 1, View::Whole, 1, ACCEPTED),
+        (Stage::Primary, 1, View::Whole, 2, ACCEPTED),
+        (Stage::Primary, 1, View::Whole, 3, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     assert_eq!(record.parts.iter().map(|part| part.attempt).collect::<Vec<_>>(), [0, 2, 3, 4]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 use bulletin_ocr::{
     model::{Engine, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict},
-    schedule::{Action, Event, PageStage, Policy, Restored},
+    schedule::{Action, Event, PageState, Policy, Restored},
 };
 
 const OTHER: RankId = RankId(1);
@@ -80,7 +80,7 @@ fn a_page_that_does_not_come_back_is_given_to_another_rank_and_the_rest_of_its_u
     assert!(units.iter().any(|(rank, unit)| (*rank, unit.first) == (OTHER, page(0, 1))), "{units:?}");
     let (rank, again) = units.into_iter().find(|(_, unit)| unit.first == page(0, 1)).unwrap();
     story.settles(rank, again, page(0, 1), Verdict::Read);
-    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Settled(Verdict::Read)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Settled(Verdict::Read)));
 }
 
 /// Where no page at all has come back since, the machine may be slow.
@@ -138,7 +138,7 @@ fn a_late_record_that_read_the_page_settles_it_wherever_it_is_by_then() {
     let (rank, late) = leases[0];
     let unit = units.iter().find(|(other, _)| *other == rank).unwrap().1;
     story.settles(rank, unit, late, read);
-    assert_eq!(story.scheduler.stage(late), Some(PageStage::Settled(read)));
+    assert_eq!(story.scheduler.stage(late), Some(PageState::Settled(read)));
     assert_eq!((story.scheduler.counts().read, story.scheduler.counts().stale), (1, 1));
 
     // While it is out again: however that ends.
@@ -149,7 +149,7 @@ fn a_late_record_that_read_the_page_settles_it_wherever_it_is_by_then() {
         let (leases, units) = expired(&mut story);
         let (again, unit) = units[0];
         story.settles(leases[0].0, first, page(0, 1), read);
-        assert!(matches!(story.scheduler.stage(page(0, 1)), Some(PageStage::Leased(_))));
+        assert!(matches!(story.scheduler.stage(page(0, 1)), Some(PageState::Leased(_))));
         match ending {
             0 => story.settles(again, unit, page(0, 1), stuck),
             1 => story.returns(again, unit, MachineFault::ConnectionLost),
@@ -277,7 +277,7 @@ fn a_page_that_is_read_again_and_hangs_again_keeps_its_text() {
         page: page(0, 1),
         verdict: Verdict::Read,
         engine: Some(Engine::Chandra),
-        ahead: "chandra".parse().unwrap(),
+        remaining: "chandra".parse().unwrap(),
         place: RecordPlace { rank: CHANDRA, sequence: 0, row: 0 },
         again: true,
     };

@@ -8,10 +8,10 @@ use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_sec
 use bulletin_ocr::{
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
-        Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, StopReason, TokenUsage, Unit,
-        Verdict, Visit,
+        Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, Stage, StopReason, TokenUsage,
+        Unit, Verdict,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
+    schedule::{Action, Deadline, Event, PageState, Policy, Restored},
 };
 
 const DEEPSEEK: RankId = RankId(1);
@@ -27,7 +27,7 @@ fn restored(number: u32, verdict: Verdict) -> Restored {
         page: page(0, number),
         verdict,
         engine: Some(Engine::Chandra),
-        ahead: if failed { EngineSet::only(Engine::DeepSeek) } else { EngineSet::default() },
+        remaining: if failed { EngineSet::only(Engine::DeepSeek) } else { EngineSet::default() },
         place: place(number),
         again: false,
     }
@@ -65,18 +65,21 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
     story.joins(CHANDRA, "chandra", 1);
     story.joins(DEEPSEEK, "deepseek", 1);
     let looped = Verdict::Failed(FailureClass::Loop);
-    for (rank, visit, ahead) in [
-        (CHANDRA, Visit::First, "chandra+deepseek"),
-        (DEEPSEEK, Visit::Second, "chandra"),
-        (CHANDRA, Visit::Return, ""),
+    for (rank, stage, remaining) in [
+        (CHANDRA, Stage::Primary, "chandra+deepseek"),
+        (DEEPSEEK, Stage::Fallback, "chandra"),
+        (CHANDRA, Stage::PrimaryRetry, ""),
     ] {
         let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
-        assert_eq!((dealt_to, unit.engine), (rank, visit.engine()));
-        assert_eq!(priors.first().map_or(Visit::First, |prior| prior.visit), visit);
-        let open = priors.first().map_or(EngineSet::all(), |prior| prior.ahead);
-        assert_eq!(open, if visit == Visit::Return { EngineSet::only(Engine::Chandra) } else { EngineSet::all() });
+        assert_eq!((dealt_to, unit.engine), (rank, stage.engine()));
+        assert_eq!(priors.first().map_or(Stage::Primary, |prior| prior.stage), stage);
+        let open = priors.first().map_or(EngineSet::all(), |prior| prior.remaining);
+        assert_eq!(
+            open,
+            if stage == Stage::PrimaryRetry { EngineSet::only(Engine::Chandra) } else { EngineSet::all() }
+        );
         story.actions.clear();
-        story.settles_with(rank, unit, page(0, 1), looped, ahead);
+        story.settles_with(rank, unit, page(0, 1), looped, remaining);
     }
     story.assert_finished(Outcome::Complete);
     assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
@@ -89,9 +92,9 @@ fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
     let (_, unit) = story.units()[0];
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra+deepseek");
     let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("dealt again") };
-    assert_eq!((unit.engine, priors[0].visit), (Engine::Chandra, Visit::Return));
+    assert_eq!((unit.engine, priors[0].stage), (Engine::Chandra, Stage::PrimaryRetry));
     story.actions.clear();
-    // The second engine stays ahead of it: for a start in which some rank serves that.
+    // The second engine stays remaining of it: for a start in which some rank serves that.
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "deepseek");
     story.assert_finished(Outcome::Complete);
 }
@@ -110,7 +113,7 @@ fn a_page_that_the_first_engine_has_nothing_left_for_does_not_return_whatever_th
 #[test]
 fn a_second_start_knows_which_visit_a_page_waits_for() {
     let only = |engine| EngineSet::only(engine);
-    let failed = |number, ahead| Restored { ahead, ..restored(number, Verdict::Failed(FailureClass::Loop)) };
+    let failed = |number, remaining| Restored { remaining, ..restored(number, Verdict::Failed(FailureClass::Loop)) };
     let pages = vec![
         failed(1, only(Engine::Chandra).with(Engine::DeepSeek)),
         failed(2, only(Engine::Chandra)),
@@ -123,15 +126,15 @@ fn a_second_start_knows_which_visit_a_page_waits_for() {
         .iter()
         .flat_map(|action| match action {
             Action::Assign { priors, .. } => {
-                priors.iter().map(|prior| (prior.page, prior.visit, prior.sealed)).collect()
+                priors.iter().map(|prior| (prior.page, prior.stage, prior.sealed)).collect()
             }
             _ => Vec::new(),
         })
         .collect();
     visits.sort_by_key(|(page, ..)| *page);
     let place = |number| Some(place(number));
-    assert_eq!(visits, [(page(0, 1), Visit::Second, place(1)), (page(0, 2), Visit::Return, place(2))]);
-    assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageStage::Settled(Verdict::Failed(FailureClass::Loop))));
+    assert_eq!(visits, [(page(0, 1), Stage::Fallback, place(1)), (page(0, 2), Stage::PrimaryRetry, place(2))]);
+    assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageState::Settled(Verdict::Failed(FailureClass::Loop))));
 
     let mut story = Story::resume(without_second(1), &[3], pages);
     story.joins(CHANDRA, "chandra", 4);
@@ -237,8 +240,8 @@ fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
         *priors,
         [Prior {
             page: page(0, 1),
-            visit: Visit::First,
-            ahead: EngineSet::all(),
+            stage: Stage::Primary,
+            remaining: EngineSet::all(),
             sealed: None,
             again: false,
             attempts,
@@ -260,7 +263,7 @@ fn attempt() -> Attempt {
             request: "{}".into(),
         },
         rank: CHANDRA,
-        visit: Visit::First,
+        stage: Stage::Primary,
         shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
         request_id: "BO_1.p1.l1.a1.whole".into(),
         outcome: AttemptOutcome::Failed(FailureClass::Loop),
@@ -296,7 +299,7 @@ fn a_vanished_rank_loses_nothing_and_its_late_answer_is_ignored() {
     // Its record is in a journal that only the next start reads.
     story.settles(RankId(1), units[0].1, page(0, 1), Verdict::Read);
     assert_eq!(story.scheduler.counts().stale, 1);
-    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::Chandra)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(Engine::Chandra)));
     assert_eq!(story.scheduler.counts().settled(), 0);
 }
 
@@ -321,7 +324,7 @@ fn a_page_that_always_comes_back_is_tried_alone() {
     let mut trials = Vec::new();
     for _ in 0..5 {
         let (_, unit) = story.units()[0];
-        trials.push(unit.trial);
+        trials.push(unit.probe);
         let outcome = AttemptOutcome::Interrupted(MachineFault::Aborted);
         story.happens(Event::Returned {
             rank: CHANDRA,
@@ -357,10 +360,10 @@ fn suspects_run_alone_and_the_innocent_are_read() {
     // Both pages were in flight: each now runs alone, before any other page.
     for number in [1, 2] {
         let [(rank, unit)] = story.units()[..] else { panic!("a suspect must run alone") };
-        assert_eq!((unit.first, unit.count, unit.trial), (page(0, number), 1, Some(0)));
+        assert_eq!((unit.first, unit.count, unit.probe), (page(0, number), 1, Some(0)));
         story.settles(rank, unit, page(0, number), Verdict::Read);
     }
-    assert!(story.units().iter().all(|(_, unit)| unit.trial.is_none()), "the others run as usual");
+    assert!(story.units().iter().all(|(_, unit)| unit.probe.is_none()), "the others run as usual");
 }
 
 /// One death must not slow the others down, and a page that kills must not take their servers one after the other.
@@ -373,18 +376,18 @@ fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
     let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
     story.returns(RankId(1), of(RankId(1)), MachineFault::ServerDied);
     let again = story.units();
-    assert!(again.iter().all(|(rank, unit)| *rank == RankId(1) && unit.trial == Some(0)), "{again:?}");
+    assert!(again.iter().all(|(rank, unit)| *rank == RankId(1) && unit.probe == Some(0)), "{again:?}");
     assert_eq!(again.len(), 1, "one alone");
     story.reads(CHANDRA, of(CHANDRA));
     let next = story.units();
-    assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.trial.is_none()) && !next.is_empty(), "{next:?}");
+    assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.probe.is_none()) && !next.is_empty(), "{next:?}");
     // Where that rank serves no more, another tries them.
     story.happens(Event::EngineLost { rank: RankId(1), engine: Engine::Chandra });
     story.returns(RankId(1), again[0].1, MachineFault::ConnectionLost);
     for (rank, unit) in next {
         story.reads(rank, unit);
     }
-    assert!(story.units().iter().any(|(rank, unit)| *rank == CHANDRA && unit.trial == Some(0)));
+    assert!(story.units().iter().any(|(rank, unit)| *rank == CHANDRA && unit.probe == Some(0)));
 }
 
 #[test]
@@ -393,7 +396,7 @@ fn a_page_alone_at_a_death_is_tried_once_more() {
     story.joins(CHANDRA, "chandra", 2);
     for expected in [None, Some(0), Some(1)] {
         let (_, unit) = story.units()[0];
-        assert_eq!(unit.trial, expected);
+        assert_eq!(unit.probe, expected);
         if expected == Some(1) {
             story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison));
         } else {

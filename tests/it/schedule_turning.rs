@@ -9,7 +9,7 @@ use bulletin_ocr::{
     model::{
         Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict,
     },
-    schedule::{Action, Deadline, Event, PageStage, Policy, Restored},
+    schedule::{Action, Deadline, Event, PageState, Policy, Restored},
 };
 
 const FIRST: RankId = RankId(0);
@@ -27,8 +27,8 @@ fn ready(story: &mut Story, rank: RankId, engine: Engine) {
 
 /// The page fails, and may be given to the other engine.
 fn fails(story: &mut Story, rank: RankId, unit: Unit, page: PageRef) {
-    let ahead = if unit.engine == Engine::Chandra { "chandra+deepseek" } else { "chandra" };
-    story.settles_with(rank, unit, page, LOOPED, ahead);
+    let remaining = if unit.engine == Engine::Chandra { "chandra+deepseek" } else { "chandra" };
+    story.settles_with(rank, unit, page, LOOPED, remaining);
 }
 
 /// The only unit that has been dealt since the last look.
@@ -40,7 +40,7 @@ fn unit(story: &mut Story) -> Unit {
 /// The turn that has been asked for since the last look, and nothing else.
 fn turn(story: &mut Story) -> (RankId, Engine) {
     let asked: Vec<_> = story.actions.drain(..).collect();
-    let [Action::Turn { rank, engine }] = asked[..] else { panic!("one turn, not {asked:?}") };
+    let [Action::SwitchRole { rank, engine }] = asked[..] else { panic!("one turn, not {asked:?}") };
     (rank, engine)
 }
 
@@ -61,7 +61,7 @@ fn left_for_deepseek(number: u32) -> Restored {
         page: page(0, number),
         verdict: LOOPED,
         engine: Some(Engine::Chandra),
-        ahead: EngineSet::only(Engine::DeepSeek),
+        remaining: EngineSet::only(Engine::DeepSeek),
         place: RecordPlace { rank: FIRST, sequence: 0, row: number },
         again: false,
     }
@@ -118,7 +118,7 @@ fn as_many_ranks_turn_as_come_in_time_to_help() {
                 story.settles(*rank, *unit, page, Verdict::Read);
             }
         }
-        let turns = story.actions.iter().filter(|action| matches!(action, Action::Turn { .. })).count();
+        let turns = story.actions.iter().filter(|action| matches!(action, Action::SwitchRole { .. })).count();
         assert_eq!(turns, expected, "pages take {page_time} s");
     }
 }
@@ -155,7 +155,7 @@ fn a_rank_leaves_stage_one_early_once_the_others_can_end_it_and_is_not_refilled_
                     held += if rank == SECOND { unit.count } else { 0 };
                     open.extend(unit.pages().map(|page| (rank, unit, page)));
                 }
-                Action::Turn { rank, engine } => turned = (rank, engine) == (SECOND, Engine::DeepSeek),
+                Action::SwitchRole { rank, engine } => turned = (rank, engine) == (SECOND, Engine::DeepSeek),
                 other => panic!("{other:?}"),
             }
         }
@@ -212,7 +212,7 @@ fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
     assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
     story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
-    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageStage::Waiting(Engine::DeepSeek)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(Engine::DeepSeek)));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine(
     story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
     story.returns(SECOND, of_second, MachineFault::ConnectionLost);
-    let turn = |rank, engine| Action::Turn { rank, engine };
+    let turn = |rank, engine| Action::SwitchRole { rank, engine };
     let turns: Vec<_> = story.actions.drain(..).collect();
     assert_eq!(turns, [turn(FIRST, Engine::Chandra), turn(SECOND, Engine::DeepSeek)], "each to what it still has");
     ready(&mut story, FIRST, Engine::Chandra);
@@ -235,16 +235,16 @@ fn a_suspect_is_turned_back_for_as_well() {
     ready(&mut story, FIRST, Engine::DeepSeek);
     let second = unit(&mut story);
     story.returns(SECOND, of_second, MachineFault::ServerDied);
-    let trial = unit(&mut story);
-    assert_eq!(trial.trial, Some(0));
+    let probe = unit(&mut story);
+    assert_eq!(probe.probe, Some(0));
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
-    story.returns(SECOND, trial, MachineFault::ConnectionLost);
+    story.returns(SECOND, probe, MachineFault::ConnectionLost);
     story.assert_quiet();
     story.reads(FIRST, second);
     assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
     ready(&mut story, FIRST, Engine::Chandra);
-    let trial = unit(&mut story);
-    assert_eq!((trial.first, trial.trial), (page(0, 2), Some(0)));
+    let probe = unit(&mut story);
+    assert_eq!((probe.first, probe.probe), (page(0, 2), Some(0)));
 }
 
 /// One trouble of one rank is no reason, nor is an engine that was ready once.
@@ -312,7 +312,7 @@ fn a_start_with_a_short_deadline_tries_the_turn_that_is_all_there_is_to_do() {
 /// The other has lost DeepSeek and would have to start Chandra for the first time; this one started it in no time.
 #[test]
 fn a_rank_that_only_has_to_wake_its_server_turns_where_another_would_come_too_late() {
-    let left = Restored { ahead: EngineSet::all(), ..left_for_deepseek(1) };
+    let left = Restored { remaining: EngineSet::all(), ..left_for_deepseek(1) };
     let mut story = Story::resume(before(300, 180, 2), &[1], vec![left]);
     story.happens(joined(FIRST));
     story.happens(joined(SECOND));

@@ -53,8 +53,7 @@ fn an_experiment_of_two_runs_is_measured_and_not_run_twice() {
         let phases = ["start_seconds", "reading_seconds", "end_seconds"].map(|name| number(row, name));
         assert!(phases.iter().all(|seconds| *seconds > 0.0), "{table}");
         assert!((phases.iter().sum::<f64>() - number(row, "seconds")).abs() < 0.01, "{table}");
-        let parts =
-            ["busy", "starved_by_rendering", "starved_by_coordinator", "starting", "down", "draining", "outside"];
+        let parts = ["busy", "idle_rendering", "idle_no_pages", "starting", "down", "draining", "outside"];
         let parts: f64 = parts.iter().map(|name| number(row, name)).sum();
         assert!((parts - ranks * number(row, "seconds")).abs() < 0.01, "{table}");
         assert!(number(row, "busy") > 0.0 && number(row, "outside") > 0.0, "{table}");

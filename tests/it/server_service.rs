@@ -19,10 +19,10 @@ use crate::run_support::{self, Bench, Killed, until};
 use bulletin_ocr::{
     engine::{Asking, Expectation, PageImage, Profile, ServerAddress},
     model::{
-        AttemptOutcome, BBox, Engine, FailureClass, MachineFault, PixelSize, RankId, Role, Shown, Visit,
+        AttemptOutcome, BBox, Engine, FailureClass, MachineFault, PixelSize, RankId, Role, Shown, Stage,
         configuration::{EngineSettings, Secret, ServerSource},
     },
-    server::{Admission, Claim, Duty, Ready, Service, ServiceEvent, ServicePlan, Share},
+    server::{DesiredState, GpuPermits, MemoryShare, Ready, Service, ServiceEvent, ServicePlan, Share},
 };
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
@@ -47,8 +47,8 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
         local_rank: 0,
         profile: Arc::new(Profile::load("chandra-2", None).unwrap()),
         claim: alone(Engine::Chandra),
-        admission: Admission::default(),
-        duty: Duty::Serve,
+        admission: GpuPermits::default(),
+        duty: DesiredState::Serve,
         settings,
         share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None, care: None },
         run_directory: bench.run_directory(),
@@ -57,8 +57,8 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
     }
 }
 
-fn alone(engine: Engine) -> Claim {
-    Claim { role: Role::One(engine), memory: 0.85 }
+fn alone(engine: Engine) -> MemoryShare {
+    MemoryShare { role: Role::One(engine), memory: 0.85 }
 }
 
 fn begin(plan: ServicePlan) -> (Service, Receiver<ServiceEvent>) {
@@ -111,7 +111,7 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     let png = Bytes::from(png.into_inner());
     let size = PixelSize { width: 800, height: 1120 };
     let shown = Shown::whole(size);
-    let asking = Asking { request_id: request, visit: Visit::First, step: 0 };
+    let asking = Asking { request_id: request, stage: Stage::Primary, step: 0 };
     ready
         .reader
         .attempt(&PageImage { png, shown, place: BBox::PAGE, expects: Expectation::NONE }, asking)
@@ -292,7 +292,7 @@ async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_ne
     held.stop().await;
     drop(elder);
     until("nobody holds the server", || answer(&control) == Some(b'h'));
-    for (gpu, claim) in [("GPU-8", chandra), ("GPU-7", Claim { role: Role::Together, memory: 0.6 })] {
+    for (gpu, claim) in [("GPU-8", chandra), ("GPU-7", MemoryShare { role: Role::Together, memory: 0.6 })] {
         let (service, _heard) = on(gpu, claim, "chandra-2", &STAND_IN, 0);
         service.ready().await.unwrap();
         service.stop().await;

@@ -20,8 +20,8 @@ use bulletin_ocr::{
         configuration::{EngineSettings, Secret, ServerSource},
         node::NodeSettings,
     },
-    node::{NodeCare, Place},
-    server::{Admission, Claim, Duty, Ready, Service, ServicePlan, Share},
+    node::{NodePreparation, Place},
+    server::{DesiredState, GpuPermits, MemoryShare, Ready, Service, ServicePlan, Share},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -47,18 +47,18 @@ impl<'b> Rank<'b> {
         bench: &'b Bench,
         role: Role,
         commands: [Command<'_>; 2],
-        care: impl Fn(Engine) -> Option<NodeCare>,
+        care: impl Fn(Engine) -> Option<NodePreparation>,
     ) -> Rank<'b> {
         std::fs::create_dir_all(bench.run_directory()).unwrap();
-        let admission = Admission::default();
+        let admission = GpuPermits::default();
         let begin = |(engine, (before, arguments)): (Engine, Command<'_>)| {
-            let duty = if role.first().contains(engine) { Duty::Serve } else { Duty::Rest };
+            let duty = if role.first().contains(engine) { DesiredState::Serve } else { DesiredState::Rest };
             let profile = if engine == Chandra { "chandra-2" } else { "deepseek-ocr" };
             let plan = ServicePlan {
                 rank: RankId::COORDINATOR,
                 local_rank: 0,
                 profile: Arc::new(Profile::load(profile, None).unwrap()),
-                claim: Claim { role, memory: 0.4 },
+                claim: MemoryShare { role, memory: 0.4 },
                 admission: admission.clone(),
                 duty,
                 settings: settings(bench, engine, before, arguments),
@@ -74,11 +74,11 @@ impl<'b> Rank<'b> {
         Rank { bench, services: both.into_iter().map(begin).collect() }
     }
 
-    /// Turns to the engine, and waits until it serves.
+    /// RoleSwitchTimes to the engine, and waits until it serves.
     async fn turn(&self, engine: Engine) -> Ready {
         let other = if engine == Chandra { DeepSeek } else { Chandra };
-        self.services[&other].duty().set(Duty::Rest);
-        self.services[&engine].duty().set(Duty::Serve);
+        self.services[&other].duty().set(DesiredState::Rest);
+        self.services[&engine].duty().set(DesiredState::Serve);
         self.serving(engine).await
     }
 
@@ -160,7 +160,7 @@ const SLEEPS: Command<'static> = ("", "--enable-sleep-mode --sleep-time 0.05 --w
 async fn servers_with_sleep_mode_take_turns_and_are_started_once() {
     let bench = Bench::new();
     let story = async {
-        let rank = Rank::start(&bench, Role::InTurn, [SLEEPS, SLEEPS]);
+        let rank = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
         let chandra = rank.serving(Chandra).await;
         assert!(servers_of(&bench, DeepSeek).is_empty(), "before its turn it has not been started");
         assert_eq!(rank.services[&DeepSeek].ready().await.unwrap_err(), MachineFault::ConnectionLost);
@@ -171,7 +171,7 @@ async fn servers_with_sleep_mode_take_turns_and_are_started_once() {
             let since = Instant::now();
             let ready = rank.turn(engine).await;
             println!("{engine} is woken up after {:?}", since.elapsed());
-            assert!(ready.reader.client().sings(&ready.reader.server().model).await);
+            assert!(ready.reader.client().answers_canary(&ready.reader.server().model).await);
         }
         assert!(!is_sleeping(&chandra).await && is_sleeping(&deepseek).await);
         assert_eq!([Chandra, DeepSeek].map(|engine| server_of(&bench, engine)), ids);
@@ -186,7 +186,7 @@ async fn a_server_without_sleep_mode_is_gone_before_the_other_starts() {
     let bench = Bench::new();
     let collision = bench.path("collision");
     let lock = format!("exec 9>{}; flock -n 9 || touch {};", bench.path("lock").display(), collision.display());
-    let rank = Rank::start(&bench, Role::InTurn, [(&lock, ""), (&lock, "")]);
+    let rank = Rank::start(&bench, Role::OneAtATime, [(&lock, ""), (&lock, "")]);
     rank.serving(Chandra).await;
     let id = server_of(&bench, Chandra);
     for engine in [DeepSeek, Chandra] {
@@ -205,7 +205,7 @@ async fn a_server_that_does_not_fall_asleep_or_wake_up_is_started_anew() {
         let script = bench.write("faults.toml", &format!("[[fault]]\nkind = \"{fault}\"\n"));
         let arguments = format!("{} --faults {}", SLEEPS.1, script.display());
         let story = async {
-            let rank = Rank::start(&bench, Role::InTurn, [("", &arguments), SLEEPS]);
+            let rank = Rank::start(&bench, Role::OneAtATime, [("", &arguments), SLEEPS]);
             rank.serving(Chandra).await;
             let id = server_of(&bench, Chandra);
             rank.turn(DeepSeek).await;
@@ -221,7 +221,7 @@ async fn a_server_that_does_not_fall_asleep_or_wake_up_is_started_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_in_its_sleep_is_started_at_its_turn() {
     let bench = Bench::new();
-    let rank = Rank::start(&bench, Role::InTurn, [SLEEPS, SLEEPS]);
+    let rank = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
     rank.serving(Chandra).await;
     rank.turn(DeepSeek).await;
     kill_process(Pid::from_raw(server_of(&bench, Chandra)).unwrap(), Signal::KILL).unwrap();
@@ -237,7 +237,7 @@ async fn the_turn_may_come_while_the_server_is_still_starting() {
     let _logging = logging(&bench);
     let loaded = bench.path("loaded");
     let loads = format!("until [ -e {} ]; do sleep 0.02; done;", loaded.display());
-    let rank = Rank::start(&bench, Role::InTurn, [(&loads, SLEEPS.1), SLEEPS]);
+    let rank = Rank::start(&bench, Role::OneAtATime, [(&loads, SLEEPS.1), SLEEPS]);
     while !bench.servers().contains_key("chandra-0") {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -262,14 +262,14 @@ async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
     let care = |engine: Engine| {
         let settings = NodeSettings { stage: Some(disk.clone()), cache: Some(disk.clone()), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        Some(NodeCare::new(engine, bench.path(engine.name()).to_str().unwrap(), &settings, place))
+        Some(NodePreparation::new(engine, bench.path(engine.name()).to_str().unwrap(), &settings, place))
     };
     let copies = || {
         let paths = walkdir::WalkDir::new(&disk).into_iter().map(|entry| entry.unwrap().into_path());
         paths.filter(|path| path.ends_with("deepseek/weights")).collect::<Vec<_>>()
     };
     let serves = format!("[ -e {{model}}/weights ] || exit 3; echo {{model}} >{};", bench.path("served").display());
-    let rank = Rank::start_with(&bench, Role::InTurn, [SLEEPS, (&serves, SLEEPS.1)], care);
+    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, (&serves, SLEEPS.1)], care);
     rank.serving(Chandra).await;
     let whole = |path: &std::path::PathBuf| !path.ancestors().any(|folder| folder.extension().is_some());
     until("it is copied", || copies().iter().any(whole));
@@ -289,9 +289,9 @@ async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
     let care = |engine: Engine| {
         let settings = NodeSettings { cache: Some(bench.path("")), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        (engine == DeepSeek).then(|| NodeCare::new(engine, "/nowhere/model", &settings, place))
+        (engine == DeepSeek).then(|| NodePreparation::new(engine, "/nowhere/model", &settings, place))
     };
-    let rank = Rank::start_with(&bench, Role::InTurn, [SLEEPS, SLEEPS], care);
+    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, SLEEPS], care);
     rank.serving(Chandra).await;
     let logged = logged(&bench);
     assert!(logged.contains("WILL NOT FIND ITS MODEL") && logged.contains("/nowhere/model"), "{logged}");
@@ -303,12 +303,12 @@ async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
 async fn the_next_attempt_wakes_up_what_slept_and_puts_to_sleep_what_served() {
     let bench = Bench::new();
     let story = async {
-        let first = Rank::start(&bench, Role::InTurn, [SLEEPS, SLEEPS]);
+        let first = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
         first.serving(Chandra).await;
         let deepseek = first.turn(DeepSeek).await;
         let ids = [Chandra, DeepSeek].map(|engine| server_of(&bench, engine));
         drop(first);
-        let second = Rank::start(&bench, Role::InTurn, [SLEEPS, SLEEPS]);
+        let second = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
         second.serving(Chandra).await;
         assert!(is_sleeping(&deepseek).await);
         assert_eq!([Chandra, DeepSeek].map(|engine| server_of(&bench, engine)), ids);

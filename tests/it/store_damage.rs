@@ -93,7 +93,7 @@ fn what_lies_behind_damage_is_sealed_and_the_journal_is_kept() {
         let sealed = &recovered.sealed[0];
         let kept = sealed.kept.as_ref().unwrap();
         assert_eq!(kept.path, layout.store().join("rank-00003.0002.journal.damaged"));
-        assert_eq!((kept.damage.places, kept.homeless, sealed.torn_bytes), (1, 0, 0), "{at}");
+        assert_eq!((kept.damage.places, kept.orphaned, sealed.torn_bytes), (1, 0, 0), "{at}");
         assert_eq!((sealed.pages, recovered.records.len()), (5, 5), "{at}");
         assert_eq!(records_of(run), without(&varied(), 1), "{at}");
         assert_eq!(fs::read(&kept.path).unwrap(), damaged, "{at}");
@@ -221,9 +221,9 @@ fn pages_of_a_document_that_was_lost_are_saved_by_the_plan() {
         }
         let recovered = recover(directory.path()).unwrap();
         let sealed = &recovered.sealed[0];
-        let (saved, homeless) = if planned { (varied(), 0) } else { (varied()[3..].to_vec(), 3) };
+        let (saved, orphaned) = if planned { (varied(), 0) } else { (varied()[3..].to_vec(), 3) };
         assert_eq!(records_of(directory.path()), saved);
-        assert_eq!(sealed.kept.as_ref().unwrap().homeless, homeless);
+        assert_eq!(sealed.kept.as_ref().unwrap().orphaned, orphaned);
         assert!(layout.damaged_journal(FILE).exists());
         catalogue::write(directory.path(), &plan()).unwrap();
         let told = problems(directory.path());

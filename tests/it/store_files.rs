@@ -8,11 +8,11 @@ use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{
         Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, PageRef,
-        Part, RankId, Verdict, Visit,
+        Part, RankId, Stage, Verdict,
     },
     store::{
-        self, JournalReader, JournalWriter, LatestRecord, Layout, Leftovers, Opening, Problem, Provenance, Reader,
-        ShardReader, StoreError, StoreEvent, StoreFile, Writer, catalogue,
+        self, JournalHeader, JournalReader, JournalWriter, LatestRecord, Layout, Problem, Provenance, Reader,
+        ShardReader, StoreError, StoreEvent, StoreFile, UnfinishedFiles, Writer, catalogue,
     },
 };
 use oorandom::Rand32;
@@ -150,7 +150,7 @@ fn a_shard_of_other_origin_is_never_overwritten() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, _) = leave_journal(directory.path(), &varied()[..1]);
     store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
-    let other = Opening { created_unix_ns: 5, ..opening() };
+    let other = JournalHeader { created_unix_ns: 5, ..opening() };
     JournalWriter::create(&layout.journal(FILE), &other).unwrap();
     let error = recover(directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::ForeignShard { .. }), "{error}");
@@ -354,7 +354,7 @@ fn shares_of_a_run_directory_give_together_what_one_gives() {
     // The same pages again, under later leases, in a journal that was left.
     let later: Vec<_> = records.iter().map(|record| PageRecord { lease: LeaseId(70), ..record.clone() }).collect();
     leave_journal(directory.path(), &later);
-    let leftovers = Leftovers::find(directory.path()).unwrap();
+    let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
     assert_eq!((leftovers.journals.len(), leftovers.shards.len()), (1, 6));
     let shares = leftovers.shares(NonZeroUsize::new(3).unwrap());
     let recovered: Vec<_> =
@@ -390,7 +390,7 @@ fn files_of_another_run_are_refused_with_both_names() {
         if shard {
             store::seal(&layout, FILE, LOCK_WAIT).unwrap().unwrap();
         }
-        let leftovers = Leftovers::find(directory.path()).unwrap();
+        let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
         let error = store::recover(directory.path(), &leftovers, "run-2", LOCK_WAIT).unwrap_err().to_string();
         assert!(error.contains("belongs to run run-1, not to run run-2"), "{error}");
         assert_eq!((layout.journal(FILE).exists(), layout.shard(FILE).exists()), (!shard, shard));
@@ -470,14 +470,14 @@ fn the_final_record_is_a_read_one_else_that_of_the_latest_lease() {
 /// What a page is worth that no engine could read is the most that any visit gave; later records know its attempts.
 #[test]
 fn a_failed_page_has_the_text_of_the_visit_that_gave_most() {
-    let looped = |engine, visit, answer: &str| Attempt {
-        visit,
-        request_id: format!("{visit:?}"),
+    let looped = |engine, stage, answer: &str| Attempt {
+        stage,
+        request_id: format!("{stage:?}"),
         ..attempt(engine, AttemptOutcome::Failed(FailureClass::Loop), answer)
     };
-    let first = looped(Engine::Chandra, Visit::First, "Décret, article premier");
-    let second = looped(Engine::DeepSeek, Visit::Second, "Décret");
-    let lost = looped(Engine::Chandra, Visit::Return, "Décret, article premier et second");
+    let first = looped(Engine::Chandra, Stage::Primary, "Décret, article premier");
+    let second = looped(Engine::DeepSeek, Stage::Fallback, "Décret");
+    let lost = looped(Engine::Chandra, Stage::PrimaryRetry, "Décret, article premier et second");
     let record = |lease, attempts: &[&Attempt], gave: usize| {
         let block = |text: &str| vec![Block { label: "Text".into(), bbox: None, html: text.into() }];
         let parts = vec![Part { attempt: gave as u16, ..part(block(&attempts[gave].answer)) }];
@@ -703,59 +703,79 @@ fn verification_sees_every_row_that_leads_astray() {
     finished_run(whole.path());
     // Two shards of one record each: a page read whole, a page in two columns. One of blank, failed, failed, read.
     let cases = [
-        (2, "table('pages', first_part=(3, 0))", "row 3 of /pages: first_part is out of place"),
-        (2, "table('pages', first_block=(1, 7))", "row 1 of /pages: first_block is out of place"),
-        (2, "table('pages', first_attempt=(3, 9))", "row 3 of /pages: first_attempt is out of place"),
-        (2, "table('pages', text_offset=(3, 1))", "row 3 of /pages: text_offset is out of place"),
-        (2, "table('pages', html_length=(1, 2))", "row 1 of /pages: markdown_offset is out of place"),
-        (2, "table('pages', markdown_offset=(3, 2**63))", "row 3 of /pages: markdown_offset is out of place"),
-        (2, "table('pages', reason_length=(1, 1))", "row 0 of /blocks: html_offset is out of place"),
+        (2, "table('pages', first_part=(3, 0))", "row 3 of /pages: first_part does not continue the row before"),
+        (2, "table('pages', first_block=(1, 7))", "row 1 of /pages: first_block does not continue the row before"),
+        (2, "table('pages', first_attempt=(3, 9))", "row 3 of /pages: first_attempt does not continue the row before"),
+        (2, "table('pages', text_offset=(3, 1))", "row 3 of /pages: text_offset does not continue the row before"),
+        (2, "table('pages', html_length=(1, 2))", "row 1 of /pages: markdown_offset does not continue the row before"),
+        (
+            2,
+            "table('pages', markdown_offset=(3, 2**63))",
+            "row 3 of /pages: markdown_offset does not continue the row before",
+        ),
+        (2, "table('pages', reason_length=(1, 1))", "row 0 of /blocks: html_offset does not continue the row before"),
         (2, "table('pages', text_length=(3, 2**32 - 1))", "/text has"),
         (2, "table('pages', parts=(3, 9))", "/parts has 2 items, the rows of /pages have 10"),
-        (2, "table('pages', blocks=(1, 0))", "row 0 of /attempts: request_id_offset is out of place"),
-        (2, "table('pages', attempts=(1, 1))", "row 1 of /pages: text_length is out of place"),
-        (2, "table('pages', verdict=(0, 9))", "row 0 of /pages: verdict is unknown"),
-        (2, "table('pages', engine=(3, 77))", "row 3 of /pages: engine is unknown"),
-        (2, "table('pages', language=(0, 9))", "row 0 of /pages: language is unknown"),
-        (2, "table('pages', ahead=(1, 4))", "row 1 of /pages: ahead is unknown"),
-        (2, "table('pages', kept_characters=(3, 5))", "row 3 of /pages: kept_characters is out of place"),
+        (2, "table('pages', blocks=(1, 0))", "row 0 of /attempts: request_id_offset does not continue the row before"),
+        (2, "table('pages', attempts=(1, 1))", "row 1 of /pages: text_length does not continue the row before"),
+        (2, "table('pages', verdict=(0, 9))", "row 0 of /pages: verdict has an unknown code"),
+        (2, "table('pages', engine=(3, 77))", "row 3 of /pages: engine has an unknown code"),
+        (2, "table('pages', language=(0, 9))", "row 0 of /pages: language has an unknown code"),
+        (2, "table('pages', remaining=(1, 4))", "row 1 of /pages: remaining has an unknown code"),
+        (
+            2,
+            "table('pages', kept_characters=(3, 5))",
+            "row 3 of /pages: kept_characters does not continue the row before",
+        ),
         (2, "table('pages', sha64=(3, 5))", "the text of 1 records has changed"),
-        (2, "table('pages', document=(0, 1))", "document 0 is listed in /documents without reason"),
+        (2, "table('pages', document=(0, 1))", "document 0 is in /documents twice, or has no page in this shard"),
         (2, "table('pages', page=(0, 3))", "document 0 page 4 is not in /documents"),
         (1, "table('parts', part=(1, 0))", "row 1 of /parts belongs to another page or part"),
         (1, "table('parts', page_row=(0, 1))", "row 0 of /parts belongs to another page or part"),
-        (1, "table('parts', attempt=(1, 3))", "row 1 of /parts: attempt is out of place"),
-        (1, "table('parts', html_offset=(1, 1))", "row 1 of /parts: html_offset is out of place"),
-        (1, "table('parts', markdown_length=(1, 1))", "row 1 of /parts: markdown_offset is out of place"),
-        (1, "table('blocks', label=(0, 99))", "row 0 of /blocks: label is unknown"),
-        (1, "table('blocks', html_offset=(2, 2**40))", "row 2 of /blocks: html_offset is out of place"),
+        (1, "table('parts', attempt=(1, 3))", "row 1 of /parts: attempt does not continue the row before"),
+        (1, "table('parts', html_offset=(1, 1))", "row 1 of /parts: html_offset does not continue the row before"),
+        (
+            1,
+            "table('parts', markdown_length=(1, 1))",
+            "row 1 of /parts: markdown_offset does not continue the row before",
+        ),
+        (1, "table('blocks', label=(0, 99))", "row 0 of /blocks: label has an unknown code"),
+        (
+            1,
+            "table('blocks', html_offset=(2, 2**40))",
+            "row 2 of /blocks: html_offset does not continue the row before",
+        ),
         // Between the bytes of an Arabic letter.
-        (1, "table('blocks', html_length=(0, 4))", "row 0 of /blocks: html_offset is out of place"),
-        (1, "table('attempts', served_by=(0, 5))", "row 0 of /attempts: served_by is unknown"),
-        (1, "table('attempts', outcome=(0, 5))", "row 0 of /attempts: outcome is unknown"),
-        (1, "table('attempts', visit=(0, 4))", "row 0 of /attempts: visit is unknown"),
-        (1, "table('attempts', view=(0, 0))", "row 0 of /attempts: view is unknown"),
-        (2, "table('pages', skew=(0, 1001))", "row 0 of /pages: skew is unknown"),
-        (2, "table('pages', columns_confidence=(0, 101))", "row 0 of /pages: columns_confidence is unknown"),
-        (2, "table('pages', straightened=(0, 2))", "row 0 of /pages: straightened is unknown"),
-        (2, "table('pages', cleaned=(0, 2))", "row 0 of /pages: cleaned is unknown"),
-        (2, "table('pages', divided=(0, 7))", "row 0 of /pages: divided is unknown"),
-        (2, "table('pages', divide_top=(0, 926))", "row 0 of /pages: divide_top is unknown"),
-        (2, "table('pages', divide_bottom=(0, 1001))", "row 0 of /pages: divide_bottom is unknown"),
-        (2, "table('pages', divide_x_top=(0, 60000))", "row 0 of /pages: divide_x_top is unknown"),
-        (2, "table('pages', divide_x_bottom=(0, 1001))", "row 0 of /pages: divide_x_bottom is unknown"),
-        (1, "table('parts', right=(0, 499))", "row 0 of /parts: box is unknown"),
-        (1, "table('parts', bottom=(1, 1001))", "row 1 of /parts: box is unknown"),
-        (1, "table('blocks', left=(1, 5000))", "row 1 of /blocks: box is unknown"),
-        (1, "table('attempts', right=(0, 5000))", "row 0 of /attempts: box is unknown"),
-        (1, "table('attempts', skew=(0, -1001))", "row 0 of /attempts: skew is unknown"),
-        (1, "table('attempts', finish=(0, 50))", "row 0 of /attempts: finish is unknown"),
-        (1, "table('attempts', answer_offset=(1, 0))", "row 1 of /attempts: answer_offset is out of place"),
+        (1, "table('blocks', html_length=(0, 4))", "row 0 of /blocks: html_offset does not continue the row before"),
+        (1, "table('attempts', served_by=(0, 5))", "row 0 of /attempts: served_by has an unknown code"),
+        (1, "table('attempts', outcome=(0, 5))", "row 0 of /attempts: outcome has an unknown code"),
+        (1, "table('attempts', visit=(0, 4))", "row 0 of /attempts: visit has an unknown code"),
+        (1, "table('attempts', view=(0, 0))", "row 0 of /attempts: view has an unknown code"),
+        (2, "table('pages', skew=(0, 1001))", "row 0 of /pages: skew has an unknown code"),
+        (2, "table('pages', columns_confidence=(0, 101))", "row 0 of /pages: columns_confidence has an unknown code"),
+        (2, "table('pages', straightened=(0, 2))", "row 0 of /pages: straightened has an unknown code"),
+        (2, "table('pages', cleaned=(0, 2))", "row 0 of /pages: cleaned has an unknown code"),
+        (2, "table('pages', divided=(0, 7))", "row 0 of /pages: divided has an unknown code"),
+        (2, "table('pages', divide_top=(0, 926))", "row 0 of /pages: divide_top has an unknown code"),
+        (2, "table('pages', divide_bottom=(0, 1001))", "row 0 of /pages: divide_bottom has an unknown code"),
+        (2, "table('pages', divide_x_top=(0, 60000))", "row 0 of /pages: divide_x_top has an unknown code"),
+        (2, "table('pages', divide_x_bottom=(0, 1001))", "row 0 of /pages: divide_x_bottom has an unknown code"),
+        (1, "table('parts', right=(0, 499))", "row 0 of /parts: box has an unknown code"),
+        (1, "table('parts', bottom=(1, 1001))", "row 1 of /parts: box has an unknown code"),
+        (1, "table('blocks', left=(1, 5000))", "row 1 of /blocks: box has an unknown code"),
+        (1, "table('attempts', right=(0, 5000))", "row 0 of /attempts: box has an unknown code"),
+        (1, "table('attempts', skew=(0, -1001))", "row 0 of /attempts: skew has an unknown code"),
+        (1, "table('attempts', finish=(0, 50))", "row 0 of /attempts: finish has an unknown code"),
+        (
+            1,
+            "table('attempts', answer_offset=(1, 0))",
+            "row 1 of /attempts: answer_offset does not continue the row before",
+        ),
         (1, "table('attempts', page_row=(1, 1))", "row 1 of /attempts belongs to another page or part"),
         (1, "resize('blocks', 1)", "/blocks has 5 items, the rows of /pages have 4"),
         (1, "resize('text', 1)", "/text has"),
         (1, "resize('pages', 1)", "2 pages where 1 were sealed"),
-        (1, "attribute('sequence', 7)", "its attribute sequence is not that of its name"),
+        (1, "attribute('sequence', 7)", "its attribute sequence does not agree with its file name"),
         (1, "attribute('run_id', 'run-0')", "belongs to run run-0, not to run run-1"),
         (1, "table('documents', id=(0, 1))", "document 0 page 2 is not in /documents"),
         (1, "f['text'][100] = f['text'][100] ^ 1", "has changed"),
@@ -783,13 +803,13 @@ fn verification_sees_a_catalogue_that_is_not_true() {
     finished_run(whole.path());
     let link = "f['links']['shard-00000-0001'] = h5py.ExternalLink";
     let cases = [
-        ("attribute('declared', 5)", "says 5 pages declared, the files give 6"),
-        ("attribute('pages', 7)", "says 7 pages settled, the files give 6"),
-        ("attribute('superseded', 1)", "says 1 superseded records, the files give 0"),
-        ("attribute('complete', 0)", "says 0 for `complete`, the files give 1"),
+        ("attribute('declared', 5)", "lists 5 pages declared, but the files hold 6"),
+        ("attribute('pages', 7)", "lists 7 pages settled, but the files hold 6"),
+        ("attribute('superseded', 1)", "lists 1 superseded records, but the files hold 0"),
+        ("attribute('complete', 0)", "lists 0 for `complete`, but the files hold 1"),
         ("attribute('run_id', 'run-0')", "belongs to run run-0, not to run run-1"),
-        ("table('shards', pages=(1, 3))", "says 3 records in shard-00000-0001.h5, the files give 1"),
-        ("table('shards', final_pages=(1, 0))", "says 0 final records in shard-00000-0001.h5, the files give 1"),
+        ("table('shards', pages=(1, 3))", "lists 3 records in shard-00000-0001.h5, but the files hold 1"),
+        ("table('shards', final_pages=(1, 0))", "lists 0 final records in shard-00000-0001.h5, but the files hold 1"),
         ("table('index', row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
         ("table('index', text_row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
         ("table('index', verdict=(0, 2))", "rows of 1 pages differ from the shards, the first is document 0 page 1"),
@@ -819,7 +839,7 @@ fn verification_sees_files_that_should_not_be_there() {
         fs::write(layout.store().join("shard-00009-0000.h5.12-0badcafe.tmp"), "").unwrap();
         fs::write(run.join("catalogue.h5.12-0badcafe.tmp"), "").unwrap();
         fs::write(layout.store().join("notes.txt"), "").unwrap();
-        let other = Opening { provenance: Provenance { run_id: "run-0".into(), ..provenance() }, ..opening() };
+        let other = JournalHeader { provenance: Provenance { run_id: "run-0".into(), ..provenance() }, ..opening() };
         JournalWriter::create(&layout.journal(FILE), &other).unwrap();
     });
     let expected = [

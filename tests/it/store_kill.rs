@@ -17,8 +17,8 @@ use crate::store_support::{self, *};
 use bulletin_ocr::{
     model::{Document, PageRecord, RankId},
     store::{
-        self, JournalWriter, Layout, Leftovers, Opening, ShardReader, StoreError, StoreEvent, StoreFile, Writer,
-        catalogue,
+        self, JournalHeader, JournalWriter, Layout, ShardReader, StoreError, StoreEvent, StoreFile, UnfinishedFiles,
+        Writer, catalogue,
     },
 };
 use oorandom::Rand32;
@@ -109,7 +109,8 @@ fn this_test(test: &str, directory: &Path) -> Command {
 fn leave_journal(run_directory: &Path, records: &[PageRecord]) -> JournalWriter {
     let layout = Layout::new(run_directory);
     fs::create_dir_all(layout.store()).unwrap();
-    let opening = Opening { rank: FILE.rank, sequence: FILE.sequence, created_unix_ns: 1, provenance: provenance() };
+    let opening =
+        JournalHeader { rank: FILE.rank, sequence: FILE.sequence, created_unix_ns: 1, provenance: provenance() };
     let mut journal = JournalWriter::create(&layout.journal(FILE), &opening).unwrap();
     let plan = store_support::plan();
     for record in records {
@@ -189,7 +190,7 @@ fn recovery_waits_for_a_living_process_or_names_it() {
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            let leftovers = Leftovers::find(directory.path()).unwrap();
+            let leftovers = UnfinishedFiles::find(directory.path()).unwrap();
             store::recover(directory.path(), &leftovers, RUN, Duration::from_secs(60))
         });
         holding.kill().unwrap();
@@ -210,7 +211,7 @@ fn full_disk_process() {
     let writer = Writer::start(directory, RankId(0), &settings(1 << 30), provenance(), plan().into(), tell).unwrap();
     let mut random = Rand32::new(1);
     writer.append(read_page(page_ref(0, 0), 0, 3000, &mut random), 0).unwrap();
-    // A first group is on the disk before the one for which there is no room.
+    // A first group is on the disk before the one for which there is no space.
     let first = events.recv().unwrap();
     let mut page = 1;
     while writer.append(read_page(page_ref(0, page), u64::from(page), 3000, &mut random), page).is_ok() {
@@ -221,7 +222,7 @@ fn full_disk_process() {
     for event in std::iter::once(first).chain(events) {
         match event {
             StoreEvent::Durable(pages) => durable.extend(pages),
-            StoreEvent::Sealed(_) => panic!("there is no room for a shard"),
+            StoreEvent::Sealed(_) => panic!("there is no space for a shard"),
             StoreEvent::Failed(error, pages) => {
                 failure = Some(error);
                 returned.extend(pages);

@@ -1,7 +1,7 @@
 //! What an ending means for the page: accepted for parsing, the page's failure, or the machine's fault.
 
 use crate::{
-    engine::{Deadline, End, Reply},
+    engine::{Deadline, End, EngineResponse},
     model::{AttemptOutcome, FailureClass, FinishReason, MachineFault},
 };
 
@@ -19,7 +19,7 @@ pub enum Health {
 
 /// The meaning of an ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling {
+pub enum Classification {
     /// The answer is whole; the parser and the judge have the last word.
     Whole,
     /// The attempt ends so, for this reason.
@@ -44,18 +44,18 @@ pub(in crate::engine) fn needs_health(end: &End) -> bool {
 /// Rules on an ending (`docs/facts/vllm.md`, "Errors", "Lengths", "Endings and sampling", "Deaths").
 ///
 /// `max_tokens` is the budget that was asked for, `max_model_len` the server's context.
-pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Health) -> Ruling {
+pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, health: Health) -> Classification {
     use FailureClass::{Loop, Rejected, ServerError, Stalled};
     use MachineFault::{Aborted, ConnectionLost, Overloaded, ServerDied};
-    let failed = |class, reason: &str| Ruling::Ends(AttemptOutcome::Failed(class), reason.into());
-    let interrupted = |fault, reason: &str| Ruling::Ends(AttemptOutcome::Interrupted(fault), reason.into());
+    let failed = |class, reason: &str| Classification::Ends(AttemptOutcome::Failed(class), reason.into());
+    let interrupted = |fault, reason: &str| Classification::Ends(AttemptOutcome::Interrupted(fault), reason.into());
     let unless_dead = |class, reason: &str| match health {
         Health::Alive => failed(class, reason),
         Health::Hung => interrupted(ServerDied, &format!("the engine hangs: {reason}")),
         Health::Dead => interrupted(ServerDied, reason),
     };
     match &reply.end {
-        End::Finished(FinishReason::Stop) => Ruling::Whole,
+        End::Finished(FinishReason::Stop) => Classification::Whole,
         End::Finished(FinishReason::Length) => length(reply, max_tokens, max_model_len),
         End::Finished(FinishReason::Abort) => interrupted(Aborted, "the server aborted the request"),
         End::Finished(FinishReason::Error) => unless_dead(ServerError, "the server reported an error for this request"),
@@ -90,7 +90,7 @@ pub fn classify(reply: &Reply, max_tokens: u32, max_model_len: u32, health: Heal
 }
 
 /// `length` covers both ends of the rope; the token counts tell them apart (`docs/facts/vllm.md`, "Lengths").
-fn length(reply: &Reply, max_tokens: u32, max_model_len: u32) -> Ruling {
+fn length(reply: &EngineResponse, max_tokens: u32, max_model_len: u32) -> Classification {
     let usage = reply.usage;
     let full = usage.prompt.saturating_add(usage.completion) >= max_model_len || usage.completion < max_tokens;
     let (class, reason) = if reply.usage_reported && full {
@@ -99,7 +99,7 @@ fn length(reply: &Reply, max_tokens: u32, max_model_len: u32) -> Ruling {
     } else {
         (FailureClass::Truncated, format!("no end within {max_tokens} tokens"))
     };
-    Ruling::Ends(AttemptOutcome::Failed(class), reason)
+    Classification::Ends(AttemptOutcome::Failed(class), reason)
 }
 
 fn stalled(deadline: Deadline) -> &'static str {
@@ -135,8 +135,8 @@ mod tests {
     use Health::{Alive, Dead, Hung};
     use MachineFault as Fault;
 
-    fn reply(end: End, prompt: u32, completion: u32) -> Reply {
-        Reply {
+    fn reply(end: End, prompt: u32, completion: u32) -> EngineResponse {
+        EngineResponse {
             raw: String::new(),
             end,
             usage: TokenUsage { prompt, completion },
@@ -156,8 +156,8 @@ mod tests {
 
     fn outcome(end: End, prompt: u32, completion: u32, health: Health) -> AttemptOutcome {
         match classify(&reply(end, prompt, completion), 1000, 18_000, health) {
-            Ruling::Whole => AttemptOutcome::Accepted,
-            Ruling::Ends(outcome, reason) => {
+            Classification::Whole => AttemptOutcome::Accepted,
+            Classification::Ends(outcome, reason) => {
                 assert!(!reason.is_empty());
                 outcome
             }

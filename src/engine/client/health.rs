@@ -35,7 +35,7 @@ pub enum Gone {
 
 /// What a server says to `/health`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pulse {
+enum HealthProbe {
     /// 200. A hung engine still says so (`docs/facts/vllm.md`, "Liveness").
     Beats,
     /// Another status, or none in time.
@@ -45,17 +45,17 @@ enum Pulse {
 }
 
 impl Client {
-    async fn pulse(&self) -> Pulse {
+    async fn probe_health(&self) -> HealthProbe {
         match self.probe(PROBE_LIMIT, || self.http.get(format!("{}/health", self.base))).await {
-            Ok(response) if response.status() == StatusCode::OK => Pulse::Beats,
-            Err(error) if is_refused(&error) => Pulse::Refused,
-            Ok(_) | Err(_) => Pulse::Fails,
+            Ok(response) if response.status() == StatusCode::OK => HealthProbe::Beats,
+            Err(error) if is_refused(&error) => HealthProbe::Refused,
+            Ok(_) | Err(_) => HealthProbe::Fails,
         }
     }
 
     /// Whether the server answers `/health` with 200. A hung engine still does (`docs/facts/vllm.md`, "Liveness").
     pub async fn alive(&self) -> bool {
-        self.pulse().await == Pulse::Beats
+        self.probe_health().await == HealthProbe::Beats
     }
 
     /// Whether a server that was ready is gone; `None` once it has looked well for `period`, which may be zero. The one
@@ -63,14 +63,14 @@ impl Client {
     ///
     /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
     /// 4.2 s (`docs/facts/vllm.md`, "Liveness"), and who writes tokens meanwhile lives.
-    pub async fn gone(&self, period: Duration) -> Option<Gone> {
+    pub async fn await_gone(&self, period: Duration) -> Option<Gone> {
         let end = Instant::now() + period;
         let mut failures = 0;
         loop {
             let tokens = self.traffic().tokens();
-            let pulse = self.pulse().await;
-            let lives = pulse == Pulse::Beats || self.traffic().tokens() > tokens;
-            if pulse == Pulse::Refused {
+            let probe_health = self.probe_health().await;
+            let lives = probe_health == HealthProbe::Beats || self.traffic().tokens() > tokens;
+            if probe_health == HealthProbe::Refused {
                 return Some(Gone::Refused);
             }
             if lives && Instant::now() >= end {
@@ -108,7 +108,7 @@ impl Client {
 
     /// Whether the engine answers a request of one token, without an image, within the hang limit: a hung engine does
     /// not, whatever `/health` says. Those who ask together share one answer.
-    pub async fn sings(&self, model: &str) -> bool {
+    pub async fn answers_canary(&self, model: &str) -> bool {
         let asked = Instant::now();
         let mut last = self.canary.lock().await;
         if let Some((sent, answered)) = *last

@@ -28,7 +28,7 @@ use crate::model::{Capabilities, ServerKind, error::chain};
 use limits::Limits;
 use traffic::Traffic;
 
-use super::{End, EngineError, Profile, Question, Reply};
+use super::{End, EngineError, EngineRequest, EngineResponse, Profile};
 
 /// Servers close connections that are idle for 5 s (`docs/facts/vllm.md`, "Connections"): ours go first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
@@ -228,12 +228,12 @@ impl Client {
 
     /// Asks one question and follows the answer until it ends, is cut by the judge, fails, or a deadline passes.
     /// Dropping the future closes the connection, which frees the server's slot.
-    pub async fn ask(&self, question: &Question) -> Reply {
+    pub async fn ask(&self, question: &EngineRequest) -> EngineResponse {
         let _in_flight = self.traffic.begin();
-        stream::follow(self.send(question), self.limits, question.max_tokens, &self.traffic).await
+        stream::read_answer(self.send(question), self.limits, question.max_tokens, &self.traffic).await
     }
 
-    async fn send(&self, question: &Question) -> Result<Response, End> {
+    async fn send(&self, question: &EngineRequest) -> Result<Response, End> {
         let request = self
             .completions(question.body.clone())
             .header(header::ACCEPT, "text/event-stream")

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes of prompt that are reckoned as one token. The prompts are English with tags, which the models' tokenizers
-/// pack at about four bytes a token; three leaves room for other wordings.
+/// pack at about four bytes a token; three leaves a margin for other wordings.
 const BYTES_PER_TOKEN: u32 = 3;
 
 /// Chat template, roles and the markers around the image (12 to 20 tokens on real servers).
@@ -40,26 +40,26 @@ impl TokenBudget {
     /// The budget for an image of this size.
     ///
     /// # Errors
-    /// What does not fit, for people, when the image leaves no room for an answer.
+    /// What does not fit, for people, when the image leaves no tokens for an answer.
     pub fn compute(profile: &Profile, max_model_len: u32, size: PixelSize) -> Result<TokenBudget, String> {
         let image = profile.visual_tokens.count(size);
         let prompt_bytes = u32::try_from(profile.prompt_text.len()).unwrap_or(u32::MAX);
         let text = prompt_bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(TEMPLATE_TOKENS);
-        let room = max_model_len.saturating_sub(image).saturating_sub(text).saturating_sub(MARGIN);
-        if room < LEAST_ANSWER {
+        let available = max_model_len.saturating_sub(image).saturating_sub(text).saturating_sub(MARGIN);
+        if available < LEAST_ANSWER {
             return Err(format!(
                 "an image of {} x {} px takes {image} tokens and the prompt about {text}: a context of {max_model_len} \
-                 leaves no room for an answer; send a smaller image or serve a longer context",
+                 leaves no tokens for an answer; send a smaller image or serve a longer context",
                 size.width, size.height
             ));
         }
-        Ok(TokenBudget { image, text, answer: profile.max_tokens.min(room) })
+        Ok(TokenBudget { image, text, answer: profile.max_tokens.min(available) })
     }
 }
 
 /// One request, ready to be sent.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct EngineRequest {
     /// The JSON body.
     pub body: Bytes,
     /// `X-Request-Id`, part of the request's name in the server's log, and a checksum of the image; ASCII. With both
@@ -74,7 +74,7 @@ pub struct Question {
     pub salted: bool,
 }
 
-impl Question {
+impl EngineRequest {
     /// Builds the body: one user message, image then text, every sampling field explicit, streaming with usage
     /// (`docs/facts/chandra.md`, "Request" and `docs/facts/deepseek.md`, "Serving with vLLM"). A retry gets its own
     /// cache salt, so that a prefix cache with a fault in it is not asked twice (`docs/facts/vllm.md`, "Prefix cache").
@@ -85,7 +85,7 @@ impl Question {
         max_tokens: u32,
         step: usize,
         request_id: &str,
-    ) -> Question {
+    ) -> EngineRequest {
         let sampling = profile.sampling_at(step);
         let salted = step > 0;
         let request_id = format!("{request_id}.i{:08x}", crc32c::crc32c(png));
@@ -113,13 +113,13 @@ impl Question {
                 fields.insert("cache_salt".into(), json!(request_id));
             }
         }
-        Question { body: splice(&body.to_string(), png), request_id, sampling, max_tokens, salted }
+        EngineRequest { body: insert_image(&body.to_string(), png), request_id, sampling, max_tokens, salted }
     }
 }
 
 /// Puts the encoded image where its empty data URL stands, so that megabytes never pass through a JSON value. The
 /// messages come first in the body: the first occurrence is the image's own.
-fn splice(body: &str, png: &[u8]) -> Bytes {
+fn insert_image(body: &str, png: &[u8]) -> Bytes {
     let at = body.find(IMAGE_PREFIX).map_or(body.len(), |start| start + IMAGE_PREFIX.len());
     let mut bytes = String::with_capacity(body.len() + png.len().div_ceil(3) * 4);
     bytes.push_str(&body[..at]);
@@ -150,7 +150,7 @@ mod tests {
         served.max_model_len = profile.context_length;
         let size = PixelSize { width: 1600, height: 2240 };
         let budget = TokenBudget::compute(&profile, served.max_model_len, size).unwrap();
-        let question = Question::build(&profile, &served, PNG, budget.answer, step, "BO_7500_Fr.p3.l17.a1");
+        let question = EngineRequest::build(&profile, &served, PNG, budget.answer, step, "BO_7500_Fr.p3.l17.a1");
         String::from_utf8(question.body.to_vec()).unwrap()
     }
 
@@ -185,7 +185,7 @@ mod tests {
     fn a_prompt_that_mentions_a_data_url_does_not_catch_the_image() {
         let mut profile = Profile::load("chandra", None).unwrap();
         profile.prompt_text = format!("never write {IMAGE_PREFIX}");
-        let question = Question::build(&profile, &server("chandra", "0.17.0"), PNG, 100, 1, "x");
+        let question = EngineRequest::build(&profile, &server("chandra", "0.17.0"), PNG, 100, 1, "x");
         let body: Value = serde_json::from_slice(&question.body).unwrap();
         assert_eq!(body["messages"][0]["content"][1]["text"], profile.prompt_text);
         assert_eq!(body["cache_salt"], question.request_id);
@@ -195,8 +195,9 @@ mod tests {
     #[test]
     fn a_request_id_stands_for_one_image() {
         let profile = Profile::load("chandra", None).unwrap();
-        let ask =
-            |png: &[u8]| Question::build(&profile, &server("chandra", "0.11.2"), png, 9, 0, "BO_1.p1.l1.a1").request_id;
+        let ask = |png: &[u8]| {
+            EngineRequest::build(&profile, &server("chandra", "0.11.2"), png, 9, 0, "BO_1.p1.l1.a1").request_id
+        };
         assert_ne!(ask(PNG), ask(b"another"));
         assert_eq!(ask(PNG), ask(PNG));
         assert!(ask(PNG).starts_with("BO_1.p1.l1.a1.i"), "{}", ask(PNG));

@@ -18,7 +18,7 @@ use super::traffic::Traffic;
 
 /// Bytes of answer that one token may mean on average, in the text itself or in the event that carries it. Gazettes in
 /// the dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but
-/// ASCII; the rest is room. Only a server that has lost its way writes more, and without a bound it would fill the
+/// ASCII; the rest is margin. Only a server that has lost its way writes more, and without a bound it would fill the
 /// memory of the rank.
 const BYTES_PER_TOKEN: usize = 64;
 
@@ -82,7 +82,7 @@ pub enum End {
 
 /// An answer, whole or partial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct EngineResponse {
     /// The text so far.
     pub raw: String,
     /// How it ended.
@@ -99,12 +99,12 @@ pub struct Reply {
 
 /// Follows the answer of at most `max_tokens` tokens to a request that is being sent. Returning drops the connection,
 /// and so frees the slot.
-pub(in crate::engine) async fn follow(
+pub(in crate::engine) async fn read_answer(
     sending: impl Future<Output = Result<Response, End>>,
     limits: Limits,
     max_tokens: u32,
     traffic: &Traffic,
-) -> Reply {
+) -> EngineResponse {
     let start = Instant::now();
     let mut answer = Answer::new(start, limits, answer_limit(max_tokens), traffic);
     let end = match answer.read(sending).await {
@@ -170,7 +170,7 @@ impl<'t> Answer<'t> {
             };
             let parsed = parser.push(&bytes, &mut events);
             for event in events.drain(..) {
-                if let Some(end) = self.take(event)? {
+                if let Some(end) = self.handle_event(event)? {
                     return Ok(end);
                 }
             }
@@ -178,7 +178,7 @@ impl<'t> Answer<'t> {
         }
     }
 
-    fn take(&mut self, event: StreamEvent) -> Result<Option<End>, End> {
+    fn handle_event(&mut self, event: StreamEvent) -> Result<Option<End>, End> {
         match event {
             StreamEvent::Error { message, .. } => Err(End::ErrorEvent { message }),
             StreamEvent::Done => self.whole().map(Some),
@@ -229,9 +229,9 @@ impl<'t> Answer<'t> {
         }
     }
 
-    fn reply(self, end: End) -> Reply {
+    fn reply(self, end: End) -> EngineResponse {
         let counted = TokenUsage { prompt: 0, completion: self.pieces };
-        Reply {
+        EngineResponse {
             raw: self.raw,
             end,
             usage: self.usage.unwrap_or(counted),

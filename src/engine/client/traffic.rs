@@ -111,7 +111,7 @@ impl Traffic {
     }
 
     /// How long the requests in flight have been without a token; `None` where there is none.
-    pub fn silence(&self) -> Option<Duration> {
+    pub fn since_last_token(&self) -> Option<Duration> {
         let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
         (self.in_flight.load(Ordering::Relaxed) > 0).then(|| self.since.elapsed().saturating_sub(moved))
     }
@@ -142,18 +142,18 @@ mod tests {
         let since = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
         let traffic = Traffic { since, ..Traffic::default() };
         let long = |silence: Option<Duration>| silence.unwrap() >= Duration::from_secs(10);
-        assert_eq!(traffic.silence(), None);
+        assert_eq!(traffic.since_last_token(), None);
         let first = traffic.begin();
-        assert!(!long(traffic.silence()), "counted from the first request");
+        assert!(!long(traffic.since_last_token()), "counted from the first request");
         traffic.moved.store(0, Ordering::Relaxed);
         let second = traffic.begin();
-        assert!(long(traffic.silence()), "a further request breaks no silence");
+        assert!(long(traffic.since_last_token()), "a further request breaks no silence");
         traffic.token();
-        assert!(!long(traffic.silence()));
+        assert!(!long(traffic.since_last_token()));
         drop(first);
-        assert!(traffic.silence().is_some());
+        assert!(traffic.since_last_token().is_some());
         drop(second);
-        assert_eq!((traffic.silence(), traffic.tokens()), (None, 1));
+        assert_eq!((traffic.since_last_token(), traffic.tokens()), (None, 1));
         traffic.prompt(4000);
         let counts = traffic.counts();
         assert_eq!((counts.generated_tokens, counts.prompt_tokens, counts.finished), (1, 4000, 2));

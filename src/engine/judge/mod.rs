@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Proof::Copies`] | equal copies of one unit of at most [`MAX_PERIOD`] symbols |
 //! | [`Proof::Counters`] | copies that differ in numbers alone, and each number differs from that of the copy before by the same step |
-//! | [`Proof::Worn`] | nothing but pieces of 12 symbols that were there four times before, in whatever order |
+//! | [`Proof::RepeatedNgrams`] | nothing but pieces of 12 symbols that were there four times before, in whatever order |
 //!
 //! How long is too long depends on what is repeated. In characters, where nothing else is said:
 //!
@@ -57,7 +57,7 @@ mod unit;
 use std::fmt;
 
 use periods::{counting, explained_from, repetition_by_period};
-use repeated_ngrams::{Worn, start_of_last};
+use repeated_ngrams::{RepeatedNgrams, start_of_last};
 use symbols::{Symbol, Symbols};
 use unit::{Counting, Unit, least_of_copies};
 
@@ -65,14 +65,14 @@ use unit::{Counting, Unit, least_of_copies};
 pub const MAX_PERIOD: usize = 4_000;
 
 /// Lengths of the tail in symbols and how often they are looked at in characters, shortest first.
-const LOOKS: [Look; 3] = [
-    Look { window: 1_536, every: 128, counters: false },
-    Look { window: 4_608, every: 512, counters: true },
-    Look { window: 13_312, every: 1_536, counters: true },
+const INSPECTIONS: [Inspection; 3] = [
+    Inspection { window: 1_536, every: 128, counters: false },
+    Inspection { window: 4_608, every: 512, counters: true },
+    Inspection { window: 13_312, every: 1_536, counters: true },
 ];
-const LONGEST: &Look = &LOOKS[LOOKS.len() - 1];
+const LONGEST: &Inspection = &INSPECTIONS[INSPECTIONS.len() - 1];
 
-struct Look {
+struct Inspection {
     window: usize,
     every: usize,
     /// Counters too. They are no loop before they fill most of the shortest tail.
@@ -119,7 +119,7 @@ pub enum Proof {
         copies: usize,
     },
     /// Nothing but what was there several times before.
-    Worn {
+    RepeatedNgrams {
         /// Length, symbols.
         length: usize,
     },
@@ -130,7 +130,7 @@ impl fmt::Display for Loop {
         match self.proof {
             Proof::Copies { period, copies } => write!(f, "{copies} copies of {period} characters")?,
             Proof::Counters { period, copies } => write!(f, "{copies} copies of {period} characters but for counters")?,
-            Proof::Worn { length } => write!(f, "{length} characters of nothing new")?,
+            Proof::RepeatedNgrams { length } => write!(f, "{length} characters of nothing new")?,
         }
         write!(f, ", from character {} on", self.at)
     }
@@ -140,11 +140,11 @@ impl fmt::Display for Loop {
 #[derive(Debug, Default)]
 pub struct Judge {
     symbols: Symbols,
-    worn: Worn,
+    worn: RepeatedNgrams,
     /// Symbols that it has seen, of those that are remembered.
     worn_until: usize,
     /// Characters at the last look of each length.
-    looked: [usize; LOOKS.len()],
+    looked: [usize; INSPECTIONS.len()],
 }
 
 impl Judge {
@@ -157,20 +157,21 @@ impl Judge {
         whole[self.worn_until..].iter().for_each(|&symbol| self.worn.push(symbol));
         self.worn_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
         let seen = self.symbols.seen();
-        let Some(due) = (0..LOOKS.len()).rfind(|&look| seen >= self.looked[look] + LOOKS[look].every) else {
+        let Some(due) = (0..INSPECTIONS.len()).rfind(|&look| seen >= self.looked[look] + INSPECTIONS[look].every)
+        else {
             return Judgement::Continue;
         };
         // A long look sees what a short one does.
         self.looked[..=due].fill(seen);
-        self.look(&LOOKS[due])
+        self.inspect(&INSPECTIONS[due])
     }
 
     /// Looks at the tail of the whole answer.
     pub fn finish(&self) -> Judgement {
-        self.look(LONGEST)
+        self.inspect(LONGEST)
     }
 
-    fn look(&self, look: &Look) -> Judgement {
+    fn inspect(&self, look: &Inspection) -> Judgement {
         let window = look.window.min(self.symbols.whole().len());
         let counters = || look.counters.then(|| self.counters(window)).flatten();
         let found = self.copies(window).or_else(counters).or_else(|| self.worn_out());
@@ -237,7 +238,7 @@ impl Judge {
         let whole = self.symbols.whole();
         let start = start_of_last(length, whole);
         let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
-        worn_out.then(|| Loop { proof: Proof::Worn { length }, at: self.symbols.position(start) })
+        worn_out.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
     }
 
     /// Characters of the answer that the last whole symbols stand for.
@@ -305,7 +306,7 @@ mod tests {
         let row = |_| format!("<tr><td>{}</td></tr>\n", if random.rand_range(0..2) > 0 { "oui" } else { "non" });
         let text = format!("{CONTENTS}<table>{}", (0..2_000).map(row).collect::<String>());
         let start = CONTENTS.chars().count();
-        let Judgement::Loop(Loop { proof: Proof::Worn { .. }, at }) = judge(&text) else { panic!("no loop") };
+        let Judgement::Loop(Loop { proof: Proof::RepeatedNgrams { .. }, at }) = judge(&text) else { panic!("no loop") };
         assert!((start..start + 2_500).contains(&at), "at {at}, not {start}");
     }
 

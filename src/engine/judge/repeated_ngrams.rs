@@ -19,7 +19,7 @@ const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Counts the grams of an answer.
 #[derive(Debug)]
-pub(super) struct Worn {
+pub(super) struct RepeatedNgrams {
     counts: Vec<u8>,
     /// The last symbols, as a ring.
     last: [u64; GRAM],
@@ -29,13 +29,13 @@ pub(super) struct Worn {
     in_markup: bool,
 }
 
-impl Default for Worn {
+impl Default for RepeatedNgrams {
     fn default() -> Self {
-        Worn { counts: vec![0; 1 << BITS], last: [0; GRAM], taken: 0, hash: 0, length: 0, in_markup: false }
+        RepeatedNgrams { counts: vec![0; 1 << BITS], last: [0; GRAM], taken: 0, hash: 0, length: 0, in_markup: false }
     }
 }
 
-impl Worn {
+impl RepeatedNgrams {
     /// Takes the next symbol. A stretch of markup counts as one: what is worn is the page's text.
     pub(super) fn push(&mut self, symbol: Symbol) {
         let in_markup = std::mem::replace(&mut self.in_markup, !symbol.is_text);
@@ -66,7 +66,7 @@ impl Worn {
     }
 }
 
-/// Where the last `length` symbols begin, as [`Worn`] counts them.
+/// Where the last `length` symbols begin, as [`RepeatedNgrams`] counts them.
 pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
     let mut counted = 0;
     let mut start = symbols.len();
@@ -85,8 +85,8 @@ pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
 mod tests {
     use super::*;
 
-    fn worn(text: &str) -> usize {
-        let mut worn = Worn::default();
+    fn count_repeated(text: &str) -> usize {
+        let mut worn = RepeatedNgrams::default();
         text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
         worn.length()
     }
@@ -103,17 +103,17 @@ mod tests {
     fn nothing_wears_out_by_chance() {
         let mut random = oorandom::Rand64::new(7);
         let text: String = (0..50_000).map(|_| format!("{:016x} ", random.rand_u64())).collect();
-        assert_eq!(worn(&text), 0);
+        assert_eq!(count_repeated(&text), 0);
     }
 
     #[test]
     fn only_what_was_said_often_is_worn() {
         let page = include_str!("../../../tests/data/engine/contents-fr.txt");
-        assert!(worn(page) < 200, "{}", worn(page));
-        assert!(worn(&page.repeat(2)) < 400, "{}", worn(&page.repeat(2)));
+        assert!(count_repeated(page) < 200, "{}", count_repeated(page));
+        assert!(count_repeated(&page.repeat(2)) < 400, "{}", count_repeated(&page.repeat(2)));
         let line = "Le reste sans changement. ";
-        assert_eq!(worn(&line.repeat(4)), 0);
-        let length = worn(&line.repeat(40));
+        assert_eq!(count_repeated(&line.repeat(4)), 0);
+        let length = count_repeated(&line.repeat(40));
         assert!(length.abs_diff(36 * line.len()) <= 2 * GRAM, "{length}");
     }
 }

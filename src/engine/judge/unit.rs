@@ -56,7 +56,7 @@ impl Unit {
             without_rules_of_formulas(unit.iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character));
         let marks = text.chars().filter(|character| !character.is_whitespace()).count();
         let letters = text.chars().filter(|character| character.is_alphabetic()).count();
-        let signs = text.chars().any(|character| !character.is_alphabetic() && !fills(character));
+        let signs = text.chars().any(|character| !character.is_alphabetic() && !is_filler(character));
         let fields = || any_of(&["input"]) || text.contains(['□', '☐', '☑', '☒']);
         let leader = || ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
         let line = || text.contains('\n') || any_of(&["br", "li", "p"]);
@@ -117,9 +117,9 @@ impl Unit {
 const LEAST_LETTERS: usize = 30;
 /// Marks of a line that may stand in every row of a column: `Sans changement`, `Technicien de 3e grade`.
 const SHORT_LINE: usize = 20;
-/// Lines of a column, with room.
+/// Lines of a column, with a margin.
 const COLUMN: usize = 50;
-/// Entries of a list that are numbered one by one, with room.
+/// Entries of a list that are numbered one by one, with a margin.
 const LIST: usize = 100;
 /// Of those that are blocks each.
 const BLOCKS: usize = 48;
@@ -146,7 +146,7 @@ pub(super) fn least_of_copies(period: usize) -> usize {
     Unit::LEAST_OF_COPIES.max((4 * period).min(1_000 + 2 * period))
 }
 
-fn fills(character: char) -> bool {
+fn is_filler(character: char) -> bool {
     character.is_whitespace()
         || character == Symbol::NUMBER
         || FILLERS.contains(character)

@@ -28,7 +28,7 @@ pub(super) struct Band {
 
 impl Band {
     /// The band around a stretch: as far as nothing crosses the line.
-    pub(super) fn around(page: &Page, stretch: &Stretch, passages: &[Passage]) -> Band {
+    pub(super) fn surrounding(page: &Page, stretch: &Stretch, passages: &[Passage]) -> Band {
         let line = stretch.line;
         let gap = |y: usize| {
             let (x, half) = (line.at(y), page.cells(GAP) as isize);
@@ -48,7 +48,7 @@ impl Band {
                 let rows = free.start..(first + near).min(stretch.rows.end);
                 let bands = page.white_bands(rows.clone(), gap);
                 let white = bands.iter().rev().find(|band| band.start < first).or(bands.first());
-                white.map(middle).or_else(|| page.whitest(rows, gap)).unwrap_or(first)
+                white.map(middle).or_else(|| page.longest_blank(rows, gap)).unwrap_or(first)
             }
         };
         let bottom = match below {
@@ -56,7 +56,7 @@ impl Band {
             Some(below) => {
                 let rows = stretch.rows.end.saturating_sub(near).max(stretch.rows.start)..below;
                 let white = page.white_bands(rows.clone(), gap).last().map(middle);
-                white.or_else(|| page.whitest(rows, gap)).unwrap_or(below)
+                white.or_else(|| page.longest_blank(rows, gap)).unwrap_or(below)
             }
         };
         let last = (stretch.rows.end..bottom.min(inner.end)).rev().find(|&y| !page.is_white(y, gap(y)));

@@ -48,31 +48,31 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
     let ruled = page.inches(stretch.ruled);
     let share = stretch.ruled as f32 / stretch.rows.len().max(1) as f32;
     if ruled < LEAST_RULE || share < LEAST_RULED {
-        return (Kind::Nothing, between(ruled, LEAST_RULE, 0.2));
+        return (Kind::Nothing, interpolate(ruled, LEAST_RULE, 0.2));
     }
-    let [left, right] = strokes.beside(&stretch.line, stretch.rows.clone(), page.cells(APART), page.columns(BODY));
-    let met = met(page, stretch);
+    let [left, right] = strokes.ink_beside(&stretch.line, stretch.rows.clone(), page.cells(APART), page.columns(BODY));
+    let met = lines_across(page, stretch);
     let others = if met == 0 { left.min(right) } else { left.max(right) };
     let table = (others / BESIDE).max(met as f32 / MET);
     if table >= 1.0 {
-        return (Kind::Table, between(table, 1.0, 1.6));
+        return (Kind::Table, interpolate(table, 1.0, 1.6));
     }
     let text = text(page, stretch);
     if text < LEAST_TEXT {
-        return (Kind::Nothing, between(text, LEAST_TEXT, 0.0));
+        return (Kind::Nothing, interpolate(text, LEAST_TEXT, 0.0));
     }
     let sure = [
-        between(ruled, LEAST_RULE, 2.0),
-        between(share, LEAST_RULED, 0.9),
-        between(table, 1.0, 0.4),
-        between(text, LEAST_TEXT, 0.1),
+        interpolate(ruled, LEAST_RULE, 2.0),
+        interpolate(share, LEAST_RULED, 0.9),
+        interpolate(table, 1.0, 0.4),
+        interpolate(text, LEAST_TEXT, 0.1),
     ];
     (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
 }
 
 /// How many horizontal lines meet a stretch from both sides. A double rule is one, and in a column of text it meets from
 /// one side.
-fn met(page: &Page, stretch: &Stretch) -> usize {
+fn lines_across(page: &Page, stretch: &Stretch) -> usize {
     let (half, bar) = (page.cells(LINE) as isize, page.cells(BAR) as isize);
     let solid = |y: usize, from: isize, to: isize| {
         let x = stretch.line.at(y);
@@ -116,6 +116,6 @@ pub(super) fn masthead(page: &Page, strokes: &Strokes, end: usize) -> f32 {
 }
 
 /// Where a value lies on the way from the doubtful to the certain: 0.0..=1.0.
-pub(super) fn between(value: f32, doubtful: f32, certain: f32) -> f32 {
+pub(super) fn interpolate(value: f32, doubtful: f32, certain: f32) -> f32 {
     ((value - doubtful) / (certain - doubtful)).clamp(0.0, 1.0)
 }

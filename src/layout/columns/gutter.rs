@@ -18,7 +18,7 @@ const WIDTH: f32 = 0.12;
 const HEADER: f32 = 0.13;
 
 /// The columns beside the whitest upright line near the middle of the page, from below the running header to the bottom.
-pub(super) fn whitest(page: &Page, strokes: &Strokes) -> Option<Band> {
+pub(super) fn longest_blank(page: &Page, strokes: &Strokes) -> Option<Band> {
     let half = page.cells(WIDTH / 2.0) as isize;
     let rows = page.inner_rows();
     let ink =
@@ -28,5 +28,5 @@ pub(super) fn whitest(page: &Page, strokes: &Strokes) -> Option<Band> {
     let header = page.rows(0.0..HEADER).rev().find(|&y| passages.get(y) == Some(&Passage::Bar));
     let start = header.map_or(0, |y| y + 1);
     let end = rows.rev().find(|&y| y >= start && !page.is_white(y, 0..0))? + 1;
-    Some(Band::around(page, &Stretch::white(line, start..end), &passages))
+    Some(Band::surrounding(page, &Stretch::white(line, start..end), &passages))
 }

@@ -48,10 +48,10 @@ pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec
     let page = Page::of(sheet);
     let text = page.inches(page.inner_rows().filter(|&y| !page.is_white(y, 0..0)).count());
     if text < LEAST_TEXT {
-        return whole(ColumnsReason::Sparse, evidence::between(text, LEAST_TEXT, 0.0));
+        return whole(ColumnsReason::Sparse, evidence::interpolate(text, LEAST_TEXT, 0.0));
     }
     let strokes = Strokes::of(&page);
-    let Found { reason, bands, sure } = look(&page, &strokes);
+    let Found { reason, bands, sure } = find_columns(&page, &strokes);
     let divided = |bands: &[Band], reason, sure| {
         let columns = Columns { divide: parts::divide(&page, bands), reason, confidence: confidence(sure) };
         (columns, parts::parts(&page, bands, script))
@@ -62,7 +62,7 @@ pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec
     if when == When::Auto {
         return whole(reason, sure);
     }
-    let bands = if bands.is_empty() { gutter::whitest(&page, &strokes).into_iter().collect() } else { bands };
+    let bands = if bands.is_empty() { gutter::longest_blank(&page, &strokes).into_iter().collect() } else { bands };
     if bands.is_empty() { whole(ColumnsReason::Sparse, 0.0) } else { divided(&bands, ColumnsReason::Forced, 0.0) }
 }
 
@@ -80,7 +80,7 @@ struct Found {
     sure: f32,
 }
 
-fn look(page: &Page, strokes: &Strokes) -> Found {
+fn find_columns(page: &Page, strokes: &Strokes) -> Found {
     let mut free: Vec<usize> = (0..page.bits.down).collect();
     let mut columns: Vec<(Band, f32)> = Vec::new();
     let mut tables: Vec<(Band, f32)> = Vec::new();
@@ -93,8 +93,8 @@ fn look(page: &Page, strokes: &Strokes) -> Found {
                 continue;
             }
             match evidence::kind(page, strokes, &stretch) {
-                (Kind::Columns, sure) => columns.push((Band::around(page, &stretch, &passages), sure)),
-                (Kind::Table, sure) => tables.push((Band::around(page, &stretch, &passages), sure)),
+                (Kind::Columns, sure) => columns.push((Band::surrounding(page, &stretch, &passages), sure)),
+                (Kind::Table, sure) => tables.push((Band::surrounding(page, &stretch, &passages), sure)),
                 (Kind::Nothing, sure) => nothing = nothing.min(sure),
             }
             free.retain(|y| !stretch.rows.contains(y));
@@ -104,14 +104,14 @@ fn look(page: &Page, strokes: &Strokes) -> Found {
     let is_long = |(band, _): &&(Band, f32)| page.inches(band.columns.len()) >= LONG_RULE;
     let end = columns.iter().filter(is_long).map(|(band, _)| band.cut.start).min().unwrap_or(page.bits.down);
     let masthead = evidence::masthead(page, strokes, end);
-    let no_masthead = evidence::between(masthead, 1.0, 0.5);
+    let no_masthead = evidence::interpolate(masthead, 1.0, 0.5);
     let found = |reason, lines: Vec<(Band, f32)>, sure| {
         let bands = lines.into_iter().map(|(band, _)| band).collect();
         Found { reason, bands: Band::joined(page, bands), sure }
     };
     if masthead >= 1.0 {
         columns.retain(|line| is_long(&line));
-        return found(ColumnsReason::Cover, columns, evidence::between(masthead, 1.0, 2.0));
+        return found(ColumnsReason::Cover, columns, evidence::interpolate(masthead, 1.0, 2.0));
     }
     if !columns.is_empty() {
         let sure = columns.iter().map(|(_, sure)| *sure).fold(no_masthead, f32::min);

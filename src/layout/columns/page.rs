@@ -81,7 +81,7 @@ impl Page {
     }
 
     /// The row with least ink on either side of a gap; the uppermost of several.
-    pub(super) fn whitest(&self, mut rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Option<usize> {
+    pub(super) fn longest_blank(&self, mut rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Option<usize> {
         rows.end = rows.end.min(self.bits.down);
         rows.min_by_key(|&y| self.inked_beside(y, gap(y)))
     }

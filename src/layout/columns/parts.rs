@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{band::Band, page::Page};
-use crate::model::{BBox, Divide, Language, Region, Turn};
+use crate::model::{BBox, Divide, Language, Region, Rotation};
 
 /// The line from the top of the first band to the bottom of the last.
 pub(super) fn divide(page: &Page, bands: &[Band]) -> Option<Divide> {
@@ -23,7 +23,7 @@ pub(super) fn parts(page: &Page, bands: &[Band], script: Language) -> Vec<Region
     let (across, down) = (page.bits.across, page.bits.down);
     let region = |x: Range<u16>, y: Range<u16>| {
         let bbox = BBox { left: x.start, top: y.start, right: x.end, bottom: y.end };
-        (x.start < x.end && y.start < y.end).then_some(Region { bbox, turn: Turn::None })
+        (x.start < x.end && y.start < y.end).then_some(Region { bbox, turn: Rotation::None })
     };
     let mut parts = Vec::new();
     let mut done = 0;

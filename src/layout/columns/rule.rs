@@ -85,7 +85,13 @@ impl Strokes {
 
     /// For every place between `columns` in the row `middle`: how many of the `rows` are marked where a line through that
     /// place stands which leans by `lean`. Places outside the page are not marked.
-    fn along(&self, rows: impl Iterator<Item = usize>, middle: usize, lean: f32, columns: &Range<usize>) -> Vec<u16> {
+    fn ink_along(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        middle: usize,
+        lean: f32,
+        columns: &Range<usize>,
+    ) -> Vec<u16> {
         let mut counts = vec![0u16; columns.len()];
         for y in rows {
             let shift = ((y as f32 - middle as f32) * lean).round() as isize;
@@ -112,7 +118,7 @@ impl Strokes {
         // The upright one first: among equals the straightest is taken.
         for step in (0..=steps).flat_map(|step| [step, -step]) {
             let lean = step as f32 * 2.0 / height;
-            let counts = self.along(rows.iter().copied().step_by(STEP), middle, lean, &columns);
+            let counts = self.ink_along(rows.iter().copied().step_by(STEP), middle, lean, &columns);
             let most = counts.iter().copied().max().unwrap_or(0);
             if most > best.map_or(0, |(_, most)| most) {
                 // A line some cells broad is marked in each of them, and in the one before.
@@ -127,10 +133,10 @@ impl Strokes {
 
     /// The greatest shares of these rows that lines have which run beside this one between `columns`, on its left and on its
     /// right, at least `apart` cells away.
-    pub(super) fn beside(&self, line: &Line, rows: Range<usize>, apart: usize, columns: Range<usize>) -> [f32; 2] {
+    pub(super) fn ink_beside(&self, line: &Line, rows: Range<usize>, apart: usize, columns: Range<usize>) -> [f32; 2] {
         let middle = (rows.start + rows.end) / 2;
         let length = rows.len().div_ceil(STEP).max(1);
-        let counts = self.along(rows.step_by(STEP), middle, line.lean, &columns);
+        let counts = self.ink_along(rows.step_by(STEP), middle, line.lean, &columns);
         let here = (line.at(middle) - columns.start as isize).clamp(0, counts.len() as isize) as usize;
         let most = |counts: &[u16]| f32::from(counts.iter().copied().max().unwrap_or(0)) / length as f32;
         [most(&counts[..here.saturating_sub(apart)]), most(counts.get(here + apart..).unwrap_or_default())]

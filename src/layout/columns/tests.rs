@@ -51,14 +51,14 @@ impl Drawn {
         self.columns(y.start + 10..y.end);
     }
 
-    fn look(&self, when: When, script: Language) -> (Columns, Vec<BBox>) {
+    fn find_columns(&self, when: When, script: Language) -> (Columns, Vec<BBox>) {
         let size = PixelSize { width: WIDTH as u32, height: HEIGHT as u32 };
         let (columns, parts) = columns(&Sheet::new(size, DPI, Cow::Borrowed(&self.0)), when, script);
         (columns, parts.iter().map(|part| part.bbox).collect())
     }
 
     fn found(&self) -> (Columns, Vec<BBox>) {
-        self.look(When::Auto, Language::French)
+        self.find_columns(When::Auto, Language::French)
     }
 
     /// Whether a row, given in thousandths of the height, is white but for the middle of the page.
@@ -84,7 +84,7 @@ fn a_page_of_two_columns_is_its_header_and_then_the_columns_in_the_order_of_its_
     assert!((86..90).contains(&head.bottom) && page.is_white(head.bottom), "below the double rule: {head:?}");
     assert_eq!(left, BBox { left: 0, top: head.bottom, right: 500, bottom: 1000 });
     assert_eq!(right, BBox { left: 500, top: head.bottom, right: 1000, bottom: 1000 });
-    let (_, arabic) = page.look(When::Auto, Language::Arabic);
+    let (_, arabic) = page.find_columns(When::Auto, Language::Arabic);
     assert_eq!(arabic, [head, right, left]);
 }
 
@@ -230,11 +230,11 @@ fn white_without_a_rule_is_left_whole_for_tables_have_it_too() {
 fn a_page_is_divided_when_it_must_be_unless_there_is_nothing_on_it() {
     let mut page = Drawn::with_header();
     page.text(90..1500, 220..2080);
-    let (columns, parts) = page.look(When::Always, Language::French);
+    let (columns, parts) = page.find_columns(When::Always, Language::French);
     assert_eq!(columns.reason, ColumnsReason::Forced);
     assert_eq!(columns.confidence.0, 50);
     assert_eq!(parts.iter().filter(|part| part.right - part.left < 1000).count(), 2, "{parts:?}");
-    assert_whole(Drawn::with_header().look(When::Always, Language::French), ColumnsReason::Sparse);
+    assert_whole(Drawn::with_header().find_columns(When::Always, Language::French), ColumnsReason::Sparse);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_cover_that_must_be_divided_is_so_at_its_rule() {
     page.text(90..833, 1110..2080);
     page.text(878..1500, 1110..2080);
     assert_whole(page.found(), ColumnsReason::Cover);
-    let (columns, parts) = page.look(When::Always, Language::French);
+    let (columns, parts) = page.find_columns(When::Always, Language::French);
     let divide = columns.divide.unwrap();
     assert_eq!((columns.reason, parts.len()), (ColumnsReason::Forced, 3));
     assert!(divide.x_top.abs_diff(538) <= 1 && divide.top.abs_diff(490) <= 3, "{divide:?}");
@@ -264,7 +264,7 @@ fn a_table_that_must_be_divided_is_so_at_its_line() {
         page.text(870..1490, 300 + row * 150..340 + row * 150);
     });
     assert_whole(page.found(), ColumnsReason::Table);
-    let (columns, _) = page.look(When::Always, Language::French);
+    let (columns, _) = page.find_columns(When::Always, Language::French);
     let divide = columns.divide.unwrap();
     assert_eq!(columns.reason, ColumnsReason::Forced);
     assert!(divide.x_top.abs_diff(538) <= 1 && divide.x_bottom.abs_diff(538) <= 1, "{divide:?}");
@@ -274,7 +274,7 @@ fn a_table_that_must_be_divided_is_so_at_its_line() {
 fn columns_are_not_looked_for_where_nobody_asks() {
     let mut page = Drawn::with_header();
     page.ruled_columns(192..2080);
-    assert_whole(page.look(When::Never, Language::French), ColumnsReason::NotLookedFor);
+    assert_whole(page.find_columns(When::Never, Language::French), ColumnsReason::NotLookedFor);
 }
 
 #[test]

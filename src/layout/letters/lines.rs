@@ -40,13 +40,13 @@ pub(super) fn pieces(mask: &Mask) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for column in 0..mask.words {
         let ink: Vec<u32> = (0..mask.down).map(|y| mask.word(column, y).count_ones()).collect();
-        pieces.extend(humps(&ink, mask.cells(SMOOTHED)).into_iter().filter_map(|rows| piece(mask, column, rows)));
+        pieces.extend(ink_peaks(&ink, mask.cells(SMOOTHED)).into_iter().filter_map(|rows| piece(mask, column, rows)));
     }
     pieces
 }
 
 /// Spans of rows divided where the smoothed ink has its valleys.
-fn humps(ink: &[u32], width: usize) -> Vec<Range<usize>> {
+fn ink_peaks(ink: &[u32], width: usize) -> Vec<Range<usize>> {
     let smooth = smoothed(&smoothed(ink, width), width);
     let (mut spans, mut start) = (Vec::new(), 0);
     let (mut peak, mut valley, mut valley_at) = (0, u32::MAX, 0);

@@ -21,7 +21,7 @@ const DOUBT: f32 = 0.001;
 
 /// How a piece of a line looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
+pub(super) struct Letterform {
     /// Width of its ink in cells.
     pub(super) width: f32,
     /// How likely its letters are Arabic: 0.0..=1.0.
@@ -33,23 +33,23 @@ pub(super) struct Look {
 }
 
 /// The looks of all pieces of level lines on a mask without rules.
-pub(super) fn looks(mask: &Mask) -> Vec<Look> {
-    lines::pieces(mask).iter().map(look).collect()
+pub(super) fn letterforms(mask: &Mask) -> Vec<Letterform> {
+    lines::pieces(mask).iter().map(letterform).collect()
 }
 
 /// By how much a piece, on the mean, looks more upright than upside down, and the number of pieces.
 pub(super) fn uprightness(mask: &Mask) -> (f32, usize) {
-    let looks = looks(mask);
+    let looks = letterforms(mask);
     (looks.iter().map(|look| look.upright).sum::<f32>() / looks.len().max(1) as f32, looks.len())
 }
 
-fn look(piece: &Piece) -> Look {
+fn letterform(piece: &Piece) -> Letterform {
     let (as_is, turned) = (scores(&piece.features), scores(&upside_down(&piece.features)));
     let greatest = as_is.iter().chain(&turned).copied().fold(f32::MIN, f32::max);
     let [as_is, turned] = [as_is, turned].map(|scores| scores.map(|score| (score - greatest).exp()));
     let [upright, reversed] = [as_is, turned].map(|shares| shares.iter().sum::<f32>());
     let all = upright + reversed;
-    Look {
+    Letterform {
         width: piece.covered as f32,
         arabic: (as_is[0] + turned[0]) / all,
         latin: (as_is[1] + turned[1]) / all,

@@ -13,7 +13,7 @@ use self::{
     neighbours::Neighbours,
 };
 use super::{Sheet, letters, mask::Mask};
-use crate::model::{BBox, Confidence, Region, Turn};
+use crate::model::{BBox, Confidence, Region, Rotation};
 
 /// Text runs up and down when this share of its ink does. On the corpus's upright pages it is at most 0.22 (drawn titles of
 /// covers, narrow lists), and in tables on their side at least 0.96.
@@ -37,33 +37,33 @@ const MOST_OUTSIDE: f32 = 0.25;
 /// A region ends in the whitest row within this many inches of the edge of its tiles.
 const EDGE: f32 = 0.34;
 
-/// The turn that brings the whole page upright. [`Turn::None`] unless direction and letters are clear and no running header
+/// The turn that brings the whole page upright. [`Rotation::None`] unless direction and letters are clear and no running header
 /// stands upright.
-pub fn page_turn(sheet: &Sheet<'_>) -> Turn {
+pub fn page_turn(sheet: &Sheet<'_>) -> Rotation {
     let mask = Mask::of(sheet, letters::PER_INCH);
     let text = without_rules(&mask);
     let direction = Direction::of_rows(&text, 0..text.down);
     if direction.upright_share() > MOST {
         if has_level_head(&mask, &text) || !is_on_its_side(&text) {
-            return Turn::None;
+            return Rotation::None;
         }
         let (odds, pieces) = letters::uprightness(&text.turned_right());
-        return if is_clear(odds, CLEAR_SIDE, pieces) { side(odds) } else { Turn::None };
+        return if is_clear(odds, CLEAR_SIDE, pieces) { side(odds) } else { Rotation::None };
     }
     let (odds, pieces) = letters::uprightness(&text);
     if !direction.is_text() || odds > 0.0 || !is_clear(odds, CLEAR_ODDS, pieces) {
-        return Turn::None;
+        return Rotation::None;
     }
     let reversed = |mask: &Mask| mask.turned_right().turned_right();
     if has_level_head(&mask, &text) && !has_level_head(&reversed(&mask), &reversed(&text)) {
-        return Turn::None;
+        return Rotation::None;
     }
-    Turn::Half
+    Rotation::Half
 }
 
 /// The turn for text that runs up and down, by the odds that a turn to the right brings it upright.
-fn side(odds: f32) -> Turn {
-    if odds > 0.0 { Turn::Right } else { Turn::Left }
+fn side(odds: f32) -> Rotation {
+    if odds > 0.0 { Rotation::Right } else { Rotation::Left }
 }
 
 /// On an upright page, the part of it that lies on its side: it spans the width, from the rule of the running header or from
@@ -123,8 +123,10 @@ fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Ra
     if !inside.is_text() || inside.upright_share() < MOST {
         return None;
     }
-    let top = bands.get(best.start).filter(|_| above.is_text()).map_or(body.start, |band| whitest(mask, band.0.start));
-    let bottom = bands.get(best.end).filter(|_| below.is_text()).map_or(body.end, |band| whitest(mask, band.0.start));
+    let top =
+        bands.get(best.start).filter(|_| above.is_text()).map_or(body.start, |band| longest_blank(mask, band.0.start));
+    let bottom =
+        bands.get(best.end).filter(|_| below.is_text()).map_or(body.end, |band| longest_blank(mask, band.0.start));
     let rows = (top < bottom).then_some(top..bottom)?;
     stands_alone(mask, text, &body, &rows).then_some(rows)
 }
@@ -143,19 +145,19 @@ fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usiz
 
 /// Whether the rows around this one are white but for specks, and no rule passes through.
 fn is_clear_at(mask: &Mask, row: usize) -> bool {
-    let gap = mask.cut(around(mask, row));
+    let gap = mask.cut(rows_near(mask, row));
     let is_crossed = gap.upright_runs(gap.down).covered(0..gap.down) > 0;
     !is_crossed && gap.covered(0..gap.down) as f32 <= SPECKS * mask.across as f32
 }
 
 /// The row around which there is the least ink near this one, and of those the nearest.
-fn whitest(mask: &Mask, row: usize) -> usize {
+fn longest_blank(mask: &Mask, row: usize) -> usize {
     let reach = mask.cells(EDGE);
     let near = row.saturating_sub(reach)..(row + reach).min(mask.down);
-    near.min_by_key(|&y| (mask.covered(around(mask, y)), y.abs_diff(row))).unwrap_or(row)
+    near.min_by_key(|&y| (mask.covered(rows_near(mask, y)), y.abs_diff(row))).unwrap_or(row)
 }
 
-fn around(mask: &Mask, row: usize) -> Range<usize> {
+fn rows_near(mask: &Mask, row: usize) -> Range<usize> {
     let half = mask.cells(CLEAR / 2.0);
     row.saturating_sub(half)..row + half
 }
@@ -183,7 +185,7 @@ mod tests {
             for level in [0, 255] {
                 let size = PixelSize { width, height };
                 let sheet = Sheet::new(size, 192.0, vec![level; size.area() as usize].into());
-                assert_eq!(page_turn(&sheet), Turn::None, "{size:?}");
+                assert_eq!(page_turn(&sheet), Rotation::None, "{size:?}");
                 assert_eq!(turned_region(&sheet), None, "{size:?}");
                 assert_eq!(skew(&sheet), None, "{size:?}");
                 assert_eq!(script(&sheet).language, Language::Unknown, "{size:?}");

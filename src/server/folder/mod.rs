@@ -104,21 +104,21 @@ pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl ServerFolder {
     /// The folder of another server of the run on this node.
-    pub fn beside(&self, engine: Engine, local_rank: u32) -> ServerFolder {
+    pub fn sibling(&self, engine: Engine, local_rank: u32) -> ServerFolder {
         ServerFolder(self.0.with_file_name(server_name(engine, local_rank)))
     }
 
     /// The folders of the run's other servers on this node that are there.
-    pub fn others(&self) -> Vec<ServerFolder> {
+    pub fn other_folders(&self) -> Vec<ServerFolder> {
         let entries = self.0.parent().and_then(|run| std::fs::read_dir(run).ok()).into_iter().flatten().flatten();
         entries.map(|entry| ServerFolder(entry.path())).filter(|other| other != self).collect()
     }
 
     /// The GPUs of the servers that an earlier start of the run has left on this node; `self` is a folder of this rank.
     pub fn earlier_gpus(&self, local_rank: u32) -> EarlierGpus {
-        let own = Engine::ALL.map(|engine| self.beside(engine, local_rank));
+        let own = Engine::ALL.map(|engine| self.sibling(engine, local_rank));
         let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot_id())?.gpu;
-        let all = self.others().into_iter().chain([self.clone()]);
+        let all = self.other_folders().into_iter().chain([self.clone()]);
         let others = all.filter(|folder| !own.contains(folder));
         EarlierGpus { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) }
     }
@@ -149,7 +149,7 @@ impl ServerFolder {
     /// # Errors
     /// It is there and not private.
     pub fn exists(&self) -> Result<bool, FolderError> {
-        for folder in self.levels() {
+        for folder in self.parent_folders() {
             match std::fs::symlink_metadata(folder) {
                 Ok(metadata) => NotPrivate::check(folder, &metadata)?,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -181,7 +181,7 @@ impl ServerFolder {
 
     /// Makes both levels, unless they are there; false where the run's went away in between.
     fn make(&self) -> Result<bool, FolderError> {
-        for folder in self.levels() {
+        for folder in self.parent_folders() {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -239,7 +239,7 @@ impl ServerFolder {
     /// Removes the folder, and that of the run once it is empty. What cannot be removed is found by the next guard.
     pub fn remove(&self, lock: FolderLock) {
         let _ = std::fs::remove_dir_all(&self.0);
-        if let [run, _] = self.levels()[..] {
+        if let [run, _] = self.parent_folders()[..] {
             let _ = std::fs::remove_dir(run);
         }
         drop(lock);
@@ -300,7 +300,7 @@ impl ServerFolder {
     }
 
     /// The run's folder and the server's within it.
-    fn levels(&self) -> Vec<&Path> {
+    fn parent_folders(&self) -> Vec<&Path> {
         self.0.parent().into_iter().chain([self.0.as_path()]).collect()
     }
 

@@ -106,7 +106,7 @@ mod tests {
         let of = |path: &Path| ServerFolder::of(path, Engine::DeepSeek, 7).unwrap();
         let first = of(run.path());
         assert_eq!(first, of(&run.path().join("../").join(run.path().file_name().unwrap())));
-        assert_eq!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap().beside(Engine::DeepSeek, 7));
+        assert_eq!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap().sibling(Engine::DeepSeek, 7));
         assert_ne!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap());
         assert!(first.control().as_os_str().len() < 100);
         assert!(!first.exists().unwrap());

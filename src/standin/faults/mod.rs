@@ -64,7 +64,7 @@ use toml::Spanned;
 use self::{
     entry::Entry,
     kinds::Effect,
-    pattern::{draw, matches},
+    pattern::{chance, matches},
     sleep::OrderRule,
 };
 use crate::model::Engine;
@@ -179,7 +179,7 @@ impl FaultScript {
             rule.left != Some(0)
                 && rule.nth.is_none_or(|nth| nth.get() == number)
                 && rule.page.as_deref().is_none_or(|page| matches(page, request_id))
-                && rule.probability.is_none_or(|probability| draw(rule.place, request_id) < probability)
+                && rule.probability.is_none_or(|probability| chance(rule.place, request_id) < probability)
         })?;
         rule.left = rule.left.map(|left| left - 1);
         Some(rule.injected.clone())

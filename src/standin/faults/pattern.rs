@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// A number in 0.0..1.0 that follows from the request id and the entry's place in the script alone: the same requests
 /// are struck in every run, whatever their order, and two entries strike independently.
-pub(super) fn draw(place: usize, request_id: &str) -> f64 {
+pub(super) fn chance(place: usize, request_id: &str) -> f64 {
     let digest = Sha256::new().chain_update(place.to_le_bytes()).chain_update(request_id).finalize();
     let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     f64::from(number) / (f64::from(u32::MAX) + 1.0)
@@ -16,16 +16,20 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let pieces: Vec<&str> = pattern.split('*').collect();
     text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|start| {
         let bounded = pieces[0].is_empty() || !text[..start].ends_with(char::is_alphanumeric);
-        bounded && text[start..].starts_with(pieces[0]) && follow(&pieces[1..], &text[start + pieces[0].len()..])
+        bounded
+            && text[start..].starts_with(pieces[0])
+            && matches_in_order(&pieces[1..], &text[start + pieces[0].len()..])
     })
 }
 
 /// Whether the pieces come one after the other in `rest`, the last of them at the end of a word.
-fn follow(pieces: &[&str], rest: &str) -> bool {
+fn matches_in_order(pieces: &[&str], rest: &str) -> bool {
     match pieces {
         [] => !rest.starts_with(char::is_alphanumeric),
         [""] => true,
-        [piece, later @ ..] => rest.match_indices(piece).any(|(at, found)| follow(later, &rest[at + found.len()..])),
+        [piece, later @ ..] => {
+            rest.match_indices(piece).any(|(at, found)| matches_in_order(later, &rest[at + found.len()..]))
+        }
     }
 }
 

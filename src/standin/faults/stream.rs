@@ -22,7 +22,7 @@ const FLOOD: usize = 1_000;
 
 /// The rest of a stream that the fault script has spoiled.
 #[derive(Debug)]
-pub struct Spoiled {
+pub struct FaultyStream {
     head: AnswerHead,
     rest: Rest,
 }
@@ -37,7 +37,7 @@ enum Rest {
     Flood(Rand64),
 }
 
-impl Spoiled {
+impl FaultyStream {
     /// The rest after `usage` tokens. The garbage is followed by a good end: a client that skips what it cannot read
     /// would take the answer for whole.
     pub fn new(fault: StreamFault, head: AnswerHead, usage: TokenUsage) -> Self {
@@ -60,7 +60,7 @@ impl Spoiled {
                 let halved = [&whole[..whole.len() / 2], b"\n\n"].concat().into();
                 writes([halved].into_iter().chain(good_end()))
             }
-            StreamFault::HugeEvent => writes([text(&babble(&mut words(), HUGE))].into_iter().chain(good_end())),
+            StreamFault::HugeEvent => writes([text(&random_text(&mut words(), HUGE))].into_iter().chain(good_end())),
             StreamFault::HugeStream => Rest::Flood(words()),
             StreamFault::Cut => writes([]),
             StreamFault::DoneEarly => writes([done()]),
@@ -70,7 +70,7 @@ impl Spoiled {
                 done(),
             ]),
         };
-        Spoiled { head, rest }
+        FaultyStream { head, rest }
     }
 
     /// Whether nothing more comes but an orderly end.
@@ -89,7 +89,7 @@ impl Spoiled {
             Rest::Flood(random) => {
                 // A client that takes everything at once must not keep the other requests waiting.
                 tokio::task::yield_now().await;
-                Some(event(&self.head.text_chunk(&babble(random, FLOOD), None, None)))
+                Some(event(&self.head.text_chunk(&random_text(random, FLOOD), None, None)))
             }
         }
     }
@@ -114,7 +114,7 @@ fn words() -> Rand64 {
 }
 
 /// Text in which nothing repeats itself, at least so many bytes.
-fn babble(random: &mut Rand64, bytes: usize) -> String {
+fn random_text(random: &mut Rand64, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 17);
     while text.len() < bytes {
         text.push_str(&format!("{:016x} ", random.rand_u64()));

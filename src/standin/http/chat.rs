@@ -24,7 +24,7 @@ use crate::{
         faults::{
             Fault,
             condition::Condition,
-            stream::{Spoiled, done, event},
+            stream::{FaultyStream, done, event},
         },
         stand_in::StandIn,
     },
@@ -74,7 +74,7 @@ pub async fn completions(
         _ => None,
     };
     if let Some(error) = refusal {
-        log.struck();
+        log.mark_fault();
         return error.into_response();
     }
     let head = AnswerHead {
@@ -121,12 +121,12 @@ async fn whole(mut answer: Answer, head: &AnswerHead, cut: &Cut, mut log: Reques
                 log.broken(error.status);
                 return error.into_response();
             }
-            Err(Broken::Spoiled(_)) => {
-                log.struck();
+            Err(Broken::FaultyStream(_)) => {
+                log.mark_fault();
                 return head.release.internal("a fault of streams (fault script)").into_response();
             }
             Err(Broken::Reset) => {
-                log.struck();
+                log.mark_fault();
                 cut.now();
                 return head.release.internal("never seen: the connection is cut").into_response();
             }
@@ -146,7 +146,7 @@ struct Events {
     /// Tokens so far.
     usage: TokenUsage,
     /// What follows the events where the fault script has spoiled the stream.
-    spoiled: Option<Spoiled>,
+    spoiled: Option<FaultyStream>,
     begun: bool,
     ended: bool,
 }
@@ -189,13 +189,13 @@ impl Events {
                 }
                 Err(Broken::EngineDead) => self.fail(&self.release().engine_dead()),
                 Err(Broken::Failed(error)) => self.fail(&error),
-                Err(Broken::Spoiled(fault)) => {
+                Err(Broken::FaultyStream(fault)) => {
                     self.ended = true;
-                    self.spoiled = Some(Spoiled::new(fault, self.head.clone(), self.usage));
+                    self.spoiled = Some(FaultyStream::new(fault, self.head.clone(), self.usage));
                 }
                 Err(Broken::Reset) => {
                     self.ended = true;
-                    self.log.struck();
+                    self.log.mark_fault();
                     self.cut.now();
                     return Some(Err(io::ErrorKind::ConnectionReset.into()));
                 }
@@ -208,7 +208,7 @@ impl Events {
         let bytes = spoiled.next().await;
         // A client may leave at the end mark, before the end itself.
         if spoiled.is_told() {
-            self.log.struck();
+            self.log.mark_fault();
         }
         bytes.map(Ok)
     }

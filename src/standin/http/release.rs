@@ -117,11 +117,11 @@ impl Release {
     /// `max_tokens` that the context cannot hold beside `counted` prompt tokens; the newer release minds only the
     /// context itself, and clamps.
     pub fn max_tokens_too_large(self, asked: i64, counted: u32, limit: u32) -> Option<ApiError> {
-        let room = match self {
+        let available = match self {
             Release::V0_11_2 => limit.saturating_sub(counted),
             Release::V0_32_0 => limit,
         };
-        (asked > i64::from(room)).then(|| match self {
+        (asked > i64::from(available)).then(|| match self {
             Release::V0_11_2 => self.bad_input(&format!(
                 "'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum context length is \
                  {limit} tokens and your request has {counted} input tokens ({asked} > {limit} - {counted})."

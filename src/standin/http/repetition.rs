@@ -48,16 +48,21 @@ fn repeats(tokens: &[&str], size: usize, count: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn fires(text: &str, max_pattern_size: usize, min_pattern_size: usize, min_count: usize) -> Option<usize> {
+    fn first_repetition(
+        text: &str,
+        max_pattern_size: usize,
+        min_pattern_size: usize,
+        min_count: usize,
+    ) -> Option<usize> {
         RepetitionDetection { max_pattern_size, min_pattern_size, min_count }.fires_at(text.split(' '))
     }
 
     #[test]
     fn it_fires_at_the_token_that_completes_the_last_copy() {
-        assert_eq!(fires("x a b a b a b a", 4, 1, 3), Some(7));
-        assert_eq!(fires("a a a a", 4, 2, 2), Some(4), "two copies of two");
-        assert_eq!(fires("a a a b a a a b", 4, 1, 4), None);
-        assert_eq!(fires("a a a a", 0, 0, 2), None, "turned off");
-        assert_eq!(fires("a b a b", 1, 0, 2), None, "the pattern is too long");
+        assert_eq!(first_repetition("x a b a b a b a", 4, 1, 3), Some(7));
+        assert_eq!(first_repetition("a a a a", 4, 2, 2), Some(4), "two copies of two");
+        assert_eq!(first_repetition("a a a b a a a b", 4, 1, 4), None);
+        assert_eq!(first_repetition("a a a a", 0, 0, 2), None, "turned off");
+        assert_eq!(first_repetition("a b a b", 1, 0, 2), None, "the pattern is too long");
     }
 }

@@ -132,7 +132,7 @@ impl ServedModel {
         })
     }
 
-    /// Prompt tokens and the room for the answer. The first two checks count an image as one token, the third counts
+    /// Prompt tokens and the tokens left for the answer. The first two checks count an image as one token, the third counts
     /// it in full (`docs/facts/vllm.md`, "Lengths").
     fn budget(&self, text: &str, picture: Option<&Picture>, max_tokens: Option<i64>) -> Result<(u32, u32), ApiError> {
         let (release, limit) = (self.release, self.max_model_len);

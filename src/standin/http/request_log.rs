@@ -65,7 +65,7 @@ impl RequestLog {
     }
 
     /// It ended as the fault script wants it.
-    pub fn struck(&mut self) {
+    pub fn mark_fault(&mut self) {
         self.ending = Some(Ending::Struck);
     }
 

@@ -59,7 +59,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
         result = async { axum::serve(socket, service).await } => return Ok(result?),
         _ = terminate.recv() => tracing::info!("ended by SIGTERM"),
         _ = interrupt.recv() => tracing::info!("ended by SIGINT"),
-        () = dying(&stand_in) => {
+        () = exit_after_death(&stand_in) => {
             tracing::error!("the engine is dead: the server no longer listens");
         }
     }
@@ -69,7 +69,7 @@ async fn serve(options: Options) -> Result<(), StandInError> {
     Ok(())
 }
 
-async fn dying(stand_in: &StandIn) {
+async fn exit_after_death(stand_in: &StandIn) {
     stand_in.condition.death().await;
     tracing::error!("FAULT INJECTED: the engine died by the fault script");
     tokio::time::sleep(last_moments(stand_in.options.release).0).await;

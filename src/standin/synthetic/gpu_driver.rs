@@ -104,11 +104,11 @@ async fn drive(
     loop {
         if batch.is_idle() {
             let Some(command) = commands.recv().await else { break };
-            obey(command, &mut batch, &mut listeners);
+            run_command(command, &mut batch, &mut listeners);
             now = Instant::now();
         }
         while let Ok(command) = commands.try_recv() {
-            obey(command, &mut batch, &mut listeners);
+            run_command(command, &mut batch, &mut listeners);
         }
         now += batch.step(&mut events).mul_f64(time_scale.after(began.elapsed()));
         if now > Instant::now() + GRAIN {
@@ -126,7 +126,7 @@ async fn drive(
     }
 }
 
-fn obey(
+fn run_command(
     command: Command,
     batch: &mut Batch,
     listeners: &mut BTreeMap<SequenceId, mpsc::UnboundedSender<SequenceEvent>>,
@@ -159,7 +159,7 @@ mod tests {
         while seen.len() < 6 {
             seen.push(second.next().await.unwrap());
         }
-        assert_eq!(seen[0], SequenceEvent::Admitted);
+        assert_eq!(seen[0], SequenceEvent::GpuPermit);
         assert!(seen[1..].iter().all(|event| *event == SequenceEvent::Token));
     }
 

@@ -29,7 +29,7 @@ impl Languages {
     }
 
     /// The other language too, if it is not there.
-    pub fn both(self) -> Self {
+    pub fn french_and_arabic(self) -> Self {
         match self {
             Languages::French | Languages::FrenchFirst => Languages::FrenchFirst,
             Languages::Arabic | Languages::ArabicFirst => Languages::ArabicFirst,

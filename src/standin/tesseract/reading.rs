@@ -76,7 +76,7 @@ pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> 
     };
     let size = PixelSize { width: page.width(), height: page.height() };
     let shape = Shape::of(size, dpi);
-    let mut words = look(tesseract, &page, dpi, best_dpi, shape.segmentation(), languages).await?;
+    let mut words = recognise(tesseract, &page, dpi, best_dpi, shape.segmentation(), languages).await?;
     look_again(tesseract, &page, dpi, languages, &mut words).await?;
     if languages != Languages::French || words.iter().any(|word| word.text.contains(is_arabic)) {
         words = in_background(move || {
@@ -123,7 +123,7 @@ async fn on_trial(tesseract: &Tesseract, page: &Arc<GrayImage>, dpi: f32) -> Res
 }
 
 /// Reads `page` at a lower resolution; the words' bounds are in its own pixels.
-async fn look(
+async fn recognise(
     tesseract: &Tesseract,
     page: &Arc<GrayImage>,
     dpi: f32,
@@ -162,8 +162,15 @@ async fn look_again(
     let pieces: Vec<PixelBox> = passages.iter().map(|passage| passage.bounds).collect();
     let whole = Arc::clone(page);
     let (image, stack) = in_background(move || Ok(stacked(&whole, &pieces))).await?;
-    let again =
-        look(tesseract, &Arc::new(image), dpi, SECOND_DPI.min(dpi), Segmentation::Flow, languages.both()).await?;
+    let again = recognise(
+        tesseract,
+        &Arc::new(image),
+        dpi,
+        SECOND_DPI.min(dpi),
+        Segmentation::Flow,
+        languages.french_and_arabic(),
+    )
+    .await?;
     let mut found = vec![Vec::new(); passages.len()];
     for word in again {
         if let Some((index, bounds)) = stack.unstacked(word.bounds) {

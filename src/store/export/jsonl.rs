@@ -101,7 +101,7 @@ impl Serialize for AttemptLine<'_> {
         line.serialize_entry("prompt_sha256", prompt_sha256)?;
         line.serialize_entry("request", request)?;
         line.serialize_entry("request_id", &attempt.request_id)?;
-        line.serialize_entry("visit", attempt.visit.name())?;
+        line.serialize_entry("visit", attempt.stage.name())?;
         line.serialize_entry("view", attempt.shown.view.name())?;
         line.serialize_entry("part", &attempt.shown.part)?;
         line.serialize_entry("bbox", &corners(attempt.shown.bbox))?;

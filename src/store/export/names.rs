@@ -15,7 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// A name leads out of the folder.
-pub(super) fn stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, PathBuf>> {
+pub(super) fn file_stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, PathBuf>> {
     let mut uses: BTreeMap<String, u32> = BTreeMap::new();
     for document in documents {
         *uses.entry(without_extension(&document.name).to_lowercase()).or_default() += 1;
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn folders_are_kept_and_no_two_documents_share_a_name() {
         let names = ["1998/BO_1.pdf", "1999/BO_1.pdf", "a.pdf", "A.PDF", "v1.2.pdf", ".pdf"];
-        let stems: Vec<_> = stems(&documents(&names)).unwrap().into_values().collect();
+        let stems: Vec<_> = file_stems(&documents(&names)).unwrap().into_values().collect();
         assert_eq!(stems, ["1998/BO_1", "1999/BO_1", "a.pdf", "A.PDF", "v1.2", ".pdf"].map(PathBuf::from));
         assert_eq!(with_ending(Path::new("v1.2"), "md"), Path::new("v1.2.md"));
     }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_name_that_leads_out_of_the_folder_is_refused() {
         for name in ["../x.pdf", "/etc/x.pdf", "a/../../x.pdf", ""] {
-            assert!(stems(&documents(&[name])).is_err(), "{name}");
+            assert!(file_stems(&documents(&[name])).is_err(), "{name}");
         }
     }
 }

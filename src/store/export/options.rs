@@ -42,6 +42,6 @@ pub struct ExportOptions {
     pub partial: bool,
     /// Threads that format documents.
     pub threads: NonZeroUsize,
-    /// One block as Markdown: the stored Markdown is made anew of sanitised HTML. The engines' room has the function.
+    /// One block as Markdown: the stored Markdown is made anew of sanitised HTML. The module `engine` has the function.
     pub markdown: fn(&Block) -> String,
 }

@@ -35,7 +35,7 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let reader = Reader::open(run_directory)?;
     let replaced = |document: &&Document| document.state == DocumentState::Replaced;
     let documents: Vec<Document> = reader.documents().iter().filter(|document| !replaced(document)).cloned().collect();
-    let stems = names::stems(&documents)?;
+    let stems = names::file_stems(&documents)?;
     write_documents(&reader, &documents, &options.output)?;
     let planned: Vec<&Document> = documents.iter().filter(|document| document.pages() > 0).collect();
     let threads = options.threads.get();

@@ -1,4 +1,4 @@
-//! One visit of a page to an engine: image after image, attempt after attempt, until it is read or the engine has failed it.
+//! One stage of a page to an engine: image after image, attempt after attempt, until it is read or the engine has failed it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::{
         PageRef, Remedy, Verdict, View,
     },
     retry::{
-        Rung,
-        blank_check::{self, Look},
-        escalation::ahead,
-        state::{AfterAttempt, Budget, Climb},
+        RetryStep,
+        blank_check::{self, ImageEvidence},
+        escalation::remaining_engines,
+        state::{AfterAttempt, Budget, RetryState},
     },
     server::Ready,
     worker::{rank_engine::RankEngine, slots::Slot},
@@ -23,8 +23,8 @@ use super::{
     rendering::{PartImage, RenderOutcome, RenderedPage, render},
     task::PageTask,
 };
-/// How a visit ends.
-pub(super) struct VisitEnd {
+/// How a stage ends.
+pub(super) struct StageEnd {
     pub(super) verdict: Verdict,
     /// The text; of a failed page, the most that one way of asking gave.
     pub(super) answer: Answer,
@@ -38,10 +38,10 @@ pub(super) struct VisitEnd {
     pub(super) remaining: EngineSet,
 }
 
-impl VisitEnd {
+impl StageEnd {
     /// A page that fails before its engine is asked.
-    pub(super) fn failed(class: FailureClass, best: Answer, reason: String) -> VisitEnd {
-        VisitEnd {
+    pub(super) fn failed(class: FailureClass, best: Answer, reason: String) -> StageEnd {
+        StageEnd {
             verdict: Verdict::Failed(class),
             answer: best,
             rendered: None,
@@ -53,36 +53,36 @@ impl VisitEnd {
 }
 
 /// Asks the engine of the page's unit for it, in one way after the other.
-pub(super) async fn visit_engine(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
+pub(super) async fn run_stage(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd, MachineFault> {
     let asked = task.unit.engine;
     let budget = Budget::of(&task.context.configuration, asked);
-    let Some(climb) = Climb::resume(task.visit, progress.counting(), budget, task.unit.trial) else {
+    let Some(retry) = RetryState::resume(task.stage, progress.counting(), budget, task.unit.probe) else {
         let (engine, class, reason) = last_failure(progress.counting(), asked);
-        let end = VisitEnd::failed(class, progress.best().clone(), reason);
-        return Ok(VisitEnd { engine: Some(engine), ..end });
+        let end = StageEnd::failed(class, progress.best().clone(), reason);
+        return Ok(StageEnd { engine: Some(engine), ..end });
     };
     let engine = task.context.engine(asked)?;
-    let mut visit = EngineVisit {
+    let mut stage = StageAttempts {
         task,
         progress,
         engine,
-        climb,
+        retry,
         rendered: None,
         page: None,
         part: 0,
         answer: Answer::NONE,
         slot: None,
     };
-    let reading = visit.read().await?;
-    Ok(visit.end(reading))
+    let reading = stage.read().await?;
+    Ok(stage.end(reading))
 }
 
-/// A visit under way: what one attempt leaves to the next.
-struct EngineVisit<'t> {
+/// A stage under way: what one attempt leaves to the next.
+struct StageAttempts<'t> {
     task: &'t PageTask,
     progress: &'t mut PageProgress,
     engine: &'t RankEngine,
-    climb: Climb,
+    retry: RetryState,
     /// Facts and layout of the whole page, once it is rendered.
     rendered: Option<(ImageFacts, PageLayout)>,
     /// The page in the view that was asked about last.
@@ -116,7 +116,7 @@ struct Asked {
     result: AttemptResult,
 }
 
-impl EngineVisit<'_> {
+impl StageAttempts<'_> {
     async fn read(&mut self) -> Result<Reading, MachineFault> {
         loop {
             let image = match self.next_image().await? {
@@ -134,7 +134,7 @@ impl EngineVisit<'_> {
     async fn next_image(&mut self) -> Result<NextImage, MachineFault> {
         let skip_blank = self.task.context.configuration.imaging.skip_blank;
         loop {
-            let view = self.climb.rung().view;
+            let view = self.retry.step().view;
             let page = match self.page.take().filter(|page| page.shows(view)) {
                 Some(page) => page,
                 None => {
@@ -142,7 +142,7 @@ impl EngineVisit<'_> {
                     match render(self.task, self.progress, view).await? {
                         RenderOutcome::Page(page) => page,
                         RenderOutcome::NoSuchView => {
-                            if self.climb.skip().is_none() {
+                            if self.retry.skip().is_none() {
                                 let (_, class, reason) = last_failure(self.progress.counting(), self.task.unit.engine);
                                 return Ok(NextImage::End(self.failed(class, reason)));
                             }
@@ -178,10 +178,10 @@ impl EngineVisit<'_> {
         let request_id = self.task.request_id(number, &image.image.shown, image.parts);
         let service = &self.engine.service;
         let ready = service.ready().await?;
-        if self.task.unit.trial.is_some() {
+        if self.task.unit.probe.is_some() {
             service.begin_trial(ready.start);
         }
-        let asking = Asking { request_id: &request_id, visit: self.task.visit, step: self.climb.rung().step };
+        let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.step().step };
         let result = ready.reader.attempt(&image.image, asking).await;
         match result.attempt.outcome {
             AttemptOutcome::Interrupted(fault) => {
@@ -202,12 +202,12 @@ impl EngineVisit<'_> {
         let (outcome, reason) = (attempt.outcome, attempt.reason.clone());
         let with = self.answer.clone().with(text, language, attempt.kept_characters, self.progress.total());
         self.progress.add(attempt, &with);
-        match self.climb.after(outcome) {
+        match self.retry.after(outcome) {
             AfterAttempt::Accept => (self.answer, self.part) = (with, self.part + 1),
             AfterAttempt::Blank => self.part += 1,
             AfterAttempt::SettleFailed(class) => return Ok(Some(self.failed(class, reason))),
             AfterAttempt::Return(fault) => return Err(fault),
-            AfterAttempt::AskAgain { rung: Rung { step, view }, pause } => {
+            AfterAttempt::AskAgain { rung: RetryStep { step, view }, pause } => {
                 tracing::info!(request_id, step, view = view.name(), "asking again: {reason}");
                 // What was read of other parts stands, as long as they are parts of the same view.
                 if view != image.image.shown.view {
@@ -232,19 +232,19 @@ impl EngineVisit<'_> {
     }
 
     /// Decides who settled the page, and which engines it may yet be given to.
-    fn end(self, reading: Reading) -> VisitEnd {
+    fn end(self, reading: Reading) -> StageEnd {
         let Reading { verdict, answer, reason } = reading;
         let task = self.task;
         let (by_engine, remaining) = match verdict {
             Verdict::Failed(class) => {
                 let chandra = Budget::of(&task.context.configuration, Engine::Chandra);
-                let open = ahead(task.visit, class, &self.climb, self.progress.counting(), chandra);
+                let open = remaining_engines(task.stage, class, &self.retry, self.progress.counting(), chandra);
                 (class.remedy() != Remedy::Operator, task.remaining.and(open))
             }
             Verdict::Read | Verdict::Blank => (self.progress.made_here() > 0, EngineSet::default()),
         };
         let engine = by_engine.then_some(task.unit.engine);
-        VisitEnd { verdict, answer, rendered: self.rendered, reason, engine, remaining }
+        StageEnd { verdict, answer, rendered: self.rendered, reason, engine, remaining }
     }
 }
 
@@ -256,7 +256,7 @@ impl Reading {
 }
 
 /// Corrects the outcome of an attempt that found nothing on an image by what else is known of the image.
-fn correct_blank(attempt: &mut Attempt, evidence: &Look, counting: &[Attempt]) {
+fn correct_blank(attempt: &mut Attempt, evidence: &ImageEvidence, counting: &[Attempt]) {
     let given = attempt.outcome;
     if !matches!(given, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
         return;
@@ -286,7 +286,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, 
 async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
-        MachineFault::ConnectionLost => ready.reader.client().gone(Duration::ZERO).await.is_some(),
+        MachineFault::ConnectionLost => ready.reader.client().await_gone(Duration::ZERO).await.is_some(),
         _ => false,
     };
     if dead {

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `settle` | the page until it is settled, given back, or called back |
-//! | `attempt` | one visit of the page to an engine: get an image, ask, judge |
+//! | `attempt` | one stage of the page to an engine: get an image, ask, judge |
 //! | `rendering` | the page's images |
 //! | `progress` | what has come of the page so far |
 //! | `task` | the page's assignment |

@@ -16,12 +16,12 @@ pub(super) struct PageProgress {
     before: usize,
     /// The first attempt that counts against the page.
     counts_from: u16,
-    /// The most text that one way of asking gave on this visit.
+    /// The most text that one way of asking gave on this stage.
     best: Answer,
 }
 
 impl PageProgress {
-    /// A page with these attempts of this start, and the best text that this visit gave on another rank.
+    /// A page with these attempts of this start, and the best text that this stage gave on another rank.
     pub(super) fn new(prior: Vec<Attempt>, text: Option<Answer>) -> PageProgress {
         let (before, best) = (prior.len(), text.unwrap_or(Answer::NONE));
         PageProgress { attempts: prior, recorded: 0, before, counts_from: 0, best }
@@ -37,7 +37,7 @@ impl PageProgress {
         self.attempts.splice(0..0, attempts);
     }
 
-    /// Adds an attempt of this task, and the text that the visit would have with it.
+    /// Adds an attempt of this task, and the text that the stage would have with it.
     pub(super) fn add(&mut self, attempt: Attempt, text: &Answer) {
         self.attempts.push(attempt);
         if text.characters > self.best.characters {
@@ -88,10 +88,10 @@ impl PageProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptOutcome, FailureClass, Visit};
+    use crate::model::{AttemptOutcome, FailureClass, Stage};
 
     fn attempts(number: usize) -> Vec<Attempt> {
-        vec![Attempt::sample(Visit::First, AttemptOutcome::Failed(FailureClass::Loop)); number]
+        vec![Attempt::sample(Stage::Primary, AttemptOutcome::Failed(FailureClass::Loop)); number]
     }
 
     fn counts(progress: &PageProgress) -> [usize; 4] {

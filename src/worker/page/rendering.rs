@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    corpus::Original,
+    corpus::SourceState,
     engine::{Expectation, PageImage},
     imaging::{DrawnPage, RenderFailure, RenderJob},
     model::{Attempt, FailureClass, ImageFacts, Language, MachineFault, View},
-    retry::blank_check::Look,
+    retry::blank_check::ImageEvidence,
 };
 
 use super::{progress::PageProgress, task::PageTask};
@@ -50,9 +50,9 @@ pub(super) struct PartImage {
 impl PartImage {
     /// What is known of it besides an answer. `decides` says that it is the last of its page, and that none before it had
     /// text.
-    pub(super) fn evidence(&self, decides: bool) -> Look {
+    pub(super) fn evidence(&self, decides: bool) -> ImageEvidence {
         let ink = self.facts.ink * self.facts.size.area() as f32 / (self.facts.dpi * self.facts.dpi);
-        Look { shown: self.image.shown, parts: self.parts, inked: !self.blank, ink, decides }
+        ImageEvidence { shown: self.image.shown, parts: self.parts, inked: !self.blank, ink, decides }
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn render(
     let checked = match (check_original(task).await, &drawn) {
         (Some(checked), _) => checked,
         // What was drawn before the file system hung is good.
-        (None, Ok(_)) => Original::AsPlanned,
+        (None, Ok(_)) => SourceState::AsPlanned,
         (None, Err(_)) => {
             let reason = format!(
                 "{}: the file system does not answer: check it; the next start reads the page again",
@@ -107,18 +107,18 @@ pub(super) async fn render(
         }
     };
     match (checked, drawn) {
-        (Original::Changed { reason }, _) => Ok(RenderOutcome::Failed(FailureClass::Changed, reason)),
-        (Original::Unreachable { reason }, Err(_)) => {
+        (SourceState::Changed { reason }, _) => Ok(RenderOutcome::Failed(FailureClass::Changed, reason)),
+        (SourceState::Unreachable { reason }, Err(_)) => {
             tracing::error!("{reason}");
             Err(MachineFault::InputLost)
         }
-        (Original::Gone { reason }, Err(_)) => Ok(RenderOutcome::Failed(FailureClass::Unreadable, reason)),
-        (Original::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
+        (SourceState::Gone { reason }, Err(_)) => Ok(RenderOutcome::Failed(FailureClass::Unreadable, reason)),
+        (SourceState::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
             tracing::info!(view = view.name(), %class, "this view of the page is left out: {reason}");
             Ok(RenderOutcome::NoSuchView)
         }
-        (Original::AsPlanned, Err((class, reason))) => Ok(RenderOutcome::Failed(class, reason)),
-        (Original::AsPlanned | Original::Gone { .. } | Original::Unreachable { .. }, Ok(drawn)) => {
+        (SourceState::AsPlanned, Err((class, reason))) => Ok(RenderOutcome::Failed(class, reason)),
+        (SourceState::AsPlanned | SourceState::Gone { .. } | SourceState::Unreachable { .. }, Ok(drawn)) => {
             let Some(page) = drawn else { return Ok(RenderOutcome::NoSuchView) };
             task.context.count_image(&page.facts);
             if view == View::Reduced && !saves_tokens(task, progress, &page)? {
@@ -146,13 +146,13 @@ fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> R
 
 /// Whether the document's file is as planned, now that the page was rendered or could not be. `None`: its file system does
 /// not answer within the limit of a page.
-async fn check_original(task: &PageTask) -> Option<Original> {
+async fn check_original(task: &PageTask) -> Option<SourceState> {
     // Without the context: a run that ends does not wait for a slow disk.
     let (originals, document) = (Arc::clone(&task.context.originals), task.page.document);
     let checked = tokio::task::spawn_blocking(move || originals.check(document));
     // The runtime ends only with the run.
     let checked = tokio::time::timeout(task.context.configuration.imaging.page_limit, checked).await.ok()?;
-    Some(checked.unwrap_or(Original::AsPlanned))
+    Some(checked.unwrap_or(SourceState::AsPlanned))
 }
 
 /// Whether a page that was drawn whole may fail so only because another view of it is drawn.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     super::context::{Context, LocalEvent, without_answers},
-    attempt::{VisitEnd, visit_engine},
+    attempt::{StageEnd, run_stage},
     progress::PageProgress,
     task::PageTask,
 };
@@ -22,8 +22,9 @@ const LARGEST_TEXT: usize = 64 << 10;
 /// Works on a page until it is settled, given back, or called back. What comes of it goes to the store or to the main
 /// thread.
 pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
-    let Prior { visit, ahead, sealed, again, attempts, text, give_up, .. } = prior.unwrap_or_else(|| Prior::none(page));
-    let task = PageTask { context, unit, page, visit, remaining: ahead, sealed, again, give_up };
+    let Prior { stage, remaining, sealed, again, attempts, text, give_up, .. } =
+        prior.unwrap_or_else(|| Prior::none(page));
+    let task = PageTask { context, unit, page, stage, remaining: remaining, sealed, again, give_up };
     let mut progress = PageProgress::new(attempts, text);
     let mut recall = task.context.recall.subscribe();
     let result = tokio::select! {
@@ -31,13 +32,13 @@ pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, p
         _ = recall.wait_for(|recalled| *recalled) => Err(MachineFault::Draining),
     };
     match result {
-        Ok(end) => keep(&task, progress, end),
+        Ok(end) => store_record(&task, progress, end),
         Err(fault) => give_back(&task, &progress, fault),
     }
 }
 
-/// Brings the page to the end of its visit, or to a fault that is not the page's.
-async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd, MachineFault> {
+/// Brings the page to the end of its stage, or to a fault that is not the page's.
+async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd, MachineFault> {
     read_record(task, progress).await;
     if let Some(class) = task.give_up {
         let reason = format!(
@@ -46,9 +47,9 @@ async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<VisitEnd
             task.document().path.display(),
             task.page.page.number()
         );
-        return Ok(VisitEnd::failed(class, progress.best().clone(), reason));
+        return Ok(StageEnd::failed(class, progress.best().clone(), reason));
     }
-    visit_engine(task, progress).await
+    run_stage(task, progress).await
 }
 
 /// Reads the attempts of earlier starts. A page is not held up by a record that cannot be read: the record stays where it
@@ -66,7 +67,7 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
 }
 
 /// Gives the record of a settled page to the store.
-fn keep(task: &PageTask, progress: PageProgress, end: VisitEnd) {
+fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
     if let Verdict::Failed(class) = end.verdict {
         tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", end.reason);
     }
@@ -84,7 +85,7 @@ fn keep(task: &PageTask, progress: PageProgress, end: VisitEnd) {
         attempts,
         counts_from,
         parts: end.answer.parts,
-        ahead: end.remaining,
+        remaining: end.remaining,
         reason: end.reason,
         settled_unix_ms: Timestamp::now().as_millisecond(),
     };

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::super::context::Context;
-use crate::model::{Document, EngineSet, FailureClass, PageRef, RecordPlace, Shown, Unit, Visit};
+use crate::model::{Document, EngineSet, FailureClass, PageRef, RecordPlace, Shown, Stage, Unit};
 
 /// A page under way on this rank.
 pub(super) struct PageTask {
     pub(super) context: Arc<Context>,
     pub(super) unit: Unit,
     pub(super) page: PageRef,
-    pub(super) visit: Visit,
-    /// The engines that it may be given to: one that had nothing left for it on an earlier visit has nothing left now.
+    pub(super) stage: Stage,
+    /// The engines that it may be given to: one that had nothing left for it on an earlier stage has nothing left now.
     pub(super) remaining: EngineSet,
     /// The page's record of an earlier start.
     pub(super) sealed: Option<RecordPlace>,

@@ -7,11 +7,11 @@ use std::{
 
 use bulletin_ocr::{
     engine::{
-        Asking, Client, End, Expectation, Health, PageImage, Profile, Reader, RepetitionDetection, Reply, Ruling,
-        TokenBudget, classify,
+        Asking, Classification, Client, End, EngineResponse, Expectation, Health, PageImage, Profile, Reader,
+        RepetitionDetection, TokenBudget, classify,
     },
     model::{
-        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Visit,
+        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Stage,
     },
 };
 use futures_util::future::join_all;
@@ -30,10 +30,10 @@ fn endless() -> serde_json::Value {
     json!({ "ignore_eos": true })
 }
 
-fn outcome(reply: &Reply, max_tokens: u32) -> AttemptOutcome {
+fn outcome(reply: &EngineResponse, max_tokens: u32) -> AttemptOutcome {
     match classify(reply, max_tokens, CONTEXT, Health::Alive) {
-        Ruling::Whole => AttemptOutcome::Accepted,
-        Ruling::Ends(outcome, _) => outcome,
+        Classification::Whole => AttemptOutcome::Accepted,
+        Classification::Ends(outcome, _) => outcome,
     }
 }
 
@@ -172,7 +172,7 @@ pub async fn the_budget_of_every_profile_is_accepted(target: Arc<Target>) {
 pub async fn another_model_is_the_servers_fault_and_not_the_pages(target: Arc<Target>) {
     let mut server = target.capabilities().await;
     server.model = "another".into();
-    let question = bulletin_ocr::engine::Question::build(&target.profile, &server, &page(PAGE), 10, 0, "another");
+    let question = bulletin_ocr::engine::EngineRequest::build(&target.profile, &server, &page(PAGE), 10, 0, "another");
     let reply = target.client.ask(&question).await;
     assert!(matches!(reply.end, End::Refused { status: 404, .. }), "{:?}", reply.end);
     assert_eq!(outcome(&reply, 10), AttemptOutcome::Interrupted(MachineFault::ServerDied));
@@ -220,7 +220,7 @@ pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Tar
             let (reader, image) = (Arc::clone(&reader), image.clone());
             tokio::spawn(async move {
                 let request_id = format!("slow.p{number}");
-                let asking = Asking { request_id: &request_id, visit: Visit::First, step: 0 };
+                let asking = Asking { request_id: &request_id, stage: Stage::Primary, step: 0 };
                 reader.attempt(&image, asking).await
             })
         })
@@ -237,5 +237,5 @@ pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Tar
         assert!(attempt.reason.contains("EngineCore"), "{}", attempt.reason);
         assert!(!attempt.answer.is_empty(), "what had come is kept");
     }
-    assert!(target.client.gone(Duration::from_secs(20)).await.is_some());
+    assert!(target.client.await_gone(Duration::from_secs(20)).await.is_some());
 }

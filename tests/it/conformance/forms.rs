@@ -33,14 +33,14 @@ enum Compared {
     Kind,
 }
 
-enum Ask {
+enum EstimateTarget {
     Get(&'static str),
     Chat(Value),
     Raw(&'static str),
 }
 
 /// The questions, by name.
-fn questions(target: &Target) -> Vec<(&'static str, Ask)> {
+fn questions(target: &Target) -> Vec<(&'static str, EstimateTarget)> {
     let model = &target.profile.served_name;
     let png = page(PAGE);
     let url = |png: &[u8]| format!("data:image/png;base64,{}", STANDARD.encode(png));
@@ -53,19 +53,19 @@ fn questions(target: &Target) -> Vec<(&'static str, Ask)> {
         if let (Value::Object(body), Value::Object(fields)) = (&mut body, fields) {
             body.extend(fields);
         }
-        Ask::Chat(body)
+        EstimateTarget::Chat(body)
     };
     let asks = |fields: Value| with(&url(&png), fields);
     let usage = json!({ "include_usage": true, "continuous_usage_stats": true });
     let narrow = page(PixelSize { width: 8, height: 4000 });
     let image = json!({ "type": "image_url", "image_url": { "url": url(&png) } });
     let mut questions = vec![
-        ("health", Ask::Get("/health")),
-        ("ping", Ask::Get("/ping")),
-        ("models", Ask::Get("/v1/models")),
-        ("no such path", Ask::Get("/nothing")),
-        ("wrong method", Ask::Get("/v1/chat/completions")),
-        ("metrics", Ask::Get("/metrics")),
+        ("health", EstimateTarget::Get("/health")),
+        ("ping", EstimateTarget::Get("/ping")),
+        ("models", EstimateTarget::Get("/v1/models")),
+        ("no such path", EstimateTarget::Get("/nothing")),
+        ("wrong method", EstimateTarget::Get("/v1/chat/completions")),
+        ("metrics", EstimateTarget::Get("/metrics")),
         ("whole answer", asks(json!({}))),
         ("stream", asks(json!({ "stream": true }))),
         ("stream with usage", asks(json!({ "stream": true, "stream_options": { "include_usage": true } }))),
@@ -89,10 +89,10 @@ fn questions(target: &Target) -> Vec<(&'static str, Ask)> {
         ("local file", with("file:///etc/passwd", json!({}))),
         ("two images", asks(json!({ "messages": [{ "role": "user", "content": [image.clone(), image] }] }))),
         ("text too long", asks(json!({ "messages": [{ "role": "user", "content": "bulletin ".repeat(20_000) }] }))),
-        ("missing messages", Ask::Chat(json!({ "model": model }))),
-        ("messages are a text", Ask::Chat(json!({ "model": model, "messages": "hello" }))),
-        ("no JSON", Ask::Raw("{nope")),
-        ("empty body", Ask::Raw("")),
+        ("missing messages", EstimateTarget::Chat(json!({ "model": model }))),
+        ("messages are a text", EstimateTarget::Chat(json!({ "model": model, "messages": "hello" }))),
+        ("no JSON", EstimateTarget::Raw("{nope")),
+        ("empty body", EstimateTarget::Raw("")),
         ("unknown field", asks(json!({ "nonsense": 3 }))),
         (
             "repetition without sense",
@@ -123,9 +123,9 @@ async fn answers(target: &Target) -> BTreeMap<String, Value> {
             request.header("content-type", "application/json")
         };
         let request = match ask {
-            Ask::Get(path) => client.get(format!("{}{path}", target.url)),
-            Ask::Chat(body) => chat(body.to_string()),
-            Ask::Raw(body) => chat(body.into()),
+            EstimateTarget::Get(path) => client.get(format!("{}{path}", target.url)),
+            EstimateTarget::Chat(body) => chat(body.to_string()),
+            EstimateTarget::Raw(body) => chat(body.into()),
         };
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();

@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use bulletin_ocr::{
-    engine::{Client, Limits, Profile, Question, Reply, ServerAddress},
+    engine::{Client, EngineRequest, EngineResponse, Limits, Profile, ServerAddress},
     model::{Capabilities, Engine, PixelSize, Sampling},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -159,9 +159,16 @@ impl Target {
     }
 
     /// Asks the question of a profile on a page.
-    pub async fn ask(&self, client: &Client, profile: &Profile, page: &[u8], max_tokens: u32, id: &str) -> Reply {
+    pub async fn ask(
+        &self,
+        client: &Client,
+        profile: &Profile,
+        page: &[u8],
+        max_tokens: u32,
+        id: &str,
+    ) -> EngineResponse {
         let server = self.capabilities().await;
-        client.ask(&Question::build(profile, &server, page, max_tokens, 0, id)).await
+        client.ask(&EngineRequest::build(profile, &server, page, max_tokens, 0, id)).await
     }
 
     /// Kills the engine, with `client`'s answers in flight.

@@ -12,7 +12,8 @@ use std::{
 
 use bulletin_ocr::{
     corpus::{
-        Changes, CorpusError, Inputs, InspectFailure, Original, Originals, Plan, fingerprint, plan, read, update, write,
+        Changes, CorpusError, Inputs, InspectFailure, Plan, SourceIntegrity, SourceState, fingerprint, plan, read,
+        update, write,
     },
     imaging::{Pool, PoolSettings, RenderFailure, find_library},
     model::{Document, DocumentId, DocumentState, Fingerprint},
@@ -388,10 +389,10 @@ fn lists_are_read_again_and_what_cannot_be_is_kept_as_paths() {
 #[test]
 fn originals_tell_files_that_are_no_longer_the_planned_ones() {
     let mut corpus = Corpus::new(&[("in/a.pdf", FR), ("in/b.pdf", AR), ("in/c.pdf", ONE), ("in/d.pdf", ONE)]);
-    let originals = Originals::new(corpus.plan(&["in"]));
+    let originals = SourceIntegrity::new(corpus.plan(&["in"]));
     let check = |id| originals.check(DocumentId(id));
     assert_eq!(originals.documents()[3].name, "d.pdf");
-    assert_eq!([0, 1, 2, 3].map(check), [const { Original::AsPlanned }; 4]);
+    assert_eq!([0, 1, 2, 3].map(check), [const { SourceState::AsPlanned }; 4]);
     // Touched, rewritten with bytes of the same length, rewritten with others, removed.
     corpus.touch("in/a.pdf");
     let mut bytes = fs::read(corpus.path("in/b.pdf")).unwrap();
@@ -399,10 +400,10 @@ fn originals_tell_files_that_are_no_longer_the_planned_ones() {
     corpus.write_bytes("in/b.pdf", &bytes);
     corpus.write("in/c.pdf", AR);
     corpus.remove("in/d.pdf");
-    assert_eq!(check(0), Original::AsPlanned);
-    assert!(matches!(check(3), Original::Gone { reason } if reason.contains("d.pdf")));
+    assert_eq!(check(0), SourceState::AsPlanned);
+    assert!(matches!(check(3), SourceState::Gone { reason } if reason.contains("d.pdf")));
     for (id, name) in [(1, "in/b.pdf"), (2, "in/c.pdf")] {
-        let Original::Changed { reason } = check(id) else { panic!("{name} is taken to be as planned") };
+        let SourceState::Changed { reason } = check(id) else { panic!("{name} is taken to be as planned") };
         assert!(reason.contains(name) && reason.contains("run the same command again"), "{reason}");
     }
     // Read once: other bytes of the size and time that were seen are not looked at.
@@ -411,14 +412,14 @@ fn originals_tell_files_that_are_no_longer_the_planned_ones() {
     let planned = fs::read(&path).unwrap();
     fs::write(&path, vec![b'x'; planned.len()]).unwrap();
     File::open(&path).unwrap().set_modified(touched.modified().unwrap()).unwrap();
-    assert_eq!(check(0), Original::AsPlanned);
+    assert_eq!(check(0), SourceState::AsPlanned);
     set_time(&path, seconds + 1);
-    assert!(matches!(check(0), Original::Changed { .. }));
+    assert!(matches!(check(0), SourceState::Changed { .. }));
     // The planned bytes at last.
     fs::write(&path, planned).unwrap();
     set_time(&path, seconds + 2);
-    assert_eq!(check(0), Original::AsPlanned);
-    assert!(matches!(check(9), Original::Changed { .. }));
+    assert_eq!(check(0), SourceState::AsPlanned);
+    assert!(matches!(check(9), SourceState::Changed { .. }));
 }
 
 /// A folder's regular files.

@@ -63,10 +63,10 @@ impl Story {
         self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
     }
 
-    /// With these engines still ahead of the page.
-    pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, ahead: &str) {
-        let ahead = if ahead.is_empty() { EngineSet::default() } else { ahead.parse().unwrap() };
-        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), ahead };
+    /// With these engines still remaining of the page.
+    pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, remaining: &str) {
+        let remaining = if remaining.is_empty() { EngineSet::default() } else { remaining.parse().unwrap() };
+        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), remaining };
         self.happens(Event::Settled { rank, settlement });
     }
 

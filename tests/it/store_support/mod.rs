@@ -14,12 +14,12 @@ use bulletin_ocr::{
     model::{
         Attempt, AttemptOutcome, BBox, Block, Columns, ColumnsReason, Confidence, Divide, Document, DocumentId,
         DocumentState, Edition, Engine, EngineSet, FailureClass, Fingerprint, FinishReason, ImageFacts, Language,
-        LeaseId, MachineFault, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, Sampling, ServedBy,
-        ServerKind, Shown, Skew, TokenUsage, Turn, Verdict, View, Visit, configuration,
+        LeaseId, MachineFault, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, Rotation, Sampling,
+        ServedBy, ServerKind, Shown, Skew, Stage, TokenUsage, Verdict, View, configuration,
     },
     store::{
-        self, JournalWriter, Layout, Leftovers, Opening, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
-        StoreFile, Writer, catalogue,
+        self, JournalHeader, JournalWriter, Layout, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
+        StoreFile, UnfinishedFiles, Writer, catalogue,
     },
 };
 use bytesize::ByteSize;
@@ -82,7 +82,7 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
     Attempt {
         served_by: served_by(engine, ServerKind::Model),
         rank: RankId(engine as u32),
-        visit: if engine == Engine::Chandra { Visit::First } else { Visit::Second },
+        stage: if engine == Engine::Chandra { Stage::Primary } else { Stage::Fallback },
         shown: Shown::whole(PixelSize { width: 1288, height: 1822 }),
         request_id: format!("BO_1.p1.l1.{engine}"),
         outcome,
@@ -139,7 +139,7 @@ fn html(label: &str, words: &[&str], random: &mut Rand32) -> String {
     }
 }
 
-/// A whole-page part of these blocks, HTML and Markdown as the engines' room makes them.
+/// A whole-page part of these blocks, HTML and Markdown as the module `engine` makes them.
 pub fn part(blocks: Vec<Block>) -> Part {
     let html = blocks.iter().map(|block| format!("<div data-label=\"{}\">{}</div>\n", block.label, block.html));
     let markdown: Vec<String> = blocks.iter().map(markdown).collect();
@@ -165,7 +165,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
     let divide = Divide { top: 86, bottom: 925, x_top: 497, x_bottom: 503 };
     let columns = Columns { divide: Some(divide), reason: ColumnsReason::Rule, confidence: Confidence(97) };
     let layout = PageLayout {
-        turn: Turn::Half,
+        turn: Rotation::Half,
         skew: Some(Skew(-123)),
         straightened: true,
         cleaned: false,
@@ -184,7 +184,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
         attempts: Vec::new(),
         counts_from: 0,
         parts: Vec::new(),
-        ahead: EngineSet::default(),
+        remaining: EngineSet::default(),
         reason: String::new(),
         settled_unix_ms: 1_790_000_006_789,
     }
@@ -216,7 +216,7 @@ pub fn varied() -> Vec<PageRecord> {
         view: View::Halves,
         part: 1,
         bbox: BBox { top: 490, ..BBox::PAGE },
-        turn: Turn::Left,
+        turn: Rotation::Left,
         skew: Skew(-45),
         size: PixelSize { width: 1288, height: 928 },
     };
@@ -248,7 +248,7 @@ pub fn varied() -> Vec<PageRecord> {
         ],
         counts_from: 1,
         parts: vec![partial],
-        ahead: EngineSet::only(Engine::DeepSeek),
+        remaining: EngineSet::only(Engine::DeepSeek),
         reason: "budget de 12384 jetons épuisé".into(),
         ..bare(page_ref(1, 0), 4, Verdict::Failed(FailureClass::Truncated))
     };
@@ -295,15 +295,15 @@ pub fn recover(run_directory: &Path) -> Result<Recovered, StoreError> {
 
 /// [`recover`] with a wait of its own for journals that a process holds.
 pub fn recover_within(wait: Duration, run_directory: &Path) -> Result<Recovered, StoreError> {
-    store::recover(run_directory, &Leftovers::find(run_directory)?, &provenance().run_id, wait)
+    store::recover(run_directory, &UnfinishedFiles::find(run_directory)?, &provenance().run_id, wait)
 }
 
 /// The file of [`leave_journal`].
 pub const FILE: StoreFile = StoreFile { rank: RankId(3), sequence: 2 };
 
 /// The opening of [`leave_journal`].
-pub fn opening() -> Opening {
-    Opening {
+pub fn opening() -> JournalHeader {
+    JournalHeader {
         rank: FILE.rank,
         sequence: FILE.sequence,
         created_unix_ns: 1_790_000_000_000_000_000,
