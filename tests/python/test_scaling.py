@@ -13,9 +13,9 @@ def run(mode="weak", ranks=1, repeat=1, pages=100, reading=50.0, **more):
     seconds = reading + 10
     run = row.Row(
         mode=mode, ranks=ranks, repeat=repeat, pages=pages, servers=ranks, seconds=seconds, start_seconds=5.0,
-        first_page_seconds=6.0, reading_seconds=reading, end_seconds=5.0, busy=ranks * reading, starved_by_rendering=0.0,
-        starved_by_coordinator=0.0, starting=ranks * 5.0, down=0.0, draining=0.0, outside=ranks * 5.0, sealing=0.1,
-        cpu_seconds=3.0, cpu_share=0.1, host_busy=0.2, coordinator=0.005, other_pumps=None, rank_zero=0.01,
+        first_page_seconds=6.0, reading_seconds=reading, end_seconds=5.0, busy=ranks * reading, idle_rendering=0.0,
+        idle_no_pages=0.0, starting=ranks * 5.0, down=0.0, draining=0.0, outside=ranks * 5.0, sealing=0.1,
+        cpu_seconds=3.0, cpu_share=0.1, host_busy=0.2, coordinator=0.005, other_main_threads=None, rank_zero=0.01,
     )  # fmt: skip
     return dataclasses.replace(run, **more)
 

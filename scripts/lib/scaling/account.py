@@ -15,8 +15,8 @@ JOINED = re.compile(r' joined rank=.* host="[^"]*" (.*)')
 # Earlier programs wrote `elapsed=1.5ms`.
 SEALED = re.compile(r": sealed journal=.* (?:seconds=([\d.e-]+)|elapsed=([\d.]+)(s|ms|µs))$")
 UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
-# Names in report.json, and the names of the columns in runs.csv.
-PARTS = {"idle_rendering": "starved_by_rendering", "idle_no_pages": "starved_by_coordinator"}
+# Names of earlier programs in report.json.
+PARTS = {"starved_by_rendering": "idle_rendering", "starved_by_coordinator": "idle_no_pages"}
 
 
 class AccountError(Exception):

@@ -15,8 +15,8 @@ from .table import MODES  # noqa: E402
 
 COLOURS = {
     "busy": "#2a9d8f",
-    "starved_by_rendering": "#e9c46a",
-    "starved_by_coordinator": "#e76f51",
+    "idle_rendering": "#e9c46a",
+    "idle_no_pages": "#e76f51",
     "starting": "#8ab6d6",
     "down": "#6d1a36",
     "draining": "#b8a9c9",

@@ -9,12 +9,20 @@ from typing import Optional
 
 # Labels of the servers' seconds, in the order of tables and plots. `outside` is the time before and after the servers: the
 # start of mpirun, the check of the shards, the writing of the catalogue.
-PARTS = ("busy", "starved_by_rendering", "starved_by_coordinator", "starting", "down", "draining", "outside")
+PARTS = ("busy", "idle_rendering", "idle_no_pages", "starting", "down", "draining", "outside")
+
+
+# Columns that had another name in the files of earlier programs. Their order is the same.
+EARLIER_NAMES = {
+    "idle_rendering": "starved_by_rendering",
+    "idle_no_pages": "starved_by_coordinator",
+    "other_main_threads": "other_pumps",
+}
 
 
 def label(part: str) -> str:
-    """The label that reports show for a part. The columns of runs.csv keep the names of earlier programs."""
-    return {"starved_by_rendering": "idle: rendering", "starved_by_coordinator": "idle: no pages"}.get(part, part)
+    """The label that reports show for a part."""
+    return {"idle_rendering": "idle: rendering", "idle_no_pages": "idle: no pages"}.get(part, part)
 
 
 @dataclasses.dataclass
@@ -38,8 +46,8 @@ class Row:
     end_seconds: float
     # Seconds of the servers by label. Their sum is servers * seconds.
     busy: float
-    starved_by_rendering: float
-    starved_by_coordinator: float
+    idle_rendering: float
+    idle_no_pages: float
     starting: float
     down: float
     draining: float
@@ -54,7 +62,7 @@ class Row:
     # Shares of one core while pages were read, for ranks on this host: the main thread of rank 0, which runs the coordinator
     # and its own worker; the mean of the main threads of the other ranks, which run a worker only; all threads of rank 0.
     coordinator: Optional[float]
-    other_pumps: Optional[float]
+    other_main_threads: Optional[float]
     rank_zero: Optional[float]
 
     @property
@@ -76,7 +84,7 @@ def read(path: pathlib.Path) -> list[Row]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [Row(**{name: _value(name, line[name]) for name in FIELDS}) for line in csv.DictReader(file)]
+        return [Row(**{name: _value(name, _cell(line, name)) for name in FIELDS}) for line in csv.DictReader(file)]
 
 
 def append(path: pathlib.Path, row: Row) -> None:
@@ -87,6 +95,10 @@ def append(path: pathlib.Path, row: Row) -> None:
         if head:
             writer.writerow(FIELDS)
         writer.writerow(_text(getattr(row, name)) for name in FIELDS)
+
+
+def _cell(line: dict[str, str], name: str) -> str:
+    return line[name] if name in line else line[EARLIER_NAMES[name]]
 
 
 def _value(name: str, text: str):

@@ -66,7 +66,7 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
 
     times = account.read(run_directory, programs.bocr)
     shares = watch.shares(times.begin, times.last_verdict)
-    pumps = [main for rank, (main, _) in shares.items() if rank > 0]
+    main_threads = [main for rank, (main, _) in shares.items() if rank > 0]
     seconds = ended - launched
     parts = {part: times.server_seconds.get(part, 0.0) for part in PARTS if part != "outside"}
     return Row(
@@ -87,7 +87,7 @@ def measure(programs: Programs, folder: pathlib.Path, mode: str, ranks: int, rep
         cpu_share=cpu / seconds / (os.cpu_count() or 1),
         host_busy=worked / total,
         coordinator=shares[0][0] if 0 in shares else None,
-        other_pumps=sum(pumps) / len(pumps) if pumps else None,
+        other_main_threads=sum(main_threads) / len(main_threads) if main_threads else None,
         rank_zero=shares[0][1] if 0 in shares else None,
     )
 

@@ -78,7 +78,7 @@ def _processor(found: list[Point]) -> str:
     lines = [
         (
             str(point.ranks),
-            *(_percent(point.median(name)) for name in ("coordinator", "other_pumps", "rank_zero")),
+            *(_percent(point.median(name)) for name in ("coordinator", "other_main_threads", "rank_zero")),
             _number(point.median("cpu_seconds"), 1),
             *(_percent(point.median(name)) for name in ("cpu_share", "host_busy")),
         )
