@@ -116,7 +116,7 @@ impl RemoteChild {
             }
             Ok(Err(error)) => Err(self.loss_of(error).await),
             Err(_) => {
-                let _ = self.process.kill().await;
+                kill(&mut self.process).await;
                 Err(Loss::Late)
             }
         }
@@ -126,7 +126,7 @@ impl RemoteChild {
     pub async fn end(mut self) {
         drop(self.input);
         if timeout(END_LIMIT, self.process.wait()).await.is_err() {
-            let _ = self.process.kill().await;
+            kill(&mut self.process).await;
         }
     }
 
@@ -136,7 +136,7 @@ impl RemoteChild {
         let status = match timeout(END_LIMIT, self.process.wait()).await {
             Ok(Ok(status)) => status,
             _ => {
-                let _ = self.process.kill().await;
+                kill(&mut self.process).await;
                 return Loss::Garbled(error.to_string());
             }
         };
@@ -146,6 +146,12 @@ impl RemoteChild {
         let last_words = timeout(END_LIMIT, self.diagnostics).await.ok().and_then(Result::ok).flatten();
         Loss::died(status, last_words)
     }
+}
+
+/// Kills the child and waits a moment for its end. A process that waits for a file system which hangs may not die before
+/// the file system answers: the rank goes on without it.
+async fn kill(process: &mut Child) {
+    let _ = timeout(END_LIMIT, process.kill()).await;
 }
 
 impl Loss {

@@ -8,6 +8,7 @@
 
 mod answers;
 mod disks;
+mod hanging;
 mod inputs;
 mod processes;
 mod row;
