@@ -73,7 +73,8 @@ impl Coordinator {
             tracing::warn!("no rank serves deepseek: pages that fail on chandra stay failed (see --roles)");
         } else if roles.leaves_out_engine(ranks) {
             tracing::warn!(
-                "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last rank serves both, one at a time"
+                "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last \
+                 rank serves both, one at a time"
             );
         }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });

@@ -46,7 +46,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     /// The operating system refused a thread.
     #[error(
-        "cannot start the threads of this rank: raise the limit on processes (`ulimit -u`) of its host, and give the same command again"
+        "cannot start the threads of this rank: raise the limit on processes (`ulimit -u`) of its host, and give \
+         the same command again"
     )]
     Runtime(#[source] io::Error),
     /// A log or the report cannot be written.

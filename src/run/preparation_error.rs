@@ -50,7 +50,7 @@ pub enum PreparationError {
     #[error("cannot write the effective configuration")]
     Configuration(#[source] toml::ser::Error),
     /// The run directory has no plan, and no input was given.
-    #[error("{0} has no plan yet: name the files to read with --input or --list")]
+    #[error("{0} has no plan yet: name the files or folders to read with --input or --list")]
     NoInput(PathBuf),
     /// The inputs cannot be planned.
     #[error(transparent)]
