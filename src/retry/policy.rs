@@ -48,7 +48,7 @@ const fn halves(step: u8) -> RetryStep {
 const LOOP: &[RetryStep] = &[whole(1), reduced(2), halves(1), halves(3)];
 
 /// An answer that fills the token budget is an undetected loop, or the page has more text than fits; half of the page
-/// fits. The halves are a new image, so their first sampling has temperature 0.
+/// fits. The halves are a new image, so they start with the first sampling.
 const TRUNCATED: &[RetryStep] = &[whole(1), halves(0)];
 
 /// If image and answer do not fit the context together, the whole page fails again. A page that cannot be cut is made

@@ -283,7 +283,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, 
         .unwrap_or_else(|| (engine, FailureClass::Poison, interruption()))
 }
 
-/// Reports a dead server. A server that was never reached is checked by another connection.
+/// Reports a dead server. After a lost connection, a health probe decides whether the server is dead.
 async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
