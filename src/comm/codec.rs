@@ -1,40 +1,36 @@
-//! Frames: one version byte, then bincode 2. The only place that knows.
+//! Frames: one version byte, then bincode 2. No other code knows this format.
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Changes whenever a message's form does.
+/// Changes whenever the format of a message changes.
 const VERSION: u8 = 6;
 
-/// Largest frame, in bytes. A batch of verdicts is a few kilobytes; more is a defect, not a message.
+/// Maximum size of a frame, in bytes. A batch of verdicts has a few kilobytes; a larger message is a defect.
 const LIMIT: usize = 8 << 20;
 
 const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<LIMIT>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>();
 
-/// A frame that cannot be made or understood.
+/// An error in encoding or decoding a frame.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// The other rank runs another version of this program.
+    /// The other rank runs another build of this program.
     #[error("frame version {0} instead of {VERSION}: all ranks must run the same build of bocr")]
     Version(u8),
-    /// Nothing came.
-    #[error("empty frame")]
+    /// The frame has no bytes.
+    #[error("empty frame: this is a defect of bocr or of the MPI library")]
     Empty,
-    /// Bytes that are no message, or too many.
-    #[error("cannot decode a frame of {bytes} bytes")]
-    Decode {
-        /// Its length.
-        bytes: usize,
-        /// What is wrong.
-        source: bincode::error::DecodeError,
-    },
-    /// A message over the limit.
-    #[error("cannot encode a message")]
+    /// The bytes are no message of this type, or too many.
+    #[error("cannot decode a frame of {bytes} bytes: all ranks must run the same build of bocr")]
+    Decode { bytes: usize, source: bincode::error::DecodeError },
+    /// The message is larger than a frame may be.
+    #[error("cannot encode a message for another rank: this is a defect of bocr")]
     Encode(#[from] bincode::error::EncodeError),
 }
 
-/// A message as a frame.
+/// Encodes a message as a frame.
 ///
 /// # Errors
 /// The message is larger than a frame may be.
@@ -44,10 +40,10 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     Ok(frame)
 }
 
-/// The message of a frame.
+/// Decodes the message of a frame.
 ///
 /// # Errors
-/// Another version, or bytes that are no such message.
+/// The frame has another version, or its bytes are no message of this type.
 pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, CodecError> {
     let (version, body) = frame.split_first().ok_or(CodecError::Empty)?;
     if *version != VERSION {

@@ -6,7 +6,7 @@ use crate::model::RankId;
 
 use super::transport::{LocalPosition, Transport};
 
-/// One rank of a set made together. Frames go through the codec as under MPI.
+/// One rank of a set. Frames go through the codec as under MPI.
 #[derive(Debug)]
 pub struct InProcess {
     rank: RankId,
@@ -15,7 +15,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    /// A set of `size` ranks that can talk to each other.
+    /// Makes `size` ranks that can send to each other.
     pub fn set(size: u32) -> Vec<InProcess> {
         let (peers, inboxes): (Vec<_>, Vec<_>) = (0..size).map(|_| channel()).unzip();
         let make = |(rank, inbox)| InProcess { rank: RankId(rank), peers: peers.clone(), inbox };
@@ -37,7 +37,7 @@ impl Transport for InProcess {
     }
 
     fn send(&mut self, to: RankId, frame: Vec<u8>) {
-        // A peer that has gone takes nothing more: as under MPI, nobody is told.
+        // As under MPI, sending to a rank that has ended reports nothing.
         let _ = self.peers[to.0 as usize].send((self.rank, frame));
     }
 

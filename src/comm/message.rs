@@ -1,4 +1,4 @@
-//! What is said between ranks.
+//! Messages between ranks.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,17 +10,17 @@ use crate::{
     store::{LatestRecord, UnfinishedFiles},
 };
 
-/// From rank 0 to a worker.
+/// A message from rank 0 to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Seal and read these files of earlier starts, and tell how their pages stand.
+    /// Seal and read these files of earlier starts, and report their records.
     Recover {
-        /// Identity of the run directory, which all of them must carry.
+        /// Identity of the run directory. All files must carry it.
         run_id: String,
         /// This rank's share.
         share: UnfinishedFiles,
     },
-    /// The plan is frozen on the shared file system: get ready to read pages of it.
+    /// The plan is written to the shared file system: start up to read its pages.
     Begin {
         /// Identity of the run directory.
         run_id: String,
@@ -29,15 +29,15 @@ pub enum ToWorker {
     Assign(Assignment),
     /// Serve this engine from now on, and not the other.
     SwitchRole(Engine),
-    /// The lease of this page has expired: let it go, and say nothing of it.
+    /// The lease of this page has expired: drop the page and report nothing about it.
     LetGo(PageRef, LeaseId),
-    /// Give back every page that is not settled.
+    /// Return every page that is not settled.
     Recall,
-    /// The run is over: seal what is left, stop the servers, report.
+    /// The run is over: seal the journal, stop the servers and report.
     Finish,
-    /// Everything is written: leave.
+    /// Everything is written: end.
     Leave,
-    /// Rank 0 is there.
+    /// A sign of life of rank 0.
     Alive,
 }
 
@@ -46,74 +46,74 @@ pub enum ToWorker {
 pub struct Assignment {
     /// The pages, engine and lease.
     pub unit: Unit,
-    /// Earlier attempts: on the other engine, or on a rank that gave the page back.
+    /// Earlier attempts: on the other engine, or on a rank that returned the page.
     pub priors: Vec<Prior>,
 }
 
-/// What one rank found of earlier starts, in parts.
+/// Records of earlier starts that one rank has read, in parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveredPart {
-    /// How pages stand.
+    /// The latest records of pages.
     pub records: Vec<LatestRecord>,
-    /// The highest lease that any record of the share carries.
+    /// The highest lease number of any record of the share.
     pub highest_lease: Option<LeaseId>,
     /// Whether this is the rank's last part.
     pub last: bool,
 }
 
-/// From a worker to rank 0.
+/// A message from a worker to rank 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToCoordinator {
-    /// The first word of every rank.
+    /// The first message of every rank.
     Hello(Hello),
-    /// How the pages stand that earlier starts settled.
+    /// Records of earlier starts.
     Recovered(RecoveredPart),
-    /// A server is ready, and can do this.
+    /// A server is ready; with its capabilities.
     EngineReady(Engine, Box<Capabilities>),
     /// A server is given up, for this reason.
     EngineLost(Engine, String),
     /// Pages settled; their records are on disk.
     Settled(Vec<Settlement>),
-    /// Pages given back.
+    /// Pages returned unsettled.
     Returned(Vec<Returned>),
-    /// This rank cannot go on as it should: the run must stop early.
+    /// This rank has a fault or received a signal: the run must stop early.
     StopRequested(StopReason, String),
-    /// All is sealed and stopped.
+    /// The shards are sealed and the servers stopped.
     Finished(RankSummary),
-    /// This rank is there.
+    /// A sign of life of this rank.
     Alive,
 }
 
-/// A page that a rank gives back.
+/// A page that a rank returns unsettled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Returned {
     /// The page.
     pub page: PageRef,
-    /// The assignment.
+    /// The lease of the assignment.
     pub lease: LeaseId,
-    /// The fault, which is not the page's.
+    /// The machine fault.
     pub fault: MachineFault,
-    /// Its attempts so far, without their answers.
+    /// Its attempts in this start so far, without their answers.
     pub attempts: Vec<Attempt>,
-    /// The best text that this stage gave so far, if it is of a bounded size.
+    /// The best text of this stage so far, if it is not too large for a message.
     pub text: Option<Answer>,
 }
 
-/// How a rank introduces itself.
+/// The greeting of a rank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Version of this program; all ranks must run the same.
+    /// Version of this program. All ranks must run the same.
     pub program_version: String,
-    /// Digest of its settings and profiles; all ranks must have the same.
+    /// Digest of the settings and profiles. All ranks must have the same.
     pub settings: String,
     /// Host name.
     pub host: String,
-    /// Position among the ranks of its host.
+    /// Position among the ranks of its host, from 0.
     pub local_rank: u32,
-    /// The GPU it drives, as an opaque id, if any.
+    /// The GPU of its servers as an opaque id; `None` without a GPU.
     pub gpu: Option<String>,
-    /// What it is there for.
+    /// Which engines it serves.
     pub role: Role,
-    /// Most pages it will hold.
+    /// Maximum number of pages that it holds.
     pub credits: u32,
 }

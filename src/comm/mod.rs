@@ -1,7 +1,8 @@
-//! How ranks talk: messages, their codec, two transports with one face, and a rank's link to its peers.
+//! Communication between ranks: messages, their codec, two transports with one interface, and a rank's link to its
+//! peers.
 //!
-//! References go out, verdicts come back; page bytes never travel. Rank 0 sends [`ToWorker`] and receives
-//! [`ToCoordinator`]; every other rank the reverse. Nothing here decides anything.
+//! Page references and verdicts are sent; page bytes never are. Rank 0 sends [`ToWorker`] and receives
+//! [`ToCoordinator`]; every other rank does the reverse. This module decides nothing.
 
 mod codec;
 mod in_process;

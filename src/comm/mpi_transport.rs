@@ -1,4 +1,4 @@
-//! MPI, from the main thread only: non-blocking sends, matched probes, nothing collective after the start.
+//! MPI, from the main thread only: non-blocking sends, matched probes, no collective calls after the start.
 
 use std::{collections::VecDeque, env, ptr};
 
@@ -15,13 +15,13 @@ use crate::model::RankId;
 
 use super::transport::{LocalPosition, Transport};
 
-/// MPI that cannot be used.
+/// MPI is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum MpiError {
     /// `MPI_Init` was called before.
     #[error("MPI is already initialised in this process")]
     AlreadyInitialized,
-    /// The library gives less than the one level we need.
+    /// The library does not provide the thread level that bocr needs.
     #[error("the MPI library only provides thread level {}, but bocr needs Funneled: unset OMPI_MPI_THREAD_LEVEL", level_name(*.0))]
     ThreadLevel(Threading),
 }
@@ -35,7 +35,7 @@ fn level_name(level: Threading) -> &'static str {
     }
 }
 
-/// Whether an MPI launcher started this process. Without one we are a single rank and leave MPI alone.
+/// Whether an MPI launcher started this process. Without one the process is a single rank and does not use MPI.
 pub fn launched_by_mpi() -> bool {
     ["OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "MPI_LOCALNRANKS"]
         .iter()
@@ -48,9 +48,9 @@ pub fn launched_by_mpi() -> bool {
 pub struct MpiTransport {
     world: SimpleCommunicator,
     local: LocalPosition,
-    /// One a peer, so that a dead peer's queue blocks nobody else.
+    /// One queue per peer, so that the queue of a dead peer does not block the others.
     outboxes: Vec<VecDeque<Outgoing>>,
-    /// Declared last: MPI ends after everything that uses it.
+    /// Declared last, so that it is dropped last: MPI must end after everything that uses it.
     _universe: Universe,
 }
 
@@ -60,7 +60,7 @@ impl MpiTransport {
     /// Initialises MPI on this thread, which must be the main thread and the only one to use the transport.
     ///
     /// # Errors
-    /// MPI is initialised already, or provides no thread level that lets other threads run.
+    /// MPI is already initialised, or it provides no thread level that allows other threads.
     pub fn start() -> Result<Self, MpiError> {
         let (universe, provided) =
             mpi::initialize_with_threading(Threading::Funneled).ok_or(MpiError::AlreadyInitialized)?;
@@ -104,7 +104,7 @@ impl Transport for MpiTransport {
         for outbox in &mut self.outboxes {
             while let Some(request) = outbox.pop_front() {
                 match request.test_with_data() {
-                    // SAFETY: `send` leaked this very slice from a box, MPI is done with it, and the request that
+                    // SAFETY: `send` leaked this very slice from a box, MPI no longer uses it, and the request that
                     // held the only reference is consumed.
                     Ok((_, frame)) => drop(unsafe { Box::from_raw(ptr::from_ref(frame).cast_mut()) }),
                     Err(request) => {
@@ -125,7 +125,7 @@ impl Transport for MpiTransport {
 
 impl Drop for MpiTransport {
     fn drop(&mut self) {
-        // A request that never completed belongs to a peer that is gone: its frame stays leaked on purpose, since
+        // A request that did not complete belongs to a peer that has ended. Its frame stays leaked on purpose, because
         // dropping an open request panics.
         for request in self.outboxes.drain(..).flatten() {
             std::mem::forget(request);

@@ -1,8 +1,9 @@
-//! A rank's link to its peers: typed messages over the transport, signs of life, and which ranks have fallen silent.
+//! A rank's link to its peers: typed messages over the transport, signs of life, and which ranks have become silent.
 //!
-//! MPI does not report that a link was cut, for as long as this was watched (25 s with Open MPI 4.1.4: `docs/facts/mpi.md`,
-//! "When a rank dies"). So ranks speak at least every sixth part of the silence limit; rank 0 gives up a rank that it has not heard
-//! of for the limit, and a rank that has not heard of rank 0 for so long ends itself, lest it write beside its successor.
+//! MPI does not report a cut link, at least not within the 25 s that were observed (Open MPI 4.1.4:
+//! `docs/facts/mpi.md`, "When a rank dies"). So every rank sends a message at least every sixth of the silence limit.
+//! Rank 0 gives up a rank that it has not heard from for the limit. A rank that has not heard from rank 0 for the limit
+//! ends, so that it does not write beside its successor.
 
 use std::{
     collections::BTreeSet,
@@ -20,16 +21,16 @@ use super::{
 use crate::sys::seconds_text;
 use crate::{model::RankId, sys::ExitCode};
 
-/// Signs of life in a silence limit: several may be late.
+/// Signs of life per silence limit: several may be late.
 const BEATS: u32 = 6;
 
-/// A rank that cannot talk to its peers any more.
+/// The link to the other ranks failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Ranks do not understand each other.
+    /// Ranks do not understand each other's messages.
     #[error("cannot read or write a message between ranks")]
     Codec(#[from] CodecError),
-    /// The process that started this rank is gone.
+    /// The process that started this rank has ended.
     #[error("mpirun, which started this rank, has ended: run the same command again to continue")]
     LauncherGone,
     /// Rank 0 sent nothing for this long.
@@ -38,7 +39,7 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// The exit code: 75 where the same command continues, 1 otherwise.
+    /// The exit code: 75 if the same command continues, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             LinkError::Codec(_) => ExitCode::Failure,
@@ -52,16 +53,16 @@ pub struct PeerLink<'a, T> {
     transport: &'a mut T,
     silence_limit: Duration,
     next_beat: Instant,
-    /// When each rank was last heard of; of itself a rank hears nothing.
+    /// When each rank was last heard from. The entry of this rank is not used.
     heard: Vec<Instant>,
-    /// Ranks heard of since [`PeerLink::take_heard`] was last called.
+    /// Ranks heard from since the last call of [`PeerLink::take_heard`].
     lately: BTreeSet<RankId>,
-    /// The process that started this one under MPI: a rank without its launcher must end.
+    /// The process that started this one under MPI. A rank without its launcher must end.
     launcher: Option<Option<Pid>>,
 }
 
 impl<'a, T: Transport> PeerLink<'a, T> {
-    /// The link over `transport`. Under a launcher, the rank ends when its parent process does.
+    /// The link over `transport`. Under a launcher, the rank ends when its parent process ends.
     pub fn new(transport: &'a mut T, silence_limit: Duration, under_launcher: bool) -> Self {
         let now = Instant::now();
         let launcher = under_launcher.then(getppid);
@@ -99,25 +100,25 @@ impl<'a, T: Transport> PeerLink<'a, T> {
         Ok(Some((from, decode(&frame)?)))
     }
 
-    /// Ranks heard of since the last call.
+    /// Ranks heard from since the last call.
     pub fn take_heard(&mut self) -> BTreeSet<RankId> {
         std::mem::take(&mut self.lately)
     }
 
-    /// Whether another rank has not been heard of for the silence limit.
+    /// Whether another rank has not been heard from for the silence limit.
     pub fn is_silent(&self, rank: RankId) -> bool {
         rank != self.rank() && self.heard[rank.0 as usize].elapsed() > self.silence_limit
     }
 
-    /// Moves messages on; whether all are out.
+    /// Advances outgoing messages; true when all have been sent.
     pub fn progress(&mut self) -> bool {
         self.transport.progress()
     }
 
-    /// Gives signs of life when it is time, and looks for those of the launcher and of rank 0.
+    /// Sends signs of life when they are due, and checks those of the launcher and of rank 0.
     ///
     /// # Errors
-    /// The launcher is gone, or rank 0 has been silent for the limit.
+    /// The launcher has ended, or rank 0 has been silent for the limit.
     pub fn keep_alive(&mut self) -> Result<(), LinkError> {
         let now = Instant::now();
         if now < self.next_beat {

@@ -1,19 +1,19 @@
-//! How long a rank waits for a local event before it looks for messages again.
+//! The poll back-off: how long a rank waits for a local event before it polls for messages again.
 //!
-//! MPI has no wait that does not burn a core: a blocking probe takes two thirds of one on every rank, asking every
-//! few milliseconds takes 2 % (measured with Open MPI 4.1.4 and MPICH 4.0.2). Local events wake the rank at once.
+//! MPI cannot wait without using a core: a blocking probe uses two thirds of one on every rank; polling every few
+//! milliseconds uses 2 % (measured with Open MPI 4.1.4 and MPICH 4.0.2). Local events wake the rank at once.
 
 use std::time::Duration;
 
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(10);
 
-/// The waiting time: doubles from 1 to 10 ms while nothing happens.
+/// The waiting time: it doubles from 1 to 10 ms while nothing happens.
 #[derive(Debug)]
 pub struct PollBackoff(Duration);
 
 impl PollBackoff {
-    /// Begins with the shortest wait.
+    /// Starts with the shortest wait.
     pub fn new() -> Self {
         PollBackoff(SHORTEST)
     }

@@ -1,18 +1,18 @@
-//! The face of a transport.
+//! The interface of a transport.
 
 use crate::model::RankId;
 
-/// Where a rank stands among those of its host.
+/// The position of a rank among the ranks of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalPosition {
-    /// 0-based; picks the GPU.
+    /// From 0. It selects the GPU.
     pub rank: u32,
-    /// Ranks on this host.
+    /// Number of ranks on this host.
     pub size: u32,
 }
 
-/// Carries frames between ranks. Used from one thread only; sends never block, and a receive waits only for the rest of a
-/// frame that has begun to come.
+/// Carries frames between ranks. It is used from one thread only. Sends never block; a receive waits only for the rest
+/// of a frame whose beginning has arrived.
 pub trait Transport {
     /// This rank.
     fn rank(&self) -> RankId;
@@ -20,7 +20,7 @@ pub trait Transport {
     /// Number of ranks.
     fn size(&self) -> u32;
 
-    /// Where this rank stands among those of its host.
+    /// The position of this rank among the ranks of its host.
     fn local(&self) -> LocalPosition;
 
     /// Puts a frame into the peer's outbox.
@@ -29,9 +29,9 @@ pub trait Transport {
     /// The next frame that has arrived, if any. Frames of one sender arrive in order.
     fn receive(&mut self) -> Option<(RankId, Vec<u8>)>;
 
-    /// Moves outgoing frames on; true when every outbox is empty.
+    /// Advances outgoing frames; true when every outbox is empty.
     fn progress(&mut self) -> bool;
 
-    /// Ends the whole run at once, all ranks.
+    /// Ends all ranks of the run at once.
     fn abort(&self, code: i32) -> !;
 }

@@ -1,4 +1,4 @@
-//! The search for the knee, and the watch over it.
+//! The concurrency controller: finds the best number of requests in flight on a server, and keeps watch over it.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,34 @@ use super::{
     queue_pressure::QueuePressure,
 };
 
-/// A page may take this much longer than at the best number, and the number still counts as the best.
+/// A page may take this share longer than at the best limit, and the limit still counts as best.
 const TOLERANCE: f64 = 0.01;
-/// The search ends when the next lower number that was measured is no further away than this.
+/// The search ends when the next lower measured limit is no further away than this factor.
 const CLOSE: f64 = 1.3;
-/// A measurement takes at least this long, this many pages, and as many as are in flight.
+/// A measurement takes at least this many seconds and pages, and as many pages as are in flight.
 const LEAST_SECONDS: f64 = 10.0;
 const LEAST_PAGES: f64 = 64.0;
-/// It goes on, up to so many times as long, until its standard error is this share of the time or it is clear anyway.
+/// It continues, up to `LONGEST` times as many pages, until its standard error is this share of the time or the result
+/// is clear.
 const PRECISE: f64 = 0.007;
 const LONGEST: f64 = 5.0;
-/// Standard errors by which a lower number must be worse, or it is measured more precisely.
+/// Standard errors by which a lower limit must be worse; otherwise it is measured more precisely.
 const SURE: f64 = 2.5;
-/// What an earlier measurement of a level still counts when it is measured again.
+/// Weight of an earlier measurement when the same limit is measured again.
 const FADE: f64 = 0.6;
-/// The server is not what it was if its pages take this much more or less time than before at the same number.
+/// The server has changed if its pages take this share more or less time than before at the same limit.
 const CHANGED: f64 = 0.08;
-/// The pages are not what they were if they have this much more or fewer generated tokens for each prompt token.
+/// The pages have changed if they have this share more or fewer generated tokens per prompt token.
 const OTHER_PAGES: f64 = 0.4;
-/// Seconds until the neighbours of the number that is held are measured anew; they double up to the longest.
+/// Seconds until the neighbours of the held limit are measured again. It doubles up to `LONGEST_PATIENCE`.
 const PATIENCE: f64 = 600.0;
 const LONGEST_PATIENCE: f64 = 3600.0;
-/// The limit counts as reached with this share of it in flight.
+/// The limit counts as reached when this share of it is in flight.
 const REACHED: f64 = 0.95;
-/// Observations in a row below the limit after which the server's batch is no longer what it was.
+/// Number of consecutive observations below the limit after which the server's batch is no longer the same.
 const STARVED: u32 = 3;
 
-/// Where to begin, and how far to go.
+/// Range of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The first limit.
@@ -44,49 +45,49 @@ pub struct Bounds {
     pub ceiling: u32,
 }
 
-/// Keeps the number in flight on one server at its knee.
+/// Keeps the number of requests in flight on one server at the knee of its throughput.
 ///
-/// It holds a table of what a page costs the server, in seconds, at each number that was tried, and takes the smallest
-/// number whose pages cost no more than the best do. What cannot be seen (too few pages to reach the limit, a batch that
-/// is only being filled) is not learned from. A number that is found is held; its neighbours are tried again from time
-/// to time, and all of it anew when the pages at the number that is held take another time than they did.
+/// It measures what a page costs the server, in seconds, at each limit that it tried. It chooses the smallest limit
+/// whose pages cost no more than those of the best limit. It learns nothing while the limit is not reached or a batch
+/// is being filled. It holds the chosen limit and measures the neighbours again from time to time. It starts again from
+/// nothing when the pages at the held limit take another time than before.
 #[derive(Debug)]
 pub struct Controller {
-    /// The highest limit; lower for a while where the server said that it cannot run as many.
+    /// The highest limit to try. Lower than `ceiling` after the server reported that it cannot run as many.
     highest: u32,
     ceiling: u32,
     limit: u32,
     costs: CostModel,
     levels: BTreeMap<u32, OperatingPoint>,
     measurement: Measurement,
-    /// Pages that must finish before the measurement begins.
+    /// Pages that must finish before the measurement starts.
     settling: f64,
-    /// Observations in a row in which the limit was not reached.
+    /// Consecutive observations in which the limit was not reached.
     starved: u32,
     crowd: QueuePressure,
     phase: Phase,
     patience: f64,
 }
 
-/// How the table is being filled.
+/// How the limits are being measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// In long steps: the knee can be anywhere.
     Search,
-    /// Nothing is to be tried for some time yet.
+    /// The limit is held; nothing is tried for some time.
     Hold { seconds: f64 },
     /// In short steps, to see whether the knee has moved.
     Verify,
 }
 
-/// What the table says.
+/// What to do next.
 enum Next {
     Try(u32),
     Hold(u32),
 }
 
 impl Controller {
-    /// Begins at `bounds.start`.
+    /// Starts at `bounds.start`.
     pub fn new(bounds: Bounds) -> Controller {
         let ceiling = bounds.ceiling.max(1);
         let limit = bounds.start.clamp(1, ceiling);
@@ -105,19 +106,19 @@ impl Controller {
         }
     }
 
-    /// Most requests that may be in flight now.
+    /// Maximum number of requests in flight.
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// The server was started anew: what is in flight begins from its beginning.
+    /// The server was restarted: requests in flight start from the beginning.
     pub fn restarted(&mut self) {
         self.costs.discard_window();
         self.crowd.restarted();
         self.settle_at(f64::from(self.limit));
     }
 
-    /// Learns from what was seen.
+    /// Learns from an observation.
     pub fn observe(&mut self, seen: &Observation) {
         if seen.in_flight < REACHED * f64::from(self.limit) - 0.1 {
             self.starved += 1;
@@ -158,7 +159,7 @@ impl Controller {
         }
     }
 
-    /// Whether the level is so much better or worse than all others, if any, that a longer measurement would change nothing.
+    /// Whether the point is so much better or worse than all others that a longer measurement would change nothing.
     fn is_far(&self, level: &OperatingPoint) -> bool {
         let others = self.levels.iter().filter(|(limit, _)| **limit != self.limit);
         let best = others.filter_map(|(_, other)| self.cost(other)).fold(f64::INFINITY, f64::min);
@@ -166,14 +167,14 @@ impl Controller {
         self.cost(level).is_some_and(|cost| (cost / best).ln().abs() > doubt)
     }
 
-    /// Seconds of the mean page of these times at the level.
+    /// Seconds of a mean page at this point.
     fn cost(&self, level: &OperatingPoint) -> Option<f64> {
         Some(level.seconds_of(self.costs.mean_page()?, &self.costs))
     }
 
-    /// The present limit was measured.
+    /// Takes in the measurement of the current limit.
     fn learn_from(&mut self, level: OperatingPoint) {
-        // What other pages cost says nothing of these.
+        // The costs of other pages say nothing about these.
         self.levels.retain(|_, other| (level.mix() / other.mix()).ln().abs() <= OTHER_PAGES);
         let known = self.levels.get(&self.limit).copied();
         if let Some(known) = known {
@@ -207,7 +208,7 @@ impl Controller {
         }
     }
 
-    /// The server, or the pages, are not what they were.
+    /// Starts again from nothing: the server or the pages have changed.
     fn begin_anew(&mut self) {
         self.levels.clear();
         self.costs.reset();
@@ -216,14 +217,15 @@ impl Controller {
         self.phase = Phase::Search;
     }
 
-    /// The smallest number that is as good as the best is held, once the next higher one and one a little lower are known.
+    /// Holds the smallest limit that is as good as the best, once the next higher and a slightly lower limit are
+    /// measured.
     fn next(&self) -> Next {
         let costs: Vec<(u32, f64, f64)> =
             self.levels.iter().filter_map(|(limit, level)| Some((*limit, self.cost(level)?, level.error()))).collect();
         let Some((_, best, its_error)) = costs.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1)) else {
             return Next::Hold(self.limit);
         };
-        // A number is dismissed only for what is certain.
+        // A limit is dismissed only if it is certainly worse.
         let good = |sure: f64| {
             move |(_, cost, error): &(u32, f64, f64)| cost / best <= 1.0 + TOLERANCE + sure * error.hypot(its_error)
         };
@@ -232,7 +234,7 @@ impl Controller {
         let lower = place.checked_sub(1).map(|place| costs[place]);
         let searching = self.phase == Phase::Search;
         if place + 1 == costs.len() && chosen < self.highest {
-            // How much of the last rise in number came out as throughput.
+            // Share of the last rise of the limit that became throughput.
             let gain = lower.map(|(lower, then, _)| (then / cost).ln() / (f64::from(chosen) / f64::from(lower)).ln());
             let factor = match gain {
                 Some(gain) if gain > 0.5 => 2.0,
@@ -259,7 +261,7 @@ impl Controller {
     fn move_to(&mut self, limit: u32) {
         let (from, to) = (f64::from(self.limit), f64::from(limit));
         self.limit = limit;
-        // More in flight begin together; fewer are reached only when others have ended.
+        // More requests start together; fewer are reached only when others have ended.
         if to > from {
             self.settle_at((to - from).max(0.5 * to));
         } else if to < from {
@@ -272,7 +274,7 @@ impl Controller {
         self.settling = pages;
     }
 
-    /// What is too much is not measured to its end.
+    /// Lowers the limit at once. A limit that is too high is not measured to the end.
     fn make_room(&mut self, enough: u32) {
         self.highest = enough;
         self.levels.retain(|level, _| *level <= enough);
@@ -293,7 +295,7 @@ mod tests {
     use crate::concurrency::EngineGauges;
     use std::time::Duration;
 
-    /// A second of a server that reads `rate` pages, with so many in flight.
+    /// One second of a server that reads `rate` pages, with this many in flight.
     fn second(in_flight: f64, rate: u64) -> Observation {
         Observation {
             span: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! How much a server had to do, on the mean.
+//! Mean load of a server.
 
 use std::{fmt, ops::AddAssign};
 
@@ -6,7 +6,7 @@ use crate::model::ServerLoad;
 
 use super::Observation;
 impl ServerLoad {
-    /// Adds what was seen at a limit.
+    /// Adds an observation at this limit.
     pub fn add(&mut self, seen: &Observation, limit: u32) {
         let seconds = seen.span.as_secs_f64();
         self.seconds += seconds;
@@ -53,7 +53,7 @@ mod tests {
     use crate::concurrency::EngineGauges;
 
     #[test]
-    fn means_are_over_the_seconds_that_tell_of_them() {
+    fn means_are_over_the_seconds_with_a_value() {
         let mut load = ServerLoad::default();
         let seen = |in_flight, gauges| Observation {
             span: Duration::from_secs(2),

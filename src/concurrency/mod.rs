@@ -1,7 +1,7 @@
-//! How many requests are kept in flight on a server: the fewest at which its throughput no longer rises; and where the
-//! seconds of a server go.
+//! How many requests are kept in flight on a server: the fewest at which its throughput no longer rises. Also where a
+//! server's time goes.
 //!
-//! Pure: what was seen comes in, a limit comes out. [`crate::simulate`] drives it in virtual time.
+//! Pure: observations come in, a limit comes out. [`crate::simulate`] drives it in virtual time.
 
 mod controller;
 mod cost_model;

@@ -1,34 +1,34 @@
-//! What is seen of a server.
+//! Observations of a server.
 
 use std::time::Duration;
 
-/// The server's own word comes with one observation in so many, which are a second apart: its page of metrics has 57 kB
+/// Every fifth observation has engine gauges; observations are a second apart. The metrics page has 57 kB
 /// (`docs/facts/vllm.md`, "Metrics") and is made by the process that writes the streams.
 pub const GAUGES_EVERY: u32 = 5;
 
-/// What was seen of a server since the last observation.
+/// What was observed of a server since the last observation.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Observation {
-    /// The time since then.
+    /// Time since the last observation.
     pub span: Duration,
-    /// Mean of the requests in flight, as the client counts them: those in image preprocessing are in no metric.
+    /// Mean number of requests in flight, counted by the client: no metric includes those in image preprocessing.
     pub in_flight: f64,
     /// Prompt tokens of the requests that got their first token: their prefill is done.
     pub prompt_tokens: u64,
-    /// Tokens received, on all streams.
+    /// Tokens received on all streams.
     pub generated_tokens: u64,
-    /// Requests that ended, however.
+    /// Requests that ended, with any result.
     pub finished: u64,
-    /// The server's own word; `None` where it was not asked, or has no metrics.
+    /// The engine's gauges; `None` if they were not requested or the server has no metrics.
     pub gauges: Option<EngineGauges>,
 }
 
-/// What a server says of itself (`docs/facts/vllm.md`, "Metrics").
+/// What a server reports about itself (`docs/facts/vllm.md`, "Metrics").
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EngineGauges {
     /// Requests on the GPU.
     pub running: f64,
-    /// Requests that wait for it.
+    /// Requests in the engine's queue.
     pub waiting: f64,
     /// Share of the KV cache in use, 0.0..=1.0.
     pub kv_cache_usage: f64,
@@ -55,7 +55,7 @@ impl Work {
         }
     }
 
-    /// Seconds left for each generated token when every prompt token takes `of_prompt`.
+    /// Seconds per generated token if every prompt token takes `of_prompt`.
     pub(crate) fn seconds_of_generated_token(&self, of_prompt: f64) -> f64 {
         (self.seconds - of_prompt * self.prompt) / self.generated.max(1.0)
     }

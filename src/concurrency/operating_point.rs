@@ -1,22 +1,22 @@
-//! One number in flight, measured.
+//! An operating point: a limit with its measured cost.
 
 use super::{cost_model::CostModel, observation::Work};
 
-/// Length of a block.
+/// Length of a block of a measurement.
 const BLOCK_SECONDS: f64 = 4.0;
-/// Pages that are neither in nor out of a measurement at its edges.
+/// Pages at the edges that count neither in nor out of a measurement.
 const EDGE_PAGES: f64 = 0.4;
 
-/// What was measured at one number in flight.
+/// The measurement at one limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OperatingPoint {
     work: Work,
-    /// Of the seconds of `work`, in seconds squared.
+    /// Variance of the seconds of `work`, in seconds squared.
     variance: f64,
 }
 
 impl OperatingPoint {
-    /// Seconds of a page of this many tokens at this level.
+    /// Seconds of a page with these numbers of prompt and generated tokens.
     pub(crate) fn seconds_of(&self, (prompt, generated): (f64, f64), costs: &CostModel) -> f64 {
         let of_prompt = costs.of_prompt_token();
         of_prompt * prompt + generated * self.work.seconds_of_generated_token(of_prompt)
@@ -27,12 +27,12 @@ impl OperatingPoint {
         (self.variance.sqrt() / self.work.seconds).hypot(EDGE_PAGES / self.work.finished)
     }
 
-    /// Generated tokens for each prompt token.
+    /// Generated tokens per prompt token.
     pub(crate) fn mix(&self) -> f64 {
         self.work.generated / self.work.prompt.max(1.0)
     }
 
-    /// Both measurements, the earlier one counting for `fade` of what it was.
+    /// Both measurements together. The earlier one counts with the weight `fade`.
     pub(crate) fn after(self, earlier: OperatingPoint, fade: f64) -> OperatingPoint {
         OperatingPoint {
             work: earlier.work.times(fade).plus(self.work),
@@ -41,7 +41,7 @@ impl OperatingPoint {
     }
 }
 
-/// A measurement under way, in blocks of some seconds: their differences say how sure it is.
+/// A measurement in progress, in blocks of some seconds. The differences between blocks give its error.
 #[derive(Debug, Default)]
 pub(crate) struct Measurement {
     blocks: Vec<Work>,
@@ -66,8 +66,8 @@ impl Measurement {
         OperatingPoint { work, variance: self.variance(of_prompt, work.seconds_of_generated_token(of_prompt)) }
     }
 
-    /// Of the seconds that the tokens do not explain. What one block lacks because a prefill is under way at its end, the
-    /// next one has: neighbours are counted together (Newey and West, one lag).
+    /// Variance of the seconds that the tokens do not explain. A prefill that spans two blocks takes from one what it
+    /// adds to the next: neighbours are counted together (Newey and West, one lag).
     fn variance(&self, of_prompt: f64, of_generated: f64) -> f64 {
         let rest = |block: &Work| block.seconds - of_prompt * block.prompt - of_generated * block.generated;
         let rests: Vec<f64> = self.blocks.iter().map(rest).collect();

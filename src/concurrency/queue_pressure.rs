@@ -1,14 +1,14 @@
-//! The server's own word that it has more than it can run.
+//! Queue pressure: the engine's gauges show that it has more requests than it can run.
 
 use super::observation::EngineGauges;
 
-/// Share of the limit that waits; less is enough where sequences are preempted besides.
+/// Share of the limit that must wait. The smaller share suffices if sequences are also preempted.
 const WAITING: f64 = 0.25;
 const WAITING_WITH_PREEMPTIONS: f64 = 0.1;
-/// Times in a row that make it certain.
+/// Number of consecutive observations that make it certain.
 const CERTAIN: u32 = 2;
 
-/// Whether a crowd waits before the server.
+/// Detects that requests wait in the engine's queue.
 #[derive(Debug, Default)]
 pub(crate) struct QueuePressure {
     preemptions: Option<f64>,
@@ -16,7 +16,7 @@ pub(crate) struct QueuePressure {
 }
 
 impl QueuePressure {
-    /// Takes in what the server says; the limit that would be enough, once it is certain that this one is too much.
+    /// Takes in the gauges. Gives an acceptable limit once the current one is certainly too high.
     pub(crate) fn acceptable_limit(&mut self, gauges: &EngineGauges, limit: u32) -> Option<u32> {
         let before = self.preemptions.replace(gauges.preemptions);
         let preempted = before.is_some_and(|before| gauges.preemptions > before);
@@ -27,12 +27,12 @@ impl QueuePressure {
             return None;
         }
         self.seen = 0;
-        // Somewhat more than what runs: the rest is found by measuring.
+        // Somewhat more than what runs. Measurements find the rest.
         let runs = (1.2 * gauges.running) as u32;
         Some(runs.clamp(limit.div_ceil(2), limit - 1))
     }
 
-    /// The server's counters begin anew.
+    /// The server's counters start from zero.
     pub(crate) fn restarted(&mut self) {
         *self = QueuePressure::default();
     }

@@ -1,31 +1,31 @@
-//! Where a server's seconds go.
+//! Time accounting: where a server's time goes.
 
 use std::{fmt, ops::AddAssign, time::Duration};
 
 use crate::model::ServerTime;
 
-/// How a server stood for a while.
+/// State of a server during a span.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ServerActivity {
-    /// Not ready for the first time yet, or not yet again when it is its turn.
+    /// Not ready yet, at its first start or after a role switch.
     Starting,
     /// Ready.
     Ready {
-        /// Mean of the requests in flight.
+        /// Mean number of requests in flight.
         in_flight: f64,
-        /// Most that may be in flight.
+        /// Maximum number of requests in flight.
         limit: u32,
-        /// Pages at this rank that wait for their image or for a place.
+        /// Pages on this rank that wait for their image or for a request slot.
         on_their_way: u32,
     },
-    /// It was ready before.
+    /// Not ready, after it was ready before.
     Down,
-    /// All pages were called back, or the run ends.
+    /// All pages were recalled, or the run ends.
     Draining,
 }
 
 impl ServerTime {
-    /// Labels a span.
+    /// Adds a span to the parts that the state gives.
     pub fn spend(&mut self, span: Duration, life: ServerActivity) {
         match life {
             ServerActivity::Starting => self.starting += span,
@@ -42,7 +42,7 @@ impl ServerTime {
         }
     }
 
-    /// All of it.
+    /// The sum of all parts.
     pub fn total(&self) -> Duration {
         self.parts().iter().map(|(_, time)| *time).sum()
     }
@@ -70,7 +70,7 @@ impl AddAssign for ServerTime {
     }
 }
 
-/// `busy 93.1 %, idle: rendering 2.0 %, …`, without what never was.
+/// `busy 93.1 %, idle: rendering 2.0 %, …`, without parts that are zero.
 impl fmt::Display for ServerTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.total().as_secs_f64();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_was_is_not_said() {
+    fn parts_that_are_zero_are_left_out() {
         let time = ServerTime { busy: 9 * SECOND, starting: SECOND, ..ServerTime::default() };
         assert_eq!(time.to_string(), "busy 90.0 %, starting 10.0 %");
     }

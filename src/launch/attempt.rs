@@ -1,4 +1,4 @@
-//! One start of mpirun, from its beginning to what its end means. Pure.
+//! One attempt: a start of mpirun, and what its end means. Pure.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use super::{
 };
 use crate::{report::Finished, sys::ExitCode};
 
-/// A start under way.
+/// An attempt in progress.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    /// The files as they were before it.
+    /// The run's files as they were before this attempt.
     earlier: RunFiles,
-    /// The status as it was seen last.
+    /// The status file as last read.
     status: Option<Vec<u8>>,
-    /// When the status changed last.
+    /// When the status file last changed.
     changed: Duration,
-    /// When its account was seen first.
+    /// When the account of this attempt (`finished.json`) was first seen.
     account_seen: Option<Duration>,
     killed: Option<KillReason>,
-    /// When mpirun's group gets its next SIGKILL; `None` while mpirun is left alone.
+    /// When mpirun's process group gets its next SIGKILL; `None` while mpirun is left running.
     next_kill: Option<Duration>,
     next_look: Duration,
 }
@@ -30,13 +30,13 @@ pub(super) struct Attempt {
 pub(super) enum Judgement {
     /// The run is over, with this exit code.
     RunEnded(ExitCode),
-    /// The launcher is to leave.
+    /// The launcher ends before the run.
     LeaveEarly(EarlyEnd),
     /// Another attempt may follow.
     StartAgain {
-        /// How this one ended.
+        /// How this attempt ended.
         end: AttemptEnd,
-        /// Whether it gave an account that nobody asked for.
+        /// Whether its account must be removed, because the launcher caused the orderly end.
         remove_account: bool,
     },
 }
@@ -54,12 +54,12 @@ impl Attempt {
         }
     }
 
-    /// When it wants to be told the time.
+    /// When the next [`super::Event::Clock`] is due.
     pub(super) fn next_wake(&self) -> Duration {
         self.next_kill.unwrap_or(self.next_look)
     }
 
-    /// A signal came; with it there were `signals`.
+    /// Handles a signal; `signals` counts it too.
     pub(super) fn on_signal(&mut self, now: Duration, signals: u32) -> Vec<Action> {
         if signals == 1 {
             return vec![Action::AskToStop];
@@ -76,12 +76,12 @@ impl Attempt {
             return self.kill_now(now);
         }
         self.next_look = now + LOOK;
-        // Again and again: a run that has just begun removes the file of an earlier one.
+        // Written at every check: a run that has just started removes the stop file of an earlier one.
         let ask = (signals > 0).then_some(Action::AskToStop);
         ask.into_iter().chain([Action::ReadRunFiles]).collect()
     }
 
-    /// Looks at the files of the run while mpirun goes on.
+    /// Checks the files of the run while mpirun runs.
     pub(super) fn on_files(&mut self, now: Duration, files: RunFiles, policy: &Policy, signals: u32) -> Vec<Action> {
         if self.next_kill.is_some() {
             return Vec::new();
@@ -104,7 +104,7 @@ impl Attempt {
         self.end_for(reason, now)
     }
 
-    /// mpirun may not end though the run has.
+    /// Ends mpirun, if it still runs some time after the run gave its account.
     fn hasten_end(
         &mut self,
         now: Duration,
@@ -117,13 +117,14 @@ impl Attempt {
             return self.terminate(now);
         }
         if waited >= SHORT_ACCOUNT_GRACE && finished.is_some_and(|finished| finished.again) {
-            // With a host lost, mpirun waits for ever and has begun to abort: SIGTERM makes it crash.
+            // After the loss of a host, mpirun waits for ever and has begun to abort. SIGTERM would make it crash, so
+            // it is killed.
             return self.kill_now(now);
         }
         Vec::new()
     }
 
-    /// The run could not be asked to stop: mpirun is.
+    /// The run could not be asked to stop, so mpirun is asked to end.
     pub(super) fn on_not_asked(&mut self, now: Duration, error: String, policy: &Policy) -> Vec<Action> {
         if self.next_kill.is_some() {
             return Vec::new();
@@ -146,13 +147,14 @@ impl Attempt {
         vec![Action::KillMpirun]
     }
 
-    /// The account that this attempt gave: an earlier one stays in the run directory until this one has the directory.
+    /// The account that this attempt wrote. An account of an earlier attempt stays in the run directory until this
+    /// attempt has taken the directory.
     fn own_account<'a>(&self, files: &'a RunFiles) -> Option<&'a Account> {
         let earlier = self.earlier.account.as_ref().map(|account| account.identity);
         files.account.as_ref().filter(|account| Some(account.identity) != earlier)
     }
 
-    /// What the end of mpirun with `code` means, by the files that it left.
+    /// What the end of mpirun with `code` means, judged by the files of the run.
     pub(super) fn judge(&self, files: &RunFiles, code: i32, signals: u32) -> Judgement {
         let account = self.own_account(files);
         let again = |end| Judgement::StartAgain { end, remove_account: false };
@@ -165,7 +167,7 @@ impl Attempt {
             (Some(Some(finished)), killed) if killed.is_none() || finished.is_settled() => {
                 Judgement::RunEnded(finished.exit_code)
             }
-            // The launcher's own signal caused the orderly end: the run has not ended, and nobody asked it to.
+            // The launcher's own signal caused the orderly end. The run has not ended, and no user asked it to stop.
             (finished, Some(reason)) => Judgement::StartAgain {
                 end: AttemptEnd::Killed(reason.clone()),
                 remove_account: finished.flatten().is_some(),
@@ -176,7 +178,7 @@ impl Attempt {
         }
     }
 
-    /// Whether it settled a page that no earlier one had.
+    /// Whether this attempt settled a page.
     pub(super) fn settled_pages(&self, files: &RunFiles) -> bool {
         let number = |status: &serde_json::Value, name: &str| status[name].as_u64().unwrap_or_default();
         let status = files.status.as_ref().filter(|_| files.status != self.earlier.status);

@@ -1,4 +1,4 @@
-//! The command line of a start. Pure.
+//! The command line of an attempt. Pure.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -7,20 +7,20 @@ use super::{
     mpirun::{Family, Mpirun},
 };
 
-/// What all starts have in common.
+/// What all attempts have in common.
 #[derive(Debug, Clone)]
 pub(super) struct StartCommand {
     pub(super) mpirun: Mpirun,
-    /// More options for mpirun.
+    /// Additional options for mpirun.
     pub(super) mpirun_options: Vec<String>,
-    /// The program of the ranks: an absolute path, as the working directory of a rank may be another one.
+    /// The program of the ranks. An absolute path, because a rank may have another working directory.
     pub(super) bocr: PathBuf,
     /// Arguments of `bocr run`: the launcher's own, then the user's.
     pub(super) run_arguments: Vec<OsString>,
 }
 
 impl StartCommand {
-    /// Program and arguments of a start on these hosts, with so much time left (`None`: no limit).
+    /// Program and arguments of an attempt on these hosts, with this much time left (`None`: no limit).
     pub(super) fn words(&self, hosts: &Hosts, time_left: Option<Duration>) -> Vec<OsString> {
         let options = match self.mpirun.family {
             Family::OpenMpi(major) => self.open_mpi_options(major, hosts),
@@ -38,19 +38,19 @@ impl StartCommand {
 
     fn open_mpi_options(&self, major: u32, hosts: &Hosts) -> Vec<String> {
         let (runtime, launcher) = if major >= 5 { ("--prtemca", "ssh") } else { ("--mca", "rsh") };
-        // Unbound: else every child of a rank, its server included, inherits one core.
+        // Without this option every child of a rank, its server included, inherits one core.
         let mut options = vec!["--bind-to".to_owned(), "none".to_owned()];
         let mut set = |name: &str, value: &str| options.extend([runtime, name, value].map(str::to_owned));
-        // mpirun and its daemons check whether the other side still lives: both notice a cut link within 30 s.
+        // mpirun and its daemons check whether the other side still lives. Both notice a cut link within 30 s.
         set("oob_tcp_keepalive_time", "10");
         set("oob_tcp_keepalive_intvl", "3");
         set("oob_tcp_keepalive_probes", "5");
-        // The ranks left after a death are killed at once: what they have read is on the disk.
+        // The ranks that are left after a death are killed at once: their records are on disk.
         set("odls_base_sigkill_timeout", "0");
         if let Some(agent) = &self.mpirun.agent {
             set("plm", launcher);
             set(&format!("plm_{launcher}_agent"), agent);
-            // PBS kills a daemon that detaches itself from the agent, or the daemon escapes PBS.
+            // Without this option the daemon detaches itself from the agent, and PBS kills it or loses track of it.
             options.push("--leave-session-attached".to_owned());
         }
         options.extend(["--host".to_owned(), hosts.mpirun_list()]);
@@ -78,7 +78,7 @@ impl StartCommand {
 mod tests {
     use super::*;
 
-    fn line(family: Family, agent: Option<&str>, hosts: &Hosts, time_left: Option<u64>) -> String {
+    fn command_line(family: Family, agent: Option<&str>, hosts: &Hosts, time_left: Option<u64>) -> String {
         let mpirun = Mpirun {
             program: "/opt/mpi/bin/mpirun".into(),
             family,
@@ -103,34 +103,34 @@ mod tests {
     #[test]
     fn ranks_on_this_host_are_named_as_such_and_may_be_more_than_its_cores() {
         let here = |ranks| Hosts::Here { name: "n1".into(), ranks };
-        let said = line(Family::OpenMpi(4), None, &here(3), Some(90));
-        assert!(said.starts_with("/opt/mpi/bin/mpirun --bind-to none --mca oob_tcp_keepalive_time 10 "), "{said}");
+        let line = command_line(Family::OpenMpi(4), None, &here(3), Some(90));
+        assert!(line.starts_with("/opt/mpi/bin/mpirun --bind-to none --mca oob_tcp_keepalive_time 10 "), "{line}");
         let end = "--host localhost:3 -n 3 --oversubscribe -x HOME /opt/bocr run --linger 120 -o run --deadline 90";
-        assert!(said.ends_with(end), "{said}");
-        let said = line(Family::OpenMpi(4), None, &here(2), None);
-        assert!(said.ends_with("-n 2 -x HOME /opt/bocr run --linger 120 -o run"), "{said}");
-        let said = line(Family::Hydra, None, &here(3), None);
-        assert_eq!(said, "/opt/mpi/bin/mpirun -hosts localhost:3 -n 3 -x HOME /opt/bocr run --linger 120 -o run");
+        assert!(line.ends_with(end), "{line}");
+        let line = command_line(Family::OpenMpi(4), None, &here(2), None);
+        assert!(line.ends_with("-n 2 -x HOME /opt/bocr run --linger 120 -o run"), "{line}");
+        let line = command_line(Family::Hydra, None, &here(3), None);
+        assert_eq!(line, "/opt/mpi/bin/mpirun -hosts localhost:3 -n 3 -x HOME /opt/bocr run --linger 120 -o run");
     }
 
     #[test]
     fn an_agent_is_named_as_each_family_wants_it() {
         let hosts = listed("n1\nn2\n");
-        let said = line(Family::OpenMpi(4), Some("rsh -q"), &hosts, None);
+        let line = command_line(Family::OpenMpi(4), Some("rsh -q"), &hosts, None);
         let agent = "--mca plm rsh --mca plm_rsh_agent rsh -q --leave-session-attached --host n1:1,n2:1";
-        assert!(said.contains(agent), "{said}");
-        let said = line(Family::OpenMpi(5), Some("rsh"), &hosts, None);
-        assert!(said.contains("--prtemca plm ssh --prtemca plm_ssh_agent rsh "), "{said}");
-        assert!(!said.contains("--mca "), "{said}");
-        let said = line(Family::Hydra, Some("rsh"), &hosts, None);
-        assert!(said.contains(" -launcher rsh -launcher-exec rsh -hosts n1:1,n2:1 -n 2 "), "{said}");
+        assert!(line.contains(agent), "{line}");
+        let line = command_line(Family::OpenMpi(5), Some("rsh"), &hosts, None);
+        assert!(line.contains("--prtemca plm ssh --prtemca plm_ssh_agent rsh "), "{line}");
+        assert!(!line.contains("--mca "), "{line}");
+        let line = command_line(Family::Hydra, Some("rsh"), &hosts, None);
+        assert!(line.contains(" -launcher rsh -launcher-exec rsh -hosts n1:1,n2:1 -n 2 "), "{line}");
     }
 
     #[test]
     fn hosts_with_unequal_ranks_are_filled_by_slots() {
-        let said = line(Family::OpenMpi(4), None, &listed("n1\nn2\nn2\n"), None);
-        assert!(said.contains("--host n1:1,n2:2 -n 3 --map-by slot"), "{said}");
-        let said = line(Family::OpenMpi(4), None, &listed("n1\nn1\nn2\nn2\n"), None);
-        assert!(said.contains("--host n1:2,n2:2 --map-by ppr:2:node"), "{said}");
+        let line = command_line(Family::OpenMpi(4), None, &listed("n1\nn2\nn2\n"), None);
+        assert!(line.contains("--host n1:1,n2:2 -n 3 --map-by slot"), "{line}");
+        let line = command_line(Family::OpenMpi(4), None, &listed("n1\nn1\nn2\nn2\n"), None);
+        assert!(line.contains("--host n1:2,n2:2 --map-by ppr:2:node"), "{line}");
     }
 }

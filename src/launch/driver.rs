@@ -1,4 +1,4 @@
-//! The loop around the state machine: it does what that decides.
+//! The driver of the state machine: it carries out the actions and reports events.
 
 use std::{collections::VecDeque, future::Future, io, io::Write as _, pin::Pin, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::sys::ExitCode;
 
-/// Hosts that do not answer, some time.
+/// The probe in progress; it gives the hosts that do not answer.
 type Probing = Pin<Box<dyn Future<Output = Vec<String>>>>;
 
 /// The processes, files and signals of a launcher.
@@ -21,12 +21,12 @@ pub(super) struct Driver {
     pub(super) run_directory: RunDirectory,
     pub(super) processes: Processes,
     pub(super) signals: Signals,
-    /// When the launcher's time began.
+    /// Start of the launcher's time.
     pub(super) begin: Instant,
     pub(super) probing: Option<Probing>,
 }
 
-/// What comes of an action at once.
+/// The immediate result of an action.
 enum Done {
     Nothing,
     Event(Event),
@@ -34,7 +34,7 @@ enum Done {
 }
 
 impl Driver {
-    /// Runs the launcher to its end, and returns the exit code.
+    /// Runs the launcher to its end and gives the exit code.
     ///
     /// # Errors
     /// The end of mpirun cannot be waited for.
@@ -48,7 +48,7 @@ impl Driver {
         }
     }
 
-    /// Tells the launcher an event, and does what it wants; the exit code where it leaves.
+    /// Passes an event to the launcher and carries out the actions. Gives the exit code when the launcher ends.
     fn handle(&mut self, event: Event) -> Option<ExitCode> {
         let mut actions = VecDeque::from(self.launcher.handle(self.begin.elapsed(), event));
         while let Some(action) = actions.pop_front() {
@@ -95,7 +95,7 @@ impl Driver {
     async fn next_event(&mut self) -> io::Result<Event> {
         let wake = self.launcher.next_wake().map(|time| self.begin + time);
         let event = tokio::select! {
-            // A signal that came with the end of mpirun caused it.
+            // Signals first: a signal that arrives with the end of mpirun is its cause.
             biased;
             () = self.signals.next() => Event::Signal,
             code = self.processes.wait() => Event::MpirunEnded { code: code? },
@@ -109,7 +109,7 @@ impl Driver {
     }
 }
 
-/// Waits for what there is; for ever where there is nothing.
+/// Waits for the future; without one, for ever.
 async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
     match future {
         Some(future) => future.await,
@@ -117,7 +117,7 @@ async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
     }
 }
 
-/// The terminal may be gone: the run goes on all the same.
+/// The terminal may be gone: that must not end the run.
 pub(super) fn print(text: &str) {
     let _ = writeln!(io::stderr(), "launch: {text}");
 }

@@ -1,65 +1,59 @@
-//! Why there was no start.
+//! Errors before the first attempt.
 
 use std::{io, path::PathBuf};
 
 use crate::sys::ExitCode;
 
-/// The launcher cannot begin.
+/// The launcher cannot start.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The run directory is not among the arguments of the run.
+    /// The arguments of the run do not name the run directory.
     #[error("the arguments of bocr run must name the run directory: -- … --output RUNDIR")]
     NoRunDirectory,
-    /// A deadline that is no number of seconds.
+    /// The deadline is not a number of seconds.
     #[error("--deadline needs a whole number from 1, not `{0}`")]
     Deadline(String),
-    /// A walltime other than `auto` in the arguments of the run.
-    #[error("say --time SECONDS instead of --walltime: each start would count it anew")]
+    /// The arguments of the run have a walltime other than `auto`.
+    #[error("use --time SECONDS instead of --walltime: each start would count a walltime from its own beginning")]
     Walltime,
-    /// Two limits.
-    #[error("say either --time or --walltime auto")]
+    /// Two time limits were given.
+    #[error("use either --time or --walltime auto, not both")]
     TimeAndWalltime,
-    /// Both a number of ranks and hosts.
-    #[error("--ranks is for this host alone: with --hosts say --per-host")]
+    /// Both a number of ranks and hosts were given.
+    #[error("--ranks applies to this host only: with --hosts say --per-host")]
     RanksWithHosts,
-    /// Ranks a host, without hosts.
+    /// A number of ranks per host was given without hosts.
     #[error("--per-host needs --hosts")]
     PerHostWithoutHosts,
     /// The hosts file cannot be read.
-    #[error("cannot read the hosts file {}", path.display())]
-    HostsFile {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The hosts file is empty.
-    #[error("no host in {}", .0.display())]
+    #[error("cannot read the hosts file {}: check its path and permissions", path.display())]
+    HostsFile { path: PathBuf, source: io::Error },
+    /// The hosts file names no host.
+    #[error("no host in {}: write one host name per line", .0.display())]
     NoHost(PathBuf),
-    /// The program of the ranks is not there.
+    /// The program of the ranks was not found.
     #[error("there is no bocr: build it with `cargo build --release`, or name it with --bocr")]
     NoBocr,
-    /// The path of this program, or of that of the ranks, cannot be found out.
-    #[error("cannot find the path of bocr")]
+    /// The path of this program, or of the program of the ranks, cannot be determined.
+    #[error("cannot determine the path of bocr: name it with --bocr")]
     BocrPath(#[source] io::Error),
-    /// mpirun is not there.
+    /// mpirun was not found.
     #[error("there is no mpirun: load the module of the site's MPI, or name it with --mpirun")]
     NoMpirun,
-    /// An mpirun of another family.
-    #[error("{} is neither of Open MPI nor of MPICH: {said}", program.display())]
-    UnknownMpirun {
-        /// The program.
-        program: PathBuf,
-        /// What it said of its version, or why it did not.
-        said: String,
-    },
-    /// The system refuses what the launcher needs to watch mpirun.
+    /// mpirun belongs to an unknown family.
+    #[error(
+        "{} is neither of Open MPI nor of MPICH (its version output: {said}): name another one with --mpirun",
+        program.display()
+    )]
+    UnknownMpirun { program: PathBuf, said: String },
+    /// The system refuses signal handlers or process monitoring.
     #[error("cannot watch signals and processes")]
     Watch(#[source] io::Error),
 }
 
 impl LaunchError {
-    /// The exit code: 2 for wrong usage, 1 where the system refuses.
+    /// The exit code: 2 for wrong usage, 1 if the system refuses.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             LaunchError::Watch(_) | LaunchError::BocrPath(_) => ExitCode::Failure,

@@ -1,27 +1,27 @@
-//! The hosts that ranks are started on, and how many ranks each has.
+//! The hosts of the ranks, and the number of ranks on each.
 
-/// A host, and the ranks that are started on it.
+/// A host and the number of its ranks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRanks {
-    /// Its name, as mpirun gets it.
+    /// Host name as mpirun gets it.
     pub name: String,
-    /// Ranks on it, at least 1.
+    /// Number of ranks on it, at least 1.
     pub ranks: u32,
 }
 
-/// Where ranks are started.
+/// The hosts of the ranks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// On this host alone.
+    /// This host only.
     Here {
         /// Name of this host.
         name: String,
-        /// Ranks, at least 1.
+        /// Number of ranks, at least 1.
         ranks: u32,
     },
-    /// On the hosts of a hosts file.
+    /// The hosts of a hosts file.
     Listed {
-        /// Name of this host, which need not be among them.
+        /// Name of this host. It need not be in the list.
         here: String,
         /// At least one, in the order of the file.
         hosts: Vec<HostRanks>,
@@ -29,9 +29,9 @@ pub enum Hosts {
 }
 
 impl Hosts {
-    /// Reads a hosts file: one host a line, what follows the name is ignored, `#` begins a comment line. A host that is
-    /// named twice gets two ranks, as in `$PBS_NODEFILE`; `per_host` gives each the same number instead. `None` where
-    /// the file names no host.
+    /// Reads a hosts file: one host per line; the rest of a line is ignored; a line that begins with `#` is a comment.
+    /// A host named twice gets two ranks, as in `$PBS_NODEFILE`; with `per_host` every host gets that number instead.
+    /// `None` if the file names no host.
     pub fn of_file(text: &str, here: &str, per_host: Option<u32>) -> Option<Hosts> {
         let mut hosts: Vec<HostRanks> = Vec::new();
         let names = text.lines().filter_map(|line| line.split_whitespace().next());
@@ -44,7 +44,7 @@ impl Hosts {
         (!hosts.is_empty()).then(|| Hosts::Listed { here: here.to_owned(), hosts })
     }
 
-    /// Ranks on all of them together.
+    /// Number of ranks on all hosts.
     pub fn total_ranks(&self) -> u32 {
         match self {
             Hosts::Here { ranks, .. } => *ranks,
@@ -52,7 +52,7 @@ impl Hosts {
         }
     }
 
-    /// Ranks on this host.
+    /// Number of ranks on this host.
     pub fn ranks_here(&self) -> u32 {
         match self {
             Hosts::Here { ranks, .. } => *ranks,
@@ -62,16 +62,16 @@ impl Hosts {
         }
     }
 
-    /// Ranks on each host; `None` where they differ.
+    /// Number of ranks on each host; `None` if they differ.
     pub fn ranks_on_each(&self) -> Option<u32> {
         let first = self.list().first()?.ranks;
         self.list().iter().all(|host| host.ranks == first).then_some(first)
     }
 
-    /// Hosts with their ranks, as mpirun of both families reads them: `n1:2,n2:2`.
+    /// Hosts with their ranks in the form that mpirun of both families reads: `n1:2,n2:2`.
     pub fn mpirun_list(&self) -> String {
         match self {
-            // Named, so that a batch system's other hosts are left alone.
+            // The host is named, so that mpirun does not use the other hosts of a batch job.
             Hosts::Here { ranks, .. } => format!("localhost:{ranks}"),
             Hosts::Listed { hosts, .. } => {
                 let entries: Vec<_> = hosts.iter().map(|host| format!("{}:{}", host.name, host.ranks)).collect();
@@ -80,7 +80,7 @@ impl Hosts {
         }
     }
 
-    /// Names of the hosts, with blanks between them.
+    /// Host names, separated by blanks.
     pub fn names(&self) -> String {
         match self {
             Hosts::Here { name, .. } => name.clone(),
@@ -88,7 +88,7 @@ impl Hosts {
         }
     }
 
-    /// The hosts of a hosts file; none where ranks run on this host alone.
+    /// The hosts of the hosts file; empty if ranks run on this host only.
     pub(super) fn list(&self) -> &[HostRanks] {
         match self {
             Hosts::Here { .. } => &[],
@@ -96,14 +96,14 @@ impl Hosts {
         }
     }
 
-    /// Hosts of the list other than this one, as (those among `silent`, the others).
+    /// Splits the listed hosts, without this one, into (those among `silent`, the others).
     pub(super) fn split_silent(&self, silent: &[String]) -> (Vec<String>, Vec<String>) {
         let Hosts::Listed { here, hosts } = self else { return (Vec::new(), Vec::new()) };
         let others = hosts.iter().map(|host| host.name.clone()).filter(|name| !is_local(name, here));
         others.partition(|name| silent.iter().any(|other| is_same_host(name, other)))
     }
 
-    /// Takes hosts out of the list by their names as the list has them.
+    /// Removes hosts by their names in the list.
     pub(super) fn remove(&mut self, names: &[String]) {
         if let Hosts::Listed { hosts, .. } = self {
             hosts.retain(|host| !names.contains(&host.name));
@@ -116,7 +116,7 @@ impl Hosts {
     }
 }
 
-/// Whether two names are of one host: either may be fully qualified.
+/// Whether two names mean the same host. Either may be fully qualified.
 pub fn is_same_host(one: &str, other: &str) -> bool {
     let label = |name: &str| name.split('.').next().map(str::to_owned);
     label(one) == label(other)

@@ -1,4 +1,4 @@
-//! The state machine: attempts one after the other.
+//! The state machine of the launcher: one attempt after the other.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::{
 };
 use crate::sys::ExitCode;
 
-/// Decides about the attempts. Times count from its beginning; see the module's header.
+/// Decides about the attempts. Times count from the launcher's start. See the module header.
 #[derive(Debug)]
 pub struct Launcher {
     policy: Policy,
     hosts: Hosts,
-    /// Attempts begun.
+    /// Number of attempts started.
     number: u32,
-    /// Attempts in a row that settled no page.
+    /// Number of consecutive attempts that settled no page.
     fruitless: u32,
-    /// Signals that asked for the end.
+    /// Number of signals received.
     signals: u32,
     /// How the last attempt ended.
     last: Option<AttemptEnd>,
@@ -27,30 +27,30 @@ pub struct Launcher {
 
 #[derive(Debug)]
 enum Phase {
-    /// Nothing was done yet.
+    /// No event yet.
     New,
     /// Before an attempt: the files of the run are being read.
     Preparing,
-    /// An attempt is under way.
+    /// An attempt is in progress.
     Watching(Attempt),
-    /// It has ended with this code: the files of the run are being read.
+    /// The attempt has ended with this code: the files of the run are being read.
     Judging(Attempt, i32),
-    /// Hosts are asked whether they answer, but for those whose ranks fell silent.
+    /// The hosts are being probed, except those whose ranks became silent.
     Probing { silent: Vec<String> },
-    /// The next attempt begins then.
+    /// The next attempt starts at this time.
     Pausing { until: Duration },
-    /// The launcher has said that it leaves.
+    /// The launcher has ended.
     Over,
 }
 
 impl Launcher {
-    /// A launcher that has done nothing yet.
+    /// A launcher before its first event.
     pub fn new(policy: Policy, hosts: Hosts) -> Launcher {
         Launcher { policy, hosts, number: 0, fruitless: 0, signals: 0, last: None, phase: Phase::New }
     }
 
-    /// Takes an event that happened at `now`, and returns what is to be done. An event that the present phase does not
-    /// wait for changes nothing.
+    /// Handles an event at time `now` and gives the actions that follow. An event that does not fit the phase is
+    /// ignored.
     pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
         match (&mut self.phase, event) {
             (_, Event::Signal) => self.on_signal(now),
@@ -81,7 +81,7 @@ impl Launcher {
         }
     }
 
-    /// When [`Event::Clock`] is to come next; `None` while nothing depends on the time.
+    /// When the next [`Event::Clock`] is due; `None` while no action depends on the time.
     pub fn next_wake(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Watching(attempt) => Some(attempt.next_wake()),
@@ -95,7 +95,7 @@ impl Launcher {
         match &mut self.phase {
             Phase::Watching(attempt) => attempt.on_signal(now, self.signals),
             Phase::Probing { .. } | Phase::Pausing { .. } => self.leave_early(EarlyEnd::Signal),
-            // The next event finds the signal.
+            // The handler of the next event checks the number of signals.
             Phase::New | Phase::Preparing | Phase::Judging(..) | Phase::Over => Vec::new(),
         }
     }
@@ -120,7 +120,7 @@ impl Launcher {
         if self.signals > 0 {
             return self.leave_early(EarlyEnd::Signal);
         }
-        // The first attempt takes the file for one of an earlier run.
+        // Before the first attempt the stop file is that of an earlier run.
         if files.stop_requested && self.number > 0 {
             let stop_file = self.policy.stop_file.clone();
             return self.leave_early(EarlyEnd::StopFile(stop_file));
@@ -148,7 +148,7 @@ impl Launcher {
         }
     }
 
-    /// After an attempt that was not the end of the run.
+    /// Decides what follows an attempt that did not end the run.
     fn conclude(&mut self, now: Duration, end: AttemptEnd, has_settled: bool, silent: Vec<String>) -> Vec<Action> {
         if self.signals > 0 {
             return self.leave_early(EarlyEnd::NoAccountAfterSignal(None));
@@ -166,7 +166,7 @@ impl Launcher {
         vec![Action::ProbeHosts(others)]
     }
 
-    /// Takes hosts out for good, and pauses.
+    /// Drops hosts for the rest of the launch, then starts the pause.
     fn drop_hosts(&mut self, now: Duration, unanswering: Vec<String>) -> Vec<Action> {
         let Phase::Probing { silent } = std::mem::replace(&mut self.phase, Phase::Over) else { return Vec::new() };
         let mut actions = Vec::new();

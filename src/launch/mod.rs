@@ -1,28 +1,29 @@
-//! Starts `bocr run` under mpirun, again and again, until the run has ended by its own account.
+//! Starts `bocr run` under mpirun, attempt by attempt, until the run reports its own end.
 //!
-//! [`Launcher`] is a pure state machine: events with their time go in, actions come out. It decides when a start is
-//! ended, what its end means, which hosts the next one has, and when to give up. The driver around it starts processes,
-//! sends signals and reads the files of the run directory, and decides nothing. Nothing here initialises MPI.
+//! [`Launcher`] is a pure state machine: events with their time go in, actions come out. It decides when to end an
+//! attempt, what its end means, which hosts the next attempt has, and when to give up. The driver around it starts
+//! processes, sends signals and reads the files of the run directory, and decides nothing. This module never
+//! initialises MPI.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `request` | what a user asks for, and the launcher from its beginning to its exit code |
-//! | `run_arguments` | what the launcher must know of the arguments of `bocr run` |
-//! | `hosts` | the hosts, and how many ranks each has |
+//! | `request` | the user's request, and the launcher from its start to its exit code |
+//! | `run_arguments` | the arguments of `bocr run` that the launcher understands |
+//! | `hosts` | the hosts, and the number of ranks on each |
 //! | `protocol` | events, actions and messages of the state machine |
-//! | `policy` | its limits |
+//! | `policy` | limits of the state machine |
 //! | `launcher` | the state machine |
-//! | `attempt` | its part that watches one start of mpirun |
-//! | `mpirun` | which mpirun this is, and how it reaches other hosts |
-//! | `command` | the command line of a start |
+//! | `attempt` | the part that watches one attempt |
+//! | `mpirun` | family of the mpirun, and how it reaches other hosts |
+//! | `command` | the command line of an attempt |
 //! | `programs` | programs on the `PATH` |
-//! | `shell_word` | words as a shell reads them |
-//! | `driver` | the loop around the state machine |
-//! | `processes` | mpirun, and what it leaves on this host |
-//! | `probe` | asks hosts whether they answer |
+//! | `shell_word` | quotes words for a shell |
+//! | `driver` | carries out the actions of the state machine |
+//! | `processes` | mpirun and the processes that it leaves on this host |
+//! | `probe` | checks whether hosts answer |
 //! | `signals` | signals to the launcher |
-//! | `run_files` | the files of the run directory that tell how a start stands |
-//! | `error` | why there was no start |
+//! | `run_files` | the files of the run directory that show the state of an attempt |
+//! | `error` | errors before the first attempt |
 
 mod attempt;
 mod command;

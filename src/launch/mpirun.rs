@@ -1,4 +1,4 @@
-//! Which mpirun this is, and how it reaches other hosts.
+//! The family of an mpirun, and how it reaches other hosts.
 
 use std::{
     env, fs,
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::sys;
 
-/// For a program to tell its version: on a cluster it may come over a slow network.
+/// Time limit for a program to print its version. On a cluster the program may come over a slow network.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// Whose options an mpirun understands.
+/// Family of an mpirun: it determines the options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     /// Open MPI of this major version.
@@ -26,25 +26,24 @@ pub(super) enum Family {
     Hydra,
 }
 
-/// An mpirun, and what its command lines depend on.
+/// An mpirun, with everything that its command lines depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mpirun {
     pub(super) program: PathBuf,
     pub(super) family: Family,
-    /// Starts a command on a host: `AGENT HOST COMMAND…`. `None` where mpirun knows a way.
+    /// Command that starts a command on a host: `AGENT HOST COMMAND…`. `None` if mpirun has its own way.
     pub(super) agent: Option<String>,
-    /// Whether PBS starts the processes, by mpirun's own support of it.
+    /// Whether PBS starts the processes, through mpirun's support for PBS.
     pub(super) is_started_by_pbs: bool,
-    /// Physical cores of this host: what Open MPI counts as slots. 0 where they are not known.
+    /// Number of physical cores of this host, which Open MPI counts as slots; 0 if unknown.
     pub(super) cores: usize,
 }
 
 impl Mpirun {
-    /// Asks the mpirun `program` for its version, and finds how hosts are asked whether they live: `None` where there
-    /// is no way.
+    /// Runs `program --version`, and determines how hosts are probed: `None` if there is no way.
     ///
     /// # Errors
-    /// It is of no known family.
+    /// Its family is unknown.
     pub(super) fn inspect(program: PathBuf, agent: Option<String>) -> Result<(Mpirun, Option<Probe>), LaunchError> {
         let version = output_of(Command::new(&program).arg("--version"));
         let Some(family) = family_of(&version) else {
@@ -64,7 +63,7 @@ impl Mpirun {
     }
 }
 
-/// What a command writes, or why it wrote nothing.
+/// Output of a command, or the reason why there is none.
 fn output_of(command: &mut Command) -> String {
     match sys::answer(command, ANSWER_LIMIT) {
         Ok(output) => [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat(),
@@ -84,14 +83,14 @@ fn family_of(version: &str) -> Option<Family> {
 
 /// Whether this mpirun of Open MPI can start processes through PBS.
 fn knows_pbs(mpirun: &Path) -> bool {
-    // prte_info is that of Open MPI 5.
+    // prte_info belongs to Open MPI 5.
     ["ompi_info", "prte_info"].into_iter().any(|name| {
         let info = mpirun.with_file_name(name);
         is_program(&info) && output_of(Command::new(info).arg("--parsable")).contains("plm:tm:")
     })
 }
 
-/// The remote shell of PBS. The `PATH` of what PBS starts on other hosts lacks PBS's own folder.
+/// The remote shell of PBS. Processes that PBS starts on other hosts do not have PBS's own folder in their `PATH`.
 fn find_tmrsh() -> Option<PathBuf> {
     const NAME: &str = "pbs_tmrsh";
     if let Some(path) = find_program(Path::new(NAME)) {
@@ -113,7 +112,7 @@ fn count_cores() -> usize {
     listed.map_or(0, |output| distinct_cores(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// One line a thread: core and socket.
+/// The list has one line per thread: core and socket.
 fn distinct_cores(list: &str) -> usize {
     list.lines().filter(|line| !line.starts_with('#')).collect::<std::collections::BTreeSet<_>>().len()
 }
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_told_by_their_versions() {
+    fn families_are_recognised_by_their_versions() {
         let open_mpi = "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/\n";
         assert_eq!(family_of(open_mpi), Some(Family::OpenMpi(4)));
         assert_eq!(family_of("mpirun (Open MPI) 5.0.7rc1\n"), Some(Family::OpenMpi(5)));

@@ -2,42 +2,42 @@
 
 use std::{path::PathBuf, time::Duration};
 
-/// Between looks at the files of the run.
+/// Interval between checks of the run's files.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// For mpirun to end by itself once the run has given its account.
+/// Time for mpirun to end by itself after the run gave its account.
 pub(super) const ACCOUNT_GRACE: Duration = Duration::from_secs(10);
 
-/// The same where a rank was lost, or a signal asked for the end: PBS may not leave more time.
+/// The same if a rank was lost or a signal arrived: PBS may not leave more time.
 pub(super) const SHORT_ACCOUNT_GRACE: Duration = Duration::from_secs(2);
 
-/// For mpirun to end once it has got a signal.
+/// Time for mpirun to end after a signal.
 pub(super) const SIGNAL_GRACE: Duration = Duration::from_secs(3);
 
-/// With less time left no attempt begins.
+/// With less time left no attempt starts.
 pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_secs(5);
 
-/// After the end of the time, until mpirun is killed.
+/// Time after the end of the time limit until mpirun is ended.
 pub(super) const OVERTIME: Duration = Duration::from_secs(10);
 
 /// Longest pause between attempts that settle no page.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a user decides about the attempts.
+/// The user's settings for the attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Attempts in a row that settle no page, after which the launcher gives up; at least 1.
+    /// Number of consecutive attempts without a settled page after which the launcher gives up; at least 1.
     pub attempts: u32,
-    /// Since the launcher's beginning: when all attempts must have ended. `None` without a limit.
+    /// Time from the launcher's start by which all attempts must have ended; `None` without a limit.
     pub time: Option<Duration>,
-    /// mpirun is ended when the status file of the run does not change for so long.
+    /// mpirun is ended if the status file of the run does not change for this long.
     pub silence: Duration,
-    /// The file in the run directory that asks the run to stop; for messages.
+    /// Path of the stop file in the run directory, for messages.
     pub stop_file: PathBuf,
 }
 
-/// The pause before the next attempt. The first new attempt comes at once; one that settles nothing may meet a trouble
-/// that passes.
+/// The pause before the next attempt. The first new attempt starts at once. Attempts that settle nothing may meet a
+/// fault that passes, so the pause doubles.
 pub(super) fn pause_after(fruitless: u32) -> Duration {
     let exponent = match fruitless {
         0 | 1 => return Duration::ZERO,

@@ -1,4 +1,4 @@
-//! Asks hosts whether they answer.
+//! Checks whether hosts answer.
 
 use std::{ffi::OsString, path::PathBuf, process::Stdio, time::Duration};
 
@@ -6,13 +6,13 @@ use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{process::Command, time::timeout};
 
-/// For a host to answer.
+/// Time limit for a host to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// For a command to end that is asked to.
+/// Time for a probe command to end after a signal.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// How a host is asked whether it lives: by a command that does nothing there.
+/// A probe of a host: a command that does nothing there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Probe {
     before_host: Vec<OsString>,
@@ -20,17 +20,17 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// By the command that mpirun starts its daemons with, split at blanks as mpirun does.
+    /// With the command that mpirun starts its daemons with, split at blanks as mpirun does.
     pub(super) fn by_agent(agent: &str) -> Probe {
         Probe::new(agent.split_whitespace().map(OsString::from).collect(), &["true"])
     }
 
-    /// By the remote shell of PBS, which starts a program and no shell.
+    /// With the remote shell of PBS, which starts a program and not a shell.
     pub(super) fn by_pbs(tmrsh: PathBuf) -> Probe {
         Probe::new(vec![tmrsh.into()], &["/bin/sh", "-c", "true"])
     }
 
-    /// By ssh, which must not ask for a password.
+    /// With ssh, which must not ask for a password.
     pub(super) fn by_ssh() -> Probe {
         Probe::new(["ssh", "-o", "BatchMode=yes"].map(OsString::from).into(), &["true"])
     }
@@ -39,7 +39,7 @@ impl Probe {
         Probe { before_host, after_host: command.iter().map(OsString::from).collect() }
     }
 
-    /// Asks hosts all at a time, and returns those that do not answer within 10 s.
+    /// Probes all hosts at the same time. Gives those that do not answer within 10 s.
     pub(super) async fn find_unanswering(self, hosts: Vec<String>) -> Vec<String> {
         let answers = join_all(hosts.iter().map(|host| self.has_answer(host))).await;
         hosts.into_iter().zip(answers).filter(|(_, has_answer)| !has_answer).map(|(host, _)| host).collect()
@@ -56,7 +56,7 @@ impl Probe {
             return status.is_ok_and(|status| status.success());
         }
         for signal in [Signal::TERM, Signal::KILL] {
-            // A group that has gone meanwhile cannot be signalled.
+            // The group may have ended meanwhile.
             let _ = group.map(|group| kill_process_group(group, signal));
             if timeout(END_LIMIT, child.wait()).await.is_ok() {
                 break;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn hosts_that_answer_are_told_from_those_that_do_not() {
+    async fn hosts_that_answer_are_distinguished_from_those_that_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let agent = folder.path().join("agent");
         std::fs::write(&agent, "[ \"$2 $3\" = \"n1 true\" ]\n").unwrap();

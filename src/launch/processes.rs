@@ -1,4 +1,4 @@
-//! mpirun, and what it leaves on this host.
+//! mpirun and the processes that it leaves on this host.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 
 use crate::sys::RunningProcess;
 
-/// Every process that mpirun starts on this host carries it. A rank passes no variable of MPI launchers on to its
-/// children, which so do not carry it: its server must outlive it.
+/// Every process that mpirun starts on this host has this variable. A rank does not pass variables of MPI launchers on
+/// to its children: its server must outlive it.
 const MARK_VARIABLE: &str = "MPIEXEC_BOCR_LAUNCH";
 
 /// Open MPI starts nothing for root unless these are set.
@@ -26,22 +26,22 @@ pub(super) struct Processes {
     /// Value of [`MARK_VARIABLE`].
     mark: String,
     mpirun: Option<Child>,
-    /// Process and process group of mpirun, also once it has ended.
+    /// Process and process group of mpirun; kept after its end.
     group: Option<Pid>,
 }
 
 impl Processes {
-    /// None so far. `host` is the name of this host.
+    /// No process yet. `host` is the name of this host.
     pub(super) fn new(host: &str) -> Processes {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Processes { mark: format!("{host}.{}.{seconds}", process::id()), mpirun: None, group: None }
     }
 
-    /// Starts mpirun, in a process group of its own: an interrupt from the keyboard must not reach it before the run is
-    /// asked to stop.
+    /// Starts mpirun in its own process group: an interrupt from the keyboard must not reach it before the run is asked
+    /// to stop.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses to start it.
     pub(super) fn start(&mut self, words: &[OsString]) -> io::Result<()> {
         let [program, arguments @ ..] = words else { return Err(io::Error::other("the command is empty")) };
         let mut command = Command::new(program);
@@ -55,7 +55,8 @@ impl Processes {
         Ok(())
     }
 
-    /// Waits for the end of mpirun: its exit code, or 128 and the signal that killed it. Without mpirun it never ends.
+    /// Waits for the end of mpirun. Gives its exit code, or 128 plus the signal that killed it. Without mpirun it waits
+    /// for ever.
     ///
     /// # Errors
     /// The system refuses the wait.
@@ -69,18 +70,18 @@ impl Processes {
     /// Asks mpirun to end.
     pub(super) fn terminate(&self) {
         if let (Some(process), true) = (self.group, self.mpirun.is_some()) {
-            // It may have ended just now.
+            // The process may have ended just now.
             let _ = kill_process(process, Signal::TERM);
         }
     }
 
     /// Kills mpirun and its process group.
     pub(super) fn kill(&self) {
-        // Of a group that has ended there is nothing to kill.
+        // The group may have ended: then there is nothing to kill.
         let _ = self.group.map(|group| kill_process_group(group, Signal::KILL));
     }
 
-    /// Kills what the ended mpirun left on this host: ranks, and the agents that speak to other hosts.
+    /// Kills the processes that the ended mpirun left on this host: ranks, and agents that connect to other hosts.
     pub(super) fn kill_leftovers(&self) {
         self.kill();
         for process in RunningProcess::all_of_this_user().into_iter().flatten() {
@@ -92,7 +93,7 @@ impl Processes {
 }
 
 impl Drop for Processes {
-    /// A launcher that fails leaves no run behind.
+    /// A launcher that fails leaves no processes behind.
     fn drop(&mut self) {
         if self.mpirun.is_some() {
             self.kill_leftovers();

@@ -7,8 +7,8 @@ use std::{
 
 use rustix::fs::{Access, access};
 
-/// The path of a program as a shell finds it: on the `PATH`, or where a name with a slash says. `None` where there is
-/// none that may be run.
+/// Finds a program as a shell does: on the `PATH`, or at the path if the name has a slash. `None` if there is no
+/// executable file.
 pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
     if name.as_os_str().as_encoded_bytes().contains(&b'/') {
         return Some(name.to_owned()).filter(|path| is_program(path));
@@ -17,7 +17,7 @@ pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
     env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| is_program(path))
 }
 
-/// Whether this is a file that may be run.
+/// Whether this is an executable file.
 pub(super) fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }

@@ -1,172 +1,172 @@
-//! Events and actions of the launcher, and what it says.
+//! Events, actions and messages of the launcher.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::Hosts;
 use crate::{report::Finished, sys::ExitCode};
 
-/// What happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The launcher begins.
+    /// The launcher starts.
     Begin,
-    /// A signal asks for the end.
+    /// A signal asks the launcher to stop.
     Signal,
-    /// Time passed.
+    /// Time has passed.
     Clock,
     /// The answer to [`Action::ReadRunFiles`].
     RunFiles(RunFiles),
     /// mpirun could not be started.
     NotStarted {
-        /// Why not.
+        /// The system's error message.
         error: String,
     },
     /// mpirun has ended.
     MpirunEnded {
-        /// Its exit code, or 128 and the signal that killed it.
+        /// Its exit code, or 128 plus the signal that killed it.
         code: i32,
     },
     /// The stop file could not be written.
     NotAsked {
-        /// Why not.
+        /// The system's error message.
         error: String,
     },
     /// The answer to [`Action::ProbeHosts`].
     HostsProbed {
-        /// Those of the hosts that did not answer.
+        /// The hosts that did not answer.
         unanswering: Vec<String>,
     },
 }
 
-/// What is to be done, in order.
+/// An order to the driver. Actions are carried out in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Write this message.
+    /// Print this message.
     Say(Message),
-    /// Read the files of the run directory now, and answer with [`Event::RunFiles`].
+    /// Read the files of the run directory now; [`Event::RunFiles`] follows.
     ReadRunFiles,
     /// Start mpirun; [`Event::MpirunEnded`] or [`Event::NotStarted`] follows.
     StartMpirun {
-        /// Where its ranks are.
+        /// Hosts of the ranks.
         hosts: Hosts,
         /// The deadline of the run from now on; `None` without one.
         time_left: Option<Duration>,
     },
-    /// Make the stop file, where there is none; [`Event::NotAsked`] follows where that fails.
+    /// Create the stop file, if it does not exist; [`Event::NotAsked`] follows if that fails.
     AskToStop,
     /// Send SIGTERM to mpirun.
     TerminateMpirun,
     /// Send SIGKILL to mpirun's process group.
     KillMpirun,
-    /// Kill all that the ended mpirun left on this host.
+    /// Kill all processes that the ended mpirun left on this host.
     KillLeftovers,
-    /// Remove the account of the run.
+    /// Remove the account of the run (`finished.json`).
     RemoveAccount,
-    /// Ask these hosts whether they live, and answer with [`Event::HostsProbed`].
+    /// Probe these hosts; [`Event::HostsProbed`] follows.
     ProbeHosts(Vec<String>),
-    /// Remove the stop file: it was made for a signal.
+    /// Remove the stop file, which was created because of a signal.
     RemoveStopFile,
-    /// Leave with this exit code. The last action.
+    /// End with this exit code. This is the last action.
     Exit(ExitCode),
 }
 
-/// Tells one version of a file from the next.
+/// Distinguishes one version of a file from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileIdentity {
-    /// Inode.
+    /// Inode number.
     pub inode: u64,
-    /// Time of its last change, as seconds and nanoseconds.
+    /// Time of its last status change (ctime), as seconds and nanoseconds.
     pub changed: (i64, i64),
 }
 
-/// The account of a run in its directory, maybe that of an earlier start.
+/// The account of a run (`finished.json`), possibly that of an earlier attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Which version this is.
+    /// Version of the file.
     pub identity: FileIdentity,
-    /// What it says; `None` where that is not understood.
+    /// Its content; `None` if it cannot be parsed.
     pub finished: Option<Finished>,
 }
 
-/// The files of the run directory that tell how a start stands. A file that cannot be read counts as missing: if it
-/// stays so, the status does not change, and the start is ended for that.
+/// The files of the run directory that show the state of an attempt. A file that cannot be read counts as missing: if
+/// that lasts, the status does not change, and the attempt is ended for that reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunFiles {
-    /// The account.
+    /// The account; `None` without `finished.json`.
     pub account: Option<Account>,
-    /// The bytes of the status file.
+    /// The bytes of the status file; `None` without one.
     pub status: Option<Vec<u8>>,
-    /// Whether the stop file is there.
+    /// Whether the stop file exists.
     pub stop_requested: bool,
 }
 
-/// Why the launcher ended mpirun before the run gave an account.
+/// Why the launcher ended mpirun before the run gave its account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KillReason {
     /// The status file did not change for this long.
     Silence(Duration),
-    /// It went on after the time was over.
+    /// It did not end although its time was over.
     Overtime,
-    /// A second signal came.
+    /// A second signal arrived.
     SecondSignal,
     /// The run could not be asked to stop.
     NotAsked {
-        /// The stop file.
+        /// Path of the stop file.
         stop_file: PathBuf,
-        /// Why it could not be written.
+        /// Why the file could not be written.
         error: String,
     },
 }
 
-/// How an attempt ended that was not the end of the run.
+/// How an attempt ended that did not end the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptEnd {
     /// The launcher ended it.
     Killed(KillReason),
-    /// The run ended because ranks fell silent, on these hosts.
+    /// The run ended because ranks on these hosts became silent.
     SilentRanks(Vec<String>),
     /// mpirun ended with this code, and the run gave no account.
     Mpirun(i32),
-    /// The account of the run is not understood.
+    /// The account of the run cannot be parsed.
     UnreadableAccount,
-    /// mpirun could not be started.
+    /// mpirun could not be started, with this error.
     NotStarted(String),
 }
 
-/// Why the launcher leaves before the run's end.
+/// Why the launcher ends before the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EarlyEnd {
-    /// A signal came while no attempt was under way.
+    /// A signal arrived while no attempt was in progress.
     Signal,
-    /// A signal came, and the run gave no account.
+    /// A signal arrived, and the run gave no account.
     NoAccountAfterSignal(Option<KillReason>),
     /// No time is left; with the end of the last attempt.
     NoTime(Option<AttemptEnd>),
-    /// So many attempts in a row settled no page; with the end of the last.
+    /// This many consecutive attempts settled no page; with the end of the last one.
     Fruitless(u32, AttemptEnd),
     /// No host is left.
     NoHost,
-    /// Somebody else made this stop file.
+    /// The stop file exists, and the launcher did not create it.
     StopFile(PathBuf),
 }
 
-/// What the launcher says.
+/// A message to the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// An attempt begins.
+    /// An attempt starts.
     Attempt {
         /// Its number, from 1.
         number: u32,
-        /// Where its ranks are.
+        /// Hosts of the ranks.
         hosts: Hosts,
-        /// How the last one ended.
+        /// How the last attempt ended.
         last: Option<AttemptEnd>,
     },
-    /// Hosts are left out from now on: silent ones, and those that did not answer.
+    /// Hosts are dropped for the rest of the launch.
     HostsDropped {
-        /// Ranks on them fell silent.
+        /// Hosts whose ranks became silent.
         silent: Vec<String>,
-        /// They did not answer.
+        /// Hosts that did not answer a probe.
         unanswering: Vec<String>,
     },
     /// The launcher ends before the run.
@@ -190,10 +190,10 @@ impl fmt::Display for AttemptEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AttemptEnd::Killed(reason) => reason.fmt(f),
-            AttemptEnd::SilentRanks(hosts) if hosts.is_empty() => f.write_str("no word came from a rank"),
-            AttemptEnd::SilentRanks(hosts) => write!(f, "no word came from a rank on {}", hosts.join(" ")),
-            AttemptEnd::Mpirun(code) => write!(f, "mpirun ended with code {code} before the run"),
-            AttemptEnd::UnreadableAccount => f.write_str("the run's finished.json is not understood"),
+            AttemptEnd::SilentRanks(hosts) if hosts.is_empty() => f.write_str("a rank became silent"),
+            AttemptEnd::SilentRanks(hosts) => write!(f, "a rank became silent on {}", hosts.join(" ")),
+            AttemptEnd::Mpirun(code) => write!(f, "mpirun ended with code {code} before the run ended"),
+            AttemptEnd::UnreadableAccount => f.write_str("the run's finished.json is damaged"),
             AttemptEnd::NotStarted(error) => write!(f, "mpirun could not be started: {error}"),
         }
     }
@@ -203,7 +203,7 @@ impl fmt::Display for EarlyEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EarlyEnd::Signal => f.write_str("a signal came"),
-            EarlyEnd::NoAccountAfterSignal(None) => f.write_str("the run was cut down after a signal"),
+            EarlyEnd::NoAccountAfterSignal(None) => f.write_str("the run died after a signal"),
             EarlyEnd::NoAccountAfterSignal(Some(reason)) => write!(f, "{reason} after a signal"),
             EarlyEnd::NoTime(None) => f.write_str("no time is left"),
             EarlyEnd::NoTime(Some(last)) => write!(f, "no time is left ({last})"),
@@ -211,7 +211,7 @@ impl fmt::Display for EarlyEnd {
                 write!(f, "{attempts} starts in a row settled no page; the last: {last}")
             }
             EarlyEnd::NoHost => f.write_str("no host is left"),
-            EarlyEnd::StopFile(path) => write!(f, "{} asks for it", path.display()),
+            EarlyEnd::StopFile(path) => write!(f, "{} asks the run to stop", path.display()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a user asks the launcher for.
+//! The request to the launcher.
 
 use std::{
     env,
@@ -17,36 +17,36 @@ use super::{
 };
 use crate::sys::{ExitCode, host_name};
 
-/// A run to be started under mpirun.
+/// A request to start a run under mpirun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchRequest {
-    /// Ranks, all on this host; 1 where neither this nor a hosts file is given.
+    /// Number of ranks, all on this host; 1 if neither this nor a hosts file is given.
     pub ranks: Option<u32>,
-    /// Names the hosts, one a line.
+    /// Path of the file that names the hosts, one per line.
     pub hosts_file: Option<PathBuf>,
-    /// Ranks on each host, however often the file names it.
+    /// Number of ranks on each host, however often the file names it.
     pub per_host: Option<u32>,
-    /// Starts a command on a host: `AGENT HOST COMMAND…`.
+    /// Command that starts a command on a host: `AGENT HOST COMMAND…`.
     pub agent: Option<String>,
-    /// The program of the ranks; this one where it is not given.
+    /// Path of the program of the ranks; by default this program.
     pub bocr: Option<PathBuf>,
-    /// mpirun, by its path or by its name on the `PATH`.
+    /// Path of mpirun, or its name on the `PATH`.
     pub mpirun: PathBuf,
-    /// More options for mpirun, with blanks between them.
+    /// Additional options for mpirun, separated by blanks.
     pub mpirun_options: String,
-    /// Attempts in a row that settle no page, until the launcher gives up.
+    /// Number of consecutive attempts without a settled page after which the launcher gives up.
     pub attempts: u32,
-    /// Seconds after which all attempts must have ended; the deadline of the run where it is not given.
+    /// Seconds after which all attempts must have ended; by default the deadline of the run.
     pub time: Option<u64>,
-    /// Seconds without a change of the status file, after which mpirun is ended.
+    /// Seconds without a change of the status file after which mpirun is ended.
     pub silence: u64,
-    /// Seconds that a server outlives its killed rank.
+    /// Orphan grace: seconds that a server stays after its rank was killed.
     pub linger: u64,
     /// Arguments of `bocr run`.
     pub run_arguments: Vec<OsString>,
 }
 
-/// All that the launcher needs, found out before its first attempt.
+/// Everything that the launcher needs, determined before the first attempt.
 struct Plan {
     policy: Policy,
     hosts: Hosts,
@@ -56,7 +56,7 @@ struct Plan {
     run_directory: RunDirectory,
 }
 
-/// The command line of the first start, as a shell reads it.
+/// The command line of the first attempt, quoted for a shell.
 ///
 /// # Errors
 /// The request is wrong, or a program is missing.
@@ -66,15 +66,15 @@ pub fn preview(request: &LaunchRequest) -> Result<String, LaunchError> {
     Ok(shell_line(words.iter().map(OsString::as_os_str)))
 }
 
-/// Starts the run again and again until it has ended, and returns its exit code: 0, 3, 75 or 2, as `bocr run`; 75 also
-/// where no time, no host or no attempt is left.
+/// Starts the run, attempt by attempt, until it has ended. Gives its exit code: 0, 3, 75 or 2, as `bocr run`; 75 also
+/// if no time, no host or no attempt is left.
 ///
 /// # Errors
 /// The request is wrong, or a program is missing.
 pub fn launch(request: &LaunchRequest) -> Result<ExitCode, LaunchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LaunchError::Watch)?;
     runtime.block_on(async {
-        // From here on a signal asks for the end of the run, and does not end the launcher alone.
+        // From here on a signal asks the run to stop; it no longer ends the launcher.
         let signals = Signals::listen().map_err(LaunchError::Watch)?;
         let plan = Plan::new(request)?;
         let driver = Driver {

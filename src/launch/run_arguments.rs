@@ -1,4 +1,4 @@
-//! What the launcher must know of the arguments of `bocr run`.
+//! The arguments of `bocr run` that the launcher understands.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,7 +8,7 @@ use std::{
 
 use super::LaunchError;
 
-/// Seconds for what is left of an earlier attempt to leave the run directory.
+/// Seconds that a run waits until an earlier attempt has released the run directory.
 const EARLIER_ATTEMPT: u64 = 30;
 
 /// The arguments of `bocr run`, as far as the launcher understands them.
@@ -23,10 +23,10 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// Reads the words of a command line. The last of equal options counts.
+    /// Reads the words of a command line. If an option is repeated, the last one counts.
     ///
     /// # Errors
-    /// They do not name the run directory, or their limit of time does not suit several attempts.
+    /// They do not name the run directory, or their time limit does not suit several attempts.
     pub(super) fn read(words: &[OsString]) -> Result<RunArguments, LaunchError> {
         let mut found = RunArguments::default();
         let (mut deadline, mut walltime) = (None, None);
@@ -54,10 +54,10 @@ impl RunArguments {
         Ok(found)
     }
 
-    /// The limit of all attempts together: `time`, else the deadline of the run.
+    /// The time limit of all attempts together: `time`, otherwise the deadline of the run.
     ///
     /// # Errors
-    /// The scheduler's walltime limits the run already.
+    /// The walltime already limits the run.
     pub(super) fn time(&self, time: Option<u64>) -> Result<Option<u64>, LaunchError> {
         let time = time.or(self.deadline);
         if time.is_some() && self.has_walltime {
@@ -66,8 +66,8 @@ impl RunArguments {
         Ok(time)
     }
 
-    /// Options that the launcher adds, where the user did not give them. Servers live for another `linger` seconds
-    /// when their rank is killed.
+    /// Options that the launcher adds if the user did not give them. `linger` is the orphan grace of the servers in
+    /// seconds.
     pub(super) fn own_options(&self, linger: u64) -> Vec<OsString> {
         let linger = (!self.has_linger).then(|| ["--linger".to_owned(), linger.to_string()]);
         let wait = (!self.has_wait).then(|| ["--wait".to_owned(), EARLIER_ATTEMPT.to_string()]);
@@ -75,7 +75,7 @@ impl RunArguments {
     }
 }
 
-/// An option and the value in the same word: `--output=x`, `-o=x`, `-ox`.
+/// Splits an option from a value in the same word: `--output=x`, `-o=x`, `-ox`.
 fn split_option(word: &[u8]) -> (&[u8], Option<&[u8]>) {
     if word.starts_with(b"--") {
         return match word.iter().position(|byte| *byte == b'=') {
@@ -121,7 +121,7 @@ mod tests {
     fn the_deadline_of_the_run_limits_all_attempts_unless_a_time_is_given() {
         let arguments = read("-o run --deadline 50 --deadline=60").unwrap();
         assert_eq!((arguments.time(None).unwrap(), arguments.time(Some(90)).unwrap()), (Some(60), Some(90)));
-        assert!(matches!(read("-o run --deadline soon"), Err(LaunchError::Deadline(said)) if said == "soon"));
+        assert!(matches!(read("-o run --deadline soon"), Err(LaunchError::Deadline(text)) if text == "soon"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The files of the run directory that tell how a start stands.
+//! The files of the run directory that show the state of an attempt.
 
 use std::{
     fs::{self, File},
@@ -13,19 +13,19 @@ use crate::{
     run::STOP_FILE,
 };
 
-/// A run directory, as the launcher sees it.
+/// A run directory as the launcher uses it.
 #[derive(Debug, Clone)]
 pub(super) struct RunDirectory(pub(super) PathBuf);
 
 impl RunDirectory {
-    /// The file that asks the run to stop.
+    /// Path of the file that asks the run to stop.
     pub(super) fn stop_file(&self) -> PathBuf {
         self.0.join(STOP_FILE)
     }
 
-    /// Reads the files as they are now. One that cannot be read counts as missing.
+    /// Reads the files as they are now. A file that cannot be read counts as missing.
     pub(super) fn read(&self) -> RunFiles {
-        // A network file system may remember that a file was not there, until the folder is read.
+        // A network file system may cache that a file does not exist, until the folder is read.
         let _ = fs::read_dir(&self.0).map(Iterator::count);
         RunFiles {
             account: read_account(&self.0.join(FINISHED_FILE)).ok(),
@@ -34,7 +34,7 @@ impl RunDirectory {
         }
     }
 
-    /// Makes the stop file, where there is none.
+    /// Creates the stop file, if it does not exist.
     ///
     /// # Errors
     /// The run directory cannot be written.
@@ -46,15 +46,15 @@ impl RunDirectory {
     /// Removes the stop file.
     ///
     /// # Errors
-    /// It is there, and cannot be removed.
+    /// It exists and cannot be removed.
     pub(super) fn remove_stop_file(&self) -> io::Result<()> {
         remove(&self.stop_file())
     }
 
-    /// Removes the account.
+    /// Removes the account (`finished.json`).
     ///
     /// # Errors
-    /// It is there, and cannot be removed.
+    /// It exists and cannot be removed.
     pub(super) fn remove_account(&self) -> io::Result<()> {
         remove(&self.0.join(FINISHED_FILE))
     }
@@ -67,7 +67,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Identity and content of one version: a run replaces the file in one step.
+/// Identity and content of one version of the file: a run replaces the file atomically.
 fn read_account(path: &Path) -> io::Result<Account> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_account_is_told_from_an_earlier_one_of_the_same_content() {
+    fn a_new_account_is_distinguished_from_an_earlier_one_of_the_same_content() {
         let folder = tempfile::tempdir().unwrap();
         let directory = RunDirectory(folder.path().join("run"));
         assert_eq!(directory.read(), RunFiles::default());

@@ -1,11 +1,11 @@
-//! Words as a shell reads them back, whatever they hold.
+//! Quotes words so that a shell reads them back unchanged.
 
 use std::{ffi::OsStr, fmt::Write as _};
 
-/// Characters with a meaning to a shell, wherever they stand.
+/// Characters with a meaning to a shell at any position.
 const SPECIAL: &str = " \t'\"\\|&;()<>!{}*[]?^$`,";
 
-/// A command as one line for a shell, as bash's `printf %q` writes it.
+/// A command as one line for a shell, quoted like bash's `printf %q`.
 pub(super) fn shell_line<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
     words.into_iter().map(shell_word).collect::<Vec<_>>().join(" ")
 }
@@ -33,7 +33,7 @@ fn escape_special(text: &str) -> String {
     escaped
 }
 
-/// With control characters or bytes that are no text: each byte that needs it as its octal number.
+/// Quotes a word with control characters or with bytes that are no UTF-8: such bytes become octal numbers.
 fn escape_bytes(bytes: &[u8]) -> String {
     let mut escaped = "$'".to_owned();
     for byte in bytes {

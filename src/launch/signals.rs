@@ -1,4 +1,4 @@
-//! Signals that ask the launcher for the end.
+//! Signals that ask the launcher to stop.
 
 use std::{
     fs, future, io,
@@ -8,16 +8,16 @@ use std::{
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
-/// Signals that ask for the end, heard from the moment that this value is made.
+/// The signals. They are received from the moment that this value exists.
 #[derive(Debug)]
 pub(super) struct Signals(Vec<unix::Signal>);
 
 impl Signals {
-    /// Listens for SIGTERM, SIGINT and SIGHUP. Those that were ignored when this process began stay so: of a launcher
-    /// under `nohup` nobody asks for the end by closing a terminal.
+    /// Listens for SIGTERM, SIGINT and SIGHUP. Signals that were ignored when this process started stay ignored: under
+    /// `nohup`, closing the terminal must not stop the launcher.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses signal handlers.
     pub(super) fn listen() -> io::Result<Signals> {
         let ignored = ignored_mask(&fs::read_to_string("/proc/self/status")?)?;
         let wanted = [Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
@@ -28,21 +28,22 @@ impl Signals {
     /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         let any = |context: &mut Context<'_>| {
-            // The first that is ready ends the wait; where none is, all have been polled, and any of them wakes it.
-            match self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+            // Stops at the first signal that is ready. If none is, all were polled, and any of them wakes the task.
+            if self.0.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
         };
         future::poll_fn(any).await;
     }
 }
 
-/// The signals that a process ignores, in the form of its status in `/proc`: bit 0 is signal 1.
+/// The signals that a process ignores, as in its status in `/proc`: bit 0 is signal 1.
 fn ignored_mask(status: &str) -> io::Result<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.ok_or_else(|| io::Error::other("/proc/self/status does not tell the ignored signals"))
+    mask.ok_or_else(|| io::Error::other("/proc/self/status does not list the ignored signals (SigIgn)"))
 }
 
 #[cfg(test)]

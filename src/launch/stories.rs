@@ -1,4 +1,4 @@
-//! Stories of the launcher: what happens, and what it then wants done.
+//! Stories of the launcher: events, and the actions that must follow.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Five attempts, no limit of time, a silence of 180 s.
+/// Five attempts, no time limit, a silence limit of 180 s.
 fn policy() -> Policy {
     Policy { attempts: 5, time: None, silence: seconds(180), stop_file: "run/stop".into() }
 }
@@ -22,13 +22,13 @@ fn here() -> Hosts {
     Hosts::Here { name: "n1".into(), ranks: 2 }
 }
 
-/// The launcher runs on the first of them.
+/// The launcher runs on the first of these hosts.
 fn hosts() -> Hosts {
     Hosts::of_file("n1\nn2\nn3\n", "n1.site", None).unwrap()
 }
 
-/// A launcher with its time and the files of its run. Files are read whenever it wants to; everything else that it wants
-/// is kept until the story takes it.
+/// A launcher with its time and the files of its run. Files are read whenever the launcher asks for them; all other
+/// actions are kept until the story takes them.
 struct Story {
     launcher: Launcher,
     now: Duration,
@@ -42,7 +42,7 @@ struct Story {
 impl Story {
     fn begin(policy: Policy, hosts: Hosts) -> Story {
         let mut story = Story::new(policy, hosts);
-        story.tell(Event::Begin);
+        story.handle(Event::Begin);
         story
     }
 
@@ -58,8 +58,8 @@ impl Story {
         }
     }
 
-    fn tell(&mut self, event: Event) {
-        assert_eq!(self.exit, None, "the launcher has left");
+    fn handle(&mut self, event: Event) {
+        assert_eq!(self.exit, None, "the launcher has ended");
         let mut actions = self.launcher.handle(self.now, event);
         while !actions.is_empty() {
             match actions.remove(0) {
@@ -73,23 +73,23 @@ impl Story {
         }
     }
 
-    /// Lets time pass, and tells the launcher the time whenever it wants to know it.
+    /// Lets time pass, and sends clock events when they are due.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(wake) = self.launcher.next_wake().filter(|wake| *wake <= end) {
-            assert!(wake >= self.now, "a wish that is over");
+            assert!(wake >= self.now, "a clock event that is overdue");
             self.now = wake;
-            self.tell(Event::Clock);
+            self.handle(Event::Clock);
         }
         self.now = end;
     }
 
-    /// What it wanted done since this was asked last.
+    /// The actions since the last call.
     fn take(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
-    /// An attempt begins; the deadline that it gets.
+    /// Asserts that an attempt starts, and gives its deadline.
     fn assert_starts(&mut self) -> Option<u64> {
         let actions = self.take();
         let [.., Action::StartMpirun { time_left, .. }] = &actions[..] else { panic!("no start: {actions:?}") };
@@ -115,16 +115,16 @@ impl Story {
     }
 
     fn mpirun_ends(&mut self, code: i32) {
-        self.tell(Event::MpirunEnded { code });
+        self.handle(Event::MpirunEnded { code });
     }
 
-    fn last_words(&self) -> &str {
+    fn last_message(&self) -> &str {
         self.said.last().map_or("", String::as_str)
     }
 
     fn assert_stopped_early(&self, reason: &str) {
         let said = format!("stopped early: {reason}; the same command continues");
-        assert_eq!((self.exit, self.last_words()), (Some(ExitCode::StoppedEarly), &*said));
+        assert_eq!((self.exit, self.last_message()), (Some(ExitCode::StoppedEarly), &*said));
     }
 }
 
@@ -140,7 +140,7 @@ fn a_run_that_comes_to_its_own_end_gives_the_exit_code() {
         let mut story = Story::begin(policy(), here());
         assert_eq!(story.assert_starts(), None);
         story.account(outcome, None);
-        // The code of mpirun is no more than a hint.
+        // The code of mpirun is only a hint.
         story.mpirun_ends(1);
         assert_eq!(story.take(), [Action::KillLeftovers]);
         assert_eq!((story.exit, &story.said[..]), (Some(code), &["attempt 1: 2 ranks on n1".to_owned()][..]));
@@ -162,8 +162,8 @@ fn a_death_costs_one_more_attempt_at_once() {
     story.mpirun_ends(137);
     assert!(matches!(story.take()[..], [Action::KillLeftovers, Action::StartMpirun { .. }]));
     assert_eq!(
-        story.last_words(),
-        "attempt 2: 2 ranks on n1; the last one ended: mpirun ended with code 137 before the run"
+        story.last_message(),
+        "attempt 2: 2 ranks on n1; the last one ended: mpirun ended with code 137 before the run ended"
     );
     story.account(RunOutcome::Complete, None);
     story.mpirun_ends(0);
@@ -174,7 +174,7 @@ fn a_death_costs_one_more_attempt_at_once() {
 fn an_account_of_an_earlier_run_does_not_count() {
     let mut story = Story::new(policy(), here());
     story.account(RunOutcome::Complete, None);
-    story.tell(Event::Begin);
+    story.handle(Event::Begin);
     story.take();
     story.pass(seconds(60));
     assert_eq!(story.take(), [], "mpirun is left alone");
@@ -186,13 +186,13 @@ fn an_account_of_an_earlier_run_does_not_count() {
 }
 
 #[test]
-fn an_account_that_is_not_understood_is_said() {
+fn a_damaged_account_is_reported() {
     let mut story = Story::begin(policy(), here());
     story.account(RunOutcome::Complete, None);
     story.files.account.as_mut().unwrap().finished = None;
     story.mpirun_ends(0);
     story.assert_starts();
-    assert!(story.last_words().ends_with("the last one ended: the run's finished.json is not understood"));
+    assert!(story.last_message().ends_with("the last one ended: the run's finished.json is damaged"));
 }
 
 #[test]
@@ -209,8 +209,9 @@ fn a_run_that_always_dies_at_once_is_given_up() {
         story.assert_starts();
     }
     story.mpirun_ends(137);
-    story
-        .assert_stopped_early("4 starts in a row settled no page; the last: mpirun ended with code 137 before the run");
+    story.assert_stopped_early(
+        "4 starts in a row settled no page; the last: mpirun ended with code 137 before the run ended",
+    );
 }
 
 #[test]
@@ -220,7 +221,7 @@ fn only_starts_in_a_row_that_settle_no_page_count() {
         story.status(settled, settled - 1);
         story.mpirun_ends(1);
         story.assert_starts();
-        // What an earlier start settled is no page of this one.
+        // A page that an earlier start settled does not count for this one.
         story.status(settled, settled);
         story.mpirun_ends(1);
         story.assert_starts();
@@ -230,7 +231,7 @@ fn only_starts_in_a_row_that_settle_no_page_count() {
         story.mpirun_ends(1);
         story.assert_starts();
     }
-    // A status that did not change tells of an earlier start.
+    // A status that did not change is that of an earlier start.
     story.mpirun_ends(1);
     assert_eq!(story.exit, Some(ExitCode::StoppedEarly));
 }
@@ -250,7 +251,7 @@ fn a_run_that_stands_still_is_ended_and_started_again() {
     assert_eq!(story.take(), [Action::KillMpirun]);
     story.mpirun_ends(137);
     story.assert_starts();
-    assert!(story.last_words().ends_with("the last one ended: status.json did not change for 10 s"));
+    assert!(story.last_message().ends_with("the last one ended: status.json did not change for 10 s"));
 }
 
 #[test]
@@ -290,12 +291,12 @@ fn an_mpirun_that_waits_for_a_lost_host_is_killed_and_the_host_left_out() {
     assert_eq!(story.take(), [Action::KillMpirun], "without a polite signal, which makes it crash");
     story.mpirun_ends(137);
     assert_eq!(story.take(), [Action::KillLeftovers, Action::ProbeHosts(vec!["n3".into()])]);
-    story.tell(Event::HostsProbed { unanswering: Vec::new() });
+    story.handle(Event::HostsProbed { unanswering: Vec::new() });
     assert_eq!(
         story.said[1..],
         [
             "without n2 (silent) from now on",
-            "attempt 2: 2 ranks on n1 n3; the last one ended: no word came from a rank on n2.site",
+            "attempt 2: 2 ranks on n1 n3; the last one ended: a rank became silent on n2.site",
         ]
     );
     story.assert_starts();
@@ -307,14 +308,14 @@ fn hosts_that_do_not_answer_are_left_out_for_good() {
     story.take();
     story.mpirun_ends(1);
     assert_eq!(story.take(), [Action::KillLeftovers, Action::ProbeHosts(vec!["n2".into(), "n3".into()])]);
-    story.tell(Event::HostsProbed { unanswering: vec!["n2".into()] });
+    story.handle(Event::HostsProbed { unanswering: vec!["n2".into()] });
     story.assert_starts();
     assert_eq!(story.said[1], "without n2 (no answer) from now on");
     story.account(STOPPED, Some(&["n3", "n1"]));
     story.mpirun_ends(1);
     story.pass(seconds(1));
     assert_eq!(story.said[3], "without n3 (silent) from now on");
-    assert!(story.last_words().starts_with("attempt 3: 1 ranks on n1;"), "this host stays: {:?}", story.said);
+    assert!(story.last_message().starts_with("attempt 3: 1 ranks on n1;"), "this host stays: {:?}", story.said);
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn without_a_host_there_is_no_further_attempt() {
     let mut story = Story::begin(policy(), Hosts::of_file("n2\nn3\n", "login", None).unwrap());
     story.account(STOPPED, Some(&["n2"]));
     story.mpirun_ends(1);
-    story.tell(Event::HostsProbed { unanswering: vec!["n3".into()] });
+    story.handle(Event::HostsProbed { unanswering: vec!["n3".into()] });
     assert_eq!(story.said[1], "without n2 (silent),n3 (no answer) from now on");
     story.assert_stopped_early("no host is left");
 }
@@ -331,7 +332,7 @@ fn without_a_host_there_is_no_further_attempt() {
 fn a_signal_asks_for_an_orderly_end() {
     let mut story = Story::begin(policy(), here());
     story.take();
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     story.pass(seconds(2));
     let asked = [Action::AskToStop, Action::AskToStop, Action::AskToStop];
     assert_eq!(story.take(), asked, "again: a run that has just begun removes the file");
@@ -344,7 +345,7 @@ fn a_signal_asks_for_an_orderly_end() {
 #[test]
 fn after_a_signal_mpirun_has_less_time_to_end() {
     let mut story = Story::begin(policy(), here());
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     story.account(RunOutcome::Complete, None);
     story.pass(seconds(1));
     story.take();
@@ -357,19 +358,19 @@ fn after_a_signal_mpirun_has_less_time_to_end() {
 #[test]
 fn a_run_that_dies_after_a_signal_is_not_started_again() {
     let mut story = Story::begin(policy(), here());
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     story.mpirun_ends(137);
-    story.assert_stopped_early("the run was cut down after a signal");
+    story.assert_stopped_early("the run died after a signal");
     assert!(story.take().contains(&Action::RemoveStopFile));
 }
 
 #[test]
 fn a_second_signal_kills_a_run_that_does_not_obey_the_first() {
     let mut story = Story::begin(policy(), here());
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     story.pass(seconds(5));
     story.take();
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     assert_eq!(story.take(), [Action::KillMpirun]);
     story.pass(seconds(3));
     assert_eq!(story.take(), [Action::KillMpirun], "until it has gone");
@@ -380,9 +381,9 @@ fn a_second_signal_kills_a_run_that_does_not_obey_the_first() {
 #[test]
 fn a_run_that_cannot_be_asked_to_stop_is_ended() {
     let mut story = Story::begin(policy(), here());
-    story.tell(Event::Signal);
+    story.handle(Event::Signal);
     story.take();
-    story.tell(Event::NotAsked { error: "disk full".into() });
+    story.handle(Event::NotAsked { error: "disk full".into() });
     assert_eq!(story.take(), [Action::TerminateMpirun]);
     story.mpirun_ends(143);
     story.assert_stopped_early("run/stop could not be written (disk full) after a signal");
@@ -391,15 +392,15 @@ fn a_run_that_cannot_be_asked_to_stop_is_ended() {
 #[test]
 fn a_signal_between_attempts_ends_the_launcher() {
     let mut before = Story::new(policy(), here());
-    before.tell(Event::Signal);
-    before.tell(Event::Begin);
+    before.handle(Event::Signal);
+    before.handle(Event::Begin);
     let mut pausing = Story::begin(policy(), here());
     pausing.mpirun_ends(1);
     pausing.mpirun_ends(1);
-    pausing.tell(Event::Signal);
+    pausing.handle(Event::Signal);
     let mut probing = Story::begin(policy(), hosts());
     probing.mpirun_ends(1);
-    probing.tell(Event::Signal);
+    probing.handle(Event::Signal);
     for story in [before, pausing, probing] {
         story.assert_stopped_early("a signal came");
     }
@@ -415,7 +416,7 @@ fn all_attempts_together_end_in_time() {
     story.pass(seconds(56));
     story.mpirun_ends(1);
     story.pass(seconds(1));
-    story.assert_stopped_early("no time is left (mpirun ended with code 1 before the run)");
+    story.assert_stopped_early("no time is left (mpirun ended with code 1 before the run ended)");
 }
 
 #[test]
@@ -439,23 +440,23 @@ fn too_little_time_is_none() {
 }
 
 #[test]
-fn a_stop_file_of_somebody_else_counts_between_attempts() {
+fn a_stop_file_of_another_process_counts_between_attempts() {
     let mut story = Story::new(policy(), here());
     story.files.stop_requested = true;
-    story.tell(Event::Begin);
+    story.handle(Event::Begin);
     story.assert_starts();
     story.mpirun_ends(1);
-    story.assert_stopped_early("run/stop asks for it");
+    story.assert_stopped_early("run/stop asks the run to stop");
     assert!(!story.take().contains(&Action::RemoveStopFile), "it is not the launcher's");
 }
 
 #[test]
 fn an_mpirun_that_cannot_be_started_is_tried_again() {
     let mut story = Story::begin(Policy { attempts: 2, ..policy() }, here());
-    story.tell(Event::NotStarted { error: "no such file".into() });
+    story.handle(Event::NotStarted { error: "no such file".into() });
     story.assert_starts();
-    assert!(story.last_words().ends_with("mpirun could not be started: no such file"));
-    story.tell(Event::NotStarted { error: "no such file".into() });
+    assert!(story.last_message().ends_with("mpirun could not be started: no such file"));
+    story.handle(Event::NotStarted { error: "no such file".into() });
     story
         .assert_stopped_early("2 starts in a row settled no page; the last: mpirun could not be started: no such file");
 }

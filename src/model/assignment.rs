@@ -1,4 +1,4 @@
-//! Pages on their way to a rank, and what comes back of them.
+//! Pages assigned to a rank, and how the rank settles them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use super::{
 /// Consecutive pages of one document, for one engine, under one lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// The assignment.
+    /// Number of the assignment.
     pub lease: LeaseId,
     /// The engine to ask.
     pub engine: Engine,
@@ -17,8 +17,8 @@ pub struct Unit {
     pub first: PageRef,
     /// Number of pages, at least 1.
     pub count: u32,
-    /// For a page suspected of killing its engine: the deaths at which it was alone in flight. Nothing else may be in
-    /// flight on the rank meanwhile.
+    /// Only for a page suspected of killing its engine: the number of earlier engine deaths while it was alone in
+    /// flight. No other page may be in flight on the rank meanwhile.
     pub probe: Option<u8>,
 }
 
@@ -30,29 +30,29 @@ impl Unit {
     }
 }
 
-/// A page's earlier attempts, sent along with it, so that its next record holds them all.
+/// A page's earlier attempts. They are sent with it, so that its next record holds all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// The page.
     pub page: PageRef,
-    /// How far it is on its escalation.
+    /// The stage that it is on.
     pub stage: Stage,
-    /// The engines that it may be given to, on this stage or later.
+    /// The engines that it may be given to, on this stage or a later one.
     pub remaining: EngineSet,
-    /// A record of an earlier start of the run, whose attempts come first.
+    /// Place of its record of an earlier start. The attempts of that record come first.
     pub sealed: Option<RecordPlace>,
-    /// The page is to be read again from the beginning: the attempts of that record count for nothing.
+    /// The page is to be read again from the start: the attempts of that record do not count.
     pub again: bool,
-    /// Attempts of this start without answers: on earlier visits, or on a rank that gave the page back.
+    /// Attempts of this start, without answers: on earlier stages, or on a rank that returned the page.
     pub attempts: Vec<Attempt>,
-    /// The best text that this stage gave so far, on a rank that gave the page back.
+    /// The best text of this stage so far, from a rank that returned the page.
     pub text: Option<Answer>,
-    /// The page has failed with this class, since no rank gave it back: its record is to be written without work on it.
+    /// The page has failed with this class because no rank returned it. Its record is written without work on the page.
     pub give_up: Option<FailureClass>,
 }
 
 impl Prior {
-    /// A page that nothing has happened to yet.
+    /// A page without a history.
     pub fn none(page: PageRef) -> Prior {
         Prior {
             page,
@@ -72,13 +72,12 @@ impl Prior {
 pub struct Settlement {
     /// The page.
     pub page: PageRef,
-    /// The assignment under which it was worked on.
+    /// The lease under which the rank worked on it.
     pub lease: LeaseId,
-    /// How it ended on this engine.
+    /// Its verdict on this engine.
     pub verdict: Verdict,
-    /// For a failed page, its attempts without their answers: they travel along, so that the final record holds them
-    /// all. Empty otherwise.
+    /// For a failed page, its attempts without answers, so that the final record holds all of them. Empty otherwise.
     pub attempts: Vec<Attempt>,
-    /// For a failed page, the engines that it may yet be given to.
+    /// For a failed page, the engines that it may still be given to.
     pub remaining: EngineSet,
 }

@@ -1,4 +1,4 @@
-//! One request to an engine, and everything worth knowing about it afterwards.
+//! One request to an engine, with everything that its record keeps.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, FailureClass, MachineFault, RankId, ServerKind, Shown, Stage};
 
-/// Which model answered, and under which prompt. Equal for all attempts of a server.
+/// The model that answered, and its prompt. Equal for all attempts on a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServedBy {
     /// The engine family.
@@ -21,42 +21,42 @@ pub struct ServedBy {
     pub version: String,
     /// SHA-256 of the prompt text, lower-case hex.
     pub prompt_sha256: String,
-    /// The fields that every request carries besides those of [`Sampling`], as a JSON object: `top_k`, penalties and such.
+    /// Fields that every request carries besides those of [`Sampling`], as a JSON object: `top_k`, penalties and so on.
     pub request: String,
 }
 
-/// Sampling fields of a request. All are sent explicitly: what is left out is filled from the model's own
+/// Sampling fields of a request. All of them are sent: vLLM fills a missing field from the model's own
 /// `generation_config.json` (`docs/facts/vllm.md`, "Endings and sampling").
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
     /// Softmax temperature; 0 is greedy.
     pub temperature: f32,
-    /// Nucleus mass.
+    /// Nucleus mass (`top_p`), 0.0..=1.0.
     pub top_p: f32,
 }
 
-/// Why the server, or our judge, stopped an answer.
+/// Why an answer stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum FinishReason {
     /// The model ended its answer.
     Stop = 1,
-    /// The token budget or the context ended.
+    /// The token budget or the context was used up.
     Length = 2,
-    /// The server aborted it, possibly with HTTP 200.
+    /// The server aborted the request, possibly with HTTP 200.
     Abort = 3,
     /// The server reported an error for this request.
     Error = 4,
-    /// The server's own repetition detection fired.
+    /// The server's own repetition detection stopped it.
     Repetition = 5,
-    /// Our judge saw a loop in the stream and closed the connection.
+    /// The judge found a loop in the stream and closed the connection.
     Cut = 6,
 }
 
 impl FinishReason {
-    /// The word used in shards, exports and reports.
+    /// Name in shards, exports and reports.
     pub fn name(self) -> &'static str {
         match self {
             FinishReason::Stop => "stop",
@@ -69,7 +69,7 @@ impl FinishReason {
     }
 }
 
-/// Token counts as the server reports them; counted from the stream where a cut answer has no usage.
+/// Token counts as the server reports them. For a cut answer without usage they are counted from the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// Prompt tokens, image included.
@@ -83,7 +83,7 @@ pub struct TokenUsage {
 pub enum AttemptOutcome {
     /// The answer was accepted.
     Accepted,
-    /// The engine said that the page is blank.
+    /// The engine found nothing to read.
     Blank,
     /// The answer was not accepted. Counts against the page.
     Failed(FailureClass),
@@ -94,48 +94,48 @@ pub enum AttemptOutcome {
 /// One request to an engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Who answered.
+    /// The server and model that answered.
     pub served_by: ServedBy,
-    /// The rank that asked.
+    /// The rank that sent the request.
     pub rank: RankId,
-    /// The page's stay with the engine.
+    /// The stage of the page.
     pub stage: Stage,
-    /// What was sent of the page.
+    /// The image that was sent.
     pub shown: Shown,
-    /// `X-Request-Id`, part of the request's name in the server's log.
+    /// Value of `X-Request-Id`. It is part of the request's name in the server's log.
     pub request_id: String,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// Why the answer stopped; `None` when there was none.
+    /// Why the answer stopped; `None` without an answer.
     pub finish: Option<FinishReason>,
-    /// Position on the profile's sampling ladder, 0-based.
+    /// Index into the profile's list of samplings, from 0.
     pub step: u8,
     /// Sampling fields of the request.
     pub sampling: Sampling,
-    /// Whether the request carried a cache salt, which is its own id.
+    /// Whether the request carried a cache salt; the salt is its own id.
     pub salted: bool,
     /// Token budget of the request.
     pub max_tokens: u32,
-    /// Tokens spent.
+    /// Tokens that it used.
     pub tokens: TokenUsage,
-    /// When it was sent, milliseconds since the Unix epoch.
+    /// Time of sending, in milliseconds since the Unix epoch.
     pub started_unix_ms: i64,
-    /// From sending to the first token.
+    /// Time from sending to the first token; `None` without a token.
     pub time_to_first_token: Option<Duration>,
-    /// From sending to the end.
+    /// Time from sending to the end.
     pub duration: Duration,
-    /// Characters of text in the answer, up to where it began to repeat itself; white space is not counted, and text
-    /// in the wrong script or of an implausible length counts for one.
+    /// Characters of text in the answer, up to where it began to repeat itself. White space does not count; text in the
+    /// wrong script or of an implausible length counts as one character.
     pub kept_characters: u32,
-    /// What the judge or the server said; empty for an accepted answer.
+    /// Explanation of the judge or the server; empty for an accepted answer.
     pub reason: String,
-    /// The raw answer, whole or partial. Empty in the copy that travels to the other engine's rank.
+    /// The raw answer, whole or partial. Empty in copies that are sent between ranks.
     pub answer: String,
 }
 
 #[cfg(test)]
 impl Attempt {
-    /// An attempt on a whole page, at the foot of the ladder.
+    /// An attempt on a whole page, with the first sampling.
     pub(crate) fn sample(stage: Stage, outcome: AttemptOutcome) -> Attempt {
         use super::PixelSize;
         Attempt {

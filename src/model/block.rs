@@ -1,4 +1,4 @@
-//! The one form of an answer, whichever engine gave it.
+//! Boxes and blocks: the common form of an answer of any engine.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,8 @@ impl BBox {
     /// The whole page.
     pub const PAGE: BBox = BBox { left: 0, top: 0, right: Self::SCALE, bottom: Self::SCALE };
 
-    /// A box from coordinates on an engine's own `scale`. Swapped corners are put right and
-    /// coordinates outside the page are clamped: models do both (`docs/facts/chandra.md`, "Boxes").
+    /// A box from coordinates on an engine's own `scale`. Swapped corners are exchanged, and coordinates outside the
+    /// page are clamped: models produce both (`docs/facts/chandra.md`, "Boxes").
     pub fn from_scale(coordinates: [f64; 4], scale: f64) -> BBox {
         let [x0, y0, x1, y1] = coordinates.map(|v| {
             let thousandths = v / scale * f64::from(Self::SCALE);
@@ -36,7 +36,7 @@ impl BBox {
         BBox { left: x0.min(x1), top: y0.min(y1), right: x0.max(x1), bottom: y0.max(y1) }
     }
 
-    /// The box on the same page after `turn`.
+    /// The same box after the page was rotated by `turn`.
     #[must_use]
     pub fn turned(self, turn: Rotation) -> BBox {
         let BBox { left, top, right, bottom } = self;
@@ -49,7 +49,7 @@ impl BBox {
         }
     }
 
-    /// A box on the scale of a part at `frame`, on the scale of the page.
+    /// Converts a box on the scale of the part at `frame` to the scale of the page.
     #[must_use]
     pub fn within(self, frame: BBox) -> BBox {
         let place = |value: u16, start: u16, end: u16| {
@@ -65,19 +65,19 @@ impl BBox {
         }
     }
 
-    /// Area that it shares with another, in millionths of the page.
+    /// Area shared with another box, in millionths of the page.
     pub fn shared_with(self, other: BBox) -> u32 {
         let span = |from: u16, to: u16| u32::from(to.saturating_sub(from));
         span(self.left.max(other.left), self.right.min(other.right))
             * span(self.top.max(other.top), self.bottom.min(other.bottom))
     }
 
-    /// Whether more than half of it lies in another.
+    /// Whether more than half of its area lies in another box.
     pub fn lies_mostly_in(self, other: BBox) -> bool {
         2 * self.shared_with(other) > self.shared_with(self)
     }
 
-    /// The upright box around this one after a page of width over height `aspect` was rotated by `skew` about its middle.
+    /// The upright box around this one after a page with width/height `aspect` was rotated by `skew` about its middle.
     #[must_use]
     pub fn rotated(self, skew: Skew, aspect: f64) -> BBox {
         if skew == Skew(0) {
@@ -102,17 +102,17 @@ impl BBox {
 /// A piece of a page in reading order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
-    /// The label in Chandra's vocabulary (`Text`, `Section-Header`, `Table`, `Page-Header`, …); an
-    /// unknown label is kept as it came.
+    /// The label in Chandra's vocabulary (`Text`, `Section-Header`, `Table`, `Page-Header`, …). An unknown label is
+    /// kept unchanged.
     pub label: String,
-    /// Where it stands on the page; `None` when the engine gave no usable box.
+    /// Its place on the page; `None` if the engine gave no usable box.
     pub bbox: Option<BBox>,
-    /// Inner HTML, as the engine wrote it (not sanitised; export does that).
+    /// Inner HTML as the engine wrote it. It is not sanitised; the export does that.
     pub html: String,
 }
 
 impl Block {
-    /// Whether this is the running head or foot of the page. Kept in JSONL, left out of running text.
+    /// Whether this is a page header or footer. Both are kept in JSONL and left out of running text.
     pub fn is_header_or_footer(&self) -> bool {
         matches!(self.label.as_str(), "Page-Header" | "Page-Footer")
     }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boxes_are_scaled_clamped_and_put_right() {
+    fn boxes_are_scaled_clamped_and_corrected() {
         let bbox = BBox::from_scale([1024.0, -5.0, 512.0, 2000.0], 1024.0);
         assert_eq!(bbox, BBox { left: 500, top: 0, right: 1000, bottom: 1000 });
         assert_eq!(BBox::from_scale([f64::NAN, 0.0, 0.0, 0.0], 1000.0).left, 0);

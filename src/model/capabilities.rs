@@ -1,29 +1,28 @@
-//! What a server can do.
+//! Capabilities of a server.
 
 use serde::{Deserialize, Serialize};
 
 use super::{FinishReason, ServerKind};
 
-/// What a server says of itself at the handshake, and what follows from it. Kept with the run.
+/// What a server reports at the handshake, and what follows from it. Kept with the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
-    /// Version it reports.
+    /// Version that the server reports.
     pub version: String,
-    /// Model id it serves, to be named in every request.
+    /// Model id that it serves. Every request must name it.
     pub model: String,
-    /// Where it has the model from: an id or a folder.
+    /// Where it loaded the model from: an id or a folder.
     pub root: Option<String>,
-    /// Its context window, tokens.
+    /// Context window, in tokens.
     pub max_model_len: u32,
     /// The model itself, or a stand-in.
     pub server: ServerKind,
-    /// Whether it obeys `repetition_detection`. A 200 proves nothing: unknown fields are ignored.
+    /// Whether it applies `repetition_detection`. Status 200 does not prove it: vLLM ignores unknown fields.
     pub repetition_detection: bool,
-    /// Whether the n-gram processor that the profile asks for is loaded; `None` where it asks for none, or a stand-in
-    /// serves.
+    /// Whether the n-gram processor of the profile is loaded; `None` if the profile has none, or for a stand-in.
     pub ngram_processor: Option<bool>,
-    /// The finish reasons that its version has.
+    /// Finish reasons that its version knows.
     pub finish_reasons: Vec<FinishReason>,
-    /// Which of the figures that we read its `/metrics` offers, by their names; `None` where it has no such page.
+    /// Names of the metrics that bocr uses and that its `/metrics` offers; `None` if it has no such page.
     pub metrics: Option<Vec<String>>,
 }

@@ -1,5 +1,6 @@
-//! What a run may be told. One typed struct, flags over file over defaults, unknown keys refused, values
-//! checked once on reading; the effective configuration is written to the run directory and into every shard.
+//! The configuration of a run: one typed struct. Flags override the file, the file overrides defaults. Unknown keys are
+//! refused; values are checked once on reading. The effective configuration is written to the run directory and into
+//! every shard.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -9,14 +10,15 @@ use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
 use super::{Engine, LayoutRule, RolePattern, When, node::NodeSettings};
 
-/// Configuration of a run. Every field has a default that runs on a laptop with stand-in servers.
+/// Configuration of a run. Every field has a default that works on a laptop with stand-in servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Configuration {
-    /// What each rank is there for, e.g. `7*chandra,deepseek`; repeats over the ranks. Where they are too few for an
-    /// engine that it names, the last one serves both in turn.
+    /// Which rank serves which engines, e.g. `7*chandra,deepseek`; the pattern repeats over the ranks. If there are too
+    /// few ranks for an engine that it names, the last rank serves both, one at a time.
     pub roles: RolePattern,
-    /// libpdfium.so of build 8149; found by itself in the project's `.deps`, beside the binary, or from `PDFIUM_LIB`.
+    /// Path of libpdfium.so, build 8149. By default it is looked for in the project's `.deps`, beside the binary, and
+    /// in `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,
     /// Passwords of protected documents.
     pub passwords: Vec<DocumentPassword>,
@@ -28,9 +30,9 @@ pub struct Configuration {
     pub schedule: Schedule,
     /// Journal and shards.
     pub store: Store,
-    /// The nodes that it works on.
+    /// Settings of the nodes.
     pub node: NodeSettings,
-    /// The job that runs it: `bocr submit` reads it, a run does not.
+    /// Settings of the job: `bocr submit` reads them, a run does not.
     #[serde(skip_serializing)]
     pub job: IgnoredAny,
 }
@@ -52,10 +54,10 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// Reads a configuration file's text.
+    /// Parses the text of a configuration file.
     ///
     /// # Errors
-    /// A syntax error, an unknown key or a value out of range, with its line.
+    /// A syntax error, an unknown key or a value out of range. The message names its line.
     pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
@@ -63,18 +65,18 @@ impl Configuration {
     /// The effective configuration as TOML, passwords hidden.
     ///
     /// # Errors
-    /// Only if a value has no TOML form, which no valid configuration has.
+    /// A value has no TOML form. This cannot happen with a valid configuration.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
 
-    /// What is looked for on the pages that `engine` reads, whose profile says `profiled`.
+    /// The layout rule for pages that `engine` reads; `profiled` is the rule of its profile.
     pub fn layout(&self, engine: Engine, profiled: LayoutRule) -> LayoutRule {
         let tesseract = self.engines.of(engine).server.is_tesseract();
         self.imaging.over(if tesseract { LayoutRule::OF_TESSERACT } else { profiled })
     }
 
-    /// The password for a document, by its name in the plan or its bare file name.
+    /// The password for a document, found by its name in the plan or by its file name.
     pub fn password_for(&self, name: &str) -> Option<&str> {
         let file_name = name.rsplit('/').next().unwrap_or(name);
         self.passwords
@@ -84,7 +86,7 @@ impl Configuration {
     }
 }
 
-/// A password for the documents with a certain name.
+/// A password for the documents with this name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentPassword {
@@ -94,7 +96,7 @@ pub struct DocumentPassword {
     pub password: Secret,
 }
 
-/// Text that is never written anywhere.
+/// Text that is never written to any file or log.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct Secret(pub String);
 
@@ -129,8 +131,8 @@ impl Engines {
         }
     }
 
-    /// The profile that serves `engine`. Chandra 2 is preferred: it reads Arabic twice as well as
-    /// Chandra 1 at half the size (`docs/facts/chandra.md`, "Accuracy").
+    /// Name or path of the profile of `engine`. Chandra 2 is the default: it reads Arabic twice as well as Chandra 1 at
+    /// half the size (`docs/facts/chandra.md`, "Accuracy").
     pub fn profile(&self, engine: Engine) -> &str {
         self.of(engine).profile.as_deref().unwrap_or(match engine {
             Engine::Chandra => "chandra-2",
@@ -138,7 +140,7 @@ impl Engines {
         })
     }
 
-    /// The settings of `engine`, to be changed by a flag.
+    /// The settings of `engine`, for a flag to change.
     pub fn of_mut(&mut self, engine: Engine) -> &mut EngineSettings {
         match engine {
             Engine::Chandra => &mut self.chandra,
@@ -151,35 +153,37 @@ impl Engines {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
-    /// Name of a built-in profile, or path of a profile file; [`Engines::profile`] says which when absent.
+    /// Name of a built-in profile, or path of a profile file. By default the one that [`Engines::profile`] gives.
     pub profile: Option<String>,
-    /// File that holds the prompt, instead of the profile's own wording.
+    /// File with the prompt, instead of the profile's prompt.
     pub prompt_file: Option<PathBuf>,
     /// Where the server comes from.
     pub server: ServerSource,
-    /// Folder of the model's files, or its name elsewhere, instead of the profile's model.
+    /// Folder of the model's files, or a model name, instead of the profile's model.
     pub model: Option<String>,
-    /// Share of the GPU's memory that the server takes, above 0 and at most 1; when absent, what the rank's role leaves it.
+    /// Share of the GPU's memory for the server, above 0 and at most 1. By default it follows from the rank's role.
     pub memory: Option<f32>,
-    /// Pages in flight on one server. When absent, the fewest at which its throughput no longer rises, found from the
-    /// profile's number on; with Tesseract, one more than its cores.
+    /// Maximum number of requests in flight on one server. By default the fewest at which the throughput no longer
+    /// rises, searched from the profile's number; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
-    /// Attempts that may fail on one stage of a page, before it is given to the other engine.
+    /// Number of failed attempts on one stage of a page after which it goes to the other engine.
     pub attempts: NonZeroU32,
-    /// A server that is not ready after this long is given up.
+    /// A server that is not ready after this time is given up.
     #[serde(with = "duration")]
     pub start_limit: Duration,
-    /// Longest wait for the first token: queueing, image encoding and prefill.
+    /// Longest time to first token: queueing, image encoding and prefill.
     #[serde(with = "duration")]
     pub first_token_limit: Duration,
-    /// Longest silence between two tokens.
+    /// Longest time between two tokens.
     #[serde(with = "duration")]
     pub token_gap_limit: Duration,
-    /// No token on any request in flight for this long, and then none for a request of one token either: the engine
-    /// hangs, though its server says that it is healthy. Below `first_token_limit`, so that no page is blamed.
+    /// Time without a token on any request in flight after which the engine is tested with a request of one token. If
+    /// that gets no token either, the engine hangs, although its server reports that it is healthy. It must be below
+    /// `first_token_limit`, so that no page fails because of it.
     #[serde(with = "duration")]
     pub hang_limit: Duration,
-    /// Longest whole answer. Far above the published P95 of 156 s: a fixed 180 s throws healthy pages away.
+    /// Longest time of a whole answer. Far above the published P95 of 156 s: a limit of 180 s would discard healthy
+    /// pages.
     #[serde(with = "duration")]
     pub total_limit: Duration,
 }
@@ -207,12 +211,12 @@ impl Default for EngineSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ServerSource {
-    /// The stand-in, launched by the code that launches vLLM: no GPU, no model.
+    /// The stand-in, launched by the same code as vLLM: it needs no GPU and no model.
     StandIn {
-        /// Really reads, or invents.
+        /// Whether it reads the image or generates text.
         #[serde(default)]
         mode: StandInMode,
-        /// Fault script for it.
+        /// Path of a fault script for it.
         #[serde(default)]
         faults: Option<PathBuf>,
         /// Further arguments of `bocr stand-in`, e.g. `["--time-scale", "0"]`.
@@ -221,34 +225,35 @@ pub enum ServerSource {
     },
     /// The profile's launch command, e.g. `vllm serve …`.
     Launch {
-        /// Replaces the profile's command. `{socket}` or `{port}`, `{model}`, `{served_name}` and `{memory}` are filled in.
+        /// Replaces the profile's command. `{socket}` or `{port}`, `{model}`, `{served_name}` and `{memory}` are filled
+        /// in.
         #[serde(default)]
         command: Option<Vec<String>>,
         /// Words put before the command, e.g. `["apptainer", "exec", "--nv", "vllm.sif"]`.
         #[serde(default)]
         prefix: Vec<String>,
-        /// Lines of bash that activate the engine's environment before it, e.g. `module load anaconda3` and
+        /// Lines of bash that activate the engine's environment before the command, e.g. `module load anaconda3` and
         /// `source activate vllm`.
         #[serde(default)]
         activate: Option<String>,
-        /// Added to the server's environment; the values, which may be tokens and keys, are never written.
+        /// Variables added to the server's environment. Their values may be tokens and keys, and are never written.
         #[serde(default)]
         environment: BTreeMap<String, Secret>,
     },
-    /// A server that is already running; never stopped by us.
+    /// A server that is already running. bocr never stops it.
     Url {
-        /// `http://host:port`, or several: a rank takes the one at its local position.
+        /// `http://host:port`, one or several. A rank uses the one at its local position.
         urls: Vec<String>,
     },
 }
 
 impl ServerSource {
-    /// Whether a rank launches a model's server.
+    /// Whether a rank launches the server of a model.
     pub fn is_model(&self) -> bool {
         matches!(self, ServerSource::Launch { .. })
     }
 
-    /// Whether pages are read by Tesseract, on this node's processor cores.
+    /// Whether Tesseract reads the pages, on the cores of this node.
     pub fn is_tesseract(&self) -> bool {
         matches!(self, ServerSource::StandIn { mode: StandInMode::Tesseract, .. })
     }
@@ -260,14 +265,14 @@ impl Default for ServerSource {
     }
 }
 
-/// What a stand-in does with an image.
+/// How a stand-in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StandInMode {
-    /// Reads it with Tesseract.
+    /// It reads the image with Tesseract.
     #[default]
     Tesseract,
-    /// Invents an answer, with the timing of a GPU under continuous batching.
+    /// It generates an answer, with the timing of a GPU under continuous batching.
     Synthetic,
 }
 
@@ -275,24 +280,24 @@ pub enum StandInMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Imaging {
-    /// Renderer child processes of a rank; when absent, by its cores.
+    /// Number of renderer child processes of a rank. By default it follows from its cores.
     pub children: Option<NonZeroU32>,
-    /// A page that takes longer costs its child and fails.
+    /// Time limit for rendering a page. After it the child is killed and the page fails.
     #[serde(with = "duration")]
     pub page_limit: Duration,
-    /// Address space of a child.
+    /// Limit on the address space of a child.
     pub child_memory: ByteSize,
-    /// Bound on encoded page images held by a rank, whatever the documents.
+    /// Limit on the encoded page images that a rank holds.
     pub in_flight: ByteSize,
-    /// Whether pages without ink are settled as blank before an engine sees them.
+    /// Whether pages without ink become blank before an engine sees them.
     pub skip_blank: bool,
-    /// Whether columns are shown one by one; when absent, what the profile says, with Tesseract `auto`.
+    /// Whether columns are shown one by one. By default as in the profile; with Tesseract `auto`.
     pub columns: Option<When>,
-    /// Whether content that lies on its side or upside down is shown upright; when absent, what the profile says.
+    /// Whether content that lies on its side or upside down is shown upright. By default as in the profile.
     pub upright: Option<bool>,
-    /// Whether skew is taken out; when absent, what the profile says, with Tesseract `true`.
+    /// Whether skew is corrected. By default as in the profile; with Tesseract `true`.
     pub straighten: Option<bool>,
-    /// Whether bad scans are cleaned; when absent, what the profile says, with Tesseract `auto`.
+    /// Whether bad scans are cleaned. By default as in the profile; with Tesseract `auto`.
     pub clean: Option<When>,
 }
 
@@ -313,7 +318,7 @@ impl Default for Imaging {
 }
 
 impl Imaging {
-    /// `rule`, with what is said here in its place.
+    /// The rule, with the fields that these settings override.
     pub fn over(&self, rule: LayoutRule) -> LayoutRule {
         LayoutRule {
             columns: self.columns.unwrap_or(rule.columns),
@@ -328,22 +333,23 @@ impl Imaging {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Schedule {
-    /// Most pages of one assignment.
+    /// Maximum number of pages in one assignment.
     pub unit_pages: NonZeroU32,
-    /// Attempts that may fail on one page, on all visits to both engines; then it has failed.
+    /// Number of failed attempts on one page, on all its stages, after which it has failed.
     pub page_attempts: NonZeroU32,
-    /// Once a run is asked to stop, pages in flight are given this long before they are called back.
+    /// After a stop request, pages in flight may continue for this long before they are recalled.
     #[serde(with = "duration")]
     pub drain: Duration,
-    /// Time kept before the deadline for sealing and ending.
+    /// Time kept free before the deadline for sealing and ending.
     #[serde(with = "duration")]
     pub seal_reserve: Duration,
-    /// What turning a rank over to its other engine takes, until one has done so: a rank that would come too late
-    /// before the deadline does not turn. A cold start took 114 and 140 s on an H200 (`docs/facts/h200.md`, "Start,
-    /// sleep and wake-up").
+    /// Assumed duration of a role switch, until one has been measured. A rank that would come too late before the
+    /// deadline does not switch. A cold start took 114 and 140 s on an H200 (`docs/facts/h200.md`, "Start, sleep and
+    /// wake-up").
     #[serde(with = "duration")]
     pub turn_cost: Duration,
-    /// A rank that is not heard of for this long is lost; a rank that hears nothing of rank 0 for so long ends itself.
+    /// A rank that sends no message for this long is lost. A rank that hears nothing from rank 0 for this long ends
+    /// itself.
     #[serde(with = "duration")]
     pub silence_limit: Duration,
 }
@@ -367,10 +373,10 @@ impl Default for Schedule {
 pub struct Store {
     /// A journal that reaches this size is sealed into a shard.
     pub shard: ByteSize,
-    /// Longest time a record waits for the disk.
+    /// Longest time until a record is synced to disk.
     #[serde(with = "duration")]
     pub sync_interval: Duration,
-    /// Most records that wait for the disk together.
+    /// Maximum number of records that are synced together.
     pub sync_records: NonZeroU32,
 }
 

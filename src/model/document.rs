@@ -11,19 +11,19 @@ use super::{DocumentId, FailureClass};
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Language {
-    /// Not known.
+    /// Unknown.
     #[default]
     Unknown = 0,
     /// French, or another language in Latin script.
     French = 1,
     /// Arabic.
     Arabic = 2,
-    /// Both scripts in earnest.
+    /// Both scripts in considerable amounts.
     Mixed = 3,
 }
 
 impl Language {
-    /// The code used in shards' readers, exports and reports: `fr`, `ar`, `mixed` or `unknown`.
+    /// Name in exports and reports: `fr`, `ar`, `mixed` or `unknown`.
     pub fn name(self) -> &'static str {
         match self {
             Language::Unknown => "unknown",
@@ -55,18 +55,18 @@ impl fmt::Display for Language {
     }
 }
 
-/// What the file name says. Never trusted for a page's language (`docs/facts/corpus.md`, "File names").
+/// What the file name says. It is never trusted for the language of a page (`docs/facts/corpus.md`, "File names").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edition {
     /// Issue number, e.g. 5705.
     pub number: Option<u32>,
     /// Suffix such as `bis`, lower case.
     pub suffix: Option<String>,
-    /// Language that the name claims.
+    /// Language in the name.
     pub language: Language,
 }
 
-/// What identifies the bytes of an input.
+/// Identifies the content of an input file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Size in bytes.
@@ -75,7 +75,7 @@ pub struct Fingerprint {
     pub sha256: String,
 }
 
-/// Whether a document can be worked on.
+/// Whether a document can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentState {
@@ -84,38 +84,38 @@ pub enum DocumentState {
         /// Number of pages, at least 1.
         pages: u32,
     },
-    /// It cannot be read and has no pages in the ledger.
+    /// It cannot be read, and has no pages in the ledger.
     Refused {
-        /// Why.
+        /// Failure class of its pages.
         class: FailureClass,
-        /// The same for people, with the remedy.
+        /// Explanation with the remedy.
         reason: String,
     },
-    /// Its file has changed since: a later document of the same name stands for it. Its records are superseded, and it
-    /// has no pages in the ledger any more.
+    /// Its file has changed: a later document with the same name replaces it. Its records are superseded, and it has no
+    /// pages in the ledger any more.
     Replaced,
 }
 
-/// One input file of the frozen plan. Same name in two folders is two documents.
+/// One input file of the plan. Two files with the same name in different folders are two documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// Position in the plan.
     pub id: DocumentId,
     /// Absolute path of the input.
     pub path: PathBuf,
-    /// Path below the input folder it was found in, with `/`: unique among the documents that are not replaced, names
-    /// the exports.
+    /// Path below the input folder in which it was found, with `/`. Unique among the documents that are not replaced.
+    /// It names the exports.
     pub name: String,
-    /// What identifies its bytes; `None` where the file could not be read.
+    /// Identity of its content; `None` if the file could not be read.
     pub fingerprint: Option<Fingerprint>,
-    /// What its name says.
+    /// What its file name says.
     pub edition: Edition,
     /// Planned, refused or replaced.
     pub state: DocumentState,
 }
 
 impl Document {
-    /// Number of pages in the ledger: 0 for a document that is refused or replaced.
+    /// Number of pages in the ledger; 0 for a refused or replaced document.
     pub fn pages(&self) -> u32 {
         match self.state {
             DocumentState::Planned { pages } => pages,

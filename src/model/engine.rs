@@ -1,17 +1,17 @@
-//! The engines a rank can run.
+//! The engines, and what serves them.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// An OCR engine family. Which model and version serves it is the profile's matter.
+/// A family of OCR engines. The profile determines the model and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Engine {
-    /// Stage 1: every page goes here first.
+    /// Stage 1: reads every page first.
     Chandra = 1,
-    /// Stage 2: pages that Chandra failed.
+    /// Stage 2: reads pages that Chandra failed.
     DeepSeek = 2,
 }
 
@@ -19,7 +19,7 @@ impl Engine {
     /// Both engines, stage 1 first.
     pub const ALL: [Engine; 2] = [Engine::Chandra, Engine::DeepSeek];
 
-    /// The word used in patterns, shards, exports and reports.
+    /// Name in patterns, shards, exports and reports.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Chandra => "chandra",
@@ -47,24 +47,25 @@ impl FromStr for Engine {
     }
 }
 
-/// A word that names no engine.
+/// A word that is not an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not an engine: use `chandra`, `deepseek`, `chandra+deepseek` for both together, or `chandra/deepseek` for both in turn"
+    "`{0}` is not an engine: use `chandra`, `deepseek`, `chandra+deepseek` for both together, or `chandra/deepseek` \
+     for both, one at a time"
 )]
 pub struct ParseEngineError(pub(super) String);
 
-/// The engines one rank can serve.
+/// A set of engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EngineSet(u8);
 
 impl EngineSet {
-    /// A set of one.
+    /// The set with this engine only.
     pub fn only(engine: Engine) -> Self {
         EngineSet(engine as u8)
     }
 
-    /// The set of all.
+    /// The set of all engines.
     pub fn all() -> Self {
         Engine::ALL.into_iter().fold(EngineSet::default(), EngineSet::with)
     }
@@ -128,8 +129,8 @@ impl FromStr for EngineSet {
     }
 }
 
-/// What answered: the model itself, or the stand-in server. Kept in every record, so that a stand-in's
-/// text can never be mistaken for the model's.
+/// What answered: the model, or the stand-in server. Kept in every record, so that the text of a stand-in is never
+/// mistaken for the text of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
@@ -138,12 +139,12 @@ pub enum ServerKind {
     Model = 1,
     /// The stand-in, reading with Tesseract.
     StandInTesseract = 2,
-    /// The stand-in, inventing text: for scaling experiments only.
+    /// The stand-in, generating text: for scaling experiments only.
     StandInSynthetic = 3,
 }
 
 impl ServerKind {
-    /// The word used in shards, exports and reports.
+    /// Name in shards, exports and reports.
     pub fn name(self) -> &'static str {
         match self {
             ServerKind::Model => "model",

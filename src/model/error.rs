@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// An error with all its causes, outermost first, on one line.
+/// The message of an error and of all its causes, outermost first, on one line.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

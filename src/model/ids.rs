@@ -1,15 +1,15 @@
-//! Identifiers. Each is a newtype so that a page number can never be passed where a rank is meant.
+//! Identifiers. Each is its own type, so that a page number cannot be passed where a rank is expected.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An MPI rank of this run, 0-based. Rank 0 is coordinator and worker.
+/// An MPI rank of this run, from 0. Rank 0 is coordinator and worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RankId(pub u32);
 
 impl RankId {
-    /// The rank that deals the work.
+    /// The rank that runs the scheduler.
     pub const COORDINATOR: RankId = RankId(0);
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for RankId {
     }
 }
 
-/// A document of the frozen plan, numbered by its position there.
+/// A document of the plan, numbered by its position there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DocumentId(pub u32);
 
@@ -30,23 +30,23 @@ impl DocumentId {
     }
 }
 
-/// A page within its document, 0-based. People are shown [`PageIndex::number`].
+/// A page within its document, from 0. Users see [`PageIndex::number`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PageIndex(pub u32);
 
 impl PageIndex {
-    /// The 1-based page number that people, exports and error messages use.
+    /// The page number from 1, used in exports and messages.
     pub fn number(self) -> u32 {
         self.0 + 1
     }
 
-    /// The index of a 1-based page number; `None` for 0.
+    /// The index of a page number from 1; `None` for 0.
     pub fn from_number(number: u32) -> Option<Self> {
         number.checked_sub(1).map(PageIndex)
     }
 }
 
-/// One page of one document: the unit of the ledger.
+/// One page of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PageRef {
     /// The document of the plan.
@@ -61,8 +61,8 @@ impl fmt::Display for PageRef {
     }
 }
 
-/// One assignment of pages to a rank. Strictly increasing over the life of a run directory, so that an
-/// answer to an older assignment is recognised and a later record supersedes an earlier one.
+/// Number of an assignment of pages to a rank. It increases over the whole life of a run directory, so that an answer
+/// to an older assignment is recognised and a later record supersedes an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId(pub u64);
 

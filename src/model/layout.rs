@@ -1,4 +1,4 @@
-//! How a page lies and divides, and what is to be looked for.
+//! The layout of a page, and the rules for it.
 
 use std::str::FromStr;
 
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{BBox, Language, Rotation, Skew};
 
-/// How sure a decision is, in hundredths: 50 is a guess, 100 is certain.
+/// Confidence of a decision, in hundredths: 50 is a guess, 100 is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Confidence(pub u8);
 
-/// When something is done to a page.
+/// On which pages something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
     /// On no page.
     #[default]
     Never,
-    /// Where the page's pixels speak for it.
+    /// On pages whose pixels suggest it.
     Auto,
-    /// On every page where it can be done at all.
+    /// On every page where it is possible.
     Always,
 }
 
-/// Another word than `never`, `auto` or `always`.
+/// A word other than `never`, `auto` or `always`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}`: give never, auto or always")]
 pub struct ParseWhenError(String);
@@ -42,7 +42,7 @@ impl FromStr for When {
     }
 }
 
-/// What is looked for on a page before an engine is shown it. Data of a profile, obeyed by `imaging`.
+/// How a page is analysed and changed before an engine sees it. Data of a profile, applied by `imaging`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutRule {
@@ -50,23 +50,23 @@ pub struct LayoutRule {
     pub columns: When,
     /// Whether content that lies on its side or upside down is shown upright.
     pub upright: bool,
-    /// Whether a skew of more than 0.3 degrees is taken out.
+    /// Whether a skew of more than 0.3 degrees is corrected.
     pub straighten: bool,
-    /// Whether bad scans are cleaned: light evened out, specks removed, contrast raised.
+    /// Whether bad scans are cleaned: uneven light corrected, specks removed, contrast raised.
     pub clean: When,
 }
 
 impl LayoutRule {
-    /// Nothing: a page is shown as it is.
+    /// No change: a page is shown as it is.
     pub const AS_IS: LayoutRule =
         LayoutRule { columns: When::Never, upright: false, straighten: false, clean: When::Never };
 
-    /// What Tesseract needs: it reads what it is shown from left to right, line by line.
+    /// The rule for Tesseract: it reads an image from left to right, line by line.
     pub const OF_TESSERACT: LayoutRule =
         LayoutRule { columns: When::Auto, upright: true, straighten: true, clean: When::Auto };
 }
 
-/// Why a page is, or is not, divided into columns.
+/// Why a page is divided into columns, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
@@ -74,19 +74,19 @@ pub enum ColumnsReason {
     /// Columns were not looked for.
     #[default]
     NotLookedFor = 0,
-    /// A rule stands between two columns of text.
+    /// A rule separates two columns of text.
     Rule = 1,
     /// Nothing divides the middle of the page.
     NoDivision = 3,
-    /// The line in the middle is one of a table's.
+    /// The line in the middle belongs to a table.
     Table = 4,
     /// The first page of an issue, with its masthead.
     Cover = 5,
-    /// There is too little on it.
+    /// There is too little text on the page.
     Sparse = 6,
     /// Its content lies on its side.
     CompletedSwitch = 7,
-    /// The page was divided because it was told to be.
+    /// Division was forced by a setting.
     Forced = 8,
 }
 
@@ -103,7 +103,7 @@ impl ColumnsReason {
         ColumnsReason::Forced,
     ];
 
-    /// The word used in shards, exports and pictures.
+    /// Name in shards, exports and pictures.
     pub fn name(self) -> &'static str {
         match self {
             ColumnsReason::NotLookedFor => "not-looked-for",
@@ -126,67 +126,67 @@ impl ColumnsReason {
 /// The line between two columns, on the scale of [`BBox`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Divide {
-    /// Where the columns begin.
+    /// Upper end of the columns.
     pub top: u16,
-    /// Where they end.
+    /// Lower end of the columns.
     pub bottom: u16,
-    /// Where the line stands at its upper end.
+    /// Position of the line at its upper end.
     pub x_top: u16,
-    /// Where it stands at its lower end.
+    /// Position of the line at its lower end.
     pub x_bottom: u16,
 }
 
 /// Whether a page has two columns that are read one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Columns {
-    /// The line between them; `None` for a page that is left whole.
+    /// The line between them; `None` if the page stays whole.
     pub divide: Option<Divide>,
-    /// Why.
+    /// Reason of the decision.
     pub reason: ColumnsReason,
-    /// How sure.
+    /// Confidence of the decision.
     pub confidence: Confidence,
 }
 
-/// What was found of a page, and done to it.
+/// What was found on a page, and how the page was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PageLayout {
-    /// The turn that brought the whole page upright.
+    /// The rotation that brought the whole page upright.
     pub turn: Rotation,
-    /// How skewed it is; `None` where that was not looked for, or there is too little to tell.
+    /// Its skew; `None` if it was not measured, or if there is too little text to measure it.
     pub skew: Option<Skew>,
-    /// Whether the skew was taken out.
+    /// Whether the skew was corrected.
     pub straightened: bool,
-    /// Whether it was cleaned.
+    /// Whether the page was cleaned.
     pub cleaned: bool,
-    /// The language that its letters look like.
+    /// The language by the look of its letters.
     pub script: Language,
-    /// Its columns, on the page made upright and straight.
+    /// Its columns, on the upright and straightened page.
     pub columns: Columns,
 }
 
 impl PageLayout {
-    /// Whether all of the page was turned, straightened or cleaned.
+    /// Whether the whole page was rotated, straightened or cleaned.
     pub fn is_changed(&self) -> bool {
         self.turn != Rotation::None || self.straightened || self.cleaned
     }
 
-    /// The skew that was taken out of the page.
+    /// The skew that was corrected.
     pub fn skew_taken_out(&self) -> Skew {
         self.skew.filter(|_| self.straightened).unwrap_or_default()
     }
 }
 
-/// A part of a page that is shown by itself.
+/// A part of a page that is shown as an image of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
-    /// Its place, on the page made upright and straight.
+    /// Its place on the upright and straightened page.
     pub bbox: BBox,
-    /// The turn that brings what is on it upright.
+    /// The rotation that brings its content upright.
     pub turn: Rotation,
 }
 
 impl Region {
-    /// All of the page, as it is.
+    /// The whole page as it is.
     pub const PAGE: Region = Region { bbox: BBox::PAGE, turn: Rotation::None };
 }
 
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_add_up_and_are_undone() {
+    fn rotations_add_up_and_are_undone() {
         for turn in Rotation::ALL {
             assert_eq!(turn.then(turn.inverse()), Rotation::None);
             assert_eq!(Rotation::from_degrees(turn.degrees()), Some(turn));

@@ -1,6 +1,7 @@
-//! The words every module shares: ids, page references, verdicts, records and the configuration.
+//! Types that all modules share: ids, page references, verdicts, records, messages between ranks, and the
+//! configuration.
 //!
-//! Depends on no other module but `sys` and does no I/O beyond parsing the configuration text it is given.
+//! It depends on no other module but `sys`, and does no I/O: the configuration is parsed from text.
 
 mod assignment;
 mod attempt;

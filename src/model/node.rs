@@ -1,26 +1,29 @@
-//! What a run may be told of the nodes that it works on.
+//! Configuration of the nodes.
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
 use serde::{Deserialize, Serialize};
 
-/// How a run treats its nodes. None of it changes what is read.
+/// How a run uses its nodes. No setting changes what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodeSettings {
-    /// GPUs of a node by local rank, indices or UUIDs; none, for servers without a GPU. When absent, those of
-    /// `CUDA_VISIBLE_DEVICES`, else those that nobody uses. One that another run of this user has is taken with a warning.
+    /// GPUs of a node by local rank, as indices or UUIDs; an empty list for servers without a GPU. By default those of
+    /// `CUDA_VISIBLE_DEVICES`, otherwise those that no process uses. A GPU that another run of this user has is used
+    /// with a warning.
     pub gpus: Option<Vec<String>>,
-    /// Folder of each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`; it
-    /// must be there. That of an engine that waits for its turn is copied while the other serves. Copies are found again by later starts, and never removed.
+    /// Folder on each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`.
+    /// It must exist. The files of an engine that serves later are copied while the other engine serves. Later starts
+    /// find the copies again; bocr never removes them.
     pub stage: Option<PathBuf>,
-    /// Folder of each node's own disk for what servers compile, e.g. `~/cache` where homes are local; when absent, one in
-    /// `TMPDIR`, which ends with a job.
+    /// Folder on each node's own disk for compiled files of the servers, e.g. `~/cache` where homes are local. By
+    /// default a folder in `TMPDIR`, which ends with a job.
     pub cache: Option<PathBuf>,
-    /// Nodes that may start their servers at the same time, or come to their first turn, so that hundreds do not read one file system at once.
+    /// Number of nodes that may start their servers, or make their first role switch, at the same time, so that
+    /// hundreds of nodes do not read one file system at once.
     pub starts_at_once: NonZeroU32,
-    /// Time between one such group of nodes and the next.
+    /// Time between two such groups of nodes.
     #[serde(with = "duration")]
     pub start_interval: Duration,
 }

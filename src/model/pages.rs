@@ -1,18 +1,18 @@
-//! Some pages of a document, as people write them.
+//! Selected pages of a document, as users write them.
 
 use std::{ops::RangeInclusive, str::FromStr};
 
-/// A document, and which of its pages: `fr/BO_7510_Fr.pdf:2-4,9`. What follows the last colon is pages if it looks like
-/// them.
+/// A document and some of its pages: `fr/BO_7510_Fr.pdf:2-4,9`. Text after the last colon counts as pages if it has
+/// only digits, commas and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentPages {
-    /// What stands before the colon.
+    /// The text before the colon.
     pub name: String,
-    /// Page numbers, from 1; all pages where there are none.
+    /// Ranges of page numbers, from 1; empty for all pages.
     pub pages: Vec<RangeInclusive<u32>>,
 }
 
-/// No such page numbers.
+/// Invalid page numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}`: pages are given as 3 or 1-5 or 1-5,8, counted from 1")]
 pub struct ParsePagesError(String);

@@ -1,4 +1,4 @@
-//! What a rank did, in numbers.
+//! Summary of a rank.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, ServedBy};
 
-/// What a rank did, at its end.
+/// Summary of a rank at its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RankSummary {
-    /// Pages whose records this rank wrote.
+    /// Number of pages whose records this rank wrote.
     pub pages: u64,
-    /// Shards it sealed.
+    /// Number of shards that it sealed.
     pub shards: u32,
     /// Its store failed: a journal is left for the next start.
     pub unsealed: bool,
     /// Tokens by engine.
     pub tokens: BTreeMap<Engine, TokenTotals>,
-    /// Where the time of its servers went, and what they had to do.
+    /// Time accounting and load of its servers, by engine.
     pub servers: BTreeMap<Engine, (ServerTime, ServerLoad)>,
-    /// What answered it.
+    /// Models and servers that answered.
     pub served_by: Vec<ServedBy>,
-    /// Time spent drawing pages, over all its renderer children.
+    /// Time spent rendering pages, summed over all renderer children.
     pub rendering: Duration,
-    /// Time spent encoding them.
+    /// Time spent encoding images.
     pub encoding: Duration,
 }
 
-/// Attempts of a kind, and their tokens.
+/// Number and tokens of a kind of attempts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Requests made.
+    /// Number of requests.
     pub attempts: u64,
     /// Prompt tokens, image included.
     pub prompt: u64,
@@ -38,57 +38,59 @@ pub struct Spent {
     pub generated: u64,
 }
 
-/// Tokens spent on one engine. Every attempt is of one kind; what retries took is told once more by itself.
+/// Tokens spent on one engine. Every attempt is of one kind; retries are counted once more by themselves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenTotals {
-    /// Answers that were accepted, or said that the page is blank.
+    /// Accepted answers, and answers that the page is blank.
     pub accepted: Spent,
     /// Answers that looped.
     pub loops: Spent,
     /// Answers that failed in another way.
     pub failures: Spent,
-    /// Requests that the machine's faults ended. What no attempt came of, as at a recall, is not known.
+    /// Requests that a machine fault ended. Requests without an attempt in a record, as at a recall, are not counted.
     pub interrupted: Spent,
-    /// Of all these, those that were not the page's first, whatever ended them.
+    /// Retries among all of these, with any outcome.
     pub retries: Spent,
-    /// Tokens that looping answers had left when they were cut: what they would have cost at most.
+    /// Tokens that looping answers had left in their budgets when they were cut: the most that they would still have
+    /// cost.
     pub saved_by_cutting: u64,
 }
 
-/// Seconds of a server, each labelled once.
+/// Time accounting of a server: every second counts for one part.
 ///
-/// A server that is ready is busy by the share of its limit that is in flight. The rest it is starved: by rendering as far
-/// as pages of this rank are still on their way to it, by the coordinator for the places that no page of this rank is for.
+/// A ready server is busy by the share of its limit that is in flight. The rest of its time it is idle. That time
+/// counts as rendering for pages that this rank holds and that are not in flight yet, and as no pages for request slots
+/// for which the rank holds no page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerTime {
-    /// It had the work that it wants.
+    /// Requests were in flight.
     pub busy: Duration,
-    /// The rank had pages, but not their images.
+    /// The rank had pages, but not yet their images.
     pub idle_rendering: Duration,
-    /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was behind.
+    /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was slow.
     pub idle_no_pages: Duration,
-    /// Before it was ready for the first time, or again on a rank whose engines take turns; what it rests is not counted.
+    /// Before it was ready for the first time, or again after a role switch. While it rests, its time is not counted.
     pub starting: Duration,
-    /// It had died, or hung, and was not back.
+    /// It had died or hung, and was not ready again.
     pub down: Duration,
     /// After the recall of all pages, until it was stopped.
     pub draining: Duration,
 }
 
-/// Sums over the seconds in which a server was seen; over several servers, of all their seconds.
+/// Sums over the seconds in which a server was observed; for several servers, over the seconds of all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerLoad {
-    /// Seconds.
+    /// Observed seconds.
     pub seconds: f64,
     /// The limit, times seconds.
     pub limit: f64,
     /// Requests in flight, times seconds.
     pub in_flight: f64,
-    /// Seconds of which the server's metrics told.
+    /// Observed seconds with engine gauges.
     #[serde(rename = "metrics_seconds", alias = "told_seconds")]
     pub told_seconds: f64,
     /// Requests on the GPU, times those seconds.
     pub running: f64,
-    /// Requests that waited for it, times those seconds.
+    /// Requests in the engine's queue, times those seconds.
     pub waiting: f64,
 }

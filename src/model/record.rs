@@ -1,4 +1,4 @@
-//! What is kept of a page.
+//! The record of a page.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,37 +7,38 @@ use super::{
     RankId, ServedBy, Verdict,
 };
 
-/// A part of a page that was read by itself (a column, a turned table, a half), or the whole page.
+/// A part of a page that was read separately (a column, a rotated table, a half), or the whole page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Its place on the page; [`BBox::PAGE`] for a page read whole.
+    /// Its place on the page; [`BBox::PAGE`] for a whole page.
     pub bbox: BBox,
-    /// Position among the record's attempts of the one that gave it. Its outcome says whether the part was accepted.
+    /// Index of its attempt among the record's attempts. The outcome of the attempt says whether the part was accepted.
     pub attempt: u16,
-    /// Blocks in reading order, boxes on the scale of the whole page.
+    /// Blocks in reading order. Boxes are on the scale of the whole page.
     pub blocks: Vec<Block>,
     /// HTML of the blocks, headers and footers included.
     pub html: String,
-    /// Markdown of the same.
+    /// Markdown of the blocks.
     pub markdown: String,
 }
 
-/// What an engine has said of a page, in one way of asking: the parts accepted so far, and what a failed one had.
+/// The text that an engine gave for a page with one retry step: the accepted parts so far, and the text of a failed
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The text.
+    /// The parts with text.
     pub parts: Vec<Part>,
-    /// Its language.
+    /// Language of all parts together.
     pub language: Language,
-    /// Its characters, as the attempts counted them.
+    /// Number of characters, as the attempts count them.
     pub characters: u32,
 }
 
 impl Answer {
-    /// Nothing.
+    /// No text.
     pub const NONE: Answer = Answer { parts: Vec::new(), language: Language::Unknown, characters: 0 };
 
-    /// With the text that the attempt at `place` among the record's attempts gave.
+    /// Adds the text of the attempt at index `place` of the record's attempts.
     #[must_use]
     pub fn with(mut self, part: Option<Part>, language: Language, characters: u32, place: usize) -> Answer {
         self.parts.extend(part.map(|part| Part { attempt: u16::try_from(place).unwrap_or(u16::MAX), ..part }));
@@ -46,7 +47,7 @@ impl Answer {
         self
     }
 
-    /// Bytes of text.
+    /// Size of the text in bytes.
     pub fn bytes(&self) -> usize {
         let of_block = |block: &Block| block.label.len() + block.html.len();
         let of_part =
@@ -55,69 +56,69 @@ impl Answer {
     }
 }
 
-/// Where a sealed record lies: a row of a shard.
+/// Place of a sealed record: a row of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecordPlace {
     /// The rank that wrote the shard.
     pub rank: RankId,
-    /// The shard's number among that rank's.
+    /// Number of the shard among that rank's shards.
     pub sequence: u32,
-    /// The row of its `/pages`.
+    /// Row number in its `/pages`.
     pub row: u32,
 }
 
-/// One rank's settlement of one page: a row of a journal, then of a shard.
+/// One rank's record of one page: a row of a journal, then of a shard.
 ///
-/// A page has one record for each stage to an engine; see [`PageRecord::precedence`].
+/// A page has one record for each stage; see [`PageRecord::precedence`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageRecord {
     /// The page.
     pub page: PageRef,
-    /// The assignment under which it was worked on.
+    /// The lease under which the rank worked on it.
     pub lease: LeaseId,
     /// The rank that worked on it.
     pub rank: RankId,
     /// How it ended.
     pub verdict: Verdict,
-    /// The engine that gave the verdict; `None` where no engine saw the page.
+    /// The engine that gave the verdict; `None` if no engine saw the page.
     pub engine: Option<Engine>,
-    /// Language of the text read, or [`Language::Unknown`].
+    /// Language of the text; [`Language::Unknown`] without text.
     pub language: Language,
-    /// The page as it was drawn whole on this stage; `None` where that failed, or only other views were drawn.
+    /// The image of the whole page on this stage; `None` if rendering failed or only other views were rendered.
     pub image: Option<ImageFacts>,
-    /// What was found of it then, and done to it.
+    /// Its layout as found then, and how the page was changed.
     pub layout: Option<PageLayout>,
-    /// Every attempt in order, those of earlier visits (without their answers) included.
+    /// All attempts in order, including those of earlier stages (without their answers).
     pub attempts: Vec<Attempt>,
-    /// The first attempt that counts: those before it were made before the page was asked to be read again.
+    /// Index of the first attempt that counts. Earlier ones were made before the page was requested to be read again.
     pub counts_from: u16,
-    /// The accepted answer, or of a failed page the best that this stage gave; empty for a blank page. Of all records of
-    /// a failed page the one with most [`PageRecord::kept_characters`] has the page's text.
+    /// The accepted text. For a failed page, the best text of this stage; empty for a blank page. Of all records of a
+    /// failed page, the one with the most [`PageRecord::kept_characters`] has the page's text.
     pub parts: Vec<Part>,
-    /// For a failed page, the engines that it may yet be given to.
+    /// For a failed page, the engines that it may still be given to.
     pub remaining: EngineSet,
-    /// Why the page failed, for people; empty otherwise.
+    /// Why the page failed, as a message; empty otherwise.
     pub reason: String,
-    /// When it was settled, milliseconds since the Unix epoch.
+    /// Time of settlement, in milliseconds since the Unix epoch.
     pub settled_unix_ms: i64,
 }
 
 impl PageRecord {
-    /// Sort key among the records of one page: the record with the greatest key is the final one. A page
-    /// that was read (or is blank) stays so whatever a late second answer says; else the latest lease wins.
+    /// Sort key among the records of one page: the record with the greatest key is the final one. A page that was read
+    /// or is blank stays so, whatever a late answer says; otherwise the latest lease wins.
     pub fn precedence(verdict: Verdict, lease: LeaseId) -> (bool, LeaseId) {
         (!matches!(verdict, Verdict::Failed(_)), lease)
     }
 
-    /// Characters of text in the parts, as their attempts counted them.
+    /// Number of characters in the parts, as their attempts count them.
     pub fn kept_characters(&self) -> u32 {
         let kept =
             |part: &Part| self.attempts.get(usize::from(part.attempt)).map_or(0, |attempt| attempt.kept_characters);
         self.parts.iter().map(kept).fold(0, u32::saturating_add)
     }
 
-    /// Takes over the text of another record of the page. An attempt of that record which this one does not know, because
-    /// it was made on a rank that was lost, is added.
+    /// Takes over the text of another record of the page. Attempts of that record that this one lacks, because they
+    /// were made on a lost rank, are added.
     pub fn take_text_of(&mut self, other: PageRecord) {
         self.language = other.language;
         self.parts = other.parts;
@@ -132,12 +133,13 @@ impl PageRecord {
         }
     }
 
-    /// Whether this attempt gave text that the record keeps.
+    /// Whether the record keeps text of this attempt.
     pub fn keeps(&self, attempt: usize) -> bool {
         self.parts.iter().any(|part| usize::from(part.attempt) == attempt)
     }
 
-    /// Who gave the verdict: the accepted attempt of the record's engine, else that engine's last.
+    /// The server that gave the verdict: that of the accepted attempt of the record's engine, otherwise of that
+    /// engine's last.
     pub fn answered_by(&self) -> Option<&ServedBy> {
         let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.served_by.engine) == self.engine);
         let accepted = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank);

@@ -1,4 +1,4 @@
-//! What each rank is there for.
+//! Roles of ranks.
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, EngineSet, ParseEngineError, RankId};
 
-/// Which engines one rank serves, and how.
+/// The engines that a rank serves, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// One engine, from start to end.
+    /// One engine during the whole run.
     One(Engine),
-    /// Both, each by a server of its own, which share the memory of the GPU.
+    /// Both engines, each with its own server. The servers share the memory of the GPU.
     Together,
-    /// One at a time, stage 1 first; rank 0 says when the rank turns to the other.
+    /// One engine at a time, stage 1 first. Rank 0 orders the role switch.
     OneAtATime,
 }
 
@@ -26,7 +26,7 @@ impl Role {
         }
     }
 
-    /// The engines whose servers are started with the rank.
+    /// The engines whose servers start with the rank.
     pub fn first(self) -> EngineSet {
         match self {
             Role::One(_) | Role::Together => self.engines(),
@@ -64,20 +64,20 @@ impl FromStr for Role {
     }
 }
 
-/// What each rank is there for: `7*chandra,deepseek` is dealt to the ranks in order of their numbers and repeats.
-/// Launchers number the ranks of a node one after the other, so a pattern as long as a node has GPUs is one a node.
-/// Where so few ranks are left that an engine would go without, the last one serves both in turn.
+/// The roles of all ranks: `7*chandra,deepseek` is assigned to the ranks in order of their numbers and repeats.
+/// Launchers number the ranks of a node consecutively, so a pattern as long as the number of GPUs of a node repeats on
+/// each node. If an engine would have no rank because there are too few, the last rank serves both, one at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RolePattern(Vec<Role>);
 
 impl RolePattern {
-    /// Chandra on every rank: nothing can recover a failed page.
+    /// Chandra on every rank: no second engine can recover a failed page.
     pub fn all_chandra() -> Self {
         RolePattern(vec![Role::One(Engine::Chandra)])
     }
 
-    /// The role of a rank, one of `ranks`.
+    /// The role of a rank; `ranks` is the number of ranks.
     pub fn of(&self, rank: RankId, ranks: u32) -> Role {
         if rank.0 + 1 == ranks && self.leaves_out_engine(ranks) {
             return Role::OneAtATime;
@@ -85,17 +85,17 @@ impl RolePattern {
         self.0[rank.0 as usize % self.0.len()]
     }
 
-    /// Whether an engine that it names would have none of so few ranks, were they dealt to as usual.
+    /// Whether an engine of the pattern would have no rank among this many.
     pub fn leaves_out_engine(&self, ranks: u32) -> bool {
         engines(self.0.iter().take(ranks as usize)) != self.engines()
     }
 
-    /// The engines that some place of the pattern serves.
+    /// The engines that the pattern names.
     pub fn engines(&self) -> EngineSet {
         engines(self.0.iter())
     }
 
-    /// Whether some place of the pattern serves the engine.
+    /// Whether the pattern names the engine.
     pub fn serves(&self, engine: Engine) -> bool {
         self.engines().contains(engine)
     }
@@ -109,7 +109,7 @@ impl FromStr for RolePattern {
     type Err = ParseEngineError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        /// More than any machine has ranks: a slip of the finger.
+        /// No machine has more ranks: a larger number is a typing error.
         const MOST: u32 = 100_000;
         let mut roles = Vec::new();
         for word in text.split(',') {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn no_engine_goes_without_a_rank_however_few_are_left() {
+    fn every_engine_has_a_rank_however_few_ranks_there_are() {
         for (pattern, ranks, expected) in [
             ("2*chandra,deepseek", 4, "chandra chandra deepseek chandra"),
             ("2*chandra,deepseek", 2, "chandra chandra/deepseek"),

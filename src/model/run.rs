@@ -1,4 +1,4 @@
-//! How a run stands and how it ends.
+//! Counts of a run, and how it ends.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,32 +6,32 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, FailureClass, RankId};
 
-/// How many pages ended how.
+/// Number of pages by verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Pages of the plan.
+    /// Number of pages in the plan.
     pub pages: u64,
-    /// Read by either engine.
+    /// Pages read by either engine.
     pub read: u64,
-    /// Blank.
+    /// Blank pages.
     pub blank: u64,
-    /// Read by the second engine after the first had failed; included in `read`.
+    /// Pages read by the second engine after the first had failed; included in `read`.
     pub recovered: u64,
-    /// Failed for good, by class.
+    /// Failed pages, by class.
     pub failed: BTreeMap<FailureClass, u64>,
-    /// Settled by an earlier start of the run; included in the numbers above.
+    /// Pages settled by an earlier start of the run; included in the numbers above.
     pub restored: u64,
     /// Answers that belonged to no open lease and were ignored.
     pub stale: u64,
 }
 
 impl Counts {
-    /// Pages that failed for good.
+    /// Number of failed pages.
     pub fn failed_total(&self) -> u64 {
         self.failed.values().sum()
     }
 
-    /// Pages with a final verdict.
+    /// Number of pages with a final verdict.
     pub fn settled(&self) -> u64 {
         self.read + self.blank + self.failed_total()
     }
@@ -41,15 +41,15 @@ impl Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopReason {
-    /// The run's own deadline.
+    /// The deadline of the run.
     Deadline,
     /// SIGTERM, SIGINT or the stop file.
     Requested,
     /// A rank cannot write its records.
     Store,
-    /// No rank can serve this engine any more, and pages wait for it.
+    /// Pages wait for this engine, and no rank can serve it any more.
     NoEngine(Engine),
-    /// This rank has not been heard of for too long.
+    /// This rank has been silent for too long.
     RankSilent(RankId),
 }
 
@@ -60,12 +60,12 @@ impl fmt::Display for StopReason {
             StopReason::Requested => f.write_str("asked to stop"),
             StopReason::Store => f.write_str("a rank cannot write its records"),
             StopReason::NoEngine(engine) => write!(f, "no rank can serve {engine}"),
-            StopReason::RankSilent(rank) => write!(f, "{rank} has fallen silent"),
+            StopReason::RankSilent(rank) => write!(f, "{rank} became silent"),
         }
     }
 }
 
-/// How the dealing of pages ends.
+/// How the scheduler ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every page is settled.

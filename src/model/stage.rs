@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 
-/// A page's time with one engine. A page that was not read there goes on to the next stage. The serialised words are those
-/// of the shards.
+/// A stage of a page on one engine. A page that a stage did not read goes on to the next one. The serialised names are
+/// those in the shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Stage {
-    /// With Chandra.
+    /// On Chandra.
     #[default]
     #[serde(rename = "first")]
     Primary = 1,
-    /// With DeepSeek-OCR, after Chandra failed the page.
+    /// On DeepSeek-OCR, after Chandra failed the page.
     #[serde(rename = "second")]
     Fallback = 2,
-    /// With Chandra again, for the retry steps that the primary stage did not try.
+    /// On Chandra again, for the retry steps that the primary stage did not try.
     #[serde(rename = "return")]
     PrimaryRetry = 3,
 }
@@ -25,7 +25,7 @@ impl Stage {
     /// All stages, in order.
     pub const ALL: [Stage; 3] = [Stage::Primary, Stage::Fallback, Stage::PrimaryRetry];
 
-    /// The word used in shards and exports.
+    /// Name in shards and exports.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Primary => "first",

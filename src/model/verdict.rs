@@ -1,22 +1,22 @@
-//! How a page ends, why it failed, and which faults are not the page's.
+//! Verdicts, failure classes and machine faults.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a page is settled. Every page of the plan has exactly one.
+/// The verdict on a page. Every settled page has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// An engine's answer was accepted.
     Read,
-    /// Nothing to read: found before an engine saw it, or said by the engine.
+    /// Nothing to read: by its ink before an engine saw it, or by the engine's answer.
     Blank,
-    /// No engine's answer was accepted. The class says who must act.
+    /// No engine's answer was accepted. The class says what can help.
     Failed(FailureClass),
 }
 
 impl Verdict {
-    /// The word used in shards, exports and reports: `read`, `blank` or `failed`.
+    /// Name in shards, exports and reports: `read`, `blank` or `failed`.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Read => "read",
@@ -25,7 +25,7 @@ impl Verdict {
         }
     }
 
-    /// The failure class, for a failed page.
+    /// The failure class of a failed page.
     pub fn class(self) -> Option<FailureClass> {
         match self {
             Verdict::Failed(class) => Some(class),
@@ -43,21 +43,21 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Who can do something about a failure.
+/// What can help after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The same engine, asked again in another way, may succeed.
+    /// The same engine may succeed with another retry step.
     SameEngine,
     /// Only the other engine may succeed.
     OtherEngine,
-    /// The person who runs the job must act: a password, a better file, a larger limit.
+    /// The user must act: give a password, a better file or a larger limit.
     Operator,
 }
 
 macro_rules! failure_classes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $name:literal, $remedy:ident;)+) => {
-        /// Why a page (or a document) could not be read. A closed list: each class says who must act and
-        /// whether asking again can help ([`FailureClass::remedy`]). The numeric code is part of the shard format.
+        /// Why a page (or a document) could not be read. Each class says what can help ([`FailureClass::remedy`]). The
+        /// numeric code is part of the shard format.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[repr(u8)]
         pub enum FailureClass {
@@ -65,15 +65,15 @@ macro_rules! failure_classes {
         }
 
         impl FailureClass {
-            /// Every class, in order of declaration.
+            /// All classes, in order of declaration.
             pub const ALL: &'static [FailureClass] = &[$(FailureClass::$variant),+];
 
-            /// The name used in shards, exports, reports and on the command line.
+            /// Name in shards, exports and reports and on the command line.
             pub fn name(self) -> &'static str {
                 match self { $(FailureClass::$variant => $name,)+ }
             }
 
-            /// Who can do something about it.
+            /// What can help.
             pub fn remedy(self) -> Remedy {
                 match self { $(FailureClass::$variant => Remedy::$remedy,)+ }
             }
@@ -81,44 +81,44 @@ macro_rules! failure_classes {
     };
 }
 
-// A new class is declared last: journals hold a class by its place here.
+// A new class is declared last: journals store a class as its position here.
 failure_classes! {
     /// The file cannot be opened as a PDF (empty, truncated, not a PDF, no pages). The operator must fetch it again.
     Unreadable = 1, "unreadable", Operator;
     /// The file needs a password that the configuration does not give.
     Encrypted = 2, "encrypted", Operator;
-    /// PDFium could not draw this page, or died drawing it.
+    /// PDFium could not render this page, or died rendering it.
     RenderFailed = 3, "render-failed", Operator;
-    /// Drawing the page took longer than the configured limit.
+    /// Rendering the page took longer than the configured limit.
     RenderTimeout = 4, "render-timeout", Operator;
     /// The page would not fit in the renderer's memory limit.
     TooLarge = 5, "too-large", Operator;
-    /// The answer repeats itself without end. Other sampling, then the other engine, may help.
+    /// The answer repeats itself without end. Another sampling may help, then the other engine.
     Loop = 10, "loop", SameEngine;
-    /// The token budget ended before the answer did.
+    /// The token budget was used up before the answer ended.
     Truncated = 11, "truncated", SameEngine;
     /// The context window was full before the answer ended. A smaller image or half a page may help.
     ContextFull = 12, "context-full", SameEngine;
-    /// HTTP 200 and finish reason `stop`, but nothing was written for a page that has ink.
+    /// HTTP 200 and finish reason `stop`, but the answer is empty for a page with ink.
     Empty = 13, "empty", SameEngine;
     /// The answer is not in the engine's grammar.
     Unparsable = 14, "unparsable", SameEngine;
-    /// The server refused the request (HTTP 4xx). Asking the same again cannot help.
+    /// The server rejected the request (HTTP 4xx). The same request would be rejected again.
     Rejected = 20, "rejected", OtherEngine;
-    /// The server failed on this request (HTTP 5xx) while staying healthy for others.
+    /// The server failed on this request (HTTP 5xx) while it stayed healthy for others.
     ServerError = 21, "server-error", SameEngine;
-    /// No progress within the token deadlines while the server was healthy.
+    /// No progress within the token limits while the server was healthy.
     Stalled = 22, "stalled", SameEngine;
     /// The page was alone in flight at two engine deaths. It goes to the other engine.
     Poison = 30, "poison", OtherEngine;
-    /// The file is no longer the one that was planned. The next start plans it anew.
+    /// The file is no longer the one in the plan. The next start plans it again.
     Changed = 6, "changed", Operator;
-    /// The answer is in letters that the edition is not printed in.
+    /// The answer is in a script in which the edition is not printed.
     WrongScript = 15, "wrong-script", SameEngine;
-    /// The answer has far less or far more text than the page has ink for.
+    /// The answer has far less or far more text than the ink on the page suggests.
     Implausible = 16, "implausible", SameEngine;
-    /// No rank gave the page back in time, or its file cannot be read in time: its file system, or what works on the page,
-    /// hangs. The next start reads the page again.
+    /// No rank returned the page in time, or its file could not be read in time: the file system or the process that
+    /// works on the page hangs. The next start reads the page again.
     Stuck = 7, "stuck", Operator;
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for FailureClass {
     }
 }
 
-/// A fault of the machine, never of the page: the page goes back to the queue with its attempt count unchanged.
+/// A fault of the machine, never of the page: the page returns to the queue with its attempt count unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MachineFault {
@@ -143,15 +143,15 @@ pub enum MachineFault {
     ServerDied,
     /// The connection was refused, reset or cut.
     ConnectionLost,
-    /// The server said it is overloaded (HTTP 503 or 429).
+    /// The server reported that it is overloaded (HTTP 503 or 429).
     Overloaded,
     /// The server aborted the request (finish reason `abort`), as it does when it shuts down.
     Aborted,
-    /// The renderer pool is gone, not merely one child.
+    /// The renderer pool failed, not only one child.
     RendererLost,
     /// The run is draining: deadline, stop file or signal.
     Draining,
-    /// The inputs cannot be reached from this rank: a file system that is not mounted, or fails.
+    /// The inputs cannot be reached from this rank: a file system is not mounted, or fails.
     InputLost,
 }
 

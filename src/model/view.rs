@@ -1,4 +1,4 @@
-//! What of a page an engine is shown.
+//! Views: how a page is shown to an engine.
 
 use std::str::FromStr;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{BBox, PixelSize, Rotation, Skew};
 
-/// How a page is shown to an engine. A model that loops or loses its way on one image often reads another of the same
-/// page; that is tried before the page is given away.
+/// A view of a page. A model that loops or fails on one image often reads another image of the same page. That is tried
+/// before the page goes to the other engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum View {
-    /// All of the page at the size of the profile: in one image, or in the parts that its layout has.
+    /// The whole page at the size of the profile: in one image, or in the parts of its layout.
     Whole = 1,
-    /// The same with sides a fifth shorter, see [`super::ImageRule::reduced`].
+    /// The same with sides shorter by a fifth, see [`super::ImageRule::reduced`].
     Reduced = 2,
-    /// In more parts: the page's columns, where it has some that were not shown one by one before; else an upper and a
-    /// lower half of the page or of each of its parts, cut where a white band spans them.
+    /// More parts: the columns of the page, if it has some that were not shown one by one before. Otherwise an upper
+    /// and a lower half of the page or of each of its parts, cut at a white band.
     Halves = 3,
 }
 
@@ -25,7 +25,7 @@ impl View {
     /// All views.
     pub const ALL: [View; 3] = [View::Whole, View::Reduced, View::Halves];
 
-    /// The word used in request ids, shards and exports.
+    /// Name in request ids, shards and exports.
     pub fn name(self) -> &'static str {
         match self {
             View::Whole => "whole",
@@ -40,7 +40,7 @@ impl View {
     }
 }
 
-/// The name of no view.
+/// A word that is not a view.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}`: give whole, reduced or halves")]
 pub struct ParseViewError(String);
@@ -53,40 +53,41 @@ impl FromStr for View {
     }
 }
 
-/// What one request showed of a page.
+/// The image of a page in one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
-    /// How the page was shown.
+    /// The view of the page.
     pub view: View,
-    /// Which of the view's images it was, 0-based.
+    /// Index of the image among those of the view, from 0.
     pub part: u8,
-    /// Place of that image on the page as a reader of PDFs displays it, but for its skew; with the white that was added
-    /// where the engine's grid asks for more than what is shown.
+    /// Place of the image on the page as a PDF reader displays it, except for its skew. It includes the white margin
+    /// that was added because the engine's grid asks for more than what is shown.
     pub bbox: BBox,
-    /// The turn that brought it upright.
+    /// The rotation that brought the content upright.
     pub turn: Rotation,
-    /// The skew that was taken out of the page; 0 where it was left.
+    /// The skew that was corrected; 0 without a correction.
     pub skew: Skew,
-    /// Its size.
+    /// Size of the image.
     pub size: PixelSize,
 }
 
 impl Shown {
-    /// A page in one image, as it is.
+    /// The whole page in one image, unchanged.
     pub fn whole(size: PixelSize) -> Shown {
         Shown { view: View::Whole, part: 0, bbox: BBox::PAGE, turn: Rotation::None, skew: Skew(0), size }
     }
 
-    /// A box on the image, on the page as it is displayed.
+    /// Converts a box on the image to a box on the page as it is displayed.
     pub fn on_page(&self, inner: BBox) -> BBox {
         inner.turned(self.turn.inverse()).within(self.bbox).rotated(self.skew, self.page_aspect())
     }
 
     /// Width of the page over its height.
     fn page_aspect(&self) -> f64 {
-        let (width, height) = match self.turn.is_sideways() {
-            true => (self.size.height, self.size.width),
-            false => (self.size.width, self.size.height),
+        let (width, height) = if self.turn.is_sideways() {
+            (self.size.height, self.size.width)
+        } else {
+            (self.size.width, self.size.height)
         };
         let page =
             |pixels: u32, from: u16, to: u16| f64::from(pixels.max(1)) / f64::from(to.saturating_sub(from).max(1));
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_box_on_a_turned_table_lies_where_the_table_has_it() {
-        // The table's head is at the left of the page; a turn to the right brings it to the top.
+        // The table's head is at the left of the page; a rotation to the right brings it to the top.
         let shown = Shown {
             bbox: bbox(0, 100, 1000, 900),
             turn: Rotation::Right,
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn a_box_on_a_straightened_page_is_rotated_back() {
         let shown = Shown { skew: Skew(200), ..Shown::whole(A4) };
-        // Lines fall to the right: at the right edge they lie lower than where they were straightened to.
+        // Lines fall to the right: at the right edge they are lower than where straightening moved them.
         let right = shown.on_page(bbox(1000, 500, 1000, 500));
         assert_eq!((right.top, right.bottom), (512, 512));
         let left = shown.on_page(bbox(0, 500, 0, 500));

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{FIRST_VERSION, REPORT_FILE, RoleSwitchTimes, SERVERS_FILE, VERSION, server_seconds};
 
-/// How a run ended, and so its exit code.
+/// How a run ended. It determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
@@ -49,7 +49,7 @@ impl RunOutcome {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
-    /// Version of the form of the file; earlier programs wrote none, which is 1.
+    /// Version of the file's format. Earlier programs wrote none, which means 1.
     #[serde(default = "first_version")]
     pub version: u32,
     /// Identity of the run directory.
@@ -58,45 +58,45 @@ pub struct EndReport {
     pub outcome: RunOutcome,
     /// The exit code.
     pub exit_code: ExitCode,
-    /// Documents of the plan.
+    /// Number of documents in the plan.
     pub documents: u64,
-    /// Documents that could not be read at all, by class.
+    /// Refused documents by class.
     pub refused: BTreeMap<FailureClass, u64>,
-    /// Pages of the plan.
+    /// Number of pages in the plan.
     pub pages: u64,
     /// Pages read.
     pub read: u64,
-    /// Of these, by the second engine after the first had failed.
+    /// Pages among them that the second engine read after the first had failed.
     pub recovered: u64,
     /// Blank pages.
     pub blank: u64,
     /// Failed pages by class.
     pub failed: BTreeMap<FailureClass, u64>,
-    /// Pages not settled.
+    /// Pages that are not settled.
     pub left: u64,
-    /// Pages settled by earlier starts; included above.
+    /// Pages that earlier starts settled. They are included above.
     pub restored: u64,
-    /// Seconds of this start.
+    /// Duration of this start, in seconds.
     pub seconds: f64,
-    /// Pages settled a second by this start.
+    /// Pages that this start settled per second.
     pub pages_per_second: f64,
     /// Number of ranks.
     pub ranks: u32,
-    /// Ranks that fell silent.
+    /// Ranks that became silent.
     pub lost_ranks: Vec<RankId>,
     /// Tokens by engine, of this start.
     pub tokens: BTreeMap<Engine, TokenTotals>,
-    /// Where the time of the servers went, by engine, over all ranks.
+    /// Time accounting of the servers by engine, summed over all ranks; in the file as seconds.
     #[serde(with = "server_seconds")]
     pub server_time: BTreeMap<Engine, ServerTime>,
-    /// What the servers had to do, by engine.
+    /// Mean load of the servers, by engine.
     pub server_load: BTreeMap<Engine, ServerLoad>,
-    /// RoleSwitchTimes of ranks from one engine to the other.
+    /// Role switches of ranks.
     #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: RoleSwitchTimes,
-    /// Seconds spent drawing and encoding pages, over all ranks.
+    /// Seconds spent rendering and encoding pages, summed over all ranks.
     pub imaging_seconds: f64,
-    /// What answered, by engine.
+    /// Engine, model, profile and prompt that answered.
     pub served_by: Vec<ServedBy>,
 }
 
@@ -160,22 +160,22 @@ impl EndReport {
         }
     }
 
-    /// With the turns of its ranks.
+    /// Adds the role switches.
     pub fn with_turns(self, turns: RoleSwitchTimes) -> Self {
         EndReport { turns, ..self }
     }
 
-    /// The report of a run that lost these ranks.
+    /// Adds the ranks that were lost.
     pub fn without(self, lost_ranks: Vec<RankId>) -> Self {
         EndReport { ranks: self.ranks + lost_ranks.len() as u32, lost_ranks, ..self }
     }
 
-    /// Whether an earlier start had settled everything: its report says more than this one.
+    /// Whether an earlier start had settled every page: its report has more to say.
     pub fn did_nothing(&self) -> bool {
         self.restored == self.pages
     }
 
-    /// Writes `report.json`, in one step.
+    /// Writes `report.json` atomically.
     ///
     /// # Errors
     /// The run directory cannot be written.
@@ -183,7 +183,7 @@ impl EndReport {
         replace(&run_directory.join(REPORT_FILE), &serde_json::to_vec_pretty(self)?)
     }
 
-    /// The report for people.
+    /// The report as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let failed: u64 = self.failed.values().sum();

@@ -1,4 +1,4 @@
-//! `finished.json`: the mark of a start that came to its own end, for whoever started it.
+//! `finished.json`: the account of a start that ended by itself, for the process that started it.
 
 use std::{
     fs,
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::RunOutcome;
 use crate::sys::{ExitCode, replace};
 
-/// Name of the mark in the run directory. mpirun's exit code is a hint at most (it says 0 after a killed rank, and
-/// hangs after a lost host: `docs/facts/mpi.md`, "When a rank dies").
+/// Name of the file in the run directory. mpirun's exit code is only a hint: it is 0 after a killed rank, and mpirun
+/// hangs after a lost host (`docs/facts/mpi.md`, "When a rank dies").
 pub const FINISHED_FILE: &str = "finished.json";
 
 /// How a start ended.
@@ -22,17 +22,17 @@ pub struct Finished {
     pub exit_code: ExitCode,
     /// How it ended.
     pub outcome: RunOutcome,
-    /// Whether another start at once, without the silent hosts, can go on.
+    /// Whether another start, without the silent hosts, can continue at once.
     pub again: bool,
-    /// Hosts of ranks that fell silent.
+    /// Hosts of ranks that became silent.
     pub silent_hosts: Vec<String>,
 }
 
 impl Finished {
-    /// The mark of the last start that came to its own end; `None` where there is none.
+    /// Reads the account of the last start that ended by itself; `None` without one.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn read(run_directory: &Path) -> io::Result<Option<Finished>> {
         match fs::read(run_directory.join(FINISHED_FILE)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -45,7 +45,7 @@ impl Finished {
         matches!(self.outcome, RunOutcome::Complete | RunOutcome::CompleteWithFailures)
     }
 
-    /// Writes the mark in one step.
+    /// Writes the file atomically.
     ///
     /// # Errors
     /// The run directory cannot be written.

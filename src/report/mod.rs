@@ -1,5 +1,4 @@
-//! What people are shown: progress while the run goes on, a status file, and the report at its end. Owns no state of
-//! the run.
+//! What people see of a run: progress, a status file, and the report at its end. It owns no state of the run.
 
 mod end;
 mod finished;
@@ -17,10 +16,10 @@ pub use servers::{SERVERS_FILE, ServersFile};
 pub use status::{RunPhase, Status, StatusFile};
 pub use turns::RoleSwitchTimes;
 
-/// Version of the form of `report.json` and `status.json` (`docs/reports.md`). Fields may be added without a new one.
+/// Version of the format of `report.json` and `status.json` (`docs/reports.md`). New fields do not change it.
 pub const VERSION: u32 = 2;
 
-/// Version of files that name none: times were `{secs, nanos}`, and some fields had other names.
+/// Version of files without one: times were `{secs, nanos}`, and some fields had other names.
 pub const FIRST_VERSION: u32 = 1;
 
 /// Name of the status file in the run directory.

@@ -11,29 +11,29 @@ use serde::{Deserialize, Serialize};
 use super::RoleSwitchTimes;
 use crate::model::Counts;
 
-/// Where the run stands.
+/// Counts of a run at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Pages of the plan.
+    /// Number of pages in the plan.
     pub pages: u64,
     /// Pages with a final verdict.
     pub settled: u64,
     /// Pages settled by an earlier start; included in `settled`.
     pub restored: u64,
-    /// Read.
+    /// Pages read.
     pub read: u64,
-    /// Read by the second engine after the first had failed; included in `read`.
+    /// Pages read by the second engine after the first had failed; included in `read`.
     pub recovered: u64,
-    /// Blank.
+    /// Blank pages.
     pub blank: u64,
-    /// Failed for good.
+    /// Failed pages.
     pub failed: u64,
-    /// Out at ranks.
+    /// Pages assigned to ranks.
     pub in_flight: u64,
-    /// RoleSwitchTimes of ranks from one engine to the other.
+    /// Role switches of ranks.
     #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: RoleSwitchTimes,
-    /// Seconds since this start.
+    /// Seconds since the beginning of this start.
     pub seconds: f64,
 }
 
@@ -54,7 +54,7 @@ impl Snapshot {
         }
     }
 
-    /// Pages a second since this start.
+    /// Pages per second in this start.
     pub fn rate(&self) -> f64 {
         (self.settled - self.restored) as f64 / self.seconds.max(0.001)
     }
@@ -88,7 +88,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar where standard error is a terminal, else a line every `interval`.
+    /// A bar if standard error is a terminal, otherwise a line every `interval`.
     pub fn new(interval: Duration) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -97,7 +97,7 @@ impl Progress {
         Progress { bar, interval, next_line: Duration::ZERO }
     }
 
-    /// Shows the snapshot, if it is time.
+    /// Shows the snapshot, if one is due.
     pub fn show(&mut self, snapshot: &Snapshot) {
         if let Some(bar) = &self.bar {
             bar.set_length(snapshot.pages);
@@ -121,7 +121,7 @@ impl Progress {
     }
 }
 
-/// Whoever reads standard error may be gone: that ends no run.
+/// The process that reads standard error may have ended: that must not end the run.
 fn print(snapshot: &Snapshot) {
     let _ = writeln!(stderr(), "bocr: {}", snapshot.line());
 }

@@ -1,4 +1,4 @@
-//! The times of servers as `report.json` has them: numbers of seconds. Earlier programs wrote `{secs, nanos}`.
+//! The time accounting of servers in `report.json`: numbers of seconds. Earlier programs wrote `{secs, nanos}`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Seconds {
                 Duration::from_secs(secs)
                     .checked_add(nanos)
                     .map(Seconds)
-                    .ok_or_else(|| serde::de::Error::custom("a time that is too long"))
+                    .ok_or_else(|| serde::de::Error::custom("the time is too long: report.json is damaged"))
             }
         }
     }
@@ -64,7 +64,7 @@ pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, ser
     }))
 }
 
-/// Reads them, in either form.
+/// Reads them in either format.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<Engine, ServerTime>, D::Error> {

@@ -1,4 +1,4 @@
-//! `servers.json`: what the servers of a run said that they can do, at every start of them and of the run.
+//! `servers.json`: the capabilities that the servers of a run reported, over all starts of servers and of the run.
 
 use std::{
     collections::BTreeSet,
@@ -15,10 +15,10 @@ use crate::{
     sys::replace,
 };
 
-/// Name of the record in the run directory.
+/// Name of the file in the run directory.
 pub const SERVERS_FILE: &str = "servers.json";
 
-/// Servers that say the same of themselves, and the ranks that have had one.
+/// Servers with equal capabilities, and the ranks that have had one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     engine: Engine,
@@ -27,8 +27,8 @@ struct Entry {
     capabilities: Capabilities,
 }
 
-/// The servers of a run, kept by a thread of its own: a slow disk holds nobody up. Dropping it waits until the last is
-/// written.
+/// The file with the capabilities of a run's servers. A thread writes it, so that a slow disk delays nothing else.
+/// Dropping it waits until the last state is written.
 #[derive(Debug)]
 pub struct ServersFile {
     servers: Option<Sender<(RankId, Engine, Capabilities)>>,
@@ -36,7 +36,7 @@ pub struct ServersFile {
 }
 
 impl ServersFile {
-    /// Starts the thread, which takes in what earlier starts have written.
+    /// Starts the thread. It first reads the file of earlier starts.
     ///
     /// # Errors
     /// The system refuses the thread.
@@ -48,7 +48,7 @@ impl ServersFile {
         Ok(ServersFile { servers: Some(sender), thread: Some(thread) })
     }
 
-    /// Hands on what the server of a rank says.
+    /// Records the capabilities that the server of a rank reported.
     pub fn record(&self, rank: RankId, engine: Engine, capabilities: Capabilities) {
         if let Some(servers) = &self.servers {
             let _ = servers.send((rank, engine, capabilities));
@@ -65,10 +65,10 @@ impl Drop for ServersFile {
     }
 }
 
-/// Writes whenever something is new. Of thousands of servers that are ready at once, one writing takes many.
+/// Writes the file after every change. If thousands of servers become ready at once, one write covers many.
 fn write_all(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
     let mut entries = read(path).unwrap_or_else(|error| {
-        tracing::warn!("{} cannot be read and is started anew: {}", path.display(), chain(&error));
+        tracing::warn!("cannot read {}; writing it from the start: {}", path.display(), chain(&error));
         Vec::new()
     });
     while let Ok(first) = servers.recv() {
@@ -94,7 +94,7 @@ fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
     replace(path, &serde_json::to_vec_pretty(entries)?)
 }
 
-/// Whether it was not yet there.
+/// Adds a server; true if this changed the entries.
 fn add(entries: &mut Vec<Entry>, rank: RankId, engine: Engine, capabilities: Capabilities) -> bool {
     match entries.iter_mut().find(|entry| entry.engine == engine && entry.capabilities == capabilities) {
         Some(entry) => entry.ranks.insert(rank.0),
@@ -105,7 +105,7 @@ fn add(entries: &mut Vec<Entry>, rank: RankId, engine: Engine, capabilities: Cap
     }
 }
 
-/// Numbers as text: `0-3,7`.
+/// Sets of numbers as text: `0-3,7`.
 mod ranges {
     use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ mod ranges {
         for word in text.split(',') {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
             let bounds = first.parse::<u32>().and_then(|first| Ok((first, last.parse::<u32>()?)));
-            let (first, last) = bounds.map_err(|_| D::Error::custom(format!("`{word}` is no range of ranks")))?;
+            let (first, last) = bounds.map_err(|_| D::Error::custom(format!("`{word}` is not a range of ranks")))?;
             numbers.extend(first..=last);
         }
         Ok(numbers)
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_is_written_anew() {
+    fn a_damaged_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SERVERS_FILE);
         std::fs::write(&path, "[{").unwrap();

@@ -1,5 +1,5 @@
-//! `status.json`: the snapshot for other programs, for a login node, and for the launcher, which takes a file that
-//! does not change any more for a run that hangs.
+//! `status.json`: the current snapshot for other programs, for a login node, and for the launcher. The launcher takes a
+//! file that no longer changes as the sign of a run that hangs.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,19 +12,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{FIRST_VERSION, STATUS_FILE, Snapshot, VERSION};
 
-/// What a run is doing.
+/// Phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
-    /// Planning, and learning how the pages stand.
+    /// Planning, and reading the records of earlier starts.
     Preparing,
     /// Reading pages.
     Reading,
-    /// Sealing, writing the catalogue and the report.
+    /// Sealing, and writing the catalogue and the report.
     Ending,
 }
 
-/// The status file of a run directory, written by a thread of its own: a slow disk holds nobody up. Dropping it waits
+/// The status file of a run directory. A thread writes it, so that a slow disk delays nothing else. Dropping it waits
 /// until the last status is written.
 #[derive(Debug)]
 pub struct StatusFile {
@@ -36,23 +36,23 @@ pub struct StatusFile {
 struct Written<'a> {
     version: u32,
     phase: RunPhase,
-    /// Counts the writings.
+    /// Number of the write, from 1.
     beat: u64,
     #[serde(flatten)]
     snapshot: Option<&'a Snapshot>,
 }
 
-/// What the status file of a run says.
+/// Content of the status file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Status {
-    /// Version of the form of the file; earlier programs wrote none, which is 1.
+    /// Version of the file's format. Earlier programs wrote none, which means 1.
     #[serde(default = "first_version")]
     pub version: u32,
     /// What the run is doing.
     pub phase: RunPhase,
-    /// Counts the writings of a start.
+    /// Number of the write in this start, from 1.
     pub beat: u64,
-    /// Where it stands; not known before the plan is.
+    /// The counts; `None` until the plan is known.
     #[serde(flatten)]
     pub snapshot: Option<Snapshot>,
 }
@@ -62,10 +62,10 @@ fn first_version() -> u32 {
 }
 
 impl Status {
-    /// The last status of the run; `None` where there is none.
+    /// Reads the last status of the run; `None` without one.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn read(run_directory: &Path) -> io::Result<Option<Status>> {
         match std::fs::read(run_directory.join(STATUS_FILE)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -75,7 +75,7 @@ impl Status {
 }
 
 impl StatusFile {
-    /// Starts the thread; nothing is written yet.
+    /// Starts the thread. It writes nothing yet.
     ///
     /// # Errors
     /// The system refuses the thread.
@@ -87,14 +87,15 @@ impl StatusFile {
         Ok(StatusFile { statuses: Some(sender), thread: Some(thread) })
     }
 
-    /// Hands on what is to be written; without a snapshot the last one stays. Left out where the disk is behind.
+    /// Gives a status to the thread. Without a snapshot the last one is kept. The status is skipped if the disk is
+    /// slow.
     pub fn write(&self, phase: RunPhase, snapshot: Option<Snapshot>) {
         if let Some(statuses) = &self.statuses {
             let _ = statuses.try_send((phase, snapshot));
         }
     }
 
-    /// Hands on a status that must not be left out.
+    /// Gives a status to the thread that must not be skipped.
     pub fn write_last(&self, phase: RunPhase, snapshot: Snapshot) {
         if let Some(statuses) = &self.statuses {
             let _ = statuses.send((phase, Some(snapshot)));
@@ -111,7 +112,7 @@ impl Drop for StatusFile {
     }
 }
 
-/// A directory that cannot be written is said once: those who lose something by it end the run.
+/// Warns once if the directory cannot be written. The writers of data report the error and end the run.
 fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapshot>)>) {
     let path = run_directory.join(STATUS_FILE);
     let mut last = None;
@@ -129,7 +130,7 @@ fn write_all(run_directory: &Path, statuses: &Receiver<(RunPhase, Option<Snapsho
     }
 }
 
-/// In one step, so that a reader never sees half of it.
+/// Writes atomically, so that a reader never sees half a file.
 fn write(path: &PathBuf, status: &Written<'_>) -> io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     std::fs::write(&temporary, serde_json::to_vec_pretty(status)?)?;

@@ -1,4 +1,4 @@
-//! What the tokens of a run went into.
+//! What the tokens of a run were spent on.
 
 use std::{fmt, ops::AddAssign};
 
@@ -12,7 +12,7 @@ impl Spent {
 }
 
 impl TokenTotals {
-    /// Counts an attempt.
+    /// Adds an attempt.
     pub fn count(&mut self, attempt: &Attempt, is_retry: bool) {
         let spent = Spent::of(attempt);
         match attempt.outcome {
@@ -29,7 +29,7 @@ impl TokenTotals {
         }
     }
 
-    /// All attempts.
+    /// The sum over all attempts.
     pub fn all(&self) -> Spent {
         let mut all = self.accepted;
         all += self.loops;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attempt_is_of_one_kind_and_retries_are_told_once_more() {
+    fn every_attempt_is_of_one_kind_and_retries_are_counted_again() {
         let mut totals = TokenTotals::default();
         let looping = AttemptOutcome::Failed(FailureClass::Loop);
         totals.count(&attempt(looping, Some(FinishReason::Cut), 400), false);

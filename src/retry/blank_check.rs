@@ -1,42 +1,44 @@
-//! Whether an engine is believed that finds nothing to read on an image. Pure.
+//! The blank check: whether to believe an engine that finds nothing to read on an image. Pure.
 
 use crate::model::{Attempt, AttemptOutcome, FailureClass, Shown, View};
 
-/// What is known of an image besides the engine's answer.
+/// Evidence about an image besides the engine's answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageEvidence {
-    /// What it shows.
+    /// What part of the page the image shows.
     pub shown: Shown,
-    /// Images of the view that it belongs to.
+    /// Number of images of its view.
     pub parts: usize,
-    /// Whether a mark as large as a letter is on it.
+    /// Whether it has a mark as large as a letter.
     pub inked: bool,
-    /// Ink on it, in square inches.
+    /// Area of ink, in square inches.
     pub ink: f32,
-    /// It is the last of its page, and none before it had text.
+    /// It is the last image of its page, and none before it had text.
     pub decides: bool,
 }
 
-/// Ink, in square inches, up to which a part of a page may be a rule or an ornament. A line of text has 0.15, the three
-/// asterisks that end an act 0.01, a vignette below two columns 0.05.
+/// Area of ink, in square inches, up to which a part of a page may be a rule or an ornament. A line of text has 0.15,
+/// the three asterisks that end an act 0.01, a vignette below two columns 0.05.
 const ORNAMENT: f32 = 0.1;
 
-/// An engine's outcome, put right. `attempts` are those on the page that count. "Nothing there" is a failure where text
-/// was read of the same place before (text that was taken for none counts for one character), where a half has ink, and
-/// where it would make a page blank of which something was read. And where an engine gives no text for a part
-/// that is a rule or an ornament at most, there is nothing to be read.
-pub fn outcome_of(outcome: AttemptOutcome, look: &ImageEvidence, attempts: &[Attempt]) -> AttemptOutcome {
+/// Corrects the outcome of an engine. `attempts` are those on the page that count.
+///
+/// "Nothing there" becomes a failure where text was read of the same place before (text that was taken for none counts
+/// for one character), where a half has ink, and where it would make a page blank although something was read of it.
+/// Conversely, no text for a part that is a rule or an ornament at most means that the part is blank.
+pub fn outcome_of(outcome: AttemptOutcome, evidence: &ImageEvidence, attempts: &[Attempt]) -> AttemptOutcome {
     let text_of = |attempt: &&Attempt| attempt.kept_characters > 1;
-    let here =
-        || attempts.iter().filter(|attempt| attempt.shown.bbox.lies_mostly_in(look.shown.bbox)).any(|a| text_of(&a));
-    let divided = look.parts > if look.shown.view == View::Halves { 2 } else { 1 };
-    let ornament = divided && look.ink <= ORNAMENT;
-    let contradicted = || match look.shown.view {
-        View::Halves => look.inked && !ornament,
+    let here = || {
+        attempts.iter().filter(|attempt| attempt.shown.bbox.lies_mostly_in(evidence.shown.bbox)).any(|a| text_of(&a))
+    };
+    let divided = evidence.parts > if evidence.shown.view == View::Halves { 2 } else { 1 };
+    let ornament = divided && evidence.ink <= ORNAMENT;
+    let contradicted = || match evidence.shown.view {
+        View::Halves => evidence.inked && !ornament,
         View::Whole | View::Reduced => here(),
     };
     match outcome {
-        AttemptOutcome::Blank if contradicted() || look.decides && attempts.iter().any(|a| text_of(&a)) => {
+        AttemptOutcome::Blank if contradicted() || evidence.decides && attempts.iter().any(|a| text_of(&a)) => {
             AttemptOutcome::Failed(FailureClass::Empty)
         }
         AttemptOutcome::Failed(FailureClass::Empty) if ornament && !here() => AttemptOutcome::Blank,

@@ -1,20 +1,20 @@
-//! A page's escalation over the engines: which stage follows one that has failed it. Pure.
+//! Escalation: which stage follows after an engine has failed a page. Pure.
 
 use crate::model::{Attempt, Engine, EngineSet, FailureClass, Remedy, Stage};
 
 use super::state::{Budget, RetryState};
 
-/// How far a page is that has failed on its first stage to an engine.
+/// State of a page that has failed its first stage.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escalation {
-    /// What it waits for, or is on.
+    /// The stage that it waits for or is on.
     pub(crate) stage: Stage,
-    /// The engines that it may be given to since.
+    /// The engines that it may still be given to.
     pub(crate) remaining: EngineSet,
 }
 
-/// The engines that a page may yet be given to which has failed with `class` at the end of `retry`. `attempts` are all
-/// that count on it, `budget` is that of a stage to Chandra.
+/// The engines that may still be asked for a page that failed with `class` at the end of `retry`. `attempts` are all
+/// that count on the page; `budget` is that of a stage on Chandra.
 pub fn remaining_engines(
     stage: Stage,
     class: FailureClass,
@@ -35,8 +35,8 @@ pub fn remaining_engines(
     engines.into_iter().filter(|(_, open)| *open).fold(EngineSet::default(), |set, (engine, _)| set.with(engine))
 }
 
-/// The next stage of a page that has failed and has these engines remaining of it: to the one that has not seen it, where some
-/// rank serves that, else back to the first.
+/// The next stage of a failed page with these remaining engines: the second engine if some rank serves it, else the
+/// first engine again.
 pub fn next_stage(remaining: EngineSet, second_served: bool) -> Option<Stage> {
     if remaining.contains(Engine::DeepSeek) && second_served {
         Some(Stage::Fallback)
@@ -57,28 +57,28 @@ mod tests {
     };
 
     #[test]
-    fn what_lies_ahead_of_a_failed_page_follows_from_its_attempts() {
+    fn the_remaining_engines_of_a_failed_page_follow_from_its_attempts() {
         let both = EngineSet::only(Engine::Chandra).with(Engine::DeepSeek);
-        let climb_of = |outcomes: &[AttemptOutcome]| {
+        let state_after = |outcomes: &[AttemptOutcome]| {
             let mut retry = RetryState::new(BUDGET, None);
             for outcome in outcomes {
                 retry.after(*outcome);
             }
             retry
         };
-        let looped = climb_of(&[Failed(Class::Loop); 3]);
+        let looped = state_after(&[Failed(Class::Loop); 3]);
         let mut attempts = looped_on_first();
         let of = |stage, class, retry: &RetryState, attempts: &[Attempt]| {
             remaining_engines(stage, class, retry, attempts, BUDGET)
         };
         assert_eq!(of(Stage::Primary, Class::Loop, &looped, &attempts), both);
-        let refused = climb_of(&[Failed(Class::Rejected)]);
+        let refused = state_after(&[Failed(Class::Rejected)]);
         let other = EngineSet::only(Engine::DeepSeek);
         assert_eq!(of(Stage::Primary, Class::Rejected, &refused, &attempts), other);
-        let killed = climb_of(&[Interrupted(MachineFault::ServerDied)]);
+        let killed = state_after(&[Interrupted(MachineFault::ServerDied)]);
         assert_eq!(of(Stage::Primary, Class::Poison, &killed, &attempts), other);
         assert_eq!(of(Stage::Primary, Class::TooLarge, &looped, &attempts), EngineSet::default());
-        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), other, "nobody served it so far");
+        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), other, "no rank has served it so far");
         attempts.push(made(Stage::Fallback, 0, View::Whole, Failed(Class::Rejected)));
         assert_eq!(of(Stage::Fallback, Class::Rejected, &refused, &attempts), EngineSet::only(Engine::Chandra));
         assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), EngineSet::default());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_course_is_the_first_engine_the_second_and_the_first_again() {
+    fn the_stages_are_the_first_engine_the_second_and_the_first_again() {
         let set = |engines: &[Engine]| engines.iter().fold(EngineSet::default(), |set, engine| set.with(*engine));
         use Engine::{Chandra, DeepSeek};
         for (engines, second_served, expected) in [

@@ -1,11 +1,11 @@
-//! What follows an attempt: the retry policy, used by the worker and by the simulator. Pure.
+//! What follows an attempt. The worker and the simulator use the same retry policy. Pure.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `policy` | in which ways an engine is asked, by failure class: tables |
-//! | `state` | one stage of a page on an engine: what follows each attempt |
-//! | `escalation` | which engine follows one that has failed the page |
-//! | `blank_check` | whether an engine is believed that finds nothing to read |
+//! | `policy` | the retry steps of each failure class: tables |
+//! | `state` | the retry state of a page on one stage: what follows each attempt |
+//! | `escalation` | which engine follows after one has failed the page |
+//! | `blank_check` | whether to believe an engine that finds nothing to read |
 
 pub mod blank_check;
 pub mod escalation;

@@ -1,4 +1,4 @@
-//! One stage of a page to an engine: what follows each attempt. Pure.
+//! The retry state of a page on one stage: what follows each attempt. Pure.
 
 use std::time::Duration;
 
@@ -11,72 +11,72 @@ use super::policy::{RetryStep, Ways, retry_steps};
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterAttempt {
-    /// The answer is good.
+    /// The answer is accepted.
     Accept,
-    /// The engine says that there is nothing on the image.
+    /// The engine found nothing on the image.
     Blank,
-    /// Ask the same engine again, in this way.
+    /// Ask the same engine again.
     AskAgain {
-        /// The way; the same as before where nothing was wrong with it.
+        /// How to ask; the same step as before if the request was not at fault.
         rung: RetryStep,
-        /// Wait this long before.
+        /// Wait this long first.
         pause: Duration,
     },
-    /// This engine has failed the page on this stage.
+    /// The engine has failed the page on this stage.
     SettleFailed(FailureClass),
-    /// Give the page back: the machine failed, not the page.
+    /// Return the page to rank 0: the machine failed, not the page.
     Return(MachineFault),
 }
 
-/// Attempts that may fail on a page.
+/// Maximum number of failed attempts on a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// On one stage; also the most failures of the server on one page, on all visits to it.
+    /// On one stage. Also the maximum number of server failures on one page, on all its stages.
     pub stage: u32,
-    /// On all visits.
+    /// On all stages together.
     pub page: u32,
 }
 
 impl Budget {
-    /// What the configuration gives a stage to `engine`.
+    /// The budget that the configuration gives to a stage on `engine`.
     pub fn of(configuration: &Configuration, engine: Engine) -> Budget {
         let stage = configuration.engines.of(engine).attempts.get();
         Budget { stage, page: configuration.schedule.page_attempts.get() }
     }
 }
 
-/// Engine deaths with the page alone in flight that prove it poison.
+/// Number of engine deaths with the page alone in flight that prove it poison.
 pub const POISON_DEATHS: u8 = 2;
 
-/// Times that a page may come back for a fault of its connection before it is tried alone.
+/// Number of returns because of connection faults after which a page is tried alone.
 pub const RETURNS_LIMIT: u8 = 3;
 
-/// Interruptions of one page that a rank rides out by itself before it gives the page back.
+/// Number of interruptions of one page after which a rank returns it.
 pub const INTERRUPTIONS_LIMIT: u32 = 6;
 
-/// A page's way up the ladder of an engine, on one stage.
+/// The retry state of a page on one stage of an engine.
 #[derive(Debug, Clone)]
 pub struct RetryState {
     budget: Budget,
-    /// For a page suspected of killing its engine, which is alone in flight: the deaths it was alone at before.
+    /// For a suspect page, which is alone in flight: the number of earlier engine deaths while it was alone.
     probe: Option<u8>,
     rung: RetryStep,
-    /// Ways that have led to nothing, on this stage or an earlier one.
+    /// Steps that failed, on this stage or an earlier one.
     tried: Vec<RetryStep>,
-    /// Image and answer of the whole page do not fit the context together; it would be no other in another sampling.
+    /// Image and answer of the whole page do not fit the context together. Another sampling does not change that.
     whole_overflows: bool,
-    failed_on_visit: u32,
+    failed_on_stage: u32,
     failed_on_page: u32,
-    /// Failures of the server among those on this engine.
+    /// Server failures among the failures on this engine.
     server_failures: u32,
-    /// Interruptions since the last attempt that was none.
+    /// Interruptions since the last attempt that was not interrupted.
     interruptions: u32,
-    /// Why the last attempt failed; `None` if it did not, but was accepted or interrupted.
+    /// Why the last attempt failed; `None` if it was accepted or interrupted.
     class: Option<FailureClass>,
 }
 
 impl RetryState {
-    /// A page that was never asked for.
+    /// The state before the first attempt.
     pub fn new(budget: Budget, probe: Option<u8>) -> Self {
         RetryState {
             budget,
@@ -84,7 +84,7 @@ impl RetryState {
             rung: RetryStep::FIRST,
             tried: Vec::new(),
             whole_overflows: false,
-            failed_on_visit: 0,
+            failed_on_stage: 0,
             failed_on_page: 0,
             server_failures: 0,
             interruptions: 0,
@@ -92,9 +92,9 @@ impl RetryState {
         }
     }
 
-    /// Goes on where `attempts`, all that count on the page so far, have ended; `None` where nothing is left to be tried.
+    /// Continues after `attempts`, all that count on the page so far; `None` if no step is left to try.
     ///
-    /// A page that killed its server on an earlier stage is not asked for again: its last attempt did not fail, it was
+    /// A page that killed its server on an earlier stage is not asked again: its last attempt did not fail, it was
     /// interrupted.
     pub fn resume(stage: Stage, attempts: &[Attempt], budget: Budget, probe: Option<u8>) -> Option<Self> {
         let mut retry = RetryState::new(budget, probe);
@@ -107,7 +107,7 @@ impl RetryState {
             }
             if let AttemptOutcome::Failed(class) = attempt.outcome {
                 retry.failed_on_page += 1;
-                retry.failed_on_visit += u32::from(here && attempt.stage == stage);
+                retry.failed_on_stage += u32::from(here && attempt.stage == stage);
                 if here {
                     retry.count_failure(class);
                 }
@@ -125,17 +125,17 @@ impl RetryState {
         Some(retry)
     }
 
-    /// How the engine is to be asked next.
+    /// The next retry step.
     pub fn step(&self) -> RetryStep {
         self.rung
     }
 
     /// What follows an attempt.
     ///
-    /// A failure of the answer is asked again in another way, one of the server in the same way after a pause, each as
-    /// long as the budgets last. Overload, aborts and lost connections are ridden out with a growing pause and never
-    /// count; a dead server or a drain gives the page back at once. But a page that is alone in flight, on a server that
-    /// serves others, at [`POISON_DEATHS`] deaths or such interruptions, is the cause of them.
+    /// A failed answer is asked again with the next retry step, a server failure with the same step after a pause, each
+    /// within the budgets. Overload, aborts and lost connections are retried with a growing pause and do not count. A
+    /// dead server or a drain returns the page at once. But a page that is alone in flight, on a server that serves
+    /// other pages, and has reached [`POISON_DEATHS`] deaths or such interruptions, is their cause and fails.
     pub fn after(&mut self, outcome: AttemptOutcome) -> AfterAttempt {
         self.class = None;
         match outcome {
@@ -145,7 +145,7 @@ impl RetryState {
             }
             AttemptOutcome::Failed(class) => {
                 self.interruptions = 0;
-                self.failed_on_visit += 1;
+                self.failed_on_stage += 1;
                 self.failed_on_page += 1;
                 self.count_failure(class);
                 self.class = Some(class);
@@ -169,35 +169,35 @@ impl RetryState {
     }
 
     fn after_interruption(&self, fault: MachineFault) -> AfterAttempt {
-        let last_trial = self.probe.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
+        let last_probe = self.probe.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
         match fault {
             MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
                 if self.interruptions < INTERRUPTIONS_LIMIT =>
             {
                 AfterAttempt::AskAgain { rung: self.rung, pause: pause(self.interruptions) }
             }
-            MachineFault::ServerDied if last_trial => AfterAttempt::SettleFailed(FailureClass::Poison),
-            MachineFault::ConnectionLost | MachineFault::Aborted if last_trial => {
+            MachineFault::ServerDied if last_probe => AfterAttempt::SettleFailed(FailureClass::Poison),
+            MachineFault::ConnectionLost | MachineFault::Aborted if last_probe => {
                 AfterAttempt::SettleFailed(FailureClass::ServerError)
             }
             _ => AfterAttempt::Return(fault),
         }
     }
 
-    /// The page cannot be shown in the way of the present rung: what follows then, if anything.
+    /// Skips the current step, because the page cannot be shown that way. Gives the next step, if any.
     pub fn skip(&mut self) -> Option<RetryStep> {
         self.tried.push(self.rung);
         self.rung = self.next(self.class?)?;
         Some(self.rung)
     }
 
-    /// Whether another stage could go on from here.
+    /// Whether another stage on this engine could continue from here.
     pub(crate) fn has_more(&self) -> bool {
-        let fresh = RetryState { failed_on_visit: 0, ..self.clone() };
+        let fresh = RetryState { failed_on_stage: 0, ..self.clone() };
         self.class.is_some_and(|class| fresh.next(class).is_some())
     }
 
-    /// Whether the page may fail no more.
+    /// Whether the page has used up its budget.
     pub(crate) fn is_spent(&self) -> bool {
         self.failed_on_page >= self.budget.page
     }
@@ -211,7 +211,7 @@ impl RetryState {
     }
 
     fn has_budget(&self) -> bool {
-        self.failed_on_visit < self.budget.stage && !self.is_spent()
+        self.failed_on_stage < self.budget.stage && !self.is_spent()
     }
 
     fn next(&self, class: FailureClass) -> Option<RetryStep> {
@@ -252,7 +252,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_loop_climbs_over_warmer_samplings_and_changed_images_until_the_budget_ends() {
+    fn a_loop_is_retried_with_higher_temperatures_and_changed_images_until_the_budget_ends() {
         let looped = Failed(Class::Loop);
         let way = [again(1, View::Whole, 0), again(2, View::Reduced, 0), AfterAttempt::SettleFailed(Class::Loop)];
         assert_eq!(all_after(BUDGET, &[looped; 3]), way);
@@ -269,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_class_has_its_way_and_a_way_is_not_gone_twice() {
+    fn each_class_has_its_steps_and_no_step_is_tried_twice() {
         use AfterAttempt::SettleFailed;
         let table = [
             (vec![Failed(Class::Truncated); 2], again(0, View::Halves, 0)),
@@ -355,7 +355,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_page_goes_on_where_another_rank_or_visit_has_left_it() {
+    fn a_page_continues_where_another_rank_or_stage_has_left_it() {
         let died = Interrupted(MachineFault::ServerDied);
         assert_eq!(resumed(Stage::Primary, &[]), Some(RetryStep::FIRST));
         let mut attempts = looped_on_first();

@@ -1,4 +1,5 @@
-//! Rank 0's work that waits for disks or children, beside its main thread, which must keep giving signs of life.
+//! A thread of rank 0 for work that waits for disks or child processes. The main thread must keep sending signs of
+//! life.
 
 use std::{
     io,
@@ -9,14 +10,14 @@ use super::error::RunError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that does one piece of work after the other. When this is dropped, the thread ends with the piece that it is
-/// at, for which nothing waits.
+/// A thread that runs jobs one after the other. When this is dropped, the thread ends after its current job, and
+/// nothing waits for it.
 #[derive(Debug)]
 pub(super) struct Background {
     jobs: Sender<Job>,
 }
 
-/// The result of a piece of work that may not be done yet.
+/// The result of a job that may not be done yet.
 #[derive(Debug)]
 pub(super) struct Pending<R>(Receiver<R>);
 
@@ -29,23 +30,23 @@ impl Background {
         Ok(Background { jobs })
     }
 
-    /// Hands the work to the thread.
+    /// Gives a job to the thread.
     pub(super) fn run<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
         let (done, result) = channel();
         let job = move || {
             let _ = done.send(work());
         };
-        // Where the thread is gone, so is the sender of the result: polling it says so.
+        // If the thread has ended, the sender of the result is gone too, and polling reports that.
         let _ = self.jobs.send(Box::new(job));
         Pending(result)
     }
 }
 
 impl<R> Pending<R> {
-    /// The result, once it is there.
+    /// The result, once it is available.
     ///
     /// # Errors
-    /// A defect: the thread is gone, or the result was taken before.
+    /// A defect: the thread has ended, or the result was taken before.
     pub(super) fn poll(&self) -> Result<Option<R>, RunError> {
         match self.0.try_recv() {
             Ok(result) => Ok(Some(result)),

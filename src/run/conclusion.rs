@@ -1,4 +1,4 @@
-//! What rank 0 writes when every rank has sealed what it read.
+//! What rank 0 writes after every rank has sealed its shards.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::{
     store::catalogue,
 };
 
-/// Writes the catalogue, the report and the mark of an end. A run that stops early, perhaps because the disk is full,
-/// ends as it should without them: the next start writes them.
+/// Writes the catalogue, the report and the file that marks the end. A run that stops early, perhaps because the disk
+/// is full, ends without them if they cannot be written: the next start writes them.
 pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<EndReport, RunError> {
     let report = EndReport::new(
         &prepared.plan.run_id,
@@ -41,7 +41,7 @@ fn write_conclusion(
     if ended.outcome == Outcome::Complete {
         reprocess_record::remove_record(run_directory)?;
     }
-    // A start that found everything settled leaves the report of the start that did it.
+    // If every page was settled before this start, the report of the start that settled them stays.
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
         report.write(run_directory).map_err(output)?;
     }

@@ -1,4 +1,4 @@
-//! Rank 0's side of the run: messages in, scheduler, messages out.
+//! The coordinator: passes messages of the ranks to the scheduler and its actions to the ranks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,16 +18,16 @@ use crate::{
 
 use super::{error::RunError, preparation::Prepared, request::RunRequest};
 
-/// How often the clock is told, the stop file looked for and the status written.
+/// Interval of the clock event, the check for the stop file and the status.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// How often a line of progress is written where there is no terminal.
+/// Interval of progress lines if standard error is no terminal.
 const PROGRESS_LINE: Duration = Duration::from_secs(10);
 
-/// Messages to be sent, in order.
+/// Messages to send, in order.
 pub(super) type Outgoing = Vec<(RankId, ToWorker)>;
 
-/// The coordinator, driven by rank 0's main thread.
+/// Rank 0's side of the run, driven by its main thread.
 pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
@@ -38,24 +38,24 @@ pub(super) struct Coordinator {
     outcome: Option<Outcome>,
     summaries: BTreeMap<RankId, RankSummary>,
     hosts: BTreeMap<RankId, String>,
-    /// Digest of the settings of this rank, which all must have.
+    /// Digest of the settings of rank 0. All ranks must have the same.
     settings: String,
     servers: ServersFile,
     documents: Vec<Document>,
 }
 
-/// What the coordinator knows at the end.
+/// What the coordinator knows after the end of the run.
 pub(super) struct Ended {
     pub(super) scheduler: Scheduler,
     pub(super) outcome: Outcome,
     pub(super) summaries: Vec<RankSummary>,
     pub(super) elapsed: Duration,
-    /// Ranks that fell silent.
+    /// Ranks that became silent.
     pub(super) lost: BTreeSet<RankId>,
-    /// Their hosts, where they had named them.
+    /// Hosts of those ranks, if they had reported them.
     pub(super) silent_hosts: Vec<String>,
     pub(super) turns: RoleSwitchTimes,
-    /// Written to its end where this is dropped, which is not on the main thread.
+    /// Kept so that it is dropped off the main thread: dropping it waits until the file is written.
     _servers: ServersFile,
 }
 
@@ -73,7 +73,8 @@ impl Coordinator {
             tracing::warn!("no rank serves deepseek: pages that fail on chandra stay failed (see --roles)");
         } else if roles.leaves_out_engine(ranks) {
             tracing::warn!(
-                "the roles {roles} have an engine that none of the {ranks} ranks would serve: the last rank serves both in turn"
+                "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last \
+                 rank serves both, one at a time"
             );
         }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
@@ -105,16 +106,16 @@ impl Coordinator {
         })
     }
 
-    /// A rank gave a sign of life.
+    /// A rank sent a sign of life.
     pub(super) fn heard_from(&mut self, rank: RankId, out: &mut Outgoing) {
         self.step(Event::Alive { rank }, out);
     }
 
-    /// Takes in what a rank says.
+    /// Handles a message of a rank.
     pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => {
-                self.check_sameness(rank, &hello)?;
+                self.check_same_build_and_settings(rank, &hello)?;
                 tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
                 self.hosts.insert(rank, hello.host);
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
@@ -141,7 +142,7 @@ impl Coordinator {
                         MachineFault::RendererLost | MachineFault::InputLost => {
                             tracing::error!(%rank, "this rank gets no more pages: {fault}; see its log");
                         }
-                        _ => tracing::info!(%rank, %page, "page given back: {fault}"),
+                        _ => tracing::info!(%rank, %page, "page returned: {fault}"),
                     }
                     self.step(Event::Returned { rank, page, lease, fault, attempts, text }, out);
                 }
@@ -157,40 +158,40 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Lets time pass: what the scheduler waits for, stop file, progress, status.
+    /// Handles what is due: the scheduler's timers, the stop file, progress and status.
     pub(super) fn tick(&mut self, stop_wanted: bool, status: &StatusFile, out: &mut Outgoing) {
         let now = Instant::now();
         if now < self.next_clock {
-            return self.tell_time(out);
+            return self.send_clock(out);
         }
         self.next_clock = now + CLOCK;
         if stop_wanted {
             self.step(Event::StopRequested { reason: StopReason::Requested }, out);
         }
         self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
-        self.tell_time(out);
+        self.send_clock(out);
         let snapshot = self.snapshot();
         self.progress.show(&snapshot);
         let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };
         status.write(phase, Some(snapshot));
     }
 
-    /// Tells the scheduler the time, if it waits for it.
-    fn tell_time(&mut self, out: &mut Outgoing) {
+    /// Sends the scheduler a clock event, if a timer is due.
+    fn send_clock(&mut self, out: &mut Outgoing) {
         let elapsed = Tick(self.start.elapsed());
         if self.scheduler.next_timeout().is_some_and(|at| at <= elapsed) {
             self.step(Event::Clock, out);
         }
     }
 
-    /// Whether every rank has reported its end, or is lost.
+    /// Whether every rank has reported its end or is lost.
     pub(super) fn is_over(&self) -> bool {
         let ended = |rank: &RankId| self.summaries.contains_key(rank) || self.scheduler.is_lost(*rank);
         self.outcome.is_some() && (0..self.ranks).map(RankId).all(|rank| ended(&rank))
     }
 
-    /// What is known at the end; `None` before it. Where a rank is lost or could not seal, its journal waits for the next
-    /// start, so the run is not complete.
+    /// The final state; `None` before the end. If a rank is lost or could not seal, the next start seals its journal,
+    /// so the run is not complete.
     pub(super) fn end(self) -> Option<Ended> {
         let lost: BTreeSet<_> = (0..self.ranks).map(RankId).filter(|rank| self.scheduler.is_lost(*rank)).collect();
         let unsealed = self.summaries.values().any(|summary| summary.unsealed);
@@ -226,8 +227,8 @@ impl Coordinator {
         Snapshot { turns, ..counted }
     }
 
-    /// Pages read under other settings, or by another build, would be mixed with these.
-    fn check_sameness(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
+    /// Refuses a rank with another build or other settings: it would mix different results.
+    fn check_same_build_and_settings(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
         let ours = env!("CARGO_PKG_VERSION");
         let host = || hello.host.clone();
         if hello.program_version != ours {
@@ -259,7 +260,7 @@ impl Coordinator {
                 }
                 Action::Expire { rank, page, lease } => {
                     let document = &self.documents[page.document.index()];
-                    tracing::error!(%rank, document = %document.name, page = page.page.number(), file = %document.path.display(), "the page did not come back in time, its lease has expired: its file, or what works on it, hangs");
+                    tracing::error!(%rank, document = %document.name, page = page.page.number(), file = %document.path.display(), "the lease of this page has expired: it did not come back in time, because its file or the process that works on it hangs");
                     out.push((rank, ToWorker::LetGo(page, lease)));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
@@ -273,14 +274,14 @@ impl Coordinator {
     }
 }
 
-/// The time that a page may honestly take: its server starts, then every attempt of a stage takes as long as one may, and
-/// every image of it is drawn as slowly as one may be.
+/// The longest time that a page may take: its server starts, then every attempt of a stage and every rendering takes as
+/// long as allowed.
 fn lease_floor(configuration: &Configuration) -> Duration {
-    /// An image is drawn twice before its page is blamed.
-    const DRAWINGS: u32 = 2;
-    let drawing = configuration.imaging.page_limit * DRAWINGS;
+    /// An image is rendered twice before the page is blamed.
+    const RENDERINGS: u32 = 2;
+    let rendering = configuration.imaging.page_limit * RENDERINGS;
     let of_engine = |settings: &EngineSettings| {
-        settings.start_limit + (settings.total_limit + drawing).saturating_mul(settings.attempts.get())
+        settings.start_limit + (settings.total_limit + rendering).saturating_mul(settings.attempts.get())
     };
     of_engine(&configuration.engines.chandra).max(of_engine(&configuration.engines.deepseek))
 }

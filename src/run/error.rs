@@ -1,4 +1,4 @@
-//! Why a run could not do its work.
+//! Errors of a run.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -14,78 +14,60 @@ use crate::{
     worker::WorkerError,
 };
 
-/// A run that could not do its work. Pages are not lost: run the same command again.
+/// An error that ended this rank's work. No page is lost: the same command continues the run.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// MPI cannot be used.
+    /// MPI failed.
     #[error(transparent)]
     Mpi(#[from] MpiError),
-    /// This rank cannot talk to the others any more.
+    /// The connection to the other ranks failed.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// This rank cannot read pages.
+    /// The worker of this rank failed.
     #[error(transparent)]
     Worker(Box<WorkerError>),
     /// Ranks run different builds.
     #[error("{rank} on {host} runs bocr {theirs}, but rank 0 runs {ours}: start the same build on all hosts")]
-    MixedVersions {
-        /// The other rank.
-        rank: RankId,
-        /// Its host.
-        host: String,
-        /// Its version.
-        theirs: String,
-        /// Ours.
-        ours: &'static str,
-    },
+    MixedVersions { rank: RankId, host: String, theirs: String, ours: &'static str },
     /// Ranks have different settings.
     #[error(
         "{rank} on {host} has other settings or profiles than rank 0: give all ranks the same configuration, profile and prompt files"
     )]
-    MixedSettings {
-        /// The other rank.
-        rank: RankId,
-        /// Its host.
-        host: String,
-    },
-    /// Asked to stop, or out of time, before the first page.
+    MixedSettings { rank: RankId, host: String },
+    /// A stop request or the deadline came before the first page.
     #[error("stopped while the run was being prepared ({0}): run the same command again to continue")]
     StoppedEarly(StopReason),
-    /// The run cannot begin.
+    /// The run cannot start.
     #[error(transparent)]
     Preparation(Box<PreparationError>),
-    /// The catalogue cannot be written.
+    /// The store failed, e.g. writing the catalogue.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The operating system refuses threads.
-    #[error("cannot start this rank's tasks")]
+    /// The operating system refused a thread.
+    #[error(
+        "cannot start the threads of this rank: raise the limit on processes (`ulimit -u`) of its host, and give \
+         the same command again"
+    )]
     Runtime(#[source] io::Error),
-    /// The logs or the report cannot be written.
-    #[error("cannot write {path}")]
-    Output {
-        /// What was to be written.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The scheduler does not tell how long the job may run.
+    /// A log or the report cannot be written.
+    #[error("cannot write {path}: check its permissions and its disk, and give the same command again")]
+    Output { path: PathBuf, source: io::Error },
+    /// The job's scheduler did not report its walltime.
     #[error(transparent)]
     Walltime(#[from] WalltimeError),
-    /// A rank fell silent before the first page.
+    /// A rank became silent before the first page.
     #[error(
         "{rank} sent nothing for {} while the run was prepared: run the same command again to continue", seconds_text(*limit)
     )]
-    RankSilent {
-        /// The rank.
-        rank: RankId,
-        /// For how long.
-        limit: Duration,
-    },
+    RankSilent { rank: RankId, limit: Duration },
     /// A defect: a message that does not belong to this phase of the run.
     #[error("{0} sent a message that does not belong to this phase of the run")]
     OutOfPhase(RankId),
-    /// A defect: rank 0's work in the background ended without a result, or the run without an outcome.
-    #[error("the run ended while work was under way")]
+    /// A defect: a background job of rank 0 ended without a result, or the run ended without an outcome.
+    #[error(
+        "rank 0 ended without the result of its work: this is a defect of bocr; give the same command again to continue"
+    )]
     Busy,
 }
 
@@ -102,7 +84,7 @@ impl From<PreparationError> for RunError {
 }
 
 impl RunError {
-    /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
+    /// The exit code: 2 if the user must correct something, 75 if the same command continues, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             RunError::Preparation(error) => error.exit_code(),

@@ -1,4 +1,4 @@
-//! Rank 0's first phase: the run directory is prepared while the ranks introduce themselves.
+//! Rank 0's first phase: it prepares the run directory while the ranks report.
 
 use std::{
     sync::mpsc::{Receiver, channel},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::worker::renderer_pool;
 
-/// The run directory is being prepared.
+/// The phase in which the run directory is prepared.
 pub(super) struct Gathering {
     pub(super) roster: Roster,
     time_left: Receiver<Option<Duration>>,
@@ -24,7 +24,7 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Begins to prepare; `cores` is the rank's part of its node.
+    /// Starts the preparation. `cores` is the rank's share of the cores of its node.
     pub(super) fn start(request: &RunRequest, runtime: Handle, cores: usize, background: &Background) -> Gathering {
         let (tell, time_left) = channel();
         let request = request.clone();
@@ -42,16 +42,16 @@ impl Gathering {
         Gathering { roster: Roster::default(), time_left, preparation }
     }
 
-    /// The run directory, once it is ready.
+    /// The prepared run directory, once it is ready.
     ///
     /// # Errors
-    /// The run cannot begin.
+    /// The run cannot start.
     pub(super) fn poll(&self) -> Result<Option<Prepared>, RunError> {
         self.preparation.poll()?.transpose()
     }
 
-    /// How long the run may take from its start, once that is known, which is before the run directory is ready; `None` in
-    /// it for no limit.
+    /// Time that the run may take from its start, once it is known, which is before the run directory is ready. The
+    /// inner `None` means no limit.
     pub(super) fn take_time_left(&self) -> Option<Option<Duration>> {
         self.time_left.try_recv().ok()
     }

@@ -1,8 +1,8 @@
-//! The lock of a run directory: one run at a time, whoever dies.
+//! The lock of a run directory: only one run works in it at a time.
 //!
-//! It is a `flock`, which the system gives back when its owner dies, however it dies. Some parallel file systems have
-//! none, or one that holds within a host only: so the owner also writes who it is into the file, and a sign of life every
-//! [`BEAT`]. A lock whose owner is on another host is taken only after it has given no sign for [`STALE`].
+//! The lock is a `flock`, which the system releases when its owner dies. Some parallel file systems have no locks, or
+//! locks that hold within one host only. Therefore the owner also writes its identity into the file, and a sign of life
+//! every [`BEAT`]. A lock whose owner is on another host is taken only after no sign of life for [`STALE`].
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,23 +21,23 @@ use crate::sys::{LockAttempt, RunningProcess, host_name, try_lock};
 
 const LOCK_FILE: &str = "lock";
 const BEAT: Duration = Duration::from_secs(2);
-/// Several beats: an attribute cache of a network file system hides a change for some seconds.
+/// Several beats: a network file system may hide a change for some seconds in its attribute cache.
 const STALE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
-/// The owner is written with this many bytes, so that a new beat overwrites the old one in place.
+/// The owner is padded to this many bytes, so that a new beat overwrites the old one in place.
 const WIDTH: usize = 256;
 
-/// Who works in a run directory.
+/// The process that works in a run directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Owner {
     host: String,
     process: u32,
-    /// When the process started, in the system's ticks since boot: tells it from a later one of the same id.
+    /// Start time of the process, in the system's ticks since boot. It distinguishes a later process with the same id.
     started: u64,
     beat: u64,
 }
 
-/// A run directory held by this process until this is dropped.
+/// Holds a run directory until it is dropped.
 #[derive(Debug)]
 pub struct RunLock {
     beats: Option<(Sender<()>, JoinHandle<()>)>,
@@ -45,10 +45,10 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the run directory, waiting for an owner that is about to leave for up to `wait`.
+    /// Takes the run directory. Waits up to `wait` for an owner that is about to end.
     ///
     /// # Errors
-    /// Another run works in it, or it cannot be written.
+    /// Another run works in the directory, or it cannot be written.
     pub fn take(run_directory: &Path, wait: Duration) -> Result<RunLock, PreparationError> {
         let path = run_directory.join(LOCK_FILE);
         let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
@@ -63,14 +63,14 @@ impl RunLock {
                     continue;
                 }
                 Ok(LockAttempt::Busy) => return Err(in_use(run_directory, read_owner(&file))),
-                // Signs of life also stand in for a lock that fails in another way.
+                // If a lock fails in another way, signs of life are used instead, too.
                 Ok(LockAttempt::NoLocks(error)) | Err(error) => {
                     tracing::warn!(%error, "this file system has no locks: relying on the time stamps in {}", path.display());
                     false
                 }
             };
             match read_owner(&file) {
-                Some(owner) if owner.may_live(system_locks) && gives_signs(&file, &owner) => {
+                Some(owner) if owner.may_live(system_locks) && sends_signs_of_life(&file, &owner) => {
                     if Instant::now() >= last {
                         return Err(in_use(run_directory, Some(owner)));
                     }
@@ -98,7 +98,7 @@ impl Drop for RunLock {
             drop(stop);
             let _ = thread.join();
         }
-        // An empty file has no owner; one that cannot be emptied is stale soon.
+        // An empty file has no owner. A file that cannot be emptied becomes stale soon.
         let _ = self.file.set_len(0);
     }
 }
@@ -109,7 +109,7 @@ impl Owner {
         Owner { host: host_name(), process, started: start_of(process).unwrap_or_default(), beat: 0 }
     }
 
-    /// Whether the owner may still be there although its lock was free.
+    /// Whether the owner may still work in the directory although its lock was free.
     fn may_live(&self, system_locks: bool) -> bool {
         if self.host != host_name() {
             return true;
@@ -123,7 +123,7 @@ fn start_of(process: u32) -> Option<u64> {
     RunningProcess::of(i32::try_from(process).ok()?).map(|process| process.started)
 }
 
-fn gives_signs(file: &File, owner: &Owner) -> bool {
+fn sends_signs_of_life(file: &File, owner: &Owner) -> bool {
     if owner.host == host_name() {
         return true;
     }
@@ -153,7 +153,7 @@ fn write_owner(file: &File, owner: &Owner) -> io::Result<()> {
 fn renew(file: &File, mut owner: Owner, stopped: &Receiver<()>) {
     while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
         owner.beat += 1;
-        // A full or vanished disk is told by those who lose something by it.
+        // An error is ignored here: if the disk is full or gone, writers of data report it.
         let _ = write_owner(file, &owner);
     }
 }

@@ -1,4 +1,4 @@
-//! A log file a rank; rank 0 also tells warnings on standard error.
+//! A log file for each rank. Rank 0 also writes warnings to standard error.
 
 use std::{
     fs::File,
@@ -11,8 +11,8 @@ use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt, layer::Subs
 
 use crate::model::RankId;
 
-/// Opens `logs/rank-0000.log` in the run directory. `BOCR_LOG` sets the level, `info` by default. A log that cannot be
-/// written, on a full disk or to a launcher that is gone, ends nothing.
+/// Opens `logs/rank-0000.log` in the run directory. `BOCR_LOG` sets the level, by default `info`. A log that cannot be
+/// written, because the disk is full or the launcher has ended, does not end the rank.
 ///
 /// # Errors
 /// The file cannot be opened.
@@ -37,8 +37,8 @@ pub(super) fn start(run_directory: &Path, rank: RankId) -> io::Result<()> {
     Ok(())
 }
 
-/// An unwinding panic would leave this rank waiting in `MPI_Finalize` for the others, and the whole job hanging.
-/// Release builds abort by themselves; this makes every build do so.
+/// A panic that unwinds would leave this rank in `MPI_Finalize`, where it waits for the others, and the job would hang.
+/// Release builds abort on a panic anyway; this hook makes every build do so.
 pub(super) fn end_the_process_on_panic() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,29 +1,29 @@
-//! A run: rank 0 prepares it, deals the pages and concludes it. Every rank also has a worker (`worker`).
+//! A run: rank 0 prepares it, deals the pages and concludes it. Every rank also has a worker ([`crate::worker`]).
 //!
 //! | file | holds |
 //! |---|---|
 //! | `run` | a rank from start to exit code, and the loop of every rank but 0 |
-//! | `request` | what a run is asked to do |
+//! | `request` | the inputs and options of a run |
 //! | `rank_zero` | rank 0's loop through its phases: gathering, recovering, reading, concluding |
-//! | `gathering` | its first phase: the run directory is prepared while the ranks introduce themselves |
-//! | `recovering` | its second phase: the ranks read what earlier starts left |
-//! | `conclusion` | what it writes at the end |
-//! | `roster` | what it knows of the ranks before there is a scheduler |
-//! | `background` | its thread for work that waits |
-//! | `preparation` | what rank 0 does before the first page: lock, plan, how the pages stand |
+//! | `gathering` | the first phase: rank 0 prepares the run directory while the ranks report |
+//! | `recovering` | the second phase: the ranks seal and read the files of earlier starts |
+//! | `conclusion` | what rank 0 writes at the end |
+//! | `roster` | messages of the ranks before there is a scheduler |
+//! | `background` | a thread for work that waits |
+//! | `preparation` | before the first page: run directory, lock, settings, plan, state of the pages |
 //! | `lock` | one run at a time in a run directory |
-//! | `settings` | what a later start may change |
-//! | `difference` | a setting that is not what it was |
+//! | `settings` | which settings a later start may change |
+//! | `difference` | a setting that has changed |
 //! | `stop_file` | the file that asks a run to stop |
-//! | `reprocess_request` | settled pages to be read again |
+//! | `reprocess_request` | requests to read settled pages again |
 //! | `reprocess_record` | those requests as the run directory keeps them |
 //! | `run_directory` | files that a start removes |
-//! | `recovery` | what earlier starts left, as the ranks report it |
+//! | `recovery` | the records of earlier starts, as the ranks report them |
 //! | `walltime` | how long the job may still run |
-//! | `coordinator` | messages in, scheduler, messages out |
-//! | `preparation_error` | why a run cannot begin |
-//! | `error` | why a run could not do its work |
-//! | `logging` | a log file a rank |
+//! | `coordinator` | messages to the scheduler, its actions to the ranks |
+//! | `preparation_error` | why a run cannot start |
+//! | `error` | errors of a run |
+//! | `logging` | a log file for each rank |
 
 mod background;
 mod conclusion;

@@ -1,4 +1,4 @@
-//! What rank 0 does before the first page: the run directory, its lock, the settings, the plan, and how the pages stand.
+//! What rank 0 does before the first page: run directory, lock, settings, plan, and the state of every page.
 
 use std::{collections::BTreeMap, path::Path, sync::OnceLock};
 
@@ -19,24 +19,24 @@ use super::{
     request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
 };
 
-/// A run directory that is ready, held until this is dropped.
+/// A prepared run directory, locked until it is dropped.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) plan: Plan,
     pub(super) leftovers: UnfinishedFiles,
-    /// How the pages stand that need not, or not only, be read by stage 1.
+    /// State of the pages that have a record of an earlier start.
     pub(super) restored: Vec<Restored>,
     pub(super) last_lease: LeaseId,
     _lock: RunLock,
 }
 
 impl Prepared {
-    /// Documents of the run, without those that were replaced.
+    /// Number of documents of the run, without replaced ones.
     pub(super) fn documents(&self) -> u64 {
         self.plan.documents.iter().filter(|document| document.state != DocumentState::Replaced).count() as u64
     }
 
-    /// Documents that cannot be read, by class.
+    /// Refused documents, by class.
     pub(super) fn refused(&self) -> BTreeMap<FailureClass, u64> {
         let mut refused = BTreeMap::new();
         for document in &self.plan.documents {
@@ -47,7 +47,7 @@ impl Prepared {
         refused
     }
 
-    /// Takes in how every page stood at the end of the last start.
+    /// Takes in the state of every page at the end of the last start.
     pub(super) fn restore(&mut self, request: &RunRequest, collected: Collected) -> Result<(), RunError> {
         let lease = collected.highest_lease.unwrap_or(LeaseId(0));
         let finals = store::latest_records(collected.records, &self.plan.documents);
@@ -55,7 +55,7 @@ impl Prepared {
             reprocess_record::open_pages(&request.run_directory, &request.reprocess, &self.plan, &finals, lease)?;
         let settled = finals.len() - open.len();
         if (settled as u64) < self.plan.pages() {
-            // It speaks of an earlier start, which left pages to this one.
+            // The report is of an earlier start that left pages to this one.
             remove_if_present(request.run_directory.join(REPORT_FILE))?;
         }
         self.last_lease = lease;
@@ -72,13 +72,14 @@ impl Prepared {
     }
 }
 
-/// Whether the next start reads a page again by itself. One of a file that had changed, as long as its document stands: the
-/// file is what it was again. And one that hung: a file system that hangs is a fault of the machine.
+/// Whether the next start reads a page again without a request. This holds for a page of a file that had changed while
+/// its document is unchanged in the plan: the file is again what it was. It also holds for a page that hung: a file
+/// system that hangs is a machine fault.
 fn is_read_again(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::Failed(FailureClass::Changed | FailureClass::Stuck))
 }
 
-/// Makes the run directory ready: a new plan, or that of an earlier start brought up to date with its inputs.
+/// Prepares the run directory: with a new plan, or with the plan of an earlier start, updated for the inputs.
 pub(super) fn prepare(
     request: &RunRequest,
     renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
@@ -86,7 +87,7 @@ pub(super) fn prepare(
     let run_directory = &request.run_directory;
     let lock = RunLock::take(run_directory, request.wait)?;
     settings::check_and_store(run_directory, &request.configuration, request.accept_configuration)?;
-    // From here on this start is the run: a refused one leaves these as they were.
+    // From here on this start owns the run. A start that is refused must not remove these files.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;
     let plan = plan(request, renderers)?;
@@ -104,7 +105,7 @@ fn plan(
     renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
 ) -> Result<Plan, RunError> {
     let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
-    // Started by the first document that must be looked at: in a resume there is none, as a rule.
+    // The renderers start with the first document to inspect. A resume usually inspects none.
     let started: OnceLock<Result<(Pool, Handle), String>> = OnceLock::new();
     let inspect = |path: &Path, name: &str| {
         let pool = started.get_or_init(|| renderers().map_err(|error| crate::model::error::chain(&error)));

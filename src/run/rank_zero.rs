@@ -1,5 +1,5 @@
-//! Rank 0 from its start to the run's end, in phases. Its main thread is also that of its own worker, and waits for no disk
-//! but that of its log: everything else that waits runs beside it.
+//! Rank 0 from its start to the end of the run, in phases. Its main thread also runs its own worker. It waits for no
+//! disk except for its log: all other work that waits runs in other threads.
 
 use std::{
     collections::BTreeSet,
@@ -27,11 +27,11 @@ use crate::{
     worker::Worker,
 };
 
-/// Longest wait for the last messages to leave where a rank is lost.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// Longest wait for the last messages to be sent if a rank is lost.
+const LAST_MESSAGES_LIMIT: Duration = Duration::from_secs(10);
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the ranks, this one among them, have said.
+/// Messages received from the ranks, including this one.
 type Heard = Vec<(RankId, ToCoordinator)>;
 
 /// Runs rank 0 to the end of the run.
@@ -72,13 +72,13 @@ pub(super) fn coordinate(
     }
 }
 
-/// How far the run is; each phase owns what it needs.
+/// Phase of the run. Each phase owns what it needs.
 enum Phase {
-    /// The run directory is prepared; ranks introduce themselves.
+    /// The run directory is prepared; the ranks report.
     Gathering(Gathering),
-    /// What earlier starts left is read.
+    /// The ranks seal and read the files of earlier starts.
     Recovering(Box<Recovering>),
-    /// Pages are dealt until every rank has sealed what it read.
+    /// Pages are dealt until every rank has sealed its shards.
     Reading(Box<Reading>),
     /// The catalogue and the report are written.
     Concluding(Concluding),
@@ -92,11 +92,11 @@ struct Reading {
 
 struct Concluding {
     report: Pending<Result<EndReport, RunError>>,
-    /// Ranks that fell silent.
+    /// Ranks that became silent.
     lost: BTreeSet<RankId>,
 }
 
-/// Rank 0's main thread: the conversation with all ranks, and its own worker.
+/// Rank 0's main thread: it exchanges messages with all ranks and runs its own worker.
 struct RankZero<'a, 'b, T> {
     link: &'a mut PeerLink<'b, T>,
     worker: Worker,
@@ -105,7 +105,7 @@ struct RankZero<'a, 'b, T> {
     status: StatusFile,
     next_status: Instant,
     start: Instant,
-    /// How long the run may take from its start, where that is limited and known.
+    /// Time that the run may take from its start; `None` without a limit or before it is known.
     time_left: Option<Duration>,
 }
 
@@ -183,12 +183,12 @@ impl<T: Transport> RankZero<'_, '_, T> {
         self.status.write_last(RunPhase::Ending, coordinator.snapshot());
         let ended = coordinator.end().ok_or(RunError::Busy)?;
         let (lost, run_directory) = (ended.lost.clone(), self.request.run_directory.clone());
-        // The work drops what it was given before its result is sent: the lock is free when the report comes.
+        // The job drops its arguments before its result is sent: the lock is free when the report arrives.
         let report = self.background.run(move || conclude(&run_directory, &prepared, &ended));
         Ok(Phase::Concluding(Concluding { report, lost }))
     }
 
-    /// Waits for what this rank's worker says, up to `wait`, and takes in what the other ranks have said.
+    /// Waits up to `wait` for messages of this rank's worker, then receives the messages of the other ranks.
     fn listen(&mut self, wait: Duration) -> Result<Heard, RunError> {
         let own = self.worker.poll(wait)?;
         let mut heard: Heard = own.into_iter().map(|message| (RankId::COORDINATOR, message)).collect();
@@ -213,7 +213,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
         Ok(())
     }
 
-    /// Before the first page there is nothing to call back or to seal.
+    /// Ends the run if its time is over. Before the first page there is nothing to recall or to seal.
     fn check_deadline(&self) -> Result<(), RunError> {
         match self.time_left {
             Some(left) if self.start.elapsed() >= left => Err(RunError::StoppedEarly(StopReason::Deadline)),
@@ -221,7 +221,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
         }
     }
 
-    /// Writes the status in phases in which the coordinator does not.
+    /// Writes the status in the phases in which the coordinator does not.
     fn write_status(&mut self, phase: &Phase) {
         let phase = match phase {
             Phase::Gathering(_) | Phase::Recovering(_) => RunPhase::Preparing,
@@ -235,13 +235,13 @@ impl<T: Transport> RankZero<'_, '_, T> {
         }
     }
 
-    /// Lets the ranks go. Where a rank is lost, the wait for messages to leave is bounded.
+    /// Tells the ranks to end. If a rank is lost, the wait for messages to be sent is limited.
     fn dismiss_ranks(&mut self, lost: &BTreeSet<RankId>) -> Result<(), RunError> {
         let mut backoff = PollBackoff::new();
         for rank in (1..self.link.size()).map(RankId).filter(|rank| !lost.contains(rank)) {
             self.link.send(rank, &ToWorker::Leave)?;
         }
-        let last = Instant::now() + FAREWELL;
+        let last = Instant::now() + LAST_MESSAGES_LIMIT;
         while !self.link.progress() && (lost.is_empty() || Instant::now() < last) {
             std::thread::sleep(backoff.wait());
             backoff.after(false);

@@ -1,4 +1,4 @@
-//! Rank 0's second phase: all ranks that are there seal and read what earlier starts left.
+//! Rank 0's second phase: the ranks that have reported seal and read the files of earlier starts.
 
 use std::{
     num::NonZeroUsize,
@@ -20,26 +20,26 @@ use crate::{
     model::RankId,
 };
 
-/// Longest wait for all ranks to introduce themselves before what earlier starts left is shared among those that have.
+/// Longest wait for all ranks to report. After it the files of earlier starts are shared among those that have.
 const ROLL_CALL: Duration = Duration::from_secs(2);
 
-/// What earlier starts left is being read.
+/// The phase in which the files of earlier starts are read.
 pub(super) struct Recovering {
     roster: Roster,
     step: Step,
 }
 
 enum Step {
-    /// Ranks introduce themselves, until this moment at the latest.
+    /// Ranks report, until this moment at the latest.
     RollCall { prepared: Prepared, until: Instant },
-    /// The ranks have their shares.
+    /// The ranks work on their shares.
     Awaiting { prepared: Prepared, collected: Collected },
-    /// It is worked out how the pages stand.
+    /// The state of every page is computed.
     Restoring(Pending<Result<Prepared, RunError>>),
 }
 
 impl Recovering {
-    /// Begins with a roll call; where earlier starts left nothing, there is nothing to share.
+    /// Starts with the roll call. If earlier starts left no files, there is nothing to share.
     pub(super) fn start(
         roster: Roster,
         prepared: Prepared,
@@ -54,7 +54,7 @@ impl Recovering {
         Recovering { roster, step }
     }
 
-    /// Takes in what a rank says.
+    /// Handles a message of a rank.
     ///
     /// # Errors
     /// The rank asks the run to stop, or the message is out of phase.
@@ -66,7 +66,7 @@ impl Recovering {
         Ok(())
     }
 
-    /// A rank whose share has not come in full.
+    /// A rank whose share has not fully arrived.
     pub(super) fn awaited_rank(&self) -> Option<RankId> {
         match &self.step {
             Step::Awaiting { collected, .. } => collected.awaited_rank(),
@@ -74,10 +74,11 @@ impl Recovering {
         }
     }
 
-    /// Takes the next step where that is possible: breaks with the ranks and with the run directory whose pages are known.
+    /// Takes the next step if it is possible. Breaks with the ranks and the run directory once the state of all pages
+    /// is known.
     ///
     /// # Errors
-    /// How the pages stand cannot be known.
+    /// The state of the pages cannot be determined.
     pub(super) fn advance(
         self,
         ranks: u32,
@@ -109,7 +110,7 @@ impl Recovering {
     }
 }
 
-/// Shares what earlier starts left among these ranks.
+/// Shares the files of earlier starts among these ranks.
 fn share(prepared: &Prepared, present: Vec<RankId>, out: &mut Outgoing) -> Collected {
     let ranks = NonZeroUsize::new(present.len()).unwrap_or(NonZeroUsize::MIN);
     let shares = prepared.leftovers.clone().shares(ranks);

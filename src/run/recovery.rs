@@ -1,4 +1,4 @@
-//! How the pages stand that earlier starts settled: every rank seals and reads its share, rank 0 puts them together.
+//! The records of earlier starts: every rank seals and reads its share, rank 0 collects them.
 
 use crate::{
     comm::RecoveredPart,
@@ -6,7 +6,7 @@ use crate::{
     store::LatestRecord,
 };
 
-/// The shares that have come so far.
+/// The shares received so far.
 #[derive(Debug)]
 pub(super) struct Collected {
     awaited: Vec<RankId>,
@@ -15,7 +15,7 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    /// Nothing has come yet; these ranks have a share.
+    /// No share has arrived; these ranks have one.
     pub(super) fn from_ranks(awaited: Vec<RankId>) -> Self {
         Collected { awaited, records: Vec::new(), highest_lease: None }
     }
@@ -28,7 +28,7 @@ impl Collected {
         }
     }
 
-    /// A rank whose share has not come in full.
+    /// A rank whose share has not fully arrived.
     pub(super) fn awaited_rank(&self) -> Option<RankId> {
         self.awaited.first().copied()
     }

@@ -1,8 +1,8 @@
 //! The reprocess requests that a run directory keeps until the run has settled every page.
 //!
-//! A request is kept with the pages that it selected and the highest lease of that moment. Its pages are open until a
-//! record of a higher lease leaves no engine for them; so the same command, given again after a kill, continues the
-//! request instead of beginning it anew. A run that comes to its end forgets its requests.
+//! A request is kept with the pages that it selected and the highest lease number of that moment. Its pages are open
+//! until a record with a higher lease leaves no engine for them. So the same command, given again after a kill,
+//! continues the request and does not start it again. A run that settles every page removes its requests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,16 +23,16 @@ use crate::{
 
 const REQUESTS_FILE: &str = "again.json";
 
-/// A request as it was given, and the pages that it selected.
+/// A request and the pages that it selected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct KeptRequest {
     asked: String,
-    /// The highest lease when the request was first given.
+    /// The highest lease number when the request was first given.
     since: LeaseId,
     pages: Vec<PageRef>,
 }
 
-/// Forgets the requests of a run that has settled every page: later ones are new.
+/// Removes the requests of a run that has settled every page. The same request given later is a new one.
 ///
 /// # Errors
 /// The run directory cannot be written.
@@ -40,10 +40,10 @@ pub(super) fn remove_record(run_directory: &Path) -> Result<(), PreparationError
     remove_if_present(run_directory.join(REQUESTS_FILE))
 }
 
-/// The pages that are to be read again although they are settled. New requests are kept in the run directory.
+/// The settled pages to be read again. New requests are added to the file in the run directory.
 ///
 /// # Errors
-/// A request names what is not in the plan; the kept requests cannot be read or written.
+/// A request names something that is not in the plan; or the file cannot be read or written.
 pub(super) fn open_pages(
     run_directory: &Path,
     requests: &[ReprocessRequest],
@@ -58,11 +58,11 @@ pub(super) fn open_pages(
         read => serde_json::from_slice(&read.map_err(failed)?)
             .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
     };
-    let records: BTreeMap<PageRef, &LatestRecord> = match requests.is_empty() && kept.is_empty() {
-        true => return Ok(BTreeSet::new()),
-        false => finals.iter().map(|record| (record.page, record)).collect(),
-    };
-    // A failed page of a higher lease goes on by itself; one that was read before does not.
+    if requests.is_empty() && kept.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let records: BTreeMap<PageRef, &LatestRecord> = finals.iter().map(|record| (record.page, record)).collect();
+    // A failed page with a higher lease continues with its remaining engines; a page that was read does not.
     let is_open = |request: &KeptRequest, page: &PageRef| {
         records.get(page).is_some_and(|LatestRecord { lease, latest, .. }| {
             *lease <= request.since && (latest.lease <= request.since || !latest.remaining.is_empty())
@@ -71,11 +71,11 @@ pub(super) fn open_pages(
     for request in requests {
         let asked = request.to_string();
         if kept.iter().any(|kept| kept.asked == asked) {
-            tracing::info!("an earlier start asked for this and did not finish it, going on: `{asked}`");
+            tracing::info!("continuing a request that an earlier start did not finish: `{asked}`");
             continue;
         }
         let pages = select(request, plan, finals)?;
-        tracing::info!(pages = pages.len(), "reading pages again, as asked: `{asked}`");
+        tracing::info!(pages = pages.len(), "reading settled pages again as requested: `{asked}`");
         kept.push(KeptRequest { asked, since: highest_lease, pages });
     }
     let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;

@@ -1,37 +1,37 @@
-//! Settled pages that are to be read again all the same: `--retry failed[=class,…]` and `--redo DOC[:PAGES]`.
+//! Requests to read settled pages again: `--retry failed[=class,…]` and `--redo DOC[:PAGES]`.
 
 use std::{collections::BTreeSet, fmt};
 
 use crate::model::{DocumentPages, FailureClass, ParsePagesError};
 
-/// Settled pages to be read again.
+/// A request to read settled pages again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReprocessRequest {
-    /// Failed pages, of these classes or of any.
+    /// Failed pages of these classes; of any class if empty.
     Failed(BTreeSet<FailureClass>),
-    /// Pages of a document, which is named as in the plan or by its bare file name.
+    /// Pages of a document. The document is named as in the plan or by its file name.
     Document(DocumentPages),
 }
 
-/// `--retry` and `--redo` in words that do not parse.
+/// A value of `--retry` or `--redo` that does not parse.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseReprocessError {
     /// Not `failed` or `failed=class,…`.
     #[error("`{0}`: give `failed` or `failed=class,class`")]
     NotFailed(String),
-    /// No such class.
+    /// Not a failure class.
     #[error("`{0}` is not a failure class; the classes are: {known}", known = FailureClass::ALL.iter().map(|class| class.name()).collect::<Vec<_>>().join(", "))]
     Class(String),
-    /// No such page numbers.
+    /// Invalid page numbers.
     #[error(transparent)]
     Pages(#[from] ParsePagesError),
 }
 
 impl ReprocessRequest {
-    /// The words of `--retry`.
+    /// Parses the value of `--retry`.
     ///
     /// # Errors
-    /// Something else than `failed[=class,…]`.
+    /// The value is not `failed[=class,…]`.
     pub fn retry(text: &str) -> Result<ReprocessRequest, ParseReprocessError> {
         let classes = match text.split_once('=') {
             None if text == "failed" => "",
@@ -46,10 +46,10 @@ impl ReprocessRequest {
         Ok(ReprocessRequest::Failed(names.map(class).collect::<Result<_, _>>()?))
     }
 
-    /// The words of `--redo`.
+    /// Parses the value of `--redo`.
     ///
     /// # Errors
-    /// Page numbers that cannot be.
+    /// The page numbers are invalid.
     pub fn redo(text: &str) -> Result<ReprocessRequest, ParseReprocessError> {
         Ok(ReprocessRequest::Document(text.parse()?))
     }

@@ -1,31 +1,31 @@
-//! What a run is asked to do.
+//! The inputs and options of a run.
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use super::{reprocess_request::ReprocessRequest, walltime::TimeLimit};
 use crate::{corpus::Inputs, model::configuration::Configuration};
 
-/// What a run is asked to do.
+/// The inputs and options of a run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
-    /// The `bocr` program: a rank starts it again as renderer child, guard and stand-in.
+    /// Path of the `bocr` program. A rank starts it again as renderer child, guard and stand-in.
     pub program: PathBuf,
-    /// The inputs, beside those that earlier starts had.
+    /// The inputs, in addition to those of earlier starts.
     pub inputs: Inputs,
     /// The run directory, on a file system that all ranks share.
     pub run_directory: PathBuf,
     /// The effective configuration.
     pub configuration: Configuration,
-    /// Whether the configuration may differ from that of earlier starts where that cannot mix results.
+    /// Whether the configuration may differ from that of earlier starts, as far as that cannot mix results.
     pub accept_configuration: bool,
-    /// Settled pages that are to be read again.
+    /// Settled pages to be read again.
     pub reprocess: Vec<ReprocessRequest>,
-    /// Threads for planning.
+    /// Number of threads for planning.
     pub threads: NonZeroUsize,
-    /// When the run must have ended.
+    /// When the run must have ended; `None` without a limit.
     pub time_limit: Option<TimeLimit>,
-    /// How long to wait for an earlier start that is about to leave the run directory.
+    /// How long to wait for an earlier start that is about to release the run directory.
     pub wait: Duration,
-    /// How long servers outlive a killed rank, to be adopted by the next start.
+    /// Orphan grace: how long servers stay after their rank was killed, so that the next start can adopt them.
     pub linger: Duration,
 }

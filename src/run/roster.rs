@@ -1,4 +1,4 @@
-//! What rank 0 knows of the ranks before there is a scheduler: which are there, and how their engines stand.
+//! The roster: what rank 0 knows of the ranks and their engines before there is a scheduler.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use crate::{
     model::{Capabilities, Engine, RankId},
 };
 
-/// The ranks that have introduced themselves, and how their engines stand.
+/// The ranks that have reported, and the state of their engines.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     hellos: BTreeMap<RankId, Hello>,
-    /// In the order in which it came.
+    /// In order of arrival.
     engines: Vec<(RankId, EngineNews)>,
 }
 
@@ -23,10 +23,10 @@ enum EngineNews {
 }
 
 impl Roster {
-    /// Takes in what a rank says before the first page.
+    /// Handles a message of a rank before the first page.
     ///
     /// # Errors
-    /// The rank asks the run to stop: there is nothing to call back or to seal yet. Or the message is out of phase.
+    /// The rank asks the run to stop: there is nothing to recall or to seal yet. Or the message is out of phase.
     pub(super) fn record(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => drop(self.hellos.insert(rank, hello)),
@@ -42,12 +42,12 @@ impl Roster {
         Ok(())
     }
 
-    /// Ranks that have introduced themselves.
+    /// Ranks that have reported.
     pub(super) fn ranks(&self) -> Vec<RankId> {
         self.hellos.keys().copied().collect()
     }
 
-    /// All of it as the messages that the coordinator takes: every rank first, then the engines.
+    /// The same as messages for the coordinator: first every rank, then the engines.
     pub(super) fn into_messages(self) -> impl Iterator<Item = (RankId, ToCoordinator)> {
         let hellos = self.hellos.into_iter().map(|(rank, hello)| (rank, ToCoordinator::Hello(hello)));
         hellos.chain(self.engines.into_iter().map(|(rank, news)| match news {

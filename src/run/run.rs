@@ -15,10 +15,11 @@ use crate::{
 
 use super::{error::RunError, logging, rank_zero::coordinate, request::RunRequest, settings};
 
-/// Runs this process's rank to its end. Rank 0 returns the run's report, the others `None`.
+/// Runs the rank of this process to its end. Rank 0 returns the run's report, the other ranks `None`.
 ///
 /// # Errors
-/// Whatever keeps this rank from working. Under MPI all other ranks are ended too: the launcher starts again.
+/// Any error that keeps this rank from working. Under MPI it also ends all other ranks; the launcher starts the next
+/// attempt.
 pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     logging::end_the_process_on_panic();
     if !launched_by_mpi() {
@@ -28,14 +29,14 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     let mut transport = MpiTransport::start()?;
     let result = run_on(&mut transport, request);
     if result.as_ref().is_ok_and(|report| report.as_ref().is_some_and(|report| !report.lost_ranks.is_empty())) {
-        // MPI would wait for the lost rank for ever. Without a farewell the launcher ends the other ranks, which have
+        // MPI_Finalize would wait for the lost rank for ever. Without it the launcher ends the other ranks, which have
         // nothing left to do.
         std::mem::forget(transport);
     }
     result
 }
 
-/// Runs one rank over a transport: what [`run`] does after choosing it.
+/// Runs one rank over the given transport, which [`run`] chooses.
 ///
 /// # Errors
 /// As [`run`].
@@ -53,9 +54,9 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
         tracing::info!("this rank ends: {}", chain(error));
         if transport.size() > 1 {
             let host = host_name();
-            // The launcher that reads this may be gone.
+            // The launcher that reads standard error may have ended.
             let _ = writeln!(std::io::stderr(), "bocr: {rank} on {host}: {}", chain(error));
-            end_if_mpi_cannot();
+            abort_if_mpi_hangs();
             transport.abort(i32::from(error.exit_code()));
         }
     }
@@ -76,7 +77,7 @@ fn start_worker(transport: &impl Transport, request: &RunRequest) -> Result<Work
     Ok(Worker::start(transport.rank(), transport.size(), transport.local(), worker_request)?)
 }
 
-/// A worker's loop: local events out, messages in.
+/// The loop of every rank but 0: sends the worker's messages and handles those of rank 0.
 fn serve_rank(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result<(), RunError> {
     link.send(RankId::COORDINATOR, &ToCoordinator::Hello(worker.hello()))?;
     let mut backoff = PollBackoff::new();
@@ -100,8 +101,8 @@ fn serve_rank(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result
     }
 }
 
-/// MPI's own abort asks a launcher that may be gone or cut off: without an answer the process ends all the same.
-fn end_if_mpi_cannot() {
+/// Aborts this process if `MPI_Abort` does not return: the launcher that it asks may have ended or be unreachable.
+fn abort_if_mpi_hangs() {
     const PATIENCE: Duration = Duration::from_secs(5);
     let since = Instant::now();
     std::thread::spawn(move || {

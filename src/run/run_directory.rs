@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::preparation_error::PreparationError;
 
-/// Removes a file; one that is not there is as good.
+/// Removes a file, if it exists.
 pub(super) fn remove_if_present(path: PathBuf) -> Result<(), PreparationError> {
     match std::fs::remove_file(&path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PreparationError::RunDirectory { path, source }),

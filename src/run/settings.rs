@@ -1,8 +1,9 @@
-//! What a run directory was begun with, and what a later start may change.
+//! Which settings a later start of a run directory may change.
 //!
-//! The effective configuration and the profiles are kept in the run directory. A start that differs is refused with
-//! the differences; it may go on (`--accept-config`) where they cannot mix results: another number in flight, another
-//! address, another launch command. Another model, prompt, image or sampling needs a run directory of its own.
+//! The effective configuration and the profiles are kept in the run directory. A start with other settings is refused,
+//! and the message lists the differences. `--accept-config` allows those that cannot mix results: another number of
+//! requests in flight, another address, another launch command. Another model, prompt, image or sampling needs a new
+//! run directory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,18 +25,18 @@ use super::{difference::Difference, preparation_error::PreparationError};
 const CONFIGURATION_FILE: &str = "configuration.toml";
 const PROFILES_FILE: &str = "profiles.json";
 
-/// Fields of a profile that do not show in what is read.
+/// Fields of a profile that do not change what is read.
 const OPERATIONAL_FIELDS: [&str; 9] =
     ["launch", "provenance", "in_flight", "served_name", "name", "context_length", "prompt", "min_version", "avoid"];
 
-/// Settings of a start rather than of the run, or tables of them: another place of the library, a password that was
-/// missing, other nodes.
+/// Settings, or tables of settings, that belong to a start and not to the run: another path of the library, a password
+/// that was missing, other nodes.
 const FREE_SETTINGS: [&str; 5] = ["pdfium", "passwords", "node", "imaging.children", "schedule.turn_cost"];
 
-/// Compares the settings with those of earlier starts and keeps them.
+/// Compares the settings with those of earlier starts and stores them.
 ///
 /// # Errors
-/// They differ and may not; or the files cannot be read or written.
+/// The settings differ in a way that is not accepted; or the files cannot be read or written.
 pub(super) fn check_and_store(
     run_directory: &Path,
     configuration: &Configuration,
@@ -60,7 +61,7 @@ pub(super) fn check_and_store(
             (Some(was), Some(is)) => {
                 differences.extend(compare(was, is).into_iter().map(|difference| profiled(engine, difference)));
             }
-            // What an engine was once served with is remembered, though no rank serves it now.
+            // The profile of an engine is kept although no rank serves the engine now.
             (Some(was), None) => profiles[engine] = was.clone(),
             (None, _) => {}
         }
@@ -76,7 +77,7 @@ pub(super) fn check_and_store(
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
 }
 
-/// What two ranks of one run must agree on, as one word.
+/// A digest of the settings that all ranks of a run must share.
 ///
 /// # Errors
 /// A profile cannot be used.
@@ -95,7 +96,7 @@ fn is_free(key: &str) -> bool {
     FREE_SETTINGS.iter().any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-/// The profiles of the engines that some rank serves, by engine.
+/// The profiles of the served engines, by engine.
 fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     let mut all = serde_json::Map::new();
     for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
@@ -107,8 +108,8 @@ fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     Ok(Value::Object(all))
 }
 
-/// A setting mixes results where a stand-in takes the place of a model, or another stand-in's, for an engine that has
-/// been and is `served`.
+/// Marks a difference that mixes results: for a `served` engine, a stand-in replaces a model, a model replaces a
+/// stand-in, or one mode of the stand-in replaces another.
 fn configured(difference: Difference, was: &Value, is: &Value, served: impl Fn(&str) -> bool) -> Difference {
     let kind_of = |settings: &Value, engine: &str| settings["engines"][engine]["server"]["kind"].clone();
     let mixes = match difference.key.split('.').collect::<Vec<_>>()[..] {
@@ -139,7 +140,7 @@ fn compare(was: &Value, is: &Value) -> Vec<Difference> {
         .collect()
 }
 
-/// Dotted keys and values as text; a list is one value.
+/// Flattens a value to dotted keys and values as text. A list is one value.
 fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(fields) => {

@@ -1,4 +1,4 @@
-//! The file that asks a run to stop: looked for beside the main thread, which a slow disk must not hold up.
+//! The file that asks a run to stop. A thread checks for it, because a slow disk must not delay the main thread.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ pub(crate) const STOP_FILE: &str = "stop";
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Whether the file has been seen. The watch ends with this value.
+/// Whether the file was seen. The thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct StopFile(Arc<AtomicBool>);
 

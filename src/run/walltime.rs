@@ -1,4 +1,4 @@
-//! How long the job may still run, from whoever schedules it.
+//! How long the job may still run, as its scheduler (PBS or Slurm) reports it.
 
 use std::{process::Command, time::Duration};
 
@@ -7,41 +7,37 @@ use crate::sys::{JobAttributes, answer, parse_walltime};
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeLimit {
-    /// This long after its start.
+    /// This long after the start of the run.
     After(Duration),
-    /// Before the job's walltime, which the scheduler is asked for.
+    /// Before the job's walltime, which is read from the scheduler.
     Walltime,
 }
 
-/// The scheduler did not tell the walltime.
+/// The walltime is unknown.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum WalltimeError {
-    /// No job of a scheduler that is known.
+    /// The process runs in no job of PBS or Slurm.
     #[error(
         "--walltime auto: neither PBS_JOBID nor SLURM_JOB_ID is set; give --walltime HH:MM:SS or --deadline SECONDS"
     )]
     NoJob,
-    /// Its command failed.
+    /// The scheduler's command failed or its answer has no walltime.
     #[error(
         "--walltime auto: `{command}` did not give the walltime ({reason}); give --walltime HH:MM:SS or --deadline SECONDS"
     )]
-    NotTold {
-        /// What was asked.
-        command: String,
-        /// What came of it.
-        reason: String,
-    },
+    NotTold { command: String, reason: String },
 }
 
-/// A job without a limit of its own has no walltime to end before.
+/// Time left; `None` for a job without a walltime.
 pub type Remaining = Option<Duration>;
 
 impl TimeLimit {
-    /// Time left from now. The walltime is not used to its end: PBS looks at it between 10 and 120 s apart, and a
-    /// killed job seals nothing.
+    /// Time left from now, less a margin: PBS checks the walltime only every 10 to 120 s, and a killed job seals
+    /// nothing.
     ///
     /// # Errors
-    /// The scheduler does not tell.
+    /// The scheduler does not report the walltime.
     pub fn remaining(self) -> Result<Remaining, WalltimeError> {
         match self {
             TimeLimit::After(limit) => Ok(Some(limit)),
@@ -50,10 +46,10 @@ impl TimeLimit {
     }
 }
 
-/// A scheduler's server that is busy answers late; one that hangs does not.
+/// A busy scheduler answers late; one that hangs does not answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// Kept before a walltime of the scheduler's.
+/// Time kept free before the end of the walltime.
 const MARGIN: Duration = Duration::from_secs(120);
 
 fn left_in_job() -> Result<Remaining, WalltimeError> {
@@ -61,8 +57,8 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
     if let Some(job) = job("PBS_JOBID") {
         let command = ["qstat", "-f", &job];
         let answer = query_scheduler(&command)?;
-        let job = JobAttributes::parse(&answer).ok_or_else(|| not_told(&command, "no job in its answer".into()))?;
-        return job.walltime_left().map_err(|reason| not_told(&command, reason));
+        let job = JobAttributes::parse(&answer).ok_or_else(|| no_walltime(&command, "no job in its answer".into()))?;
+        return job.walltime_left().map_err(|reason| no_walltime(&command, reason));
     }
     if let Some(job) = job("SLURM_JOB_ID") {
         let command = ["squeue", "-h", "-j", &job, "-o", "%L"];
@@ -71,7 +67,7 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
             "UNLIMITED" => Ok(None),
             left => match parse_walltime(left) {
                 Some(left) => Ok(Some(left)),
-                None => Err(not_told(&command, format!("it said `{left}`"))),
+                None => Err(no_walltime(&command, format!("it answered `{left}`"))),
             },
         };
     }
@@ -80,13 +76,13 @@ fn left_in_job() -> Result<Remaining, WalltimeError> {
 
 fn query_scheduler(command: &[&str]) -> Result<String, WalltimeError> {
     let output = answer(Command::new(command[0]).args(&command[1..]), ANSWER_LIMIT);
-    let output = output.map_err(|error| not_told(command, error.to_string()))?;
+    let output = output.map_err(|error| no_walltime(command, error.to_string()))?;
     if !output.status.success() {
-        return Err(not_told(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(no_walltime(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn not_told(command: &[&str], reason: String) -> WalltimeError {
+fn no_walltime(command: &[&str], reason: String) -> WalltimeError {
     WalltimeError::NotTold { command: command.join(" "), reason }
 }

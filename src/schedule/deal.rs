@@ -1,10 +1,11 @@
-//! Which pages go to which rank next.
+//! Which pages are dealt to which rank next.
 //!
 //! * A rank never holds more than its credits.
-//! * A rank never holds more than an even share of what is left, so that the last pages are spread over all ranks.
-//! * Units go round the ranks that want pages, one each, until nothing waits or nobody wants more.
+//! * A rank never holds more than an even share of the pages left, so that the last pages are spread over all ranks.
+//! * The ranks with free credits get one unit each in turn, until no page waits or no rank has credits.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
-//! * A suspect runs alone, where its server died. While one waits there, that rank is not refilled, so that it runs drained.
+//! * A suspect page runs alone, on the rank where its server died. While one waits there, that rank is not refilled, so
+//!   that it drains.
 
 use crate::model::{Engine, PageRef, RankId, Unit};
 
@@ -32,9 +33,9 @@ impl Scheduler {
         self.deal_expired(&set_aside, now, out);
     }
 
-    /// Gives waiting suspects to the ranks set aside for them, each once it holds nothing else: where their server died,
-    /// or on any rank where that one does not serve the engine any more, or nothing else is left to be dealt. Returns
-    /// the ranks set aside.
+    /// Deals waiting suspects to ranks that are set aside for them, each once the rank holds nothing else: the rank
+    /// where the server died, or any rank if that one no longer serves the engine or no other page waits. Gives the
+    /// ranks set aside.
     fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
         let mut set_aside = Vec::new();
         for engine in Engine::ALL {
@@ -44,16 +45,17 @@ impl Scheduler {
                 continue;
             }
             let nothing_else = self.waiting(engine) == 0;
-            // Where each is to be tried; `None` for any rank.
+            // The rank where each is to be tried; `None` for any.
             let home = |page: &PageRef| {
                 let rank = self.open.suspect(*page)?.rank;
                 let serves = self.ranks.get(rank).is_some_and(|state| state.serves(engine));
                 (serves && !nothing_else).then_some(rank)
             };
             let mut homes: Vec<_> = waiting.iter().map(|page| (*page, home(page))).collect();
-            let ready = match homes.iter().any(|(_, home)| home.is_none()) {
-                true => self.ranks.ready(engine),
-                false => homes.iter().filter_map(|(_, home)| *home).collect(),
+            let ready = if homes.iter().any(|(_, home)| home.is_none()) {
+                self.ranks.ready(engine)
+            } else {
+                homes.iter().filter_map(|(_, home)| *home).collect()
             };
             for rank in ready {
                 let ready = self.ranks.get(rank).filter(|state| state.takes(engine));
@@ -70,7 +72,7 @@ impl Scheduler {
         set_aside
     }
 
-    /// Deals one unit; false if the rank holds its share or nothing waits.
+    /// Deals one unit; false if the rank holds its share or no page waits.
     fn deal_one(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
         let Some(state) = self.ranks.get(rank) else { return false };
         let (held, is_probed) = (state.held, state.is_probed());
@@ -79,7 +81,7 @@ impl Scheduler {
         if most == 0 {
             return false;
         }
-        // A rank that may hang is tried with a page of another document than those that did not come back.
+        // A rank that may hang gets a page of another document than the pages that did not come back.
         let range = if is_probed { self.queue(engine).take_last() } else { self.queue(engine).take(most) };
         let Some(range) = range else { return false };
         let assigned = Assigned { at: now, load: held + range.count };
@@ -104,8 +106,8 @@ impl Scheduler {
         self.queues.get(&engine).map_or(0, |queue| queue.len())
     }
 
-    /// What waits for the engine and what its ranks hold, divided among them, rounded up. While some are still
-    /// starting, those that are ready may hold a quarter of their credits even so.
+    /// Waiting pages and pages held for the engine, divided by its ranks, rounded up. While some ranks are still
+    /// starting, the ready ones may hold a quarter of their credits in any case.
     fn even_share(&self, engine: Engine, credits: u32) -> u32 {
         let totals = self.ranks.totals(engine);
         let pages = self.waiting(engine) as u64 + totals.held;

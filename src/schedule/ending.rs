@@ -1,7 +1,8 @@
-//! How a run ends early: first no more pages are dealt, then those in flight are called back, then all is sealed.
+//! The early end of a run: first no more pages are dealt, then pages in flight are recalled, then the shards are
+//! sealed.
 //!
-//! The end of the job's time is a phase of the schedule and not a signal: PBS tells the first node only, late, and
-//! leaves ranks about a second (`docs/facts/pbs.md`, "Signals and walltime").
+//! The end of the job's time is a phase of the schedule, not a signal: PBS signals only the first node, late, and
+//! leaves the ranks about a second (`docs/facts/pbs.md`, "Signals and walltime").
 
 use std::time::Duration;
 
@@ -17,27 +18,27 @@ use super::{
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
-    /// By then everything is sealed and all ranks have ended.
+    /// By then all shards are sealed and all ranks have ended.
     pub end: Tick,
-    /// Time that sealing and ending take. A run that has less than twice as long keeps half of it.
+    /// Time that sealing and ending take. A run with less than twice this time keeps half of its time.
     pub reserve: Duration,
 }
 
 impl Deadline {
-    /// When pages still in flight are called back.
+    /// When pages still in flight are recalled.
     pub(super) fn recall(self) -> Tick {
         Tick(self.end.0 - self.reserve.min(self.end.0 / 2))
     }
 }
 
-/// How far the run is from its end.
+/// Phases of the end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Pages are dealt.
     Dealing,
-    /// No more pages are dealt; what is in flight may end until then.
+    /// No more pages are dealt. Pages in flight may end until `until`.
     Draining { reason: StopReason, until: Tick },
-    /// What was in flight has been called back.
+    /// Pages in flight have been recalled.
     Recalled { reason: StopReason, since: Tick },
 }
 
@@ -52,14 +53,14 @@ impl Phase {
 }
 
 impl Scheduler {
-    /// Begins to end, unless that has begun already: the first reason stays.
+    /// Starts the early end. If it has started already, the first reason stays.
     pub(super) fn stop(&mut self, reason: StopReason, now: Tick) {
         if self.phase == Phase::Dealing {
             self.phase = Phase::Draining { reason, until: Tick(now.0 + self.policy.drain) };
         }
     }
 
-    /// Goes on to the next phase when it is time.
+    /// Enters the next phase when it is due.
     pub(super) fn advance(&mut self, now: Tick, out: &mut Vec<Action>) {
         if let Some(recall) = self.policy.deadline.map(Deadline::recall) {
             self.phase = match self.phase {
@@ -78,8 +79,9 @@ impl Scheduler {
         }
     }
 
-    /// A rank that has given nothing back halfway from the recall to the deadline is not waited for: the others must seal.
-    /// Of one that has given others back, the pages are not waited for, and it seals with the rest.
+    /// Stops waiting for pages, halfway from the recall to the deadline, because the other ranks must seal. A rank that
+    /// has returned nothing since the recall is lost. Of a rank that has, the leases expire, and it seals with the
+    /// rest.
     pub(super) fn leave_behind(&mut self, now: Tick, out: &mut Vec<Action>) {
         let Phase::Recalled { since, .. } = self.phase else { return };
         let late = self.ranks.iter().filter(|(_, state)| state.held > 0);
@@ -93,8 +95,8 @@ impl Scheduler {
         }
     }
 
-    /// A rank that nobody has heard of for too long is lost, and the run ends early: what is left of the job starts
-    /// again without it, since MPI would wait for it for ever.
+    /// A rank that has been silent for too long is lost, and the run ends early: MPI would wait for it for ever. The
+    /// rest of the job starts again without it.
     pub(super) fn notice_silence(&mut self, now: Tick) {
         if let Some((rank, _)) = self.first_silence().filter(|(_, at)| *at <= now) {
             self.rank_lost(rank);
@@ -102,7 +104,7 @@ impl Scheduler {
         }
     }
 
-    /// Remembers how long a page took from its assignment to its verdict.
+    /// Records how long a page took from its assignment to its verdict.
     pub(super) fn time_page(&mut self, engine: Engine, assigned: Assigned, now: Tick) {
         let time = now.0.saturating_sub(assigned.at.0);
         self.last_settled = Some(now);
@@ -113,12 +115,12 @@ impl Scheduler {
             .or_insert_with(|| RankTimes::first(time, assigned.load));
     }
 
-    /// Time within which 95 of 100 pages come back; zero while none has.
+    /// Time within which 95 of 100 pages come back; zero until one has.
     pub(super) fn most_take(&self) -> Duration {
         self.page_times.quantile(95)
     }
 
-    /// What pages of the engine take of a rank; what those of the other do while it has read none.
+    /// Times of pages of the engine; those of the other engine until it has read one.
     pub(super) fn rank_times(&self, engine: Engine) -> Option<&RankTimes> {
         self.rank_times.get(&engine).or_else(|| self.rank_times.values().next())
     }

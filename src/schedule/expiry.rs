@@ -1,14 +1,14 @@
-//! Leases that expire: a page that does not come back is given to another rank, and fails in the end.
+//! Lease expiry: a page that does not come back is given to another rank, and in the end fails.
 //!
-//! * A lease expires long after any honest page would have come back, and later where no page at all has come back since
-//!   it was issued: then everything may be slow.
-//! * Only the page expires, the rest of its unit goes on. Its rank is told, so that it lets the page go.
-//! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank where there is one.
-//! * After [`MOST_EXPIRIES`] the page has failed. A rank is asked to write that down, without work on the page.
-//! * A rank that lets many leases expire and gives no page back meanwhile gets single pages, then none: see
+//! * A lease lasts far longer than any page took so far. It lasts twice as long if no page at all was settled since it
+//!   was issued: then everything may be slow.
+//! * Only the page expires; the rest of its unit goes on. Its rank is told to drop the page.
+//! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank if there is one.
+//! * After [`MOST_EXPIRIES`] the page has failed. A rank writes that record, without work on the page.
+//! * A rank that lets many leases expire and returns no page meanwhile gets single pages, then none: see
 //!   [`super::rank_state::RankState::capacity`].
-//! * A late answer is stale. But a late record that read the page is the page's final one, whatever a record of a later
-//!   lease says ([`crate::model::PageRecord::precedence`]): so the ledger takes it for the verdict.
+//! * A late answer is stale. But a late record that read the page is its final one, whatever a record of a later lease
+//!   says ([`crate::model::PageRecord::precedence`]): so the ledger takes that verdict.
 
 use std::time::Duration;
 
@@ -23,15 +23,15 @@ use super::{
     scheduler::Scheduler,
 };
 
-/// A lease lasts this many times as long as the longest page took so far.
+/// A lease lasts this many times as long as the longest page so far.
 const LONGEST_FACTOR: u32 = 8;
 
-/// Once pages are called back, a rank that gives one back does so within moments. Without a deadline the run waits this
-/// long.
+/// How long the run waits for recalled pages without a deadline. A rank that returns pages at all does so within
+/// moments.
 const RECALL_LIMIT: Duration = Duration::from_secs(60);
 
 impl Scheduler {
-    /// How long a lease lasts: far longer than any page took.
+    /// Duration of a lease.
     fn lease_limit(&self) -> Duration {
         self.policy.lease_floor.max(self.page_times.longest().saturating_mul(LONGEST_FACTOR))
     }
@@ -40,8 +40,8 @@ impl Scheduler {
     pub(super) fn expires_at(&self, lease: &Lease) -> Tick {
         let issued = lease.assigned.at;
         let limit = self.lease_limit();
-        let moves = self.last_settled.is_some_and(|settled| settled > issued);
-        let expires = issued.0.saturating_add(if moves { limit } else { limit.saturating_mul(2) });
+        let settles = self.last_settled.is_some_and(|settled| settled > issued);
+        let expires = issued.0.saturating_add(if settles { limit } else { limit.saturating_mul(2) });
         match self.phase {
             Phase::Recalled { since, .. } if self.policy.deadline.is_none() => {
                 Tick(expires.min(since.0 + RECALL_LIMIT))
@@ -50,12 +50,12 @@ impl Scheduler {
         }
     }
 
-    /// When the next lease expires. The oldest is the first: what lengthens a lease lengthens no older one.
+    /// When the next lease expires. The oldest expires first: whatever extends a lease extends no older one.
     pub(super) fn next_expiry(&self) -> Option<Tick> {
         self.leases.oldest().map(|(_, lease)| self.expires_at(lease))
     }
 
-    /// Lets the leases that have lasted too long expire.
+    /// Expires all leases that are due.
     pub(super) fn expire_leases(&mut self, now: Tick, out: &mut Vec<Action>) {
         while let Some((id, lease)) = self.leases.oldest().filter(|(_, lease)| self.expires_at(lease) <= now) {
             let rank = lease.rank;
@@ -65,7 +65,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets every lease of a rank expire.
+    /// Expires every lease of a rank.
     pub(super) fn expire_all(&mut self, rank: RankId, now: Tick, out: &mut Vec<Action>) {
         let of_rank = self.leases.iter().filter(|(_, lease)| lease.rank == rank);
         let pages: Vec<_> = of_rank.flat_map(|(id, lease)| lease.open.iter().map(move |page| (id, *page))).collect();
@@ -82,18 +82,18 @@ impl Scheduler {
         self.expired = self.expired.saturating_add(1);
         out.push(Action::Expire { rank, page, lease });
         let open = self.open.entry(page);
-        let unwritten = open.given_up;
+        let was_given_up = open.given_up;
         open.expired.push(ExpiredLease { lease, rank, engine });
         open.given_up |= open.expired.len() >= MOST_EXPIRIES;
-        if unwritten {
-            // Not even that it has failed could be written down.
+        if was_given_up {
+            // Even the record of its failure could not be written.
             self.stop(StopReason::Store, now);
         }
         self.wait_again(page, engine);
     }
 
-    /// A rank has settled a page under a lease that is not open any more. If that is one that expired, the record may be
-    /// the page's final one all the same.
+    /// A rank has settled a page under a lease that is no longer open. If that lease expired, the record may still be
+    /// the page's final one.
     pub(super) fn settled_late(&mut self, rank: RankId, page: PageRef, lease: LeaseId, verdict: Verdict) {
         self.counts.stale += 1;
         let is_final = matches!(verdict, Verdict::Read | Verdict::Blank);
@@ -116,7 +116,7 @@ impl Scheduler {
         }
     }
 
-    /// Deals pages that have failed, for that to be written down. Any rank can: nothing is asked of its engines.
+    /// Deals pages that have failed, so that a rank writes their records. Any rank can: no engine is asked.
     pub(super) fn deal_given_up(&mut self, now: Tick, out: &mut Vec<Action>) {
         for engine in Engine::ALL {
             let given_up = |page: &PageRef| self.open.get(*page).is_some_and(|open| open.given_up);
@@ -128,7 +128,7 @@ impl Scheduler {
         }
     }
 
-    /// Deals pages whose leases expired, once nothing else waits for the engine.
+    /// Deals pages whose leases expired, once no other page waits for the engine.
     pub(super) fn deal_expired(&mut self, set_aside: &[RankId], now: Tick, out: &mut Vec<Action>) {
         for engine in Engine::ALL {
             if self.waiting(engine) > 0 || self.waiting_apart(engine).next().is_none() {
@@ -166,8 +166,9 @@ impl Scheduler {
         self.assign(rank, unit, out);
     }
 
-    /// Nothing is out, and all ranks that serve the engine of waiting pages get none, since they gave none back: the pages
-    /// whose leases expired have failed. Where none is left but those that were never dealt, the run ends.
+    /// Gives pages up or stops the run, when no page is in flight and all ranks of an engine with waiting pages get none
+    /// because they returned none. The pages whose leases expired have failed. If only pages are left that were never
+    /// dealt, the run ends.
     pub(super) fn give_up_or_stop(&mut self, now: Tick, out: &mut Vec<Action>) {
         if !self.leases.is_empty() || self.phase != Phase::Dealing {
             return;

@@ -1,4 +1,4 @@
-//! What must hold after every step. Checked by the stories and by the simulator, not in a run.
+//! Invariants that hold after every step. The stories and the simulator check them; a run does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ impl Scheduler {
     /// Checks every invariant.
     ///
     /// # Errors
-    /// Says which one is broken, and for which page or rank.
+    /// The message names the broken invariant and the page or rank.
     pub fn check_invariants(&self) -> Result<(), String> {
         let queued = self.check_queues()?;
         let held = self.check_leases(&queued)?;
@@ -19,14 +19,17 @@ impl Scheduler {
         self.check_ledger(&queued)
     }
 
-    /// Every page in a queue, or apart from it, waits for the engine of that queue, in one place only.
+    /// Every page in a queue or apart waits for the engine of that queue, and in one place only.
     fn check_queues(&self) -> Result<BTreeSet<PageRef>, String> {
         let mut queued = BTreeSet::new();
         for (engine, queue) in &self.queues {
             let before = queued.len();
             for page in queue.iter() {
                 if self.ledger.stage(page) != PageState::Waiting(*engine) {
-                    return Err(format!("{page} is queued for {engine} but {:?}", self.ledger.stage(page)));
+                    return Err(format!(
+                        "{page} is queued for {engine} but its state is {:?}",
+                        self.ledger.stage(page)
+                    ));
                 }
                 if !queued.insert(page) {
                     return Err(format!("{page} is queued twice"));
@@ -41,7 +44,10 @@ impl Scheduler {
                 if self.ledger.stage(*page) != PageState::Waiting(*engine)
                     || !self.open.get(*page).is_some_and(OpenPage::waits_apart)
                 {
-                    return Err(format!("{page} waits apart for {engine} but {:?}", self.ledger.stage(*page)));
+                    return Err(format!(
+                        "{page} waits apart for {engine} but its state is {:?}",
+                        self.ledger.stage(*page)
+                    ));
                 }
                 if !queued.insert(*page) {
                     return Err(format!("{page} waits in a queue and apart"));
@@ -56,15 +62,15 @@ impl Scheduler {
         let mut held = BTreeMap::new();
         for (id, lease) in self.leases.iter() {
             if !self.finished && self.next_timeout().is_none_or(|next| next > self.expires_at(lease)) {
-                return Err(format!("{id} expires, and nobody is told when"));
+                return Err(format!("{id} expires, but no timeout is set for it"));
             }
             for page in &lease.open {
                 if self.ledger.stage(*page) != PageState::Leased(id) || queued.contains(page) {
-                    return Err(format!("{page} is open under {id} but {:?}", self.ledger.stage(*page)));
+                    return Err(format!("{page} is open under {id} but its state is {:?}", self.ledger.stage(*page)));
                 }
                 let open = self.open.get(*page);
                 if open.is_some_and(|open| open.expired.iter().any(|expired| expired.lease == id)) {
-                    return Err(format!("{page} is out under {id}, which has expired"));
+                    return Err(format!("{page} is assigned under {id}, which has expired"));
                 }
                 if open.is_some_and(|open| open.given_up && lease.open.len() > 1) {
                     return Err(format!("{page} is given up among others under {id}"));
@@ -78,7 +84,7 @@ impl Scheduler {
         Ok(held)
     }
 
-    /// What a rank holds is what its leases say, within its credits; a suspect is alone.
+    /// A rank holds what its leases say, within its credits. A suspect is alone.
     fn check_ranks(&self, held: &BTreeMap<RankId, u32>) -> Result<(), String> {
         for (rank, state) in self.ranks.iter() {
             let leased = held.get(&rank).copied().unwrap_or_default();
@@ -92,10 +98,10 @@ impl Scheduler {
                 return Err(format!("{rank} holds a suspect among {} pages", state.held));
             }
             if state.is_turning() && (state.held > 0 || !state.ready.is_empty()) {
-                return Err(format!("{rank} turns with {} pages, ready for {}", state.held, state.ready));
+                return Err(format!("{rank} switches with {} pages, ready for {}", state.held, state.ready));
             }
             if state.drains_for().is_some() && state.held == 0 && self.phase == Phase::Dealing {
-                return Err(format!("{rank} ran drained and neither turns nor reads"));
+                return Err(format!("{rank} has drained but neither switches nor reads"));
             }
         }
         match held.keys().find(|rank| self.ranks.get(**rank).is_none()) {
@@ -104,8 +110,8 @@ impl Scheduler {
         }
     }
 
-    /// Nothing waits for an engine that nobody serves while a rank that could turn to it has nothing to do. But too late
-    /// before a deadline nobody turns.
+    /// No page waits for an unserved engine while an idle rank could switch to it. With a deadline the check is
+    /// skipped: a switch may be too late.
     fn check_turns(&self) -> Result<(), String> {
         if self.phase != Phase::Dealing || self.policy.deadline.is_some() || self.ledger.unsettled() == 0 {
             return Ok(());
@@ -116,7 +122,7 @@ impl Scheduler {
                 continue;
             };
             if !idle.of_use_where_it_is || self.all_waiting(other(engine)) == 0 {
-                return Err(format!("pages wait for {engine}, and {} does not turn to it", idle.rank));
+                return Err(format!("pages wait for {engine}, but {} does not switch to it", idle.rank));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Assignments that are out.
+//! Open assignments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use crate::model::{Engine, LeaseId, PageRef, RankId, Unit};
 
 use super::protocol::Tick;
 
-/// One assignment: who holds it, and which of its pages are still open.
+/// One assignment: its rank, and which of its pages are still open.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) rank: RankId,
@@ -16,7 +16,7 @@ pub(super) struct Lease {
     pub(super) open: BTreeSet<PageRef>,
 }
 
-/// What a page was assigned under.
+/// The assignment of a page that was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Closed {
     pub(super) engine: Engine,
@@ -24,11 +24,11 @@ pub(super) struct Closed {
     pub(super) assigned: Assigned,
 }
 
-/// The moment of an assignment.
+/// When a page was assigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Assigned {
     pub(super) at: Tick,
-    /// Pages that the rank held then, with these.
+    /// Pages that the rank held then, including the new ones.
     pub(super) load: u32,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// `after` is the highest lease that the run directory has ever seen.
+    /// `after` is the highest lease number found in the run directory.
     pub(super) fn new(after: LeaseId) -> Self {
         Leases { next: LeaseId(after.0 + 1), open: BTreeMap::new(), pages: BTreeMap::new() }
     }
@@ -78,7 +78,7 @@ impl Leases {
         Some(closed)
     }
 
-    /// Takes back everything a rank holds, in lease order.
+    /// Takes back all pages of a rank, in lease order.
     pub(super) fn revoke(&mut self, rank: RankId) -> Vec<Lease> {
         let lost: Vec<_> = self.open.iter().filter(|(_, lease)| lease.rank == rank).map(|(id, _)| *id).collect();
         let leases: Vec<_> = lost.into_iter().filter_map(|id| self.open.remove(&id)).collect();
@@ -86,12 +86,12 @@ impl Leases {
         leases
     }
 
-    /// The assignment that is out for longest: they are numbered in the order of time.
+    /// The oldest open assignment: lease numbers grow with time.
     pub(super) fn oldest(&self) -> Option<(LeaseId, &Lease)> {
         self.open.first_key_value().map(|(id, lease)| (*id, lease))
     }
 
-    /// Pages that are out for the engine.
+    /// Pages in flight for the engine.
     pub(super) fn pages(&self, engine: Engine) -> u64 {
         self.pages.get(&engine).copied().unwrap_or_default()
     }

@@ -1,15 +1,15 @@
-//! One state a page, 16 bytes each.
+//! The ledger: one state per page, 16 bytes each.
 
 use crate::model::{DocumentId, Engine, LeaseId, PageIndex, PageRef, Verdict};
 
-/// Where a page stands. Exactly one at every moment.
+/// State of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageState {
-    /// Queued for an engine.
+    /// It waits for an engine.
     Waiting(Engine),
-    /// Out at a rank.
+    /// It is assigned to a rank.
     Leased(LeaseId),
-    /// Final.
+    /// It has its final verdict.
     Settled(Verdict),
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// All pages waiting for stage 1. `page_counts` is in document order; refused documents count 0.
+    /// All pages wait for stage 1. `page_counts` is in document order; a refused document counts 0.
     pub(super) fn new(page_counts: &[u32]) -> Self {
         let mut offsets = Vec::with_capacity(page_counts.len() + 1);
         let mut total = 0u32;

@@ -1,26 +1,26 @@
-//! Who works on what: the pure state machine of rank 0.
+//! Which rank reads which page: the pure state machine of rank 0.
 //!
-//! Events in, actions out ([`Scheduler::step`]). It never does I/O, reads a clock, draws a random number, starts
-//! a thread or logs; it depends on nothing but [`crate::model`] and [`crate::retry`], so that its tests are stories and the simulator
-//! runs the very same code. Containers are ordered: the same events give the same actions, byte for byte.
+//! Events in, actions out ([`Scheduler::step`]). It does no I/O, reads no clock, draws no random number, starts no
+//! thread and writes no log. It depends only on [`crate::model`] and [`crate::retry`]: tests are stories of events, and
+//! the simulator runs the same code. Containers are ordered: the same events give the same actions, byte for byte.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `protocol` | events, actions and the order in which a driver must carry them out |
 //! | `scheduler` | the state machine |
 //! | `deal` | which pages go to which rank next |
-//! | `timer` | what the passing of time brings about |
-//! | `expiry` | pages that do not come back |
+//! | `timer` | timers: what happens when time passes |
+//! | `expiry` | leases of pages that do not come back |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
-//! | `role_switch` | which ranks change to their other engine, and when |
+//! | `role_switch` | which ranks switch to their other engine, and when |
 //! | `page_times` | how long pages take |
-//! | `ledger` | one state a page |
-//! | `open_page` | what is known of pages that something has happened to |
-//! | `lease` | assignments that are out |
-//! | `queue` | pages that wait, as ranges |
+//! | `ledger` | one state per page |
+//! | `open_page` | pages with a history |
+//! | `lease` | open assignments |
+//! | `queue` | waiting pages, as ranges |
 //! | `ranks` | all ranks together |
-//! | `rank_state` | what one rank can do and holds |
-//! | `invariants` | what must hold after every step |
+//! | `rank_state` | what one rank serves and holds |
+//! | `invariants` | what holds after every step |
 
 mod deal;
 mod ending;

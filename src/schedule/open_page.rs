@@ -1,4 +1,4 @@
-//! What is known of a page besides its stage in the ledger: of pages only that something has happened to.
+//! What the scheduler knows of a page besides its state in the ledger. Only pages with a history have an entry.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::{
     retry::escalation::Escalation,
 };
 
-/// The class of a page that is given up.
+/// The failure class of a page that is given up.
 pub(super) const GIVEN_UP: FailureClass = FailureClass::Stuck;
 
-/// Leases of one page that may expire before the page has failed.
+/// Number of leases of one page that may expire before the page has failed.
 pub(super) const MOST_EXPIRIES: usize = 3;
 
 /// A page that was in flight when its engine died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspect {
-    /// Deaths at which it was alone.
+    /// Engine deaths while the page was alone in flight.
     pub(super) deaths: u8,
-    /// Where the last death was. It is tried there: one rank loses its server by it, not one after the other.
+    /// The rank of the last death. The page is tried there, so that only one rank loses its server because of it.
     pub(super) rank: RankId,
 }
 
@@ -32,28 +32,28 @@ pub(super) struct ExpiredLease {
     pub(super) engine: Engine,
 }
 
-/// An unsettled page that something has happened to.
+/// An unsettled page with a history.
 #[derive(Debug, Default)]
 pub(super) struct OpenPage {
-    /// It was in flight when its engine died.
+    /// Set if the page was in flight when its engine died.
     pub(super) suspect: Option<Suspect>,
-    /// Where it is beyond its first stage.
+    /// Set beyond the first stage.
     pub(super) escalation: Option<Escalation>,
-    /// How often it came back on this stage for a fault of its connection.
+    /// Number of returns on this stage because of connection faults.
     pub(super) returns: u8,
-    /// Its attempts of this start, to be sent along with it.
+    /// Its attempts in this start of the run, sent along with it.
     pub(super) history: Vec<Attempt>,
-    /// The best text of this stage, which goes on elsewhere.
+    /// The best text of this stage, which continues on another rank.
     pub(super) text: Option<Box<Answer>>,
-    /// Its record of an earlier start, whose attempts belong before those.
+    /// Its record of an earlier start. The attempts of that record precede `history`.
     pub(super) sealed: Option<RecordPlace>,
-    /// The page is to be read again, and keeps this verdict if it is not read this time.
+    /// The page is to be read again. It keeps this verdict if the new reading fails.
     pub(super) kept: Option<Verdict>,
     /// Its leases that expired.
     pub(super) expired: Vec<ExpiredLease>,
-    /// What a rank said of it under one of those while it was out again, and the engine of that lease.
+    /// A verdict given under an expired lease while the page was assigned again, and the engine of that lease.
     pub(super) late: Option<(Verdict, Engine)>,
-    /// It has failed because it did not come back; that is to be written down.
+    /// It has failed because it did not come back. A rank must still write that record.
     pub(super) given_up: bool,
 }
 
@@ -62,12 +62,12 @@ impl OpenPage {
         self.escalation.map_or(Stage::Primary, |escalation| escalation.stage)
     }
 
-    /// Whether it waits in no queue: it is dealt by itself.
+    /// Whether it waits in no queue and is dealt by itself.
     pub(super) fn waits_apart(&self) -> bool {
         self.suspect.is_some() || !self.expired.is_empty()
     }
 
-    /// What its next rank must know; `None` where that is nothing.
+    /// What its next rank must know of earlier work; `None` if there was none.
     fn prior(&self, page: PageRef) -> Option<Prior> {
         let stage = self.stage();
         let is_plain = self.sealed.is_none() && self.history.is_empty() && stage == Stage::Primary;
@@ -87,7 +87,7 @@ impl OpenPage {
     }
 }
 
-/// All of them. A page without an entry waits for its first stage, is on it, or is settled.
+/// All open pages. A page without an entry waits for its first stage, is on it, or is settled.
 #[derive(Debug, Default)]
 pub(super) struct OpenPages(BTreeMap<PageRef, OpenPage>);
 
@@ -96,12 +96,12 @@ impl OpenPages {
         self.0.get(&page)
     }
 
-    /// The page's entry, a new one if it has none.
+    /// The entry of the page; a new one if there is none.
     pub(super) fn entry(&mut self, page: PageRef) -> &mut OpenPage {
         self.0.entry(page).or_default()
     }
 
-    /// Forgets a page that is settled.
+    /// Removes the entry of a settled page.
     pub(super) fn remove(&mut self, page: PageRef) -> Option<OpenPage> {
         self.0.remove(&page)
     }
@@ -123,7 +123,7 @@ impl OpenPages {
 mod tests {
     use super::*;
 
-    /// Every page of a run may have an entry, where all are to be read again; with its key and its place in the ledger it
+    /// Every page of a run has an entry if all are to be read again. With its key and its state in the ledger, a page
     /// must stay below 200 bytes.
     #[test]
     fn an_entry_takes_little_room() {

@@ -1,19 +1,19 @@
-//! How long pages take: all of them, as a histogram of bounded size, and what one takes of a rank.
+//! How long pages take: a histogram of bounded size over all pages, and means for each engine.
 
 use std::time::Duration;
 
-/// Upper bound of the first bucket; each further bound is half as much again.
+/// Upper bound of the first bucket. Each further bound is 1.5 times the one before.
 const FIRST: Duration = Duration::from_millis(100);
 const BUCKETS: usize = 28;
-/// Counts are halved when this many are reached, so that old pages weigh less.
+/// Counts are halved at this total, so that old pages weigh less.
 const MEMORY: u32 = 4096;
 
-/// Times of pages, from 0.1 s to an hour and a half.
+/// A histogram of page times, from 0.1 s to an hour and a half.
 #[derive(Debug, Default)]
 pub(super) struct PageTimes {
     counts: [u32; BUCKETS],
     total: u32,
-    /// The longest time ever.
+    /// The longest time so far.
     longest: Duration,
 }
 
@@ -29,12 +29,12 @@ impl PageTimes {
         }
     }
 
-    /// The longest time of any page; zero where there was none.
+    /// The longest time of any page; zero without pages.
     pub(super) fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// The bound below which `percent` of the times lie; zero where there are none.
+    /// The bound below which `percent` of the times lie; zero without pages.
     pub(super) fn quantile(&self, percent: u32) -> Duration {
         let wanted = (self.total * percent).div_ceil(100);
         let mut seen = 0;
@@ -49,21 +49,21 @@ impl PageTimes {
     }
 }
 
-/// What pages of one engine take of a rank that reads several at a time.
+/// Mean times of pages of one engine, on ranks that read several at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RankTimes {
-    /// From assignment to verdict, over all pages.
+    /// From assignment to verdict, summed over all pages.
     time: Duration,
     pages: u32,
-    /// Pages that the ranks held, summed over all pages.
+    /// Pages that the rank held at each assignment, summed over all pages.
     loads: u32,
 }
 
 impl RankTimes {
-    /// Sums are halved when they are over this many pages, so that old pages weigh less.
+    /// Sums are halved at this number of pages, so that old pages weigh less.
     const MEMORY: u32 = 256;
 
-    /// A page that took `time` on a rank that held `load` pages with it.
+    /// A page that took `time` on a rank that held `load` pages, itself included.
     pub(super) fn first(time: Duration, load: u32) -> Self {
         RankTimes { time, pages: 1, loads: load.max(1) }
     }
@@ -80,7 +80,7 @@ impl RankTimes {
         self.time / self.pages
     }
 
-    /// Mean time of a rank for a page, of several that it reads together.
+    /// Mean time of a rank per page, where it reads several at once.
     pub(super) fn share_of_page(&self) -> Duration {
         self.time / self.loads
     }

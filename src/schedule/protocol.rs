@@ -1,4 +1,4 @@
-//! Events, actions, and their order.
+//! Events and actions of the scheduler, and their order.
 
 use std::time::Duration;
 
@@ -6,74 +6,74 @@ use crate::model::{
     Answer, Attempt, Engine, LeaseId, MachineFault, Outcome, PageRef, Prior, RankId, Role, Settlement, StopReason, Unit,
 };
 
-/// Time since the run began. The driver reads the clock; the scheduler is told.
+/// Time since the start of the run. The driver reads the clock; the scheduler does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Tick(pub Duration);
 
-/// What happened.
+/// An event, reported to the scheduler.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A rank reported itself.
+    /// A rank has started.
     RankJoined {
         /// The rank.
         rank: RankId,
-        /// What it is there for; no engine is ready yet.
+        /// Which engines it serves. None is ready yet.
         role: Role,
-        /// Most pages it will hold at a time.
+        /// Maximum number of pages that it may hold at a time.
         credits: u32,
     },
     /// A server of the rank is ready.
     EngineReady {
         /// The rank.
         rank: RankId,
-        /// Its engine. On a rank that serves one at a time, the other is not ready any more.
+        /// The engine. On a rank that serves one at a time, the other engine is no longer ready.
         engine: Engine,
     },
-    /// The rank will never again serve this engine. The rank gives the pages it held for it back one by one.
+    /// The rank will never again serve this engine. It returns the pages that it held for it one by one.
     EngineLost {
         /// The rank.
         rank: RankId,
         /// Its engine.
         engine: Engine,
     },
-    /// The rank settled a page, durably.
+    /// The rank settled a page; its record is on disk.
     Settled {
         /// The rank.
         rank: RankId,
-        /// How.
+        /// Verdict, attempts and remaining engines.
         settlement: Settlement,
     },
-    /// The rank gives a page back because of a fault that is not the page's.
+    /// The rank returns a page because of a machine fault.
     Returned {
         /// The rank.
         rank: RankId,
         /// The page.
         page: PageRef,
-        /// The assignment.
+        /// The lease of the assignment.
         lease: LeaseId,
-        /// The fault.
+        /// The fault that interrupted the page.
         fault: MachineFault,
-        /// The page's attempts so far, without their answers: the next rank goes on from there.
+        /// The page's attempts so far, without their answers: the next rank continues from them.
         attempts: Vec<Attempt>,
-        /// The best text that this stage gave so far.
+        /// The best text of this stage so far.
         text: Option<Answer>,
     },
-    /// The rank says that it is there. Whatever else it says means the same.
+    /// A sign of life. Every other message of the rank counts as one too.
     Alive {
         /// The rank.
         rank: RankId,
     },
     /// A person, a signal or the store asks the run to stop early.
     StopRequested {
-        /// Who asks.
+        /// Why the run stops.
         reason: StopReason,
     },
-    /// Time passed. Told at [`super::Scheduler::next_timeout`] at the latest.
+    /// Time has passed. Due at [`super::Scheduler::next_timeout`] at the latest.
     Clock,
 }
 
 impl Event {
-    /// The rank that is heard by it.
+    /// The rank that sent the event.
     pub(super) fn speaker(&self) -> Option<RankId> {
         match self {
             Event::RankJoined { rank, .. }
@@ -87,60 +87,58 @@ impl Event {
     }
 }
 
-/// What the driver must do. Within a step's actions, and between steps, the driver obeys this order:
+/// An order to the driver. The driver keeps these rules:
 ///
-/// 1. A [`Event::Settled`] is only ever fed in after the record is synced to disk (journal before verdict).
-/// 2. Actions are carried out in the order given.
-/// 3. [`Event::Clock`] is fed in at [`super::Scheduler::next_timeout`] at the latest.
-/// 4. After [`Action::Finish`] the clock, signs of life and late answers are still fed in: a rank that falls silent while
-///    it seals is given up, and a late record counts. Then the catalogue is written.
+/// 1. It feeds in [`Event::Settled`] only after the record is synced to disk (journal before verdict).
+/// 2. It carries out actions in the order given.
+/// 3. It feeds in [`Event::Clock`] at [`super::Scheduler::next_timeout`] at the latest.
+/// 4. After [`Action::Finish`] it still feeds in the clock, signs of life and late answers: a rank that becomes silent
+///    while it seals is lost, and a late record counts. Then the catalogue is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Send the unit to the rank. Never exceeds the rank's credits.
+    /// Send the unit to the rank. It never exceeds the rank's credits.
     Assign {
         /// The rank.
         rank: RankId,
         /// The pages.
         unit: Unit,
-        /// Earlier attempts of those pages of the unit that have some.
+        /// Earlier attempts, for those pages of the unit that have some.
         priors: Vec<Prior>,
     },
-    /// The page did not come back in time: tell the rank to let it go. What the rank still says of it under this lease
-    /// is stale.
+    /// Tell the rank to drop the page, which did not come back in time. Later answers under this lease are stale.
     Expire {
         /// The rank.
         rank: RankId,
         /// The page.
         page: PageRef,
-        /// The assignment.
+        /// The lease of the assignment.
         lease: LeaseId,
     },
-    /// Tell the rank to give back every page it has not settled.
+    /// Tell the rank to return every page that it has not settled.
     Recall {
         /// The rank.
         rank: RankId,
     },
-    /// Turn the rank, which holds no pages and serves one engine at a time, over to this one. It is ready for none until
-    /// it says so.
+    /// Tell the rank to switch to this engine. The rank holds no pages and serves one engine at a time. No engine is
+    /// ready on it until it reports one.
     SwitchRole {
         /// The rank.
         rank: RankId,
-        /// Its engine from now on.
+        /// The engine to serve from now on.
         engine: Engine,
     },
-    /// Tell whoever runs this why the run ends before its deadline: nothing can go on but by a turn, and that would come
-    /// too late.
+    /// Report why the run ends before its deadline: it could go on only after a role switch, which would come too late.
     TooLate {
-        /// What a rank would have to turn to.
+        /// The engine that a rank would have to switch to.
         engine: Engine,
-        /// What that is reckoned to take.
+        /// Expected duration of the switch.
         turn: Duration,
         /// Time left for pages.
         left: Duration,
     },
     /// The run is over. Emitted once.
     Finish {
-        /// How.
+        /// Complete, or stopped and why.
         outcome: Outcome,
     },
 }

@@ -1,4 +1,4 @@
-//! Pages that wait for an engine, kept as ranges so that a million of them take little memory.
+//! Pages that wait for an engine, kept as ranges: a million pages take little memory.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ impl PageRange {
     }
 }
 
-/// First in, first out; pages given back go to the front.
+/// First in, first out. Returned pages go to the front.
 #[derive(Debug, Default)]
 pub(super) struct PageQueue {
     ranges: VecDeque<PageRange>,
@@ -37,7 +37,7 @@ impl PageQueue {
         }
     }
 
-    /// Puts a page at the front, joined to the range it directly precedes or follows.
+    /// Puts a page at the front, joined to the range that it directly precedes or follows.
     pub(super) fn push_front(&mut self, page: PageRef) {
         self.len += 1;
         if let Some(front) = self.ranges.front_mut()

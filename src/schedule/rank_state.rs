@@ -1,4 +1,4 @@
-//! One rank: what it can do, and how much it holds.
+//! The state of one rank: what it serves, and how many pages it holds.
 
 use std::time::Duration;
 
@@ -6,71 +6,71 @@ use crate::model::{Engine, EngineSet, RankId, Role};
 
 use super::{open_page::MOST_EXPIRIES, protocol::Tick};
 
-/// One rank that has reported itself.
+/// A rank that has reported.
 #[derive(Debug)]
 pub(super) struct RankState {
-    /// Engines it serves or will serve.
+    /// Engines that it serves or will serve.
     pub(super) engines: EngineSet,
-    /// Those whose server is ready.
+    /// Engines whose server is ready.
     pub(super) ready: EngineSet,
-    /// Most pages it will hold.
+    /// Maximum number of pages that it may hold.
     pub(super) credits: u32,
-    /// Pages it holds.
+    /// Number of pages that it holds.
     pub(super) held: u32,
-    /// Leases that expired on it since it last gave a page back, settled or not.
+    /// Leases that expired on it since it last settled or returned a page.
     pub(super) unanswered: u32,
     /// It holds a suspect page, which must stay alone.
     pub(super) holds_suspect: bool,
-    /// When it reported itself; its servers are started then.
+    /// When it reported; its servers start then.
     joined: Tick,
-    /// When it was last heard of.
+    /// When it was last heard from.
     pub(super) heard: Tick,
-    /// When it last gave a page back, settled or not.
+    /// When it last settled or returned a page.
     pub(super) answered: Option<Tick>,
-    /// For a rank that serves one engine at a time: which, and whether it turns.
+    /// Only for a rank that serves one engine at a time.
     in_turn: Option<OneAtATime>,
 }
 
-/// Where a rank stands that serves one engine at a time.
+/// State of a rank that serves one engine at a time.
 #[derive(Debug, Clone, Copy)]
 struct OneAtATime {
     /// The engine that it serves, or will serve next.
     engine: Engine,
     step: SwitchStep,
-    /// Engines that it has been ready for.
+    /// Engines that were ready on it before.
     known: EngineSet,
 }
 
-/// How far a rank is with its turn.
+/// Progress of a role switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SwitchStep {
-    /// It serves its engine, or starts to.
+    /// No switch: it serves its engine, or starts to.
     Stays,
-    /// It holds pages of the other engine, and gets no more of them.
+    /// It holds pages of the other engine and gets no more of them.
     Draining,
-    /// It was told to turn at this time, and is ready for none.
-    RoleSwitchTimes { since: Tick },
+    /// It was ordered to switch at this time; no engine is ready.
+    Switching { since: Tick },
 }
 
-/// What a rank must do to turn.
+/// Kind of a role switch, by what the rank has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SwitchKind {
     /// It has served the engine before: the server may only be asleep.
     Back,
     /// The server is started for the first time.
     First,
-    /// No turn: the server is started with the rank.
+    /// No switch: the server is started with the rank.
     Start,
 }
 
-/// A turn, or a start, that has come to its end.
+/// A completed role switch or start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CompletedSwitch {
     pub(super) kind: SwitchKind,
     pub(super) took: Duration,
 }
 
-/// A rank that could turn. In the order in which they are best taken.
+/// A rank that could switch. Ordered by preference, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SwitchCandidate {
     /// It can still serve the engine that it would leave.
@@ -96,7 +96,7 @@ impl RankState {
         }
     }
 
-    /// Whether it serves the engine or will, without being told to turn.
+    /// Whether it serves the engine or will, without an order to switch.
     pub(super) fn serves(&self, engine: Engine) -> bool {
         self.engines.contains(engine) && self.in_turn.is_none_or(|turn| turn.engine == engine)
     }
@@ -113,8 +113,8 @@ impl RankState {
         !self.holds_suspect && free > 0 && free * 4 >= capacity
     }
 
-    /// Most pages that it is given: its credits; but one, where as many leases expired on it and it gave no page back
-    /// meanwhile; and none, where several single pages have not come back either.
+    /// Maximum number of pages that it is given: its credits. One page, if as many leases expired on it while it
+    /// returned no page; none, if several single pages did not come back either.
     pub(super) fn capacity(&self) -> u32 {
         if self.is_exhausted() {
             0
@@ -125,42 +125,43 @@ impl RankState {
         }
     }
 
-    /// Whether it gets one page at a time, since it may be the rank that hangs and not the pages.
+    /// Whether it gets one page at a time, because the rank may hang and not the pages.
     pub(super) fn is_probed(&self) -> bool {
         self.unanswered >= self.most_unanswered()
     }
 
-    /// Whether it gets no pages, since it gives none back.
+    /// Whether it gets no pages, because it returns none.
     pub(super) fn is_exhausted(&self) -> bool {
-        /// Single pages that must not come back either.
+        /// Number of single pages that must not come back either.
         const PROBES: u32 = 3;
         self.unanswered >= self.most_unanswered().saturating_add(PROBES)
     }
 
-    /// One page that hangs says nothing of the rank, even where it holds one at a time.
+    /// One page that hangs says nothing about the rank, even where it holds one at a time.
     fn most_unanswered(&self) -> u32 {
         self.credits.max(MOST_EXPIRIES as u32 + 1)
     }
 
-    /// The engine that it could turn to, and how.
+    /// The engine that it could switch to, and the kind of switch.
     pub(super) fn could_turn(&self) -> Option<(Engine, SwitchKind)> {
         let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Stays)?;
         let engine = other(turn.engine);
         self.engines.contains(engine).then_some((engine, turn.kind(engine)))
     }
 
-    /// The engine that it turns to as soon as it holds no pages, and how.
+    /// The engine that it switches to as soon as it holds no pages, and the kind of switch.
     pub(super) fn drains_for(&self) -> Option<(Engine, SwitchKind)> {
         let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Draining)?;
         Some((turn.engine, turn.kind(turn.engine)))
     }
 
-    /// Whether it was told to turn and has not said yet that it did.
+    /// Whether it was ordered to switch and has not reported the new engine yet.
     pub(super) fn is_turning(&self) -> bool {
-        self.in_turn.is_some_and(|turn| matches!(turn.step, SwitchStep::RoleSwitchTimes { .. }))
+        self.in_turn.is_some_and(|turn| matches!(turn.step, SwitchStep::Switching { .. }))
     }
 
-    /// Its server is ready. What it says of an engine that it has been told to leave since is not true any more.
+    /// Its server is ready. A report about an engine that it has been ordered to leave since is out of date and
+    /// ignored.
     pub(super) fn engine_ready(&mut self, engine: Engine, now: Tick) -> Option<CompletedSwitch> {
         if !self.engines.contains(engine) {
             return None;
@@ -176,9 +177,7 @@ impl RankState {
         }
         let kind = turn.kind(engine);
         let turned = match turn.step {
-            SwitchStep::RoleSwitchTimes { since } => {
-                Some(CompletedSwitch { kind, took: now.0.saturating_sub(since.0) })
-            }
+            SwitchStep::Switching { since } => Some(CompletedSwitch { kind, took: now.0.saturating_sub(since.0) }),
             SwitchStep::Stays | SwitchStep::Draining => (kind == SwitchKind::First).then_some(started),
         };
         turn.step = SwitchStep::Stays;
@@ -187,7 +186,7 @@ impl RankState {
         turned
     }
 
-    /// It will never again serve the engine; a turn to it is over.
+    /// It will never again serve the engine. A switch to it ends.
     pub(super) fn engine_lost(&mut self, engine: Engine) {
         self.engines = self.engines.without(engine);
         self.ready = self.ready.without(engine);
@@ -198,7 +197,7 @@ impl RankState {
         turn.step = SwitchStep::Stays;
     }
 
-    /// It gets no more pages until it turns to `engine`.
+    /// It gets no more pages until it switches to `engine`.
     pub(super) fn drain_for_switch(&mut self, engine: Engine) {
         if let Some(turn) = &mut self.in_turn {
             turn.engine = engine;
@@ -206,7 +205,7 @@ impl RankState {
         }
     }
 
-    /// It goes on with the engine that it serves after all.
+    /// It continues with its engine.
     pub(super) fn cancel_switch(&mut self) {
         if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == SwitchStep::Draining) {
             turn.engine = other(turn.engine);
@@ -214,11 +213,11 @@ impl RankState {
         }
     }
 
-    /// It has been told to turn.
+    /// It has been ordered to switch.
     pub(super) fn switch_role(&mut self, engine: Engine, now: Tick) {
         if let Some(turn) = &mut self.in_turn {
             turn.engine = engine;
-            turn.step = SwitchStep::RoleSwitchTimes { since: now };
+            turn.step = SwitchStep::Switching { since: now };
             self.ready = EngineSet::default();
         }
     }
@@ -230,7 +229,7 @@ impl OneAtATime {
     }
 }
 
-/// The engine that a rank which serves one at a time does not serve meanwhile.
+/// The other engine.
 pub(super) fn other(engine: Engine) -> Engine {
     match engine {
         Engine::Chandra => Engine::DeepSeek,

@@ -1,4 +1,4 @@
-//! All ranks, and what is known of them together without asking each.
+//! All ranks, with sums and indexes over them, so that a step does not visit every rank.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,41 +16,41 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Ranks {
     size: u32,
-    /// Ranks that have not reported yet, nor been lost.
+    /// Number of ranks that have neither reported nor been lost.
     awaited: u32,
-    /// Engines that some rank has been ready for.
+    /// Engines that were ready on some rank.
     proven: EngineSet,
-    /// Ranks whose server for the engine is lost.
+    /// Number of ranks whose server for the engine is lost.
     failures: BTreeMap<Engine, u32>,
-    /// Ranks that were lost; a report of theirs that was still under way does not bring them back.
+    /// Lost ranks. A report of theirs that was still under way does not bring them back.
     gone: BTreeSet<RankId>,
-    /// Most pages that any of them has ever said it will hold.
+    /// The highest credits that any rank has reported.
     most_credits: u32,
     states: BTreeMap<RankId, RankState>,
-    /// Ranks that may be given pages for the engine and want some: keeps a step independent of the number of ranks.
+    /// Ranks that may be given pages for the engine and have credits for some.
     underfilled: BTreeMap<Engine, BTreeSet<RankId>>,
-    /// Ranks that could turn to the engine.
+    /// Ranks that could switch to the engine.
     turnable: BTreeMap<Engine, SwitchableRanks>,
-    /// Ranks that run drained for a turn and hold no pages any more.
+    /// Ranks that are draining for a switch and hold no pages any more.
     drained: BTreeSet<RankId>,
     totals: BTreeMap<Engine, Totals>,
 }
 
-/// Ranks that could turn to one engine.
+/// Ranks that could switch to one engine.
 #[derive(Debug, Default)]
 struct SwitchableRanks {
-    /// Those that hold no pages.
+    /// Ranks that hold no pages.
     idle: BTreeSet<SwitchCandidate>,
-    /// Those that do.
+    /// Ranks that hold pages.
     busy: BTreeSet<SwitchCandidate>,
 }
 
 /// Sums over the ranks of an engine.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
-    /// Ranks that serve it or will, be it after a turn that they have not been told yet.
+    /// Ranks that serve it or will, including those that would first have to be told to switch.
     able: u64,
-    /// Ranks that serve it or will without that.
+    /// Ranks that serve it or will, without such an order.
     pub(super) serving: u64,
     /// Ranks that may be given pages for it.
     pub(super) ready: u64,
@@ -103,23 +103,23 @@ impl Ranks {
         }
     }
 
-    /// The rank that was not heard of for longest, and when it was.
+    /// The rank that has been silent for longest, and when it was last heard from.
     pub(super) fn longest_unheard(&self) -> Option<(RankId, Tick)> {
         self.iter().map(|(rank, state)| (rank, state.heard)).min_by_key(|(rank, heard)| (*heard, *rank))
     }
 
-    /// The first rank that has not reported, and is not lost.
+    /// The first rank that has neither reported nor been lost.
     pub(super) fn missing(&self) -> Option<RankId> {
         let unseen = |rank: &RankId| !self.states.contains_key(rank) && !self.gone.contains(rank);
         (0..self.size).map(RankId).find(unseen).filter(|_| self.awaited > 0)
     }
 
-    /// A lease of the rank has expired.
+    /// Counts an expired lease of the rank.
     pub(super) fn unanswered(&mut self, rank: RankId) {
         self.update(rank, |state| state.unanswered = state.unanswered.saturating_add(1));
     }
 
-    /// The rank gave a page back, settled or not.
+    /// The rank returned or settled a page.
     pub(super) fn answered(&mut self, rank: RankId, now: Tick) {
         let Some(state) = self.states.get_mut(&rank) else { return };
         state.answered = Some(now);
@@ -128,7 +128,7 @@ impl Ranks {
         }
     }
 
-    /// A rank that can take a page which asks nothing of its engines: the one that holds fewest.
+    /// The rank with fewest pages that has a free credit, for a page that asks nothing of its engines.
     pub(super) fn with_free_credit(&self) -> Option<RankId> {
         let has_free_credit =
             |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
@@ -136,34 +136,34 @@ impl Ranks {
         candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
     }
 
-    /// Whether a rank besides `one` serves the engine, or will, and gives pages back.
+    /// Whether a rank besides `one` serves the engine, or will, and returns pages.
     pub(super) fn another_serves(&self, engine: Engine, one: Option<RankId>) -> bool {
         let serves = |state: &RankState| state.serves(engine) && !state.is_exhausted();
         self.awaited > 0 || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
     }
 
-    /// Whether ranks serve the engine and none of them gives pages back.
+    /// Whether ranks serve the engine and none of them returns pages.
     pub(super) fn all_exhausted(&self, engine: Engine) -> bool {
         let mut serving = self.iter().filter(|(_, state)| state.serves(engine)).peekable();
         self.awaited == 0 && serving.peek().is_some() && serving.all(|(_, state)| state.is_exhausted())
     }
 
-    /// The turn or start that came to its end by it, if one did.
+    /// Marks the engine as ready. Gives the switch or start that this completes, if any.
     pub(super) fn engine_ready(&mut self, rank: RankId, engine: Engine, now: Tick) -> Option<CompletedSwitch> {
         self.proven = self.proven.with(engine);
         self.update(rank, |state| state.engine_ready(engine, now)).flatten()
     }
 
-    /// The rank could not start its server, or not again.
+    /// The rank could not start its server, or not restart it.
     pub(super) fn server_lost(&mut self, rank: RankId, engine: Engine) {
         *self.failures.entry(engine).or_default() += 1;
         self.engine_lost(rank, engine);
     }
 
-    /// Whether so many servers of the engine are lost, and none was ever ready, that nobody turns to it any more: what is
-    /// wrong with it is so on all ranks.
+    /// Whether so many servers of the engine are lost, and none was ever ready, that no rank switches to it any more:
+    /// the fault is the same on all ranks.
     pub(super) fn is_given_up(&self, engine: Engine) -> bool {
-        /// One alone may be its rank's own trouble.
+        /// A single failure may be a fault of its rank.
         const FAILURES: u32 = 2;
         !self.proven.contains(engine) && self.failures.get(&engine).is_some_and(|failures| *failures >= FAILURES)
     }
@@ -172,22 +172,22 @@ impl Ranks {
         self.update(rank, |state| state.engine_lost(engine));
     }
 
-    /// The rank gets no more pages until it turns to `engine`.
+    /// The rank gets no more pages until it switches to `engine`.
     pub(super) fn drain_for_switch(&mut self, rank: RankId, engine: Engine) {
         self.update(rank, |state| state.drain_for_switch(engine));
     }
 
-    /// The rank, which was to turn, goes on with the engine that it serves.
+    /// The rank, which was draining for a switch, continues with its engine.
     pub(super) fn cancel_switch(&mut self, rank: RankId) {
         self.update(rank, RankState::cancel_switch);
     }
 
-    /// The rank has been told to turn.
+    /// The rank has been ordered to switch.
     pub(super) fn switch_role(&mut self, rank: RankId, engine: Engine, now: Tick) {
         self.update(rank, |state| state.switch_role(engine, now));
     }
 
-    /// The rank was given `pages`; a suspect comes alone.
+    /// The rank was given `pages`. A suspect page is given alone.
     pub(super) fn take(&mut self, rank: RankId, pages: u32, suspect: bool) {
         self.update(rank, |state| {
             state.held += pages;
@@ -195,7 +195,7 @@ impl Ranks {
         });
     }
 
-    /// The rank settled a page or gave it back.
+    /// The rank settled or returned a page.
     pub(super) fn release(&mut self, rank: RankId, suspect: bool) {
         self.update(rank, |state| {
             state.held -= 1;
@@ -211,17 +211,17 @@ impl Ranks {
         self.states.iter().map(|(rank, state)| (*rank, state))
     }
 
-    /// Ranks that may be given pages for the engine and want some, in order.
+    /// Ranks that may be given pages for the engine and have credits for some, in order.
     pub(super) fn underfilled(&self, engine: Engine) -> Vec<RankId> {
         self.underfilled.get(&engine).into_iter().flatten().copied().collect()
     }
 
-    /// Ranks without pages that could turn to the engine: the first of each sort, the best sort first.
+    /// Ranks without pages that could switch to the engine: the first of each kind, the best kind first.
     pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
         self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.idle))
     }
 
-    /// The same of ranks with pages.
+    /// The same for ranks with pages.
     pub(super) fn switchable_when_drained(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
         self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.busy))
     }
@@ -230,17 +230,17 @@ impl Ranks {
         self.turnable.get(&engine).filter(|_| !self.is_given_up(engine)).into_iter()
     }
 
-    /// Most pages that a rank holds.
+    /// The highest credits of any rank.
     pub(super) fn most_credits(&self) -> u32 {
         self.most_credits
     }
 
-    /// Ranks that ran drained for a turn, in order.
+    /// Ranks that have drained for a switch, in order.
     pub(super) fn drained(&self) -> Vec<RankId> {
         self.drained.iter().copied().collect()
     }
 
-    /// Whether some rank serves the engine, or may yet turn out to.
+    /// Whether some rank serves the engine, or may still come to serve it.
     pub(super) fn may_serve(&self, engine: Engine) -> bool {
         let turns = !self.is_given_up(engine);
         let may = |totals: &Totals| if turns { totals.able > 0 } else { totals.serving > 0 };
@@ -256,13 +256,13 @@ impl Ranks {
         self.iter().filter(|(_, state)| state.takes(engine)).map(|(rank, _)| rank).collect()
     }
 
-    /// Sums over the ranks of the engine; a rank that has not reported yet may serve it.
+    /// Sums over the ranks of the engine. A rank that has not reported yet counts as serving it.
     pub(super) fn totals(&self, engine: Engine) -> Totals {
         let totals = self.totals.get(&engine).copied().unwrap_or_default();
         Totals { serving: totals.serving + u64::from(self.awaited), ..totals }
     }
 
-    /// Puts a rank's state into the totals (`sign` 1) or takes it out (-1).
+    /// Adds a rank's state to the totals (`sign` 1) or subtracts it (-1).
     fn total(&mut self, state: &RankState, sign: i64) {
         for engine in state.engines.iter() {
             let (serves, takes) = (i64::from(state.serves(engine)), i64::from(state.takes(engine)));
@@ -274,7 +274,7 @@ impl Ranks {
         }
     }
 
-    /// Puts a rank into the totals and sets that its state belongs to.
+    /// Enters a rank into the totals and sets that its state belongs to.
     fn index(&mut self, rank: RankId, state: &RankState) {
         self.total(state, 1);
         for (engine, ranks) in &mut self.underfilled {
@@ -291,7 +291,7 @@ impl Ranks {
         }
     }
 
-    /// Takes it out of them.
+    /// Removes it from them.
     fn unindex(&mut self, rank: RankId, state: &RankState) {
         self.total(state, -1);
         for ranks in self.underfilled.values_mut() {
@@ -316,7 +316,7 @@ impl Ranks {
     }
 }
 
-/// The first candidate of each sort, in order.
+/// The first candidate of each kind, in order.
 fn by_kind(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = SwitchCandidate> {
     std::iter::successors(candidates.first().copied(), |last| {
         let same = SwitchCandidate { rank: RankId(u32::MAX), ..*last };
@@ -324,7 +324,7 @@ fn by_kind(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = Switc
     })
 }
 
-/// The engine that a rank could turn to, and its place among those that could.
+/// The engine that a rank could switch to, and its position among the candidates.
 fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, SwitchCandidate)> {
     let (engine, kind) = state.could_turn()?;
     Some((engine, SwitchCandidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))

@@ -1,15 +1,16 @@
-//! Which ranks that serve one engine at a time turn to the other, and when.
+//! Role switches: which rank that serves one engine at a time switches to the other engine, and when.
 //!
-//! * A rank turns only while it holds no pages: when nothing waits for the engine that it serves, or that is lost on it.
-//! * It turns if it comes in time to help: the ranks that serve the other engine already, or turn to it, would still be
-//!   at work on what waits there after the time that a turn takes. Where there is no such rank, one turns always.
-//! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the others can end stage 1 before stage 2 could
-//!   end with its help. The failures to come count as well, as often as pages have failed so far.
-//! * Nobody leaves stage 2 before nothing waits for it, nor then while failures to come will soon need it again.
-//! * What a turn takes is learned: a first start takes minutes, waking a server that sleeps seconds
-//!   (`docs/facts/h200.md`, "Start, sleep and wake-up"). While it is not known and nothing else can go on, a turn is
-//!   tried that the assumed time would forbid.
-//! * Nobody turns to an engine that could not be started on several ranks, and on none ever was.
+//! * A rank switches only while it holds no pages: when no page waits for its engine, or when it has lost that engine.
+//! * A rank switches if it arrives in time to help: after the time of a switch, the ranks that serve the other engine
+//!   or switch to it would still be at work on the pages that wait there. Where there is no such rank, one always
+//!   switches.
+//! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the other ranks can end stage 1 before stage
+//!   2 could end with its help. Pages that will fail stage 1 count too, at the failure rate so far.
+//! * A rank leaves stage 2 only when no page waits for it, and not while expected failures will soon need it again.
+//! * The duration of a switch is measured: a first start takes minutes, waking a sleeping server seconds
+//!   (`docs/facts/h200.md`, "Start, sleep and wake-up"). While it is unknown and nothing else can go on, a switch is
+//!   tried that the assumed duration would forbid.
+//! * No rank switches to an engine that failed to start on several ranks and never started on any.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,11 +23,11 @@ use super::{
     scheduler::Scheduler,
 };
 
-/// How long turns took.
+/// Durations of role switches and server starts.
 #[derive(Debug, Default)]
 pub(super) struct SwitchTimes {
     latest: BTreeMap<(Engine, SwitchKind), Duration>,
-    /// All but starts.
+    /// Role switches, without starts.
     turns: Vec<Duration>,
 }
 
@@ -42,8 +43,8 @@ impl SwitchTimes {
         &self.turns
     }
 
-    /// What such a turn takes, as far as is known. To wake a server takes no longer than to start it. What a start took
-    /// says nothing of a first turn: the server may have been adopted.
+    /// The measured duration of this kind of switch, if any. Waking a server takes no longer than starting it. The
+    /// duration of a start says nothing about a first switch: the server may have been adopted.
     fn known(&self, engine: Engine, kind: SwitchKind) -> Option<Duration> {
         let latest = |kind| self.latest.get(&(engine, kind)).copied();
         match kind {
@@ -54,14 +55,14 @@ impl SwitchTimes {
         }
     }
 
-    /// The longest start of a server with its rank, of each engine's latest; zero while none was ready.
+    /// The longest of the engines' latest server starts with a rank; zero until one server was ready.
     fn start(&self) -> Duration {
         let starts = self.latest.iter().filter(|((_, kind), _)| *kind == SwitchKind::Start);
         starts.map(|(_, took)| *took).max().unwrap_or_default()
     }
 }
 
-/// How often stage 1 has handed a page on to stage 2.
+/// How often stage 1 has passed a page on to stage 2.
 #[derive(Debug, Default)]
 pub(super) struct FallbackRate {
     settled: u64,
@@ -69,7 +70,7 @@ pub(super) struct FallbackRate {
 }
 
 impl FallbackRate {
-    /// Pages that are taken to have been read before the first: one failure among the first few proves little.
+    /// Pages assumed to have been read before the first one: one failure among the first few proves little.
     const BEFORE: u64 = 32;
 
     pub(super) fn add(&mut self, fallbacks: bool) {
@@ -77,15 +78,15 @@ impl FallbackRate {
         self.fallbacks += u64::from(fallbacks);
     }
 
-    /// How many of `pages` will be handed on.
+    /// Expected number of `pages` that stage 2 will get.
     fn expected(&self, pages: u64) -> u64 {
         pages * self.fallbacks / (self.settled + Self::BEFORE)
     }
 }
 
 impl Scheduler {
-    /// RoleSwitchTimes ranks over, after all that can be dealt has been. True if a rank that was to turn stays after all, and wants
-    /// pages again.
+    /// Orders role switches, after all pages that can be dealt have been. True if a rank that was draining for a switch
+    /// keeps its engine after all and can take pages again.
     pub(super) fn turn_ranks(&mut self, now: Tick, out: &mut Vec<Action>) -> bool {
         let mut stays = false;
         for rank in self.ranks.drained() {
@@ -115,7 +116,7 @@ impl Scheduler {
         out.push(Action::SwitchRole { rank, engine });
     }
 
-    /// Whether one more rank comes in time to help the `others` that serve the engine already.
+    /// Whether one more rank would arrive in time to help the `others` that already serve the engine.
     fn arrives_in_time(&self, engine: Engine, kind: SwitchKind, others: u32, now: Tick) -> bool {
         let waiting = self.all_waiting(engine);
         if waiting == 0 || self.ranks.is_given_up(engine) || !self.turns_in_time(engine, kind, now) {
@@ -125,12 +126,12 @@ impl Scheduler {
         first
             || match self.work(engine) {
                 Some(work) => self.turn_cost(engine, kind).saturating_mul(others) < work,
-                // No page has been read by anybody: each is given all that it can hold.
+                // No page has been read yet, so work is unknown. Each rank gets as many pages as it can hold.
                 None => waiting > u64::from(others) * u64::from(self.ranks.most_credits()),
             }
     }
 
-    /// A rank without pages that is of more use where `engine` is served.
+    /// A rank without pages that is of more use on `engine`.
     fn leaves_idle(&self, engine: Engine, now: Tick) -> Option<RankId> {
         let leaves = |idle: &SwitchCandidate| {
             (!idle.of_use_where_it_is || self.may_leave(other(engine)))
@@ -141,14 +142,15 @@ impl Scheduler {
 
     /// Whether a rank without pages may leave the engine that it serves.
     fn may_leave(&self, engine: Engine) -> bool {
-        /// A rank that left stage 1 stays away from it until this is far from right.
+        /// Stage 1 gets a rank back only when stage 2 is shorter by this factor, so that ranks do not switch to and
+        /// fro.
         const HYSTERESIS: u32 = 2;
         let (first, second) = (self.serving(Engine::Chandra), self.serving(Engine::DeepSeek));
         let needed_soon = || self.stage_two_is_longer(first, second, SwitchKind::Back, HYSTERESIS);
         self.all_waiting(engine) == 0 && (engine == Engine::Chandra || !needed_soon())
     }
 
-    /// A rank that stage 1 can do without, while pages wait for stage 2.
+    /// A rank that stage 1 can spare, while pages wait for stage 2.
     fn leaves_early(&self, now: Tick) -> Option<RankId> {
         let engine = Engine::DeepSeek;
         let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
@@ -160,7 +162,7 @@ impl Scheduler {
         self.ranks.switchable_when_drained(engine).find(leaves).map(|busy| busy.rank)
     }
 
-    /// Whether `first` ranks end stage 1 before a turn and then stage 2, on `second` ranks, have passed this many `times`.
+    /// Whether `first` ranks would end stage 1 within `times` the time of a switch and of stage 2 on `second` ranks.
     fn stage_two_is_longer(&self, first: u32, second: u32, kind: SwitchKind, times: u32) -> bool {
         let engine = Engine::DeepSeek;
         let (Some(stage_one), Some(share)) = (self.work(Engine::Chandra), self.share_of_page(engine)) else {
@@ -174,8 +176,8 @@ impl Scheduler {
         stage_one / first <= stage_two.saturating_mul(times)
     }
 
-    /// Where nothing is out, and whoever could read what waits would have to turn for it, too late: a turn of which nobody
-    /// knows what it takes is tried if servers were started in less than half the time left; else the run ends.
+    /// No page is in flight, and every rank that could read the waiting pages would have to switch, too late. A switch
+    /// of unknown duration is tried if servers started in less than half the time left; otherwise the run ends.
     fn try_or_stop(&mut self, now: Tick, out: &mut Vec<Action>) {
         let Some(left) = self.time_left(now).filter(|_| self.leases.is_empty()) else { return };
         let waited_for = Engine::ALL.into_iter().filter(|engine| self.all_waiting(*engine) > 0);
@@ -193,7 +195,7 @@ impl Scheduler {
         self.stop(StopReason::Deadline, now);
     }
 
-    /// The rank that could turn to the engine soonest, where none serves it and none could in time.
+    /// The rank that could switch to the engine soonest, where none serves it and none could switch in time.
     fn too_late(&self, engine: Engine, now: Tick) -> Option<SwitchCandidate> {
         if self.serving(engine) > 0 || self.ranks.idle(engine).any(|idle| self.turns_in_time(engine, idle.kind, now)) {
             return None;
@@ -201,13 +203,13 @@ impl Scheduler {
         self.ranks.idle(engine).min_by_key(|idle| self.turn_cost(engine, idle.kind))
     }
 
-    /// Whether a page would come back before the recall from a rank that turns now.
+    /// Whether a rank that switches now would return a page before the recall.
     fn turns_in_time(&self, engine: Engine, kind: SwitchKind, now: Tick) -> bool {
         let page = self.rank_times(engine).map(RankTimes::page).unwrap_or_default();
         self.time_left(now).is_none_or(|left| self.turn_cost(engine, kind) + page < left)
     }
 
-    /// Time until pages are called back, where there is a deadline.
+    /// Time until pages are recalled; `None` without a deadline.
     fn time_left(&self, now: Tick) -> Option<Duration> {
         Some(self.policy.deadline?.recall().0.saturating_sub(now.0))
     }
@@ -216,7 +218,8 @@ impl Scheduler {
         self.turn_times.known(engine, kind).unwrap_or(self.policy.turn_cost)
     }
 
-    /// Time of one rank for all that waits for the engine or is out for it; `None` while no page has been read.
+    /// Time that one rank would need for all pages that wait for the engine or are in flight; `None` until a page was
+    /// read.
     fn work(&self, engine: Engine) -> Option<Duration> {
         Some(of_pages(self.share_of_page(engine)?, self.pages(engine)))
     }
@@ -225,7 +228,7 @@ impl Scheduler {
         self.rank_times(engine).map(RankTimes::share_of_page)
     }
 
-    /// Pages that wait for the engine or are out for it.
+    /// Pages that wait for the engine or are in flight for it.
     fn pages(&self, engine: Engine) -> u64 {
         self.all_waiting(engine) + self.leases.pages(engine)
     }

@@ -1,4 +1,4 @@
-//! The state machine.
+//! The scheduler: the state machine of rank 0.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,25 +28,25 @@ use super::{
     role_switch::{FallbackRate, SwitchTimes},
 };
 
-/// What the scheduler is told once.
+/// Settings of the scheduler. They do not change during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Number of ranks that will report themselves.
+    /// Number of ranks expected to report.
     pub ranks: u32,
-    /// Engines that the run is to have: one that no rank serves now is missing by a fault of the machine.
+    /// Engines that the run should have. One that no rank serves now is missing because of a machine fault.
     pub engines: EngineSet,
-    /// Most pages of one unit.
+    /// Maximum number of pages in a unit.
     pub unit_pages: u32,
-    /// When the run must have ended.
+    /// When the run must have ended; `None` without a limit.
     pub deadline: Option<Deadline>,
-    /// How long pages in flight may go on once the run is asked to stop.
+    /// How long pages in flight may continue after a stop request.
     pub drain: Duration,
-    /// What turning a rank over to its other engine takes, while none has done so.
+    /// Assumed duration of a role switch, until one has been measured.
     pub turn_cost: Duration,
-    /// A rank that is not heard of for this long is lost; `None` where none can be.
+    /// A rank that sends no message for this long is lost; `None` disables the check.
     pub silence_limit: Option<Duration>,
-    /// No lease expires sooner than this. At least the time that a page takes which uses up all its attempts of a stage,
-    /// on a rank whose server is started meanwhile.
+    /// Minimum duration of a lease. At least the time of a page that uses all its attempts of a stage, on a rank whose
+    /// server is restarted meanwhile.
     pub lease_floor: Duration,
 }
 
@@ -57,17 +57,17 @@ pub struct Restored {
     pub page: PageRef,
     /// Its final verdict so far.
     pub verdict: Verdict,
-    /// The engine that gave it, if one saw the page.
+    /// The engine that gave the verdict; `None` if no engine saw the page.
     pub engine: Option<Engine>,
-    /// For a failed page, the engines that it may yet be given to.
+    /// For a failed page: the engines that it may still be given to.
     pub remaining: EngineSet,
-    /// Where its latest record lies.
+    /// Where its latest record is stored.
     pub place: RecordPlace,
-    /// Whether the page is to be read again all the same. If it is not read then either, this verdict stays.
+    /// Whether the page is to be read again. If the new reading fails, this verdict stays.
     pub again: bool,
 }
 
-/// The state machine of rank 0. See the module's header.
+/// The state machine of rank 0. See the module header.
 #[derive(Debug)]
 pub struct Scheduler {
     pub(super) policy: Policy,
@@ -75,9 +75,9 @@ pub struct Scheduler {
     pub(super) leases: Leases,
     pub(super) ranks: Ranks,
     pub(super) queues: BTreeMap<Engine, PageQueue>,
-    /// Pages that wait in no queue, since each of them is dealt by itself.
+    /// Waiting pages that are in no queue, because each of them is dealt by itself.
     pub(super) apart: BTreeMap<Engine, BTreeSet<PageRef>>,
-    /// What is known of pages that something has happened to.
+    /// Pages that have a history: see [`OpenPage`].
     pub(super) open: OpenPages,
     pub(super) page_times: PageTimes,
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
@@ -85,7 +85,7 @@ pub struct Scheduler {
     pub(super) fallbacks: FallbackRate,
     /// When a page was last settled.
     pub(super) last_settled: Option<Tick>,
-    /// Leases that expired.
+    /// Number of leases that expired.
     pub(super) expired: u64,
     pub(super) counts: Counts,
     pub(super) phase: Phase,
@@ -93,8 +93,8 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A run over documents with these page counts (0 for a refused one). `last_lease` is the highest lease that
-    /// the run directory has ever seen.
+    /// A run over documents with these page counts; a refused document counts 0. `last_lease` is the highest lease
+    /// number found in the run directory.
     pub fn new(policy: Policy, page_counts: &[u32], restored: Vec<Restored>, last_lease: LeaseId) -> Self {
         let mut scheduler = Scheduler {
             policy,
@@ -122,14 +122,15 @@ impl Scheduler {
         scheduler
     }
 
-    /// Takes in what happened and pushes what must be done.
+    /// Handles one event and appends the actions that follow from it to `out`.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
         if let Some(rank) = event.speaker() {
             self.ranks.heard_from(rank, now);
         }
         if self.finished {
             match event {
-                // A rank may fall silent while it seals: nothing is dealt any more, but nobody must wait for it.
+                // A rank may become silent while it seals its shard. No page is dealt any more, but the run must not
+                // wait for it.
                 Event::Clock => self.handle_timeout(now, out),
                 Event::Settled { rank, settlement: Settlement { page, lease, verdict, .. } } => {
                     self.settled_late(rank, page, lease, verdict);
@@ -167,37 +168,37 @@ impl Scheduler {
         self.finish_if_over(out);
     }
 
-    /// How many pages ended how.
+    /// Number of pages by verdict.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// Pages that are out at ranks.
+    /// Number of pages assigned to ranks and not yet settled.
     pub fn in_flight(&self) -> u64 {
         self.ranks.iter().map(|(_, state)| u64::from(state.held)).sum()
     }
 
-    /// Leases that expired.
+    /// Number of leases that expired.
     pub fn expired(&self) -> u64 {
         self.expired
     }
 
-    /// How long each turn took, from the order until its engine was ready.
+    /// Duration of each role switch, from the order until the engine was ready.
     pub fn role_switches(&self) -> &[Duration] {
         self.turn_times.all()
     }
 
-    /// Whether nobody turns to the engine any more, since it could not be started on several ranks, and on none ever was.
+    /// Whether no rank switches to the engine any more: it failed to start on several ranks and never started on any.
     pub fn is_given_up(&self, engine: Engine) -> bool {
         self.ranks.is_given_up(engine)
     }
 
-    /// Whether the rank has been given up.
+    /// Whether the rank is lost.
     pub fn is_lost(&self, rank: RankId) -> bool {
         self.ranks.is_gone(rank)
     }
 
-    /// Where a page stands; `None` if it is not in the plan.
+    /// State of a page; `None` if it is not in the plan.
     pub fn stage(&self, page: PageRef) -> Option<PageState> {
         self.ledger.contains(page).then(|| self.ledger.stage(page))
     }
@@ -253,7 +254,7 @@ impl Scheduler {
         if !given_up {
             self.time_page(engine, assigned, now);
         }
-        // An engine that had nothing left for the page on an earlier stage has nothing left now.
+        // An engine that had nothing left to try on an earlier stage has nothing left now.
         let escalation = self.open.get(page).and_then(|open| open.escalation);
         let remaining = escalation.map_or(remaining, |escalation| escalation.remaining.and(remaining));
         let read_late = self.open.get(page).is_some_and(|open| open.late.is_some());
@@ -306,7 +307,7 @@ impl Scheduler {
         self.wait_again(page, engine);
     }
 
-    /// Whether a page has come back so often, for faults that others do not have, that it must be tried alone.
+    /// Whether a page has been returned so often, for faults that other pages do not have, that it must be tried alone.
     fn comes_back_again(&mut self, page: PageRef, fault: MachineFault) -> bool {
         if !matches!(fault, MachineFault::Aborted | MachineFault::ConnectionLost | MachineFault::Overloaded) {
             return false;
@@ -350,7 +351,7 @@ impl Scheduler {
         self.ledger.set(page, PageState::Settled(verdict));
     }
 
-    /// A page that had failed with `class` was read after all.
+    /// Corrects the counts: a page that had failed with `class` was read after all.
     pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, verdict: Verdict) {
         if let Some(failed) = self.counts.failed.get_mut(&class) {
             *failed = failed.saturating_sub(1);
@@ -363,7 +364,7 @@ impl Scheduler {
         self.ledger.set(page, PageState::Settled(verdict));
     }
 
-    /// Lets a page wait for its next stage.
+    /// Puts a page in line for its next stage.
     fn send_on(&mut self, page: PageRef, escalation: Escalation) {
         let engine = escalation.stage.engine();
         let open = self.open.entry(page);
@@ -377,8 +378,8 @@ impl Scheduler {
         }
     }
 
-    /// A page that was out waits first in line; one that is dealt by itself waits in no line. But one that was read under
-    /// an earlier lease is settled.
+    /// Puts a page that was in flight at the front of its queue, or apart if it is dealt by itself. A page that was
+    /// read under an earlier lease is settled instead.
     pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
         if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
             return self.settle_page(page, verdict, of == Engine::DeepSeek);
@@ -395,13 +396,14 @@ impl Scheduler {
         self.queues.entry(engine).or_default()
     }
 
-    /// Whether the run is to have the second engine. Without it, a page goes back to the first or ends with its verdict.
+    /// Whether the run should have the second engine. Without it, a failed page returns to the first engine or keeps
+    /// its verdict.
     fn has_second(&self) -> bool {
         self.policy.engines.contains(Engine::DeepSeek)
     }
 
-    /// Pages wait for an engine that nobody can serve, by a fault of the machine: the run stops early and they stay
-    /// uncounted; for stage 2 not before everything else is done.
+    /// Stops the run if pages wait for an engine that no rank can serve because of a machine fault. Those pages stay
+    /// uncounted. For stage 2 the run stops only after all other work is done.
     fn stop_if_unserved(&mut self, now: Tick) {
         let unserved = |engine| self.all_waiting(engine) > 0 && !self.ranks.may_serve(engine);
         let nothing_else = self.all_waiting(Engine::Chandra) == 0 && self.leases.is_empty();
@@ -412,7 +414,7 @@ impl Scheduler {
         }
     }
 
-    /// Pages that wait for the engine in no queue, in page order.
+    /// Pages that wait for the engine outside its queue, in page order.
     pub(super) fn waiting_apart(&self, engine: Engine) -> impl Iterator<Item = PageRef> {
         self.apart.get(&engine).into_iter().flatten().copied()
     }

@@ -1,4 +1,4 @@
-//! What the passing of time brings about.
+//! Timers: what happens when time passes.
 
 use crate::model::RankId;
 
@@ -8,33 +8,33 @@ use super::{
     scheduler::Scheduler,
 };
 
-/// Something that happens when its time has come, unless something else happens before.
+/// A timer. It fires at its time, unless another event makes it unnecessary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
     /// The oldest lease expires.
     LeaseExpiry,
-    /// A rank has not been heard of for too long.
+    /// A rank has been silent for too long.
     Silence,
     /// No more pages are dealt, because of the deadline.
     Drain,
-    /// What is in flight is called back.
+    /// Pages in flight are recalled.
     Recall,
-    /// A rank that gave nothing back after the recall is not waited for.
+    /// A rank that returned nothing after the recall is no longer waited for.
     LeaveBehind,
 }
 
 impl Timer {
-    /// All of them, in the order in which those fire whose time has come together.
+    /// All timers. Those that are due together fire in this order.
     const ALL: [Timer; 5] = [Timer::Silence, Timer::Drain, Timer::Recall, Timer::LeaveBehind, Timer::LeaseExpiry];
 }
 
 impl Scheduler {
-    /// When [`super::Event::Clock`] must be told next; earlier does no harm. `None` where nothing waits for the time.
+    /// When [`super::Event::Clock`] is due next; an earlier one does no harm. `None` if no timer is set.
     pub fn next_timeout(&self) -> Option<Tick> {
         Timer::ALL.into_iter().filter_map(|timer| self.due(timer)).min()
     }
 
-    /// Lets everything happen whose time has come.
+    /// Fires all timers that are due.
     pub(super) fn handle_timeout(&mut self, now: Tick, out: &mut Vec<Action>) {
         for timer in Timer::ALL {
             while self.due(timer).is_some_and(|due| due <= now) {
@@ -71,9 +71,9 @@ impl Scheduler {
         }
     }
 
-    /// The rank that will be given up first for its silence, and when.
+    /// The rank that will be lost next because of its silence, and when.
     pub(super) fn first_silence(&self) -> Option<(RankId, Tick)> {
-        /// A rank's start takes longer than its longest silence: its program and libraries come over a cold network.
+        /// A rank needs longer to start than between two messages: its program and libraries come over a cold network.
         const START_FACTOR: u32 = 5;
         let limit = self.policy.silence_limit?;
         let known = self.ranks.longest_unheard().map(|(rank, heard)| (rank, Tick(heard.0 + limit)));

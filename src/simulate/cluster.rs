@@ -1,4 +1,4 @@
-//! A cluster as it is to be simulated.
+//! The cluster and corpus of a simulation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,19 +10,19 @@ use crate::model::{PageRef, RankId, RolePattern};
 /// A cluster and a corpus to simulate. Probabilities are in 0.0..=1.0.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// Everything random follows from it.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Number of ranks.
     pub ranks: u32,
-    /// Engines of the ranks.
+    /// Which rank serves which engines.
     pub roles: RolePattern,
     /// Pages of each document.
     pub page_counts: Vec<u32>,
-    /// Most pages of a unit.
+    /// Maximum number of pages in a unit.
     pub unit_pages: u32,
-    /// Pages a rank holds.
+    /// Maximum number of pages that a rank holds.
     pub credits: u32,
-    /// Pages in flight on a rank's server.
+    /// Maximum number of requests in flight on a rank's server.
     pub in_flight: u32,
     /// Mean time of an answer.
     pub answer_time: Duration,
@@ -34,22 +34,22 @@ pub struct Cluster {
     pub blank: f64,
     /// Pages that kill their Chandra server every time.
     pub poison: BTreeSet<PageRef>,
-    /// Probability that an answer's end finds its server dead, with all in flight.
+    /// Probability that the server is dead when an answer ends, with all pages in flight.
     pub server_deaths: f64,
-    /// Probability that a dead server does not come back, nor one that a rank turns to or from.
+    /// Probability that an engine is lost: when a dead server restarts, or when a rank switches to it or from it.
     pub engine_losses: f64,
-    /// Mean time of a rank's first turn to an engine.
+    /// Mean time of a rank's first switch to an engine.
     pub turn_first: Duration,
-    /// Mean time of a turn back to an engine that it served before.
+    /// Mean time of a switch back to an engine that the rank served before.
     pub turn_back: Duration,
-    /// Ranks that vanish with all they hold, and when. Nobody is told: they fall silent.
+    /// Ranks that vanish with all their pages, and when. The scheduler gets no message: they become silent.
     pub rank_losses: BTreeMap<RankId, Duration>,
-    /// Pages that hang wherever they are worked on: for so long, or for ever. A long one comes back after its lease has
-    /// expired, read.
+    /// Pages that hang on every rank: for this long, or for ever. A page that hangs long comes back read, after its
+    /// lease has expired.
     pub hanging_pages: BTreeMap<PageRef, Option<Duration>>,
-    /// Ranks on which every page hangs for ever, and since when. They give signs of life.
+    /// Ranks on which every page hangs for ever, and from when on. They send signs of life.
     pub hanging_ranks: BTreeMap<RankId, Duration>,
-    /// Whether pages that hang stay where they are, though their ranks are told to let them go.
+    /// Whether hanging pages continue to hang although their ranks are told to drop them.
     pub holds_on: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
@@ -57,5 +57,5 @@ pub struct Cluster {
     pub check: bool,
 }
 
-/// A rank that is not heard of for this long is lost.
+/// A rank that is silent for this long is lost.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
-//! A cluster in discrete events, which drives the very same [`crate::schedule`] as a run does.
+//! A cluster in discrete events that drives the same [`crate::schedule`] as a run.
 //!
-//! It holds no policy: ranks, servers, latencies and faults only. Everything follows from the seed. One server by itself,
-//! token by token, drives the very same [`crate::concurrency`].
+//! It contains no policy, only ranks, servers, latencies and faults. Everything follows from the seed. [`Server`]
+//! simulates one server token by token and drives the same [`crate::concurrency`].
 
 mod cluster;
 mod run;

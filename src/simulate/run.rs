@@ -1,4 +1,4 @@
-//! A simulated run from its beginning to its end: the scheduler, driven by a simulated cluster.
+//! A whole simulated run: the scheduler, driven by a simulated cluster.
 
 use std::time::Duration;
 
@@ -12,37 +12,39 @@ use super::{
     simulation::{Simulation, SimulationEvent},
 };
 
-/// How a simulated run went.
+/// Result of a simulated run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// How it ended; `None` if it never did, which is a defect of the scheduler.
+    /// How it ended; `None` if it did not end, which is a defect of the scheduler.
     pub outcome: Option<Outcome>,
     /// Pages by verdict.
     pub counts: Counts,
-    /// When it ended.
+    /// Simulated time of the end.
     pub elapsed: Duration,
-    /// Time servers spent on answers, over all ranks.
+    /// Time that servers spent on answers, summed over all ranks.
     pub busy: Duration,
-    /// Leases that expired.
+    /// Number of leases that expired.
     pub expired: u64,
-    /// RoleSwitchTimes of ranks from one engine to the other.
+    /// Number of role switches.
     pub turns: u32,
-    /// RoleSwitchTimes that did not come to their end, since the rank or the engine was lost.
+    /// Role switches that did not complete, because the rank or the engine was lost.
     pub turns_lost: u32,
-    /// Every action, in order, where [`Cluster::check`] is set: the same seed gives the same text.
+    /// If [`Cluster::check`] is set: every action, in order. The same seed gives the same text.
     pub actions: Vec<String>,
 }
 
-/// No lease lasts less than so many answers.
+/// A lease lasts at least as long as this many answers.
 const LEASE_ANSWERS: u32 = 20;
 
-/// A run that has not ended by then never will: ranks would give signs of life for ever.
+/// A run that has not ended by then never will: ranks would send signs of life for ever.
 const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
 
 /// Runs the cluster to its end.
 ///
 /// # Errors
-/// A rank was asked for what it cannot do; or, where [`Cluster::check`] is set, an invariant is broken. With the moment.
+/// The scheduler asked a rank for what it cannot do; or [`Cluster::check`] is set and an invariant is broken. The
+/// message has the simulated time.
+/// message has the simulated time.
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     let policy = Policy {
         ranks: cluster.ranks,

@@ -1,7 +1,7 @@
-//! One server in virtual time, kept busy with a fixed number in flight or by the very same [`Controller`] as in a run.
+//! One server in virtual time, with a fixed number of requests in flight or with the same [`Controller`] as in a run.
 //!
-//! The server is the stand-in's model of a GPU under continuous batching, with the image preprocessing of vLLM's API
-//! server before it, which no metric shows (`docs/facts/vllm.md`, "Metrics").
+//! The server is the stand-in's model of a GPU under continuous batching. In front of it is the image preprocessing of
+//! vLLM's API server, which no metric shows (`docs/facts/vllm.md`, "Metrics").
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,21 +15,21 @@ use crate::{
     gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId},
 };
 
-/// Between two observations, as in a run.
+/// Time between two observations, as in a run.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What is asked of the server.
+/// The pages that the server reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pages {
     /// Prompt tokens of a page, image included.
     pub prompt: u32,
-    /// Median of the answers' lengths, tokens; lognormal.
+    /// Median length of the answers, in tokens; the distribution is lognormal.
     pub median: f64,
     /// Standard deviation of the logarithm of the lengths.
     pub sigma: f64,
     /// Share of pages that loop, 0.0..=1.0.
     pub loops: f64,
-    /// Tokens after which a loop is cut.
+    /// Tokens after which a loop is cut off.
     pub cut_after: u32,
 }
 
@@ -40,35 +40,35 @@ impl Default for Pages {
     }
 }
 
-/// What changes while pages are read.
+/// A change while pages are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// Every step takes this many times as long as the model says.
+    /// Every engine step takes this many times as long as the model says.
     Slowness(f64),
-    /// Other pages come.
+    /// Other pages arrive.
     Pages(Pages),
-    /// Rendering delivers no more than this many pages a second.
+    /// Rendering delivers at most this many pages per second.
     Supply(f64),
-    /// The server is started anew: what was in flight is asked again.
+    /// The server restarts. Requests in flight are sent again.
     Restart,
 }
 
-/// A server, its pages and its troubles. Everything random follows from the seed.
+/// A server, its pages and its changes. Everything random follows from the seed.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// The GPU.
     pub gpu: GpuModel,
-    /// The pages, at first.
+    /// The pages at the start.
     pub pages: Pages,
-    /// Image preprocessing outside the engine: time a page, and how many at a time.
+    /// Image preprocessing outside the engine: time per page, and number of workers.
     pub preprocessing: (Duration, usize),
-    /// Standard deviation of the logarithm of a step's time.
+    /// Standard deviation of the logarithm of a step's duration.
     pub noise: f64,
-    /// Whether the server has metrics.
+    /// Whether the server offers metrics.
     pub metrics: bool,
-    /// What changes, and when; in order of time.
+    /// Changes and their times, in order of time.
     pub changes: Vec<(Duration, Change)>,
-    /// Draws lengths and noise.
+    /// Seed of lengths and noise.
     pub seed: u64,
 }
 
@@ -86,32 +86,32 @@ impl Default for Server {
     }
 }
 
-/// Who says how many may be in flight.
+/// What limits the number of requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pacing {
-    /// Always as many.
+    /// A fixed limit.
     Fixed(u32),
-    /// The controller.
+    /// The concurrency controller.
     Adaptive(Bounds),
 }
 
-/// How it stood after a second.
+/// State after one second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Second {
-    /// Most that may be in flight.
+    /// Maximum number of requests in flight.
     pub limit: u32,
-    /// Mean in flight.
+    /// Mean number of requests in flight.
     pub in_flight: f64,
     /// Pages finished so far.
     pub finished: u64,
 }
 
-/// A escalation of seconds.
+/// The states of a simulation, one per second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Escalation(pub Vec<Second>);
 
 impl Escalation {
-    /// Pages finished a second between two moments.
+    /// Pages finished per second between two moments.
     pub fn throughput(&self, from: Duration, to: Duration) -> f64 {
         let finished = |at: Duration| match at.as_secs() as usize {
             0 => 0,
@@ -120,18 +120,18 @@ impl Escalation {
         (finished(to) - finished(from)) as f64 / (to - from).as_secs_f64()
     }
 
-    /// The limits between two moments, one a second.
+    /// The limits between two moments, one per second.
     pub fn limits(&self, from: Duration, to: Duration) -> impl Iterator<Item = u32> {
         self.0.iter().take(to.as_secs() as usize).skip(from.as_secs() as usize).map(|second| second.limit)
     }
 
-    /// How often the limit changed between two moments.
+    /// Number of changes of the limit between two moments.
     pub fn changes(&self, from: Duration, to: Duration) -> usize {
         let limits: Vec<u32> = self.limits(from, to).collect();
         limits.windows(2).filter(|pair| pair[0] != pair[1]).count()
     }
 
-    /// Mean of the limit between two moments.
+    /// Mean limit between two moments.
     pub fn mean_limit(&self, from: Duration, to: Duration) -> f64 {
         let (sum, count) =
             self.limits(from, to).fold((0.0, 0.0), |(sum, count), limit| (sum + f64::from(limit), count + 1.0));
@@ -149,32 +149,33 @@ struct Page {
 
 struct Running<'s> {
     server: &'s Server,
-    /// Draws the pages: the same ones in the same order, however many are in flight.
+    /// Draws the pages: the same pages in the same order, however many are in flight.
     lengths: Rand64,
     noise: Rand64,
     pages: Pages,
     slowness: f64,
     supply: f64,
-    /// Pages that rendering has delivered and nobody has sent.
+    /// Pages that were rendered and not yet sent.
     rendered: f64,
     now: Duration,
     batch: Batch,
     next: u64,
     in_flight: BTreeMap<u64, Page>,
-    /// Pages in image preprocessing, and when they are through.
+    /// Pages in image preprocessing, and when each is ready.
     preprocessing: VecDeque<(Duration, u64)>,
     /// When each preprocessing worker is free.
     workers: Vec<Duration>,
     finished: u64,
     seen: Observation,
-    /// When it was last observed, and the requests in flight times seconds since then.
+    /// When it was last observed.
     observed: Duration,
-    looks: u32,
+    observations: u32,
+    /// Requests in flight times seconds since `observed`.
     area: f64,
 }
 
 impl Server {
-    /// Reads pages for `time`.
+    /// Simulates the server for `time`.
     pub fn read(&self, pacing: Pacing, time: Duration) -> Escalation {
         let mut controller = match pacing {
             Pacing::Fixed(_) => None,
@@ -197,7 +198,7 @@ impl Server {
             finished: 0,
             seen: Observation::default(),
             observed: Duration::ZERO,
-            looks: 0,
+            observations: 0,
             area: 0.0,
         };
         let mut changes = self.changes.iter().peekable();
@@ -215,7 +216,7 @@ impl Server {
                     controller.restarted();
                 }
             }
-            // A step can reach over a whole second.
+            // A step can take longer than a second.
             while running.now < tick {
                 running.admit_pages(limit);
                 running.step(tick);
@@ -251,7 +252,7 @@ impl Running<'_> {
         }
     }
 
-    /// Sends pages until as many are in flight as may be.
+    /// Sends pages until the limit is reached.
     fn admit_pages(&mut self, limit: u32) {
         while self.in_flight.len() < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
             self.rendered -= 1.0;
@@ -272,7 +273,7 @@ impl Running<'_> {
         self.preprocessing.push_back((*worker, id));
     }
 
-    /// One step of the engine, or a wait for something to do.
+    /// One step of the engine, or a wait until there is work.
     fn step(&mut self, tick: Duration) {
         while let Some((ready, id)) = self.preprocessing.front().copied()
             && ready <= self.now
@@ -285,13 +286,12 @@ impl Running<'_> {
         let before = self.in_flight.len() as f64;
         let mut events = Vec::new();
         let noise = (self.server.noise * normal(&mut self.noise)).exp();
-        let took = match self.batch.is_idle() {
-            true => {
-                let ready = self.preprocessing.front().map_or(tick, |(ready, _)| *ready);
-                // A supply that is behind is looked at again soon.
-                ready.min(tick).min(self.now + TICK / 10).saturating_sub(self.now).max(Duration::from_micros(1))
-            }
-            false => self.batch.step(&mut events).mul_f64(self.slowness * noise),
+        let took = if self.batch.is_idle() {
+            let ready = self.preprocessing.front().map_or(tick, |(ready, _)| *ready);
+            // With a limited supply, a rendered page may be available soon.
+            ready.min(tick).min(self.now + TICK / 10).saturating_sub(self.now).max(Duration::from_micros(1))
+        } else {
+            self.batch.step(&mut events).mul_f64(self.slowness * noise)
         };
         self.now += took;
         self.area += before * took.as_secs_f64();
@@ -316,10 +316,10 @@ impl Running<'_> {
         }
     }
 
-    /// What was seen since the last time; a step can reach into the next second.
+    /// The observation since the last one. A step can reach into the next second.
     fn observe(&mut self) -> Observation {
-        self.looks += 1;
-        let asked = self.server.metrics && self.looks.is_multiple_of(GAUGES_EVERY);
+        self.observations += 1;
+        let asked = self.server.metrics && self.observations.is_multiple_of(GAUGES_EVERY);
         let gauges = asked.then(|| EngineGauges {
             running: self.batch.running() as f64,
             waiting: self.batch.waiting() as f64,
@@ -333,7 +333,7 @@ impl Running<'_> {
     }
 }
 
-/// A normal deviate (Box and Muller).
+/// A random number of the normal distribution (Box and Muller).
 fn normal(random: &mut Rand64) -> f64 {
     let radius = (-2.0 * (1.0 - random.rand_float()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.rand_float()).cos()

@@ -1,4 +1,4 @@
-//! Ranks, servers, pages and their faults.
+//! Simulated ranks, servers, pages and faults.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
     timeline::Timeline,
 };
 
-/// A rank gives a sign of life this often.
+/// Interval of a rank's signs of life.
 const BEAT: Duration = Duration::from_millis(SILENCE_LIMIT.as_millis() as u64 / 6);
 
 #[derive(Debug)]
@@ -34,34 +34,34 @@ pub(super) enum SimulationEvent {
     },
     SwitchRole(RankId, Engine),
     Vanish(RankId),
-    /// A sign of life, and the next one after it.
+    /// A sign of life. It schedules the next one.
     Beat(RankId),
-    /// The rank is told to let a page go.
+    /// The rank is told to drop a page.
     Expire(RankId, PageRef, LeaseId),
-    /// A page that hung comes back.
+    /// A hanging page comes back.
     Late(RankId, LeaseId, PageRef),
 }
 
 #[derive(Debug, Default)]
 struct SimulatedRank {
     alive: bool,
-    /// Number of starts of its server; an answer of an older start is void.
+    /// Number of starts of its server. An answer from an older start is ignored.
     server_start: u32,
-    /// Number of turns; a server of an older turn does not come up any more.
+    /// Number of role switches. A server of an older switch no longer starts.
     turn: u32,
-    /// Engines whose servers are up.
+    /// Engines whose servers are ready.
     up: EngineSet,
-    /// Engines whose servers have ever been up.
+    /// Engines whose servers have been ready before.
     started: EngineSet,
     /// Engines that it will never serve again.
     lost: EngineSet,
     waiting: VecDeque<Task>,
     in_flight: Vec<Task>,
-    /// Pages that hang. They are not in flight: what hangs is their files, or what works on them.
+    /// Hanging pages. They are not in flight: their files hang, or the process that works on them.
     hanging: Vec<Task>,
 }
 
-/// A cluster on its way.
+/// The state of a simulation.
 pub(super) struct Simulation<'a> {
     cluster: &'a Cluster,
     random: Rand64,
@@ -70,7 +70,7 @@ pub(super) struct Simulation<'a> {
     pub(super) busy: Duration,
     pub(super) turns: u32,
     pub(super) turns_lost: u32,
-    /// When the scheduler is told the time next.
+    /// When the scheduler gets the next [`Event::Clock`].
     wake: Option<Duration>,
     /// What the scheduler asked of a rank that cannot do it.
     pub(super) impossible: Option<String>,
@@ -108,7 +108,7 @@ impl<'a> Simulation<'a> {
         simulation
     }
 
-    /// Lets a event happen; what the scheduler gets to hear of it at this moment is returned.
+    /// Handles a simulation event. Returns what the scheduler receives at this moment.
     pub(super) fn apply(&mut self, event: SimulationEvent) -> Option<Event> {
         match event {
             SimulationEvent::Tell(event) => {
@@ -122,7 +122,7 @@ impl<'a> Simulation<'a> {
                 self.timeline.after(BEAT, SimulationEvent::Beat(rank));
             }
             SimulationEvent::Beat(_) => {}
-            SimulationEvent::Expire(rank, page, lease) => self.let_go(rank, page, lease),
+            SimulationEvent::Expire(rank, page, lease) => self.drop_page(rank, page, lease),
             SimulationEvent::Late(rank, lease, page) => {
                 if let Some(task) = self.take_hanging(rank, page, lease) {
                     self.continue_page(rank, task, AttemptOutcome::Accepted);
@@ -141,7 +141,7 @@ impl<'a> Simulation<'a> {
         None
     }
 
-    /// The scheduler must be told the time then, if nothing else happens before.
+    /// Schedules an [`Event::Clock`], unless an earlier one is scheduled.
     pub(super) fn wake_at(&mut self, at: Option<Tick>) {
         let Some(Tick(at)) = at.filter(|at| self.wake.is_none_or(|wake| at.0 < wake)) else { return };
         self.wake = Some(at);
@@ -169,14 +169,14 @@ impl<'a> Simulation<'a> {
                     self.ranks[rank.0 as usize].hanging.push(task);
                 }
                 Next::Ask(task) if serves => self.ranks[rank.0 as usize].waiting.push_back(task),
-                // They were sent before it told that the engine is lost.
+                // The pages were sent before the loss of the engine was reported.
                 Next::Ask(task) => self.give_back(rank, task, MachineFault::ConnectionLost),
             }
         }
         self.start_tasks(rank);
     }
 
-    /// Whether a page that the rank begins with now does not come back.
+    /// Whether a page that the rank starts now hangs.
     fn hangs(&self, rank: RankId, page: PageRef) -> bool {
         let of_rank = self.cluster.hanging_ranks.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
         of_rank || self.cluster.hanging_pages.contains_key(&page)
@@ -189,8 +189,8 @@ impl<'a> Simulation<'a> {
         Some(state.hanging.swap_remove(place))
     }
 
-    /// The lease of a page has expired: whatever the rank does with it, it does no more.
-    fn let_go(&mut self, rank: RankId, page: PageRef, lease: LeaseId) {
+    /// The lease of a page has expired: the rank stops all work on it.
+    fn drop_page(&mut self, rank: RankId, page: PageRef, lease: LeaseId) {
         let is_other = |task: &Task| task.page != page || task.unit.lease != lease;
         if !self.cluster.holds_on {
             let state = &mut self.ranks[rank.0 as usize];
@@ -201,7 +201,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Its server is up, and stays so until the rank turns; or it fails to.
+    /// The server is ready and stays so until the rank switches; or it fails to start.
     fn server_up(&mut self, rank: RankId, engine: Engine, turn: u32) {
         let state = &self.ranks[rank.0 as usize];
         if !state.alive || state.turn != turn {
@@ -224,7 +224,7 @@ impl<'a> Simulation<'a> {
             return;
         }
         if !state.waiting.is_empty() || !state.in_flight.is_empty() {
-            self.impossible = Some(format!("{rank} was told to turn while it holds pages"));
+            self.impossible = Some(format!("{rank} was ordered to switch while it holds pages"));
             return;
         }
         let left = std::mem::take(&mut state.up);
@@ -247,7 +247,7 @@ impl<'a> Simulation<'a> {
         self.tell_scheduler(Event::EngineLost { rank, engine });
     }
 
-    /// Lets the scheduler hear of it when the message has come.
+    /// The scheduler receives the event after the latency of a message.
     fn tell_scheduler(&mut self, event: Event) {
         self.timeline.after(self.cluster.latency, SimulationEvent::Tell(event));
     }
@@ -305,7 +305,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// All that was in flight is lost with the server; what waited goes back too if it stays away.
+    /// All pages in flight are lost with the server. If it does not restart, the waiting pages are returned too.
     fn server_died(&mut self, rank: RankId, killer: Task) {
         let died = AttemptOutcome::Interrupted(MachineFault::ServerDied);
         let engine = killer.unit.engine;
@@ -350,7 +350,7 @@ impl<'a> Simulation<'a> {
         self.random.rand_float() < probability
     }
 
-    /// A time of at most `longest`, evenly spread.
+    /// A random time of at most `longest`, evenly distributed.
     fn jitter(&mut self, longest: Duration) -> Duration {
         longest.mul_f64(self.random.rand_float())
     }

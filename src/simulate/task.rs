@@ -1,4 +1,4 @@
-//! A page on a simulated rank: what a worker does with it, by the very same retry policy.
+//! A page on a simulated rank: what a worker does with it, by the same retry policy.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{
     schedule::Event,
 };
 
-/// Attempts as the configuration has them by default.
+/// The default budget of the configuration.
 const BUDGET: Budget = Budget { stage: 3, page: 10 };
 
-/// A page under way.
+/// A page in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) page: PageRef,
@@ -26,21 +26,21 @@ pub(super) struct Task {
     /// The engines that it may be given to.
     open: EngineSet,
     retry: RetryState,
-    /// Every attempt of this start.
+    /// All attempts in this start of the run.
     attempts: Vec<Attempt>,
 }
 
-/// What follows.
+/// What follows an attempt.
 pub(super) enum Next {
-    /// The same engine is asked again.
+    /// Ask the same engine again.
     Ask(Task),
-    /// Rank 0 is told.
+    /// Send the event to rank 0.
     Tell(Event),
 }
 
 impl Task {
-    /// Begins with a page of a unit. A page that has nothing left to be tried is settled at once, and so is one that rank
-    /// 0 has given up.
+    /// Starts a page of a unit. A page with no step left to try is settled at once, and so is one that rank 0 has given
+    /// up.
     pub(super) fn begin(rank: RankId, unit: Unit, page: PageRef, prior: Option<Prior>) -> Next {
         let prior = prior.unwrap_or_else(|| Prior::none(page));
         let Prior { stage, remaining: open, attempts, give_up, .. } = prior;
@@ -58,7 +58,7 @@ impl Task {
         }
     }
 
-    /// What follows an attempt that ended so.
+    /// What follows an attempt with this outcome.
     pub(super) fn continue_page(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
         self.attempts.push(attempt(rank, self.stage, &self.retry, outcome));
         let verdict = match self.retry.after(outcome) {
@@ -82,14 +82,14 @@ impl Task {
         Next::Tell(Event::Settled { rank, settlement })
     }
 
-    /// The page goes back with its attempts.
+    /// Returns the page with its attempts.
     pub(super) fn give_back(self, rank: RankId, fault: MachineFault) -> Event {
         let (page, lease) = (self.page, self.unit.lease);
         Event::Returned { rank, page, lease, fault, attempts: self.attempts, text: None }
     }
 }
 
-/// Why the last attempt on the engine that failed did so, or the last on any: as a worker says it.
+/// The class of the last failure on this engine, or else of the last failure on any: as a worker reports it.
 fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
     let failure = |attempt: &Attempt| match attempt.outcome {
         AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class)),
@@ -101,7 +101,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
 }
 
 fn attempt(rank: RankId, stage: Stage, retry: &RetryState, outcome: AttemptOutcome) -> Attempt {
-    let rung = retry.step();
+    let step = retry.step();
     let served_by = ServedBy {
         engine: stage.engine(),
         server: ServerKind::StandInSynthetic,
@@ -115,11 +115,11 @@ fn attempt(rank: RankId, stage: Stage, retry: &RetryState, outcome: AttemptOutco
         served_by,
         rank,
         stage,
-        shown: Shown { view: rung.view, ..Shown::whole(PixelSize { width: 1, height: 1 }) },
+        shown: Shown { view: step.view, ..Shown::whole(PixelSize { width: 1, height: 1 }) },
         request_id: String::new(),
         outcome,
         finish: None,
-        step: rung.step,
+        step: step.step,
         sampling: Sampling { temperature: 0.0, top_p: 0.1 },
         salted: false,
         max_tokens: 1,

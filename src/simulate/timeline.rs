@@ -1,8 +1,8 @@
-//! What is going to happen, in order of time.
+//! Future events in order of time.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-/// A queue of future events. SimulationEvents of the same moment come out in the order they went in.
+/// A queue of future events. Events of the same moment come out in the order in which they went in.
 #[derive(Debug)]
 pub(super) struct Timeline<T> {
     heap: BinaryHeap<Reverse<Entry<T>>>,

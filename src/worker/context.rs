@@ -1,4 +1,4 @@
-//! What the tasks of a rank's pages share, and what they tell the main thread.
+//! What the tasks of a rank's pages share, and the events that they send to the main thread.
 
 use std::{
     collections::BTreeMap,
@@ -23,22 +23,22 @@ use crate::{
 
 use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine};
 
-/// What happens inside a rank, told to its main thread.
+/// An event inside a rank, sent to its main thread.
 pub(super) enum LocalEvent {
     EngineReady(Engine, Box<Capabilities>),
     EngineLost(Engine, String),
-    /// The records of these settlements are on the disk.
+    /// The records of these settlements are on disk.
     Durable(Vec<Settlement>),
-    /// The store thread has stopped; the records of these settlements will not reach the disk.
+    /// The store thread has stopped. The records of these settlements will not reach the disk.
     StoreFailed(String, Vec<Settlement>),
     Returned(Returned),
     /// SIGTERM or SIGINT.
     Signal,
-    /// How the pages of this rank's share stand, or why that cannot be known.
+    /// The records of this rank's share of earlier starts, or why they cannot be read.
     Recovered(Result<Recovered, WorkerError>),
-    /// This rank is ready to read pages, or cannot.
+    /// This rank is ready to read pages, or cannot start up.
     StartedUp(Result<Box<Context>, WorkerError>),
-    /// All is sealed and stopped, or could not be.
+    /// The shards are sealed and the servers stopped, or sealing failed.
     Finished(Result<RankSummary, WorkerError>),
 }
 
@@ -52,22 +52,22 @@ pub(super) struct Context {
     pub(super) renderers: Pool,
     pub(super) image_memory: ImageMemory,
     pub(super) engines: BTreeMap<Engine, RankEngine>,
-    /// A record's receipt is what is told of its page once the record is on the disk.
+    /// The receipt of a record is its settlement, which is reported once the record is on disk.
     pub(super) writer: Writer<Settlement>,
     pub(super) events: Sender<LocalEvent>,
-    /// Set to call all unsettled pages back.
+    /// Set to recall all unsettled pages.
     pub(super) recall: watch::Sender<bool>,
     pub(super) summary: Mutex<RankSummary>,
 }
 
 impl Context {
-    /// An engine of this rank; a page for another goes back.
+    /// An engine of this rank. A page for an engine that it does not serve is returned.
     pub(super) fn engine(&self, engine: Engine) -> Result<&RankEngine, MachineFault> {
         self.engines.get(&engine).ok_or(MachineFault::ConnectionLost)
     }
 
-    /// Gives the record to the store; the verdict is told once it is on the disk. The first `earlier` attempts are in a
-    /// record of an earlier start, which goes with the page by itself.
+    /// Gives the record to the store. The verdict is reported once the record is on disk. The first `earlier` attempts
+    /// are in a record of an earlier start; rank 0 finds them there, so they are not sent.
     pub(super) fn keep(&self, record: PageRecord, earlier: usize) {
         let attempts = match record.verdict {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
@@ -75,15 +75,15 @@ impl Context {
         };
         let (page, lease, verdict, remaining) = (record.page, record.lease, record.verdict, record.remaining);
         let settlement = Settlement { page, lease, verdict, attempts, remaining };
-        // The store blocks where the disk is slow.
+        // The store blocks while the disk is slow.
         let kept = tokio::task::block_in_place(|| self.writer.append(record, settlement));
         if let Err(Refused { error, receipt }) = kept {
-            tracing::warn!("the page is given back: {error}");
+            tracing::warn!("the page is returned to rank 0: {error}");
             let _ = self.events.send(LocalEvent::Returned(give_back(receipt)));
         }
     }
 
-    /// Seals what is left. No page is under way any more.
+    /// Seals the open journal. No page is in progress any more.
     pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, WorkerError>) {
         let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.servers = self.engines.iter().map(|(engine, entry)| (*engine, entry.limiter.totals())).collect();
@@ -94,7 +94,8 @@ impl Context {
                 summary.shards = written.shards as u32;
                 Ok(summary)
             }
-            // Told before, with its pages given back: the journal keeps what had reached the disk.
+            // The failure was reported before and its pages were returned. The journal keeps the records that reached
+            // the disk.
             Err(error @ StoreError::Stopped { .. }) => {
                 tracing::warn!("{error}");
                 summary.unsealed = true;
@@ -105,14 +106,14 @@ impl Context {
         (services, summary)
     }
 
-    /// Adds up what an image cost this rank.
+    /// Adds the times of an image to the summary.
     pub(super) fn count_image(&self, image: &ImageFacts) {
         let mut summary = lock(&self.summary);
         summary.rendering += Duration::from_micros(u64::from(image.render_micros));
         summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
     }
 
-    /// Adds up what attempts on a page cost; `prior` ones at their head were counted before.
+    /// Adds the attempts on a page to the summary. The first `prior` of them were counted before.
     pub(super) fn count_attempts(&self, attempts: &[Attempt], prior: usize) {
         let mut summary = lock(&self.summary);
         for (place, attempt) in attempts.iter().enumerate().skip(prior) {
@@ -125,19 +126,19 @@ impl Context {
     }
 }
 
-/// A page whose record will not reach the disk goes back.
+/// Returns a page whose record will not reach the disk.
 pub(super) fn give_back(settlement: Settlement) -> Returned {
     let Settlement { page, lease, attempts, .. } = settlement;
     Returned { page, lease, fault: MachineFault::Draining, attempts, text: None }
 }
 
-/// Whether an attempt asked for what an earlier one had asked for; else it was for another part of the page.
+/// Whether an attempt asked for the same part of the page as an earlier one.
 fn repeats(attempt: &Attempt, earlier: &Attempt) -> bool {
     let (now, before) = (attempt.shown.bbox, earlier.shown.bbox);
     now.lies_mostly_in(before) || before.lies_mostly_in(now)
 }
 
-/// The copies of attempts that travel: without answers, and with reasons of a bounded length.
+/// Copies of attempts for messages: without answers, and with reasons of limited length.
 pub(super) fn without_answers(attempts: &[Attempt]) -> Vec<Attempt> {
     const LONGEST_REASON: usize = 500;
     let shorten = |reason: &str| reason.chars().take(LONGEST_REASON).collect();

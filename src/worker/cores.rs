@@ -1,8 +1,8 @@
-//! What of the node's processor cores a rank has.
+//! The rank's share of the processor cores of its node.
 
 use std::num::NonZero;
 
-/// The rank's part of the cores that its process may use. Says loudly where that are fewer than PBS has given.
+/// The rank's share of the cores that its process may use. Warns if those are fewer than PBS has assigned.
 pub(super) fn of_rank(local_size: u32) -> usize {
     let available = std::thread::available_parallelism().map_or(1, NonZero::get);
     if let Some(warning) = binding_warning(available, std::env::var("NCPUS").ok().as_deref()) {
@@ -15,13 +15,13 @@ fn part(available: usize, local_size: u32) -> usize {
     (available / local_size.max(1) as usize).max(1)
 }
 
-/// mpirun binds a rank to a core or a socket unless it is told not to, and with it all that the rank starts
+/// mpirun binds a rank, and every process that the rank starts, to a core or a socket unless it gets an option not to
 /// (`docs/facts/mpi.md`, "Binding").
 fn binding_warning(available: usize, ncpus: Option<&str>) -> Option<String> {
     let given: usize = ncpus?.parse().ok()?;
     (available < given).then(|| {
         format!(
-            "THIS RANK AND ITS SERVER MAY USE {available} CORES ONLY, THOUGH PBS HAS GIVEN {given}: start mpirun with \
+            "this rank and its server may use only {available} cores, but PBS has assigned {given}: start mpirun with \
              --bind-to none, as scripts/launch does"
         )
     })

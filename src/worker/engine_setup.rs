@@ -1,4 +1,4 @@
-//! The engines that this rank serves, from the configuration and the rank's place among the ranks.
+//! The engines that this rank serves, from the configuration and the rank's position.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -52,7 +52,7 @@ pub(super) fn set_up_engines(
         let share = Share { program: request.program.clone(), cores, gpu, care };
         let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
             (Some(number), _) => InFlight::Fixed(number.get()),
-            // Reading with Tesseract saturates its cores; one more is prepared meanwhile.
+            // A request to Tesseract uses all cores of its server; one more page is prepared meanwhile.
             (None, true) => InFlight::Fixed(cores as u32 + 1),
             (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
         };
@@ -61,12 +61,12 @@ pub(super) fn set_up_engines(
     role.engines().iter().map(set_up).collect()
 }
 
-/// The cores of the rank that is to serve these.
+/// The cores of the rank with these engines.
 pub(super) fn cores_of(setups: &BTreeMap<Engine, EngineSetup>) -> usize {
     setups.values().next().map_or(1, |setup| setup.share.cores)
 }
 
-/// The GPU of the rank, where it is to launch a model's server.
+/// The GPU of the rank, if the rank launches the server of a model.
 fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Option<Gpu>, WorkerError> {
     let configuration = &request.configuration;
     if !role.engines().iter().any(|engine| configuration.engines.of(engine).server.is_model()) {
@@ -85,7 +85,7 @@ fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Opti
     })
 }
 
-/// The profile of an engine, with what the configuration changes in it.
+/// The profile of an engine, with the changes of the configuration.
 ///
 /// # Errors
 /// The profile or its prompt file cannot be used.
@@ -96,8 +96,8 @@ pub(crate) fn configured_profile(configuration: &Configuration, engine: Engine) 
     Ok(profile)
 }
 
-/// More than a server runs at once would only wait there. Where its command does not say how many that is, the
-/// server's metrics or its throughput decide.
+/// Range of the number of requests in flight. The ceiling is the number that the server runs at once: more would only
+/// wait there. If the command does not say that number, the server's metrics or its throughput decide.
 fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
     let words = match server {
         ServerSource::Launch { command, .. } => command.as_ref().unwrap_or(&profile.launch.command).as_slice(),
@@ -108,7 +108,7 @@ fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
     Bounds { start: profile.in_flight.min(ceiling), ceiling }
 }
 
-/// The value of vLLM's `--max-num-seqs`.
+/// The value of vLLM's option `--max-num-seqs`.
 fn max_num_seqs(words: &[String]) -> Option<u32> {
     option_value(words, "--max-num-seqs")?.parse().ok().filter(|number| *number > 0)
 }

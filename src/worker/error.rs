@@ -1,4 +1,4 @@
-//! Why a rank cannot read pages.
+//! Errors that keep a rank from reading pages.
 
 use std::{io, path::PathBuf};
 
@@ -13,27 +13,23 @@ use crate::{
     sys::ExitCode,
 };
 
-/// A rank that cannot read pages. Pages are not lost: run the same command again.
+/// An error that keeps a rank from reading pages. No page is lost: the same command continues the run.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The plan cannot be read.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    /// The plan that rank 0 wrote is not there.
+    /// The plan that rank 0 wrote does not exist here.
     #[error("there is no plan in {0}: put the run directory on a file system that all ranks share")]
     NoPlan(PathBuf),
-    /// A profile cannot be used.
+    /// A profile is not usable.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The profile configured for an engine belongs to another one.
+    /// The profile configured for an engine belongs to another engine.
     #[error("profile {profile} is not a profile of {engine}: choose one with `bocr profiles`")]
-    ProfileOfOtherEngine {
-        /// Name of the profile.
-        profile: String,
-        /// The engine that it was configured for.
-        engine: Engine,
-    },
-    /// Servers that do not fit on their GPU.
+    ProfileOfOtherEngine { profile: String, engine: Engine },
+    /// The servers do not fit on their GPU.
     #[error(transparent)]
     MemoryShare(#[from] MemoryShareError),
     /// No rank serves the engine that reads every page first.
@@ -42,34 +38,34 @@ pub enum WorkerError {
     /// No GPU for this rank's server.
     #[error(transparent)]
     Gpu(#[from] GpuError),
-    /// What an earlier start left of its servers cannot be looked at.
+    /// The server files of an earlier start cannot be read.
     #[error(transparent)]
     ServerFolder(#[from] FolderError),
-    /// PDFium is not there.
+    /// PDFium was not found.
     #[error(transparent)]
     Pdfium(#[from] LibraryNotFound),
     /// Renderer children cannot be started.
     #[error(transparent)]
     Renderers(#[from] StartError),
-    /// The store cannot be used.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The configuration has no text form.
+    /// The configuration cannot be written as TOML.
     #[error("cannot write the effective configuration")]
     Configuration(#[source] toml::ser::Error),
-    /// The operating system refuses threads or signals.
-    #[error("cannot start this rank's tasks")]
+    /// The operating system refused threads or signal handlers.
+    #[error("cannot start the threads of this rank: raise the limit on processes (`ulimit -u`) of its host")]
     Runtime(#[source] io::Error),
-    /// A defect: pages came before the plan.
-    #[error("rank 0 sent pages before the plan: this is a fault of bocr")]
+    /// A defect: pages arrived before the plan.
+    #[error("rank 0 sent pages before the plan: this is a defect of bocr; give the same command again")]
     TooEarly,
-    /// A defect: the run ended with pages under way.
-    #[error("the run ended while this rank still had pages: this is a fault of bocr")]
+    /// A defect: the run ended with pages in progress.
+    #[error("the run ended while this rank still had pages: this is a defect of bocr; give the same command again")]
     Busy,
 }
 
 impl WorkerError {
-    /// The exit code: 2 for what the user must correct, 75 where the same command continues, 1 otherwise.
+    /// The exit code: 2 if the user must correct something, 75 if the same command continues, otherwise 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             WorkerError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,

@@ -1,4 +1,4 @@
-//! The bound on encoded page images that a rank holds, whatever the documents.
+//! Limit on the memory of encoded page images that a rank holds.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::MachineFault;
 
-/// Memory dealt out in kibibytes.
+/// The memory, dealt out in kibibytes.
 #[derive(Debug, Clone)]
 pub(super) struct ImageMemory {
     kibibytes: Arc<Semaphore>,
@@ -20,13 +20,13 @@ impl ImageMemory {
         ImageMemory { kibibytes: Arc::new(Semaphore::new(total as usize)), total }
     }
 
-    /// Waits for a share of `bytes`; of everything, where that is more than there is.
+    /// Waits for a share of `bytes`, or of all memory if `bytes` exceeds it.
     pub(super) async fn acquire(&self, bytes: u64) -> Result<OwnedSemaphorePermit, MachineFault> {
         let share = kibibytes(bytes).clamp(1, self.total);
         Arc::clone(&self.kibibytes).acquire_many_owned(share).await.map_err(|_| MachineFault::Draining)
     }
 
-    /// Gives back all but `bytes` of a share.
+    /// Releases all but `bytes` of a share.
     pub(super) fn shrink(&self, share: &mut OwnedSemaphorePermit, bytes: u64) {
         let kept = kibibytes(bytes) as usize;
         if let Some(excess) = share.num_permits().checked_sub(kept) {

@@ -1,4 +1,4 @@
-//! How many requests may be in flight on a server of this rank, the pages held for it, and where its time goes.
+//! Limits the requests in flight on a server of this rank, counts the pages held for it, and accounts for its time.
 
 use std::sync::{
     Arc, Mutex,
@@ -13,12 +13,12 @@ use crate::{
 };
 
 use super::{mutex::lock, slots::Slots};
-/// How many requests may be in flight on a server.
+/// How the number of requests in flight is determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InFlight {
-    /// As the configuration says.
+    /// A fixed number from the configuration.
     Fixed(u32),
-    /// As many as turn out to be worth it.
+    /// Adapted by the concurrency controller.
     Adaptive(Bounds),
 }
 
@@ -30,7 +30,7 @@ impl InFlight {
         }
     }
 
-    /// Pages that a rank must hold so that none is missing at any limit: it is refilled when a quarter of them is gone.
+    /// Pages that a rank must hold so that the limit is always reached: it is refilled when a quarter of them is gone.
     pub(super) fn credits(self) -> u32 {
         match self {
             InFlight::Fixed(number) => 2 * number,
@@ -39,31 +39,31 @@ impl InFlight {
     }
 }
 
-/// Bounds the requests in flight on one server, and accounts for its time.
+/// Limits the requests in flight on one server, and accounts for its time.
 #[derive(Debug)]
 pub(super) struct Limiter {
     slots: Slots,
     /// Pages for this engine that the rank holds.
     held: AtomicU32,
-    /// Pages are being called back, or the run ends.
+    /// Pages are being recalled, or the run ends.
     draining: AtomicBool,
     accounting: Mutex<TimeAccounting>,
 }
 
-/// What the server's time was spent on so far.
+/// The time accounting of the server so far.
 #[derive(Debug)]
 struct TimeAccounting {
-    /// Up to when its time is labelled.
+    /// End of the time accounted for.
     until: Instant,
     time: ServerTime,
     load: ServerLoad,
-    /// Since the rank began, or since another engine last served.
+    /// Whether the server was ready since the rank started, or since another engine of the rank last served.
     was_ready: bool,
-    /// Another engine of the rank serves.
+    /// Whether another engine of the rank serves.
     rests: bool,
 }
 
-/// A page that the rank holds for the engine, until this is dropped.
+/// Counts a page that the rank holds for the engine, until it is dropped.
 #[derive(Debug)]
 pub(super) struct HeldCount(Arc<Limiter>);
 
@@ -74,7 +74,7 @@ impl Drop for HeldCount {
 }
 
 impl Limiter {
-    /// The time of the server begins now.
+    /// The server's time starts now.
     pub(super) fn new(in_flight: InFlight) -> Limiter {
         let accounting = TimeAccounting {
             until: Instant::now(),
@@ -95,31 +95,31 @@ impl Limiter {
         &self.slots
     }
 
-    /// Counts a page of the rank for as long as the value lives.
+    /// Counts a page of the rank until the returned value is dropped.
     pub(super) fn hold(self: &Arc<Self>) -> HeldCount {
         self.held.fetch_add(1, Ordering::Relaxed);
         HeldCount(Arc::clone(self))
     }
 
-    /// Pages that the rank holds and that are not among these requests in flight.
+    /// Pages that the rank holds beyond these requests in flight.
     pub(super) fn on_their_way(&self, in_flight: f64) -> u32 {
         self.held.load(Ordering::Relaxed).saturating_sub(in_flight as u32)
     }
 
-    /// From now on the server has nothing to do because nothing is to be done.
+    /// From now on the time counts as draining.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Another engine of the rank serves: the time is that engine's, and this one's begins again with a start.
+    /// Another engine of the rank serves. The time counts for that engine; this engine's next time is a start.
     pub(super) fn account_rest(&self) {
         let mut accounting = lock(&self.accounting);
         accounting.until = Instant::now();
         (accounting.was_ready, accounting.rests) = (false, true);
     }
 
-    /// Labels the time since the last label. `seen` is how the server was seen at work, if it was; `is_known` says whether
-    /// it has been seen ready since it last rested.
+    /// Accounts for the time since the last call. `seen` is the observed state of the server, if any. `is_known` says
+    /// whether the server was observed ready since it last rested.
     pub(super) fn account(&self, seen: Option<ServerActivity>, is_known: bool) {
         let mut accounting = lock(&self.accounting);
         accounting.rests = false;
@@ -133,7 +133,7 @@ impl Limiter {
         accounting.label(life);
     }
 
-    /// Adds what was seen of the server's load at a limit.
+    /// Adds an observation of the server's load at this limit.
     pub(super) fn account_load(&self, seen: &Observation, limit: u32) {
         lock(&self.accounting).load.add(seen, limit);
     }

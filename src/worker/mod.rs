@@ -1,27 +1,27 @@
-//! Every rank's side of a run: pages come in, records go to the disk, verdicts go out.
+//! Every rank's side of a run: it receives pages, writes records to disk and reports verdicts.
 //!
-//! It decides nothing about the run: rank 0 does, in `run`, which drives the [`Worker`] of its own rank too.
+//! It decides nothing about the run. Rank 0 does, in `run`, which also drives the [`Worker`] of its own rank.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `worker` | the worker, driven by its rank's main thread |
-//! | `request` | what a rank is asked to do |
-//! | `engine_setup` | the engines of this rank, from configuration and place among the ranks |
-//! | `rank_engine` | an engine at work: server, limiter, monitor |
+//! | `request` | inputs of a worker |
+//! | `engine_setup` | the engines of this rank, from the configuration and the rank's position |
+//! | `rank_engine` | a running engine: server, limiter, monitor |
 //! | `role_switches` | which of two engines serves, on a rank that switches between them |
-//! | `start_up` | from the frozen plan to a rank that can read |
+//! | `start_up` | start-up after the plan is written |
 //! | `renderer_pool` | the renderer children |
 //! | `context` | what the tasks of its pages share |
-//! | `page` | one page at work, from its assignment to its record |
-//! | `image_memory` | the bound on page images held |
-//! | `limiter` | the bound on requests in flight on a server, and the account of its time |
-//! | `slots` | places among the requests in flight, in changing numbers |
-//! | `server_monitor` | looks at a server, and sets how many requests may be in flight |
+//! | `page` | one page, from its assignment to its record |
+//! | `image_memory` | limit on the memory of page images |
+//! | `limiter` | limit on the requests in flight on a server, and accounting of its time |
+//! | `slots` | request slots of a server; their number can change |
+//! | `server_monitor` | observes a server, and sets its limit |
 //! | `observation_log` | the lines that the monitor writes |
-//! | `recovered_parts` | what the rank found of earlier starts, as messages |
-//! | `cores` | the rank's part of the node's cores |
+//! | `recovered_parts` | the records of earlier starts, as messages |
+//! | `cores` | the rank's share of the node's cores |
 //! | `mutex` | locking a mutex where panics end the process |
-//! | `error` | why a rank cannot read pages |
+//! | `error` | errors that keep a rank from reading pages |
 
 mod context;
 mod cores;

@@ -1,8 +1,8 @@
-//! Locking a mutex in a program whose panics end the process.
+//! Locks a mutex in a program whose panics abort the process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks. A panic aborts the process, so a lock is never seen poisoned.
+/// Locks the mutex. A panic aborts the process, so a poisoned lock is never seen.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The lines of `pace-RRRR-ENGINE.jsonl`: what a server did in the last seconds.
+//! The lines of `pace-RRRR-ENGINE.jsonl`: observations of a server, one line every few seconds.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::concurrency::{EngineGauges, Observation};
 
-/// Sums of some observations.
+/// Sums over several observations.
 #[derive(Debug, Default)]
 pub(super) struct ObservationSum {
     pub(super) looks: u32,
@@ -18,10 +18,10 @@ pub(super) struct ObservationSum {
     gauges: Option<EngineGauges>,
 }
 
-/// A line of the file: means since the line before; the gauges of the server are of the last moment.
+/// A line of the file: means since the line before. The gauges are those of the last observation that had some.
 #[derive(Debug, Serialize)]
 pub(super) struct LogLine {
-    /// Since the rank began.
+    /// Time since the rank started.
     seconds: f64,
     limit: u32,
     in_flight: f64,
@@ -45,7 +45,7 @@ impl ObservationSum {
         self.gauges = seen.gauges.or(self.gauges);
     }
 
-    /// The line of these observations, `since` the rank began.
+    /// The line of these observations; `since` is the time since the rank started.
     pub(super) fn line(self, since: Duration, limit: u32) -> LogLine {
         let tenths = |value: f64| (10.0 * value).round() / 10.0;
         let rate = |count: u64| tenths(count as f64 / self.seconds);

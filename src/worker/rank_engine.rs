@@ -1,4 +1,4 @@
-//! An engine at work on this rank: its profile, its server, and the bound on the requests in flight there.
+//! A running engine of this rank: its profile, its server, and the limit on the requests in flight.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     server::{DesiredState, GpuPermits, MemoryShare, Service, ServiceEvent, ServicePlan},
 };
 
-/// An engine at work on this rank. Dropping it leaves its server to the next attempt of the run.
+/// A running engine of this rank. Dropping it leaves its server to the next attempt of the run.
 pub(super) struct RankEngine {
     pub(super) profile: Arc<Profile>,
     pub(super) service: Service,
@@ -28,14 +28,14 @@ pub(super) struct RankPlan<'a> {
     pub(super) role: Role,
     pub(super) configuration: &'a Configuration,
     pub(super) run_directory: PathBuf,
-    /// How long servers outlive this rank where it is killed.
+    /// Orphan grace: how long servers stay after this rank was killed.
     pub(super) linger: Duration,
     /// Shared by the servers of the rank.
     pub(super) admission: GpuPermits,
 }
 
 impl RankEngine {
-    /// Starts the engine's server on the current runtime; `on_event` is called from its task and must not block.
+    /// Starts the engine's server on the current runtime. `on_event` is called from its task and must not block.
     pub(super) fn start(
         engine: Engine,
         setup: EngineSetup,
@@ -65,10 +65,10 @@ impl RankEngine {
         Ok(RankEngine { profile, service, limiter, _monitor: monitor })
     }
 
-    /// A place among the requests in flight on the engine's server.
+    /// Waits for a request slot of the engine's server.
     ///
     /// # Errors
-    /// The places are gone: the run ends.
+    /// The run ends and no more slots are given.
     pub(super) async fn slot(&self) -> Result<Slot<'_>, MachineFault> {
         self.limiter.slots().acquire().await
     }

@@ -1,11 +1,11 @@
-//! This rank's share of what earlier starts left, as the messages that carry it.
+//! This rank's share of the records of earlier starts, as messages.
 
 use crate::{comm::RecoveredPart, store::Recovered};
 
-/// Most records of one message: some megabytes, within a frame's limit.
+/// Maximum number of records in a message: some megabytes, within the limit of a frame.
 const RECORDS_PER_PART: usize = 65_536;
 
-/// A share as the messages that carry it; the last of them says that it is the last.
+/// Splits a share into messages. The last one is marked as the last.
 pub(crate) fn recovered_parts(recovered: Recovered) -> Vec<RecoveredPart> {
     let Recovered { records, highest_lease, .. } = recovered;
     let mut parts: Vec<RecoveredPart> = records

@@ -8,10 +8,10 @@ use crate::{
     model::configuration::Configuration,
 };
 
-/// Starts the renderer children of a rank that has so many cores.
+/// Starts the renderer children of a rank with this many cores.
 ///
 /// # Errors
-/// PDFium is not there, or the children cannot be started.
+/// PDFium was not found, or the children cannot be started.
 pub(crate) async fn renderer_pool(
     program: &Path,
     configuration: &Configuration,

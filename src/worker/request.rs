@@ -1,20 +1,20 @@
-//! What a rank is asked to do.
+//! Inputs of a worker.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::model::configuration::Configuration;
 
-/// What a rank is asked to do.
+/// Inputs of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerRequest {
-    /// The `bocr` program: a rank starts it again as renderer child, guard and stand-in.
+    /// Path of the `bocr` program. A rank starts it again as renderer child, guard and stand-in.
     pub program: PathBuf,
     /// The run directory, on a file system that all ranks share.
     pub run_directory: PathBuf,
     /// The effective configuration.
     pub configuration: Configuration,
-    /// Digest of the settings, which all ranks of a run must share.
+    /// Digest of the settings. All ranks of a run must have the same.
     pub settings_digest: String,
-    /// How long servers outlive a killed rank, to be adopted by the next start.
+    /// Orphan grace: how long servers stay after their rank was killed, so that the next start can adopt them.
     pub linger: Duration,
 }

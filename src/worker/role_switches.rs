@@ -1,4 +1,4 @@
-//! A rank whose engines serve one at a time: rank 0 says when it switches to the other.
+//! Role switches on a rank whose engines serve one at a time. Rank 0 orders them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::{
     server::{DesiredState, DesiredStateSwitch, LifeWatch, Ready, Service},
 };
 
-/// Tells the servers of such a rank which of them serves; on any other rank, there are none.
+/// Sets which server of such a rank serves. Empty on any other rank.
 #[derive(Debug, Default)]
 pub(super) struct RoleSwitches {
     servers: BTreeMap<Engine, (DesiredStateSwitch, LifeWatch)>,
@@ -18,14 +18,14 @@ impl RoleSwitches {
         self.servers.insert(engine, (service.duty(), service.life()));
     }
 
-    /// This engine serves from now on. Returns its server where that is ready already; else its service reports when it
-    /// is.
+    /// Makes this engine the one that serves. Returns its server if it is ready already; otherwise its service reports
+    /// when it is.
     pub(super) fn switch_to(&self, engine: Engine) -> Option<Ready> {
-        for (_, (duty, _)) in self.servers.iter().filter(|(other, _)| **other != engine) {
-            duty.set(DesiredState::Rest);
+        for (_, (desired, _)) in self.servers.iter().filter(|(other, _)| **other != engine) {
+            desired.set(DesiredState::Rest);
         }
-        let (duty, life) = self.servers.get(&engine)?;
-        duty.set(DesiredState::Serve);
+        let (desired, life) = self.servers.get(&engine)?;
+        desired.set(DesiredState::Serve);
         life.ready()
     }
 }

@@ -1,5 +1,5 @@
-//! Looks at a server once a second: sets how many requests may be in flight on it, accounts for its time, and writes a
-//! line now and then for people.
+//! Observes a server once a second: sets the limit of its requests in flight, accounts for its time, and writes a line
+//! to a log file every few seconds.
 
 use std::{io::Write, path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,14 +19,14 @@ use super::{
     limiter::{InFlight, Limiter},
     observation_log::ObservationSum,
 };
-/// Time between two looks at a server.
+/// Time between two observations.
 const TICK: Duration = Duration::from_secs(1);
-/// Longest wait for the metrics: an observation without them is as good, one that is late is not.
+/// Longest wait for the metrics. An observation without them is better than a late one.
 const METRICS_LIMIT: Duration = Duration::from_millis(500);
-/// Looks from one line to the next.
+/// Number of observations in a line of the log.
 const LINE: u32 = 10;
 
-/// Looks at a server until this is dropped.
+/// Observes a server until it is dropped.
 #[derive(Debug)]
 pub(super) struct ServerMonitor(AbortHandle);
 
@@ -37,7 +37,7 @@ impl Drop for ServerMonitor {
 }
 
 impl ServerMonitor {
-    /// Begins to look; lines go to the file.
+    /// Starts to observe. The lines go to `file`.
     pub(super) fn start(
         runtime: &Handle,
         limiter: Arc<Limiter>,
@@ -54,7 +54,7 @@ impl ServerMonitor {
             life,
             seen: None,
             began: Instant::now(),
-            looks: 0,
+            observations: 0,
             sum: ObservationSum::default(),
             file,
         };
@@ -64,13 +64,13 @@ impl ServerMonitor {
 
 struct Watch {
     limiter: Arc<Limiter>,
-    /// `None` where the number is fixed.
+    /// `None` if the number of requests in flight is fixed.
     controller: Option<Controller>,
     life: LifeWatch,
-    /// The start last seen ready, when it was seen, and its traffic up to then.
+    /// The server start that was last observed ready, the time of that observation, and the traffic up to then.
     seen: Option<(u32, Instant, TrafficCounts)>,
     began: Instant,
-    looks: u32,
+    observations: u32,
     sum: ObservationSum,
     file: PathBuf,
 }
@@ -96,13 +96,14 @@ impl Watch {
         }
     }
 
-    /// What the server did since the last look; `None` at the first look at a start.
+    /// What the server did since the last observation; `None` at the first observation of a server start.
     async fn sample(&mut self, ready: &Ready) -> Option<ServerActivity> {
         let client = ready.reader.client();
-        self.looks += 1;
-        let metrics = match self.looks.is_multiple_of(GAUGES_EVERY) {
-            true => timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten(),
-            false => None,
+        self.observations += 1;
+        let metrics = if self.observations.is_multiple_of(GAUGES_EVERY) {
+            timeout(METRICS_LIMIT, client.metrics()).await.ok().flatten()
+        } else {
+            None
         };
         let (now, counts) = (Instant::now(), client.traffic().counts());
         let (start, then, before) = self.seen.replace((ready.start, now, counts))?;
@@ -117,13 +118,13 @@ impl Watch {
         if let Some(controller) = &mut self.controller {
             controller.observe(&seen);
             if controller.limit() != limit {
-                tracing::info!(from = limit, to = controller.limit(), "the number of requests in flight changes");
+                tracing::info!(from = limit, to = controller.limit(), "the limit of requests in flight changes");
                 self.limiter.slots().set_limit(controller.limit());
             }
         }
         self.limiter.account_load(&seen, limit);
         self.sum.add(&seen);
-        if self.sum.looks == LINE {
+        if self.sum.observations == LINE {
             self.write(limit).await;
         }
         let on_their_way = self.limiter.on_their_way(seen.in_flight);
@@ -138,7 +139,7 @@ impl Watch {
             text.push('\n');
             std::fs::OpenOptions::new().create(true).append(true).open(file)?.write_all(text.as_bytes())
         };
-        // A disk that is slow or full costs lines, never pages.
+        // If the disk is slow or full, lines are lost, but no pages.
         if let Ok(Err(error)) = tokio::task::spawn_blocking(append).await {
             tracing::debug!(%error, "cannot write {}", self.file.display());
         }

@@ -1,4 +1,4 @@
-//! Places among the requests in flight on a server; their number changes while they are in use.
+//! Request slots of a server. Their number can change while they are in use.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::mutex::lock;
 use crate::model::MachineFault;
 
-/// So many places.
+/// The request slots of a server.
 #[derive(Debug)]
 pub(super) struct Slots {
     semaphore: Semaphore,
@@ -17,11 +17,11 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Number {
     limit: u32,
-    /// Places that are in use beyond the limit: they go when they are given back.
+    /// Slots in use beyond the limit. They vanish when they are released.
     excess: u32,
 }
 
-/// A place in use.
+/// A slot in use.
 #[derive(Debug)]
 pub(super) struct Slot<'s> {
     slots: &'s Slots,
@@ -33,7 +33,7 @@ impl Slots {
         Slots { semaphore: Semaphore::new(limit as usize), number: Mutex::new(Number { limit, excess: 0 }) }
     }
 
-    /// Waits for a place, in the order of asking.
+    /// Waits for a slot. Slots are given in the order of the calls.
     pub(super) async fn acquire(&self) -> Result<Slot<'_>, MachineFault> {
         let permit = self.semaphore.acquire().await.map_err(|_| MachineFault::Draining)?;
         Ok(Slot { slots: self, permit: Some(permit) })
@@ -43,7 +43,7 @@ impl Slots {
         self.number().limit
     }
 
-    /// No place in use is taken away: one beyond a lower limit goes when it is given back.
+    /// Changes the limit. No slot in use is taken away: one beyond a lower limit vanishes when it is released.
     pub(super) fn set_limit(&self, limit: u32) {
         let mut number = self.number();
         let (more, fewer) = (limit.saturating_sub(number.limit), number.limit.saturating_sub(limit));
@@ -68,7 +68,7 @@ impl Drop for Slot<'_> {
                 permit.forget();
             }
         } else {
-            // Under the lock: a limit that falls meanwhile must find it.
+            // While the lock is held: a limit that is lowered at the same time must find this permit.
             self.permit = None;
         }
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_limit_that_falls_takes_no_place_away_and_is_kept_afterwards() {
+    async fn a_limit_that_falls_takes_no_slot_away_and_is_kept_afterwards() {
         let slots = Slots::new(3);
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -87,7 +87,7 @@ mod tests {
         }
         slots.set_limit(1);
         held.truncate(1);
-        assert_eq!(slots.semaphore.available_permits(), 0, "two went with the limit");
+        assert_eq!(slots.semaphore.available_permits(), 0, "two slots vanished with the limit");
         held.clear();
         assert_eq!(slots.semaphore.available_permits(), 1);
         slots.set_limit(4);

@@ -1,4 +1,4 @@
-//! From the frozen plan to a rank that can read pages.
+//! Start-up of a rank after the plan is written, until it can read pages.
 
 use std::{
     collections::BTreeMap,
@@ -23,24 +23,24 @@ use super::{
     renderer_pool::renderer_pool,
 };
 
-/// What a rank needs to read pages of a plan.
+/// What a rank needs for its start-up.
 pub(super) struct StartUp {
     pub(super) rank: RankId,
     pub(super) run_id: String,
-    /// Most pages that it will hold.
+    /// Maximum number of pages that it holds.
     pub(super) credits: u32,
     pub(super) program: PathBuf,
     pub(super) run_directory: PathBuf,
     pub(super) configuration: Configuration,
-    /// The rank's part of the node's cores.
+    /// The rank's share of the node's cores.
     pub(super) cores: usize,
-    /// Its engines, whose servers are starting or ready.
+    /// Its engines. Their servers are starting or ready.
     pub(super) engines: BTreeMap<Engine, RankEngine>,
     pub(super) events: Sender<LocalEvent>,
 }
 
 impl StartUp {
-    /// Reads the plan, starts renderers and the store. Waits for them: not for a main thread.
+    /// Reads the plan and starts the renderers and the store. It waits for them, so it must not run on the main thread.
     pub(super) fn context(self, runtime: &Handle) -> Result<Context, WorkerError> {
         let plan = corpus::read(&self.run_directory)?.ok_or_else(|| WorkerError::NoPlan(self.run_directory.clone()))?;
         let originals = Arc::new(SourceIntegrity::new(plan));
@@ -61,7 +61,8 @@ impl StartUp {
             StoreEvent::Failed(error, lost) => drop(events.send(LocalEvent::StoreFailed(chain(&error), lost))),
         };
         let mut store = self.configuration.store.clone();
-        // A page is held until its record is on the disk: a rank that holds few would wait for a group to fill.
+        // A page is held until its record is on disk. A rank that holds few pages would wait until a group of records
+        // is full.
         store.sync_records = NonZeroU32::new(self.credits / 4).unwrap_or(NonZeroU32::MIN).min(store.sync_records);
         let writer =
             Writer::start(&self.run_directory, self.rank, &store, provenance, Arc::clone(&documents), on_event)?;

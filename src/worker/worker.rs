@@ -1,4 +1,4 @@
-//! Every rank's side of the run: pages come in, records go to the disk, verdicts go out.
+//! Every rank's side of the run: it receives pages, writes records to disk and reports verdicts.
 
 use std::{
     collections::BTreeMap,
@@ -36,48 +36,50 @@ use super::{
     start_up::StartUp,
 };
 
-/// Most pages of one message: failed ones carry their attempts, and a frame has a limit.
+/// Maximum number of pages in a message: failed pages carry their attempts, and a frame has a size limit.
 const BATCH: usize = 256;
 
-/// The same of pages that are given back, which may have text with them ([`super::page`]).
+/// The same for returned pages, which may carry text ([`super::page`]).
 const RETURNED_BATCH: usize = 32;
 
-/// A rank's worker, driven by its main thread, which waits for no server, no child, and no disk but that of its log.
+/// A rank's worker, driven by its main thread. The main thread waits for no server, no child process, and no disk
+/// except for its log.
 pub struct Worker {
     request: WorkerRequest,
     rank: RankId,
-    /// How this rank introduces itself.
+    /// The greeting of this rank to rank 0.
     hello: Hello,
-    /// Its part of the node's cores.
+    /// Its share of the node's cores.
     cores: usize,
     switches: RoleSwitches,
     stage: WorkerStage,
     pages: JoinSet<()>,
-    /// Pages under way, to be let go one by one.
+    /// Tasks of pages in progress, so that each can be aborted.
     under_way: BTreeMap<(PageRef, LeaseId), AbortHandle>,
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
     runtime: Handle,
-    /// Declared last: everything above may have tasks on it.
+    /// Declared last, so that it is dropped last: fields above may have tasks on it.
     _tasks: Tasks,
 }
 
-/// How far the worker is; each stage owns what it needs.
+/// Stage of the worker. Each stage owns what it needs.
 enum WorkerStage {
     /// There is no plan yet. The servers start meanwhile.
     Waiting(BTreeMap<Engine, RankEngine>),
-    /// The plan is read and the renderers are started, on a thread that has the engines; what rank 0 has sent meanwhile.
+    /// A thread reads the plan and starts the renderers; it has the engines. Messages that rank 0 sends meanwhile are
+    /// kept here.
     StartingUp(Vec<ToWorker>),
     Reading(Arc<Context>),
-    /// Rank 0 has told the worker to finish: a thread seals what is left and stops the servers.
+    /// Rank 0 has ordered the worker to finish: a thread seals the shards and stops the servers.
     Ending,
 }
 
 impl Worker {
-    /// Starts the servers of this rank, one of `ranks`. Pages can come after [`ToWorker::Begin`].
+    /// Starts the servers of this rank, one of `ranks`. Pages may come after [`ToWorker::Begin`].
     ///
     /// # Errors
-    /// Profiles, GPU or settings of the engines cannot be used; the system refuses threads or signals.
+    /// Profiles, GPU or settings of the engines are not usable; or the system refuses threads or signal handlers.
     pub fn start(
         rank: RankId,
         ranks: u32,
@@ -130,22 +132,22 @@ impl Worker {
         })
     }
 
-    /// How this rank introduces itself.
+    /// The greeting of this rank to rank 0.
     pub fn hello(&self) -> Hello {
         self.hello.clone()
     }
 
-    /// Its part of the node's cores.
+    /// Its share of the node's cores.
     pub fn cores(&self) -> usize {
         self.cores
     }
 
-    /// Where the tasks of this rank run.
+    /// The runtime of this rank's tasks.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    /// Does what rank 0 says. What comes of it comes out of [`Worker::poll`].
+    /// Handles a message of rank 0. Results come out of [`Worker::poll`].
     ///
     /// # Errors
     /// The message does not fit the worker's stage, or the system refuses a thread.
@@ -176,16 +178,17 @@ impl Worker {
                 }
             }
             ToWorker::Finish => self.finish()?,
-            // The main thread leaves; the servers were stopped with the pages.
+            // The main thread ends. The servers were stopped in `finish`.
             ToWorker::Leave | ToWorker::Alive => {}
         }
         Ok(())
     }
 
-    /// What happened on this rank, waiting for it up to `wait`. Verdicts of one wait travel together.
+    /// Waits up to `wait` for an event and gives the messages to rank 0. Verdicts that are ready together are sent
+    /// together.
     ///
     /// # Errors
-    /// What this rank did in the background has failed: start-up, recovery or the end.
+    /// A background job of this rank has failed: start-up, recovery or the end.
     pub fn poll(&mut self, wait: Duration) -> Result<Vec<ToCoordinator>, WorkerError> {
         let mut messages = Vec::new();
         let (mut settled, mut returned) = (Vec::new(), Vec::new());
@@ -201,7 +204,7 @@ impl Worker {
                     messages.push(ToCoordinator::StopRequested(StopReason::Store, reason));
                 }
                 LocalEvent::Signal => {
-                    let reason = format!("{} was asked to stop by a signal", self.rank);
+                    let reason = format!("{} received a stop signal (SIGTERM or SIGINT)", self.rank);
                     messages.push(ToCoordinator::StopRequested(StopReason::Requested, reason));
                 }
                 LocalEvent::Recovered(recovered) => {
@@ -214,12 +217,12 @@ impl Worker {
         }
         messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
         messages.extend(returned.chunks(RETURNED_BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
-        // Finished tasks are let go; their results have come as events.
+        // Finished tasks are removed; their results have arrived as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)
     }
 
-    /// Seals and reads this rank's share of what earlier starts left.
+    /// Seals and reads this rank's share of the files of earlier starts.
     fn recover(&self, run_id: String, share: store::UnfinishedFiles) -> Result<(), WorkerError> {
         let (events, run_directory) = (self.events.clone(), self.request.run_directory.clone());
         let wait = self.request.configuration.schedule.silence_limit;
@@ -229,7 +232,7 @@ impl Worker {
         })
     }
 
-    /// Reads the frozen plan and starts renderers and the store.
+    /// Reads the plan and starts the renderers and the store.
     fn start_up(&mut self, run_id: String) -> Result<(), WorkerError> {
         let WorkerStage::Waiting(engines) = std::mem::replace(&mut self.stage, WorkerStage::StartingUp(Vec::new()))
         else {
@@ -283,14 +286,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Seals what is left, stops the servers and sums up. Pages that are still under way are none of this rank's any more.
+    /// Seals the shards, stops the servers and sums up. Pages that are still in progress no longer belong to this rank.
     fn finish(&mut self) -> Result<(), WorkerError> {
         let WorkerStage::Reading(context) = std::mem::replace(&mut self.stage, WorkerStage::Ending) else {
             return Err(WorkerError::TooEarly);
         };
         context.engines.values().for_each(|engine| engine.limiter.drain());
         let mut pages = std::mem::take(&mut self.pages);
-        // What is left hangs, or has said all that it had to say.
+        // The tasks that are left hang, or have sent all their results.
         pages.abort_all();
         let (events, runtime) = (self.events.clone(), self.runtime.clone());
         in_background("bocr-finish", move || {
@@ -308,17 +311,17 @@ impl Worker {
     }
 }
 
-/// Most pages that a rank of this role holds.
+/// Maximum number of pages that a rank of this role holds.
 fn credits(role: Role, setups: &BTreeMap<Engine, EngineSetup>) -> u32 {
     let credits = setups.values().map(|setup| setup.in_flight.credits());
     match role {
-        // It holds pages of one engine at a time.
+        // Such a rank holds pages of one engine at a time.
         Role::OneAtATime => credits.max().unwrap_or_default(),
         Role::One(_) | Role::Together => credits.sum(),
     }
 }
 
-/// The first signal asks rank 0 for an orderly end; a second one ends the process.
+/// The first signal asks rank 0 to stop the run; a second one ends the process.
 fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<(), WorkerError> {
     use tokio::signal::unix::{SignalKind, signal};
     let _guard = runtime.enter();
@@ -340,8 +343,8 @@ fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<
     Ok(())
 }
 
-/// Starts the servers of a rank. Engines that rest come first: what an earlier attempt left of them must have left the
-/// GPU before others start.
+/// Starts the servers of a rank. Engines that rest come first: a server that an earlier attempt left of them must
+/// release the GPU before the others start.
 fn start_engines(
     runtime: &Runtime,
     setups: BTreeMap<Engine, EngineSetup>,
@@ -371,13 +374,12 @@ fn start_engines(
     Ok((engines, switches))
 }
 
-/// The runtime of a rank's tasks. A thread of it that reads from a file system that hangs is not waited for: the process
-/// ends without it.
+/// The runtime of a rank's tasks. The end of the process does not wait for a thread that hangs on a file system.
 struct Tasks(Option<Runtime>);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        /// Longest wait for what is about to end.
+        /// Longest wait for tasks that are about to end.
         const WAIT: Duration = Duration::from_secs(2);
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_timeout(WAIT);
@@ -389,7 +391,8 @@ async fn stop_all(services: BTreeMap<Engine, Service>) {
     futures_util::future::join_all(services.into_values().map(Service::stop)).await;
 }
 
-/// Work that waits for disks, children or servers, off the main thread, which must keep giving signs of life.
+/// Runs work that waits for disks, children or servers on its own thread. The main thread must keep sending signs of
+/// life.
 fn in_background(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), WorkerError> {
     let named = std::thread::Builder::new().name(name.into());
     named.spawn(work).map(drop).map_err(|source: io::Error| WorkerError::Runtime(source))

@@ -1,4 +1,4 @@
-//! One stage of a page to an engine: image after image, attempt after attempt, until it is read or the engine has failed it.
+//! One stage of a page on an engine: image after image, attempt after attempt, until the page is read or has failed.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ use super::{
     rendering::{PartImage, RenderOutcome, RenderedPage, render},
     task::PageTask,
 };
-/// How a stage ends.
+/// Result of a stage.
 pub(super) struct StageEnd {
     pub(super) verdict: Verdict,
-    /// The text; of a failed page, the most that one way of asking gave.
+    /// The text. Of a failed page, the longest text that one retry step gave.
     pub(super) answer: Answer,
-    /// Facts and layout of the whole page, where it was rendered.
+    /// Facts and layout of the whole page, if it was rendered.
     pub(super) rendered: Option<(ImageFacts, PageLayout)>,
-    /// Why the page failed; empty where it did not.
+    /// Why the page failed; empty if it did not.
     pub(super) reason: String,
-    /// The engine that settled the page; `None` where the page cannot be rendered, or is seen to be blank.
+    /// The engine that settled the page; `None` if the page cannot be rendered, or is blank by its ink.
     pub(super) engine: Option<Engine>,
-    /// The engines that the page may yet be given to.
+    /// The engines that the page may still be given to.
     pub(super) remaining: EngineSet,
 }
 
@@ -52,7 +52,7 @@ impl StageEnd {
     }
 }
 
-/// Asks the engine of the page's unit for it, in one way after the other.
+/// Asks the engine of the page's unit, retry step by retry step.
 pub(super) async fn run_stage(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd, MachineFault> {
     let asked = task.unit.engine;
     let budget = Budget::of(&task.context.configuration, asked);
@@ -77,7 +77,7 @@ pub(super) async fn run_stage(task: &PageTask, progress: &mut PageProgress) -> R
     Ok(stage.end(reading))
 }
 
-/// A stage under way: what one attempt leaves to the next.
+/// A stage in progress: the state that one attempt leaves to the next.
 struct StageAttempts<'t> {
     task: &'t PageTask,
     progress: &'t mut PageProgress,
@@ -85,17 +85,18 @@ struct StageAttempts<'t> {
     retry: RetryState,
     /// Facts and layout of the whole page, once it is rendered.
     rendered: Option<(ImageFacts, PageLayout)>,
-    /// The page in the view that was asked about last.
+    /// The page in the view of the last request.
     page: Option<RenderedPage>,
-    /// Which of its images is next.
+    /// Index of its next image.
     part: usize,
     /// The text of the images before that.
     answer: Answer,
-    /// Kept while the same image is asked about again: at the end of the queue, it would be the last of the run.
+    /// Kept while the same image is asked again. A new slot would come from the end of the queue, after all other
+    /// pages.
     slot: Option<Slot<'t>>,
 }
 
-/// What the images of a page gave.
+/// Result of the images of a page.
 struct Reading {
     verdict: Verdict,
     answer: Answer,
@@ -103,13 +104,13 @@ struct Reading {
 }
 
 enum NextImage {
-    /// The engine is asked about this one.
+    /// Ask the engine for this one.
     Image(PartImage),
-    /// There is none.
+    /// No image is left.
     End(Reading),
 }
 
-/// An image that the engine was asked about.
+/// An image and the result of its attempt.
 struct Asked {
     image: PartImage,
     request_id: String,
@@ -130,7 +131,7 @@ impl StageAttempts<'_> {
         }
     }
 
-    /// Gets the next image that has something to read, in the view that the retry state says.
+    /// The next image that has something to read, in the view of the current retry step.
     async fn next_image(&mut self) -> Result<NextImage, MachineFault> {
         let skip_blank = self.task.context.configuration.imaging.skip_blank;
         loop {
@@ -168,9 +169,9 @@ impl StageAttempts<'_> {
         }
     }
 
-    /// Makes one request, and reports what it shows of the server.
+    /// Sends one request, and reports to the service what it shows of the server.
     async fn ask(&mut self, image: PartImage) -> Result<Asked, MachineFault> {
-        // The wait for a slot can outlast a server: the ready server is looked up with the slot in hand.
+        // A server can die during the wait for a slot: so the ready server is looked up afterwards.
         if self.slot.is_none() {
             self.slot = Some(self.engine.slot().await?);
         }
@@ -193,7 +194,7 @@ impl StageAttempts<'_> {
         Ok(Asked { image, request_id, result })
     }
 
-    /// Keeps the attempt, and decides what follows it; the reading where nothing does.
+    /// Records the attempt and decides what follows. Gives the reading if the stage is over.
     async fn judge(&mut self, asked: Asked) -> Result<Option<Reading>, MachineFault> {
         let Asked { image, request_id, result } = asked;
         let AttemptResult { mut attempt, part: text, language } = result;
@@ -209,7 +210,7 @@ impl StageAttempts<'_> {
             AfterAttempt::Return(fault) => return Err(fault),
             AfterAttempt::AskAgain { rung: RetryStep { step, view }, pause } => {
                 tracing::info!(request_id, step, view = view.name(), "asking again: {reason}");
-                // What was read of other parts stands, as long as they are parts of the same view.
+                // The text of other parts stays valid as long as the view is the same.
                 if view != image.image.shown.view {
                     self.restart_answer();
                 }
@@ -222,7 +223,7 @@ impl StageAttempts<'_> {
         Ok(None)
     }
 
-    /// Begins the page again, at the first image of another view.
+    /// Starts the page again, at the first image of another view.
     fn restart_answer(&mut self) {
         (self.answer, self.part) = (Answer::NONE, 0);
     }
@@ -231,7 +232,7 @@ impl StageAttempts<'_> {
         Reading { verdict: Verdict::Failed(class), answer: self.progress.best().clone(), reason }
     }
 
-    /// Decides who settled the page, and which engines it may yet be given to.
+    /// Decides which engine settled the page, and which engines it may still be given to.
     fn end(self, reading: Reading) -> StageEnd {
         let Reading { verdict, answer, reason } = reading;
         let task = self.task;
@@ -255,7 +256,7 @@ impl Reading {
     }
 }
 
-/// Corrects the outcome of an attempt that found nothing on an image by what else is known of the image.
+/// Corrects the outcome of an attempt that found nothing, by other evidence about the image.
 fn correct_blank(attempt: &mut Attempt, evidence: &ImageEvidence, counting: &[Attempt]) {
     let given = attempt.outcome;
     if !matches!(given, AttemptOutcome::Blank | AttemptOutcome::Failed(FailureClass::Empty)) {
@@ -263,12 +264,12 @@ fn correct_blank(attempt: &mut Attempt, evidence: &ImageEvidence, counting: &[At
     }
     attempt.outcome = blank_check::outcome_of(given, evidence, counting);
     if (given, attempt.outcome) == (AttemptOutcome::Blank, AttemptOutcome::Failed(FailureClass::Empty)) {
-        attempt.reason = "the engine says that there is nothing on the image, but there is".into();
+        attempt.reason = "the engine found nothing on the image, but other evidence shows text or ink there".into();
     }
 }
 
-/// Why the last of these attempts on `engine` that failed did so; where none has, the last on any. Attempts on a page
-/// that has nothing left to be tried, of which none has failed, were the deaths of its server.
+/// The class and reason of the last failure on `engine`, or else of the last failure on any engine. If no attempt
+/// failed and no step is left to try, the attempts were deaths of the server.
 fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, String) {
     let failure = |attempt: &Attempt| match attempt.outcome {
         AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class, attempt.reason.clone())),
@@ -282,7 +283,7 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, 
         .unwrap_or_else(|| (engine, FailureClass::Poison, interruption()))
 }
 
-/// Reports a dead server. One that was never reached shows only in its silence.
+/// Reports a dead server. After a lost connection, a health probe decides whether the server is dead.
 async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     let dead = match fault {
         MachineFault::ServerDied => true,
@@ -294,7 +295,7 @@ async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
     }
 }
 
-/// The pause, up to half longer, so that pages interrupted together do not come back together.
+/// The pause, extended by up to half, so that pages interrupted together do not retry together.
 fn with_jitter(pause: Duration, page: PageRef, repetition: usize) -> Duration {
     let seed = u64::from(page.document.0) << 40 | u64::from(page.page.0) << 8 | repetition as u64;
     pause.mul_f64(1.0 + oorandom::Rand32::new(seed).rand_float() as f64 / 2.0)

@@ -1,12 +1,12 @@
-//! One page at work on a rank, from its assignment to its record.
+//! One page on a rank, from its assignment to its record.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `settle` | the page until it is settled, given back, or called back |
-//! | `attempt` | one stage of the page to an engine: get an image, ask, judge |
+//! | `settle` | the page until it is settled, returned or recalled |
+//! | `attempt` | one stage of the page on an engine: get an image, ask, judge |
 //! | `rendering` | the page's images |
-//! | `progress` | what has come of the page so far |
-//! | `task` | the page's assignment |
+//! | `progress` | attempts and best text so far |
+//! | `task` | the assignment of the page |
 
 mod attempt;
 mod progress;

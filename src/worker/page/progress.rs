@@ -1,33 +1,33 @@
-//! What has come of a page so far: every attempt on it, and the most text that it gave.
+//! Progress of a page: every attempt on it, and the best text so far.
 
 use crate::{
     model::{Answer, Attempt},
     store::EarlierAttempts,
 };
 
-/// What has come of a page so far. It belongs to the page's task, so that a page called back takes it along.
+/// Progress of a page. It belongs to the page's task, so that a recalled page takes it along.
 pub(super) struct PageProgress {
-    /// All attempts, oldest first: those of a record of an earlier start, those of this start on earlier visits or on a
-    /// rank that gave the page back, and those of this task.
+    /// All attempts, oldest first: those of the record of an earlier start, those of this start on earlier stages or on
+    /// ranks that returned the page, and those of this task.
     attempts: Vec<Attempt>,
-    /// Attempts of the record.
+    /// Number of attempts of the record.
     recorded: usize,
-    /// Attempts of the record and those of this start before this task.
+    /// Number of attempts before this task: of the record and of this start.
     before: usize,
-    /// The first attempt that counts against the page.
+    /// Index of the first attempt that counts against the page.
     counts_from: u16,
-    /// The most text that one way of asking gave on this stage.
+    /// The longest text that one retry step gave on this stage.
     best: Answer,
 }
 
 impl PageProgress {
-    /// A page with these attempts of this start, and the best text that this stage gave on another rank.
+    /// A page with these attempts of this start, and the best text of this stage on another rank.
     pub(super) fn new(prior: Vec<Attempt>, text: Option<Answer>) -> PageProgress {
         let (before, best) = (prior.len(), text.unwrap_or(Answer::NONE));
         PageProgress { attempts: prior, recorded: 0, before, counts_from: 0, best }
     }
 
-    /// Puts the attempts of the page's record first. Where the page is read again, none of them counts.
+    /// Puts the attempts of the page's record first. If the page is read again, none of them counts.
     pub(super) fn add_recorded(&mut self, earlier: EarlierAttempts, again: bool) {
         let EarlierAttempts { attempts, counts_from } = earlier;
         self.recorded = attempts.len();
@@ -37,7 +37,7 @@ impl PageProgress {
         self.attempts.splice(0..0, attempts);
     }
 
-    /// Adds an attempt of this task, and the text that the stage would have with it.
+    /// Adds an attempt of this task, and the text of the stage including it.
     pub(super) fn add(&mut self, attempt: Attempt, text: &Answer) {
         self.attempts.push(attempt);
         if text.characters > self.best.characters {
@@ -45,17 +45,17 @@ impl PageProgress {
         }
     }
 
-    /// Every attempt that counts against the page.
+    /// All attempts that count against the page.
     pub(super) fn counting(&self) -> &[Attempt] {
         &self.attempts[usize::from(self.counts_from)..]
     }
 
-    /// Every attempt of this start.
+    /// All attempts of this start.
     pub(super) fn of_this_start(&self) -> &[Attempt] {
         &self.attempts[self.recorded..]
     }
 
-    /// Number of all attempts, which is the place of the next one in the page's record.
+    /// Number of all attempts: the index of the next one in the page's record.
     pub(super) fn total(&self) -> usize {
         self.attempts.len()
     }
@@ -79,7 +79,7 @@ impl PageProgress {
         &self.best
     }
 
-    /// All attempts, and the first of them that counts, for the page's record.
+    /// All attempts, and the index of the first that counts, for the page's record.
     pub(super) fn into_record(self) -> (Vec<Attempt>, u16) {
         (self.attempts, self.counts_from)
     }

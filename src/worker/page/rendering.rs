@@ -1,4 +1,4 @@
-//! Rendering a page in one of its views, within the rank's memory for images.
+//! Renders a page in one of its views, within the rank's memory for images.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 
 use super::{progress::PageProgress, task::PageTask};
 
-/// A page in one of its views, and its share of the rank's memory bound, held for as long as its bytes are.
+/// A page in one of its views. It holds its share of the rank's image memory as long as its bytes.
 pub(super) struct RenderedPage {
     pub(super) page: DrawnPage,
     edition: Language,
@@ -26,10 +26,10 @@ impl RenderedPage {
         self.page.parts.iter().all(|part| part.shown.view == view)
     }
 
-    /// One of its images, as it is sent; `None` after the last.
+    /// One of its images as it is sent; `None` after the last.
     pub(super) fn image(&self, part: usize) -> Option<PartImage> {
         let drawn = self.page.parts.get(part)?;
-        // A page may be in another language than the issue that it stands in.
+        // A page may be in another language than its issue.
         let edition = if self.page.layout.script == self.edition { self.edition } else { Language::Unknown };
         let expects = Expectation::of(edition, &drawn.facts);
         let image = PageImage { png: drawn.png.clone(), shown: drawn.shown, place: drawn.place, expects };
@@ -40,34 +40,33 @@ impl RenderedPage {
 /// One image of a page.
 pub(super) struct PartImage {
     pub(super) image: PageImage,
-    /// Number of images of its page in this view.
+    /// Number of images of the page in this view.
     pub(super) parts: usize,
     facts: ImageFacts,
-    /// There is nothing on it to read, as far as ink tells.
+    /// By its ink, it has nothing to read.
     pub(super) blank: bool,
 }
 
 impl PartImage {
-    /// What is known of it besides an answer. `decides` says that it is the last of its page, and that none before it had
-    /// text.
+    /// Evidence besides the engine's answer. `decides`: the image is the last of its page, and none before it had text.
     pub(super) fn evidence(&self, decides: bool) -> ImageEvidence {
         let ink = self.facts.ink * self.facts.size.area() as f32 / (self.facts.dpi * self.facts.dpi);
         ImageEvidence { shown: self.image.shown, parts: self.parts, inked: !self.blank, ink, decides }
     }
 }
 
-/// What came of rendering a page.
+/// Result of rendering a page.
 pub(super) enum RenderOutcome {
     Page(RenderedPage),
-    /// There is no such view of the page: no place to cut it at, it cannot be rendered so, or the engine would see
-    /// the same again.
+    /// The page has no such view: it cannot be cut or rendered in this way, or the engine would see the same image
+    /// again.
     NoSuchView,
-    /// The page, or its document, cannot be rendered.
+    /// The page or its document cannot be rendered.
     Failed(FailureClass, String),
 }
 
-/// Renders a view. Waits for memory: the caller holds none, and no slot at a server either, since other pages wait for
-/// the one while they hold the other.
+/// Renders a view. It waits for image memory. The caller must hold neither image memory nor a request slot: other pages
+/// wait for the one while they hold the other, which would be a deadlock.
 pub(super) async fn render(
     task: &PageTask,
     progress: &PageProgress,
@@ -75,7 +74,7 @@ pub(super) async fn render(
 ) -> Result<RenderOutcome, MachineFault> {
     let profile = &task.context.engine(task.unit.engine)?.profile;
     let document = task.document();
-    // Before the size is known, the share is that of the largest image that the rule allows, uncompressed.
+    // Until the size is known, the share is that of the largest image that the profile allows, uncompressed.
     let largest = profile.image.max_pixels.saturating_mul(3);
     let mut share = task.context.image_memory.acquire(largest).await?;
     let job = RenderJob {
@@ -86,27 +85,27 @@ pub(super) async fn render(
         layout: profile.layout,
         view,
     };
-    let drawn = match task.context.renderers.render(job).await {
-        Ok(drawn) => Ok(drawn),
+    let rendered = match task.context.renderers.render(job).await {
+        Ok(rendered) => Ok(rendered),
         Err(RenderFailure::Page { class, reason }) => Err((class, reason)),
         Err(RenderFailure::PoolLost(reason)) => {
             tracing::error!("{reason}");
             return Err(MachineFault::RendererLost);
         }
     };
-    let checked = match (check_original(task).await, &drawn) {
+    let checked = match (check_original(task).await, &rendered) {
         (Some(checked), _) => checked,
-        // What was drawn before the file system hung is good.
+        // A page rendered before the file system hung is good.
         (None, Ok(_)) => SourceState::AsPlanned,
         (None, Err(_)) => {
             let reason = format!(
-                "{}: the file system does not answer: check it; the next start reads the page again",
+                "{}: the file system does not respond: check it; the next start reads the page again",
                 document.path.display()
             );
             return Ok(RenderOutcome::Failed(FailureClass::Stuck, reason));
         }
     };
-    match (checked, drawn) {
+    match (checked, rendered) {
         (SourceState::Changed { reason }, _) => Ok(RenderOutcome::Failed(FailureClass::Changed, reason)),
         (SourceState::Unreachable { reason }, Err(_)) => {
             tracing::error!("{reason}");
@@ -114,7 +113,7 @@ pub(super) async fn render(
         }
         (SourceState::Gone { reason }, Err(_)) => Ok(RenderOutcome::Failed(FailureClass::Unreadable, reason)),
         (SourceState::AsPlanned, Err((class, reason))) if is_of_the_view(view, class) => {
-            tracing::info!(view = view.name(), %class, "this view of the page is left out: {reason}");
+            tracing::info!(view = view.name(), %class, "this view of the page is skipped: {reason}");
             Ok(RenderOutcome::NoSuchView)
         }
         (SourceState::AsPlanned, Err((class, reason))) => Ok(RenderOutcome::Failed(class, reason)),
@@ -130,8 +129,8 @@ pub(super) async fn render(
     }
 }
 
-/// Whether the image that failed last costs the engine less in this view of the page. One that does not is nothing
-/// new to it: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
+/// Whether this view costs the engine fewer tokens than the image that failed last. Otherwise it shows the engine
+/// nothing new: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
 fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> Result<bool, MachineFault> {
     let tokens = &task.context.engine(task.unit.engine)?.profile.visual_tokens;
     let of_whole =
@@ -144,18 +143,18 @@ fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> R
     Ok(now.is_none_or(|now| tokens.count(now.size) < tokens.count(before.size)))
 }
 
-/// Whether the document's file is as planned, now that the page was rendered or could not be. `None`: its file system does
-/// not answer within the limit of a page.
+/// Whether the document's file is still as planned, after the page was rendered or failed to be. `None`: its file
+/// system does not respond within the time limit of a page.
 async fn check_original(task: &PageTask) -> Option<SourceState> {
-    // Without the context: a run that ends does not wait for a slow disk.
+    // The task does not hold the context: the end of a run must not wait for a slow disk.
     let (originals, document) = (Arc::clone(&task.context.originals), task.page.document);
     let checked = tokio::task::spawn_blocking(move || originals.check(document));
-    // The runtime ends only with the run.
+    // The task fails only when the runtime ends, which is the end of the run.
     let checked = tokio::time::timeout(task.context.configuration.imaging.page_limit, checked).await.ok()?;
     Some(checked.unwrap_or(SourceState::AsPlanned))
 }
 
-/// Whether a page that was drawn whole may fail so only because another view of it is drawn.
+/// Whether a failure may be due to the changed view and not to the page.
 fn is_of_the_view(view: View, class: FailureClass) -> bool {
     use FailureClass::{RenderFailed, RenderTimeout, TooLarge};
     view != View::Whole && matches!(class, RenderFailed | RenderTimeout | TooLarge)

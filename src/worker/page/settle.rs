@@ -1,4 +1,4 @@
-//! A page from its assignment until it is settled, given back, or called back.
+//! Works on a page from its assignment until it is settled, returned or recalled.
 
 use std::sync::Arc;
 
@@ -16,11 +16,10 @@ use crate::{
     store,
 };
 
-/// A page that is given back takes no more text along, in bytes: a unit of such pages must fit a frame.
+/// Maximum size in bytes of the text that a returned page carries: a unit of such pages must fit a frame.
 const LARGEST_TEXT: usize = 64 << 10;
 
-/// Works on a page until it is settled, given back, or called back. What comes of it goes to the store or to the main
-/// thread.
+/// Works on a page until it is settled, returned or recalled. The result goes to the store or to the main thread.
 pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
     let Prior { stage, remaining, sealed, again, attempts, text, give_up, .. } =
         prior.unwrap_or_else(|| Prior::none(page));
@@ -37,13 +36,13 @@ pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, p
     }
 }
 
-/// Brings the page to the end of its stage, or to a fault that is not the page's.
+/// Works on the page to the end of its stage, or to a machine fault.
 async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd, MachineFault> {
     read_record(task, progress).await;
     if let Some(class) = task.give_up {
         let reason = format!(
-            "{} page {}: no rank gave the page back in time: its file, or what works on it, hangs. Rank 0 logged each \
-             expired lease; the next start reads the page again",
+            "{} page {}: no rank returned the page in time, because its file or the process that works on it hangs. \
+             Rank 0 logged each expired lease; the next start reads the page again",
             task.document().path.display(),
             task.page.page.number()
         );
@@ -52,8 +51,8 @@ async fn settle(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd
     run_stage(task, progress).await
 }
 
-/// Reads the attempts of earlier starts. A page is not held up by a record that cannot be read: the record stays where it
-/// is, and `bocr verify` reports it.
+/// Reads the attempts of earlier starts. A record that cannot be read does not hold up the page: it stays where it is,
+/// and `bocr verify` reports it.
 async fn read_record(task: &PageTask, progress: &mut PageProgress) {
     let Some(place) = task.sealed else { return };
     let run_directory = task.context.run_directory.clone();
@@ -93,10 +92,10 @@ fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
     task.context.keep(record, recorded);
 }
 
-/// Gives the page back with its attempts of this start and its best text.
+/// Returns the page with its attempts of this start and its best text.
 fn give_back(task: &PageTask, progress: &PageProgress, fault: MachineFault) {
     let attempts = without_answers(progress.of_this_start());
-    // The record that the page gets elsewhere counts only what is made there.
+    // The record that the page gets on another rank counts only the attempts made there.
     task.context.count_attempts(&attempts, progress.before() - progress.recorded());
     let text = Some(progress.best()).filter(|text| (1..=LARGEST_TEXT).contains(&text.bytes())).cloned();
     let returned = Returned { page: task.page, lease: task.unit.lease, fault, attempts, text };
