@@ -111,7 +111,7 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     if rule.upright
         && let Some((region, confidence)) = turned_region(&sheet)
     {
-        layout.columns.reason = ColumnsReason::CompletedSwitch;
+        layout.columns.reason = ColumnsReason::Turned;
         layout.columns.confidence = confidence;
         return surrounding_regions(region);
     }

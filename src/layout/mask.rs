@@ -87,7 +87,7 @@ impl Mask {
         self.opened(length, |mask, by| mask.shifted_left(by), |mask, by| mask.shifted_right(by))
     }
 
-    /// CompletedSwitch by 90 degrees clockwise.
+    /// Turned by 90 degrees clockwise.
     pub(super) fn turned_right(&self) -> Mask {
         let (across, down) = (self.down, self.across);
         let words = across.div_ceil(WORD);

@@ -85,7 +85,7 @@ pub enum ColumnsReason {
     /// There is too little text on the page.
     Sparse = 6,
     /// Its content lies on its side.
-    CompletedSwitch = 7,
+    Turned = 7,
     /// Division was forced by a setting.
     Forced = 8,
 }
@@ -99,7 +99,7 @@ impl ColumnsReason {
         ColumnsReason::Table,
         ColumnsReason::Cover,
         ColumnsReason::Sparse,
-        ColumnsReason::CompletedSwitch,
+        ColumnsReason::Turned,
         ColumnsReason::Forced,
     ];
 
@@ -112,7 +112,7 @@ impl ColumnsReason {
             ColumnsReason::Table => "table",
             ColumnsReason::Cover => "cover",
             ColumnsReason::Sparse => "sparse",
-            ColumnsReason::CompletedSwitch => "turned",
+            ColumnsReason::Turned => "turned",
             ColumnsReason::Forced => "forced",
         }
     }

@@ -9,9 +9,9 @@ use crate::model::{Engine, ServerTime};
 #[derive(Serialize, Deserialize)]
 struct Written {
     busy: Seconds,
-    #[serde(alias = "idle_rendering")]
+    #[serde(alias = "starved_by_rendering")]
     idle_rendering: Seconds,
-    #[serde(alias = "idle_no_pages")]
+    #[serde(alias = "starved_by_coordinator")]
     idle_no_pages: Seconds,
     starting: Seconds,
     down: Seconds,

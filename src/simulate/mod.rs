@@ -12,4 +12,4 @@ mod timeline;
 
 pub use cluster::Cluster;
 pub use run::{Report, simulate};
-pub use server::{Change, Escalation, Pacing, Pages, Second, Server};
+pub use server::{Change, LoadCurve, Pacing, Pages, Second, Server};

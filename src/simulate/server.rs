@@ -108,9 +108,9 @@ pub struct Second {
 
 /// The states of a simulation, one per second.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Escalation(pub Vec<Second>);
+pub struct LoadCurve(pub Vec<Second>);
 
-impl Escalation {
+impl LoadCurve {
     /// Pages finished per second between two moments.
     pub fn throughput(&self, from: Duration, to: Duration) -> f64 {
         let finished = |at: Duration| match at.as_secs() as usize {
@@ -176,7 +176,7 @@ struct Running<'s> {
 
 impl Server {
     /// Simulates the server for `time`.
-    pub fn read(&self, pacing: Pacing, time: Duration) -> Escalation {
+    pub fn read(&self, pacing: Pacing, time: Duration) -> LoadCurve {
         let mut controller = match pacing {
             Pacing::Fixed(_) => None,
             Pacing::Adaptive(bounds) => Some(Controller::new(bounds)),
@@ -202,7 +202,7 @@ impl Server {
             area: 0.0,
         };
         let mut changes = self.changes.iter().peekable();
-        let mut escalation = Vec::new();
+        let mut curve = Vec::new();
         let mut tick = TICK;
         while tick <= time {
             let limit = match (pacing, &controller) {
@@ -222,13 +222,13 @@ impl Server {
                 running.step(tick);
             }
             let seen = running.observe();
-            escalation.push(Second { limit, in_flight: seen.in_flight, finished: running.finished });
+            curve.push(Second { limit, in_flight: seen.in_flight, finished: running.finished });
             if let Some(controller) = &mut controller {
                 controller.observe(&seen);
             }
             tick += TICK;
         }
-        Escalation(escalation)
+        LoadCurve(curve)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::concurrency::{EngineGauges, Observation};
 /// Sums over several observations.
 #[derive(Debug, Default)]
 pub(super) struct ObservationSum {
-    pub(super) looks: u32,
+    pub(super) observations: u32,
     seconds: f64,
     in_flight_seconds: f64,
     finished: u64,
@@ -36,7 +36,7 @@ pub(super) struct LogLine {
 
 impl ObservationSum {
     pub(super) fn add(&mut self, seen: &Observation) {
-        self.looks += 1;
+        self.observations += 1;
         self.seconds += seen.span.as_secs_f64();
         self.in_flight_seconds += seen.in_flight * seen.span.as_secs_f64();
         self.finished += seen.finished;

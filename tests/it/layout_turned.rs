@@ -1,4 +1,4 @@
-//! CompletedSwitch pages and tables, skew and script, on real pages that are turned and rotated in memory.
+//! Turned pages and tables, skew and script, on real pages that are turned and rotated in memory.
 //!
 //! `BOCR_CORPUS`, a folder of gazettes, switches on the same questions for every page that `tests/data/layout/labels.tsv`
 //! has a row for. A process can load PDFium once only, so name this file then: `cargo test --test it layout_turned`.

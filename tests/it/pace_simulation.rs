@@ -5,7 +5,7 @@ use std::time::Duration;
 use bulletin_ocr::{
     concurrency::Bounds,
     gpu_model::GpuModel,
-    simulate::{Change, Escalation, Pacing, Server},
+    simulate::{Change, LoadCurve, Pacing, Server},
 };
 
 use crate::pace_support::{gpu, knees, long_answers};
@@ -14,7 +14,7 @@ const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
 }
 
-fn adaptive(server: &Server, bounds: Bounds, time: Duration) -> Escalation {
+fn adaptive(server: &Server, bounds: Bounds, time: Duration) -> LoadCurve {
     server.read(Pacing::Adaptive(bounds), time)
 }
 

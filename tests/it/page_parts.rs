@@ -102,7 +102,7 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
         let record = &records[file];
         let turned = |part: &&Part| record.attempts[usize::from(part.attempt)].shown.turn == turn;
         let table = record.parts.iter().find(turned).unwrap_or_else(|| panic!("{file}: {:?}", record.layout));
-        assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::CompletedSwitch, "{file}");
+        assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::Turned, "{file}");
         assert!(table.markdown.contains(words), "{file}: {}", table.markdown);
         assert!(record.parts[0].bbox.bottom < 150, "{file}: the head is upright, a part of its own");
         assert_blocks_lie_in_their_parts(record);
@@ -119,7 +119,7 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
         assert!(all.to_lowercase().contains(&words.to_lowercase()), "{file}: {all}");
         assert_blocks_lie_in_their_parts(record);
     }
-    // CompletedSwitch by a half, the page's head lies at its foot.
+    // Turned by a half, the page's head lies at its foot.
     let is_head = |part: &&Part| part.blocks.iter().any(Block::is_header_or_footer);
     let head = records["upside_down_ar.pdf"].parts.iter().find(is_head);
     assert!(head.expect("a head").bbox.top > 850);

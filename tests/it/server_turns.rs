@@ -74,7 +74,7 @@ impl<'b> Rank<'b> {
         Rank { bench, services: both.into_iter().map(begin).collect() }
     }
 
-    /// RoleSwitchTimes to the engine, and waits until it serves.
+    /// Switches to the engine, and waits until it serves.
     async fn turn(&self, engine: Engine) -> Ready {
         let other = if engine == Chandra { DeepSeek } else { Chandra };
         self.services[&other].duty().set(DesiredState::Rest);
