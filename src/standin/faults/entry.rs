@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::kinds::{Effect, Fault, KindWord, Tokens};
 use crate::model::Engine;
 
-/// Tokens before a fault where the script does not say.
+/// Tokens before a fault where the script sets none.
 const AFTER_TOKENS: u32 = 64;
-/// What a loop repeats where the script does not say.
+/// The phrase of a loop where the script sets none.
 const PHRASE: &str = "Le présent arrêté sera publié au Bulletin officiel. ";
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +26,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Refuses keys that do not fit the kind.
+    /// Refuses keys that the kind of fault does not have.
     pub(super) fn check(&self) -> Result<(), String> {
         let kind = self.kind.0;
         let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
@@ -52,12 +52,12 @@ impl Entry {
         }
     }
 
-    /// Tokens before the fault.
+    /// Number of tokens before the fault.
     pub(super) fn after_tokens(&self) -> u32 {
         self.after_tokens.unwrap_or(AFTER_TOKENS)
     }
 
-    /// The fault of a request that `make` makes.
+    /// The fault that `make` builds from this entry's tokens and phrase.
     pub(super) fn fault(&self, make: fn(u32, String) -> Fault) -> Fault {
         make(self.after_tokens(), self.phrase.clone().unwrap_or_else(|| PHRASE.into()))
     }
