@@ -40,25 +40,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum GpuError {
     /// The configured list has no entry for this rank.
     #[error(
-        "node.gpus lists {named} GPUs, too few for rank {local_rank} of this node (counted from 0): list one for each rank"
+        "node.gpus lists {named} GPUs, too few for rank {local_rank} of this node (counted from 0): list one for \
+         each rank"
     )]
     TooFewConfigured { named: usize, local_rank: u32 },
     /// The job has no GPU.
     #[error(
-        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for GPUs (ngpus in PBS's select line), or set `gpus = []` \
-         under [node] if the server needs none"
+        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for GPUs (ngpus in PBS's select line), or set \
+         `gpus = []` under [node] if the server needs none"
     )]
     NoneVisible,
     /// Two ranks would share a GPU of the job.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; GPU {gpu} already has a rank{by}: start as \
-         many ranks on a node as it has GPUs, or list the GPUs in node.gpus, one twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; GPU {gpu} already has a rank{by}: \
+         start as many ranks on a node as it has GPUs, or list the GPUs in node.gpus, one twice if two models fit on it"
     )]
     TooFewVisible { local_size: u32, gpus: usize, gpu: String, by: String },
     /// The node has fewer GPUs than ranks.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or list the GPUs in node.gpus, one \
-         twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or list the GPUs in \
+         node.gpus, one twice if two models fit on it"
     )]
     TooFew { local_size: u32, gpus: usize },
     /// Another run of this user has the GPU.
@@ -66,8 +67,8 @@ pub enum GpuError {
     Taken { gpu: String, by: String },
     /// All GPUs are in use.
     #[error(
-        "all of this node's {0} GPUs that are left for this run are in use: ask for GPUs (ngpus in PBS's select line), or \
-         list yours in node.gpus"
+        "all of this node's {0} GPUs that are left for this run are in use: ask for GPUs (ngpus in PBS's select \
+         line), or list yours in node.gpus"
     )]
     NoneFree(usize),
     /// There is no folder for the locks of GPUs.

@@ -18,13 +18,14 @@ use super::private_folder::{NodeFolderError, expanded};
 pub enum ModelError {
     /// The model is neither a folder nor in the cache of downloaded models.
     #[error(
-        "the files of model {model} are not in {cache}: download them with scripts/models, set engines.X.model to their \
-         folder, or leave out node.stage"
+        "the files of model {model} are not in {cache}: download them with scripts/models, set engines.X.model to \
+         their folder, or leave out node.stage"
     )]
     NotFound { model: String, cache: PathBuf },
     /// The model is a path, and no folder is there.
     #[error(
-        "engines.X.model is {0}, and there is no such folder: correct the path, or download the model with scripts/models"
+        "engines.X.model is {0}, and there is no such folder: correct the path, or download the model with \
+         scripts/models"
     )]
     NoFolder(PathBuf),
     /// A path has a variable that is not set on this node.

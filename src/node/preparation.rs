@@ -104,7 +104,11 @@ impl NodePreparation {
         let not_before = self.not_before();
         let wait = not_before.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            tracing::info!(engine = %self.engine, wait = %seconds_text(wait), "waiting: the servers of other nodes start first");
+            tracing::info!(
+                engine = %self.engine,
+                wait = %seconds_text(wait),
+                "waiting: the servers of other nodes start first"
+            );
             sleep_until(not_before).await;
         }
         expanded(Path::new(&self.model), variable_of_process)?;
@@ -271,7 +275,7 @@ mod tests {
         let first = care.not_before();
         assert!(first > made + Duration::from_secs(20));
         care.begin();
-        assert_eq!(care.not_before(), first, "a start after a death waits for nobody");
+        assert_eq!(care.not_before(), first, "a start after a death does not wait");
     }
 
     #[test]

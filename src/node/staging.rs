@@ -52,7 +52,8 @@ pub(crate) enum StageError {
     Folder(#[from] NodeFolderError),
     /// The model does not fit on the disk.
     #[error(
-        "the model needs {needed} on the node's disk at {folder} and {RESERVE} must stay free, but only {free} are free: free some space, or set node.stage to another disk"
+        "the model needs {needed} on the node's disk at {folder} and {RESERVE} must stay free, but only {free} are \
+         free: free some space, or set node.stage to another disk"
     )]
     NoSpace { folder: PathBuf, needed: ByteSize, free: ByteSize },
     /// A file became shorter while it was read.
@@ -172,7 +173,12 @@ fn check_free_space(folder: &Path, needed: u64) -> Result<(), StageError> {
 fn copy(manifest: &Manifest, part: &Path, name: &str, cancelled: &AtomicBool) -> Result<(), StageError> {
     let began = Instant::now();
     let total = ByteSize(manifest.bytes());
-    tracing::info!(model = name, from = %manifest.source.display(), %total, "copying the model's files to the node's disk");
+    tracing::info!(
+        model = name,
+        from = %manifest.source.display(),
+        %total,
+        "copying the model's files to the node's disk"
+    );
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| NodeFolderError::io(&path, error)
@@ -258,6 +264,7 @@ impl Progress<'_> {
     fn add(&self, bytes: u64) {
         let done = ByteSize(self.done.fetch_add(bytes, Ordering::Relaxed) + bytes);
         let intervals = self.began.elapsed().as_secs() / PROGRESS_INTERVAL.as_secs();
+        // Only the thread that is the first in a new interval logs it.
         if self.next.fetch_max(intervals, Ordering::Relaxed) < intervals {
             tracing::info!(model = self.model, "copied {done} of {}", self.total);
         }

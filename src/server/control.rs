@@ -37,7 +37,7 @@ pub enum ShutdownRequest {
 impl ShutdownRequest {
     /// The request that a byte stands for.
     pub fn of(byte: u8) -> Option<ShutdownRequest> {
-        [ShutdownRequest::Goodbye, ShutdownRequest::Kill].into_iter().find(|word| *word as u8 == byte)
+        [ShutdownRequest::Goodbye, ShutdownRequest::Kill].into_iter().find(|request| *request as u8 == byte)
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn request_status(folder: &ServerFolder) -> Option<(Answer, Uni
 }
 
 /// Sends the request. An error is ignored: it means that the guard has ended.
-pub(super) async fn send_request(word: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
-    let _ = stream.write_all(&[word as u8]).await;
+pub(super) async fn send_request(request: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
+    let _ = stream.write_all(&[request as u8]).await;
     let _ = stream.flush().await;
 }

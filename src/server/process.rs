@@ -46,8 +46,8 @@ pub enum ServerError {
     NotReady { limit: Duration, log: PathBuf },
     /// Another process holds the lease of the server.
     #[error(
-        "another run still holds the server in {folder} after {}: end the other run that uses the same run directory on \
-         this node", seconds_text(*limit)
+        "another run still holds the server in {folder} after {}: end the other run that uses the same run directory \
+         on this node", seconds_text(*limit)
     )]
     Held { folder: PathBuf, limit: Duration },
     /// This run did not start the server that answers on the port.
@@ -156,7 +156,10 @@ impl Server {
                 if alike {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
-                tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was started by another command");
+                tracing::info!(
+                    folder = %folder.path().display(),
+                    "ending the server of an earlier attempt: it was started by another command"
+                );
                 server.end(ShutdownRequest::Goodbye).await?;
                 return Ok(None);
             }
@@ -186,7 +189,11 @@ impl Server {
                 match request_status(other).await {
                     Some((Answer::Busy, _)) => break,
                     Some((Answer::Held, stream)) => {
-                        tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it holds the memory of this GPU");
+                        tracing::info!(
+                            folder = %other.path().display(),
+                            gpu,
+                            "ending a server of an earlier attempt: it holds the memory of this GPU"
+                        );
                         Server::taken_over(other, other.record(), stream).end(ShutdownRequest::Goodbye).await?;
                     }
                     None => drop(end_unguarded(other).await?),
@@ -253,8 +260,8 @@ impl Server {
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         if let Some(open) = port.and_then(super::port::open_address) {
             tracing::warn!(
-                "THE SERVER AT {url} LISTENS ON {open}, SO OTHER MACHINES CAN REACH IT: add `--host 127.0.0.1` to its launch \
-                 command, or use {{socket}}"
+                "THE SERVER AT {url} LISTENS ON {open}, SO OTHER MACHINES CAN REACH IT: add `--host 127.0.0.1` to \
+                 its launch command, or use {{socket}}"
             );
         }
         Ok(())
@@ -270,17 +277,21 @@ impl Server {
     ///
     /// # Errors
     /// The server does not end.
-    pub async fn end(&mut self, word: ShutdownRequest) -> Result<(), ServerError> {
+    pub async fn end(&mut self, request: ShutdownRequest) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {
-                    send_request(word, &mut pipe).await;
+                    send_request(request, &mut pipe).await;
                 }
             }
-            Link::TookOver(stream) => send_request(word, stream).await,
+            Link::TookOver(stream) => send_request(request, stream).await,
         }
         if timeout(END, self.link.ended()).await.is_err() {
-            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end within {}: it was killed", seconds_text(END));
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "the server's guard did not end within {}: it was killed",
+                seconds_text(END)
+            );
             self.link.kill();
         }
         // A guard removes its folder as its last act. A guard that was killed leaves its server and the folder to this

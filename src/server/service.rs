@@ -38,7 +38,7 @@ impl Service {
             DesiredState::Rest => State::Resting,
         });
         let (stop, stopped) = oneshot::channel();
-        let (duty, told) = watch::channel(plan.duty);
+        let (duty, duty_changes) = watch::channel(plan.duty);
         let probed_start = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
             probed_start: Arc::clone(&probed_start),
@@ -48,7 +48,7 @@ impl Service {
             plan,
             on_event: Box::new(on_event),
             state: state.clone(),
-            duty: told,
+            duty: duty_changes,
             server: None,
             ahead: JoinSet::new(),
         };

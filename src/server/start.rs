@@ -95,6 +95,7 @@ impl Supervisor {
         let engine = plan.profile.engine;
         if let Some(gpu) = &launch.gpu {
             let engines = plan.claim.role.engines().with(engine);
+            // The rank's other engine may have a server that rests on this GPU; it is kept.
             let kept: Vec<_> = engines.iter().map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }

@@ -62,7 +62,7 @@ impl Supervisor {
         for start in 1.. {
             let ended = tokio::select! {
                 ended = self.watch_until_end(start) => ended,
-                told = &mut stopped => return self.end_service(told.is_ok()).await,
+                requested = &mut stopped => return self.end_service(requested.is_ok()).await,
             };
             let ended = match ended {
                 Ok(End::PutAside { served }) => {
@@ -104,15 +104,15 @@ impl Supervisor {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                told = &mut stopped => return self.end_service(told.is_ok()).await,
+                requested = &mut stopped => return self.end_service(requested.is_ok()).await,
             }
         }
     }
 
-    /// Ends the service: on request of its owner (`told`), or because the owner is gone. In the second case the server
-    /// is left to the orphan grace.
-    async fn end_service(mut self, told: bool) {
-        if told {
+    /// Ends the service: on request of its owner (`requested`), or because the owner is gone. In the second case the
+    /// server is left to the orphan grace.
+    async fn end_service(mut self, requested: bool) {
+        if requested {
             self.end_server(ShutdownRequest::Goodbye).await;
         }
         self.state.send_replace(State::Lost);
@@ -165,9 +165,9 @@ impl Supervisor {
         }
     }
 
-    pub(super) async fn end_server(&mut self, word: ShutdownRequest) {
+    pub(super) async fn end_server(&mut self, request: ShutdownRequest) {
         if let Some(server) = &mut self.server {
-            if let Err(error) = server.end(word).await {
+            if let Err(error) = server.end(request).await {
                 tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
             }
             // Only after the end: if the service is stopped meanwhile, it must wait for the same end.

@@ -49,7 +49,10 @@ impl Supervisor {
             () = until(&mut duty, DesiredState::Serve) => false,
         };
         if died {
-            tracing::warn!(engine = %self.plan.profile.engine, "the sleeping server died: it is restarted when its engine is needed");
+            tracing::warn!(
+                engine = %self.plan.profile.engine,
+                "the sleeping server died: it is restarted when its engine is needed"
+            );
             self.end_server(ShutdownRequest::Kill).await;
             until(&mut duty, DesiredState::Serve).await;
         }
@@ -74,7 +77,11 @@ impl Supervisor {
         match &self.server {
             Some(server) if !server.has_answered() => {
                 self.end_server(ShutdownRequest::Kill).await;
-                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it was still starting");
+                tracing::info!(
+                    %engine,
+                    took = %seconds_text(since.elapsed()),
+                    "ended the server: it was still starting"
+                );
             }
             Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
                 Ok(()) => tracing::info!(%engine, took = %seconds_text(since.elapsed()), "the server sleeps"),

@@ -18,8 +18,8 @@ pub(super) enum Death {
     Gone(Gone),
     /// `/health` answers 200, but no request makes progress.
     #[error(
-        "its engine hangs: no token came for {} with requests in flight, its counters did not move, and a request of one \
-         token was not answered", seconds_text(*.0)
+        "its engine hangs: no token came for {} with requests in flight, its counters did not move, and a request of \
+         one token was not answered", seconds_text(*.0)
     )]
     Hangs(Duration),
 }
@@ -53,7 +53,11 @@ async fn await_hang(client: &Client, model: &str, hang_limit: Duration) -> Death
         if !is_silent() {
             continue;
         }
-        tracing::warn!(server = %client.address(), "no token for {} with requests in flight: checking its counters and asking for one token", seconds_text(hang_limit));
+        tracing::warn!(
+            server = %client.address(),
+            "no token for {} with requests in flight: checking its counters and asking for one token",
+            seconds_text(hang_limit)
+        );
         let before = client.engine_tokens().await;
         sleep(interval).await;
         let after = client.engine_tokens().await;

@@ -103,7 +103,7 @@ pub enum StandInError {
     #[error(transparent)]
     Tesseract(#[from] TesseractError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address:?}: {source}")]
+    #[error("cannot listen on {address}: {source}")]
     Bind { address: ListenAddress, source: std::io::Error },
     /// Signals or the runtime cannot be set up.
     #[error("cannot set up the server: {0}")]

@@ -112,6 +112,7 @@ impl Client {
     pub async fn answers_canary(&self, model: &str) -> bool {
         let asked = Instant::now();
         let mut last = self.canary.lock().await;
+        // Another caller's request also answers this call, if it was sent after this call began.
         if let Some((sent, answered)) = *last
             && sent >= asked
         {

@@ -334,7 +334,7 @@ mod tests {
             max_model_len: None,
         };
         let two = Profile::load("chandra-2", None).unwrap();
-        assert!(served("/scratch/models/chandra").is_of(&two), "nobody can tell");
+        assert!(served("/scratch/models/chandra").is_of(&two), "the name proves nothing");
         assert!(served("/scratch/models--datalab-to--chandra-ocr-2/snapshots/1").is_of(&two));
         assert!(!served("/hub/models--datalab-to--chandra/snapshots/1").is_of(&two));
         let own = Profile { model: "/scratch/mine".into(), ..two };

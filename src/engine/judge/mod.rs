@@ -144,9 +144,9 @@ impl fmt::Display for Loop {
 #[derive(Debug, Default)]
 pub struct Judge {
     symbols: Symbols,
-    worn: RepeatedNgrams,
-    /// Number of the kept symbols that `worn` has taken.
-    worn_until: usize,
+    ngrams: RepeatedNgrams,
+    /// Number of the kept symbols that `ngrams` has taken.
+    ngrams_until: usize,
     /// Characters at the last inspection of each length.
     looked: [usize; INSPECTIONS.len()],
 }
@@ -158,8 +158,8 @@ impl Judge {
             self.symbols.push(character);
         }
         let whole = self.symbols.whole();
-        whole[self.worn_until..].iter().for_each(|&symbol| self.worn.push(symbol));
-        self.worn_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
+        whole[self.ngrams_until..].iter().for_each(|&symbol| self.ngrams.push(symbol));
+        self.ngrams_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
         let seen = self.symbols.seen();
         let Some(due) = (0..INSPECTIONS.len()).rfind(|&look| seen >= self.looked[look] + INSPECTIONS[look].every)
         else {
@@ -178,7 +178,7 @@ impl Judge {
     fn inspect(&self, look: &Inspection) -> Judgement {
         let window = look.window.min(self.symbols.whole().len());
         let counters = || look.counters.then(|| self.counters(window)).flatten();
-        let found = self.copies(window).or_else(counters).or_else(|| self.worn_out());
+        let found = self.copies(window).or_else(counters).or_else(|| self.repeated_ngrams());
         found.map_or(Judgement::Continue, Judgement::Loop)
     }
 
@@ -234,15 +234,15 @@ impl Judge {
         None
     }
 
-    fn worn_out(&self) -> Option<Loop> {
-        let length = self.worn.length();
+    fn repeated_ngrams(&self) -> Option<Loop> {
+        let length = self.ngrams.length();
         if length < Unit::LEAST_OF_WORN {
             return None;
         }
         let whole = self.symbols.whole();
         let start = start_of_last(length, whole);
-        let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
-        worn_out.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
+        let repeated_ngrams = length >= Unit::of(&whole[start..]).allowance_of_worn();
+        repeated_ngrams.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
     }
 
     /// Number of characters that the last `symbols` whole symbols stand for.

@@ -93,13 +93,13 @@ fn parse(name: &str, text: &str) -> Result<Table, EngineError> {
 fn extend(mut base: Table, own: Table, file: &str) -> Table {
     let mut changed = Vec::new();
     changes("", &own, &mut changed);
-    let told = |key: &str| own.get("provenance").is_some_and(|own| own.get(key).is_some());
+    let has_own = |key: &str| own.get("provenance").is_some_and(|own| own.get(key).is_some());
     if let Some(Value::Table(provenance)) = base.get_mut("provenance") {
         let mut of_key: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for field in changed.iter().filter(|field| !["name", "provenance"].contains(&top(field))) {
-            of_key.entry(told_under(provenance, field)).or_default().push(field);
+            of_key.entry(provenance_key(provenance, field)).or_default().push(field);
         }
-        for (key, fields) in of_key.into_iter().filter(|(key, _)| !told(key)) {
+        for (key, fields) in of_key.into_iter().filter(|(key, _)| !has_own(key)) {
             let text = match provenance.get(&key).and_then(Value::as_str) {
                 Some(base) if fields != [key.as_str()] => format!("{} set in {file}; else {base}", fields.join(", ")),
                 _ => format!("set in {file}"),
@@ -112,7 +112,7 @@ fn extend(mut base: Table, own: Table, file: &str) -> Table {
 }
 
 /// The key of the provenance that covers a field: the longest one that is a prefix of it.
-fn told_under(provenance: &Table, field: &str) -> String {
+fn provenance_key(provenance: &Table, field: &str) -> String {
     let leads =
         |key: &&String| field.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     provenance.keys().filter(leads).max_by_key(|key| key.len()).cloned().unwrap_or_else(|| top(field).into())

@@ -31,12 +31,12 @@ impl Entry {
         let kind = self.kind.0;
         let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
         if matches!(kind.effect, Effect::Order(_)) && (of_requests || self.after_tokens.is_some()) {
-            return Err("sleep-fails, wake-fails and wake-hangs know `engine` and `times` only".into());
+            return Err("sleep-fails, wake-fails and wake-hangs allow the keys `engine` and `times` only".into());
         }
         match (kind.tokens, self.after_tokens) {
-            (Tokens::None, Some(_)) => return Err(format!("`after_tokens` is not for {}", kind.word)),
+            (Tokens::None, Some(_)) => return Err(format!("leave out `after_tokens`: {} does not have it", kind.word)),
             (Tokens::AtLeastOne, Some(0)) => {
-                return Err("a truncated or aborted answer has at least one token".into());
+                return Err("`after_tokens` must be at least 1 for a truncated or aborted answer".into());
             }
             _ => {}
         }
@@ -44,7 +44,7 @@ impl Entry {
             return Err("`probability` must be from 0 to 1".into());
         }
         if self.phrase.is_some() && kind.word != "loop" {
-            return Err("`phrase` is for loop only".into());
+            return Err("leave out `phrase`: only loop has it".into());
         }
         match self.phrase.as_deref() {
             Some("") => Err("`phrase` must not be empty".into()),

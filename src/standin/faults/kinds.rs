@@ -165,7 +165,7 @@ impl TryFrom<String> for KindWord {
     fn try_from(word: String) -> Result<Self, String> {
         KINDS.iter().find(|kind| kind.word == word).map(KindWord).ok_or_else(|| {
             let words: Vec<&str> = KINDS.iter().map(|kind| kind.word).collect();
-            format!("`{word}` is no kind of fault; the kinds are {}", words.join(", "))
+            format!("`{word}` is not a kind of fault: use one of {}", words.join(", "))
         })
     }
 }

@@ -128,7 +128,8 @@ impl Release {
             )),
             Release::V0_32_0 => self.bad_parameter(
                 &format!(
-                    "max_tokens={asked} cannot be greater than max_model_len={limit}. Please request fewer output tokens."
+                    "max_tokens={asked} cannot be greater than max_model_len={limit}. Please request fewer output \
+                     tokens."
                 ),
                 "max_tokens",
                 Some(asked),
@@ -162,9 +163,10 @@ impl Release {
     pub fn prompt_too_long(self, prompt: u32, limit: u32) -> ApiError {
         self.bad_request(match self {
             Release::V0_11_2 => format!(
-                "The decoder prompt (length {prompt}) is longer than the maximum model length of {limit}. Make sure that \
-                 `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For image inputs, \
-                 the number of image tokens depends on the number of images, and possibly their aspect ratios as well."
+                "The decoder prompt (length {prompt}) is longer than the maximum model length of {limit}. Make sure \
+                 that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For image \
+                 inputs, the number of image tokens depends on the number of images, and possibly their aspect ratios \
+                 as well."
             ),
             Release::V0_32_0 => {
                 format!("Input length ({prompt}) exceeds model's maximum context length ({limit}).")
@@ -229,7 +231,8 @@ impl Release {
     pub fn processor_failed(self, size: PixelSize) -> ApiError {
         let PixelSize { width, height } = size;
         self.bad_request(format!(
-            "Failed to apply Qwen3VLProcessor on data={{'images': [<image mode=RGB size={width}x{height}>]}} with kwargs={{}}"
+            "Failed to apply Qwen3VLProcessor on data={{'images': [<image mode=RGB size={width}x{height}>]}} with \
+             kwargs={{}}"
         ))
     }
 

@@ -83,7 +83,7 @@ fn announce(stand_in: &StandIn, url: &str) {
         url,
         "THIS IS A STAND-IN SERVER, NOT A MODEL: its answers are {}",
         match stand_in.kind() {
-            crate::model::ServerKind::StandInSynthetic => "invented",
+            crate::model::ServerKind::StandInSynthetic => "synthetic",
             _ => "read by Tesseract",
         }
     );

@@ -1,7 +1,7 @@
 //! The sockets on which the server listens: a TCP port or a Unix socket. Connections can be cut without an answer.
 
 use std::{
-    io,
+    fmt, io,
     path::PathBuf,
     pin::Pin,
     sync::{
@@ -24,6 +24,15 @@ pub enum ListenAddress {
     Tcp(String, u16),
     /// Path of a Unix socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(host, port) => write!(f, "{host}:{port}"),
+            ListenAddress::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// A listening socket. The file of a Unix socket is removed when this is dropped.
