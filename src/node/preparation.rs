@@ -78,7 +78,8 @@ impl NodePreparation {
         &self.model
     }
 
-    /// Marks the beginning of the first start, or of the wait for it. Later starts do not wait for other nodes.
+    /// Marks the beginning of the first start, which may come only with a role switch. Later starts do not wait for other
+    /// nodes.
     pub(crate) fn begin(&self) {
         self.begun.get_or_init(Instant::now);
     }

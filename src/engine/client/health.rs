@@ -28,7 +28,7 @@ pub enum Gone {
     /// No process listens there any more.
     #[error("it refuses connections")]
     Refused,
-    /// `/health` was not 200, or was late, [`FAILURES`] times in a row.
+    /// `/health` was not 200, or was late, several times in a row.
     #[error("/health failed {FAILURES} times in a row")]
     Unhealthy,
 }

@@ -35,11 +35,9 @@
 //! * equal copies: 246 characters with words (two prices that agree), 367 of dotted lines (BO 7360, Arabic, page 14);
 //! * copies that differ only in numbers: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
 //!   orders are numbered one by one and their page numbers rise irregularly; read two by two, 12 of them are explained
-//!   by
-//!   steps. So the limit is 32 copies, or more text than the 6,726 characters of the fullest page;
+//!   by steps. So the limit is 32 copies, or more text than the 6,726 characters of the fullest page;
 //! * numbers without a constant step: a table of coordinates, 40 rows (BO 7500, French, page 17). They are never a
-//!   proof,
-//!   however many: price lists and drawn bonds look the same. Such a loop ends with its token budget;
+//!   proof, however many: price lists and drawn bonds look the same. Such a loop ends with its token budget;
 //! * repeated n-grams: fewer than 700 characters, in orders that differ only in a name (BO 7360, Arabic, page 45).
 //!
 //! **Markup does not count.** A looping model often writes the same block with other box coordinates, so numbers within
