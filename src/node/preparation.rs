@@ -78,8 +78,8 @@ impl NodePreparation {
         &self.model
     }
 
-    /// Marks the beginning of the first start, which may come only with a role switch. Later starts do not wait for other
-    /// nodes.
+    /// Marks the beginning of the first start, which may come only with a role switch. Later starts do not wait for
+    /// other nodes.
     pub(crate) fn begin(&self) {
         self.begun.get_or_init(Instant::now);
     }
@@ -137,7 +137,12 @@ impl NodePreparation {
         if (self.stage.is_some() || Path::new(model).is_absolute())
             && let Err(error) = self.source(command, environment)
         {
-            tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}", chain(&error));
+            tracing::error!(
+                %engine,
+                model,
+                "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}",
+                chain(&error)
+            );
         } else if serves.wait_for(|serves| *serves).await.is_ok() {
             let _ = self.stage(command, environment, limit).await;
         }

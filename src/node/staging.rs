@@ -60,7 +60,10 @@ pub(crate) enum StageError {
     #[error("{0} became shorter while it was copied: another process changes it")]
     Shorter(PathBuf),
     /// Another process is copying it and is too slow.
-    #[error("another process has been copying the model's files for {} and is not done: raise start_limit", seconds_text(*.0))]
+    #[error(
+        "another process has been copying the model's files for {} and is not done: raise start_limit",
+        seconds_text(*.0)
+    )]
     Slow(Duration),
     /// The server is no longer needed.
     #[error("the copy was stopped, because the server is no longer needed")]

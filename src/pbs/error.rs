@@ -16,7 +16,10 @@ pub enum JobFileError {
     #[error("in {}", .path.display())]
     Toml { path: PathBuf, source: Box<toml::de::Error> },
     /// The file has no table `[job]`: it is a configuration for `bocr run` alone.
-    #[error("{} has no table [job], which sets what the PBS job asks for: see pbs/job.toml for an example", .0.display())]
+    #[error(
+        "{} has no table [job], which sets what the PBS job asks for: see pbs/job.toml for an example",
+        .0.display()
+    )]
     NoJob(PathBuf),
     /// A value does not fit the others.
     #[error("{}: [job] {key}: {remedy}", .path.display())]
@@ -25,7 +28,10 @@ pub enum JobFileError {
     #[error("{}: {key}: {problem}", .path.display())]
     Configured { path: PathBuf, key: String, problem: String },
     /// The file is the copy that an earlier submit made.
-    #[error("{} is the copy that an earlier `bocr submit` wrote: submit the original file, which job.pbs names", .0.display())]
+    #[error(
+        "{} is the copy that an earlier `bocr submit` wrote: submit the original file, which job.pbs names",
+        .0.display()
+    )]
     Copy(PathBuf),
 }
 
@@ -103,7 +109,10 @@ pub enum SubmitError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     /// An input cannot be read.
-    #[error("cannot read the input {}: correct `input` and `list` in the job file, or put the input there", .path.display())]
+    #[error(
+        "cannot read the input {}: correct `input` and `list` in the job file, or put the input there",
+        .path.display()
+    )]
     Input { path: PathBuf, source: io::Error },
     /// The run directory cannot be read or written.
     #[error("cannot read or write {}", .path.display())]
@@ -130,7 +139,10 @@ pub enum SubmitError {
     #[error("cannot ask PBS whether job {job} is queued or running: submit from a node where PBS answers")]
     Unknown { job: JobId, source: PbsError },
     /// qsub refused the job, or does not exist here. The files are written.
-    #[error("the job is not submitted, but its files are written: `qsub {}` on a login node submits it", .script.display())]
+    #[error(
+        "the job is not submitted, but its files are written: `qsub {}` on a login node submits it",
+        .script.display()
+    )]
     NotSubmitted { script: PathBuf, source: PbsError },
     /// qsub took the job and did not print its id.
     #[error(

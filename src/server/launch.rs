@@ -167,8 +167,8 @@ impl Launch {
 
 /// Gives a server of a rank with role switches sleep mode. `ours` is a command of a profile or of the stand-in, which
 /// all accept the flag. A command of the configuration must have the flag itself. A configured value "0" of
-/// [`DEV_MODE_VARIABLE`] turns sleep mode off: the server is then ended at each switch away from its engine, and started
-/// at the next.
+/// [`DEV_MODE_VARIABLE`] turns sleep mode off: the server is then ended at each switch away from its engine, and
+/// started at the next.
 fn enable_sleep(command: &mut Vec<String>, environment: &mut BTreeMap<String, String>, ours: bool) {
     if environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "0") {
         return;

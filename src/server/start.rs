@@ -125,7 +125,11 @@ impl Supervisor {
         let deadline = Instant::now() + limit;
         let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
         if !client.alive().await {
-            tracing::warn!(server = %client.address(), "no server answers yet: waiting for up to {}", seconds_text(limit));
+            tracing::warn!(
+                server = %client.address(),
+                "no server answers yet: waiting for up to {}",
+                seconds_text(limit)
+            );
         }
         loop {
             if !answers_by(&client, deadline).await {

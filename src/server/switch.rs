@@ -92,7 +92,11 @@ impl Supervisor {
             },
             Some(_) => {
                 self.end_server(ShutdownRequest::Goodbye).await;
-                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it has no sleep mode");
+                tracing::info!(
+                    %engine,
+                    took = %seconds_text(since.elapsed()),
+                    "ended the server: it has no sleep mode"
+                );
             }
             None => {}
         }

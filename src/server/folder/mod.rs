@@ -42,13 +42,19 @@ pub enum FolderError {
     #[error("{folder} is too long for the path of a Unix socket: set TMPDIR to a shorter path")]
     TooLong { folder: PathBuf },
     /// No folder of this node is usable.
-    #[error("found no folder for the server's sockets, tried: {}", tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
+    #[error(
+        "found no folder for the server's sockets, tried: {}",
+        tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; ")
+    )]
     Nowhere { tried: Vec<FolderError> },
     /// The run directory, whose identity names the folder, cannot be read.
     #[error("cannot read the run directory {path}")]
     RunDirectory { path: PathBuf, source: io::Error },
     /// Processes of an earlier server survive SIGKILL.
-    #[error("processes {} of an earlier server in {folder} still run after SIGKILL: end them, or use another node", processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error(
+        "processes {} of an earlier server in {folder} still run after SIGKILL: end them, or use another node",
+        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
     Orphans { folder: PathBuf, processes: Vec<i32> },
 }
 
