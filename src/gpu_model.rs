@@ -1,16 +1,16 @@
-//! A model of one GPU under continuous batching. Pure: no clock, no thread, no random numbers; a driver asks for
-//! the next step, waits as long as the step lasts and hands out the tokens.
+//! A model of one GPU under continuous batching. Pure: it has no clock, no thread and no random numbers. A driver runs
+//! the next step, waits for the step's duration and hands out the tokens.
 //!
-//! A step of the engine gives every decoding sequence one token and works off prompt tokens of admitted ones, first
-//! come first served, up to a budget:
+//! A step of the engine gives every decoding sequence one token. It also reads prompt tokens of admitted sequences,
+//! first come first served, up to a token budget:
 //!
 //! ```text
 //! step = max(floor, sequences × per_sequence) + prompt_tokens × per_prompt_token
 //! ```
 //!
 //! The defaults (6 ms, 0.17 ms, 80 µs) are fitted to the three steady patterns measured on an H200 with a model of
-//! Chandra 1's shape (`docs/facts/h200.md`, "Patterns of a client"). With the measured batch, generated tokens and
-//! prompt tokens a second they account for 0.999, 1.003 and 0.992 of each second:
+//! Chandra 1's shape (`docs/facts/h200.md`, "Patterns of a client"). From the measured batch, generated tokens and
+//! prompt tokens a second, the formula explains 0.999, 1.003 and 0.992 of each second:
 //!
 //! | running | tokens/s | pages/s × 4,014 prompt tokens | steps/s × decode + prompt tokens × 80 µs |
 //! |---|---|---|---|
@@ -20,18 +20,18 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Names a sequence.
+/// Identifies a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceId(pub u64);
 
-/// What the GPU and its scheduler can do.
+/// Speed and limits of the GPU and its scheduler.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GpuModel {
-    /// Shortest step that decodes: reading the weights once.
+    /// Shortest step that decodes: the time to read the weights once.
     pub floor: Duration,
     /// Time of a step for each sequence that decodes in it.
     pub per_sequence: Duration,
-    /// Image encoding and prefill, for each prompt token.
+    /// Time of image encoding and prefill, for each prompt token.
     pub per_prompt_token: Duration,
     /// Most sequences that run at once.
     pub max_num_seqs: usize,
@@ -58,18 +58,18 @@ impl Default for GpuModel {
 /// What happened to a sequence in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SequenceEvent {
-    /// It left the waiting queue.
+    /// The sequence left the waiting queue and runs.
     GpuPermit,
-    /// It got one more token.
+    /// The sequence got one more token.
     Token,
-    /// The cache was full: it waits again, and its tokens will be computed anew.
+    /// The KV cache was full: the sequence waits again, and its tokens will be computed again.
     Preempted,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Sequence {
     id: SequenceId,
-    /// Tokens to work off before the next one can be generated: the prompt, after a preemption also the answer.
+    /// Tokens to read before the next one can be generated: the prompt; after a preemption also the answer so far.
     unread: u32,
     /// Prompt and answer so far.
     context: u32,
@@ -92,18 +92,18 @@ impl Batch {
         Batch { model, waiting: VecDeque::new(), running: Vec::new(), preemptions: 0 }
     }
 
-    /// A sequence of `prompt` tokens that will generate `answer` tokens (at least one).
+    /// Adds a sequence of `prompt` tokens that will generate `answer` tokens (at least one).
     pub fn submit(&mut self, id: SequenceId, prompt: u32, answer: u32) {
         self.waiting.push_back(Sequence { id, unread: prompt, context: prompt, left: answer.max(1) });
     }
 
-    /// Takes a sequence away, wherever it is.
+    /// Removes a sequence, whether it runs or waits.
     pub fn abort(&mut self, id: SequenceId) {
         self.waiting.retain(|sequence| sequence.id != id);
         self.running.retain(|sequence| sequence.id != id);
     }
 
-    /// Whether there is nothing to do.
+    /// Whether no sequence runs or waits.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -118,7 +118,7 @@ impl Batch {
         self.running.len()
     }
 
-    /// Sequences that wait for it.
+    /// Sequences that wait for the GPU.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -132,7 +132,8 @@ impl Batch {
         self.running.iter().map(|sequence| u64::from(sequence.context)).sum()
     }
 
-    /// One step of the engine. Says what happened, in order, and how long it took; zero for an idle GPU.
+    /// Runs one step of the engine. Adds what happened to `events`, in order. Returns the step's duration; zero for an
+    /// idle GPU.
     pub fn step(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) -> Duration {
         self.admit(events);
         self.make_room(events);
@@ -174,7 +175,7 @@ impl Batch {
         }
     }
 
-    /// Preempts the youngest sequences until every other has cache for its next token. The oldest always stays.
+    /// Preempts the youngest sequences until each other one has cache for its next token. The oldest always stays.
     fn make_room(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) {
         while self.running.len() > 1 && self.cached() + self.running.len() as u64 > self.model.kv_tokens {
             let Some(mut youngest) = self.running.pop() else { break };
@@ -196,7 +197,7 @@ mod tests {
         let mut next = 0;
         let (mut seconds, mut tokens, mut pages) = (0.0, 0, 0);
         let mut left = std::collections::BTreeMap::new();
-        // What is measured begins when the first pages are gone: they all started at once.
+        // Measured only after the first pages have ended, because they all started at once.
         let (warm, measured) = (2 * in_flight, 300);
         let mut start = (0.0, 0);
         while pages < warm + measured {

@@ -1,4 +1,4 @@
-//! `bocr follow`: the jobs of a run, seen from a login node.
+//! `bocr follow`: shows the jobs of a run on a login node.
 
 use std::{
     num::NonZeroU64,
@@ -8,15 +8,15 @@ use std::{
 
 use crate::{pbs, sys::ExitCode};
 
-/// Between questions to PBS.
+/// Time between two queries of PBS.
 pub(super) const EVERY: Duration = Duration::from_secs(10);
 
-/// Show how the jobs of a run stand until the last has ended
+/// Show the state of the jobs of a run, until the last has ended
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The run directory
     run_directory: PathBuf,
-    /// Seconds between questions to PBS [default: 10]
+    /// Seconds between two queries of PBS [default: 10]
     #[arg(long, value_name = "SECONDS")]
     every: Option<NonZeroU64>,
 }

@@ -1,4 +1,4 @@
-//! `bocr guard`: stands between a rank and its server.
+//! `bocr guard`: the process between a rank and its server.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,22 +10,22 @@ use crate::{
     sys::ExitCode,
 };
 
-/// Runs a server until its holder says goodbye or goes away, then ends its whole process group
+/// Runs a server until its lease holder says goodbye or goes away, then ends its whole process group
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Milliseconds between asking the server to end and ending it
+    /// Milliseconds between SIGTERM and SIGKILL
     #[arg(long, default_value_t = 2000)]
     grace: u64,
-    /// Seconds for which the server outlives a holder that goes away without a goodbye, and can be taken over
+    /// Seconds for which the server outlives a lease holder that goes away without a goodbye, and can be taken over
     #[arg(long, default_value_t = 0)]
     linger: u64,
     /// Folder of the server: made private, removed at the end
     #[arg(long)]
     folder: PathBuf,
-    /// What is launched, to be compared by whoever takes it over
+    /// Identifies what is launched; a rank compares it before it takes the server over
     #[arg(long, env = "BOCR_LAUNCH", default_value = "")]
     launch: String,
-    /// Where the server answers, told to whoever takes it over
+    /// Where the server answers; recorded for a rank that takes it over
     #[arg(long, default_value = "")]
     address: String,
     /// The server's command

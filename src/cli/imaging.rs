@@ -1,10 +1,10 @@
-//! Flags about page images, which several subcommands have.
+//! Options for page images, shared by several subcommands.
 
 use std::path::PathBuf;
 
 use crate::model::{When, configuration::Configuration};
 
-/// How pages are drawn and shown.
+/// How pages are rendered and shown to the engines.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Page images")]
 pub struct ImagingArguments {
@@ -17,7 +17,7 @@ pub struct ImagingArguments {
     /// Remove skew of more than 0.3 degrees [default: the profile's; true with Tesseract]
     #[arg(long, value_name = "BOOL")]
     straighten: Option<bool>,
-    /// Show upright what lies on its side or upside down [default: the profile's]
+    /// Rotate pages that lie on their side or upside down [default: the profile's]
     #[arg(long, value_name = "BOOL")]
     upright: Option<bool>,
     /// Send pages without ink to the engines too; otherwise they count as blank
@@ -29,7 +29,7 @@ pub struct ImagingArguments {
 }
 
 impl ImagingArguments {
-    /// Puts the flags that were given over the configuration.
+    /// Applies the options that were given to the configuration.
     pub fn apply(&self, configuration: &mut Configuration) {
         let imaging = &mut configuration.imaging;
         imaging.columns = self.columns.or(imaging.columns);

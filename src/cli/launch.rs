@@ -1,4 +1,4 @@
-//! `bocr launch`: `bocr run` under mpirun, to its end.
+//! `bocr launch`: runs `bocr run` under mpirun until the run has ended.
 
 use std::{ffi::OsString, io, io::Write as _, path::PathBuf};
 
@@ -7,12 +7,11 @@ use crate::{
     sys::ExitCode,
 };
 
-/// What the options do not tell.
+/// The end of the help text.
 const AFTER_HELP: &str = "\
-The run has ended when it says so itself, in RUNDIR/finished.json. The ARGUMENTs must name the run directory (--output
-RUNDIR). SIGTERM or SIGINT ask the run for an orderly end, a second one kills it. The exit code is that of the run: 0
-every page read, 3 some failed, 75 stopped early (also: no time, no host or no attempt left), 2 wrong usage or
-configuration.";
+The run has ended when RUNDIR/finished.json says so. The ARGUMENTs must name the run directory (--output RUNDIR).
+SIGTERM or SIGINT ask the run for an orderly end, a second one kills it. The exit code is that of the run: 0 every page
+read, 3 some failed, 75 stopped early (also: no time, no host or no attempt left), 2 wrong usage or configuration.";
 
 /// Start `bocr run ARGUMENT…` under mpirun, and again without lost hosts, until the run has ended
 #[derive(Debug, clap::Args)]
@@ -27,10 +26,10 @@ pub struct Arguments {
     /// Ranks on each of the hosts, however often FILE names them
     #[arg(long, value_name = "N", value_parser = count::<u32>, overrides_with = "per_host")]
     per_host: Option<u32>,
-    /// Starts a command on a host: CMD HOST COMMAND… [default: PBS where mpirun knows it, else ssh]
+    /// Command that starts another command on a host: CMD HOST COMMAND… [default: PBS where mpirun knows it, else ssh]
     #[arg(long, value_name = "CMD", allow_hyphen_values = true, overrides_with = "agent")]
     agent: Option<String>,
-    /// The program of the ranks [default: this one]
+    /// Program of the ranks [default: this one]
     #[arg(long, value_name = "PATH", overrides_with = "bocr")]
     bocr: Option<PathBuf>,
     /// mpirun of Open MPI or MPICH, by its path or its name on the PATH
@@ -46,19 +45,19 @@ pub struct Arguments {
         overrides_with = "mpirun_options"
     )]
     mpirun_options: String,
-    /// Starts in a row that settle no page, until it gives up
+    /// Starts in a row without any page settled, after which it gives up
     #[arg(long, value_name = "N", default_value = "5", value_parser = count::<u32>, overrides_with = "attempts")]
     attempts: u32,
-    /// All starts together must have ended by then [default: --deadline of the ARGUMENTs, else none]
+    /// Seconds after which all starts together must have ended [default: --deadline of the ARGUMENTs, else none]
     #[arg(long, value_name = "SECONDS", value_parser = count::<u64>, overrides_with = "time")]
     time: Option<u64>,
-    /// mpirun is ended when RUNDIR/status.json does not change for so long
+    /// Seconds without a change of RUNDIR/status.json, after which mpirun is ended
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = count::<u64>, overrides_with = "silence")]
     silence: u64,
-    /// Servers wait so long for the next start when their rank is killed
+    /// Seconds for which servers outlive a killed rank, so that the next start can take them over
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = count::<u64>, overrides_with = "linger")]
     linger: u64,
-    /// Print the command line of the first start, and do nothing
+    /// Print the command line of the first start, and start nothing
     #[arg(long, overrides_with = "dry_run")]
     dry_run: bool,
     /// Arguments of `bocr run`
@@ -69,7 +68,7 @@ pub struct Arguments {
 /// Runs the subcommand. The exit code is that of the run; 2 for wrong usage.
 ///
 /// # Errors
-/// None: they are printed.
+/// None: errors are printed, and the exit code shows them.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let request = LaunchRequest {
         ranks: arguments.ranks,
@@ -85,13 +84,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         linger: arguments.linger,
         run_arguments: arguments.run_arguments.clone(),
     };
-    let done = match arguments.dry_run {
-        true => launch::preview(&request).map(|line| {
-            // Whoever reads may have seen enough.
+    let done = if arguments.dry_run {
+        launch::preview(&request).map(|line| {
+            // An error is ignored: the reader may have closed the pipe.
             let _ = writeln!(io::stdout(), "{line}");
             ExitCode::Success
-        }),
-        false => launch::launch(&request),
+        })
+    } else {
+        launch::launch(&request)
     };
     Ok(done.unwrap_or_else(|error| {
         let code = error.exit_code();
@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }))
 }
 
-/// A number from 1 in plain digits.
+/// Parses a number from 1, in plain digits.
 fn count<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let number = text.parse().ok().filter(|_| is_plain);

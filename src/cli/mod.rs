@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand, no logic.
+//! The command line: one file for each subcommand, no logic.
 
 mod export;
 mod follow;
@@ -30,7 +30,7 @@ pub struct CommandLine {
 enum Command {
     /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
     Run(Box<run::Arguments>),
-    /// Start `bocr run` under mpirun, and again without lost hosts, until the run has ended (the inside of scripts/launch)
+    /// Start `bocr run` under mpirun, and again without lost hosts, until the run has ended (scripts/launch calls it)
     Launch(Box<launch::Arguments>),
     /// Estimate what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),

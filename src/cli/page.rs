@@ -1,4 +1,4 @@
-//! `bocr page`: what a server would get of a page.
+//! `bocr page`: shows the images of a page that a server would get.
 
 use std::{
     fs,
@@ -19,8 +19,8 @@ use crate::{
     sys::ExitCode,
 };
 
-/// Writes the images of a page that a server would get, byte for byte, a picture of what was decided about it, and a line
-/// of JSON for each page in pages.jsonl and on standard output.
+/// Writes the images of a page that a server would get, byte for byte, a picture of the decisions about it, and one
+/// line of JSON for each page, in pages.jsonl and on standard output.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// PDF file and pages, e.g. `BO_7510_Fr.pdf:3` or `BO_7510_Fr.pdf:2-4,9`; all pages when none are given
@@ -35,10 +35,10 @@ pub struct Arguments {
     /// Configuration file (TOML), for its passwords and [imaging]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// As the stand-in server with Tesseract gets it
+    /// Prepare pages as for the stand-in server with Tesseract
     #[arg(long)]
     stand_in: bool,
-    /// Whether a picture of the decisions is drawn
+    /// Whether to draw a picture of the decisions
     #[arg(long, value_name = "BOOL", default_value = "true", action = clap::ArgAction::Set)]
     overlay: bool,
     /// How the page is shown: whole, reduced or halves
@@ -51,7 +51,7 @@ pub struct Arguments {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// A file that cannot be opened, or a folder that cannot be written to.
+/// The document cannot be opened, or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (configuration, profile) = match settings(arguments) {
         Ok(settings) => settings,
@@ -117,7 +117,7 @@ fn wrong_usage(error: &anyhow::Error) -> ExitCode {
     ExitCode::WrongUsage
 }
 
-/// The page numbers that were asked for of a document of `last` pages.
+/// The requested page numbers of a document of `last` pages.
 fn numbers(asked: &DocumentPages, last: u32) -> anyhow::Result<Vec<u32>> {
     if let Some(beyond) = asked.pages.iter().map(|range| *range.end()).find(|end| *end > last) {
         bail!("there is no page {beyond} in {}: it has {last}", asked.name);
@@ -125,7 +125,8 @@ fn numbers(asked: &DocumentPages, last: u32) -> anyhow::Result<Vec<u32>> {
     Ok(if asked.pages.is_empty() { (1..=last).collect() } else { asked.pages.iter().cloned().flatten().collect() })
 }
 
-/// The page, and where it is `wanted` a PNG of it as it is displayed; `None` where there is no such view of it.
+/// The rendered page, and where it is `wanted` a PNG of the page as a viewer displays it; `None` where the page has no
+/// such view.
 async fn draw(pool: &Pool, job: RenderJob, wanted: bool) -> Result<Option<(DrawnPage, Option<Bytes>)>, RenderFailure> {
     let Some(drawn) = pool.render(job.clone()).await? else { return Ok(None) };
     let as_it_is = RenderJob { layout: LayoutRule::AS_IS, view: View::Whole, ..job };
@@ -136,7 +137,7 @@ async fn draw(pool: &Pool, job: RenderJob, wanted: bool) -> Result<Option<(Drawn
 /// The files of one view of a page.
 struct Files<'a> {
     folder: &'a Path,
-    /// What all their names begin with: document, page and view.
+    /// The beginning of all their names: document, page and view.
     name: String,
 }
 
@@ -157,7 +158,7 @@ impl Files<'_> {
         format!("{}.overlay.png", self.name)
     }
 
-    /// Removes what an earlier call wrote: it may have been another number of images.
+    /// Removes what an earlier call wrote, since that may have been another number of images.
     fn remove_earlier(&self) -> anyhow::Result<()> {
         for entry in fs::read_dir(self.folder)? {
             let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;

@@ -1,4 +1,4 @@
-//! `bocr plan`: what a run will find and cost.
+//! `bocr plan`: estimates what a run will find and cost.
 
 use std::{
     io::{self, IsTerminal, Write, stderr},
@@ -19,8 +19,8 @@ use crate::{
 
 use super::{imaging::ImagingArguments, run::configuration_file};
 
-/// Tells, before a job is submitted, what a run will find and cost and what to ask PBS for. Reads no file whole and writes
-/// nothing. Documents that cannot be read are told of; they do not fail it.
+/// Tells, before a job is submitted, what a run will find and cost, and what to ask PBS for. Reads no file whole and
+/// writes nothing. Documents that cannot be read are listed; they are no error.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// PDF file, or folder that is searched for PDF files; may be given several times
@@ -29,28 +29,28 @@ pub struct Arguments {
     /// Text file with one input a line; `-` is standard input
     #[arg(long, value_name = "FILE")]
     list: Vec<PathBuf>,
-    /// Job file or configuration file (TOML); without it the models' servers and profiles are reckoned with
+    /// Job file or configuration file (TOML); without it, the models' servers and profiles are assumed
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Run directory: what earlier starts left there, and the free space of its file system
     #[arg(short, long, value_name = "RUNDIR")]
     output: Option<PathBuf>,
-    /// Pages that are drawn to learn what a page costs
+    /// Number of pages that are rendered to estimate the cost of a page
     #[arg(long, value_name = "N", default_value = "64")]
     sample: NonZeroU64,
     /// report.json of an earlier run, or its run directory; that of RUNDIR where none is given
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
-    /// GPUs of the job; its walltime is told [default: the job file's]
+    /// GPUs of the job; the walltime is estimated for them [default: the job file's]
     #[arg(long, value_name = "N")]
     gpus: Option<NonZeroU32>,
-    /// Walltime of the job; the GPUs are told [default: the job file's, else a day]
+    /// Walltime of the job; the GPUs are estimated for it [default: the job file's, else a day]
     #[arg(long, value_name = "HH:MM:SS")]
     walltime: Option<Walltime>,
-    /// Seconds of the walltime kept for ending in order [default: 180, at most a fifth, as scripts/pbs-job keeps]
+    /// Seconds of the walltime reserved for an orderly end [default: 180, at most a fifth, as scripts/pbs-job reserves]
     #[arg(long, value_name = "SECONDS")]
     reserve: Option<u64>,
-    /// All of it as JSON: times in seconds, sizes in bytes
+    /// Print all of it as JSON: times in seconds, sizes in bytes
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct Arguments {
 /// Runs the subcommand: 0, or 2 for wrong usage or configuration.
 ///
 /// # Errors
-/// The machine fails: no PDFium, no renderer, a run directory that cannot be read.
+/// A failure of the machine: PDFium is missing, the renderer fails, or the run directory cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let wrong_usage = |error: anyhow::Error| {
         eprintln!("bocr: {error:#}");
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
-/// Whoever reads may have seen enough, as `head` has.
+/// Prints the text. A closed pipe is no error: the reader may have seen enough, as `head` has.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -94,7 +94,7 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Flags over the job file.
+/// The request: options take precedence over the job file.
 fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
     let (mut configuration, job) = match &arguments.config {
         Some(path) => files(path)?,
@@ -106,7 +106,7 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
         _ => flags.to_vec(),
     };
     let select = job.as_ref().map(|job| job.select);
-    // What is asked by a flag leaves the other open, unless that is a flag too.
+    // If one of the two is given as an option, the other is what to estimate; the job file then says nothing about it.
     let ask = match (arguments.gpus, arguments.walltime) {
         (None, None) => EstimateTarget {
             gpus: select.map(|select| select.nodes.saturating_mul(select.ranks)),
@@ -130,7 +130,7 @@ fn request(arguments: &Arguments) -> anyhow::Result<EstimateRequest> {
     })
 }
 
-/// The configuration in a file, and the job where it is a job file.
+/// The configuration in a file, and the job if it is a job file.
 fn files(path: &Path) -> anyhow::Result<(Configuration, Option<JobFile>)> {
     match JobFile::read(path) {
         Ok(job) => Ok((job.configuration.clone(), Some(job))),
@@ -139,7 +139,7 @@ fn files(path: &Path) -> anyhow::Result<(Configuration, Option<JobFile>)> {
     }
 }
 
-/// A configuration of the models, not of stand-ins.
+/// The default configuration with model servers in place of stand-ins.
 fn models() -> Configuration {
     let mut configuration = Configuration::default();
     for engine in crate::model::Engine::ALL {

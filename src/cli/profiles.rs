@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::{engine::Profile, sys::ExitCode};
 
-/// Shows the engine profiles and where their facts come from. What it prints of one is a profile file itself.
+/// Shows the engine profiles and the sources of their values. The output for one profile is itself a profile file.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Built-in profile or path of a profile file to show whole; all are listed when absent
+    /// Built-in profile or path of a profile file to show in full; without it, all built-in profiles are listed
     name: Option<String>,
-    /// Prompt file that takes the place of the profile's own wording
+    /// Prompt file that replaces the profile's own prompt
     #[arg(long, value_name = "FILE", requires = "name")]
     prompt_file: Option<PathBuf>,
 }
@@ -17,7 +17,7 @@ pub struct Arguments {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// A profile or prompt that cannot be read.
+/// A profile or a prompt cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.name {
         None => {
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(name) => {
             let mut profile = Profile::load(name, arguments.prompt_file.as_deref())?;
-            // What is printed may be saved anywhere.
+            // The output may be saved in any folder, so a relative path would be lost.
             if !profile.has_built_in_prompt() {
                 profile.prompt = std::path::absolute(&profile.prompt)?;
             }

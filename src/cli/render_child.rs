@@ -1,4 +1,4 @@
-//! `bocr render-child`: a renderer child process (started by a rank).
+//! `bocr render-child`: a renderer child process, started by a rank.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,10 @@ use crate::{imaging, sys::ExitCode};
 /// A renderer child process (started by a rank).
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// libpdfium.so
+    /// Path of libpdfium.so
     #[arg(long)]
     pdfium: PathBuf,
-    /// Limit of its address space, in bytes
+    /// Limit of the process's address space, bytes
     #[arg(long)]
     memory: u64,
 }
@@ -18,7 +18,7 @@ pub struct Arguments {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// The memory limit is refused or the rank no longer listens.
+/// The memory limit is refused, or the rank no longer listens.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     imaging::serve_child(&arguments.pdfium, arguments.memory)?;
     Ok(ExitCode::Success)

@@ -1,4 +1,4 @@
-//! `bocr run`: the main job.
+//! `bocr run`: reads the inputs into the run directory.
 
 use std::{
     num::NonZeroUsize,
@@ -32,16 +32,17 @@ pub struct Arguments {
     /// Run directory, on a file system that all ranks share; the same one continues a run
     #[arg(short, long, value_name = "RUNDIR")]
     output: PathBuf,
-    /// Configuration file (TOML); flags win over it
+    /// Configuration file (TOML); options take precedence over it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek` is both in turn, `+` together
+    /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek`: both with role switches; `+`:
+    /// both at once
     #[arg(long)]
     roles: Option<RolePattern>,
-    /// Running server for Chandra, instead of launching one; several: one a local rank
+    /// URL of a running server for Chandra, instead of launching one; several: one for each local rank
     #[arg(long, value_name = "URL")]
     chandra_url: Vec<String>,
-    /// Running server for DeepSeek-OCR
+    /// URL of a running server for DeepSeek-OCR
     #[arg(long, value_name = "URL")]
     deepseek_url: Vec<String>,
     /// Launch stand-in servers in this mode
@@ -58,17 +59,17 @@ pub struct Arguments {
     /// Threads of rank 0 for planning
     #[arg(long, default_value = "2")]
     threads: NonZeroUsize,
-    /// Seconds after which the run must have ended: before that, it stops dealing pages, calls back those in flight, seals
+    /// Seconds after which the run must have ended: before that, it stops dealing pages, recalls those in flight, seals
     /// all records, and exits with 75
     #[arg(long, value_name = "SECONDS", conflicts_with = "walltime", overrides_with = "deadline")]
     deadline: Option<u64>,
-    /// The same by the job's walltime: `auto` asks PBS or Slurm what is left of it, or HH:MM:SS
+    /// The same by the job's walltime: `auto` asks PBS or Slurm for the time left, or HH:MM:SS
     #[arg(long, value_name = "auto|HH:MM:SS", value_parser = time_limit)]
     walltime: Option<TimeLimit>,
     /// Continue a run directory that was started with other settings, if they cannot mix results
     #[arg(long)]
     accept_config: bool,
-    /// Read failed pages again, those of any class or of the classes given
+    /// Read failed pages again: all of them, or those of the given classes
     #[arg(long, value_name = "failed[=CLASS,…]", value_parser = ReprocessRequest::retry)]
     retry: Vec<ReprocessRequest>,
     /// Read pages of a document again, e.g. `fr/BO_7510_Fr.pdf:2-4,9`; a page that then fails keeps its earlier text
@@ -82,12 +83,12 @@ pub struct Arguments {
     linger: u64,
 }
 
-/// What a stand-in does.
+/// How a stand-in answers.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Mode {
-    /// Really reads, with Tesseract
+    /// Reads images with Tesseract
     Tesseract,
-    /// Invents answers, with the timing of a GPU
+    /// Writes synthetic answers, with the timing of a GPU
     Synthetic,
 }
 
@@ -103,7 +104,7 @@ impl From<Mode> for StandInMode {
 /// Runs the subcommand. The exit code is that of the run; 2 for wrong usage or configuration.
 ///
 /// # Errors
-/// Whatever keeps the run from its end; pages are not lost.
+/// A failure of the program or the machine that prevents the run from starting. Pages are not lost.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let configuration = match effective_configuration(arguments) {
         Ok(configuration) => configuration,
@@ -146,7 +147,7 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     match parse_walltime(text) {
         _ if text == "auto" => Ok(TimeLimit::Walltime),
         Some(time) => Ok(TimeLimit::After(time)),
-        None => Err("say auto, HH:MM:SS or seconds".into()),
+        None => Err("give auto, HH:MM:SS or seconds".into()),
     }
 }
 
@@ -156,7 +157,7 @@ pub(super) fn configuration_file(path: &Path) -> anyhow::Result<Configuration> {
     Configuration::from_toml(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// Flags over file over defaults.
+/// The configuration: options take precedence over the file, and the file over the defaults.
 fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
     let mut configuration = match &arguments.config {
         None => Configuration::default(),
@@ -179,7 +180,7 @@ fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuratio
         match (&arguments.faults, server) {
             (None, _) => {}
             (Some(script), ServerSource::StandIn { faults, .. }) => *faults = Some(std::path::absolute(script)?),
-            (Some(_), _) => anyhow::bail!("--faults is for stand-in servers, and {engine} has another server"),
+            (Some(_), _) => anyhow::bail!("--faults is for stand-in servers only, but {engine} has another server"),
         }
     }
     Ok(configuration)

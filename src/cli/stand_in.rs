@@ -15,12 +15,12 @@ use crate::{
     sys::ExitCode,
 };
 
-/// What it does with an image.
+/// How it answers a request with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeName {
-    /// Reads it with Tesseract (fra, ara)
+    /// Reads the image with Tesseract (fra, ara)
     Tesseract,
-    /// Invents an answer, at the pace of a modelled GPU
+    /// Writes a synthetic answer, at the speed of a modelled GPU
     Synthetic,
 }
 
@@ -28,16 +28,16 @@ enum ModeName {
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("listen").required(true).args(["port", "uds"])))]
 pub struct Arguments {
-    /// Engine whose dialect and rules it speaks: chandra or deepseek
+    /// Engine whose dialect and rules it follows: chandra or deepseek
     #[arg(long, value_name = "ENGINE")]
     speak: Engine,
-    /// Release of vLLM as which it speaks
+    /// Release of vLLM whose API it has
     #[arg(long, value_enum, value_name = "VERSION", default_value = "0.32.0")]
     vllm_version: Release,
-    /// What it does with an image
+    /// How it answers a request with an image
     #[arg(long, value_enum)]
     mode: ModeName,
-    /// TCP port; 0 takes a free one and prints it
+    /// TCP port; with 0 the system chooses a free one, which is printed
     #[arg(long)]
     port: Option<u16>,
     /// Address to listen on
@@ -49,13 +49,13 @@ pub struct Arguments {
     /// Name of the model [default: chandra or deepseek-ocr]
     #[arg(long, value_name = "NAME")]
     served_name: Option<String>,
-    /// Chandra's boxes: 1000 as Chandra 2 writes them, 1024 as Chandra 1 does
+    /// Scale of Chandra's boxes: 1000 as in Chandra 2, 1024 as in Chandra 1
     #[arg(long, value_enum, default_value = "1000")]
     box_scale: BoxScale,
-    /// Prompt and answer together, in tokens [default: 18000, deepseek 8192]
+    /// Context: most tokens of prompt and answer together [default: 18000, deepseek 8192]
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<NonZeroU32>,
-    /// Requests that run at once, the others wait [default: the number of cores, synthetic 128]
+    /// Requests that run at once; the others wait [default: the number of cores, synthetic 128]
     #[arg(long, value_name = "N")]
     max_num_seqs: Option<NonZeroU32>,
     /// Tokens in a chunk of a stream; a real server sends one
@@ -64,10 +64,11 @@ pub struct Arguments {
     /// Fault script (TOML)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Key that requests below /v1 must carry; better given in the environment, which no list of processes shows
+    /// Key that requests below /v1 must have; safer in the environment, because command lines are visible to other
+    /// users
     #[arg(long, value_name = "KEY", env = "VLLM_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// Sleep mode, where VLLM_SERVER_DEV_MODE=1 is in the environment too, as for vLLM
+    /// Enable sleep mode, if VLLM_SERVER_DEV_MODE=1 is in the environment too, as for vLLM
     #[arg(long)]
     enable_sleep_mode: bool,
     /// Seconds that it takes to fall asleep
@@ -85,16 +86,16 @@ pub struct Arguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Mode tesseract")]
 struct TesseractArguments {
-    /// The program
+    /// Name or path of the program
     #[arg(long = "tesseract", value_name = "PROGRAM", default_value = "tesseract")]
     program: OsString,
-    /// Seconds after which the reading of a page is given up
+    /// Longest time to read one page, seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = positive)]
     time_limit: f64,
-    /// Resolution of images that do not say theirs
+    /// Resolution of images whose file has none, dots per inch
     #[arg(long, default_value = "192", value_parser = positive)]
     dpi: f64,
-    /// Tokens a second of a loop that the fault script makes
+    /// Speed of a loop that the fault script makes, tokens a second
     #[arg(long, value_name = "TOKENS", default_value = "400", value_parser = positive)]
     token_rate: f64,
 }
@@ -102,19 +103,19 @@ struct TesseractArguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Mode synthetic")]
 struct SyntheticArguments {
-    /// Changes all invented answers
+    /// Seed of the synthetic answers
     #[arg(long, default_value = "0")]
     seed: u64,
-    /// Factor on modelled time; 0 answers at once
+    /// Factor on modelled time; with 0 the answers come at once
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = not_negative)]
     time_scale: f64,
-    /// After so many seconds every step takes that many times as long
+    /// After this many seconds every step takes this many times as long
     #[arg(long, value_name = "SECONDS:FACTOR", value_parser = seconds_and_factor)]
     slow_after: Option<(Duration, f64)>,
-    /// Median of the lengths of answers
+    /// Median length of answers, tokens
     #[arg(long, value_name = "TOKENS", default_value_t = AnswerLengths::default().median, value_parser = positive)]
     answer_median: f64,
-    /// Standard deviation of the logarithm of the lengths
+    /// Standard deviation of the logarithm of the length
     #[arg(long, value_name = "SIGMA", default_value_t = AnswerLengths::default().sigma, value_parser = not_negative)]
     answer_sigma: f64,
     /// Shortest step of the GPU that decodes, microseconds
@@ -149,15 +150,15 @@ fn seconds_and_factor(text: &str) -> Result<(Duration, f64), String> {
 }
 
 fn number(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "is no number".into())
+    text.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| "is not a number".into())
 }
 /// Serves until a signal.
 ///
 /// # Errors
-/// Tesseract or a language missing, an address that cannot be listened on.
+/// Tesseract or a language is missing, or the address cannot be listened on.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    // A log that is set up already stays.
+    // A log that was set up before is kept.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -200,7 +201,7 @@ impl Arguments {
             chunk_tokens: self.chunk_tokens,
             token_rate: self.tesseract.token_rate,
             faults: self.faults.clone(),
-            // An empty variable is no key, as for vLLM.
+            // An empty variable means no key, as for vLLM.
             api_key: self.api_key.clone().filter(|key| !key.is_empty()),
             sleep: self.sleep(),
             mode: self.mode(max_num_seqs as usize),

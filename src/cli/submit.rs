@@ -1,4 +1,4 @@
-//! `bocr submit`: the main job as a PBS job.
+//! `bocr submit`: submits `bocr run` as a PBS job.
 
 use std::{
     io::{self, Write},
@@ -18,34 +18,34 @@ use super::follow;
 pub struct Arguments {
     /// The job file (TOML): its table [job] says what the job asks for, the rest is the configuration of `bocr run`
     job_file: PathBuf,
-    /// Print the script, and do nothing
+    /// Print the script, and submit nothing
     #[arg(long)]
     dry_run: bool,
-    /// Then follow it, as `bocr follow` does; the exit code is that of the run
+    /// Then follow the job, as `bocr follow` does; the exit code is that of the run
     #[arg(long, conflicts_with = "dry_run")]
     follow: bool,
-    /// Start after the jobs of this run, and after the job ID if one is given, have ended, instead of refusing
+    /// Start after the jobs of this run have ended, instead of refusing; with ID, also after that job
     #[arg(long, value_name = "ID", num_args = 0..=1, require_equals = true)]
     after: Option<Option<JobId>>,
     /// Submit although the run has finished: for added inputs, or for --retry and --redo in `arguments`
     #[arg(long)]
     again: bool,
-    /// Nodes, instead of those of the job file
+    /// Number of nodes, instead of that in the job file
     #[arg(long, value_name = "N")]
     nodes: Option<NonZeroU32>,
-    /// Walltime, instead of that of the job file
+    /// Walltime, instead of that in the job file
     #[arg(long, value_name = "HH:MM:SS")]
     walltime: Option<Walltime>,
-    /// Most jobs that follow this one while pages are left, instead of the number in the job file
+    /// Most successors of the job while pages are left, instead of the number in the job file
     #[arg(long, value_name = "N")]
     chain: Option<u32>,
 }
 
-/// Runs the subcommand: 0 when the job is submitted or the run has finished, the run's exit code when it is followed, 2
-/// for wrong usage or a wrong job file.
+/// Runs the subcommand. The exit code is 0 when the job is submitted or the run has finished, that of the run when it
+/// is followed, and 2 for wrong usage or a wrong job file.
 ///
 /// # Errors
-/// None: they are printed.
+/// None: errors are printed, and the exit code shows them.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let request = SubmitRequest {
         job_file: arguments.job_file.clone(),
@@ -53,12 +53,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         after: arguments.after.clone().map(|id| id.map_or(After::OfRun, After::Job)),
         again: arguments.again,
     };
-    let done = match arguments.dry_run {
-        true => pbs::preview(&request).map(|script| {
+    let done = if arguments.dry_run {
+        pbs::preview(&request).map(|script| {
             say(&script);
             None
-        }),
-        false => pbs::submit(&request).map(Some),
+        })
+    } else {
+        pbs::submit(&request).map(Some)
     };
     match done {
         Err(error) => {
@@ -78,7 +79,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whoever reads may have seen enough, as `head` has: the job is in the queue all the same.
+/// Prints the text. An error is ignored: the reader may have seen enough, as `head` has, and the job is in the queue.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! `bocr verify`: recomputes the page ledger from the files.
+//! `bocr verify`: counts every page of a run directory again, from its files.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,17 +14,18 @@ use crate::{
     sys::ExitCode,
 };
 
-/// Recomputes the page ledger from the files.
+/// Counts every page of a run directory again from its files, and checks them.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The run directory
     run_directory: PathBuf,
-    /// First delete interrupted files, seal leftover journals and write the catalogue again (no run may use the directory)
+    /// First delete interrupted files, seal unfinished journals and write the catalogue again (no run may use the
+    /// directory)
     #[arg(long)]
     repair: bool,
 }
 
-/// Runs the subcommand: 0 when all is well, 1 with every problem on standard error otherwise.
+/// Runs the subcommand. The exit code is 0 when all is well; otherwise 1, with every problem on standard error.
 ///
 /// # Errors
 /// The plan or the directory cannot be read at all, or cannot be repaired.
@@ -44,7 +45,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::Success } else { ExitCode::Failure })
 }
 
-/// Repairs the run directory and says what was done.
+/// Repairs the run directory and prints what was done.
 fn repair(directory: &Path, plan: &Plan) -> anyhow::Result<()> {
     let _lock = RunLock::take(directory, Duration::ZERO)?;
     let repaired = store::repair(directory, &plan.documents, &plan.run_id)

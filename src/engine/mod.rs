@@ -1,8 +1,8 @@
-//! The engines: profiles (data), the request, the streaming client, the judge of an answer, and the parsers that
+//! The engines: profiles (data), the request, the streaming client, the judge of a growing answer, and the parsers that
 //! bring both dialects to one form.
 //!
-//! [`Reader`] is the face for a worker: one call is one attempt on one image. Everything below it is pure but
-//! [`Client`], the only part that does I/O.
+//! [`Reader`] is the interface for a worker: one call is one attempt on one image. Everything below it is pure except
+//! [`Client`], which alone does I/O.
 
 mod acceptance;
 mod client;

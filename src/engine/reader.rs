@@ -1,4 +1,4 @@
-//! One attempt on one image, from the request to a settled outcome.
+//! One attempt on one image, from the request to its outcome.
 
 use std::time::Duration;
 
@@ -22,40 +22,40 @@ use super::{
     text_of,
 };
 
-/// How long a dying engine may still look healthy (0.75 s to 2.5 s on a real server).
+/// How long a dying engine may still answer its health probe (0.75 s to 2.5 s on a real server).
 const DEATH_WATCH: Duration = Duration::from_secs(3);
 
 /// An encoded image of a page, or of a part of one.
 #[derive(Debug, Clone)]
 pub struct PageImage {
-    /// The PNG file.
+    /// The image as a PNG file.
     pub png: Bytes,
-    /// What it shows.
+    /// What part of the page the image shows, and in which size and rotation.
     pub shown: Shown,
-    /// The place of that on the page, without white that was added to the image.
+    /// Place of that part on the page, without white that was added around it.
     pub place: BBox,
-    /// What the plan and the renderer know of it.
+    /// What the plan and the renderer know of the image, for the acceptance of its answer.
     pub expects: Expectation,
 }
 
-/// How an image is asked about.
+/// Identity and retry step of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'a> {
     /// ASCII, such as `BO_7500_Fr.p3.l17.a1.whole`; sent as `BO_7500_Fr.p3.l17.a1.whole.i1a2b3c4d`.
     pub request_id: &'a str,
-    /// The page's stay with this engine.
+    /// The stage of the page that this attempt belongs to.
     pub stage: Stage,
-    /// Position on the sampling ladder, 0-based.
+    /// Retry step, from 0; chooses the sampling.
     pub step: u8,
 }
 
-/// What an attempt gave.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptResult {
-    /// The record of it. Only its outcome decides; the retry policy is the caller's.
+    /// The record of the attempt. Its outcome is final; the caller's retry policy decides what follows.
     pub attempt: Attempt,
-    /// The text: the accepted one, or what a failed answer had before it went wrong; `None` for a blank image and where
-    /// nothing was read. Who keeps it numbers its attempt.
+    /// The text: the accepted one, or what a failed answer had before it went wrong. `None` for a blank image, and
+    /// where nothing was read. The caller that keeps it sets the number of its attempt.
     pub part: Option<Part>,
     /// Language of that text.
     pub language: Language,
@@ -71,31 +71,31 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Shakes hands with the server.
+    /// Does the handshake with the server.
     ///
     /// # Errors
-    /// No answer, or not the profile's model.
+    /// The server does not answer, or does not serve the profile's model.
     pub async fn connect(profile: Profile, client: Client, rank: RankId) -> Result<Reader, EngineError> {
         let server = client.handshake(&profile).await?;
         Ok(Reader { profile, client, server, rank })
     }
 
-    /// The profile.
+    /// The engine's profile.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// The client, for health checks.
+    /// The client, for health probes and metrics.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// What the server said at the handshake.
+    /// Capabilities that the server reported at the handshake.
     pub fn server(&self) -> &Capabilities {
         &self.server
     }
 
-    /// Who answers, for the records.
+    /// Engine, server, model and prompt that answer, for the records.
     pub fn served_by(&self) -> ServedBy {
         ServedBy {
             engine: self.profile.engine,
@@ -108,7 +108,8 @@ impl Reader {
         }
     }
 
-    /// One attempt: build, ask, judge, parse, classify. Dropping the future frees the server's slot.
+    /// One attempt: builds and sends the request, then judges, parses and classifies the answer. Dropping the future
+    /// closes the connection, which ends the request on the server.
     pub async fn attempt(&self, image: &PageImage, asking: Asking<'_>) -> AttemptResult {
         let Asking { request_id, step, .. } = asking;
         let started = Timestamp::now().as_millisecond();
@@ -128,8 +129,9 @@ impl Reader {
         self.accept_response(image, asking, &question, started, reply, ruling)
     }
 
-    /// What became of the server where that decides whose fault an ending was. A page that stalls while others go on
-    /// getting tokens has stalled by itself; where none does, a request of one token tells a slow page from a hung engine.
+    /// The server's health, where it decides whether the page or the server is at fault. If a page stalls while other
+    /// streams get tokens, only the page has stalled. If no stream gets any, a canary request tells a slow page from a
+    /// hung engine.
     async fn health_after(&self, end: &End) -> Health {
         if !needs_health(end) {
             return Health::Alive;
@@ -196,7 +198,7 @@ impl Reader {
         AttemptResult { attempt, part, language: language_of(&text) }
     }
 
-    /// The image leaves no tokens for an answer: nothing is sent.
+    /// The attempt for an image that leaves no tokens for an answer: no request is sent.
     fn not_sent(&self, image: &PageImage, asking: Asking<'_>, started: i64, reason: String) -> AttemptResult {
         let attempt = Attempt {
             served_by: self.served_by(),
@@ -229,7 +231,7 @@ impl Reader {
     }
 }
 
-/// The answer up to the point where it began to repeat itself, whoever ended it for that.
+/// The answer up to the point where it began to repeat itself, whether the judge or the server ended it.
 fn before_loop(reply: &EngineResponse) -> &str {
     let at = match reply.end {
         End::Cut(Loop { at, .. }) => Some(at),
@@ -249,8 +251,8 @@ fn finish_of(end: &End) -> Option<FinishReason> {
     }
 }
 
-/// Characters that are not white space. Text that is not the page's, by its script or its length, counts for one: it is
-/// kept where there is nothing else.
+/// Characters of the text that are not white space. Text of a wrong script or an implausible length counts as one
+/// character: it is kept only if there is no other text.
 fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
     let characters = text.chars().filter(|character| !character.is_whitespace()).count() as u32;
     match outcome {
@@ -259,7 +261,7 @@ fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
     }
 }
 
-/// Blocks of an image as a part of the page that it shows, and their bare text.
+/// The blocks of an image as a part of the page, and their plain text.
 fn to_part(blocks: Vec<Block>, image: &PageImage) -> (Option<Part>, String) {
     let blocks: Vec<Block> = blocks
         .into_iter()

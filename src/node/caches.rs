@@ -1,9 +1,9 @@
-//! Where a server keeps what it compiles.
+//! Folders for what servers compile.
 //!
-//! A folder on the node's own disk, which no other server writes to while this rank lives, at a place that the next start
-//! finds again: the first whose lock is free, from the rank's place on the node on. Nothing is copied from one to another:
-//! what vLLM compiles names its own files by absolute paths (vLLM issue 52154), and the servers of a node compile side by
-//! side, each on its own cores, in no more time than one.
+//! Each is on the node's own disk, and no other server writes to it while this rank lives. The next start finds it
+//! again: a rank takes the first folder whose lock is free, counted from the rank's place on the node. Caches are not
+//! copied from one folder to another: what vLLM compiles names its own files by absolute paths (vLLM issue 52154), and
+//! the servers of a node compile side by side, each on its own cores, in no more time than one.
 
 use std::{
     fs::{DirBuilder, File},
@@ -16,7 +16,7 @@ use crate::model::Engine;
 
 use super::private_folder::{NodeFolderError, private_folder, try_lock};
 
-/// A folder that this process alone has.
+/// A cache folder that this process has locked.
 #[derive(Debug)]
 pub(crate) struct CacheFolder {
     folder: PathBuf,
@@ -42,7 +42,7 @@ impl CacheFolder {
         }
     }
 
-    /// What tells vLLM, PyTorch and Triton to use it.
+    /// The variables by which vLLM, PyTorch and Triton find the folder.
     pub(crate) fn variables(&self) -> [(&'static str, PathBuf); 3] {
         let below = |name: &str| self.folder.join(name);
         [

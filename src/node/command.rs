@@ -1,4 +1,4 @@
-//! Words of a launch command.
+//! Options of a launch command.
 
 /// The value that a command gives to an option, as `--option value` or `--option=value`.
 pub fn option_value<'a>(command: &'a [String], option: &str) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! Which GPU a rank's servers get.
+//! Which GPU the servers of a rank get.
 //!
 //! | what is known | rank K of the node gets |
 //! |---|---|
@@ -6,11 +6,12 @@
 //! | `CUDA_VISIBLE_DEVICES` | its entry K: an index, or the id of a GPU or of a part of one |
 //! | … with fewer entries than ranks | an entry that no other rank has: a launcher may give each rank a list of its own |
 //! | neither, as many GPUs as ranks | GPU K |
-//! | neither, more GPUs: another job may use some | that of the server that an earlier start has left to it, else one that nobody uses |
+//! | neither, more GPUs than ranks: another job may use some | the GPU of the server that an earlier start of the run has left for this rank, else an unused one |
 //!
-//! PBS without its cgroups hook says nothing of GPUs (`docs/facts/pbs.md`, "Environment of a job"). So each rank locks
-//! a file for its GPU in a private folder of the node, until it ends, and two runs of a user never choose the same;
-//! other users show in the memory that they use. One that the job or the configuration names is taken also where
+//! PBS without its cgroups hook says nothing about GPUs (`docs/facts/pbs.md`, "Environment of a job"). So each rank
+//! locks a file for its GPU in a private folder of the node until it ends, and two runs of one user never choose the
+//! same GPU. A GPU of another user shows by the memory in use. A GPU that the job or the configuration names is used
+//! even if another process has it, with a warning; its lock still keeps other runs away from it.
 //! another has it, with a warning, and its lock keeps others away from it.
 
 use std::{
@@ -27,82 +28,61 @@ use super::{
     private_folder::{NodeFolderError, private_folder, try_lock},
 };
 
-/// Folders that all jobs of a node share, which a job's `TMPDIR` is not; the second where the first will not do.
+/// Folders that all jobs of a node share, unlike a job's `TMPDIR`; the second is used where the first is not usable.
 const SHARED_FOLDERS: [&str; 2] = ["/dev/shm", "/tmp"];
 
-/// How long a GPU is waited for that another rank has: one of an earlier start that is dying.
+/// How long a rank waits for a GPU that another rank has: one of an earlier start that is ending.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// No GPU for a server that needs one.
+/// There is no GPU for a server that needs one.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
-    /// The configured list ends too early.
+    /// The configured list has no entry for this rank.
     #[error(
-        "node.gpus lists {named} GPUs, too few for rank {local_rank} of this node (counted from 0): list one for each rank"
+        "node.gpus lists {named} GPUs, too few for rank {local_rank} of this node (counted from 0): list one for \
+         each rank"
     )]
-    TooFewConfigured {
-        /// Entries of the list.
-        named: usize,
-        /// The rank's place on the node.
-        local_rank: u32,
-    },
-    /// The job has none.
+    TooFewConfigured { named: usize, local_rank: u32 },
+    /// The job has no GPU.
     #[error(
-        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for GPUs (ngpus in PBS's select line), or set `gpus = []` \
-         under [node] if the server needs none"
+        "CUDA_VISIBLE_DEVICES is empty, so this job has no GPU: ask for GPUs (ngpus in PBS's select line), or set \
+         `gpus = []` under [node] if the server needs none"
     )]
     NoneVisible,
-    /// Two ranks would share one.
+    /// Two ranks would share a GPU of the job.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; GPU {gpu} already has a rank{by}: start as \
-         many ranks on a node as it has GPUs, or list the GPUs in node.gpus, one twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs in CUDA_VISIBLE_DEVICES; GPU {gpu} already has a rank{by}: \
+         start as many ranks on a node as it has GPUs, or list the GPUs in node.gpus, one twice if two models fit on it"
     )]
-    TooFewVisible {
-        /// Ranks on the node.
-        local_size: u32,
-        /// Entries of the list.
-        gpus: usize,
-        /// The GPU.
-        gpu: String,
-        /// Who has it.
-        by: String,
-    },
-    /// The node has fewer than ranks.
+    TooFewVisible { local_size: u32, gpus: usize, gpu: String, by: String },
+    /// The node has fewer GPUs than ranks.
     #[error(
-        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or list the GPUs in node.gpus, one \
-         twice if two models fit on it"
+        "{local_size} ranks on this node, and {gpus} GPUs: start as many ranks as GPUs, or list the GPUs in \
+         node.gpus, one twice if two models fit on it"
     )]
-    TooFew {
-        /// Ranks on the node.
-        local_size: u32,
-        /// GPUs of the node.
-        gpus: usize,
-    },
-    /// Another run of this user has it.
+    TooFew { local_size: u32, gpus: usize },
+    /// Another run of this user has the GPU.
     #[error("GPU {gpu} of this node is in use{by}: end that run, or list your GPUs in node.gpus")]
-    Taken {
-        /// The GPU.
-        gpu: String,
-        /// Who has it.
-        by: String,
-    },
-    /// All are in use.
+    Taken { gpu: String, by: String },
+    /// All GPUs are in use.
     #[error(
-        "all of this node's {0} GPUs that are left for this run are in use: ask for GPUs (ngpus in PBS's select line), or \
-         list yours in node.gpus"
+        "all of this node's {0} GPUs that are left for this run are in use: ask for GPUs (ngpus in PBS's select \
+         line), or list yours in node.gpus"
     )]
     NoneFree(usize),
-    /// Nowhere to say that a GPU is taken.
+    /// There is no folder for the locks of GPUs.
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
 }
 
-/// A GPU that this rank has for as long as this, or a clone of it, lives.
+/// A GPU that this rank holds until this value and all its clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Gpu {
-    /// As in `CUDA_VISIBLE_DEVICES`.
+    /// Index or id, as in `CUDA_VISIBLE_DEVICES`.
     pub id: String,
-    /// Whether `id` counts in the order of the PCI bus, as `nvidia-smi` does, and not in CUDA's own, the fastest first.
+    /// Whether `id` counts in the order of the PCI bus, as `nvidia-smi` does, and not in CUDA's default order, fastest
+    /// first.
     pub by_bus: bool,
     _claim: Option<Arc<File>>,
 }
@@ -114,23 +94,23 @@ pub struct GpuChoice<'a> {
     pub configured: Option<&'a [String]>,
     /// `CUDA_VISIBLE_DEVICES` of this process.
     pub visible: Option<OsString>,
-    /// The rank's place on the node.
+    /// The rank's place on the node, from 0.
     pub local_rank: u32,
     /// Ranks on the node.
     pub local_size: u32,
-    /// Names the run in what other runs are told.
+    /// Names the run in messages to other runs.
     pub run_directory: &'a Path,
 }
 
 impl GpuChoice<'_> {
-    /// Chooses, and waits for a rank of an earlier start that is dying. `None` where the configuration says so, or the
-    /// node has no GPU.
+    /// Chooses a GPU, and waits for a rank of an earlier start that is ending. `None` where the configuration says that
+    /// servers need no GPU, or the node has none.
     ///
-    /// `earlier` looks for the GPUs of servers that an earlier start of the run has left on this node; it is called only
-    /// where the choice depends on them.
+    /// `earlier` looks for the GPUs of servers that an earlier start of the run has left on this node; it is called
+    /// only where the choice depends on them.
     ///
     /// # Errors
-    /// There is none for this rank, or `earlier` fails.
+    /// There is no GPU for this rank, or `earlier` fails.
     pub fn choose<E: From<GpuError>>(
         &self,
         earlier: impl FnOnce() -> Result<EarlierGpus, E>,
@@ -165,7 +145,7 @@ impl GpuChoice<'_> {
     ) -> Result<Gpu, GpuError> {
         let gpu = |claim| Gpu { id: id.to_owned(), by_bus: false, _claim: claim };
         if named.iter().filter(|other| *other == id).count() > 1 {
-            // Ranks of this run share it, as configured.
+            // Ranks of this run share the GPU, as configured.
             return Ok(gpu(None));
         }
         match claims.take(claimed_as(id, &devices()), Duration::ZERO)? {
@@ -194,12 +174,13 @@ impl GpuChoice<'_> {
                 return Err(GpuError::TooFewVisible { local_size, gpus, gpu, by });
             }
             Err(by) => {
-                // The job was given it, and the same index may be another GPU in another container.
+                // The job was given this GPU. The lock may belong to another GPU: in another container the index means
+                // another one.
                 tracing::warn!("GPU {id} of CUDA_VISIBLE_DEVICES seems to be in use{by}; using it all the same");
                 None
             }
         };
-        // PBS's cgroups hook gives ids, which most versions of vLLM take for numbers and die of (vLLM issues 13815, 41848).
+        // PBS's cgroups hook sets ids. Most versions of vLLM read them as numbers and crash (vLLM issues 13815, 41848).
         let device = devices.iter().find(|device| device.uuid.as_ref() == Some(id));
         let (id, by_bus) = device.map_or((id.clone(), false), |device| (device.index.to_string(), true));
         Ok(Gpu { id, by_bus, _claim: claim })
@@ -244,8 +225,8 @@ impl GpuChoice<'_> {
     }
 }
 
-/// What a GPU is claimed as: its UUID where `nvidia-smi` tells it, however the job or the configuration names it. On a
-/// node of unlike GPUs CUDA may count in another order; then the claim is on another one.
+/// The name of a GPU's lock: its UUID where `nvidia-smi` tells it, however the job or the configuration names the GPU.
+/// On a node of unlike GPUs CUDA may count in another order; then the lock is that of another GPU.
 fn claimed_as<'a>(id: &'a str, devices: &'a [Device]) -> &'a str {
     let device = devices.iter().find(|device| device.index.to_string() == id);
     device.and_then(|device| device.uuid.as_deref()).unwrap_or(id)
@@ -254,24 +235,24 @@ fn claimed_as<'a>(id: &'a str, devices: &'a [Device]) -> &'a str {
 /// GPUs of servers that an earlier start of the run has left on this node, as in `CUDA_VISIBLE_DEVICES`.
 #[derive(Debug, Default)]
 pub struct EarlierGpus {
-    /// That of this rank's server.
+    /// The GPU of this rank's server.
     pub own: Option<String>,
-    /// Those of other ranks' servers.
+    /// The GPUs of other ranks' servers.
     pub others: Vec<String>,
 }
 
-/// The entries that CUDA would see: it stops at the first that is no device.
+/// The entries that CUDA would use: it stops at the first that is no device.
 fn entries(list: &OsStr) -> Vec<String> {
     let list = list.to_string_lossy();
     let ids = list.split(',').map(str::trim);
     ids.take_while(|id| !id.is_empty() && *id != "-1" && *id != "NoDevFiles").map(str::to_owned).collect()
 }
 
-/// Who has which GPU: a locked file for each, which is never removed.
+/// The locks of GPUs: one file for each GPU, which is never removed.
 #[derive(Debug)]
 struct Claims {
     folder: PathBuf,
-    /// What this rank writes of itself.
+    /// What this rank writes into a file that it locks.
     name: String,
 }
 
@@ -289,14 +270,14 @@ impl Claims {
         Claims { folder, name }
     }
 
-    /// The claim on a GPU, or who else has it.
+    /// Locks the file of a GPU; the inner error says which process has it.
     fn take(&self, gpu: &str, patience: Duration) -> Result<Result<File, String>, NodeFolderError> {
         let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
         let path = self.folder.join(gpu.chars().map(safe).collect::<String>());
         let last = Instant::now() + patience;
         loop {
             if let Some(mut file) = try_lock(&path)? {
-                // Only for the message of another.
+                // The name is only for the message of another process, so an error does not matter.
                 let _ =
                     file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(self.name.as_bytes()));
                 return Ok(Ok(file));
@@ -316,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    /// A node with its own claims.
+    /// A node with a folder of locks for itself.
     struct Node {
         folder: TempDir,
         devices: Vec<Device>,

@@ -1,5 +1,5 @@
 //! What a node needs before a model server is launched on it: a GPU, the model's files on its disk, folders for what
-//! the server compiles, and its turn among the nodes that start.
+//! the server compiles, and a start time, so that not all nodes start at once.
 //!
 //! | file | holds |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `nvidia` | the GPUs of the node, from `nvidia-smi` |
 //! | `staging` | the model's files, copied to the node's disk once |
 //! | `model_files` | where the files of a model are |
-//! | `caches` | where a server keeps what it compiles |
+//! | `caches` | folders for what servers compile |
 //! | `private_folder` | folders of this user that its runs share, and their locks |
 //! | `command` | options of a launch command |
 

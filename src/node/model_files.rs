@@ -1,4 +1,4 @@
-//! Where the files of a model are, and what they are.
+//! Where the files of a model are, and their sizes and times.
 
 use std::{
     ffi::OsString,
@@ -12,26 +12,23 @@ use walkdir::WalkDir;
 
 use super::private_folder::{NodeFolderError, expanded};
 
-/// No files to be found under a model's name.
+/// The files of a model cannot be found.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// Neither a folder nor in the cache of downloaded models.
+    /// The model is neither a folder nor in the cache of downloaded models.
     #[error(
-        "the files of model {model} are not in {cache}: download them with scripts/models, set engines.X.model to their \
-         folder, or leave out node.stage"
+        "the files of model {model} are not in {cache}: download them with scripts/models, set engines.X.model to \
+         their folder, or leave out node.stage"
     )]
-    NotFound {
-        /// Its name.
-        model: String,
-        /// Where it was looked for.
-        cache: PathBuf,
-    },
-    /// A path at which there is no folder.
+    NotFound { model: String, cache: PathBuf },
+    /// The model is a path, and no folder is there.
     #[error(
-        "engines.X.model is {0}, and there is no such folder: correct the path, or download the model with scripts/models"
+        "engines.X.model is {0}, and there is no such folder: correct the path, or download the model with \
+         scripts/models"
     )]
     NoFolder(PathBuf),
-    /// The cache's place cannot be told.
+    /// A path has a variable that is not set on this node.
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
 }
@@ -39,15 +36,15 @@ pub enum ModelError {
 /// A file of a model.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ModelFile {
-    /// Below the model's folder.
+    /// Relative to the model's folder.
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
-    /// Nanoseconds since 1970.
+    /// Time of the last change, nanoseconds since 1970.
     pub(crate) modified: u128,
 }
 
-/// The folder of a model: itself, or its snapshot in the cache of Hugging Face, whose place `variable` tells as it tells
-/// its programs.
+/// The folder of a model: the model itself if it is one, or its snapshot in the Hugging Face cache. `variable` reads
+/// the environment variables by which Hugging Face finds that cache.
 pub(crate) fn folder_of(
     model: &str,
     revision: &str,
@@ -75,7 +72,7 @@ pub(crate) fn folder_of(
     if snapshot.is_dir() { Ok(snapshot) } else { Err(ModelError::NotFound { model: model.to_owned(), cache }) }
 }
 
-/// The files below a folder, links followed, in order. Hidden folders, where tools keep what is their own, are left out.
+/// The files below a folder in order, links followed. Hidden folders, in which tools keep their own data, are left out.
 pub(crate) fn files(folder: &Path) -> io::Result<Vec<ModelFile>> {
     let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(folder).min_depth(1).follow_links(true).sort_by_file_name().into_iter();

@@ -1,23 +1,23 @@
-//! The NVIDIA GPUs of this node, as `nvidia-smi` tells of them.
+//! The NVIDIA GPUs of this node, as `nvidia-smi` reports them.
 
 use std::{path::Path, process::Command, time::Duration};
 
 use crate::sys::answer;
 
-/// `nvidia-smi` loads the driver, which takes seconds on a node that nobody uses.
+/// `nvidia-smi` loads the driver, which takes seconds on a node where no process uses a GPU.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// What the driver itself may hold on a GPU that nobody uses, MiB: up to some hundreds with error correction.
+/// Most memory that the driver itself holds on an idle GPU, MiB: with error correction some hundreds.
 const IDLE_MEMORY: u64 = 1024;
 
 /// A GPU of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Device {
-    /// Its place in the order of the PCI bus.
+    /// Index in the order of the PCI bus.
     pub(crate) index: u32,
-    /// `GPU-…`; unknown without `nvidia-smi`.
+    /// `GPU-…`; `None` without `nvidia-smi`.
     pub(crate) uuid: Option<String>,
-    /// Whether somebody has memory on it.
+    /// Whether a process uses the GPU.
     pub(crate) used: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn devices() -> Vec<Device> {
     }
 }
 
-/// Marks those on which a process computes: one that has only just started has little memory yet.
+/// Marks GPUs on which a process computes as used: a process that has only just started has little memory yet.
 pub(crate) fn mark_computing(devices: &mut [Device]) {
     let lines = query_nvidia_smi("--query-compute-apps=gpu_uuid").unwrap_or_default();
     for device in devices {
@@ -48,13 +48,13 @@ fn query_nvidia_smi(query: &str) -> Result<String, String> {
     command.args([query, "--format=csv,noheader,nounits"]);
     let output = answer(&mut command, ANSWER_LIMIT).map_err(|error| error.to_string())?;
     if !output.status.success() {
-        // It speaks of errors on standard output.
+        // nvidia-smi writes its errors to standard output.
         return Err(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// `0, GPU-5e…, 4`; the memory may be `[N/A]`, as where the GPU is divided.
+/// Reads a line such as `0, GPU-5e…, 4`. The memory may be `[N/A]`, for example on a GPU divided by MIG.
 fn device(line: &str) -> Option<Device> {
     let mut columns = line.split(',').map(str::trim);
     let (index, uuid) = (columns.next()?.parse().ok()?, columns.next()?.to_owned());
@@ -62,7 +62,7 @@ fn device(line: &str) -> Option<Device> {
     Some(Device { index, uuid: Some(uuid), used })
 }
 
-/// `nvidia0`, `nvidia1`, …; beside them lie `nvidiactl` and the like.
+/// Counts `nvidia0`, `nvidia1`, …; other files, such as `nvidiactl`, are in the same folder.
 fn device_files(folder: &Path) -> Vec<Device> {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let mut indices: Vec<u32> = names.filter_map(|name| name.to_str()?.strip_prefix("nvidia")?.parse().ok()).collect();

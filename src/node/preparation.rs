@@ -1,6 +1,7 @@
-//! What is done on a node before a model server is launched there: it waits its turn, has its model's files on the node's
-//! disk, and a place of its own for what it compiles. Servers that are not launched by us, stand-ins and those taken over
-//! from an earlier start need none of it. The model of an engine whose turn has not come yet is copied meanwhile.
+//! The preparation of a node before a model server is launched there: the server waits for its start time, its model's
+//! files are copied to the node's disk, and it gets a folder for what it compiles. Servers of a configured URL,
+//! stand-ins and servers taken over from an earlier start need no preparation. The model of an engine that serves later
+//! is copied while the first engine serves (prestaging).
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +33,7 @@ use super::{
     private_folder::expanded,
     staging::{StageError, staged},
 };
-/// Care for the server of an engine on a rank of this node.
+/// Preparation for the server of an engine on a rank of this node.
 #[derive(Debug)]
 pub struct NodePreparation {
     engine: Engine,
@@ -41,16 +42,16 @@ pub struct NodePreparation {
     stage: Option<PathBuf>,
     cache: Option<PathBuf>,
     delay: Duration,
-    /// When the first start began, of which the delay is reckoned.
+    /// When the first start began; the delay counts from then.
     begun: OnceLock<Instant>,
     environment: BTreeMap<String, String>,
-    /// Kept for the servers of all starts, as is the GPU.
+    /// Kept, as is the GPU, for the servers of all starts.
     cache_folder: Mutex<Option<CacheFolder>>,
     _gpu: Option<Gpu>,
 }
 
 impl NodePreparation {
-    /// For a server of `engine`, which serves `model`: a folder, or a name.
+    /// The preparation for a server of `engine`, which serves `model`: a folder, or the name of a model.
     pub fn new(engine: Engine, model: &str, settings: &NodeSettings, place: Place) -> NodePreparation {
         let mut environment = BTreeMap::from([("OMP_NUM_THREADS".to_owned(), place.cores.to_string())]);
         if place.gpu.as_ref().is_some_and(|gpu| gpu.by_bus) {
@@ -59,7 +60,7 @@ impl NodePreparation {
         NodePreparation {
             engine,
             local_rank: place.local_rank,
-            // What cannot be expanded is told of when it is to be launched.
+            // A path with an unknown variable is kept as it is here: the launch reports the error.
             model: expanded(Path::new(model), variable_of_process)
                 .map_or_else(|_| model.to_owned(), |model| model.to_string_lossy().into_owned()),
             stage: settings.stage.clone(),
@@ -72,28 +73,29 @@ impl NodePreparation {
         }
     }
 
-    /// The model that the server is told to serve, unless it is staged.
+    /// The model that the server is to serve: a path or a name. A staged copy replaces it.
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// The first start begins, or the first turn. What begins later waits for no other node.
+    /// Marks the beginning of the first start, which may come only with a role switch. Later starts do not wait for
+    /// other nodes.
     pub(crate) fn begin(&self) {
         self.begun.get_or_init(Instant::now);
     }
 
-    /// Before this the servers of other nodes start.
+    /// The start time of the servers of this node; before it the servers of other nodes start.
     fn not_before(&self) -> Instant {
         *self.begun.get_or_init(Instant::now) + self.delay
     }
 
-    /// Makes the node ready for a launch of `command`, and adds to its `environment` what is not set there already. A copy
-    /// of its model that another process makes is waited for up to `limit`. Returns the folder to serve the model from,
-    /// where models are staged.
+    /// Prepares the node for a launch of `command`, and adds to its `environment` what is not set there already. If
+    /// another process is copying the model, waits for that copy up to `limit`. Returns the folder to serve the model
+    /// from, where models are staged.
     ///
     /// # Errors
-    /// A model that is to be staged is not there. That its copy fails is only warned of: the server reads the files where
-    /// they are.
+    /// A model that is to be staged is not found. A copy that fails is only a warning: the server then reads the files
+    /// from their source.
     pub(crate) async fn prepare(
         &self,
         command: &[String],
@@ -103,7 +105,11 @@ impl NodePreparation {
         let not_before = self.not_before();
         let wait = not_before.saturating_duration_since(Instant::now());
         if !wait.is_zero() {
-            tracing::info!(engine = %self.engine, wait = %seconds_text(wait), "waiting: the servers of other nodes start first");
+            tracing::info!(
+                engine = %self.engine,
+                wait = %seconds_text(wait),
+                "waiting: the servers of other nodes start first"
+            );
             sleep_until(not_before).await;
         }
         expanded(Path::new(&self.model), variable_of_process)?;
@@ -117,8 +123,8 @@ impl NodePreparation {
         Ok(folder)
     }
 
-    /// Looks for the model long before its turn, and copies it once another engine serves (`serves`): the turn would leave
-    /// the GPU idle for that time.
+    /// Checks that the model exists long before the role switch to its engine, and copies it once the other engine
+    /// serves (`serves`). Copying it at the switch would leave the GPU idle for that time.
     pub(crate) async fn prestage(
         &self,
         command: &[String],
@@ -127,23 +133,28 @@ impl NodePreparation {
         mut serves: watch::Receiver<bool>,
     ) {
         let (engine, model) = (self.engine, &self.model);
-        // A name without staging is for the server to look up.
+        // Without staging, a model that is given by name is found by the server itself.
         if (self.stage.is_some() || Path::new(model).is_absolute())
             && let Err(error) = self.source(command, environment)
         {
-            tracing::error!(%engine, model, "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}", chain(&error));
+            tracing::error!(
+                %engine,
+                model,
+                "THE SERVER WILL NOT FIND ITS MODEL WHEN THE RANK SWITCHES TO IT: {}",
+                chain(&error)
+            );
         } else if serves.wait_for(|serves| *serves).await.is_ok() {
             let _ = self.stage(command, environment, limit).await;
         }
     }
 
-    /// Where the model's files are.
+    /// The folder of the model's files.
     fn source(&self, command: &[String], environment: &BTreeMap<String, String>) -> Result<PathBuf, ModelError> {
         let variable = |name: &str| environment.get(name).map(OsString::from).or_else(|| std::env::var_os(name));
         folder_of(&self.model, option_value(command, "--revision").unwrap_or("main"), variable)
     }
 
-    /// What the server is to read where models are staged: the copy, or the files themselves where that fails.
+    /// The folder that the server is to read, where models are staged: the copy, or the source where copying fails.
     async fn stage(
         &self,
         command: &[String],
@@ -198,23 +209,24 @@ impl NodePreparation {
     }
 }
 
-/// Where a rank stands, and what it has.
+/// The place of a rank in the run, and its resources.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The rank.
+    /// Number of the rank.
     pub rank: RankId,
-    /// Its place among the ranks of its node.
+    /// Place of the rank among the ranks of its node, from 0.
     pub local_rank: u32,
     /// Ranks on the node.
     pub local_size: u32,
-    /// Its cores.
+    /// Processor cores of the rank.
     pub cores: usize,
-    /// Its GPU.
+    /// The rank's GPU, if it has one.
     pub gpu: Option<Gpu>,
 }
 
-/// How long after its rank a server of the rank's node starts. Launchers number the ranks of a node one after the other;
-/// where nodes have unlike numbers of ranks, the groups of nodes are only about as large as configured.
+/// How long the servers of the rank's node wait before their first start, so that `starts_at_once` nodes start
+/// together. Launchers number the ranks of a node one after the other. Where nodes have different numbers of ranks, the
+/// groups of nodes have only about the configured size.
 fn start_delay(rank: RankId, local_size: u32, settings: &NodeSettings) -> Duration {
     let node = rank.0 / local_size.max(1);
     settings.start_interval * (node / settings.starts_at_once)
@@ -224,7 +236,7 @@ fn variable_of_process(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// A copy that nobody waits for any more ends.
+/// Stops the copy when the future that waits for it is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -269,7 +281,7 @@ mod tests {
         let first = care.not_before();
         assert!(first > made + Duration::from_secs(20));
         care.begin();
-        assert_eq!(care.not_before(), first, "a start after a death waits for nobody");
+        assert_eq!(care.not_before(), first, "a start after a death does not wait");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Private folders of this user on a node's own disk, which runs of the user share, and their locks.
+//! Private folders of this user on a node's own disk, shared by the user's runs, and their locks.
 
 use std::{
     ffi::OsString,
@@ -12,51 +12,43 @@ use rustix::process::getuid;
 
 use crate::sys::{self, LockAttempt};
 
-/// A folder that is somebody else's, or open to others.
+/// A folder that another user owns, or that is open to others.
 #[derive(Debug, thiserror::Error)]
 #[error("{folder} must be a folder that only this user can enter, but has owner {owner} and mode {mode:o}: remove it")]
 pub struct NotPrivate {
-    /// The folder.
+    /// Path of the folder.
     pub folder: PathBuf,
     /// User id of its owner.
     pub owner: u32,
-    /// Its permissions.
+    /// Its permission bits.
     pub mode: u32,
 }
 
 impl NotPrivate {
-    /// Refuses a folder of this metadata unless only this user can enter it.
+    /// Refuses a folder with this metadata unless only this user can enter it.
     pub(crate) fn check(folder: &Path, metadata: &Metadata) -> Result<(), NotPrivate> {
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        match metadata.is_dir() && owner == getuid().as_raw() && mode & 0o077 == 0 {
-            true => Ok(()),
-            false => Err(NotPrivate { folder: folder.to_owned(), owner, mode }),
+        if metadata.is_dir() && owner == getuid().as_raw() && mode & 0o077 == 0 {
+            Ok(())
+        } else {
+            Err(NotPrivate { folder: folder.to_owned(), owner, mode })
         }
     }
 }
 
-/// A folder of the node that cannot be used.
+/// A folder or file of the node that cannot be used.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum NodeFolderError {
-    /// Somebody else's, or open to others.
+    /// Another user owns it, or it is open to others.
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
     /// The operating system refuses.
     #[error("cannot use {path}")]
-    Io {
-        /// The folder or file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A setting names a variable that this node does not have.
+    Io { path: PathBuf, source: io::Error },
+    /// A setting names a variable that is not set on this node.
     #[error("`{setting}` uses ${variable}, which is not set on this node: set it, or write the path itself")]
-    NoVariable {
-        /// The setting.
-        setting: String,
-        /// The variable.
-        variable: String,
-    },
+    NoVariable { setting: String, variable: String },
 }
 
 impl NodeFolderError {
@@ -65,7 +57,7 @@ impl NodeFolderError {
     }
 }
 
-/// `root/bocr-UID-NAME`, which only this user can enter; made if it is not there. `root` must be.
+/// `root/bocr-UID-NAME`, which only this user can enter; made if it does not exist. `root` must exist.
 pub(crate) fn private_folder(root: &Path, name: &str) -> Result<PathBuf, NodeFolderError> {
     let folder = root.join(format!("bocr-{}-{name}", getuid().as_raw()));
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -77,7 +69,8 @@ pub(crate) fn private_folder(root: &Path, name: &str) -> Result<PathBuf, NodeFol
     Ok(folder)
 }
 
-/// Locks a file, which is made if it is not there, until it is dropped or the process ends; `None` while another has it.
+/// Locks a file, which is made if it does not exist, until it is dropped or the process ends; `None` while another
+/// process has the lock.
 pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, NodeFolderError> {
     let failed = |error| NodeFolderError::io(path, error);
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -86,8 +79,7 @@ pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, NodeFolderError> {
     Ok(taken.then_some(file))
 }
 
-/// A path of a setting on this node: `~`, `$NAME` and `${NAME}` at the beginning of a part of it stand for what they are
-/// there.
+/// Expands a path of a setting on this node: a leading `~`, and every part that is `$NAME` or `${NAME}`.
 pub(crate) fn expanded(
     setting: &Path,
     variable: impl Fn(&str) -> Option<OsString>,

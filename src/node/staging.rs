@@ -1,10 +1,10 @@
-//! Copies a model's files to the node's own disk, once a node: hundreds of servers that read 10 GB each from one shared
-//! file system start slowly, and slow down everybody else.
+//! Copies a model's files to the node's own disk, once a node. Hundreds of servers that each read 10 GB from one shared
+//! file system start slowly, and slow down its other users.
 //!
-//! Whoever has the lock copies, the others wait. A copy lies in a folder that is named by the source, the sizes and the
-//! times of its files, beside its manifest; both are made under another name, synced, and then given theirs. So a copy that
-//! is there is whole, and a source that has changed is copied anew. Copies are never removed here: in a job's `TMPDIR` PBS
-//! does, and elsewhere the next job is to find them.
+//! The process that has the lock copies; the others wait. A copy is a folder named by a digest of the source and of the
+//! sizes and times of its files, with a manifest. It is made under a temporary name, synced, and then renamed. So a
+//! copy that exists is complete, and a source that has changed is copied again. Nothing here removes copies: in a job's
+//! `TMPDIR` PBS does so, and elsewhere the next job is to find them.
 
 use std::{
     ffi::OsStr,
@@ -29,44 +29,48 @@ use super::{
 };
 const MANIFEST: &str = "bocr-staged.json";
 
-/// Left free on the node's disk for all else.
+/// Space that must stay free on the node's disk.
 const RESERVE: ByteSize = ByteSize::gib(1);
 
-/// A file system that many nodes share answers slowly, and many questions at once.
+/// Threads that copy. A file system that many nodes share answers each request slowly, but many at once.
 const THREADS: usize = 8;
 
 /// What one thread copies of a file before it takes the next piece, bytes.
 const PIECE: u64 = 64 << 20;
 
-/// What is read at once, bytes.
+/// Size of one read, bytes.
 const BUFFER: usize = 4 << 20;
 
 const POLL: Duration = Duration::from_millis(200);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A model that was not copied; the server can do without the copy.
+/// Why a model was not copied; the server can do without the copy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
     /// The folder on the node cannot be used.
     #[error(transparent)]
     Folder(#[from] NodeFolderError),
-    /// It does not fit.
+    /// The model does not fit on the disk.
     #[error(
-        "the model needs {needed} on the node's disk at {folder} and {RESERVE} must stay free, but only {free} are free: free some space, or set node.stage to another disk"
+        "the model needs {needed} on the node's disk at {folder} and {RESERVE} must stay free, but only {free} are \
+         free: free some space, or set node.stage to another disk"
     )]
     NoSpace { folder: PathBuf, needed: ByteSize, free: ByteSize },
-    /// A file changed while it was read.
+    /// A file became shorter while it was read.
     #[error("{0} became shorter while it was copied: another process changes it")]
     Shorter(PathBuf),
-    /// Another process copies it.
-    #[error("another process has been copying the model's files for {} and is not done: raise start_limit", seconds_text(*.0))]
+    /// Another process is copying it and is too slow.
+    #[error(
+        "another process has been copying the model's files for {} and is not done: raise start_limit",
+        seconds_text(*.0)
+    )]
     Slow(Duration),
-    /// Nobody waits for the copy any more.
+    /// The server is no longer needed.
     #[error("the copy was stopped, because the server is no longer needed")]
     Cancelled,
 }
 
-/// What was copied.
+/// What was copied; lies beside the copy.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Manifest {
     source: PathBuf,
@@ -89,7 +93,7 @@ impl Manifest {
         hex::encode(&Sha256::digest(format!("{:?}", (name, self)))[..8])
     }
 
-    /// Whether this was copied to the folder `name` of `folder`, and is there still.
+    /// Whether exactly this was copied to the folder `name` of `folder`, and all files still have their size.
     fn is_whole(&self, folder: &Path, name: &str) -> bool {
         let kept = std::fs::read(folder.join(MANIFEST)).ok();
         let same =
@@ -100,8 +104,8 @@ impl Manifest {
     }
 }
 
-/// The folder of the copy of `source` below `stage`, which must be there. Takes minutes where it is not copied yet; one
-/// that another copies is waited for up to `limit`. Ends soon after `cancelled` is set.
+/// The folder of the copy of `source` below `stage`, which must exist. Takes minutes if it is not copied yet. If
+/// another process is copying it, waits up to `limit`. Ends soon after `cancelled` is set.
 pub(crate) fn staged(
     model: &str,
     source: &Path,
@@ -112,18 +116,18 @@ pub(crate) fn staged(
     let began = Instant::now();
     let manifest = Manifest::of(source)?;
     let models = private_folder(stage, "models")?;
-    // A folder of the model's name tells the client what is served.
+    // A client reads from the folder's name which model is served.
     let name = Path::new(model).file_name().and_then(OsStr::to_str).unwrap_or("model");
     let digest = manifest.digest(name);
     let folder = models.join(&digest);
-    let mut told = false;
+    let mut reported = false;
     let _lock = loop {
         if let Some(lock) = try_lock(&models.join(format!("{digest}.lock")))? {
             break lock;
         }
-        if !told {
+        if !reported {
             tracing::info!(model, "another rank is copying the model's files to this node's disk: waiting for it");
-            told = true;
+            reported = true;
         }
         if cancelled.load(Ordering::Relaxed) {
             return Err(StageError::Cancelled);
@@ -152,7 +156,7 @@ pub(crate) fn staged(
     copied
 }
 
-/// What a start that was killed has left.
+/// Removes what a killed start has left.
 fn clear(folder: &Path) -> Result<(), NodeFolderError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(NodeFolderError::io(folder, error)),
@@ -172,7 +176,12 @@ fn check_free_space(folder: &Path, needed: u64) -> Result<(), StageError> {
 fn copy(manifest: &Manifest, part: &Path, name: &str, cancelled: &AtomicBool) -> Result<(), StageError> {
     let began = Instant::now();
     let total = ByteSize(manifest.bytes());
-    tracing::info!(model = name, from = %manifest.source.display(), %total, "copying the model's files to the node's disk");
+    tracing::info!(
+        model = name,
+        from = %manifest.source.display(),
+        %total,
+        "copying the model's files to the node's disk"
+    );
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| NodeFolderError::io(&path, error)
@@ -250,7 +259,7 @@ struct Progress<'a> {
     began: Instant,
     total: ByteSize,
     done: AtomicU64,
-    /// How many intervals have been told of.
+    /// Number of the last interval whose progress was logged.
     next: AtomicU64,
 }
 
@@ -258,6 +267,7 @@ impl Progress<'_> {
     fn add(&self, bytes: u64) {
         let done = ByteSize(self.done.fetch_add(bytes, Ordering::Relaxed) + bytes);
         let intervals = self.began.elapsed().as_secs() / PROGRESS_INTERVAL.as_secs();
+        // Only the thread that is the first in a new interval logs it.
         if self.next.fetch_max(intervals, Ordering::Relaxed) < intervals {
             tracing::info!(model = self.model, "copied {done} of {}", self.total);
         }

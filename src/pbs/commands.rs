@@ -1,4 +1,4 @@
-//! The commands of PBS.
+//! Calls of PBS's commands: qsub and qstat.
 
 use std::{
     io::{self, ErrorKind},
@@ -11,14 +11,14 @@ use crate::sys::answer;
 
 use super::{JobId, PbsError, state::JobStatus};
 
-/// A server of PBS that is busy answers late; one that hangs does not.
+/// Longest wait for an answer of qstat: a busy PBS server answers late, one that hangs not at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Hands a script to PBS, to begin when all the jobs `after` have ended. As long as it takes: one that is cut short may
-/// have submitted a job that nobody would know.
+/// Submits a script with qsub; the job starts when all the jobs `after` have ended. There is no time limit: a qsub that
+/// is killed may have submitted a job whose id is then unknown.
 ///
 /// # Errors
-/// There is no qsub here, or it refuses; or it takes the job and names none ([`PbsError::Answer`]).
+/// There is no qsub on this node, or it refuses, or it takes the job and prints no job id ([`PbsError::Answer`]).
 pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
     let mut qsub = Command::new("qsub");
     if !after.is_empty() {
@@ -33,27 +33,29 @@ pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
     named(&answer).ok_or_else(|| PbsError::Answer { command: "qsub", said: answer.trim().to_owned() })
 }
 
-/// The job in an answer of qsub: a site's wrapper of it may say more, before and after.
+/// The job id in an answer of qsub. A site's wrapper of qsub may print more text, before and after the id.
 fn named(answer: &str) -> Option<JobId> {
     answer.lines().rev().find_map(|line| line.trim().parse().ok())
 }
 
-/// What PBS knows of a job; `None` when it knows none of that id, any more.
+/// The state of a job; `None` when PBS does not know the id, or no longer knows it.
 ///
 /// # Errors
-/// There is no qstat here, or its server does not answer.
+/// There is no qstat on this node, or its server does not answer.
 pub fn query_job(job: &JobId) -> Result<Option<JobStatus>, PbsError> {
     let output = qstat(&["-x", "-f"], job)?;
-    // A server that keeps no history refuses -x.
-    let output = match !output.status.success() && output_text(&output).contains("job history") {
-        true => qstat(&["-f"], job)?,
-        false => output,
+    // A PBS server that keeps no history of jobs refuses -x.
+    let output = if !output.status.success() && output_text(&output).contains("job history") {
+        qstat(&["-f"], job)?
+    } else {
+        output
     };
     if !output.status.success() {
         let said = output_text(&output);
-        return match said.contains("Unknown Job") || said.contains("Job has finished") {
-            true => Ok(None),
-            false => Err(PbsError::Refused { command: "qstat", said }),
+        return if said.contains("Unknown Job") || said.contains("Job has finished") {
+            Ok(None)
+        } else {
+            Err(PbsError::Refused { command: "qstat", said })
         };
     }
     let answer = String::from_utf8_lossy(&output.stdout);

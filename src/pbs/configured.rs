@@ -1,4 +1,4 @@
-//! Files that the run's configuration names, looked at before the job waits in a queue for them.
+//! Checks the files that the run's configuration names, before the job waits in a queue.
 
 use std::{
     fs,
@@ -12,11 +12,11 @@ use crate::{
 
 use super::{JobFile, JobFileError};
 
-/// Checks the profiles, the prompts, PDFium and the fault scripts that the configuration of `job` names: their relative
-/// paths begin at the job file's folder, as the job changes there.
+/// Checks the profiles, the prompts, PDFium and the fault scripts that the configuration of `job` names. Relative paths
+/// begin at the job file's folder, because the job changes there.
 ///
 /// # Errors
-/// One cannot be read or used, or begins with `~`, which nobody expands there.
+/// A file cannot be read or used, or its path begins with `~`, which the job does not expand.
 pub(crate) fn check(job: &JobFile) -> Result<(), JobFileError> {
     let configuration = &job.configuration;
     if let Some(pdfium) = &configuration.pdfium {
@@ -29,9 +29,10 @@ pub(crate) fn check(job: &JobFile) -> Result<(), JobFileError> {
             job.find(&key("server.faults"), faults)?;
         }
         let profile = configuration.engines.profile(engine);
-        let profile = match Profile::built_in().any(|name| name == profile) {
-            true => profile.to_owned(),
-            false => job.resolve(&key("profile"), Path::new(profile))?.to_string_lossy().into_owned(),
+        let profile = if Profile::built_in().any(|name| name == profile) {
+            profile.to_owned()
+        } else {
+            job.resolve(&key("profile"), Path::new(profile))?.to_string_lossy().into_owned()
         };
         let wrong = |name: &str, error| job.wrong(&key(name), chain(&error));
         Profile::load(&profile, None).map_err(|error| wrong("profile", error))?;
@@ -49,9 +50,10 @@ impl JobFile {
     }
 
     fn resolve(&self, key: &str, named: &Path) -> Result<PathBuf, JobFileError> {
-        match named.to_string_lossy().starts_with('~') {
-            true => Err(self.wrong(key, format!("{}: ~ is not expanded here; give the whole path", named.display()))),
-            false => Ok(self.folder.join(named)),
+        if named.to_string_lossy().starts_with('~') {
+            Err(self.wrong(key, format!("{}: ~ is not expanded here; give the whole path", named.display())))
+        } else {
+            Ok(self.folder.join(named))
         }
     }
 

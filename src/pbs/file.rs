@@ -1,5 +1,5 @@
-//! The job file: what people edit. Its table `[job]` says what the PBS job asks for and what it reads; the rest is the
-//! configuration of the run.
+//! The job file, which people edit. Its table `[job]` says what the PBS job asks for and which inputs it reads; the
+//! rest is the configuration of the run.
 
 use std::{
     env, fs,
@@ -19,11 +19,11 @@ use super::{
 /// A job file whose values are checked. All paths are absolute.
 #[derive(Debug, Clone)]
 pub struct JobFile {
-    /// The file itself.
+    /// Path of the job file.
     pub path: PathBuf,
-    /// The folder that its relative paths begin at.
+    /// Folder of the job file; relative paths in it begin there.
     pub folder: PathBuf,
-    /// Its text, as the user wrote it.
+    /// Text of the file, as the user wrote it.
     pub text: String,
     /// The configuration of the run.
     pub configuration: Configuration,
@@ -31,35 +31,35 @@ pub struct JobFile {
     pub run: PathBuf,
     /// Files and folders to read.
     pub input: Vec<PathBuf>,
-    /// Text files that name more of them.
+    /// Text files that name further inputs.
     pub list: Vec<PathBuf>,
-    /// What it asks PBS for.
+    /// Nodes, cores, memory and GPUs that it asks PBS for.
     pub select: Select,
-    /// How its chunks are laid on hosts; absent, PBS decides.
+    /// How its chunks are placed on hosts; if absent, PBS decides.
     pub place: Option<Place>,
-    /// Queue; absent, the site's default.
+    /// Queue; if absent, the site's default.
     pub queue: Option<PbsWord>,
-    /// Walltime; absent, the queue's default.
+    /// Walltime; if absent, the queue's default.
     pub walltime: Option<Walltime>,
-    /// Account that pays.
+    /// Account that is charged.
     pub account: Option<PbsWord>,
-    /// Where mail goes.
+    /// Address for mail.
     pub mail: Option<PbsWord>,
-    /// When mail is sent; absent, PBS decides.
+    /// Events for which mail is sent; if absent, PBS decides.
     pub mail_on: Option<MailEvents>,
     /// Name of the job.
     pub name: JobName,
-    /// Whether PBS starts it again when its first node is lost.
+    /// Whether PBS starts the job again when its first node is lost.
     pub rerunnable: bool,
-    /// Successors that it submits at most, one after the other, while pages are left.
+    /// Most successors that it submits, one after the other, while pages are left.
     pub chain: u32,
     /// Further `#PBS` lines.
     pub options: Vec<PbsOption>,
-    /// Lines of bash before the run.
+    /// Lines of bash to run before the program.
     pub setup: Option<SetupLines>,
-    /// The program; absent, the one that submits.
+    /// Path of `bocr`; if absent, the program that submits.
     pub bocr: Option<PathBuf>,
-    /// mpirun, a path or a name; absent, that of the job's `PATH`.
+    /// mpirun, a path or a name; if absent, the one on the job's `PATH`.
     pub mpirun: Option<String>,
     /// Further options for mpirun.
     pub mpirun_options: Option<String>,
@@ -115,7 +115,7 @@ fn yes() -> bool {
     true
 }
 
-/// Arguments of `bocr run` that a job has keys for, and those keys.
+/// Arguments of `bocr run` that have keys of their own in a job file, with those keys.
 const SAID_BY_KEYS: [(&str, &str); 7] = [
     ("-i", "input"),
     ("--input", "input"),
@@ -126,7 +126,7 @@ const SAID_BY_KEYS: [(&str, &str); 7] = [
     ("--walltime", "walltime"),
 ];
 
-/// The option in an argument, without a value that is attached to it.
+/// The name of the option in an argument, without an attached value.
 fn name_of(argument: &str) -> &str {
     match argument.char_indices().nth(2) {
         Some((end, _)) if argument.starts_with('-') && !argument.starts_with("--") => &argument[..end],
@@ -135,10 +135,10 @@ fn name_of(argument: &str) -> &str {
 }
 
 impl JobFile {
-    /// Reads and checks a job file. What it names need not be there yet.
+    /// Reads and checks a job file. The files that it names need not exist yet.
     ///
     /// # Errors
-    /// The file cannot be read; a key is unknown, missing or wrong, with its line.
+    /// The file cannot be read; or a key is unknown, missing or wrong, and the message names its line.
     pub fn read(path: &Path) -> Result<JobFile, JobFileError> {
         let failed = |source| JobFileError::Read { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(failed)?;
@@ -151,18 +151,18 @@ impl JobFile {
         table.check(JobFileParts { path, folder, text, configuration })
     }
 
-    /// The same job with what a submit says otherwise.
+    /// The same job with the values that the submit overrides.
     ///
     /// # Errors
-    /// That does not go with the rest.
+    /// These values do not fit the others.
     pub fn with(self, overrides: &Overrides) -> Result<JobFile, JobFileError> {
         let nodes = overrides.nodes.unwrap_or(self.select.nodes);
         let chain = overrides.chain.unwrap_or(self.chain);
         if let Some(option) = self.options.iter().find(|option| chain > 0 && option.sets_variables()) {
-            // A successor gets its number by -v on the command line, which hides that of the script.
+            // A successor gets its number by -v on qsub's command line, which replaces a -v in the script.
             let remedy = format!(
-                "`{option}` would reach the first job only, not its successors (chain = {chain}): put `export NAME=value` \
-                 lines into `setup` instead"
+                "`{option}` would reach the first job only, not its successors (chain = {chain}): put `export \
+                 NAME=value` lines into `setup` instead"
             );
             return Err(JobFileError::Value { path: self.path, key: "options", remedy });
         }
@@ -176,7 +176,7 @@ impl JobFile {
     }
 }
 
-/// What is known of a job file beside its table.
+/// What is known of a job file besides its table.
 struct JobFileParts {
     path: PathBuf,
     folder: PathBuf,
@@ -191,10 +191,10 @@ impl JobTable {
         let resolve = |key, named: &Path| resolve(&folder, named).map_err(|remedy| wrong(key, remedy));
         let all = |key, named: &[PathBuf]| named.iter().map(|path| resolve(key, path)).collect::<Result<Vec<_>, _>>();
         let ranks = self.ranks.or(NonZeroU32::new(self.gpus)).ok_or_else(|| {
-            wrong("ranks", "gpus = 0 asks for processor cores only: say how many ranks a node is to have".into())
+            wrong("ranks", "gpus = 0 asks for processor cores only: set the number of ranks on each node".into())
         })?;
         if self.input.is_empty() && self.list.is_empty() {
-            return Err(wrong("input", "say what is to be read: input = [\"…\"], or list = [\"…\"]".into()));
+            return Err(wrong("input", "there is nothing to read: set input = [\"…\"], or list = [\"…\"]".into()));
         }
         for argument in &self.arguments {
             let name = name_of(argument);
@@ -202,13 +202,14 @@ impl JobTable {
                 return Err(wrong("arguments", format!("set `{name}` by its own key: {key}")));
             }
             if ["-c", "--config"].contains(&name) {
-                return Err(wrong("arguments", "the configuration of the run is the rest of this file".into()));
+                let remedy = format!("leave out `{name}`: the rest of this file is the configuration of the run");
+                return Err(wrong("arguments", remedy));
             }
         }
         let run = resolve("run", &self.run)?;
         let folder_name = run.file_name().map(|name| name.to_string_lossy().into_owned());
         let mpirun = match self.mpirun {
-            // A name without a folder is looked for in the job's `PATH`.
+            // A name without a folder is searched in the job's `PATH`.
             Some(named) if named.components().count() > 1 => Some(resolve("mpirun", &named)?),
             named => named,
         };
@@ -246,16 +247,16 @@ impl JobTable {
     }
 }
 
-/// A host of its own for every node's share.
+/// With several nodes, every chunk is placed on a host of its own.
 fn default_place(nodes: NonZeroU32) -> Option<Place> {
     (nodes.get() > 1).then(Place::scatter)
 }
 
-/// A path as a job file means it: relative to its folder, `~` is the home directory.
+/// A path in a job file: relative to the file's folder; a leading `~` is the home directory.
 fn resolve(folder: &Path, named: &Path) -> Result<PathBuf, String> {
     let mut components = named.components();
     match components.next() {
-        None => Err("an empty path names nothing".into()),
+        None => Err("the path is empty: give a path".into()),
         Some(Component::Normal(first)) if first == "~" => match env::var_os("HOME") {
             Some(home) => Ok(normalised(&Path::new(&home).join(components))),
             None => Err(format!("{}: HOME is not set; give the whole path", named.display())),
@@ -267,7 +268,7 @@ fn resolve(folder: &Path, named: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// Without `.` components. `..` stays: it may follow a symbolic link.
+/// Removes `.` components. `..` stays, because it may follow a symbolic link.
 fn normalised(path: &Path) -> PathBuf {
     path.components().filter(|component| *component != Component::CurDir).collect()
 }
@@ -335,8 +336,8 @@ mod tests {
             let error = read(&format!("{SMALL}{change}\n")).unwrap_err();
             assert!(error.contains(said) && error.contains("job.toml"), "{change}: {error}");
         }
-        assert!(read(&SMALL.replace("gpus = 2", "gpus = 0")).unwrap_err().contains("how many ranks"));
-        assert!(read(&SMALL.replace("input = [\"bo\"]\n", "")).unwrap_err().contains("what is to be read"));
+        assert!(read(&SMALL.replace("gpus = 2", "gpus = 0")).unwrap_err().contains("number of ranks"));
+        assert!(read(&SMALL.replace("input = [\"bo\"]\n", "")).unwrap_err().contains("nothing to read"));
         assert!(read(&SMALL.replace("cores = 20\n", "")).unwrap_err().contains("cores"));
         assert!(read("roles = \"chandra\"\n").unwrap_err().contains("[job]"));
     }

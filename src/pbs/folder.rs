@@ -1,4 +1,4 @@
-//! `RUNDIR/job`: the script of a run's jobs, what they print, and which they were.
+//! `RUNDIR/job`: the script of a run's jobs, their output, and the list of them.
 
 use std::{
     fs, io,
@@ -14,12 +14,12 @@ use super::JobId;
 pub struct JobFolder(PathBuf);
 
 impl JobFolder {
-    /// That of this run directory.
+    /// The job folder of this run directory.
     pub fn of(run_directory: &Path) -> JobFolder {
         JobFolder(run_directory.join("job"))
     }
 
-    /// The copy of the job file, which the run takes its configuration from.
+    /// The copy of the job file; the run reads its configuration from it.
     pub fn configuration(&self) -> PathBuf {
         self.0.join("job.toml")
     }
@@ -34,12 +34,12 @@ impl JobFolder {
         self.0.join("jobs.tsv")
     }
 
-    /// The folder of what jobs print.
+    /// The folder for the output of jobs.
     pub fn outputs(&self) -> PathBuf {
         self.0.join("output")
     }
 
-    /// What a job prints, written live: `ID.OU` (`docs/facts/pbs.md`, "Output").
+    /// The output of a job, written live: `ID.OU` (`docs/facts/pbs.md`, "Output").
     pub fn output(&self, job: &JobId) -> PathBuf {
         self.outputs().join(format!("{job}.OU"))
     }
@@ -52,7 +52,7 @@ impl JobFolder {
         })
     }
 
-    /// Makes the folder and that for outputs.
+    /// Makes the folder and the one for outputs.
     ///
     /// # Errors
     /// The run directory cannot be written.
@@ -60,7 +60,7 @@ impl JobFolder {
         fs::create_dir_all(self.outputs())
     }
 
-    /// Writes the copy of the job file, which nobody else may read: it may hold passwords.
+    /// Writes the copy of the job file, readable by this user only: it may contain passwords.
     ///
     /// # Errors
     /// The folder cannot be written.

@@ -1,4 +1,4 @@
-//! A run's jobs as seen from a login node: in the queue, at work, at their end.
+//! Shows a run's jobs on a login node: queued, running, ended.
 
 use std::{
     fs::{self, File},
@@ -21,28 +21,28 @@ use super::{
     state::{ExitStatus, JobState, JobStatus},
 };
 
-/// Between looks at the status file of a run.
+/// Between two reads of a run's status file.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Lines shown of what a job printed last.
+/// Number of lines shown from the end of a job's output.
 const LAST_LINES: usize = 20;
 
-/// These lines are looked for in so many bytes.
+/// Number of bytes from the end in which these lines are searched.
 const LAST_BYTES: u64 = 16 << 10;
 
-/// Hosts of a job that are named.
+/// Most hosts of a job that are named.
 const NAMED_HOSTS: usize = 8;
 
-/// What a run says that finds its directory in use.
+/// What a run prints that finds its directory in use.
 const IN_USE: &str = "another bocr run is working in ";
 
-/// Follows the jobs of a run, from the first that has not ended through those that come after it to the end of the last,
-/// and asks PBS once in `every`. An interrupt ends this process and leaves the jobs alone.
+/// Follows the jobs of a run: from the first that has not ended to the end of the last one, including jobs that are
+/// submitted meanwhile. Asks PBS once in `every`. An interrupt ends this process and does not affect the jobs.
 ///
 /// Returns the exit code of the run.
 ///
 /// # Errors
-/// The run has no job, or there is no PBS here.
+/// The run has no job, or there is no PBS on this node.
 pub fn follow(run_directory: &Path, every: Duration) -> Result<ExitCode, FollowError> {
     let folder = JobFolder::of(run_directory);
     let entries = jobs(&folder)?;
@@ -58,7 +58,7 @@ pub fn follow(run_directory: &Path, every: Duration) -> Result<ExitCode, FollowE
         }
     }
     let mut code = None;
-    // A successor stands in the list before its predecessor ends.
+    // A job adds its successor to the list before it ends itself.
     while let Some(entry) = jobs(&folder)?.into_iter().nth(at) {
         code = Some(Followed { run_directory, folder: &folder, entry: &entry }.to_its_end(every)?);
         at += 1;
@@ -73,7 +73,7 @@ struct Followed<'a> {
 }
 
 impl Followed<'_> {
-    /// Follows one job, and returns the exit code that it leaves.
+    /// Follows one job to its end, and returns its exit code.
     fn to_its_end(&self, every: Duration) -> Result<ExitCode, FollowError> {
         let mut shown = String::new();
         let mut work = Work::new(self.run_directory, every);
@@ -111,7 +111,7 @@ impl Followed<'_> {
         self.code(end)
     }
 
-    /// What is said of a job, and how it ended if it has.
+    /// The line that describes a job, and its exit status if it has ended.
     fn assess(&self, status: &JobStatus, work: &mut Work) -> (String, Option<Option<ExitStatus>>) {
         let words = status.state.words();
         work.going_on = status.state == JobState::Running;
@@ -132,13 +132,13 @@ impl Followed<'_> {
         }
     }
 
-    /// Whether it ended because the run directory was in use: the exit code is that of wrong usage.
+    /// Whether the job ended because the run directory was in use. It then has the exit code of wrong usage.
     fn gave_way(&self, exit: ExitStatus) -> bool {
-        let told = || last_lines(&self.folder.output(&self.entry.id)).unwrap_or_default();
-        exit.code() == Some(ExitCode::WrongUsage) && told().contains(IN_USE)
+        let output = || last_lines(&self.folder.output(&self.entry.id)).unwrap_or_default();
+        exit.code() == Some(ExitCode::WrongUsage) && output().contains(IN_USE)
     }
 
-    /// What the job printed last.
+    /// Shows the end of the job's output.
     fn show_output(&self) -> Result<(), FollowError> {
         let path = self.folder.output(&self.entry.id);
         match last_lines(&path) {
@@ -151,7 +151,7 @@ impl Followed<'_> {
         Ok(())
     }
 
-    /// The exit code of the job's script, else that of the run's own account, where this job gave one.
+    /// The exit code of the job's script, or else that in the run's `finished.json`, if this job wrote it.
     fn code(&self, end: Option<ExitStatus>) -> Result<ExitCode, FollowError> {
         if let Some(code) = end.and_then(ExitStatus::code) {
             return Ok(code);
@@ -169,12 +169,12 @@ impl Followed<'_> {
     }
 }
 
-/// The progress of a run at work.
+/// The progress of a running job.
 struct Work<'a> {
     run_directory: &'a Path,
-    /// Whether its job runs.
+    /// Whether the job runs.
     going_on: bool,
-    /// What an earlier job left, or this one wrote last.
+    /// The last status that was read; at first the one that an earlier job left.
     known: Option<Status>,
     every: Duration,
     shown: Option<(Progress, Snapshot)>,
@@ -209,7 +209,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A status that cannot be read now, on a file system that is away for a moment, is read at the next look.
+/// Reads the status. An error is ignored: the file system may be unavailable for a moment, and the next read comes
+/// soon.
 fn read_status(run_directory: &Path) -> Option<Status> {
     Status::read(run_directory).ok().flatten()
 }
@@ -231,7 +232,7 @@ fn last_lines(path: &Path) -> io::Result<String> {
     Ok(lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"))
 }
 
-/// Whoever reads this may be gone: that ends no following, whose exit code is still wanted.
+/// Prints a line. An error is ignored: if the reader is gone, the exit code of the run is still wanted.
 fn print_line(line: &str) {
     let _ = writeln!(stdout(), "{line}");
 }

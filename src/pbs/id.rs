@@ -1,10 +1,10 @@
-//! The name that PBS gives to a job.
+//! The id of a PBS job.
 
 use std::{fmt, str::FromStr};
 
 use super::values::ValueError;
 
-/// Id of a job, e.g. `22.pbssrv`; of an array's job `22[3].pbssrv`.
+/// Id of a job, such as `22.pbssrv`; in an array of jobs `22[3].pbssrv`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobId(String);
 
@@ -14,11 +14,10 @@ impl FromStr for JobId {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let begins = text.starts_with(|first: char| first.is_ascii_digit());
         let fitting = |character: char| character.is_ascii_alphanumeric() || "._-[]".contains(character);
-        match begins && text.chars().all(fitting) {
-            true => Ok(JobId(text.to_owned())),
-            false => {
-                Err(ValueError::new(format!("`{}` is no id of a PBS job, as 22.pbssrv is one", text.escape_debug())))
-            }
+        if begins && text.chars().all(fitting) {
+            Ok(JobId(text.to_owned()))
+        } else {
+            Err(ValueError::new(format!("`{}` is not the id of a PBS job, such as 22.pbssrv", text.escape_debug())))
         }
     }
 }

@@ -1,5 +1,4 @@
-//! `jobs.tsv`: the jobs of a run, one a line: id, time, and what it was submitted for. The script of a job appends its
-//! successor.
+//! `jobs.tsv`: the jobs of a run, one on each line: id, time, and origin. The script of a job appends its successor.
 
 use std::{
     fmt,
@@ -21,18 +20,18 @@ pub struct JobEntry {
     pub id: JobId,
     /// When it was submitted.
     pub submitted: Timestamp,
-    /// By whom, and after which job.
+    /// How it came to be submitted.
     pub origin: Origin,
 }
 
-/// Who submitted a job.
+/// How a job came to be submitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A user.
+    /// By a user.
     Submitted,
-    /// A user, to begin when that job has ended.
+    /// By a user, to start when that job has ended.
     After(JobId),
-    /// That job, as its successor.
+    /// By that job, as its successor.
     Chain(JobId),
 }
 
@@ -62,7 +61,7 @@ impl fmt::Display for JobEntry {
     }
 }
 
-/// The jobs of a run, each once, in the order in which they were submitted; none where there is no list.
+/// The jobs of a run, each once, in the order in which they were submitted; empty where there is no list.
 ///
 /// # Errors
 /// The list cannot be read.
@@ -75,7 +74,7 @@ pub fn jobs(folder: &JobFolder) -> Result<Vec<JobEntry>, JobListError> {
     let mut jobs: Vec<JobEntry> = Vec::new();
     for (line, number) in text.lines().zip(1..) {
         let entry = JobEntry::read(line).ok_or_else(|| JobListError::Line { path: path.clone(), line: number })?;
-        // A job notes itself too, where it cannot see that it is noted.
+        // A job that cannot see whether it is in the list adds itself, so a job may be in it twice.
         if jobs.iter().all(|known| known.id != entry.id) {
             jobs.push(entry);
         }
@@ -83,7 +82,7 @@ pub fn jobs(folder: &JobFolder) -> Result<Vec<JobEntry>, JobListError> {
     Ok(jobs)
 }
 
-/// The list of a run's jobs, held until it is dropped, as `flock` on the file holds it in the script of a job.
+/// The list of a run's jobs, locked until this is dropped. The script of a job takes the same lock with `flock`.
 #[derive(Debug)]
 pub struct JobList {
     file: File,
@@ -91,10 +90,10 @@ pub struct JobList {
 }
 
 impl JobList {
-    /// Takes the list of this folder, if need be after waiting so long for whoever holds it.
+    /// Locks the list of this folder; waits up to `wait` for another holder of the lock.
     ///
     /// # Errors
-    /// Another submit or a job still holds it, or it cannot be written.
+    /// Another submit or a job still has the lock, or the list cannot be written.
     pub fn take(folder: &JobFolder, wait: Duration) -> Result<JobList, JobListError> {
         let path = folder.jobs();
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed(&path))?;
@@ -102,14 +101,14 @@ impl JobList {
             LockAttempt::Taken => {}
             LockAttempt::Busy => return Err(JobListError::Locked(path)),
             LockAttempt::NoLocks(error) => eprintln!(
-                "bocr: {} cannot be locked ({error}): take care that nobody else submits this run now",
+                "bocr: {} cannot be locked ({error}): make sure that no other `bocr submit` of this run runs now",
                 path.display()
             ),
         }
         Ok(JobList { file, path })
     }
 
-    /// Appends a job, and waits for the disk.
+    /// Appends a job, and waits until it is on disk.
     ///
     /// # Errors
     /// The list cannot be written.

@@ -1,7 +1,7 @@
-//! The PBS job that runs `bocr run` on a cluster: what it asks for, its script, its way through the queue.
+//! The PBS job that runs `bocr run` on a cluster: its job file, its script, its submission and its state.
 //!
-//! One file is edited, the job file; `RUNDIR/job` holds what comes of it. What the job does on its nodes is the business
-//! of `scripts/pbs-job`, which its script calls.
+//! Users edit the job file only; all files made from it are in `RUNDIR/job`. What the job does on its nodes is in
+//! `scripts/pbs-job`, which its script calls.
 
 mod commands;
 mod configured;

@@ -1,4 +1,4 @@
-//! Where a job finds its programs: this one, and the script that runs it inside a PBS job.
+//! The programs that a job runs: this one, and the script that runs it inside a PBS job.
 
 use std::{
     env,
@@ -7,24 +7,24 @@ use std::{
 
 use super::{JobFile, ScriptError};
 
-/// Names the project's folder where it is not above the program's.
+/// Variable with the project's folder, for a program that does not lie below it.
 const HOME_VARIABLE: &str = "BOCR_HOME";
 
-/// The script that runs `bocr run` inside a PBS job, in the project's folder.
+/// The script in the project's folder that runs `bocr run` inside a PBS job.
 const PBS_JOB: &str = "scripts/pbs-job";
 
-/// Programs of a job, by absolute path.
+/// Absolute paths of a job's programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
-    /// `bocr`.
+    /// Path of `bocr`.
     pub bocr: PathBuf,
-    /// `scripts/pbs-job`.
+    /// Path of `scripts/pbs-job`.
     pub pbs_job: PathBuf,
 }
 
 impl Programs {
-    /// The programs of `job`: the `bocr` that it names, else this one; `scripts/` of `BOCR_HOME`, else of a folder above
-    /// this program's, as in `target/release/../..`.
+    /// The programs of `job`: the `bocr` that it names, or else this program; and `scripts/pbs-job` in `BOCR_HOME`, or
+    /// else in a folder above this program, as in `target/release/../..`.
     ///
     /// # Errors
     /// There is no `scripts/pbs-job`.

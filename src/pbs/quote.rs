@@ -1,22 +1,23 @@
-//! Words for bash.
+//! Quotes words for bash.
 
-/// A word that no script should carry.
+/// A word with a control character, which no script may contain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` contains a line break or another control character: rename it", .0.escape_debug())]
 pub struct ControlCharacter(pub String);
 
-/// The word as bash reads it back: bare where nothing in it means anything to bash, else in single quotes.
+/// The word as bash reads it back: unchanged if none of its characters is special to bash, else in single quotes.
 ///
 /// # Errors
-/// It holds a control character.
+/// The word has a control character.
 pub fn quote(word: &str) -> Result<String, ControlCharacter> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "_./:=,@%+-".contains(character);
     if word.chars().any(char::is_control) {
         return Err(ControlCharacter(word.to_owned()));
     }
-    Ok(match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    Ok(if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! The script of a job, for OpenPBS and PBS Pro. Written to be read.
+//! The script of a job, for OpenPBS and PBS Pro. It is meant to be readable.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use super::{JobFile, JobFolder, Programs, ScriptError, quote::quote, values::Pbs
 /// The script of this job.
 ///
 /// # Errors
-/// A path that neither PBS nor bash can carry.
+/// A path cannot be written into a `#PBS` line or a bash script.
 pub fn script(job: &JobFile, programs: &Programs) -> Result<String, ScriptError> {
     let folder = JobFolder::of(&job.run);
-    // A login shell, as many sites make `module` known to those only.
+    // A login shell, because many sites define `module` in login shells only.
     let mut text = String::from("#!/bin/bash -l\n");
     for line in directives(job, &folder)? {
         text += &format!("#PBS {line}\n");
@@ -24,7 +24,7 @@ pub fn script(job: &JobFile, programs: &Programs) -> Result<String, ScriptError>
     Ok(text + &command(job, &folder, programs)?)
 }
 
-/// What follows `#PBS`.
+/// The `#PBS` lines, without `#PBS`.
 fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptError> {
     let mut lines = vec![format!("-N {}", job.name)];
     for (option, value) in [
@@ -39,7 +39,7 @@ fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptEr
     ] {
         lines.extend(value.map(|value| format!("{option}{value}")));
     }
-    // Both outputs in one file, written live into the folder that -o names (`docs/facts/pbs.md`, "Output").
+    // Both outputs go into one file, which is written live into the folder of -o (`docs/facts/pbs.md`, "Output").
     lines.extend(["-j oe".to_owned(), "-k oed".to_owned(), format!("-o {}/", in_directive(job, &folder.outputs())?)]);
     lines.extend(job.options.iter().map(ToString::to_string));
     Ok(lines)
@@ -49,7 +49,7 @@ fn text_of(value: &Option<impl ToString>) -> Option<String> {
     value.as_ref().map(ToString::to_string)
 }
 
-/// A path of the run directory in a `#PBS` line; with a colon it would name a host.
+/// A path in the run directory for a `#PBS` line. PBS would read a path with a colon as a host and a path.
 fn in_directive(job: &JobFile, path: &Path) -> Result<PbsWord, ScriptError> {
     let word = text(path)?.parse().ok().filter(|_| !path.as_os_str().as_encoded_bytes().contains(&b':'));
     word.ok_or_else(|| ScriptError::RunDirectory(job.run.clone()))
@@ -83,7 +83,7 @@ fn command(job: &JobFile, folder: &JobFolder, programs: &Programs) -> Result<Str
     Ok(command.0 + "\n")
 }
 
-/// A command of one option a line.
+/// A command with one option on each line.
 struct Command(String);
 
 impl Command {

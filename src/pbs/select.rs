@@ -1,21 +1,21 @@
-//! What a job asks PBS for.
+//! The resources that a job asks PBS for.
 
 use std::{fmt, num::NonZeroU32};
 
 use bytesize::ByteSize;
 
-/// The chunks of a job, one on each of its nodes. Shown as PBS reads them: `4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1`.
+/// The chunks of a job, one on each node. Displayed as PBS reads them: `4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Select {
-    /// Nodes, or shares of nodes where a job may share them.
+    /// Number of nodes, or of shares of nodes where several jobs may use one node.
     pub nodes: NonZeroU32,
-    /// Processor cores of each.
+    /// Processor cores of each node.
     pub cores: NonZeroU32,
-    /// Memory of each; PBS gives some sites' default without it.
+    /// Memory of each node; without it PBS gives the site's default.
     pub memory: Option<ByteSize>,
-    /// GPUs of each.
+    /// GPUs of each node.
     pub gpus: u32,
-    /// Ranks of each: one a GPU.
+    /// Ranks of each node, one for each GPU.
     pub ranks: NonZeroU32,
 }
 

@@ -1,23 +1,23 @@
-//! What PBS says of a job, and what it means.
+//! The state of a job according to PBS, and the meaning of its exit status.
 
 use std::fmt;
 
 use crate::sys::{ExitCode, JobAttributes};
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// Waits for its turn.
+    /// Waits in its queue.
     Queued,
-    /// Held: by its user, an operator, or until the job before it has ended.
+    /// Held by its user or an operator, or until the job before it has ended.
     Held,
-    /// Waits for its time.
+    /// Waits for its start time.
     Waiting,
     /// Runs.
     Running,
-    /// Stopped for a while by PBS.
+    /// Suspended by PBS.
     Suspended,
-    /// Ends.
+    /// Is ending.
     Exiting,
     /// Has ended.
     Ended,
@@ -37,7 +37,7 @@ impl JobState {
         })
     }
 
-    /// In words.
+    /// The state in words.
     pub fn words(self) -> &'static str {
         match self {
             JobState::Queued => "queued",
@@ -51,21 +51,21 @@ impl JobState {
     }
 }
 
-/// What PBS says of a job.
+/// What PBS reports about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStatus {
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
-    /// What PBS says about it, e.g. why it waits.
+    /// PBS's comment, for example why the job waits.
     pub comment: Option<String>,
-    /// Hosts that it has, each once.
+    /// Hosts of the job, each once.
     pub hosts: Vec<String>,
-    /// How it ended.
+    /// Exit status; only of a job that has ended.
     pub exit: Option<ExitStatus>,
 }
 
 impl JobStatus {
-    /// Reads the answer of `qstat -f`; `None` where it is not understood.
+    /// Parses the answer of `qstat -f`; `None` where it is not understood.
     pub(crate) fn read(answer: &str) -> Option<JobStatus> {
         let job = JobAttributes::parse(answer)?;
         Some(JobStatus {
@@ -77,7 +77,7 @@ impl JobStatus {
     }
 }
 
-/// `n1/0*2+n1/1*2+n2/0` are n1 and n2.
+/// The hosts of an `exec_host`: `n1/0*2+n1/1*2+n2/0` has n1 and n2.
 fn hosts_of(chunks: &str) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     for host in chunks.split('+').filter_map(|chunk| chunk.split('/').next()) {
@@ -88,8 +88,8 @@ fn hosts_of(chunks: &str) -> Vec<String> {
     hosts
 }
 
-/// How a job ended: the code of its script, 256 and a signal, or a code of PBS below 0 (`docs/facts/pbs.md`, "Exit
-/// status").
+/// How a job ended: the exit code of its script; or 256 plus a signal; or a negative code of PBS (`docs/facts/pbs.md`,
+/// "Exit status").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitStatus(pub i32);
 
@@ -108,7 +108,7 @@ impl ExitStatus {
         u8::try_from(self.0).ok().map(ExitCode::from)
     }
 
-    /// Whether PBS ended the job in the middle of a run that has nothing wrong with it: the same submit continues.
+    /// Whether PBS ended the job in the middle of a run that has no error: submitting the same job continues it.
     pub fn is_cut_short(self) -> bool {
         let signals = [AFTER_SIGNAL + SIGNAL_TERM, AFTER_SIGNAL + SIGNAL_KILL];
         signals.contains(&self.0) || [OVER_WALLTIME, FIRST_NODE_LOST, OTHER_NODE_LOST, BEGUN_AGAIN].contains(&self.0)
@@ -129,14 +129,14 @@ impl ExitStatus {
         }
         match self.0 {
             TERMINATED => "ended by SIGTERM: qdel, or the walltime; submit it again to continue",
-            KILLED => "killed: qdel -W force, or it was too slow to end; submit it again to continue",
+            KILLED => "killed: qdel -W force, or it did not end in time; submit it again to continue",
             OVER_WALLTIME => "its walltime was used up; submit it again to continue",
-            OVER_MEMORY => "it used more memory than it asked for; raise `memory` in the job file",
+            OVER_MEMORY => "it used more memory than it had asked for; raise `memory` in the job file",
             FIRST_NODE_LOST => "its first node was lost, and it is not rerunnable; submit it again to continue",
             OTHER_NODE_LOST => "one of its nodes was lost; submit it again to continue",
-            BEGUN_AGAIN => "PBS begins it again",
+            BEGUN_AGAIN => "PBS starts it again",
             0.. => "killed by a signal",
-            ..0 => "PBS ended it; its comment or the site's operators know why",
+            ..0 => "PBS ended it; read its comment in `qstat -xf`, or ask the site's operators",
         }
     }
 }

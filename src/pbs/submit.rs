@@ -1,4 +1,4 @@
-//! A job on its way into the queue.
+//! Submits a job.
 
 use std::{
     fmt, fs, io,
@@ -22,48 +22,48 @@ use super::{
     values::Overrides,
 };
 
-/// Longest wait for a job of the run that notes itself or its successor.
+/// Longest wait for the lock on the list of jobs, which a job of the run takes while it adds itself or its successor.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// What is to be submitted, and how.
+/// The job to submit, and how.
 #[derive(Debug, Clone)]
 pub struct SubmitRequest {
-    /// The job file.
+    /// Path of the job file.
     pub job_file: PathBuf,
-    /// What is otherwise than it says.
+    /// Values that replace those of the job file.
     pub overrides: Overrides,
-    /// Which jobs are to end before.
+    /// Jobs that must end before this one starts; `None`: refuse while any has not ended.
     pub after: Option<After>,
-    /// Also where the run has finished.
+    /// Whether to submit although the run has finished.
     pub again: bool,
 }
 
-/// Jobs that are to end before another begins.
+/// Jobs that must end before another starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum After {
-    /// Those of the run.
+    /// All jobs of the run.
     OfRun,
-    /// Those of the run, and this one.
+    /// All jobs of the run, and this one.
     Job(JobId),
 }
 
-/// What came of a submit.
+/// The result of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
-    /// A job.
+    /// A job was submitted.
     Job {
-        /// Its id.
+        /// Id of the job.
         id: JobId,
         /// The run directory.
         run: PathBuf,
         /// Jobs that it waits for.
         after: Vec<JobId>,
     },
-    /// The run has finished: nothing was submitted.
+    /// The run has finished: no job was submitted.
     Finished {
         /// The run directory.
         run: PathBuf,
-        /// Its exit code.
+        /// Exit code of the run.
         exit_code: ExitCode,
     },
 }
@@ -82,30 +82,31 @@ impl fmt::Display for Submitted {
             Submitted::Finished { run, exit_code: ExitCode::Success } => {
                 write!(
                     f,
-                    "nothing is left to do in {}: every page is read or blank; --again looks for new inputs",
+                    "nothing is left to do in {}: every page is read or blank; --again submits a job that looks for \
+                     new inputs",
                     run.display()
                 )
             }
             Submitted::Finished { run, .. } => write!(
                 f,
-                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those again \
-                 put --retry, failed into `arguments` and say --again",
+                "nothing is left to do in {}: all is settled, though some pages or documents failed; to read those \
+                 again, add --retry, failed to `arguments` and give --again",
                 run.display()
             ),
         }
     }
 }
 
-/// The script that a submit would hand to PBS. Nothing is written.
+/// The script that a submit would hand to PBS. Writes nothing.
 ///
 /// # Errors
-/// The job file is wrong, or what it names fits into no script.
+/// The job file is wrong, or a path in it cannot be written into a script.
 pub fn preview(request: &SubmitRequest) -> Result<String, SubmitError> {
     let job = read(request)?;
     Ok(script(&job, &Programs::of(&job)?)?)
 }
 
-/// Writes `RUNDIR/job` and hands the job to PBS.
+/// Writes `RUNDIR/job` and submits the job to PBS.
 ///
 /// # Errors
 /// The job file or the inputs are wrong; a job of the run is queued or running and `after` does not say to wait for it;
@@ -122,6 +123,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     }
     let folder = JobFolder::of(&job.run);
     folder.create().map_err(cannot_write(&job.run))?;
+    // Held until the new job is in the list, so that no other submit runs between qsub and the entry.
     let mut list = JobList::take(&folder, LOCK_WAIT)?;
     let entries = jobs(&folder)?;
     let busy = unfinished_jobs(&entries)?;
@@ -149,7 +151,7 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
     Ok(job.with(&request.overrides)?)
 }
 
-/// The exit code of a run that has settled everything.
+/// The exit code of a run that has settled all pages.
 fn finished(run: &Path) -> Result<Option<ExitCode>, SubmitError> {
     let finished = Finished::read(run).map_err(cannot_write(&run.join(FINISHED_FILE)))?;
     Ok(finished.filter(Finished::is_settled).map(|finished| finished.exit_code))
@@ -164,14 +166,14 @@ fn unfinished_jobs(entries: &[JobEntry]) -> Result<Vec<(JobId, JobState)>, Submi
     Ok(busy)
 }
 
-/// The state of a job that has not ended. One that PBS does not know any more has.
+/// The state of a job that has not ended; `None` for one that has, or that PBS no longer knows.
 fn state(job: &JobId) -> Result<Option<JobState>, SubmitError> {
     let status = commands::query_job(job).map_err(|source| SubmitError::Unknown { job: job.clone(), source })?;
     Ok(status.map(|status| status.state).filter(|state| *state != JobState::Ended))
 }
 
-/// The jobs to wait for: all of the run that have not ended, the one that is asked for at last. There is nothing to wait
-/// for in one that has ended, which PBS would refuse.
+/// The jobs to wait for: all of the run that have not ended, and last the one that `after` names. Ended jobs are left
+/// out, because PBS would refuse them.
 fn predecessors(
     request: &SubmitRequest,
     job: &JobFile,
@@ -192,7 +194,8 @@ fn predecessors(
     }
 }
 
-/// A job that has not ended reads the copy of the job file whenever a rank starts: its run would refuse other settings.
+/// Refuses another configuration while a job uses the present one: it reads the copy of the job file whenever a rank
+/// starts, and its run would refuse other settings.
 fn keeps_configuration(job: &JobFile, folder: &JobFolder, busy: &JobId) -> Result<(), SubmitError> {
     let path = folder.configuration();
     let kept = fs::read_to_string(&path).ok().and_then(|text| Configuration::from_toml(&text).ok());

@@ -1,4 +1,4 @@
-//! Values of a job file. Each is checked when it is read, so that an error shows its line.
+//! Values of a job file. Each is checked when it is parsed, so that an error names its line.
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::sys::parse_walltime;
 
-/// A value that PBS would not take, with the remedy.
+/// A value that PBS would not accept; the message has the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(String);
@@ -18,7 +18,7 @@ impl ValueError {
     }
 }
 
-/// Reads a value of this type from its text.
+/// Parses a value of this type from its text.
 macro_rules! read_from_text {
     ($($name:ident),*) => {$(
         impl TryFrom<String> for $name {
@@ -33,7 +33,7 @@ macro_rules! read_from_text {
 
 read_from_text!(PbsWord, JobName, Place, Walltime, Memory, MailEvents, PbsOption, SetupLines);
 
-/// A word that a `#PBS` line can carry as it is.
+/// A word that can stand in a `#PBS` line unquoted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PbsWord(String);
@@ -43,12 +43,13 @@ impl FromStr for PbsWord {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let plain = |character: char| character.is_ascii_alphanumeric() || "_.,:@%+=/-".contains(character);
-        match !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-            true => Ok(PbsWord(text.to_owned())),
-            false => Err(ValueError(format!(
+        if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+            Ok(PbsWord(text.to_owned()))
+        } else {
+            Err(ValueError(format!(
                 "`{}` does not fit into a #PBS line: use letters a to z, digits and _ . , : @ % + = / - only",
                 text.escape_debug()
-            ))),
+            )))
         }
     }
 }
@@ -58,11 +59,11 @@ impl FromStr for PbsWord {
 #[serde(try_from = "String")]
 pub struct JobName(String);
 
-/// `PBS_MAXJOBNAME` of pbs_ifl.h.
+/// Longest name of a job, bytes: `PBS_MAXJOBNAME` of pbs_ifl.h.
 const LONGEST_NAME: usize = 230;
 
 impl JobName {
-    /// A name after this text, with `_` in place of what no name may hold.
+    /// `bocr-` and this text, with `_` in place of characters that a name may not have.
     pub fn after(text: &str) -> JobName {
         let fitting = |character: char| if is_of_names(character) { character } else { '_' };
         JobName(format!("bocr-{text}").chars().map(fitting).take(LONGEST_NAME).collect())
@@ -78,18 +79,19 @@ impl FromStr for JobName {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
-        match begins && text.len() <= LONGEST_NAME && text.chars().all(is_of_names) {
-            true => Ok(JobName(text.to_owned())),
-            false => Err(ValueError(format!(
-                "`{}` is no name for a job: begin with a letter a to z, and use letters, digits and _ . + - only, \
+        if begins && text.len() <= LONGEST_NAME && text.chars().all(is_of_names) {
+            Ok(JobName(text.to_owned()))
+        } else {
+            Err(ValueError(format!(
+                "`{}` is not a valid job name: begin with a letter a to z, and use letters, digits and _ . + - only, \
                  at most {LONGEST_NAME}",
                 text.escape_debug()
-            ))),
+            )))
         }
     }
 }
 
-/// How chunks are laid on hosts: `scatter`, `scatter:excl`, `pack:group=switch`.
+/// How chunks are placed on hosts: `scatter`, `scatter:excl`, `pack:group=switch`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Place(String);
@@ -109,13 +111,14 @@ impl FromStr for Place {
             Some(resource) => !resource.is_empty() && resource.chars().all(is_of_names),
             None => ["free", "pack", "scatter", "vscatter", "excl", "shared", "exclhost"].contains(&part),
         };
-        match text.split(':').all(known) {
-            true => Ok(Place(text.to_owned())),
-            false => Err(ValueError(format!(
-                "`{}` is no place: say free, pack, scatter or vscatter, then :excl, :shared or :exclhost, then \
-                 :group=RESOURCE, as each is wanted",
+        if text.split(':').all(known) {
+            Ok(Place(text.to_owned()))
+        } else {
+            Err(ValueError(format!(
+                "`{}` is not a valid place: give free, pack, scatter or vscatter, then :excl, :shared or :exclhost, \
+                 then :group=RESOURCE, each if wanted",
                 text.escape_debug()
-            ))),
+            )))
         }
     }
 }
@@ -126,7 +129,7 @@ impl FromStr for Place {
 pub struct Walltime(Duration);
 
 impl Walltime {
-    /// As a duration.
+    /// The walltime as a duration.
     pub fn duration(self) -> Duration {
         self.0
     }
@@ -147,7 +150,7 @@ impl FromStr for Walltime {
         match parse_walltime(text).filter(|time| is_clock && !time.is_zero()) {
             Some(time) => Ok(Walltime(time)),
             None => Err(ValueError(format!(
-                "`{}` is no walltime: say HH:MM:SS, e.g. 23:30:00; two days are 48:00:00",
+                "`{}` is not a valid walltime: give HH:MM:SS, e.g. 23:30:00; two days are 48:00:00",
                 text.escape_debug()
             ))),
         }
@@ -161,7 +164,7 @@ impl fmt::Display for Walltime {
     }
 }
 
-/// Memory of a node, as PBS counts it: `180gb` are 180 times 1024³ bytes.
+/// Memory of a node in PBS's units: `180gb` is 180 times 1024³ bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Memory(pub ByteSize);
@@ -181,14 +184,14 @@ impl FromStr for Memory {
         match factor.zip(number).and_then(|(factor, number)| number.checked_mul(factor)) {
             Some(bytes) => Ok(Memory(ByteSize::b(bytes))),
             None => Err(ValueError(format!(
-                "`{}` is no memory: say a whole number with mb, gb or tb, e.g. 180gb",
+                "`{}` is not a valid amount of memory: give a whole number with mb, gb or tb, e.g. 180gb",
                 text.escape_debug()
             ))),
         }
     }
 }
 
-/// When PBS sends mail: at abort, begin, end; or never.
+/// The events for which PBS sends mail: letters of `abe` (abort, begin, end), or `n` for none.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct MailEvents(String);
@@ -198,17 +201,18 @@ impl FromStr for MailEvents {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let events = !text.is_empty() && text.chars().all(|letter| "abe".contains(letter));
-        match events || text == "n" {
-            true => Ok(MailEvents(text.to_owned())),
-            false => Err(ValueError(format!(
-                "`{}` is no moment for mail: say letters of `abe` (abort, begin, end), or n",
+        if events || text == "n" {
+            Ok(MailEvents(text.to_owned()))
+        } else {
+            Err(ValueError(format!(
+                "`{}` does not say when to send mail: give letters of `abe` (abort, begin, end), or n",
                 text.escape_debug()
-            ))),
+            )))
         }
     }
 }
 
-/// A further `#PBS` line, without its `#PBS`.
+/// A further `#PBS` line, without `#PBS`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PbsOption(String);
@@ -219,7 +223,7 @@ impl FromStr for PbsOption {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         if !text.starts_with('-') || text.chars().any(char::is_control) {
             return Err(ValueError(format!(
-                "`{}` is no option of qsub on one line: say e.g. \"-W umask=022\", without #PBS",
+                "`{}` is not an option of qsub on one line: give e.g. \"-W umask=022\", without #PBS",
                 text.escape_debug()
             )));
         }
@@ -233,16 +237,16 @@ impl FromStr for PbsOption {
 }
 
 impl PbsOption {
-    /// Whether it gives variables to the job. Those on qsub's command line take their place.
+    /// Whether it passes variables to the job. A -v on qsub's command line replaces it.
     pub(crate) fn sets_variables(&self) -> bool {
         options_of(&self.0).iter().any(|(letter, _)| *letter == 'v')
     }
 }
 
-/// Options of qsub without a value (qsub(1B)).
+/// Options of qsub that have no value (qsub(1B)).
 const WITHOUT_VALUE: &str = "fhIVXz";
 
-/// The options in a line, each with its value, attached or in the next word.
+/// The options in a line, each with its value, which is attached or the next word.
 fn options_of(line: &str) -> Vec<(char, String)> {
     let mut options = Vec::new();
     let mut words = line.split_whitespace();
@@ -257,7 +261,7 @@ fn options_of(line: &str) -> Vec<(char, String)> {
     options
 }
 
-/// What says that in a job file: two lines of which PBS obeys one would mislead.
+/// How a job file sets this option otherwise, if it does. PBS would obey only one of two lines for it.
 fn said_otherwise(letter: char, value: &str) -> Option<String> {
     let key = match letter {
         'N' => "name",
@@ -280,7 +284,7 @@ fn said_otherwise(letter: char, value: &str) -> Option<String> {
     Some(format!("set it by its own key, {key}"))
 }
 
-/// Lines of bash that make the site's programs known, without the last line's end.
+/// Lines of bash that make the site's programs available, without the final line break.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct SetupLines(String);
@@ -292,14 +296,14 @@ impl FromStr for SetupLines {
         match text.chars().find(|character| character.is_control() && !['\n', '\t'].contains(character)) {
             None => Ok(SetupLines(text.trim_end().to_owned())),
             Some(character) => Err(ValueError(format!(
-                "these lines hold the character {}: bash would read it as part of a word; remove it",
+                "these lines contain the character {}, which bash would read as part of a word: remove it",
                 character.escape_debug()
             ))),
         }
     }
 }
 
-/// Shown as PBS and bash read them.
+/// Displays the text as PBS and bash read it.
 macro_rules! shown_as_text {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -312,14 +316,14 @@ macro_rules! shown_as_text {
 
 shown_as_text!(PbsWord, JobName, Place, MailEvents, PbsOption, SetupLines);
 
-/// What a submit says otherwise than its job file.
+/// Values that a submit gives in place of those of the job file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Nodes.
+    /// Number of nodes.
     pub nodes: Option<NonZeroU32>,
     /// Walltime.
     pub walltime: Option<Walltime>,
-    /// Successors.
+    /// Most successors of the job.
     pub chain: Option<u32>,
 }
 

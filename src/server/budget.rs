@@ -1,8 +1,8 @@
-//! How often a server is started again.
+//! How many starts of a server may fail before its engine is given up.
 
 use std::time::Duration;
 
-/// How many starts may fail or end early, one after the other, before an engine is given up.
+/// Counts the starts in a row that failed or ended early. At [`StartBudget::STARTS`] the engine is given up.
 #[derive(Debug, Default)]
 pub(super) struct StartBudget {
     spent: u32,
@@ -10,11 +10,11 @@ pub(super) struct StartBudget {
 
 impl StartBudget {
     pub(super) const STARTS: u32 = 5;
-    /// A server that was ready for this long was no false start: the budget is whole again.
+    /// A server that was ready for this long counts as a good start: the count begins again at 0.
     const HEALTHY_LIFE: Duration = Duration::from_secs(600);
 
-    /// The pause after a start whose server was ready for `life`; `None` once the budget is spent. The first death of a
-    /// server that was ready needs none: the fault is most likely not in how it is started.
+    /// The pause before the next start, after a start whose server was ready for `life`; `None` once the budget is
+    /// spent. The first death of a server that had been ready needs no pause: its start was most likely not at fault.
     pub(super) fn after(&mut self, life: Duration) -> Option<Duration> {
         if life >= Self::HEALTHY_LIFE {
             self.spent = 0;

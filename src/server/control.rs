@@ -1,7 +1,8 @@
-//! What a guard and the holder of its server say to each other: one byte each.
+//! The protocol between a guard and the rank that holds the lease of its server: single bytes.
 //!
-//! The holder keeps a connection open, which ends when it dies. A guard whose holder went away takes the next one that
-//! connects to its control socket; its [`Answer`] says so. The holder's last [`ShutdownRequest`] says how the server is to end.
+//! The rank keeps a connection open; the connection ends when the rank dies. A guard without a lease holder gives the
+//! lease to the next rank that connects to its control socket, and says so by its [`Answer`]. Before a rank closes the
+//! connection, its [`ShutdownRequest`] says how the server is to end.
 
 use std::io;
 
@@ -13,46 +14,46 @@ use tokio::{
 
 use super::{folder::ServerFolder, limits};
 
-/// A guard's answer to whoever asks for its server.
+/// A guard's answer to a rank that asks for the lease of its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Answer {
-    /// It is yours for as long as the connection lasts.
+    /// The rank holds the lease for as long as the connection lasts.
     Held = b'h',
-    /// Another has it.
+    /// Another process holds the lease.
     Busy = b'b',
 }
 
-/// A holder's last word.
+/// How the lease holder wants the server to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ShutdownRequest {
-    /// The server may end in order.
+    /// An orderly end: the server has a grace time.
     Goodbye = b'q',
-    /// The server is broken: it is killed at once.
+    /// The server is broken: kill it at once.
     Kill = b'k',
 }
 
 impl ShutdownRequest {
-    /// The word that a byte stands for.
+    /// The request that a byte stands for.
     pub fn of(byte: u8) -> Option<ShutdownRequest> {
-        [ShutdownRequest::Goodbye, ShutdownRequest::Kill].into_iter().find(|word| *word as u8 == byte)
+        [ShutdownRequest::Goodbye, ShutdownRequest::Kill].into_iter().find(|request| *request as u8 == byte)
     }
 }
 
-/// Asks the guard in a folder for its server: the connection, where it is ours now. `None` where no guard listens.
+/// Asks the guard of a folder for the lease. Returns its answer and the connection; `None` where no guard listens.
 pub(super) async fn request_status(folder: &ServerFolder) -> Option<(Answer, UnixStream)> {
     let answer = async {
         let mut stream = UnixStream::connect(folder.control()).await?;
         let answer = if stream.read_u8().await? == Answer::Held as u8 { Answer::Held } else { Answer::Busy };
         io::Result::Ok((answer, stream))
     };
-    // Not there, refused, or ended just now. A guard that is ending its server does not answer before that is done.
+    // No socket, refused, or closed meanwhile. A guard that is ending its server answers only when that is done.
     timeout(limits::END, answer).await.ok()?.ok()
 }
 
-/// Says the last word. A guard that is gone does not hear it, and needs not.
-pub(super) async fn send_request(word: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
-    let _ = stream.write_all(&[word as u8]).await;
+/// Sends the request. An error is ignored: it means that the guard has ended.
+pub(super) async fn send_request(request: ShutdownRequest, stream: &mut (impl AsyncWriteExt + Unpin)) {
+    let _ = stream.write_all(&[request as u8]).await;
     let _ = stream.flush().await;
 }

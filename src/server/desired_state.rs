@@ -1,28 +1,29 @@
-//! Whether a server is to serve now, or to leave the GPU to another.
+//! Whether a server is to serve now, or to leave the GPU to another engine's server.
 
 use tokio::sync::watch;
 
-/// What a server is there for now.
+/// What the server of an engine is to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DesiredState {
-    /// To answer.
+    /// Answer requests.
     Serve,
-    /// To leave the GPU to the other.
+    /// Leave the GPU's memory to the server of the other engine: sleep, or end.
     Rest,
 }
 
-/// Tells a service its duty.
+/// Sets the desired state of a service.
 #[derive(Debug, Clone)]
 pub struct DesiredStateSwitch(pub(super) watch::Sender<DesiredState>);
 
 impl DesiredStateSwitch {
-    /// From now on. Whoever lets one serve lets the other rest first.
+    /// Sets the state. Before one engine is set to [`DesiredState::Serve`], the caller sets the other to
+    /// [`DesiredState::Rest`].
     pub fn set(&self, duty: DesiredState) {
         self.0.send_replace(duty);
     }
 }
 
-/// Waits until the duty is this one; for ever where nobody can say so any more.
+/// Waits until the desired state is `wanted`; for ever where its sender is gone.
 pub(super) async fn until(duty: &mut watch::Receiver<DesiredState>, wanted: DesiredState) {
     if duty.wait_for(|duty| *duty == wanted).await.is_err() {
         std::future::pending().await

@@ -1,11 +1,12 @@
-//! The permit to use the GPU of a rank, which one server has at a time.
+//! The permit to use the GPU of a rank, which one server holds at a time.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// Lets the servers of a rank onto its GPU, one at a time: vLLM takes what is free when it starts for what it may have, so
-/// two that started together would be wrong about it. Servers that take turns stay admitted until they sleep or are gone.
+/// Gives the servers of a rank its GPU, one at a time. A starting vLLM counts the memory that is free at that moment as
+/// its own, so two servers that start together both count too much. Where engines share the GPU by role switches, a
+/// server keeps the permit until it sleeps or has ended.
 #[derive(Debug, Clone)]
 pub struct GpuPermits {
     right: Arc<Semaphore>,
@@ -19,22 +20,22 @@ impl Default for GpuPermits {
 }
 
 impl GpuPermits {
-    /// At once, or not at all.
+    /// The permit, if it is free now.
     pub(super) fn try_enter(&self) -> Option<GpuPermit> {
         Arc::clone(&self.right).try_acquire_owned().ok().map(GpuPermit)
     }
 
     pub(super) async fn acquire(&self) -> Option<GpuPermit> {
-        // It is never closed.
+        // The semaphore is never closed, so this is never `None`.
         Arc::clone(&self.right).acquire_owned().await.ok().map(GpuPermit)
     }
 
-    /// A server of the rank is ready: its node has time for others.
+    /// Says that a server of the rank is ready, so that the node has time to copy other models.
     pub(super) fn serves(&self) {
         self.serves.send_replace(true);
     }
 }
 
-/// The right to the GPU, until it is dropped.
+/// The permit; dropping it frees the GPU.
 #[derive(Debug)]
 pub(super) struct GpuPermit(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);

@@ -1,4 +1,4 @@
-//! The process between a rank and its server.
+//! The guard: the process between a rank and its server.
 
 use std::{
     io,
@@ -27,41 +27,37 @@ use super::{
 };
 use crate::sys::{RunningProcess, boot_id, seconds_text};
 
-/// How long a guard waits for the folder. Whoever only looks whether it is guarded holds it for a moment.
+/// How long a guard waits for the lock of the folder. A rank that checks for a guard holds that lock for a moment.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
-/// What to guard.
+/// What a guard starts and for how long it keeps it.
 #[derive(Debug, Clone)]
 pub struct Guarded {
     /// Program and arguments of the server.
     pub command: Vec<String>,
-    /// Time between asking the server to end and ending it.
+    /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// How long the server outlives a holder that goes away without a goodbye.
+    /// Orphan grace: how long the server outlives a lease holder that went away without a request.
     pub linger: Duration,
-    /// Folder of the server, made here and removed at the end.
+    /// Folder of the server; the guard makes it and removes it at the end.
     pub folder: PathBuf,
-    /// What is launched, for the next holder.
+    /// What is launched; recorded for the next lease holder.
     pub launch: LaunchHash,
-    /// Where the server answers, for the next holder.
+    /// Where the server answers; recorded for the next lease holder.
     pub address: String,
 }
 
-/// A server that cannot be guarded.
+/// Why a guard could not do its work.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
     /// An empty command.
     #[error("there is no command to run: give the server's command after --")]
     NoCommand,
-    /// The program is not there or may not be run.
+    /// The program is missing or may not be executed.
     #[error("cannot start the server's program `{program}`: install it, or put it on the PATH of this node")]
-    Program {
-        /// As the command names it.
-        program: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Another guard is at work.
+    Program { program: String, source: io::Error },
+    /// Another guard holds the lock of the folder.
     #[error("another guard is at work in {0}: end the other run that uses the same run directory on this node")]
     Guarded(PathBuf),
     /// The folder cannot be used.
@@ -72,24 +68,26 @@ pub enum GuardError {
     Watch(#[from] io::Error),
 }
 
-/// Runs the server until it ends by itself, a signal comes, its holder says goodbye, or there has been no holder for
-/// `linger`; then ends its whole process group and waits until it is gone. Returns the server's exit code (128 + the
-/// signal that killed it), 0 if it was ended.
+/// Runs the server until the first of these: it ends by itself; the guard receives a signal; the lease holder sends a
+/// [`ShutdownRequest`]; there has been no lease holder for `linger`. Then ends the server's whole process group and
+/// waits until it is gone. Returns the server's exit code (128 + the signal that killed it), or 0 if the guard ended
+/// it.
 ///
-/// The first holder has standard input, those after it connect to the control socket: see the module `control`. What an
-/// earlier guard left in the folder is ended first.
+/// The first lease holder is connected by standard input, later ones by the control socket: see the module `control`.
+/// Processes that an earlier guard left in the folder are ended first.
 ///
-/// A server asked to end with requests in flight may never do so (vLLM waits for its clients for ever), and a dead
-/// engine exits with status 0: so the group is always killed, and the status is only passed on for the log.
+/// The group is always killed, and the server's exit status is only passed on for the log: a server that is asked to
+/// end with requests in flight may never end (vLLM waits for its clients for ever), and a dead engine exits with status
+/// 0.
 ///
 /// # Errors
-/// The folder is not ours, the program cannot be started, or processes do not go. The folder, with the record of them,
-/// stays in the last case only.
+/// The folder is not private to this user, the program cannot be started, or processes do not end. Only in the last
+/// case the folder stays, with the record of those processes.
 pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
-    // From here on a signal ends the server, not the guard alone.
+    // From here on a signal ends the server as well, and not only the guard.
     let holder = LeaseHolder::First(tokio::io::stdin());
-    let mut custody = OrphanGuard { linger: guarded.linger, holder, signals: Signals::listen()? };
-    // Processes that outlive the server become children of this one, which can so wait for their end.
+    let mut orphan_guard = OrphanGuard { linger: guarded.linger, holder, signals: Signals::listen()? };
+    // Processes that outlive the server become children of the guard, so that it can wait for their end.
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     let folder = ServerFolder::at(&guarded.folder);
     let clear = async {
@@ -98,13 +96,13 @@ pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
         Ok::<_, GuardError>(lock)
     };
     let lock = tokio::select! {
-        // A folder that is refused is said even if nobody waits for it any more.
+        // An unusable folder is reported even if a shutdown was requested at the same moment.
         biased;
         lock = clear => lock?,
-        _ = custody.await_end(None) => return Ok(0),
+        _ = orphan_guard.await_end(None) => return Ok(0),
     };
-    let (result, deadline) = serve(guarded, &folder, &lock, custody).await;
-    // Those that have left the group. The record is needed again for those that do not go.
+    let (result, deadline) = serve(guarded, &folder, &lock, orphan_guard).await;
+    // Ends processes that have left the group. If some remain, the error returns before the record is removed.
     folder.end_orphans(&lock, deadline).await?;
     folder.remove(lock);
     result
@@ -123,12 +121,12 @@ async fn lock(folder: &ServerFolder) -> Result<FolderLock, GuardError> {
     }
 }
 
-/// One life of the server; with it, until when what it leaves must be gone.
+/// Runs the server once. Also returns the time by which everything it leaves must be gone.
 async fn serve(
     guarded: Guarded,
     folder: &ServerFolder,
     lock: &FolderLock,
-    mut custody: OrphanGuard,
+    mut orphan_guard: OrphanGuard,
 ) -> (Result<i32, GuardError>, Instant) {
     folder.clear_control(lock);
     let mut child = match spawn(&guarded.command, folder) {
@@ -139,15 +137,15 @@ async fn serve(
     let ended = match prepare(&guarded, group, folder, lock) {
         Ok(control) => tokio::select! {
             status = child.wait() => status.map(Ended::ByItself),
-            word = custody.await_end(Some(&control)) => Ok(Ended::Told(word)),
+            request = orphan_guard.await_end(Some(&control)) => Ok(Ended::Requested(request)),
         },
         Err(error) => Err(error),
     };
-    let grace = matches!(ended, Ok(Ended::Told(ShutdownRequest::Goodbye))).then_some(guarded.grace);
+    let grace = matches!(ended, Ok(Ended::Requested(ShutdownRequest::Goodbye))).then_some(guarded.grace);
     let deadline = end(&mut child, group, grace).await;
     let code = ended.map(|ended| match ended {
         Ended::ByItself(status) => exit_code(status),
-        Ended::Told(_) => 0,
+        Ended::Requested(_) => 0,
     });
     (code.map_err(GuardError::from), deadline)
 }
@@ -162,10 +160,10 @@ fn spawn(command: &[String], folder: &ServerFolder) -> Result<Child, GuardError>
 /// How the server's life ended.
 enum Ended {
     ByItself(ExitStatus),
-    Told(ShutdownRequest),
+    Requested(ShutdownRequest),
 }
 
-/// What the next holder needs.
+/// Writes the record for the next lease holder, and opens the control socket.
 fn prepare(
     guarded: &Guarded,
     group: Option<Pid>,
@@ -187,7 +185,7 @@ fn prepare(
     UnixListener::bind(folder.control())
 }
 
-/// Ends the group: politely first, where it has a grace. Returns until when it and all else must be gone.
+/// Ends the group: first by SIGTERM, where there is a grace. Returns the time by which all its processes must be gone.
 async fn end(child: &mut Child, group: Option<Pid>, grace: Option<Duration>) -> Instant {
     let signal = |signal| group.map(|group| kill_process_group(group, signal));
     if let Some(grace) = grace {
@@ -213,7 +211,7 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
 }
 
-/// Who wants the server to live, and what ends it.
+/// Keeps the server for its lease holder, and for the orphan grace after that.
 struct OrphanGuard {
     linger: Duration,
     holder: LeaseHolder,
@@ -221,23 +219,23 @@ struct OrphanGuard {
 }
 
 enum LeaseHolder {
-    /// Whoever started the guard.
+    /// The process that started the guard.
     First(Stdin),
-    /// Whoever took the server over.
+    /// A later process that took the server over.
     Next(UnixStream),
-    /// Nobody, until then.
-    Nobody(Instant),
+    /// No holder; the orphan grace ends at this time.
+    Orphaned(Instant),
 }
 
 impl LeaseHolder {
-    /// The holder's last word; `None` where it went away without one.
-    async fn word(&mut self) -> Option<ShutdownRequest> {
+    /// The holder's shutdown request; `None` where the holder went away without one.
+    async fn shutdown_request(&mut self) -> Option<ShutdownRequest> {
         let mut byte = [0u8; 1];
         loop {
             let read = match self {
                 LeaseHolder::First(pipe) => pipe.read(&mut byte).await,
                 LeaseHolder::Next(stream) => stream.read(&mut byte).await,
-                LeaseHolder::Nobody(until) => {
+                LeaseHolder::Orphaned(until) => {
                     sleep_until(*until).await;
                     return Some(ShutdownRequest::Goodbye);
                 }
@@ -245,8 +243,8 @@ impl LeaseHolder {
             match read {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {
-                    if let Some(word) = ShutdownRequest::of(byte[0]) {
-                        return Some(word);
+                    if let Some(request) = ShutdownRequest::of(byte[0]) {
+                        return Some(request);
                     }
                 }
             }
@@ -255,7 +253,7 @@ impl LeaseHolder {
 }
 
 impl OrphanGuard {
-    /// Waits until the server is to end. Without a control socket nobody comes after the first holder.
+    /// Waits until the server is to end. Without a control socket there is no holder after the first.
     async fn await_end(&mut self, control: Option<&UnixListener>) -> ShutdownRequest {
         loop {
             let next = async {
@@ -265,17 +263,18 @@ impl OrphanGuard {
                 }
             };
             tokio::select! {
-                // A holder that has gone is seen before the one that comes in its place.
+                // The loss of a holder is handled before the connection of its successor, which would be refused
+                // otherwise.
                 biased;
-                () = self.signals.lease_lost() => return ShutdownRequest::Goodbye,
-                word = self.holder.word() => match word {
-                    Some(word) => return word,
-                    None => self.holder = LeaseHolder::Nobody(Instant::now() + self.linger),
+                () = self.signals.received() => return ShutdownRequest::Goodbye,
+                request = self.holder.shutdown_request() => match request {
+                    Some(request) => return request,
+                    None => self.holder = LeaseHolder::Orphaned(Instant::now() + self.linger),
                 },
                 Ok((mut stream, _)) = next => {
-                    let free = matches!(self.holder, LeaseHolder::Nobody(_));
+                    let free = matches!(self.holder, LeaseHolder::Orphaned(_));
                     let answer = if free { Answer::Held } else { Answer::Busy };
-                    // One byte always fits into an empty socket.
+                    // The send buffer of a new socket always has space for one byte, so this does not block.
                     if stream.write_all(&[answer as u8]).await.is_ok() && free {
                         self.holder = LeaseHolder::Next(stream);
                     }
@@ -294,7 +293,7 @@ impl Signals {
         Ok(Signals([terminate?, interrupt?, hangup?]))
     }
 
-    async fn lease_lost(&mut self) {
+    async fn received(&mut self) {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! What to run for a server, from the configuration and the engine's profile.
+//! The command line, environment and address of a server, from the configuration and the engine's profile.
 
 use std::{
     collections::BTreeMap,
@@ -24,23 +24,23 @@ use super::{
     memory_share::MemoryShare,
 };
 
-/// Where vLLM reads the key that requests below `/v1` must carry. On its command line every user would see it.
+/// Variable from which vLLM reads the key that requests below `/v1` must carry. Every user of the node can read a
+/// command line, so the key is not an argument.
 pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
 
-/// Says which GPUs a process sees.
+/// Variable with the GPUs that a process sees.
 pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// Makes vLLM's server one that can sleep, together with [`DEV_MODE_VARIABLE`] (`docs/facts/vllm.md`, "Memory and
-/// sleep").
+/// Enables sleep mode in vLLM, together with [`DEV_MODE_VARIABLE`] (`docs/facts/vllm.md`, "Memory and sleep").
 const SLEEP_FLAG: &str = "--enable-sleep-mode";
 
-/// Opens the endpoints of sleep mode, and others that nobody else should reach.
+/// Opens the endpoints of sleep mode; also others that no other user should reach, so the server listens privately.
 const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
 
-/// A server that cannot be launched as configured.
+/// Why a server cannot be launched as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// Neither placeholder is in the command.
+    /// The command has neither placeholder.
     #[error(
         "the launch command of {0} has neither {{socket}} nor {{port}}: add one, so that the server can be reached"
     )]
@@ -48,61 +48,61 @@ pub enum LaunchError {
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
     Port(#[source] io::Error),
-    /// No folder for its sockets.
+    /// There is no usable folder for the server's sockets.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// No random numbers for a key or a name.
+    /// The system gave no random numbers for a key or a name.
     #[error("cannot make a key and a name for the server: the system gave no random numbers")]
     Random(#[source] io::Error),
 }
 
-/// A command to run, and where its server will answer.
+/// A command to run, and the address at which its server will answer.
 #[derive(Debug)]
 pub struct Launch {
-    /// The `bocr` program, which guards the server.
+    /// Path of the `bocr` program, which is run as the server's guard.
     pub guard: PathBuf,
     /// Program and arguments.
     pub command: Vec<String>,
-    /// Added to the environment.
+    /// Variables that are added to the environment of this process.
     pub environment: BTreeMap<String, String>,
     /// Where the server will answer.
     pub address: ServerAddress,
-    /// Key that it will want from its clients, where it listens on a port that every user of the node can reach. In its
-    /// environment too.
+    /// Key that the server demands of its clients; also in `environment`.
     pub key: Option<String>,
-    /// Its folder, which its guard makes.
+    /// The server's folder; its guard makes it.
     pub folder: ServerFolder,
-    /// What is launched.
+    /// Identifies the launch: equal for a server that an earlier attempt of the run started alike.
     pub hash: LaunchHash,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
-    /// Whether it has sleep mode.
+    /// Whether the server has sleep mode.
     pub sleeps: bool,
-    /// The command with `{model}` in it.
+    /// The command with `{model}` not yet filled in.
     template: Vec<String>,
 }
 
-/// What this rank gives to a server.
+/// What this rank gives a server.
 #[derive(Debug, Clone)]
 pub struct Share {
-    /// The `bocr` program, which is also the stand-in and the guard.
+    /// Path of the `bocr` program, which is also the stand-in and the guard.
     pub program: PathBuf,
     /// Processor cores that a stand-in may use.
     pub cores: usize,
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
-    /// What is done on the node before a model server is launched; none for a stand-in.
+    /// Preparation of the node before a model server is launched; `None` for a stand-in.
     pub care: Option<Arc<NodePreparation>>,
 }
 
 impl Launch {
-    /// The launch of a server for `profile` in the folder that is found for it; `None` when it is already running elsewhere.
+    /// The launch of a server for `profile`; `folder` finds its folder. `None` where the configuration gives the URL of
+    /// a server that already runs.
     ///
-    /// The server answers on a Unix socket in a folder that only this user can enter, so that neither ports nor
-    /// users of a shared node collide; a configured command may ask for `{port}` instead.
+    /// The server answers on a Unix socket in a folder that only this user can enter, so neither ports nor users of a
+    /// shared node collide. A configured command may ask for `{port}` instead.
     ///
     /// # Errors
-    /// No folder, no free port, no key for it, or a command that names neither.
+    /// There is no folder, no free port or no key, or the command has neither `{socket}` nor `{port}`.
     pub fn new(
         source: &ServerSource,
         profile: &Profile,
@@ -145,7 +145,8 @@ impl Launch {
             port = free_port()?.to_string();
             address = ServerAddress::Tcp(format!("http://127.0.0.1:{port}"));
         }
-        // Also on a socket: else a key in the environment of the job would be asked for, and never given.
+        // A server on a socket gets a key too: if the job's environment held one, vLLM would demand it and no client
+        // would send it.
         let key = match environment.get(KEY_VARIABLE) {
             Some(configured) => configured.clone(),
             None => random_hex(24).map_err(LaunchError::Random)?,
@@ -158,15 +159,16 @@ impl Launch {
         Ok(Some(Launch { guard, command, environment, address, key: Some(key), folder, hash, gpu, sleeps, template }))
     }
 
-    /// Lets the server read its model from a copy of it. It is the same launch.
+    /// Lets the server read its model from a copy in `folder`. The launch hash stays the same.
     pub(super) fn serve_from(&mut self, folder: &Path) {
         self.command = with_model(&self.template, &folder.to_string_lossy());
     }
 }
 
-/// Gives a server that takes turns sleep mode: `ours` is a command of a profile or of the stand-in, all of which know the
-/// flag. A command of the configuration must have it itself, and a configured `VLLM_SERVER_DEV_MODE = "0"` wants none:
-/// without it the server is stopped at a turn, and started at the next.
+/// Gives a server of a rank with role switches sleep mode. `ours` is a command of a profile or of the stand-in, which
+/// all accept the flag. A command of the configuration must have the flag itself. A configured value "0" of
+/// [`DEV_MODE_VARIABLE`] turns sleep mode off: the server is then ended at each switch away from its engine, and
+/// started at the next.
 fn enable_sleep(command: &mut Vec<String>, environment: &mut BTreeMap<String, String>, ours: bool) {
     if environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "0") {
         return;
@@ -179,7 +181,7 @@ fn enable_sleep(command: &mut Vec<String>, environment: &mut BTreeMap<String, St
     }
 }
 
-/// Also within a word: a script of a shell is one.
+/// Searches within words too: a whole shell script is one word.
 fn has_sleep_flag(command: &[String]) -> bool {
     command.iter().any(|word| word.contains(SLEEP_FLAG))
 }
@@ -188,7 +190,7 @@ fn with_model(template: &[String], model: &str) -> Vec<String> {
     template.iter().map(|word| word.replace("{model}", model)).collect()
 }
 
-/// The stand-in speaks the profile's dialect under the profile's name.
+/// The command of a stand-in that speaks the profile's dialect and serves under the profile's name.
 fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: &Share) -> Vec<String> {
     let mode = match mode {
         StandInMode::Tesseract => "tesseract",
@@ -220,8 +222,9 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
     words
 }
 
-/// The words before a command that let bash activate an environment first. Modules and Conda come as functions of an
-/// interactive or login shell, and not all of them bear `set -e`: a command that is not found then is the error.
+/// The words before a command that let bash activate an environment first. Modules and Conda are functions of an
+/// interactive or login shell. Not all of them work under `set -e`, so a failed line does not end the script: the error
+/// shows when the command is not found.
 fn activated_variables(lines: &str) -> Vec<String> {
     ["/bin/bash", "-l", "-c", &format!("{lines}\nexec \"$@\""), "activate"].map(str::to_owned).into()
 }

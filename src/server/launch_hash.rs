@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Tells whether a server that runs is the one that would be launched: of the command before its address is filled in,
-/// the environment, the GPU, and the version of this program.
+/// Tells whether a running server equals the one that would be launched. It covers the command before its address is
+/// filled in, the environment, the GPU, and the version of this program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchHash(pub String);
 

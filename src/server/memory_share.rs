@@ -1,61 +1,52 @@
-//! What a server may have of its GPU.
+//! The share of a GPU's memory that a server may use.
 
 use crate::model::{
     Engine, Role,
     configuration::{EngineSettings, Engines},
 };
 
-/// Share of a server that has its GPU for itself while it serves (`docs/facts/chandra.md`, "Launcher").
+/// Share of a server that has the GPU for itself while it serves (`docs/facts/chandra.md`, "Launcher").
 const ALONE: f32 = 0.85;
 
-/// Most that two servers on one GPU may have: the rest is for what each holds outside of its share
+/// Greatest sum of the shares of two servers on one GPU. The rest is for what each allocates outside of its share
 /// (`docs/facts/vllm.md`, "Memory and sleep").
 const TOGETHER_AT_MOST: f32 = 0.95;
 
-/// What a server may have of its GPU.
+/// The share of a GPU's memory that a server may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MemoryShare {
-    /// What its rank is there for.
+    /// The role of the server's rank.
     pub role: Role,
     /// Share of the GPU's memory, above 0 and at most 1: `{memory}` of a launch command.
     pub memory: f32,
 }
 
-/// Shares of a GPU that cannot be given.
+/// Shares of a GPU's memory that cannot be given.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MemoryShareError {
-    /// Not a share.
+    /// The share is not above 0 and at most 1.
     #[error("engines.{engine}.memory is {memory}: give a share of the GPU's memory, above 0 and at most 1")]
-    NoShare {
-        /// Of this engine.
-        engine: Engine,
-        /// As configured.
-        memory: f32,
-    },
-    /// Two servers that would not fit.
+    NoShare { engine: Engine, memory: f32 },
+    /// The shares of two servers together exceed what one GPU can give.
     #[error(
         "role chandra+deepseek gives chandra {chandra} and deepseek {deepseek} of one GPU's memory, together more than \
          {TOGETHER_AT_MOST}: lower engines.chandra.memory or engines.deepseek.memory, or let them take turns \
          (chandra/deepseek)"
     )]
-    TooMuch {
-        /// Share of Chandra's server.
-        chandra: f32,
-        /// Share of DeepSeek's server.
-        deepseek: f32,
-    },
+    TooMuch { chandra: f32, deepseek: f32 },
 }
 
 impl MemoryShare {
-    /// The claim of an engine's server on a rank of this role.
+    /// The share of an engine's server on a rank of this role.
     ///
     /// # Errors
-    /// A share that is none, or two that are too much for one GPU.
+    /// The configured share is out of range, or two shares are too much for one GPU.
     pub fn new(role: Role, engine: Engine, engines: &Engines) -> Result<MemoryShare, MemoryShareError> {
         let memory = memory(role, engine, engines.of(engine))?;
         if role == Role::Together {
             let [chandra, deepseek] = Engine::ALL.map(|engine| memory_of(role, engine, engines.of(engine)));
-            // Shares have two or three digits.
+            // The tolerance is for the rounding of f32: configured shares have two or three digits.
             if chandra + deepseek > TOGETHER_AT_MOST + 1e-4 {
                 return Err(MemoryShareError::TooMuch { chandra, deepseek });
             }
@@ -66,16 +57,14 @@ impl MemoryShare {
 
 fn memory(role: Role, engine: Engine, settings: &EngineSettings) -> Result<f32, MemoryShareError> {
     let memory = memory_of(role, engine, settings);
-    match memory > 0.0 && memory <= 1.0 {
-        true => Ok(memory),
-        false => Err(MemoryShareError::NoShare { engine, memory }),
-    }
+    if memory > 0.0 && memory <= 1.0 { Ok(memory) } else { Err(MemoryShareError::NoShare { engine, memory }) }
 }
 
-/// Weights have 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB (DeepSeek-OCR; `docs/facts/chandra.md`, "Models"),
-/// and each needs memory for images and its cache beyond that. Few pages come to DeepSeek: 0.25 leaves it 3 GB on a card
-/// of 40 GB, 13 GB on one of 80 GB; 0.6 leaves Chandra 1 6 GB and 30 GB. A server that takes turns has all of it: the
-/// other sleeps, or is gone.
+/// The configured share, or else a default. The weights take 17.6 GB (Chandra 1), 10 GB (Chandra 2) and 6.7 GB
+/// (DeepSeek-OCR; `docs/facts/chandra.md`, "Models"); each server also needs memory for images and its KV cache. Few
+/// pages come to DeepSeek: 0.25 leaves it 3 GB for that on a card of 40 GB, and 13 GB on one of 80 GB; 0.6 leaves
+/// Chandra 1 6 GB and 30 GB. A server of a rank with role switches gets the share of a single server, since the other
+/// one sleeps or has ended.
 fn memory_of(role: Role, engine: Engine, settings: &EngineSettings) -> f32 {
     let left = match (role, engine) {
         (Role::Together, Engine::Chandra) => 0.6,

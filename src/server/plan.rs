@@ -1,4 +1,4 @@
-//! How a service is to be run.
+//! The plan of a service: what it serves, on what, and within what limits.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,31 +9,32 @@ use crate::{
 
 use super::{desired_state::DesiredState, gpu_permit::GpuPermits, launch::Share, memory_share::MemoryShare};
 
-/// How a service is to be run.
+/// The plan of a service.
 #[derive(Debug, Clone)]
 pub struct ServicePlan {
     /// Names the logs and stands in the records.
     pub rank: RankId,
-    /// Chooses among configured URLs.
+    /// Place of the rank on its node, from 0; chooses among configured URLs.
     pub local_rank: u32,
-    /// What the server must serve.
+    /// Profile of the engine that the server must serve.
     pub profile: Arc<Profile>,
-    /// What it may have of the GPU. A server of an engine that its rank does not serve, left there by an earlier attempt,
-    /// is in the way.
+    /// Share of the GPU's memory. Its role also says which engines the rank serves: a server of another engine, left by
+    /// an earlier attempt, is ended.
     pub claim: MemoryShare,
-    /// Shared by the services of the rank.
+    /// Permit for the rank's GPU, shared by the services of the rank.
     pub admission: GpuPermits,
-    /// What it begins with. Of services that take turns, the one that rests is started first, so that what an earlier
-    /// attempt left of it has left the GPU before the other comes.
+    /// State to begin with. Of two services that share the GPU by role switches, the one that rests is started first:
+    /// what an earlier attempt left of it is off the GPU before the other starts.
     pub duty: DesiredState,
     /// Where the server comes from, and its limits.
     pub settings: EngineSettings,
-    /// What this rank gives to it.
+    /// What this rank gives the server.
     pub share: Share,
-    /// Names the server's folder on this node, where the next attempt of the run finds it.
+    /// Names the server's folder on this node, so that the next attempt of the run finds it.
     pub run_directory: PathBuf,
-    /// Folder for its logs, one a start.
+    /// Folder for the server's logs, one file a start.
     pub logs: PathBuf,
-    /// How long a launched server outlives this rank where it is killed, to be taken over by the next attempt.
+    /// Orphan grace: how long a launched server outlives this rank if the rank is killed. The next attempt may take it
+    /// over.
     pub linger: Duration,
 }

@@ -1,10 +1,10 @@
-//! Where a port is listened on.
+//! On which addresses a port is listened on.
 
 use std::net::IpAddr;
 
 use crate::sys::listening_addresses;
 
-/// The address other than loopback on which somebody listens on this port, if there is one.
+/// An address other than loopback on which a process of this node listens on the port, if there is one.
 pub(super) fn open_address(port: u16) -> Option<IpAddr> {
     listening_addresses(port).into_iter().find(|address| !address.to_canonical().is_loopback())
 }

@@ -1,4 +1,4 @@
-//! A running server, under its guard.
+//! A running server and the connection to its guard.
 
 use std::{
     fs::File,
@@ -28,91 +28,65 @@ use super::{
 };
 use crate::sys::seconds_text;
 
-/// A server that did not come up or did not stay.
+/// Why a server did not start, did not become ready, or did not end.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The log cannot be written.
     #[error("cannot write the server's log {path}")]
-    Log {
-        /// Its path.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Log { path: PathBuf, source: std::io::Error },
     /// The guard cannot be started.
     #[error("cannot start {program}: check that it is installed on this node")]
-    Spawn {
-        /// This program.
-        program: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// It ended before it was ready.
+    Spawn { program: PathBuf, source: std::io::Error },
+    /// The server ended before it was ready. The status is known only where the guard is a child of this process.
     #[error("the server ended before it was ready ({}); the end of its log {log}:\n{tail}", described(*status))]
-    Ended {
-        /// Its exit status, where it is a child of ours.
-        status: Option<ExitStatus>,
-        /// Its log.
-        log: PathBuf,
-        /// The last lines of it.
-        tail: String,
-    },
-    /// It is not ready in time.
+    Ended { status: Option<ExitStatus>, log: PathBuf, tail: String },
+    /// The server is not ready in time.
     #[error("the server was not ready after {}: read its log {log}, or raise start_limit", seconds_text(*limit))]
-    NotReady {
-        /// The limit.
-        limit: Duration,
-        /// Its log.
-        log: PathBuf,
-    },
-    /// Another rank of another attempt holds it.
+    NotReady { limit: Duration, log: PathBuf },
+    /// Another process holds the lease of the server.
     #[error(
-        "another run still holds the server in {folder} after {}: end the other run that uses the same run directory on \
-         this node", seconds_text(*limit)
+        "another run still holds the server in {folder} after {}: end the other run that uses the same run directory \
+         on this node", seconds_text(*limit)
     )]
-    Held {
-        /// The server's folder.
-        folder: PathBuf,
-        /// How long it was waited for.
-        limit: Duration,
-    },
-    /// What answers on the server's port was not started by us.
+    Held { folder: PathBuf, limit: Duration },
+    /// This run did not start the server that answers on the port.
     #[error("the server at {0} answered without the run's key: another process owns that port")]
     Stranger(ServerAddress),
-    /// Its folder cannot be used.
+    /// The server's folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
 }
 
-/// A server that we hold: it lives for as long as this does, and for its guard's linger time after that, unless it is
-/// ended.
+/// A server whose lease this process holds. It lives for as long as this value, and for its guard's orphan grace after
+/// that, unless it is ended by [`Server::end`].
 #[derive(Debug)]
 pub struct Server {
     address: ServerAddress,
     key: Option<String>,
     log: Option<PathBuf>,
     folder: ServerFolder,
-    /// When it was started, as far as is known.
+    /// Start of the server, as far as it is known.
     since: Instant,
     sleeps: bool,
     has_answered: bool,
     link: Link,
 }
 
-/// Our end of the connection to the guard.
+/// The connection to the guard.
 #[derive(Debug)]
 enum Link {
-    /// Of a guard that we started. The pipe is kept apart from the child, whose `wait` would close it.
+    /// A guard that this process started. The pipe is separate from the child, whose `wait` would close it.
     Started { guard: Child, pipe: Option<ChildStdin> },
-    /// Of a guard that an earlier attempt started.
+    /// A guard that an earlier attempt started.
     TookOver(UnixStream),
 }
 
 impl Server {
-    /// Starts the server; its output goes to `log`. Without us it lives for another `linger`, in whole seconds.
+    /// Starts the server; its output goes to `log`. It outlives this process by `linger`, in whole seconds.
     ///
     /// # Errors
-    /// The log cannot be opened or the guard not started.
+    /// The log cannot be opened, or the guard cannot be started.
     pub fn start(launch: Launch, log: &Path, linger: Duration) -> Result<Server, ServerError> {
         let log_error = |source| ServerError::Log { path: log.to_owned(), source };
         let output = File::create(log).map_err(log_error)?;
@@ -144,7 +118,7 @@ impl Server {
         })
     }
 
-    /// A server whose guard has given it to us. Without a record it can only be ended.
+    /// A server whose guard has given this process the lease. Without a record it can only be ended.
     fn taken_over(folder: &ServerFolder, record: Option<Record>, stream: UnixStream) -> Server {
         let (address, key, log) = record.map(|record| (record.address, record.key, record.log)).unwrap_or_default();
         let age = folder.record_age().and_then(|age| Instant::now().checked_sub(age));
@@ -158,17 +132,17 @@ impl Server {
             folder: folder.clone(),
             since: age.unwrap_or_else(Instant::now),
             sleeps: false,
-            // Who knows; it may.
+            // Unknown; assumed, so that a later end is an orderly one.
             has_answered: true,
             link: Link::TookOver(stream),
         }
     }
 
     /// Takes over the server that an earlier attempt has left in the folder of this launch; `None` where there is none.
-    /// One that was launched otherwise is ended. Whether the server is of any use must be asked of it.
+    /// A server that was launched otherwise is ended. The caller must check whether the server still works.
     ///
     /// # Errors
-    /// Another holds it and does not go; the folder is not private.
+    /// Another process keeps the lease, or the folder is not private.
     pub async fn take_over(launch: &Launch) -> Result<Option<Server>, ServerError> {
         let folder = &launch.folder;
         let deadline = Instant::now() + HOLDER;
@@ -182,12 +156,15 @@ impl Server {
                 if alike {
                     return Ok(Some(Server { sleeps: launch.sleeps, ..server }));
                 }
-                tracing::info!(folder = %folder.path().display(), "ending the server of an earlier attempt: it was started by another command");
+                tracing::info!(
+                    folder = %folder.path().display(),
+                    "ending the server of an earlier attempt: it was started by another command"
+                );
                 server.end(ShutdownRequest::Goodbye).await?;
                 return Ok(None);
             }
-            // Held by another, or its guard is only just starting or ending. An orphan would answer in the place of the
-            // next server: it goes before that is started.
+            // Another process holds the lease, or the guard is just starting or ending. Orphaned processes are ended
+            // before the next server starts: they would answer in its place.
             if end_unguarded(folder).await? {
                 return Ok(None);
             }
@@ -198,8 +175,8 @@ impl Server {
         }
     }
 
-    /// Ends the run's servers on this GPU that nobody holds and whose folders are not kept: an earlier attempt of the
-    /// run has left them, and they have the memory that the next server needs.
+    /// Ends the run's servers on this GPU that have no lease holder and whose folders are not in `kept`. An earlier
+    /// attempt of the run left them, and they have the memory that the next server needs.
     ///
     /// # Errors
     /// A server does not end.
@@ -207,12 +184,16 @@ impl Server {
         let deadline = Instant::now() + END;
         for other in folder.other_folders().iter().filter(|other| !kept.contains(other)) {
             let is_on_gpu = || other.record().is_some_and(|record| record.gpu.as_deref() == Some(gpu));
-            // A guard that is only just ending its server is waited for.
+            // A guard that is just ending its server still has the record: wait for it.
             while is_on_gpu() && Instant::now() < deadline && other.exists()? {
                 match request_status(other).await {
                     Some((Answer::Busy, _)) => break,
                     Some((Answer::Held, stream)) => {
-                        tracing::info!(folder = %other.path().display(), gpu, "ending a server of an earlier attempt: it holds the memory of this GPU");
+                        tracing::info!(
+                            folder = %other.path().display(),
+                            gpu,
+                            "ending a server of an earlier attempt: it holds the memory of this GPU"
+                        );
                         Server::taken_over(other, other.record(), stream).end(ShutdownRequest::Goodbye).await?;
                     }
                     None => drop(end_unguarded(other).await?),
@@ -223,42 +204,41 @@ impl Server {
         Ok(())
     }
 
-    /// Where it answers.
+    /// The address at which the server answers.
     pub fn address(&self) -> &ServerAddress {
         &self.address
     }
 
-    /// The key that it wants.
+    /// The key that the server demands.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// Where it writes.
+    /// The file with the server's output.
     pub fn log(&self) -> Option<&Path> {
         self.log.as_deref()
     }
 
-    /// Whether it has sleep mode.
+    /// Whether the server has sleep mode.
     pub fn sleeps(&self) -> bool {
         self.sleeps
     }
 
-    /// Whether it has been ready; of one of an earlier attempt it is assumed.
+    /// Whether the server has been ready; assumed for a server of an earlier attempt.
     pub fn has_answered(&self) -> bool {
         self.has_answered
     }
 
-    /// Waits until it answers `/health`, up to `limit` after its start. Ready means more than that: the caller asks for
-    /// its model next.
+    /// Waits until the server answers `/health`, up to `limit` after its start. The caller checks the served model
+    /// next.
     ///
     /// # Errors
     /// The process ended, or the limit passed.
     pub async fn ready(&mut self, client: &Client, limit: Duration) -> Result<(), ServerError> {
         let log = || self.log.clone().unwrap_or_default();
         tokio::select! {
-            answers = answers_by(client, self.since + limit) => match answers {
-                true => {}
-                false => return Err(ServerError::NotReady { limit, log: log() }),
+            answers = answers_by(client, self.since + limit) => if !answers {
+                return Err(ServerError::NotReady { limit, log: log() });
             },
             status = self.link.ended() => return Err(ServerError::Ended { status, tail: tail(&log()), log: log() }),
         }
@@ -266,12 +246,12 @@ impl Server {
         Ok(())
     }
 
-    /// Makes sure that what answers on the server's port is the server: two servers can listen on one port
-    /// (`docs/facts/vllm.md`, "Deaths"), but only ours knows our key. Says so loudly where others than this node can
-    /// reach it.
+    /// Checks that the process that answers on the server's port is this server: two servers can listen on one port
+    /// (`docs/facts/vllm.md`, "Deaths"), but only this one knows the key. Warns where other machines can reach the
+    /// port.
     ///
     /// # Errors
-    /// It is another's, or gives no answer.
+    /// Another server answers, or none.
     pub async fn check_port(&self, client: &Client) -> Result<(), CheckError> {
         let ServerAddress::Tcp(url) = &self.address else { return Ok(()) };
         if self.key.is_some() && !client.refuses_strangers().await? {
@@ -280,36 +260,42 @@ impl Server {
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
         if let Some(open) = port.and_then(super::port::open_address) {
             tracing::warn!(
-                "THE SERVER AT {url} LISTENS ON {open}, SO OTHER MACHINES CAN REACH IT: add `--host 127.0.0.1` to its launch \
-                 command, or use {{socket}}"
+                "THE SERVER AT {url} LISTENS ON {open}, SO OTHER MACHINES CAN REACH IT: add `--host 127.0.0.1` to \
+                 its launch command, or use {{socket}}"
             );
         }
         Ok(())
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the server's process ends by itself.
     pub async fn ended(&mut self) {
         self.link.ended().await;
     }
 
-    /// Ends the server and waits until its whole process group is gone. Who stops waiting may come again.
+    /// Ends the server and waits until its whole process group is gone. After a cancelled wait this may be called
+    /// again.
     ///
     /// # Errors
-    /// It does not go.
-    pub async fn end(&mut self, word: ShutdownRequest) -> Result<(), ServerError> {
+    /// The server does not end.
+    pub async fn end(&mut self, request: ShutdownRequest) -> Result<(), ServerError> {
         match &mut self.link {
             Link::Started { pipe, .. } => {
                 if let Some(mut pipe) = pipe.take() {
-                    send_request(word, &mut pipe).await;
+                    send_request(request, &mut pipe).await;
                 }
             }
-            Link::TookOver(stream) => send_request(word, stream).await,
+            Link::TookOver(stream) => send_request(request, stream).await,
         }
         if timeout(END, self.link.ended()).await.is_err() {
-            tracing::warn!(folder = %self.folder.path().display(), "the server's guard did not end within {}: it was killed", seconds_text(END));
+            tracing::warn!(
+                folder = %self.folder.path().display(),
+                "the server's guard did not end within {}: it was killed",
+                seconds_text(END)
+            );
             self.link.kill();
         }
-        // A guard removes its folder as its last act. One that was killed leaves its server and the folder to us.
+        // A guard removes its folder as its last act. A guard that was killed leaves its server and the folder to this
+        // rank.
         let deadline = Instant::now() + REAP;
         while !end_unguarded(&self.folder).await? {
             if Instant::now() > deadline {
@@ -321,7 +307,7 @@ impl Server {
     }
 }
 
-/// Waits until the server says 200 to `/health`; whether it has by the deadline. It is asked once at least.
+/// Waits until the server answers `/health` with 200; false if it has not by the deadline. It is asked at least once.
 pub(super) async fn answers_by(client: &Client, deadline: Instant) -> bool {
     let mut pause = Duration::from_millis(20);
     while !client.alive().await {
@@ -334,7 +320,7 @@ pub(super) async fn answers_by(client: &Client, deadline: Instant) -> bool {
     true
 }
 
-/// Ends what a killed guard has left; whether nobody is in the folder now.
+/// Ends what a killed guard has left. True if the folder has no guard now.
 async fn end_unguarded(folder: &ServerFolder) -> Result<bool, FolderError> {
     if !folder.exists()? {
         return Ok(true);
@@ -345,10 +331,10 @@ async fn end_unguarded(folder: &ServerFolder) -> Result<bool, FolderError> {
     Ok(true)
 }
 
-/// Why a server on a port is not to be used.
+/// Why a server on a port cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// It is not ours.
+    /// It is not the server that this process started.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// It does not answer.
@@ -357,10 +343,11 @@ pub enum CheckError {
 }
 
 impl Link {
-    /// Waits for the end of the guard, which is that of the server; its exit status, where it is our child.
+    /// Waits for the end of the guard, which follows that of the server. Returns its exit status where it is a child of
+    /// this process.
     async fn ended(&mut self) -> Option<ExitStatus> {
         match self {
-            // Without the guard there is no server: an error counts as its end.
+            // Without the guard there is no server, so an error counts as its end.
             Link::Started { guard, .. } => guard.wait().await.ok(),
             Link::TookOver(stream) => {
                 let mut byte = [0u8; 1];

@@ -1,4 +1,4 @@
-//! An engine's server on this rank: brought up, watched, restarted when it dies, given up when it keeps dying.
+//! The service of an engine on this rank: brings its server up, watches it, restarts it, and gives it up in the end.
 
 use std::sync::{
     Arc,
@@ -19,11 +19,11 @@ use super::{
     supervisor::Supervisor,
 };
 
-/// The handle of a service. Dropping it is as the death of this rank: the server lives on for the plan's linger time.
+/// The handle of a service. If it is dropped without [`Service::stop`], the server lives on for the orphan grace.
 #[derive(Debug)]
 pub struct Service {
     state: watch::Sender<State>,
-    /// The start on which a page is tried alone; 0 for none.
+    /// Number of the start that runs a quarantine probe; 0 for none.
     probed_start: Arc<AtomicU32>,
     duty: DesiredStateSwitch,
     stop: Option<oneshot::Sender<()>>,
@@ -38,16 +38,17 @@ impl Service {
             DesiredState::Rest => State::Resting,
         });
         let (stop, stopped) = oneshot::channel();
-        let (duty, told) = watch::channel(plan.duty);
+        let (duty, duty_changes) = watch::channel(plan.duty);
         let probed_start = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
             probed_start: Arc::clone(&probed_start),
-            // Here and not in the task, so that the services of a rank are admitted in the order in which they are started.
+            // Done here and not in the task, so that the services of a rank get the GPU in the order in which they are
+            // started.
             admitted: plan.admission.try_enter(),
             plan,
             on_event: Box::new(on_event),
             state: state.clone(),
-            duty: told,
+            duty: duty_changes,
             server: None,
             ahead: JoinSet::new(),
         };
@@ -55,10 +56,10 @@ impl Service {
         Service { state, probed_start, duty: DesiredStateSwitch(duty), stop: Some(stop), task }
     }
 
-    /// The server, once it is ready.
+    /// Waits until the server is ready.
     ///
     /// # Errors
-    /// The engine is given up on this rank, or it is another's turn.
+    /// The engine is given up on this rank, or its server rests.
     pub async fn ready(&self) -> Result<Ready, MachineFault> {
         let mut state = self.state.subscribe();
         let settled = state.wait_for(|state| !matches!(state, State::Starting)).await;
@@ -68,18 +69,18 @@ impl Service {
         }
     }
 
-    /// How the server stands, whoever owns this handle.
+    /// The state of the server, for parts of the program that do not own this handle.
     pub fn life(&self) -> LifeWatch {
         LifeWatch(self.state.subscribe())
     }
 
-    /// Tells it when it is its engine's turn, whoever owns this handle.
+    /// The switch of the desired state, for parts of the program that do not own this handle.
     pub fn duty(&self) -> DesiredStateSwitch {
         self.duty.clone()
     }
 
-    /// Says that a start's engine is dead, though its process may linger. Nobody is given this start any more; that of
-    /// an earlier start changes nothing.
+    /// Reports that the engine of this start is dead, though its process may still run. From now on the start is not
+    /// given out. A report about an earlier start changes nothing.
     pub fn report_death(&self, start: u32) {
         self.state.send_if_modified(|state| {
             let dead = state.is_start(start);
@@ -90,13 +91,13 @@ impl Service {
         });
     }
 
-    /// Says that a page suspected of killing its engine is tried alone on this start: its death is the page's doing, and
-    /// costs no start of the budget.
+    /// Marks this start as the one that runs a quarantine probe: a page suspected of killing its engine, alone. A death
+    /// of this start then does not count towards giving the engine up.
     pub fn begin_trial(&self, start: u32) {
         self.probed_start.store(start, Ordering::SeqCst);
     }
 
-    /// Says that the start has survived the probed_start.
+    /// Ends the mark: the server has survived the quarantine probe.
     pub fn end_trial(&self) {
         self.probed_start.store(0, Ordering::SeqCst);
     }

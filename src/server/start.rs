@@ -1,4 +1,4 @@
-//! How a service comes by a server that answers: woken, taken over, started, or reached elsewhere.
+//! How a service gets a server that answers: by waking it, adopting it, starting it, or connecting to a configured URL.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ use super::{
     supervisor::Supervisor,
 };
 
-/// Between two handshakes with a server that is not ours and not yet what it says that it is.
+/// Between two handshakes with a configured server that does not yet serve its model.
 const HANDSHAKE_PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +51,12 @@ pub(super) enum StartError {
 }
 
 impl StartError {
-    /// Whether another start would end the same way.
+    /// Whether another start would fail for the same reason.
     pub(super) fn is_permanent(&self) -> bool {
         match self {
             StartError::Launch(error) => matches!(error, LaunchError::NoAddress(_)),
             StartError::Engine(error) => !matches!(error, EngineError::Unreachable { .. }),
-            // It has been waited for.
+            // `NotRunning` comes only after the whole start limit, so another start would not help.
             StartError::NoUrl | StartError::NotRunning { .. } | StartError::Model(_) => true,
             StartError::AnotherOnPort(_) | StartError::Silent(_) | StartError::Server(_) => false,
         }
@@ -73,17 +73,17 @@ impl From<CheckError> for StartError {
 }
 
 impl Supervisor {
-    /// The launch of the server; `None` where it runs elsewhere.
+    /// The launch of the server; `None` where its URL is configured.
     pub(super) fn launch(&self) -> Result<Option<Launch>, StartError> {
         let plan = &self.plan;
         let folder = || ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
         Ok(Launch::new(&plan.settings.server, &plan.profile, &plan.share, plan.claim, folder)?)
     }
 
-    /// A server that answers. Its process is left to [`Supervisor::end_server`], also when this is dropped.
+    /// Gets a server that answers. Its process is left to [`Supervisor::end_server`], also when this future is dropped.
     pub(super) async fn bring_up(&mut self) -> Result<Reader, StartError> {
         let Some(mut launch) = self.launch()? else {
-            // What runs elsewhere takes nothing of this GPU.
+            // A configured server uses no memory of this rank's GPU.
             self.admitted = None;
             return self.connect_configured(self.client(self.url()?, None)?).await;
         };
@@ -95,6 +95,7 @@ impl Supervisor {
         let engine = plan.profile.engine;
         if let Some(gpu) = &launch.gpu {
             let engines = plan.claim.role.engines().with(engine);
+            // The rank's other engine may have a server that rests on this GPU; it is kept.
             let kept: Vec<_> = engines.iter().map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
             Server::make_room(&launch.folder, gpu, &kept).await?;
         }
@@ -118,20 +119,25 @@ impl Supervisor {
         })
     }
 
-    /// A server that is not ours. It may be starting too, and is waited for as one of ours.
+    /// Connects to a server of a configured URL. It may still be starting, and is waited for up to the start limit.
     async fn connect_configured(&self, client: Client) -> Result<Reader, StartError> {
         let limit = self.plan.settings.start_limit;
         let deadline = Instant::now() + limit;
         let missing = |source| StartError::NotRunning { address: client.address().clone(), limit, source };
         if !client.alive().await {
-            tracing::warn!(server = %client.address(), "no server answers yet: waiting for up to {}", seconds_text(limit));
+            tracing::warn!(
+                server = %client.address(),
+                "no server answers yet: waiting for up to {}",
+                seconds_text(limit)
+            );
         }
         loop {
             if !answers_by(&client, deadline).await {
                 return Err(missing(None));
             }
             match self.connect(client.clone()).await {
-                // An engine that hangs is not restarted here: nobody is to be sent to it.
+                // This rank cannot restart a configured engine that hangs, so the server must answer before any page is
+                // sent to it.
                 Ok(reader) => return require_canary(reader).await,
                 Err(EngineError::Unreachable { .. }) if Instant::now() < deadline => sleep(HANDSHAKE_PAUSE).await,
                 Err(error @ EngineError::Unreachable { .. }) => return Err(missing(Some(Box::new(error)))),
@@ -140,8 +146,9 @@ impl Supervisor {
         }
     }
 
-    /// The server that sleeps, or the one that an earlier attempt of the run has left, if it is the one that would be
-    /// launched and its engine answers; ends it otherwise. One that is still starting has the rest of its time.
+    /// Wakes the sleeping server, or adopts the one that an earlier attempt of the run has left, if that was launched
+    /// alike and its engine answers; ends it otherwise. A server that is still starting has the rest of its start
+    /// limit.
     async fn take_up(&mut self, launch: &Launch) -> Result<Option<Reader>, StartError> {
         let ours = self.server.is_some();
         if !ours {
@@ -181,7 +188,7 @@ impl Supervisor {
     }
 }
 
-/// A server that was started before, awake and answering.
+/// Waits for a server that was started before, wakes it if it sleeps, and sends it a canary request.
 async fn wake(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartError> {
     let client = client_of(&plan.settings, server.address().clone(), server.key())?;
     server.ready(&client, plan.settings.start_limit).await?;
@@ -195,12 +202,13 @@ async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineErr
     Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await
 }
 
-/// Whether the engine behind it answers too.
+/// The reader, if its engine answers a canary request.
 async fn require_canary(reader: Reader) -> Result<Reader, StartError> {
     let client = reader.client();
-    match client.answers_canary(&reader.server().model).await {
-        true => Ok(reader),
-        false => Err(StartError::Silent(client.address().clone())),
+    if client.answers_canary(&reader.server().model).await {
+        Ok(reader)
+    } else {
+        Err(StartError::Silent(client.address().clone()))
     }
 }
 
@@ -217,7 +225,7 @@ pub(super) fn client_of(
     Ok(Client::new(address, limits, key)?.with_hang_limit(settings.hang_limit))
 }
 
-/// The next log of this rank's server: the logs of earlier starts are kept.
+/// Path of the next log of this rank's server: the logs of earlier starts are kept.
 fn unused_log(logs: &Path, rank: RankId, engine: Engine) -> PathBuf {
     let name = |number: u32| logs.join(format!("server-{:04}-{engine}-{number}.log", rank.0));
     (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))

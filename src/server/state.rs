@@ -1,4 +1,4 @@
-//! How a server stands, and what its owner hears.
+//! The state of a server, and the events of its service.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::{
     model::{Capabilities, Engine},
 };
 
-/// What the owner of a service hears.
+/// An event of a service, for its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceEvent {
-    /// A server of this engine is ready, and can do this; said again after every restart.
+    /// A server of this engine is ready, with these capabilities; sent again after every restart.
     Ready(Engine, Box<Capabilities>),
-    /// The engine is given up on this rank, for this reason. Said once, as the last.
+    /// The engine is given up on this rank, for this reason. The last event.
     Lost(Engine, String),
 }
 
-/// One start of a server, ready to be asked.
+/// One start of a server that is ready for requests.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// Which start it is, from 1: a death is reported against it.
+    /// Number of the start, from 1; a death is reported against it.
     pub start: u32,
-    /// Asks it.
+    /// Sends requests to the server.
     pub reader: Arc<Reader>,
 }
 
@@ -31,7 +31,7 @@ pub struct Ready {
 pub(super) enum State {
     Starting,
     Ready(Ready),
-    /// It is another engine's turn.
+    /// The desired state is [`super::DesiredState::Rest`]: the server sleeps or has ended.
     Resting,
     Lost,
 }
@@ -42,7 +42,7 @@ impl State {
     }
 }
 
-/// Tells how a server stands.
+/// The state of a server, as it changes.
 #[derive(Debug, Clone)]
 pub struct LifeWatch(pub(super) watch::Receiver<State>);
 
@@ -55,7 +55,7 @@ impl LifeWatch {
         }
     }
 
-    /// Whether it is another engine's turn.
+    /// Whether the server rests because the other engine serves.
     pub fn is_resting(&self) -> bool {
         matches!(&*self.0.borrow(), State::Resting)
     }

@@ -1,4 +1,4 @@
-//! The task of a service: brings its server up again and again, and watches it.
+//! The task of a service: starts its server, watches it, and starts it again after its death.
 
 use std::{
     sync::{
@@ -33,30 +33,27 @@ use super::{
     watch::death,
 };
 
-/// Keeps one engine's server, until it is stopped or given up.
+/// Keeps the server of one engine, until the service is stopped or the engine is given up.
 pub(super) struct Supervisor {
     pub(super) probed_start: Arc<AtomicU32>,
     pub(super) plan: ServicePlan,
     pub(super) on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
     pub(super) state: watch::Sender<State>,
     pub(super) duty: watch::Receiver<DesiredState>,
-    /// While the server may have memory of the GPU that another must wait for.
+    /// Held while the server may have memory of the GPU that another server must wait for.
     pub(super) admitted: Option<GpuPermit>,
     /// The process, from its launch until it is gone; it may sleep.
     pub(super) server: Option<Server>,
-    /// What is done for the engine before its first turn; ends with this.
+    /// The copying of the model while the other engine serves; dropped with this.
     pub(super) ahead: JoinSet<()>,
 }
 
-/// How the life of a server ended.
+/// How one life of a server ended.
 enum End {
-    /// It was ready for so long, and died of this.
+    /// The server was ready for this long, and died of this cause.
     Died(Duration, String),
-    /// It sleeps, or was ended: it is another engine's turn.
-    PutAside {
-        /// Whether it was ready before.
-        served: bool,
-    },
+    /// The server sleeps or was ended, because the other engine is to serve. `served` says whether it was ready before.
+    PutAside { served: bool },
 }
 
 impl Supervisor {
@@ -65,7 +62,7 @@ impl Supervisor {
         for start in 1.. {
             let ended = tokio::select! {
                 ended = self.watch_until_end(start) => ended,
-                told = &mut stopped => return self.end_service(told.is_ok()).await,
+                requested = &mut stopped => return self.end_service(requested.is_ok()).await,
             };
             let ended = match ended {
                 Ok(End::PutAside { served }) => {
@@ -77,9 +74,9 @@ impl Supervisor {
                 Ok(End::Died(life, cause)) => Ok((life, cause)),
                 Err(error) => Err(error),
             };
-            // The next start needs the memory of the GPU that this one still holds. A dead server gets no grace.
+            // The next start needs the memory of the GPU that this server still holds. A dead server gets no grace.
             self.end_server(if ended.is_ok() { ShutdownRequest::Kill } else { ShutdownRequest::Goodbye }).await;
-            // Where it could not be put to rest, it may be awake still: the other waits for the next try.
+            // A server that could not be put to rest may still be awake: the permit is kept until the next try.
             if !matches!(*self.state.borrow(), State::Resting) {
                 self.admitted = None;
             }
@@ -107,21 +104,22 @@ impl Supervisor {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                told = &mut stopped => return self.end_service(told.is_ok()).await,
+                requested = &mut stopped => return self.end_service(requested.is_ok()).await,
             }
         }
     }
 
-    /// The end of the service: told by its owner, or because the owner is gone.
-    async fn end_service(mut self, told: bool) {
-        if told {
+    /// Ends the service: on request of its owner (`requested`), or because the owner is gone. In the second case the
+    /// server is left to the orphan grace.
+    async fn end_service(mut self, requested: bool) {
+        if requested {
             self.end_server(ShutdownRequest::Goodbye).await;
         }
         self.state.send_replace(State::Lost);
     }
 
-    /// One life of a server, from its launch, or from its waking up, to its death or to the turn of another engine. The
-    /// process is left to [`Supervisor::end_server`], also when this is dropped.
+    /// One life of a server: from its launch, or from its waking up, to its death or to the switch to the other engine.
+    /// The process is left to [`Supervisor::end_server`], also when this future is dropped.
     async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.profile.engine;
         self.rest().await?;
@@ -156,23 +154,23 @@ impl Supervisor {
         Ok(End::Died(since.elapsed(), cause))
     }
 
-    /// Waits until the process ends, a page reports its engine dead, or it shows from outside; says what it was.
+    /// Waits until the process ends, a page reports its engine dead, or a health probe fails. Returns the cause.
     async fn until_death(&mut self, start: u32, reader: &Reader) -> String {
         let mut state = self.state.subscribe();
         let reported = state.wait_for(|state| !state.is_start(start));
         tokio::select! {
             () = ended(&mut self.server) => "its process ended".into(),
-            _ = reported => "a page was told so".into(),
+            _ = reported => "the answer to a page said that its engine is dead".into(),
             death = death(reader.client(), &reader.server().model, self.plan.settings.hang_limit) => death.to_string(),
         }
     }
 
-    pub(super) async fn end_server(&mut self, word: ShutdownRequest) {
+    pub(super) async fn end_server(&mut self, request: ShutdownRequest) {
         if let Some(server) = &mut self.server {
-            if let Err(error) = server.end(word).await {
+            if let Err(error) = server.end(request).await {
                 tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
             }
-            // Only now: a service that is stopped meanwhile waits for the same end.
+            // Only after the end: if the service is stopped meanwhile, it must wait for the same end.
             self.server = None;
         }
     }

@@ -1,5 +1,5 @@
-//! Servers that share a GPU: they start one after the other, or take turns, of which one serves while the other sleeps or
-//! is gone.
+//! Two servers on one GPU: they start one after the other, or share it by role switches, where one serves while the
+//! other sleeps or has ended.
 
 use tokio::time::Instant;
 
@@ -16,16 +16,16 @@ use super::{
 };
 
 impl Supervisor {
-    /// Waits until the server may have the GPU.
+    /// Waits for the permit to use the GPU.
     pub(super) async fn acquire(&mut self) {
         if self.admitted.is_none() {
             self.admitted = self.plan.admission.acquire().await;
         }
     }
 
-    /// Waits for the turn of this engine. A server that an earlier attempt has left, which may have the memory of the GPU,
-    /// is put to sleep or ended before the other may start. One that dies in its sleep is not mourned: the next turn starts
-    /// another.
+    /// Waits until this engine is to serve. A server that an earlier attempt has left may have memory of the GPU: it is
+    /// put to sleep or ended before the other may start. A sleeping server that dies is restarted at the next switch;
+    /// its death counts against no page and no start.
     pub(super) async fn rest(&mut self) -> Result<(), StartError> {
         let mut duty = self.duty.clone();
         if *duty.borrow() == DesiredState::Serve {
@@ -49,7 +49,10 @@ impl Supervisor {
             () = until(&mut duty, DesiredState::Serve) => false,
         };
         if died {
-            tracing::warn!(engine = %self.plan.profile.engine, "the sleeping server died: it is restarted when its engine is needed");
+            tracing::warn!(
+                engine = %self.plan.profile.engine,
+                "the sleeping server died: it is restarted when its engine is needed"
+            );
             self.end_server(ShutdownRequest::Kill).await;
             until(&mut duty, DesiredState::Serve).await;
         }
@@ -66,14 +69,19 @@ impl Supervisor {
         }
     }
 
-    /// Leaves the GPU to the other: the server sleeps, or is gone. One that does not obey is killed.
+    /// Leaves the GPU to the other engine: puts the server to sleep, or ends it. A server that does not fall asleep is
+    /// killed.
     pub(super) async fn put_aside(&mut self) {
         let engine = self.plan.profile.engine;
         let since = Instant::now();
         match &self.server {
             Some(server) if !server.has_answered() => {
                 self.end_server(ShutdownRequest::Kill).await;
-                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it was still starting");
+                tracing::info!(
+                    %engine,
+                    took = %seconds_text(since.elapsed()),
+                    "ended the server: it was still starting"
+                );
             }
             Some(server) if server.sleeps() => match self.put_to_sleep(server).await {
                 Ok(()) => tracing::info!(%engine, took = %seconds_text(since.elapsed()), "the server sleeps"),
@@ -84,7 +92,11 @@ impl Supervisor {
             },
             Some(_) => {
                 self.end_server(ShutdownRequest::Goodbye).await;
-                tracing::info!(%engine, took = %seconds_text(since.elapsed()), "ended the server: it has no sleep mode");
+                tracing::info!(
+                    %engine,
+                    took = %seconds_text(since.elapsed()),
+                    "ended the server: it has no sleep mode"
+                );
             }
             None => {}
         }
@@ -96,7 +108,7 @@ impl Supervisor {
     }
 }
 
-/// Waits for the end of the server's process; for ever where there is none.
+/// Waits for the end of the server's process; for ever where there is no server.
 pub(super) async fn ended(server: &mut Option<Server>) {
     match server {
         Some(server) => server.ended().await,

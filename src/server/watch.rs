@@ -1,4 +1,4 @@
-//! Whether a server that is ready still lives, and its engine still moves.
+//! Health probes of a ready server: whether its process lives, and its engine makes progress.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use tokio::time::sleep;
 use crate::engine::{Client, Gone};
 use crate::sys::seconds_text;
 
-/// Between two questions to `/health`.
+/// Between two requests to `/health`.
 const PULSE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How a server that is ready came to its end, as far as it shows from outside.
+/// Why a ready server counts as dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Death {
-    /// By the judgement that all share.
+    /// The health probe says so.
     #[error(transparent)]
     Gone(Gone),
-    /// `/health` says 200, but nothing comes of any request.
+    /// `/health` answers 200, but no request makes progress.
     #[error(
-        "its engine hangs: no token came for {} with requests in flight, its counters did not move, and a request of one \
-         token was not answered", seconds_text(*.0)
+        "its engine hangs: no token came for {} with requests in flight, its counters did not move, and a request of \
+         one token was not answered", seconds_text(*.0)
     )]
     Hangs(Duration),
 }
 
-/// Waits until the server that serves `model` is dead by any of its signs.
+/// Waits until the server that serves `model` is dead, by its health probe or because its engine hangs.
 pub(super) async fn death(client: &Client, model: &str, hang_limit: Duration) -> Death {
     tokio::select! {
         death = await_health_failure(client) => death,
@@ -41,8 +41,9 @@ async fn await_health_failure(client: &Client) -> Death {
     }
 }
 
-/// Silence alone proves nothing: vLLM reads the images of all requests before it answers one (108 s for eight large
-/// pages on a slow machine: `docs/facts/vllm.md`, "Liveness"). Its own counters and a small request have the last word.
+/// A pause in the tokens alone proves nothing: vLLM preprocesses the images of all requests before it answers one (108
+/// s for eight large pages on a slow machine: `docs/facts/vllm.md`, "Liveness"). So the engine's token counters and a
+/// canary request decide.
 async fn await_hang(client: &Client, model: &str, hang_limit: Duration) -> Death {
     let interval = (hang_limit / 20).clamp(Duration::from_millis(20), Duration::from_secs(5));
     let traffic = client.traffic();
@@ -52,7 +53,11 @@ async fn await_hang(client: &Client, model: &str, hang_limit: Duration) -> Death
         if !is_silent() {
             continue;
         }
-        tracing::warn!(server = %client.address(), "no token for {} with requests in flight: checking its counters and asking for one token", seconds_text(hang_limit));
+        tracing::warn!(
+            server = %client.address(),
+            "no token for {} with requests in flight: checking its counters and asking for one token",
+            seconds_text(hang_limit)
+        );
         let before = client.engine_tokens().await;
         sleep(interval).await;
         let after = client.engine_tokens().await;

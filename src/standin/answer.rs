@@ -1,6 +1,6 @@
-//! One answer, from its place in the queue to its last token. It is pulled by the response and does nothing by
-//! itself: when the client goes away the response is dropped, the answer with it, and its Tesseract child or its
-//! place on the modelled GPU is freed.
+//! One answer, from its place in the queue to its last token. The HTTP response pulls it; it does nothing by itself.
+//! When the client goes away, the response is dropped and the answer with it, and its Tesseract child or its place on
+//! the modelled GPU is freed.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -27,24 +27,24 @@ use super::{
 /// Some tokens of an answer.
 #[derive(Debug)]
 pub struct Piece {
-    /// Their text; empty where they are special tokens that are left out.
+    /// Text of the tokens; empty for special tokens that are left out.
     pub text: String,
-    /// Tokens so far, these included.
+    /// Tokens so far, including these.
     pub usage: TokenUsage,
-    /// Set with the last piece.
+    /// Finish reason; only on the last piece.
     pub finish: Option<FinishReason>,
 }
 
-/// Why an answer broke off.
+/// Why an answer ended before its finish reason.
 #[derive(Debug)]
 pub enum Broken {
     /// The engine died.
     EngineDead,
     /// The fault script cuts the connection.
     Reset,
-    /// The fault script spoils the stream.
+    /// The fault script makes the stream faulty.
     FaultyStream(StreamFault),
-    /// Reading the page failed.
+    /// The page could not be read.
     Failed(ApiError),
 }
 
@@ -68,16 +68,16 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A request that now waits for its turn.
+    /// The answer to a request that begins to wait for its turn.
     pub fn new(stand_in: Arc<StandIn>, request: ChatRequest, fault: Option<Fault>) -> Self {
         let clock = stand_in.metrics.arrive();
         Answer { stand_in, request, fault, clock, generation: None }
     }
 
-    /// The next tokens. Not to be called again after the last piece or an error.
+    /// The next tokens. Must not be called again after the last piece or an error.
     ///
     /// # Errors
-    /// The engine died, the page could not be read, or the fault script says so.
+    /// The engine died, the page could not be read, or the fault script demands it.
     pub async fn next(&mut self) -> Result<Piece, Broken> {
         let stand_in = Arc::clone(&self.stand_in);
         let begun = self.generation.is_some();
@@ -89,7 +89,7 @@ impl Answer {
         }
     }
 
-    /// The end of an answer whose server falls asleep.
+    /// The end of an answer because the server falls asleep.
     fn aborted(&mut self) -> Piece {
         self.clock.finished(FinishReason::Abort);
         let completion = self.generation.as_ref().map_or(0, |generation| generation.produced);
@@ -138,11 +138,11 @@ impl Answer {
     }
 }
 
-/// The answer, one token long, to a request without an image. A server that lives answers such a canary at once,
+/// The answer, one token long, to a request without an image. A healthy server answers such a canary request at once,
 /// however many pages it reads: it neither waits for Tesseract nor takes a place on the modelled GPU.
 const TEXT_ANSWER: &str = "ok";
 
-/// Waits for a place, gets the text, and lays down how it will be told.
+/// Waits for a place, gets the text, and decides how it will be streamed.
 async fn begin(
     stand_in: &StandIn,
     request: &mut ChatRequest,
@@ -191,7 +191,7 @@ async fn begin(
     Ok(generation)
 }
 
-/// The text and budget that the fault script makes of the true ones.
+/// Changes the text and token budget as the fault script demands.
 fn apply_fault(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText, u32) {
     match fault {
         Some(Fault::Empty) => (AnswerText::of(String::new()), budget),
@@ -199,7 +199,7 @@ fn apply_fault(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText,
             let (end, _) = tokens::prefix(&text, *after_tokens);
             (AnswerText { text: text[..end].into(), position: 0, repeated: Some(phrase.clone()) }, budget)
         }
-        // The answer is shorter than the cut: the cut is moved before its end.
+        // If the answer is shorter than the place of the cut, the cut is moved to its end.
         Some(Fault::Truncated { after_tokens } | Fault::Abort { after_tokens }) => {
             let limit = (*after_tokens).min(tokens::count(&text)).max(1);
             (AnswerText::of(text), budget.min(limit))
@@ -208,13 +208,13 @@ fn apply_fault(text: String, budget: u32, fault: Option<&Fault>) -> (AnswerText,
     }
 }
 
-/// An answer being told.
+/// An answer being streamed.
 #[derive(Debug)]
 struct Generation {
     text: AnswerText,
     pace: Pace,
     produced: u32,
-    /// Tokens of the whole answer, its end-of-sequence token included.
+    /// Tokens of the complete answer, including its end-of-sequence token.
     length: u32,
     reason: FinishReason,
     trip: Option<(u32, Trip)>,
@@ -234,7 +234,7 @@ impl Generation {
             Some(tokens) => (tokens, FinishReason::Repetition),
             None => (length, reason),
         };
-        // An answer that is shorter than the fault's place goes wrong before its last token.
+        // If the answer is shorter than the place of the fault, the fault comes before its last token.
         let trip = match fault {
             Some(Fault::Stall { after_tokens }) => Some((*after_tokens, Trip::Stall)),
             Some(Fault::Death { after_tokens }) => Some((*after_tokens, Trip::Death)),
@@ -254,7 +254,7 @@ impl Generation {
         (self.produced >= self.length).then_some(self.reason)
     }
 
-    /// Waits for up to `chunk` tokens; the first comes alone, as soon as it is there.
+    /// Waits for up to `chunk` tokens. The first token comes alone, so that it is sent as soon as it exists.
     async fn await_tokens(&mut self, chunk: u32, clock: &mut RequestClock) -> u32 {
         let until = self.trip.map_or(self.length, |(after_tokens, _)| after_tokens);
         let wanted = if self.produced == 0 { 1 } else { chunk.min(until - self.produced) };
@@ -281,23 +281,23 @@ impl Generation {
     }
 }
 
-/// When the tokens come.
+/// The speed at which tokens come.
 #[derive(Debug)]
 enum Pace {
-    /// As fast as the client takes them. Holds its place in the queue of Tesseract.
+    /// As fast as the client reads. Keeps its place at Tesseract.
     AtOnce { _place: Option<OwnedSemaphorePermit> },
-    /// At a steady rate. Holds its place in the queue of Tesseract.
+    /// At a steady rate. Keeps its place at Tesseract.
     Rate { tokens_per_second: f64, next: Instant, _place: Option<OwnedSemaphorePermit> },
-    /// As the modelled GPU makes them.
+    /// At the speed of the modelled GPU.
     Gpu(SequenceHandle),
 }
 
-/// The text of an answer, told token by token.
+/// The text of an answer, read token by token.
 #[derive(Debug)]
 struct AnswerText {
     text: String,
     position: usize,
-    /// What follows the text without end.
+    /// The phrase that follows the text without end, if any.
     repeated: Option<String>,
 }
 
@@ -306,12 +306,12 @@ impl AnswerText {
         AnswerText { text, position: 0, repeated: None }
     }
 
-    /// Tokens of the whole text; `None` for one without end.
+    /// Number of tokens of the text; `None` for an endless one.
     fn tokens(&self) -> Option<u32> {
         self.repeated.is_none().then(|| tokens::count(&self.text))
     }
 
-    /// Every token from the beginning, without the end-of-sequence token; without end where something is repeated.
+    /// Every token from the beginning, without the end-of-sequence token; endless where a phrase is repeated.
     fn all_tokens(&self) -> impl Iterator<Item = &str> {
         let repeated = self.repeated.as_deref().into_iter().flat_map(std::iter::repeat);
         std::iter::once(self.text.as_str()).chain(repeated).flat_map(tokens::of)

@@ -1,4 +1,4 @@
-//! A page written as an engine writes it: Chandra's divs in either box dialect, DeepSeek-OCR's grounding
+//! Writes a page as an engine does: as Chandra's divs with either box scale, or with DeepSeek-OCR's grounding
 //! (`docs/facts/chandra.md`, "Answer", and `docs/facts/deepseek.md`, "Answer").
 
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Engine;
 
-/// The tags that are special tokens of DeepSeek-OCR.
+/// Tags that are special tokens of DeepSeek-OCR.
 pub const SPECIAL_TOKENS: [&str; 4] = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"];
 
 /// Scale and spelling of Chandra's boxes.
@@ -22,7 +22,7 @@ pub enum BoxScale {
     Binary,
 }
 
-/// What a piece of a page is. Only what a stand-in can have evidence for.
+/// The kind of a block. It has only kinds that a stand-in can recognise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     /// Running text.
@@ -34,11 +34,11 @@ pub enum BlockKind {
 /// A piece of a page in reading order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PageBlock {
-    /// What it is.
+    /// Kind of the block.
     pub kind: BlockKind,
     /// Left, top, right, bottom as fractions of the image, 0.0..=1.0.
     pub bounds: [f64; 4],
-    /// Plain text, one string a paragraph.
+    /// Plain text, one string for each paragraph.
     pub paragraphs: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect of `engine`; DeepSeek-OCR has but one box scale.
+    /// The dialect of `engine`; DeepSeek-OCR has only one box scale.
     pub fn of(engine: Engine, scale: BoxScale) -> Self {
         match engine {
             Engine::Chandra => Dialect::Chandra(scale),
@@ -60,8 +60,8 @@ impl Dialect {
         }
     }
 
-    /// The raw answer for a page. Of the three dialects only Chandra 2's has a word for a blank page; the
-    /// others write nothing.
+    /// The raw answer for a page. Only Chandra 2's dialect can say that a page is blank; in the others the answer for a
+    /// blank page is empty.
     pub fn write(self, blocks: &[PageBlock]) -> String {
         let mut answer = String::new();
         match self {

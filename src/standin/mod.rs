@@ -1,15 +1,15 @@
 //! The stand-in server: vLLM's API without a GPU or a model.
 //!
-//! It speaks as vLLM 0.32.0 does, or as 0.11.2 (bodies, status codes, event forms, limits), in the dialect of Chandra or of
-//! DeepSeek-OCR, and either reads pages with Tesseract or invents them at the pace of a modelled GPU. A fault script
-//! makes it misbehave as real servers do. Nothing of it is linked into a run's hot path: a run meets it over HTTP.
+//! It answers as vLLM 0.32.0 or 0.11.2 does (bodies, status codes, event forms, limits), in the dialect of Chandra or
+//! of DeepSeek-OCR. It either reads pages with Tesseract or writes synthetic answers at the speed of a modelled GPU. A
+//! fault script makes it fail as real servers do. A run uses it only over HTTP; none of it is in a run's own code path.
 //!
-//! **How a client recognises it.** `/version` is `0.32.0+stand-in-tesseract` or `0.32.0+stand-in-synthetic`: what
-//! follows the `+` is the name of a [`ServerKind`](crate::model::ServerKind). `/v1/models` has
+//! **How a client recognises it.** `/version` is `0.32.0+stand-in-tesseract` or `0.32.0+stand-in-synthetic`: the part
+//! after the `+` is the name of a [`ServerKind`](crate::model::ServerKind). `/v1/models` has
 //! `"owned_by": "bocr-stand-in-…"`, and every answer `"system_fingerprint": "stand-in-…"`.
 //!
-//! **Who was asked what.** Every chat request that passes the key is one line on standard error when it ends, such as
-//! `request BO_7500_Fr.p3.l17.a1 finished stop` (see `request_log.rs`).
+//! **Request log.** Every chat request that passes the check of the key writes one line to standard error when it ends,
+//! such as `request BO_7500_Fr.p3.l17.a1 finished stop` (see `request_log.rs`).
 
 mod answer;
 mod dialect;

@@ -1,4 +1,4 @@
-//! What a PNG says of itself without being decompressed: its size, its resolution, whether it is whole.
+//! Reads a PNG's size and resolution, and whether it is complete, without decompressing it.
 
 use crate::model::PixelSize;
 
@@ -14,29 +14,29 @@ pub struct Picture {
     pub png: Vec<u8>,
     /// Size in pixels.
     pub size: PixelSize,
-    /// Dots per inch, where the file says so.
+    /// Dots per inch, where the file has them.
     pub dpi: Option<f32>,
 }
 
 /// Why bytes are no picture, in the words of the real server's image library.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPicture {
-    /// Not a PNG.
+    /// The bytes are not a PNG.
     #[error("cannot identify image file <_io.BytesIO object> (a stand-in takes PNG only)")]
     Unknown,
-    /// A PNG whose end is missing.
+    /// The end of the PNG is missing.
     #[error("image file is truncated")]
     Truncated,
-    /// More pixels than the limit.
+    /// The PNG has more pixels than the limit.
     #[error("Image size ({0} pixels) exceeds limit of {MAX_PIXELS} pixels, could be decompression bomb DOS attack.")]
     TooLarge(u64),
 }
 
 impl Picture {
-    /// Walks the chunks of a PNG.
+    /// Reads the chunks of a PNG.
     ///
     /// # Errors
-    /// Bytes that are no PNG, an incomplete PNG, too many pixels.
+    /// The bytes are not a PNG, the PNG is incomplete, or it has too many pixels.
     pub fn from_png(png: Vec<u8>) -> Result<Self, NoPicture> {
         let mut rest = png.strip_prefix(SIGNATURE).ok_or(NoPicture::Unknown)?;
         let mut size = None;
@@ -59,7 +59,7 @@ impl Picture {
     }
 }
 
-/// Type, body and what follows of the first chunk; `None` where the bytes end before it does.
+/// Type and body of the first chunk, and the bytes after it; `None` where the bytes end within the chunk.
 fn chunk(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (kind, rest) = rest.split_at_checked(4)?;
@@ -74,7 +74,7 @@ fn header(body: &[u8]) -> Option<PixelSize> {
     (size.width > 0 && size.height > 0).then_some(size)
 }
 
-/// Dots per inch of a `pHYs` chunk, which counts in pixels a metre.
+/// Dots per inch of a `pHYs` chunk, which counts pixels per metre.
 fn resolution(body: &[u8]) -> Option<f32> {
     let (per_metre, rest) = body.split_first_chunk::<4>()?;
     let metres = rest.get(4) == Some(&1);

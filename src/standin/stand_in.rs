@@ -1,4 +1,4 @@
-//! What one stand-in is told and what its requests share.
+//! The options of a stand-in, and the state that its requests share.
 
 use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,64 +26,64 @@ use super::{
     tesseract::process::{Tesseract, TesseractError},
 };
 
-/// Everything a stand-in can be told.
+/// The options of a stand-in.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The engine whose dialect and rules it speaks.
+    /// The engine whose dialect and rules it follows.
     pub engine: Engine,
-    /// The release of vLLM as which it speaks.
+    /// The release of vLLM whose API it has.
     pub release: Release,
-    /// Where it listens.
+    /// Address at which it listens.
     pub listen: ListenAddress,
-    /// Name of its model.
+    /// Served name of its model.
     pub served_name: String,
-    /// Boxes of Chandra's dialect.
+    /// Box scale of Chandra's dialect.
     pub box_scale: BoxScale,
-    /// Prompt and answer together, in tokens.
+    /// Context: most tokens of prompt and answer together.
     pub max_model_len: NonZeroU32,
     /// Most requests that run at once; the others wait.
     pub max_num_seqs: NonZeroU32,
-    /// Tokens of a chunk of a stream. A real server sends one.
+    /// Tokens in one chunk of a stream. A real server sends one.
     pub chunk_tokens: NonZeroU32,
-    /// Tokens a second of a loop where no GPU is modelled.
+    /// Speed of a loop where no GPU is modelled, tokens a second.
     pub token_rate: f64,
-    /// Fault script.
+    /// File of the fault script.
     pub faults: Option<PathBuf>,
     /// Key that requests below `/v1` must carry.
     pub api_key: Option<String>,
-    /// Sleep mode, where it has it.
+    /// Sleep mode; `None` for a server without it.
     pub sleep: Option<SleepMode>,
-    /// What it does with an image.
+    /// How it answers a request with an image.
     pub mode: Mode,
 }
 
-/// What a stand-in does with an image, and the settings of that.
+/// How a stand-in answers a request with an image, and the settings for it.
 #[derive(Debug, Clone)]
 pub enum Mode {
-    /// Reads it.
+    /// Reads the image with Tesseract.
     Tesseract {
         /// Name or path of the program.
         program: OsString,
-        /// Longest reading of one image.
+        /// Longest time for one image.
         time_limit: Duration,
-        /// Resolution of images that do not say theirs.
+        /// Resolution of images whose file has none, dots per inch.
         dpi: f32,
     },
-    /// Invents an answer.
+    /// Writes a synthetic answer.
     Synthetic {
         /// The modelled GPU.
         gpu: GpuModel,
-        /// Modelled time against real time.
+        /// Ratio of real time to modelled time.
         time_scale: TimeScale,
         /// Lengths of answers.
         lengths: AnswerLengths,
-        /// Changes all answers.
+        /// Seed: another one changes all answers.
         seed: u64,
     },
 }
 
 impl Mode {
-    /// The kind of server that records and reports name.
+    /// The kind of server, as records and reports name it.
     pub fn kind(&self) -> ServerKind {
         match self {
             Mode::Tesseract { .. } => ServerKind::StandInTesseract,
@@ -93,6 +93,7 @@ impl Mode {
 }
 
 /// Why a stand-in does not serve.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StandInError {
     /// The fault script is wrong.
@@ -101,48 +102,43 @@ pub enum StandInError {
     /// Tesseract or a language is missing.
     #[error(transparent)]
     Tesseract(#[from] TesseractError),
-    /// It cannot listen.
-    #[error("cannot listen on {address:?}: {source}")]
-    Bind {
-        /// Where.
-        address: ListenAddress,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind { address: ListenAddress, source: std::io::Error },
     /// Signals or the runtime cannot be set up.
     #[error("cannot set up the server: {0}")]
     Setup(#[from] std::io::Error),
 }
 
-/// How pages are read, with what the requests share for it.
+/// How images are answered, with the resources that requests share.
 #[derive(Debug)]
 pub enum Reader {
-    /// By Tesseract.
+    /// By reading them with Tesseract.
     Tesseract {
-        /// The program.
+        /// Program and time limit.
         tesseract: Tesseract,
-        /// One place for each page read at once.
+        /// One permit for each page that is read at the same time.
         places: Arc<Semaphore>,
-        /// Resolution of images that do not say theirs.
+        /// Resolution of images whose file has none, dots per inch.
         dpi: f32,
     },
-    /// By invention.
+    /// By synthetic answers.
     Synthetic {
-        /// Makes the tokens.
+        /// The modelled GPU, which sets the speed of tokens.
         gpu: Gpu,
         /// Lengths of answers.
         lengths: AnswerLengths,
-        /// Changes all answers.
+        /// Seed: another one changes all answers.
         seed: u64,
     },
 }
 
-/// What the requests of one stand-in share.
+/// The state that the requests of one stand-in share.
 #[derive(Debug)]
 pub struct StandIn {
-    /// What it was told.
+    /// The options that it was started with.
     pub options: Options,
-    /// What requests are checked against.
+    /// The model that requests are checked against.
     pub model: ServedModel,
     /// The grammar of answers.
     pub dialect: Dialect,
@@ -150,19 +146,19 @@ pub struct StandIn {
     pub reader: Reader,
     /// The fault script.
     pub faults: FaultScript,
-    /// Whether the engine lives.
+    /// Whether the engine lives, hangs or is dead.
     pub condition: EngineCondition,
-    /// Whether it sleeps.
+    /// Whether the server sleeps.
     pub sleep: Sleep,
-    /// The counters.
+    /// Counters of `/metrics`.
     pub metrics: Arc<Metrics>,
 }
 
 impl StandIn {
-    /// Gets ready to serve: reads the fault script, finds Tesseract, starts the modelled GPU.
+    /// Prepares to serve: reads the fault script, finds Tesseract, starts the modelled GPU.
     ///
     /// # Errors
-    /// A wrong fault script, a missing program or language.
+    /// The fault script is wrong, or the program or a language is missing.
     pub async fn prepare(options: Options) -> Result<Self, StandInError> {
         let faults = match &options.faults {
             Some(path) => FaultScript::load(path, options.engine)?,
@@ -198,7 +194,7 @@ impl StandIn {
         })
     }
 
-    /// Which stand-in this is.
+    /// The kind of this stand-in.
     pub fn kind(&self) -> ServerKind {
         self.options.mode.kind()
     }

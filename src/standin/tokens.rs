@@ -1,18 +1,19 @@
-//! How many tokens a text and an image are. Estimates of the real tokenizers' counts for text, the engines'
-//! own rules for images (`docs/facts/chandra.md`, "Page images", and `docs/facts/deepseek.md`, "Tiles and tokens").
+//! Counts the tokens of texts and images. For text these are estimates of the real tokenizers' counts; for images the
+//! engines' own rules (`docs/facts/chandra.md`, "Page images", and `docs/facts/deepseek.md`, "Tiles and tokens").
 //!
-//! A text token is one of: a special tag such as `<|ref|>`; a digit; up to six Latin letters or four of any
-//! other script, with the blank before them; up to two signs of punctuation; a run of white space. One answer is
-//! cut into pieces by this rule when it streams, so usage and stream always agree. On six real pages, markup included, this
+//! A text token is one of: a special tag such as `<|ref|>`; a digit; up to six Latin letters or four of another script,
+//! with the space before them; up to two punctuation marks; a run of white space. A streamed answer is split by the
+//! same rule, so that usage and stream always agree. On six real pages, markup included, a token had 2.4 to 3.1
+//! characters.
 //! gave 2.4 to 3.1 characters a token.
 
 use crate::model::{Engine, PixelSize};
 
 /// Side of the square that Qwen3-VL turns into one token: patch 16 times merge 2.
 const CELL: u32 = 32;
-/// Least number of pixels that Qwen3-VL's processor works on.
+/// Fewest pixels that Qwen3-VL's processor works on; smaller images are enlarged.
 const MIN_PIXELS: u64 = 65_536;
-/// Greatest number of pixels that Qwen3-VL's processor works on when no cap is set.
+/// Most pixels that Qwen3-VL's processor works on when no cap is set; larger images are shrunk.
 const MAX_PIXELS: u64 = 16_777_216;
 /// Qwen3-VL's processor refuses an image whose longer side is more than this many times its shorter one.
 const MAX_ASPECT: u32 = 200;
@@ -54,12 +55,12 @@ pub fn of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Their number.
+/// Number of tokens of `text`, without the end-of-sequence token.
 pub fn count(text: &str) -> u32 {
     of(text).count() as u32
 }
 
-/// Length in bytes of the first `tokens` tokens of `text`, and how many there really were.
+/// Length in bytes of the first `tokens` tokens of `text`, and how many tokens there were.
 pub fn prefix(text: &str, tokens: u32) -> (usize, u32) {
     let mut end = 0;
     let mut taken = 0;
@@ -70,14 +71,14 @@ pub fn prefix(text: &str, tokens: u32) -> (usize, u32) {
     (end, taken)
 }
 
-/// An image that the engine's own processor refuses, in its words.
+/// An image that the engine's own processor refuses, with the processor's message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("absolute aspect ratio must be smaller than {MAX_ASPECT}, got {ratio:.1}", ratio = f64::from(.size.width.max(.size.height)) / f64::from(.size.width.min(.size.height).max(1)))]
 pub struct ImageRefused {
     size: PixelSize,
 }
 
-/// Prompt tokens of an image. The stand-in is told an engine, not a model: DeepSeek-OCR-2 is reckoned as the first one.
+/// Prompt tokens of an image. A stand-in knows its engine, not its model: DeepSeek-OCR-2 is counted like DeepSeek-OCR.
 ///
 /// # Errors
 /// Chandra's processor refuses extreme aspect ratios.
@@ -131,7 +132,7 @@ fn gundam(size: PixelSize) -> u32 {
     GLOBAL + (10 * high) * (10 * wide + 1)
 }
 
-/// What the chat template adds to the text and image of one user message.
+/// Tokens that the chat template adds to the text and image of one user message.
 pub fn of_template(engine: Engine) -> u32 {
     match engine {
         Engine::Chandra => 12,

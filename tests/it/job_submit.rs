@@ -86,7 +86,7 @@ fn a_job_waits_for_those_before_it() {
     let node = LoginNode::new("home");
     node.job_file("", "");
     node.submit(&["--after"]).refuses(2, &["leave out --after"]);
-    node.submit(&["--after=none"]).refuses(2, &["no id of a PBS job"]);
+    node.submit(&["--after=none"]).refuses(2, &["not the id of a PBS job"]);
     node.submit(&[]).succeeds();
     node.says("1.fake", &[RUNNING]);
     let second = node.submit(&["--after"]);
@@ -132,7 +132,7 @@ fn a_finished_run_is_said_and_submitted_again_on_request() {
     finished(0, "\"complete\"");
     assert!(node.submit(&[]).succeeds().contains("every page is read or blank"));
     finished(3, "\"complete-with-failures\"");
-    assert!(node.submit(&[]).succeeds().contains("read those again put --retry, failed"));
+    assert!(node.submit(&[]).succeeds().contains("read those again, add --retry, failed"));
     assert_eq!(node.submit(&["--follow"]).code, Some(3), "the exit code is that of the run");
     assert!(!node.run("job").exists());
     node.submit(&["--again"]).succeeds();

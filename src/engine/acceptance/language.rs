@@ -1,18 +1,18 @@
-//! The language of a text, by its letters. The file name's word is not trusted: editions mix.
+//! The language of a text, by its letters. The file name is no evidence: editions mix languages.
 
 use crate::model::Language;
 
-/// Fewer letters say nothing.
+/// Fewer letters tell no language.
 const ENOUGH_LETTERS: usize = 12;
-/// Share of the second script, in hundredths, from which on both are there in earnest.
+/// Share of the rarer script, in hundredths of the letters, from which a text counts as mixed.
 const EARNEST: usize = 20;
 
-/// Letters of a text by script.
+/// Number of letters of a text, by script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::engine) struct Letters {
     pub(in crate::engine) arabic: usize,
     pub(in crate::engine) latin: usize,
-    /// Of scripts that no gazette is printed in: Cyrillic, Han, Hangul, Devanagari, Thai and all others.
+    /// Letters of scripts that no gazette is printed in: Cyrillic, Han, Hangul, Devanagari, Thai and all others.
     pub(in crate::engine) foreign: usize,
 }
 
@@ -29,7 +29,7 @@ impl Letters {
                 | '\u{FB50}'..='\u{FDFF}'
                 | '\u{FE70}'..='\u{FEFF}'
                 | '\u{1EE00}'..='\u{1EEFF}' => letters.arabic += 1,
-                // With raised letters (ᵉ, ᵐ), ligatures (ﬁ) and wide letters.
+                // Includes raised letters (ᵉ, ᵐ), ligatures (ﬁ) and wide letters.
                 'a'..='z'
                 | 'A'..='Z'
                 | '\u{00C0}'..='\u{024F}'
@@ -40,7 +40,8 @@ impl Letters {
                 | '\u{FB00}'..='\u{FB06}'
                 | '\u{FF21}'..='\u{FF3A}'
                 | '\u{FF41}'..='\u{FF5A}' => letters.latin += 1,
-                // Symbols that are letters by name (ª, µ, №, ℓ), Greek of formulas, Tifinagh of the State's emblems.
+                // Not counted: symbols that Unicode calls letters (ª, µ, №, ℓ), Greek of formulas, Tifinagh of the
+                // State's emblems.
                 '\u{0080}'..='\u{00BF}'
                 | '\u{0250}'..='\u{03FF}'
                 | '\u{2000}'..='\u{2BFF}'

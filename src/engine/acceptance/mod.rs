@@ -1,19 +1,21 @@
-//! The last check on a whole answer, once it is parsed (`docs/facts/chandra.md`, "Answer").
+//! The last check of a complete, parsed answer (`docs/facts/chandra.md`, "Answer").
 //!
-//! A page is refused only for what is wrong in every gazette: its best attempt is kept under the class of its failure,
-//! but it is not read. So every limit here is wide.
+//! A refused page keeps its best attempt under the class of its failure, but it does not count as read. So a page is
+//! refused only for what is wrong in every gazette, and every limit here is wide.
 //!
-//! **Ink.** On the 315 pages of the corpus whose whole text is known, an A4 page holds 14,800 to 56,500 letters and digits
-//! for each whole of ink; on a full page of text, 4 % to 12 % is ink. Fewer than a tenth of the least, on a page that
-//! has ink like a full one and no large picture, is too little. More than six times the most, and a thousand besides for
-//! pale print, is invention. On smaller paper it is too little when it has fewer than its area holds, and on larger paper
-//! invention when it has more; but no page needs more than A4 to be read, nor may it hold less: a scan often declares
-//! sheets that it is not. The shadow of a book's fold is ink too, so a page that is said to be blank is believed until it
-//! has ink like dense text.
+//! **Ink.** The ink of an image is the fraction of its pixels that are dark and belong to marks as large as a letter: 4
+//! % to 12 % on a full page of text. On the 315 pages of the corpus whose whole text is known, an A4 page has 14,800 to
+//! 56,500 letters and digits per unit of ink (an ink of 1 would be a black page). An answer has too little text if it
+//! has fewer than a tenth of the least, on a page that has the ink of a full one and no large picture. It has too much
+//! if it has more than six times the most and another 1,000 for pale print; then the model invented text. Smaller paper
+//! lowers the first limit in proportion to its area, and larger paper raises the second; larger paper does not raise
+//! the first, nor smaller paper lower the second, because scans often declare wrong sheet sizes. The shadow of a book's
+//! fold is ink too, so an answer that the page is blank is believed until the page has ink like dense text.
 //!
-//! **Script.** Arabic issues hold French annexes, bilingual tables and pages of Latin names; French ones quote Arabic.
-//! What never is right is another script, or running text in Latin letters that is not French, English or Spanish on a page
-//! of an Arabic issue without any Arabic: a transliteration. A page in one of these languages passes.
+//! **Script.** Arabic issues have French annexes, bilingual tables and pages of Latin names; French issues quote
+//! Arabic. Two things are always wrong: another script; and, on a page of an Arabic issue without any Arabic, running
+//! text in Latin letters that is not French, English or Spanish. That is a transliteration. A page in one of these
+//! languages passes.
 
 pub(super) mod language;
 
@@ -31,12 +33,12 @@ pub struct Expectation {
     print: Option<Print>,
 }
 
-/// What was measured on an image.
+/// Measurements of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Print {
     /// Dark pixels of marks as large as a letter, as a fraction of the image: 0.0..=1.0.
     ink: f32,
-    /// Area of the paper that it shows, in sheets of A4, as far as its file tells the truth.
+    /// Area of the paper, in sheets of A4; from the size that the PDF file declares, which may be wrong.
     sheets: f32,
 }
 
@@ -47,42 +49,43 @@ impl Expectation {
     /// Nothing is known.
     pub const NONE: Expectation = Expectation { edition: Language::Unknown, print: None };
 
-    /// An image of an edition that is in this language, as the plan has it.
+    /// The expectation for an image of an issue in this language, according to the plan.
     pub fn of(edition: Language, image: &ImageFacts) -> Expectation {
         let sheets = image.size.area() as f32 / (image.dpi * image.dpi * A4);
         Expectation { edition, print: Some(Print { ink: image.ink, sheets }) }
     }
 }
 
-/// What a whole answer is worth, once it is parsed.
+/// The verdict on a complete, parsed answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
     /// It is the page's text.
     Accepted,
     /// The engine says that there is nothing to read.
     Blank,
-    /// It is not accepted, and why.
+    /// The answer is refused, for this class of failure and this reason.
     Refused(FailureClass, String),
 }
 
-/// Blocks with fewer letters and digits may repeat as they like: those of a form are mostly leaders.
+/// Blocks with fewer letters and digits may repeat without limit: the blocks of a form are mostly leaders.
 const LEAST_BLOCK: usize = 20;
-/// Blocks of text from which on the share of repeated ones means something.
+/// Fewest blocks of text for which the share of repeated ones means anything.
 const ENOUGH_BLOCKS: usize = 10;
 
-/// Letters of foreign scripts from which on they are no misread ornament.
+/// Letters of foreign scripts from which they count: fewer may be misread ornaments.
 const FOREIGN: usize = 20;
-/// Their share of all letters, in thousandths, from which on a page is refused.
+/// Their share of all letters, in thousandths, from which a page is refused.
 const FOREIGN_SHARE: usize = 5;
 
-/// Latin letters of running text from which on an Arabic page without Arabic is looked at.
+/// Latin letters of running text from which an Arabic page without Arabic is checked.
 const RUNNING_TEXT: usize = 300;
-/// Share of Arabic letters, in hundredths, below which a page has none.
+/// Share of Arabic letters, in hundredths, below which a page counts as having none.
 const NO_ARABIC: usize = 1;
-/// Share of the commonest words, in hundredths, from which on a text is in their language. On the French pages of the
-/// corpus they are 8 (coordinates) to 34, mostly 28.
+/// Share of the commonest words of a language, in hundredths of all words, from which a text is in that language. On
+/// the French pages of the corpus the share is 8 (coordinates) to 34, mostly 28.
 const LANGUAGE_SHARE: usize = 4;
-/// Of French, English and Spanish; without those that are common in transliterated Arabic too (`al`, `el`, `an`, `a`).
+/// The commonest words of French, English and Spanish, without those that are common in transliterated Arabic too
+/// (`al`, `el`, `an`, `a`).
 const COMMONEST: [&[&str]; 3] = [
     &[
         "de", "la", "le", "les", "et", "des", "du", "en", "à", "au", "aux", "un", "une", "par", "pour", "sur", "est",
@@ -92,20 +95,20 @@ const COMMONEST: [&[&str]; 3] = [
     &["de", "la", "los", "las", "del", "en", "y", "que", "por", "para", "con", "una", "se"],
 ];
 
-/// Ink like that of a full page. With more the page is a photograph or a dark scan, and says nothing of text.
+/// Ink of a full page. With more, the page is a photograph or a dark scan, and its ink says nothing about text.
 const FULL_PAGE: std::ops::RangeInclusive<f32> = 0.03..=0.2;
-/// Ink of a page that is not blank, whatever is said of it: a scan's shadow has 4 %.
+/// Ink of a page that is not blank, even if the engine says so: a scan's shadow has 4 %.
 const DENSE_PAGE: std::ops::RangeInclusive<f32> = 0.07..=0.2;
-/// Pictures that take so much of an image leave the rest to its text.
+/// Share of an image from which pictures count as large. Beside a large picture little text is plausible.
 const LARGE_PICTURE: f64 = 0.4;
-/// Letters and digits for a whole of ink on a sheet of A4: fewer are too little.
+/// Fewest letters and digits on a sheet of A4, divided by the page's ink.
 const LEAST_FOR_INK: f32 = 1_500.0;
-/// More are invention.
+/// Most letters and digits on a sheet of A4, divided by the page's ink.
 const MOST_FOR_INK: f32 = 340_000.0;
-/// Letters and digits that any page may have, for print too pale to count as ink.
+/// Letters and digits that a page may have in print too pale to count as ink.
 const PALE: f32 = 1_000.0;
 
-/// Judges the parsed blocks.
+/// Accepts or refuses the parsed blocks.
 pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
     let refused = |class, reason: Option<String>| reason.map(|reason| Acceptance::Refused(class, reason));
     if let Some(fault) = &reading.fault {
@@ -114,7 +117,7 @@ pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
     let texts: Vec<String> = reading.blocks.iter().map(|block| text_of(&block.html)).collect();
     if reading.blocks.is_empty() && reading.blank {
         let inked = expects.print.filter(|print| DENSE_PAGE.contains(&print.ink)).map(|print| print.ink * 100.0);
-        let reason = inked.map(|ink| format!("said to be blank, with ink on {ink:.1} % of it"));
+        let reason = inked.map(|ink| format!("the engine says that the page is blank, but {ink:.1} % of it is ink"));
         return refused(FailureClass::Implausible, reason).unwrap_or(Acceptance::Blank);
     }
     refused(FailureClass::Empty, empty(reading, &texts))
@@ -132,15 +135,15 @@ fn empty(reading: &Reading, texts: &[String]) -> Option<String> {
     (!has_text && !reading.blocks.iter().any(is_picture)).then(|| "the answer has no text and no picture".into())
 }
 
-/// What the model writes to itself and a server should have kept: the grammar was lost behind it.
+/// A control token of the model that the server should have removed: the answer after it does not follow the grammar.
 fn special_token(texts: &[String]) -> Option<String> {
     let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
-    Some(format!("the token {found} stands in the text"))
+    Some(format!("the special token {found} is in the text"))
 }
 
-/// What encloses the name of a token, of one kind and of the other.
+/// The brackets of a special token, in ASCII and in full-width form.
 const SPECIAL_TOKENS: [(&str, &str); 2] = [("<|", "|>"), ("<｜", "｜>")];
-/// Characters of a name. One alone is a formula's.
+/// Characters of a token's name. A single character is part of a formula.
 const TOKEN_NAME: std::ops::RangeInclusive<usize> = 2..=32;
 
 fn token_between<'a>(text: &'a str, (open, close): &(&str, &str)) -> Option<&'a str> {
@@ -162,7 +165,7 @@ fn repeated_blocks(texts: &[String]) -> Option<String> {
         .then(|| format!("{} blocks of text, but only {} different ones", long.len(), counts.len()))
 }
 
-/// The reading without the blocks that [`accept`] refuses it for: what stands in a block before is not said again.
+/// The reading without the repeated blocks that [`accept`] refuses it for: of equal blocks only the first is kept.
 pub(super) fn without_repeated_blocks(mut reading: Reading) -> Reading {
     let mut said = HashSet::new();
     reading.blocks.retain(|block| {
@@ -210,7 +213,7 @@ fn too_little(reading: &Reading, texts: &[String], expects: Expectation) -> Opti
     let written = letters_and_digits(texts);
     ((written as f32) < print.ink * print.sheets.min(1.0) * LEAST_FOR_INK).then(|| {
         let ink = print.ink * 100.0;
-        format!("{written} letters and digits, on paper with ink on {ink:.1} % of it and no large picture")
+        format!("only {written} letters and digits, but {ink:.1} % of the page is ink and no large picture is on it")
     })
 }
 
@@ -218,7 +221,7 @@ fn too_much(texts: &[String], expects: Expectation) -> Option<String> {
     let print = expects.print?;
     let written = letters_and_digits(texts);
     (written as f32 > print.ink * print.sheets.max(1.0) * MOST_FOR_INK + PALE)
-        .then(|| format!("{written} letters and digits, on paper with ink on {:.2} % of it", print.ink * 100.0))
+        .then(|| format!("{written} letters and digits, but only {:.2} % of the page is ink", print.ink * 100.0))
 }
 
 fn letters_of(texts: &[String]) -> Letters {
@@ -233,7 +236,7 @@ fn is_picture(block: &Block) -> bool {
     matches!(block.label.as_str(), "Image" | "Figure" | "Diagram") || block.html.contains("<img")
 }
 
-/// Share of the image that pictures take, as a fraction. One without a box may be as large as the image.
+/// Share of the image that pictures take, from 0. A picture without a box counts as large as the image.
 fn picture_area(reading: &Reading) -> f64 {
     let whole = f64::from(BBox::SCALE).powi(2);
     let area = |block: &Block| {

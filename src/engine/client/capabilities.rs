@@ -1,4 +1,4 @@
-//! What a server can do, as it says at the handshake.
+//! The capabilities of a server, as it reports them at the handshake.
 
 use tracing::warn;
 
@@ -12,7 +12,8 @@ use crate::{
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);
 
 impl Capabilities {
-    /// What follows from a server's version and model. One whose version names no release has nothing optional.
+    /// The capabilities that follow from a server's version and model. A version that names no release has no optional
+    /// ones.
     pub fn new(version: &str, model: &str, max_model_len: u32, server: ServerKind) -> Capabilities {
         let release = version.parse::<Version>().ok();
         let repetition_detection = release.is_some_and(|release| release >= REPETITION_DETECTION);
@@ -33,13 +34,13 @@ impl Capabilities {
         }
     }
 
-    /// Takes in what `/metrics` offers.
+    /// Adds the gauges that the server's `/metrics` offers.
     pub(in crate::engine) fn set_metrics(&mut self, metrics: Option<ServerMetrics>) {
         self.metrics = metrics.map(|metrics| metrics.offered().map(String::from).collect());
     }
 
-    /// Refuses a server whose version cannot serve the profile's model; a version that is to be avoided, or that
-    /// nobody can judge, is warned of.
+    /// Refuses a server whose version is too old for the profile's model. Warns of a version that the profile says to
+    /// avoid, and of one that names no release.
     pub(in crate::engine) fn check_version(&self, profile: &Profile, address: &str) -> Result<(), EngineError> {
         let Ok(version) = self.version.parse::<Version>() else {
             let (reported, needed) = (&self.version, profile.min_version);
@@ -60,7 +61,7 @@ impl Capabilities {
                 needed: profile.min_version,
             });
         }
-        // A stand-in that speaks as this version has not its faults.
+        // A stand-in that reports this version does not have its faults.
         let avoided = profile.avoid.iter().find(|avoided| avoided.version == version);
         if let (Some(avoided), ServerKind::Model) = (avoided, self.server) {
             warn!(
@@ -71,7 +72,7 @@ impl Capabilities {
         Ok(())
     }
 
-    /// Says what is missing that a run would want.
+    /// Warns of missing capabilities that a run would use.
     pub(in crate::engine) fn warn_of_gaps(&self, profile: &Profile, address: &str) {
         if self.ngram_processor == Some(false) {
             warn!(

@@ -1,34 +1,34 @@
-//! What an ending means for the page: accepted for parsing, the page's failure, or the machine's fault.
+//! What the end of an answer means for the page: a complete answer, a failure of the page, or a machine fault.
 
 use crate::{
     engine::{Deadline, End, EngineResponse},
     model::{AttemptOutcome, FailureClass, FinishReason, MachineFault},
 };
 
-/// What was found of the server after a bad ending.
+/// The server's health, probed after a bad end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// `/health` said 200 for as long as a dying engine may still say so. After silence, the engine has also answered
-    /// others: further streams of pages, or a request of one token.
+    /// `/health` gave 200 for as long as a dying engine may still do so. After a stall, the engine has also answered
+    /// other requests: further streams of pages, or a canary request.
     Alive,
-    /// `/health` said 200, but the engine answers nobody.
+    /// `/health` gives 200, but the engine answers no request.
     Hung,
-    /// It is gone, as [`crate::engine::Client::gone`] judges.
+    /// The server is gone, as [`crate::engine::Client::await_gone`] decides.
     Dead,
 }
 
-/// The meaning of an ending.
+/// The meaning of an end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Classification {
-    /// The answer is whole; the parser and the judge have the last word.
+    /// The answer is complete; the parser and the acceptance decide.
     Whole,
-    /// The attempt ends so, for this reason.
+    /// The attempt ends with this outcome, for this reason.
     Ends(AttemptOutcome, String),
 }
 
-/// Whether an ending leaves open whose fault it was, so that `/health` must be asked before [`classify`]: an HTTP 500
-/// does not tell a bad request from a dead engine (`docs/facts/vllm.md`, "Errors"), nor a cut connection a bad line
-/// from a server that the request has crashed, nor silence a slow page from a hung engine.
+/// Whether an end leaves open whose fault it was, so that a health probe must come before [`classify`]. An HTTP 500
+/// does not tell a bad request from a dead engine (`docs/facts/vllm.md`, "Errors"); nor does a lost connection tell a
+/// bad line from a server that this request has crashed, nor a stall a slow page from a hung engine.
 pub(in crate::engine) fn needs_health(end: &End) -> bool {
     match end {
         End::Refused { status, message } => {
@@ -41,9 +41,9 @@ pub(in crate::engine) fn needs_health(end: &End) -> bool {
     }
 }
 
-/// Rules on an ending (`docs/facts/vllm.md`, "Errors", "Lengths", "Endings and sampling", "Deaths").
+/// Classifies an end (`docs/facts/vllm.md`, "Errors", "Lengths", "Endings and sampling", "Deaths").
 ///
-/// `max_tokens` is the budget that was asked for, `max_model_len` the server's context.
+/// `max_tokens` is the token budget of the request, `max_model_len` the server's context in tokens.
 pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, health: Health) -> Classification {
     use FailureClass::{Loop, Rejected, ServerError, Stalled};
     use MachineFault::{Aborted, ConnectionLost, Overloaded, ServerDied};
@@ -60,13 +60,13 @@ pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, hea
         End::Finished(FinishReason::Abort) => interrupted(Aborted, "the server aborted the request"),
         End::Finished(FinishReason::Error) => unless_dead(ServerError, "the server reported an error for this request"),
         End::Finished(FinishReason::Repetition) => failed(Loop, "the server's repetition detection fired"),
-        End::Finished(FinishReason::Cut) => failed(Loop, "cut by the judge"),
+        End::Finished(FinishReason::Cut) => failed(Loop, "the judge cut the answer"),
         End::Cut(found) => failed(Loop, &found.to_string()),
         End::ErrorEvent { message } if is_engine_death(message) => interrupted(ServerDied, message),
         End::ErrorEvent { message } => unless_dead(ServerError, &format!("error event: {message}")),
         End::Lost { sent: true, message } if health != Health::Alive => interrupted(ServerDied, message),
         End::Lost { message, .. } => interrupted(ConnectionLost, message),
-        // The engine answers others: the page has waited in its queue.
+        // The engine answers other requests, so this page has waited in its queue.
         End::Stalled(deadline @ Deadline::FirstToken) if health == Health::Alive => {
             interrupted(Overloaded, stalled(*deadline))
         }
@@ -76,7 +76,7 @@ pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, hea
             let reason = format!("HTTP {status}: {message}");
             match status {
                 503 | 429 => interrupted(Overloaded, &reason),
-                // Another server, or a key that changed: the handshake will say which.
+                // Another server answers there, or the key has changed: the next handshake reports which.
                 401 | 403 | 404 | 405 => interrupted(ServerDied, &reason),
                 408 | 502 | 504 => interrupted(ConnectionLost, &reason),
                 _ if is_too_long(message) => failed(FailureClass::ContextFull, &reason),
@@ -89,7 +89,7 @@ pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, hea
     }
 }
 
-/// `length` covers both ends of the rope; the token counts tell them apart (`docs/facts/vllm.md`, "Lengths").
+/// `length` means a full context or a spent budget; the token counts tell which (`docs/facts/vllm.md`, "Lengths").
 fn length(reply: &EngineResponse, max_tokens: u32, max_model_len: u32) -> Classification {
     let usage = reply.usage;
     let full = usage.prompt.saturating_add(usage.completion) >= max_model_len || usage.completion < max_tokens;
@@ -97,7 +97,7 @@ fn length(reply: &EngineResponse, max_tokens: u32, max_model_len: u32) -> Classi
         let reason = format!("{} + {} tokens fill the context of {max_model_len}", usage.prompt, usage.completion);
         (FailureClass::ContextFull, reason)
     } else {
-        (FailureClass::Truncated, format!("no end within {max_tokens} tokens"))
+        (FailureClass::Truncated, format!("the answer did not end within {max_tokens} tokens"))
     };
     Classification::Ends(AttemptOutcome::Failed(class), reason)
 }
@@ -114,13 +114,13 @@ fn is_too_long(message: &str) -> bool {
     message.contains("maximum context length") || message.contains("maximum model length")
 }
 
-/// The words of a dying engine, or of a server that shuts down; `/health` may still say 200 when they arrive
-/// (`docs/facts/vllm.md`, "Deaths").
+/// Whether a message is one of a dying engine, or of a server that shuts down. `/health` may still give 200 when it
+/// arrives (`docs/facts/vllm.md`, "Deaths").
 fn is_engine_death(message: &str) -> bool {
     ["EngineCore", "EngineDead", "cannot schedule new futures after shutdown"].iter().any(|word| message.contains(word))
 }
 
-/// vLLM 0.11 answers 500 to an image it cannot decode, for ever.
+/// vLLM 0.11 answers HTTP 500 to an image that it cannot decode; each retry gives the same.
 fn is_bad_image(message: &str) -> bool {
     message.contains("image file is truncated") || message.contains("decompression bomb")
 }

@@ -1,35 +1,35 @@
-//! Server-sent events, and what vLLM puts into them.
+//! Server-sent events, and vLLM's messages in them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{FinishReason, TokenUsage};
 
-/// What one event of a streamed answer says.
+/// One event of a streamed answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEvent {
     /// A piece of the answer. Any of its fields may be empty.
     Piece {
         /// New text.
         text: String,
-        /// Set on the last piece.
+        /// Finish reason; only on the last piece.
         finish: Option<FinishReason>,
-        /// Running (or final) token counts.
+        /// Token counts so far, or the final ones.
         usage: Option<TokenUsage>,
     },
-    /// The engine failed: a `[DONE]` behind it does not make the answer whole (`docs/facts/vllm.md`, "Errors").
+    /// The engine failed: a `[DONE]` after it does not make the answer complete (`docs/facts/vllm.md`, "Errors").
     Error {
-        /// What the server says.
+        /// Message of the server.
         message: String,
-        /// Its code, in the manner of HTTP.
+        /// Code of the error, with the meaning of an HTTP status.
         code: Option<u16>,
     },
     /// `[DONE]`.
     Done,
 }
 
-/// Cuts a byte stream into events: lines may be split anywhere, also within a character; comments and unknown fields
-/// are skipped; `data` lines of one event are joined.
+/// Splits a byte stream into events. Lines may be split anywhere, also within a character; comments and unknown fields
+/// are skipped; the `data` lines of one event are joined.
 #[derive(Debug)]
 pub struct EventParser {
     /// Most bytes of one event.
@@ -46,10 +46,10 @@ impl EventParser {
         EventParser { limit, line: Vec::new(), data: String::new(), has_data: false, after_carriage_return: false }
     }
 
-    /// Feeds bytes and pushes the events they complete, also those before an error.
+    /// Takes bytes and pushes the events that they complete, also those before an error.
     ///
     /// # Errors
-    /// What is wrong with the stream: no UTF-8, data that is not vLLM's, or an event beyond the limit.
+    /// What is wrong with the stream: it is not UTF-8, an event is not in vLLM's format, or an event exceeds the limit.
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<StreamEvent>) -> Result<(), String> {
         for &byte in bytes {
             let follows_carriage_return = std::mem::replace(&mut self.after_carriage_return, byte == b'\r');
@@ -104,7 +104,7 @@ fn interpret(data: &str) -> Result<StreamEvent, String> {
     Ok(StreamEvent::Piece { text, finish, usage })
 }
 
-/// An error is an error in whatever form: `{"message":…,"code":…}`, or a bare text.
+/// An error in either of its forms: `{"message":…,"code":…}`, or a bare text.
 fn error_event(error: &Value) -> StreamEvent {
     let message = error.get("message").unwrap_or(error);
     let message = message.as_str().map_or_else(|| message.to_string(), str::to_string);

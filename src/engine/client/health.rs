@@ -1,4 +1,4 @@
-//! Whether a server lives: its process, its health, its engine.
+//! Health probes: whether a server's process lives, `/health` answers, and the engine makes progress.
 
 use std::{error::Error as _, io, time::Duration};
 
@@ -10,37 +10,37 @@ use crate::engine::Client;
 
 use super::PROBE_LIMIT;
 
-/// Between two questions to `/health`, where one is not enough.
+/// Between two health probes, where one is not enough.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
-/// So many failed questions to `/health` in a row mean death.
+/// Number of failed health probes in a row after which a server counts as dead.
 const FAILURES: u32 = 3;
 
-/// Before a connection is tried again that a full queue has turned away.
+/// Before the next try of a connection that a full queue has refused.
 const QUEUE_PAUSE: Duration = Duration::from_millis(50);
 
-/// So many connections of the pool may be found broken before one of them is taken for an answer.
+/// Number of broken connections of the pool that are tried again before one counts as a failed probe.
 const BROKEN: u32 = 3;
 
-/// How a server that was ready shows that it is gone.
+/// Why a server that was ready counts as gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Gone {
-    /// Nobody listens there any more.
+    /// No process listens there any more.
     #[error("it refuses connections")]
     Refused,
-    /// `/health` was not 200, or not in time, again and again.
+    /// `/health` was not 200, or was late, several times in a row.
     #[error("/health failed {FAILURES} times in a row")]
     Unhealthy,
 }
 
-/// What a server says to `/health`.
+/// The result of one health probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HealthProbe {
-    /// 200. A hung engine still says so (`docs/facts/vllm.md`, "Liveness").
+    /// HTTP 200. A hung engine still gives it (`docs/facts/vllm.md`, "Liveness").
     Beats,
-    /// Another status, or none in time.
+    /// Another status, or no answer in time.
     Fails,
-    /// Nobody listens there.
+    /// No process listens there.
     Refused,
 }
 
@@ -58,11 +58,11 @@ impl Client {
         self.probe_health().await == HealthProbe::Beats
     }
 
-    /// Whether a server that was ready is gone; `None` once it has looked well for `period`, which may be zero. The one
-    /// judgement on this: whoever kills or leaves a server has it from here, or from the words of its dying engine.
+    /// Whether a server that was ready is gone; `None` once it has been healthy for `period`, which may be zero. Apart
+    /// from the messages of a dying engine, this is the only place that decides so.
     ///
-    /// A refused connection is enough. A failed answer is not, nor one that is late: a healthy server was seen to take
-    /// 4.2 s (`docs/facts/vllm.md`, "Liveness"), and who writes tokens meanwhile lives.
+    /// One refused connection is enough. A failed or late answer is not: a healthy server was seen to take 4.2 s
+    /// (`docs/facts/vllm.md`, "Liveness"). A server that sends tokens meanwhile lives.
     pub async fn await_gone(&self, period: Duration) -> Option<Gone> {
         let end = Instant::now() + period;
         let mut failures = 0;
@@ -84,9 +84,10 @@ impl Client {
         }
     }
 
-    /// Sends a small request that is answered within `limit`. A Unix socket whose queue of connections is full turns
-    /// one away at once (EAGAIN), which says that the server is busy: it is tried again. So is a connection that breaks:
-    /// it may be an old one of the pool, whose end says nothing of who listens now.
+    /// Sends a small request that is to be answered within `limit`. A Unix socket whose queue of connections is full
+    /// refuses one at once (EAGAIN). That only means a busy server, so the request is sent again. So it is after a
+    /// connection that breaks: it may be an old one of the pool, whose end says nothing of the process that listens
+    /// now.
     pub(in crate::engine) async fn probe(
         &self,
         limit: Duration,
@@ -106,11 +107,12 @@ impl Client {
         }
     }
 
-    /// Whether the engine answers a request of one token, without an image, within the hang limit: a hung engine does
-    /// not, whatever `/health` says. Those who ask together share one answer.
+    /// Sends a canary request: one token, no image. Whether the engine answers within the hang limit; a hung engine
+    /// does not, whatever `/health` says. Callers that ask at the same time share one request.
     pub async fn answers_canary(&self, model: &str) -> bool {
         let asked = Instant::now();
         let mut last = self.canary.lock().await;
+        // Another caller's request also answers this call, if it was sent after this call began.
         if let Some((sent, answered)) = *last
             && sent >= asked
         {
@@ -124,7 +126,7 @@ impl Client {
             "temperature": 0.0,
         });
         let request = || self.completions(body.to_string()).header("X-Request-Id", "canary");
-        // A request that is refused as such says nothing against the engine.
+        // HTTP 400 is an answer too: a server that refuses the request is not hung.
         let answered = match self.probe(self.hang_limit, request).await {
             Ok(response) if [StatusCode::OK, StatusCode::BAD_REQUEST].contains(&response.status()) => {
                 response.bytes().await.is_ok()
@@ -135,14 +137,14 @@ impl Client {
         answered
     }
 
-    /// Tokens that the engine has read and written since its start, by its own count; `None` where it does not say
+    /// Tokens that the engine has read and written since its start, by its own counters; `None` where it has none
     /// (`docs/facts/vllm.md`, "Metrics").
     pub async fn engine_tokens(&self) -> Option<u64> {
         self.metrics().await?.tokens()
     }
 }
 
-/// Whether nobody listens. A connection that is not made in time is no refusal.
+/// Whether no process listens at the address. A connection that is merely late is not refused.
 fn is_refused(error: &reqwest::Error) -> bool {
     matches!(io_error(error), Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound))
 }
@@ -151,7 +153,7 @@ fn is_queue_full(error: &reqwest::Error) -> bool {
     error.is_connect() && io_error(error) == Some(io::ErrorKind::WouldBlock)
 }
 
-/// What the operating system said, if it is behind an error.
+/// The operating system's error behind an HTTP error, if there is one.
 fn io_error(error: &reqwest::Error) -> Option<io::ErrorKind> {
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,14 +1,14 @@
-//! How long a client waits for what.
+//! How long a client waits for an answer.
 
 use std::time::Duration;
 
-/// Deadlines by progress, with a far limit on the whole.
+/// Deadlines for the progress of an answer, and one for the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest wait for the first token: queueing, image encoding and prefill.
+    /// Longest time to first token: queueing, image encoding and prefill.
     pub first_token: Duration,
-    /// Longest silence between two tokens.
+    /// Longest time between two tokens.
     pub token_gap: Duration,
-    /// Longest whole answer.
+    /// Longest time for the whole answer.
     pub total: Duration,
 }

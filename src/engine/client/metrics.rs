@@ -1,29 +1,29 @@
-//! A server's `/metrics` page: what the engine itself counts (`docs/facts/vllm.md`, "Metrics").
+//! A server's `/metrics` page: the gauges and counters of the engine (`docs/facts/vllm.md`, "Metrics").
 
 use crate::engine::Client;
 
 use super::PROBE_LIMIT;
 
-/// What one `/metrics` page says, over all engines and models of the server. A figure that the page lacks is `None`:
-/// names differ between versions, and `--disable-log-stats` leaves a page without any of them.
+/// The figures of one `/metrics` page, over all engines and models of the server. A figure that the page lacks is
+/// `None`: names differ between versions, and a server with `--disable-log-stats` has none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ServerMetrics {
-    /// Requests in the engine's batch. Those whose image is still being decoded are counted nowhere.
+    /// Requests in the engine's batch. Requests whose image is still being decoded are in no figure.
     pub running: Option<f64>,
     /// Requests that wait for a place in the batch.
     pub waiting: Option<f64>,
-    /// Part of the KV cache in use, 0 to 1; of several engines, the fullest one's.
+    /// Fraction of the KV cache in use, 0 to 1; with several engines, that of the fullest.
     pub kv_cache_usage: Option<f64>,
-    /// Requests thrown out of the batch for want of KV cache, since the start.
+    /// Requests preempted because the KV cache was full, since the server's start.
     pub preemptions: Option<f64>,
-    /// Prompt tokens read, since the start.
+    /// Prompt tokens read, since the server's start.
     pub prompt_tokens: Option<f64>,
-    /// Tokens written, since the start.
+    /// Tokens generated, since the server's start.
     pub generation_tokens: Option<f64>,
 }
 
 impl ServerMetrics {
-    /// Reads a page in Prometheus' text format. Unknown names and lines that are none are passed over.
+    /// Parses a page in Prometheus' text format. Unknown names and malformed lines are ignored.
     pub fn parse(page: &str) -> ServerMetrics {
         let mut metrics = ServerMetrics::default();
         let add = |sum: &mut Option<f64>, value| *sum = Some(sum.unwrap_or(0.0) + value);
@@ -45,7 +45,7 @@ impl ServerMetrics {
         metrics
     }
 
-    /// The figures that the page has, by the names that current versions give them.
+    /// Names of the figures that the page has, as current versions of vLLM call them.
     pub fn offered(&self) -> impl Iterator<Item = &'static str> {
         let figures = [
             ("num_requests_running", self.running),
@@ -58,7 +58,7 @@ impl ServerMetrics {
         figures.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name)
     }
 
-    /// Tokens read and written since the start; `None` where the page says neither.
+    /// Tokens read and generated since the server's start; `None` where the page has neither.
     pub fn tokens(&self) -> Option<u64> {
         let counters = [self.prompt_tokens, self.generation_tokens];
         counters.iter().flatten().copied().reduce(|sum, value| sum + value).map(|sum| sum as u64)
@@ -66,7 +66,7 @@ impl ServerMetrics {
 }
 
 impl Client {
-    /// What the server's `/metrics` page says; `None` where there is no such page, or no answer.
+    /// The figures of the server's `/metrics` page; `None` where there is no such page, or no answer.
     pub async fn metrics(&self) -> Option<ServerMetrics> {
         let request = self.http.get(format!("{}/metrics", self.base)).timeout(PROBE_LIMIT);
         let page = request.send().await.ok()?.error_for_status().ok()?.text().await.ok()?;
@@ -74,7 +74,7 @@ impl Client {
     }
 }
 
-/// Name and value of one line: `name{label="…",…} value [time]`, where a label may hold spaces and braces.
+/// Name and value of one line: `name{label="…",…} value [time]`. A label may contain spaces and braces.
 fn sample(line: &str) -> Option<(&str, f64)> {
     let (name, rest) = line.split_at(line.find(['{', ' ', '\t'])?);
     let mut words = match rest.strip_prefix('{') {
@@ -86,7 +86,7 @@ fn sample(line: &str) -> Option<(&str, f64)> {
     value.is_finite().then_some((name, value))
 }
 
-/// What follows the brace that closes the labels: the first one outside of quotes.
+/// The text after the brace that closes the labels: the first one outside of quotes.
 fn after_labels(labels: &str) -> Option<&str> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in labels.bytes().enumerate() {

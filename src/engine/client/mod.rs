@@ -30,16 +30,16 @@ use traffic::Traffic;
 
 use super::{End, EngineError, EngineRequest, EngineResponse, Profile};
 
-/// Servers close connections that are idle for 5 s (`docs/facts/vllm.md`, "Connections"): ours go first.
+/// Servers close connections that are idle for 5 s (`docs/facts/vllm.md`, "Connections"); the client closes them first.
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 
-/// A server on the own node accepts at once or not at all.
+/// Longest wait for a connection. A server on the same node accepts at once or not at all.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Longest wait for the small requests. While images are decoded a healthy server took 4.2 s to answer `/health`.
+/// Longest wait for an answer to a small request. A healthy server that decodes images took 4.2 s to answer `/health`.
 pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(20);
 
-/// Longest wait for the first generated token of a fresh server, whose kernels are still cold.
+/// Longest wait for the first token of a server that has just started and has not yet warmed up its kernels.
 const CANARY_LIMIT: Duration = Duration::from_secs(120);
 
 const COMPLETIONS: &str = "/v1/chat/completions";
@@ -62,7 +62,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// A connection pool to one server. Clones share it, and the count of what comes over it.
+/// A connection pool to one server. Clones share it, and its traffic counters.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(super) http: reqwest::Client,
@@ -71,15 +71,15 @@ pub struct Client {
     limits: Limits,
     traffic: Arc<Traffic>,
     pub(super) hang_limit: Duration,
-    /// When a request of one token was last sent for its answer, and whether that came.
+    /// When the last canary request was sent, and whether it was answered.
     pub(super) canary: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Client {
-    /// A client for this server. `api_key` is what the server was started with, if anything.
+    /// A client for this server. `api_key` is the key that the server was started with, if any.
     ///
     /// # Errors
-    /// An address that is no `http` URL, or a key that cannot stand in a header.
+    /// The address is no `http` URL, or the key cannot stand in a header.
     pub fn new(address: ServerAddress, limits: Limits, api_key: Option<&str>) -> Result<Client, EngineError> {
         let refuse = |reason: String| EngineError::Address { address: address.to_string(), reason };
         let mut headers = header::HeaderMap::new();
@@ -102,7 +102,7 @@ impl Client {
             ServerAddress::Tcp(url) => {
                 let parsed = reqwest::Url::parse(url).map_err(|error| refuse(error.to_string()))?;
                 if parsed.scheme() != "http" {
-                    return Err(refuse("only http is spoken on the own node".into()));
+                    return Err(refuse("only http is supported, because the server is on the same node".into()));
                 }
                 (builder, url.trim_end_matches('/').trim_end_matches("/v1").to_string())
             }
@@ -113,18 +113,18 @@ impl Client {
         Ok(Client { http, address, base, limits, traffic, hang_limit: CANARY_LIMIT, canary })
     }
 
-    /// With this longest wait for the answer to a request of one token.
+    /// With this longest wait for the answer to a canary request.
     #[must_use]
     pub fn with_hang_limit(self, hang_limit: Duration) -> Client {
         Client { hang_limit, ..self }
     }
 
-    /// Where the server listens.
+    /// The address at which the server listens.
     pub fn address(&self) -> &ServerAddress {
         &self.address
     }
 
-    /// What comes over all streams of this client and its clones.
+    /// Counters of the tokens and requests of this client and its clones.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
@@ -135,10 +135,10 @@ impl Client {
         request.header(header::CONTENT_TYPE, "application/json").body(body)
     }
 
-    /// Whether the server refuses who has no key, as one that was started with a key does.
+    /// Whether the server refuses a request without a key, as a server that was started with a key does.
     ///
     /// # Errors
-    /// No answer.
+    /// The server does not answer.
     pub async fn refuses_strangers(&self) -> Result<bool, EngineError> {
         const PATH: &str = "/v1/models";
         let stranger = Client::new(self.address.clone(), self.limits, None)?;
@@ -151,11 +151,11 @@ impl Client {
         Ok(response.status() == StatusCode::UNAUTHORIZED)
     }
 
-    /// Asks the server for its version, model and metrics, and refuses a server that does not serve the profile's model,
-    /// or is too old to do so.
+    /// Reads the server's version, model and metrics. Refuses a server that does not serve the profile's model, or is
+    /// too old for it.
     ///
     /// # Errors
-    /// No answer, another API, a refused key, another model, or too old a version.
+    /// The server does not answer, has another API, refuses the key, serves another model, or is too old.
     pub async fn handshake(&self, profile: &Profile) -> Result<Capabilities, EngineError> {
         let version: VersionReply = self.get("/version").await?;
         let models: Models = self.get("/v1/models").await?;
@@ -183,8 +183,8 @@ impl Client {
         Ok(capabilities)
     }
 
-    /// A server without the n-gram processor accepts and ignores its fields; with it, a size of 0 is refused with 400
-    /// (`docs/facts/deepseek.md`, "Serving with vLLM").
+    /// Whether the server has the n-gram processor. Without it, a server accepts and ignores its fields; with it, a
+    /// size of 0 is refused with HTTP 400 (`docs/facts/deepseek.md`, "Serving with vLLM").
     async fn refuses_empty_ngrams(&self, model: &str) -> Result<bool, EngineError> {
         let body = json!({
             "messages": [{ "role": "user", "content": "." }],
@@ -208,7 +208,7 @@ impl Client {
         let response = self.probe(PROBE_LIMIT, || self.http.get(format!("{}{path}", self.base))).await;
         let response = response.map_err(|error| unreachable(chain(&error)))?;
         let status = response.status();
-        // A server that is loading, or a proxy before it.
+        // The server is still loading, or a proxy answers in its place.
         if status.is_server_error() {
             return Err(unreachable(format!("HTTP {status}")));
         }
@@ -226,8 +226,8 @@ impl Client {
         })
     }
 
-    /// Asks one question and follows the answer until it ends, is cut by the judge, fails, or a deadline passes.
-    /// Dropping the future closes the connection, which frees the server's slot.
+    /// Sends one request and reads its answer until it ends, the judge cuts it, it fails, or a deadline passes.
+    /// Dropping the future closes the connection, which ends the request on the server.
     pub async fn ask(&self, question: &EngineRequest) -> EngineResponse {
         let _in_flight = self.traffic.begin();
         stream::read_answer(self.send(question), self.limits, question.max_tokens, &self.traffic).await
@@ -242,7 +242,7 @@ impl Client {
     }
 }
 
-/// A stand-in says so in its version and as the owner of its model.
+/// The kind of server. A stand-in names itself in its version and as the owner of its model.
 fn server_kind(version: &str, owner: &str) -> ServerKind {
     let says = |kind: ServerKind| version.contains(kind.name()) || owner.contains(kind.name());
     let stand_ins = [ServerKind::StandInTesseract, ServerKind::StandInSynthetic];
@@ -275,8 +275,8 @@ static BUILT_IN_MODELS: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 impl ServedModel {
-    /// Chandra 1 and 2 are usually served under one name, but their boxes have different scales: a server whose root
-    /// is known to be the model of another built-in profile is refused.
+    /// Whether this is the profile's model. Chandra 1 and 2 are usually served under one name, but their boxes have
+    /// different scales: a server whose root is known to be the model of another built-in profile is refused.
     fn is_of(&self, profile: &Profile) -> bool {
         let named = self.id == profile.served_name || self.id == profile.model;
         let root = self.root.as_deref().and_then(known_model);
@@ -292,8 +292,9 @@ impl ServedModel {
     }
 }
 
-/// The built-in profile's model that an id or a folder is: the id itself, a hub cache's `models--org--name`, or a folder
-/// of the model's name. A name that another model's name begins with tells nothing: people keep Chandra 2 in `chandra`.
+/// The built-in profile's model that an id or a folder names: the id itself, a hub cache's `models--org--name`, or a
+/// folder with the model's name. A name that is the beginning of another model's name proves nothing: people keep
+/// Chandra 2 in `chandra`.
 fn known_model(id_or_folder: &str) -> Option<&'static str> {
     let name_of = |model: &'static str| model.rsplit('/').next().unwrap_or(model);
     let models = || BUILT_IN_MODELS.iter().map(String::as_str);
@@ -333,7 +334,7 @@ mod tests {
             max_model_len: None,
         };
         let two = Profile::load("chandra-2", None).unwrap();
-        assert!(served("/scratch/models/chandra").is_of(&two), "nobody can tell");
+        assert!(served("/scratch/models/chandra").is_of(&two), "the name proves nothing");
         assert!(served("/scratch/models--datalab-to--chandra-ocr-2/snapshots/1").is_of(&two));
         assert!(!served("/hub/models--datalab-to--chandra/snapshots/1").is_of(&two));
         let own = Profile { model: "/scratch/mine".into(), ..two };

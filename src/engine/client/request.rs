@@ -9,29 +9,29 @@ use crate::{
     model::{Capabilities, PixelSize, Sampling},
 };
 
-/// Bytes of prompt that are reckoned as one token. The prompts are English with tags, which the models' tokenizers
-/// pack at about four bytes a token; three leaves a margin for other wordings.
+/// Bytes of prompt that are counted as one token. The prompts are English with tags, of which the models' tokenizers
+/// put about four bytes into a token; three leaves a margin for other wordings.
 const BYTES_PER_TOKEN: u32 = 3;
 
-/// Chat template, roles and the markers around the image (12 to 20 tokens on real servers).
+/// Tokens of the chat template, the roles and the markers around the image (12 to 20 on real servers).
 const TEMPLATE_TOKENS: u32 = 32;
 
-/// Left free, because the reckoning above is not the server's tokenizer.
+/// Tokens left free, because the count above is not the server's tokenizer.
 const MARGIN: u32 = 64;
 
-/// Fewer answer tokens than this cannot hold a page: asking would only burn a prefill.
+/// Fewest tokens of an answer. Fewer cannot hold a page, and the request would only cost a prefill.
 const LEAST_ANSWER: u32 = 256;
 
 const IMAGE_PREFIX: &str = "data:image/png;base64,";
 
-/// What an image leaves of the context for the answer.
+/// How a request shares the context between prompt and answer, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenBudget {
     /// Prompt tokens of the image.
     pub image: u32,
-    /// Prompt tokens of everything else, estimated from above.
+    /// Prompt tokens of everything else, an upper estimate.
     pub text: u32,
-    /// Tokens the answer may have: never more than the profile asks for, never more than the context holds
+    /// Most tokens of the answer: at most what the profile asks for, and what the context has left
     /// (`docs/facts/vllm.md`, "Lengths").
     pub answer: u32,
 }
@@ -40,7 +40,7 @@ impl TokenBudget {
     /// The budget for an image of this size.
     ///
     /// # Errors
-    /// What does not fit, for people, when the image leaves no tokens for an answer.
+    /// The image leaves no tokens for an answer; the message says which numbers do not fit.
     pub fn compute(profile: &Profile, max_model_len: u32, size: PixelSize) -> Result<TokenBudget, String> {
         let image = profile.visual_tokens.count(size);
         let prompt_bytes = u32::try_from(profile.prompt_text.len()).unwrap_or(u32::MAX);
@@ -62,9 +62,9 @@ impl TokenBudget {
 pub struct EngineRequest {
     /// The JSON body.
     pub body: Bytes,
-    /// `X-Request-Id`, part of the request's name in the server's log, and a checksum of the image; ASCII. With both
-    /// caches off, as the profiles have them, vLLM 0.11 knows an image by its request's id alone: it gives two of one
-    /// id the same encoding, and dies where their sizes differ (seen on 0.11.2).
+    /// `X-Request-Id`: the caller's id, which is also in the server's log, and a checksum of the image; ASCII. With
+    /// both caches off, as the profiles set them, vLLM 0.11 identifies an image by the id of its request alone. Two
+    /// images under one id get the same encoding, and the engine dies if their sizes differ (seen on 0.11.2).
     pub request_id: String,
     /// Sampling fields in the body.
     pub sampling: Sampling,
@@ -76,8 +76,8 @@ pub struct EngineRequest {
 
 impl EngineRequest {
     /// Builds the body: one user message, image then text, every sampling field explicit, streaming with usage
-    /// (`docs/facts/chandra.md`, "Request" and `docs/facts/deepseek.md`, "Serving with vLLM"). A retry gets its own
-    /// cache salt, so that a prefix cache with a fault in it is not asked twice (`docs/facts/vllm.md`, "Prefix cache").
+    /// (`docs/facts/chandra.md`, "Request" and `docs/facts/deepseek.md`, "Serving with vLLM"). A retry has its own
+    /// cache salt, so that it does not reuse a faulty entry of the prefix cache (`docs/facts/vllm.md`, "Prefix cache").
     pub fn build(
         profile: &Profile,
         server: &Capabilities,
@@ -117,8 +117,8 @@ impl EngineRequest {
     }
 }
 
-/// Puts the encoded image where its empty data URL stands, so that megabytes never pass through a JSON value. The
-/// messages come first in the body: the first occurrence is the image's own.
+/// Inserts the encoded image at its empty data URL, so that megabytes never pass through a JSON value. The messages
+/// come first in the body, so the first occurrence of the prefix is the image's.
 fn insert_image(body: &str, png: &[u8]) -> Bytes {
     let at = body.find(IMAGE_PREFIX).map_or(body.len(), |start| start + IMAGE_PREFIX.len());
     let mut bytes = String::with_capacity(body.len() + png.len().div_ceil(3) * 4);
@@ -128,7 +128,7 @@ fn insert_image(body: &str, png: &[u8]) -> Bytes {
     Bytes::from(bytes)
 }
 
-/// The shortest decimal form: 0.1 as `f32` is not 0.1 as JSON.
+/// The shortest decimal form: an `f32` of 0.1, widened, would be 0.10000000149011612 in JSON.
 fn decimal(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, |number| json!(number))
 }

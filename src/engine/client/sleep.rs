@@ -1,6 +1,6 @@
-//! Sleep mode: a server that frees the memory of its GPU and has it back in about a second, where a start takes minutes
-//! (`docs/facts/vllm.md`, "Memory and sleep"; times: `docs/facts/h200.md`). A server has these endpoints if it was
-//! started with `--enable-sleep-mode` and `VLLM_SERVER_DEV_MODE=1`.
+//! Sleep mode: a sleeping server frees the memory of its GPU, and wakes up in about a second, where a start takes
+//! minutes (`docs/facts/vllm.md`, "Memory and sleep"; times: `docs/facts/h200.md`). A server has these endpoints if it
+//! was started with `--enable-sleep-mode` and `VLLM_SERVER_DEV_MODE=1`.
 
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -16,19 +16,19 @@ struct SleepState {
 }
 
 impl Client {
-    /// Puts the server to sleep: its weights go to the memory of the node, its cache is dropped. Returns once it says that
-    /// it sleeps, which a server that sleeps already does at once.
+    /// Puts the server to sleep: its weights go to the node's memory, its KV cache is dropped. Returns once the server
+    /// reports that it sleeps; a server that sleeps already does so at once.
     ///
     /// # Errors
-    /// It has no sleep mode, does not answer within the hang limit, or stays awake.
+    /// The server has no sleep mode, does not answer within the hang limit, or stays awake.
     pub async fn sleep(&self) -> Result<(), EngineError> {
         self.order("/sleep?level=1", true).await
     }
 
-    /// Wakes the server up. Returns once it says that it is awake, which proves nothing of its engine.
+    /// Wakes the server up. Returns once the server reports that it is awake; that says nothing about its engine.
     ///
     /// # Errors
-    /// As [`Client::sleep`].
+    /// The same as for [`Client::sleep`].
     pub async fn wake_up(&self) -> Result<(), EngineError> {
         self.order("/wake_up", false).await
     }
@@ -36,7 +36,7 @@ impl Client {
     /// Whether the server sleeps.
     ///
     /// # Errors
-    /// It has no sleep mode, or does not answer.
+    /// The server has no sleep mode, or does not answer.
     pub async fn is_sleeping(&self) -> Result<bool, EngineError> {
         Ok(self.get::<SleepState>("/is_sleeping").await?.is_sleeping)
     }
@@ -48,9 +48,10 @@ impl Client {
         if status != StatusCode::OK {
             return Err(refused(format!("HTTP {status}")));
         }
-        match self.is_sleeping().await? == sleeping {
-            true => Ok(()),
-            false => Err(refused("it says 200, but does not do it".into())),
+        if self.is_sleeping().await? == sleeping {
+            Ok(())
+        } else {
+            Err(refused("it answered HTTP 200, but /is_sleeping shows no change".into()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One streamed answer: followed token by token, judged as it grows, cut when it loops or stalls.
+//! One streamed answer: read token by token, judged as it grows, cut when it loops or stalls.
 
 use std::{future::Future, time::Duration};
 
@@ -16,25 +16,24 @@ use crate::{
 
 use super::traffic::Traffic;
 
-/// Bytes of answer that one token may mean on average, in the text itself or in the event that carries it. Gazettes in
-/// the dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but
-/// ASCII; the rest is margin. Only a server that has lost its way writes more, and without a bound it would fill the
-/// memory of the rank.
+/// Most bytes of answer per token on average, in the text itself or in the event that carries it. Gazettes in the
+/// dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but ASCII;
+/// the rest is margin. Only a faulty server sends more; without a limit it would fill the memory of the rank.
 const BYTES_PER_TOKEN: usize = 64;
 
-/// Bytes of an event around the text: ids, names, usage, a finish reason, or the words of an error.
+/// Bytes of an event besides the text: ids, names, usage, finish reason, or an error message.
 const ENVELOPE: usize = 16 * 1024;
 
-/// Longest body of a refusal that is read. What matters stands at its beginning.
+/// Most bytes that are read of a refusal's body. The message is at its beginning.
 const REFUSAL_LIMIT: usize = 64 * 1024;
 
-/// Most bytes of an answer of `max_tokens` tokens, and of any one of its events: a server that is behind puts many
-/// tokens into one.
+/// Most bytes of an answer of `max_tokens` tokens, and of any one of its events: a server that lags puts many tokens
+/// into one event.
 fn answer_limit(max_tokens: u32) -> usize {
     usize::try_from(max_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_PER_TOKEN).saturating_add(ENVELOPE)
 }
 
-/// Which deadline passed.
+/// The deadline that passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deadline {
     /// No first token in time.
@@ -48,57 +47,58 @@ pub enum Deadline {
 /// How an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The server said why it stopped. A judge who says no to the last characters makes it [`End::Cut`].
+    /// The server gave its finish reason. If the judge finds a loop in the last characters, the end is [`End::Cut`]
+    /// instead.
     Finished(FinishReason),
-    /// The judge saw a loop.
+    /// The judge found a loop.
     Cut(Loop),
-    /// HTTP status other than 200.
+    /// The HTTP status was not 200.
     Refused {
-        /// The status.
+        /// HTTP status.
         status: u16,
-        /// What the server said; empty where it said nothing.
+        /// The server's message; empty where it sent none.
         message: String,
     },
     /// An error event within a stream that began with 200.
     ErrorEvent {
-        /// What the server said.
+        /// The server's message.
         message: String,
     },
     /// The connection was refused, reset or closed before the answer ended.
     Lost {
-        /// Whether the server may have seen the request; not where nobody took the connection.
+        /// Whether the server may have seen the request; false where the connection was refused.
         sent: bool,
-        /// What happened.
+        /// The error of the connection.
         message: String,
     },
     /// A deadline passed.
     Stalled(Deadline),
-    /// HTTP 200 with something that is not a stream of vLLM's, or more of it than the token budget can mean.
+    /// HTTP 200 with a body that is not vLLM's stream, or that is longer than the token budget allows.
     Malformed {
-        /// What is wrong.
+        /// What is wrong with the body.
         message: String,
     },
 }
 
-/// An answer, whole or partial.
+/// An answer, complete or partial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineResponse {
     /// The text so far.
     pub raw: String,
     /// How it ended.
     pub end: End,
-    /// Tokens spent; completion tokens are counted from the stream where the server did not say.
+    /// Tokens spent. Where the server did not report them, completion tokens are counted from the stream.
     pub usage: TokenUsage,
-    /// Whether `usage` is the server's own.
+    /// Whether the server reported `usage`.
     pub usage_reported: bool,
-    /// From sending to the first token.
+    /// Time from sending the request to the first token.
     pub time_to_first_token: Option<Duration>,
-    /// From sending to the end.
+    /// Time from sending the request to the end.
     pub duration: Duration,
 }
 
-/// Follows the answer of at most `max_tokens` tokens to a request that is being sent. Returning drops the connection,
-/// and so frees the slot.
+/// Reads the answer of at most `max_tokens` tokens to a request that is being sent. On return the connection is
+/// dropped, which ends the request on the server.
 pub(in crate::engine) async fn read_answer(
     sending: impl Future<Output = Result<Response, End>>,
     limits: Limits,
@@ -145,7 +145,7 @@ impl<'t> Answer<'t> {
         }
     }
 
-    /// `Err` is an early end; both are ends.
+    /// Reads to the end. Both `Ok` and `Err` are ends; `Err` only serves for the early return.
     async fn read(&mut self, sending: impl Future<Output = Result<Response, End>>) -> Result<End, End> {
         let (deadline, which) = self.deadline();
         let mut response = timeout_at(deadline, sending).await.map_err(|_| End::Stalled(which))??;
@@ -155,14 +155,12 @@ impl<'t> Answer<'t> {
         let (mut parser, mut events) = (EventParser::new(self.most_bytes), Vec::new());
         loop {
             let (deadline, which) = self.deadline();
-            // Bytes that are always there would keep the timer from ever being looked at.
-            let next = match Instant::now() < deadline {
-                true => timeout_at(deadline, response.chunk()).await.ok(),
-                false => None,
-            };
+            // If bytes were always ready, `timeout_at` would never check its timer.
+            let next = if Instant::now() < deadline { timeout_at(deadline, response.chunk()).await.ok() } else { None };
             let bytes = match next {
                 Some(Ok(Some(bytes))) => bytes,
-                // What follows the finish reason is only bookkeeping: the answer is whole.
+                // After the finish reason only usage and `[DONE]` follow: the answer is complete even if they are
+                // missing.
                 Some(_) | None if self.finish.is_some() => return self.whole(),
                 Some(Ok(None)) => return Err(lost("the stream ended before the answer did".into())),
                 Some(Err(error)) => return Err(lost(chain(&error))),
@@ -210,19 +208,19 @@ impl<'t> Answer<'t> {
         }
     }
 
-    /// The end of an answer that the server has ended; the judge sees the last characters once more.
+    /// The end of an answer that the server has ended. The judge checks the last characters once more.
     fn whole(&self) -> Result<End, End> {
         match (self.finish, self.judge.finish()) {
             (Some(_), Judgement::Loop(found)) => Err(End::Cut(found)),
             (Some(finish), Judgement::Continue) => Ok(End::Finished(finish)),
-            (None, _) => Err(End::Malformed { message: "the stream was done without a finish reason".into() }),
+            (None, _) => Err(End::Malformed { message: "the stream ended without a finish reason".into() }),
         }
     }
 
     fn deadline(&self) -> (Instant, Deadline) {
         let total = self.start + self.limits.total;
         match self.last_progress.map(|last| last + self.limits.token_gap) {
-            // Whatever the limit, an answer that has not begun has broken no other.
+            // Before the first token no other limit applies, whichever of the two limits comes first.
             None => (total.min(self.start + self.limits.first_token), Deadline::FirstToken),
             Some(progress) if progress <= total => (progress, Deadline::TokenGap),
             Some(_) => (total, Deadline::Total),
@@ -242,12 +240,12 @@ impl<'t> Answer<'t> {
     }
 }
 
-/// The connection went while the server was answering.
+/// The end of a connection that was lost while the server was answering.
 fn lost(message: String) -> End {
     End::Lost { sent: true, message }
 }
 
-/// The message of an error reply: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
+/// Reads the message of a refusal: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.
 async fn refused(mut response: Response, deadline: Instant, which: Deadline) -> End {
     #[derive(Deserialize)]
     struct Body {

@@ -1,4 +1,4 @@
-//! What comes over all streams from one server: whether its engine moves, and how much it does.
+//! Counters over all streams from one server: whether its engine makes progress, and its throughput.
 
 use std::{
     sync::{
@@ -20,24 +20,24 @@ pub struct Traffic {
     /// Requests in flight, summed over time.
     area: Mutex<Area>,
     since: Instant,
-    /// Of the last token, or of the first request after none was in flight: microseconds after `since`.
+    /// Time of the last token, or of the first request after none was in flight: microseconds after `since`.
     moved: AtomicU64,
 }
 
-/// What has come over all streams so far.
+/// Sums over all streams so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct TrafficCounts {
     /// Tokens received.
     pub generated_tokens: u64,
-    /// Prompt tokens of the requests that got their first token, where the server says with it how many they are.
+    /// Prompt tokens of the requests that have got their first token, where the server reports them with it.
     pub prompt_tokens: u64,
-    /// Requests that ended, however.
+    /// Requests that have ended, in whatever way.
     pub finished: u64,
-    /// Requests in flight, each for as long as it was: seconds.
+    /// Requests in flight summed over time, request-seconds.
     pub in_flight_seconds: f64,
 }
 
-/// Requests in flight over time, up to a moment.
+/// Requests in flight summed over time, up to a moment.
 #[derive(Debug)]
 struct Area {
     requests: u32,
@@ -69,7 +69,7 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    /// Counts a request for as long as the value lives.
+    /// Counts a request as in flight until the returned value is dropped.
     pub(in crate::engine) fn begin(&self) -> InFlight<'_> {
         if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
             self.move_now();
@@ -78,12 +78,12 @@ impl Traffic {
         InFlight(self)
     }
 
-    /// Counts the prompt of a request that gets its first token.
+    /// Counts the prompt tokens of a request that gets its first token.
     pub(in crate::engine) fn prompt(&self, tokens: u32) {
         self.prompt_tokens.fetch_add(tokens.into(), Ordering::Relaxed);
     }
 
-    /// Everything so far.
+    /// The sums so far.
     pub fn counts(&self) -> TrafficCounts {
         let mut area = self.area();
         area.change(Instant::now(), 0);
@@ -99,7 +99,7 @@ impl Traffic {
         self.area.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a token.
+    /// Counts a token and notes its time.
     pub(in crate::engine) fn token(&self) {
         self.move_now();
         self.tokens.fetch_add(1, Ordering::Relaxed);
@@ -110,13 +110,13 @@ impl Traffic {
         self.tokens.load(Ordering::Relaxed)
     }
 
-    /// How long the requests in flight have been without a token; `None` where there is none.
+    /// Time since the last token while requests are in flight; `None` where none is.
     pub fn since_last_token(&self) -> Option<Duration> {
         let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
         (self.in_flight.load(Ordering::Relaxed) > 0).then(|| self.since.elapsed().saturating_sub(moved))
     }
 
-    /// Begins a new silence: the engine is known to move in another way.
+    /// Restarts the time since the last token: other evidence shows that the engine makes progress.
     pub fn move_now(&self) {
         self.moved.fetch_max(self.since.elapsed().as_micros() as u64, Ordering::Relaxed);
     }

@@ -1,17 +1,17 @@
-//! Says no to an answer that repeats itself, while it streams.
+//! Finds loops in an answer while it streams.
 //!
-//! **Three proofs of a loop.** Each is a repetition at the end of the text that has grown longer than a gazette ever
-//! needs.
+//! **Three proofs of a loop.** Each is a repetition at the end of the text that is longer than any legitimate one in a
+//! gazette.
 //!
 //! | proof | the end of the text is |
 //! |---|---|
 //! | [`Proof::Copies`] | equal copies of one unit of at most [`MAX_PERIOD`] symbols |
-//! | [`Proof::Counters`] | copies that differ in numbers alone, and each number differs from that of the copy before by the same step |
-//! | [`Proof::RepeatedNgrams`] | nothing but pieces of 12 symbols that were there four times before, in whatever order |
+//! | [`Proof::Counters`] | copies that differ only in numbers, and each number differs from that of the copy before by the same step |
+//! | [`Proof::RepeatedNgrams`] | only n-grams of 12 symbols that occurred four times before, in any order |
 //!
-//! How long is too long depends on what is repeated. In characters, where nothing else is said:
+//! The limit depends on what is repeated. In characters, unless said otherwise:
 //!
-//! | made of | legitimate | copies | counters | worn |
+//! | made of | legitimate | copies | counters | repeated n-grams |
 //! |---|---|---|---|---|
 //! | words | a refrain, one title for every name | 400 and 4 copies; 3 and less from units of 500 on | 32 copies | 2,000 of text |
 //! | a line of at most 20 marks, not a block | a column of `Rabat`, items `Sans changement` | 50 copies, 400 to 2,000 | as words | as words |
@@ -23,31 +23,31 @@
 //! | other signs | none: a broken cache writes `!` for ever (`docs/facts/vllm.md`, "Prefix cache") | as words | as words | as words |
 //!
 //! Counters are no loop below 1,200 characters, and always one from 7,000 of text on. Where the only counter is a
-//! running number (boundary stones `B1, B2, …`, lots, articles without change) it takes 100 copies and 3,000 characters
-//! besides, 48 copies where each is a block.
+//! running number (boundary stones `B1, B2, …`, lots, articles without change), the limit is 100 copies and 3,000
+//! characters in addition, or 48 copies where each is a block.
 //!
 //! The check that this replaces (`docs/facts/chandra.md`, "Retries") misses every period above 250 characters and every
-//! counter, and says no to 12 empty rows and to 30 dots.
+//! counter, and refuses 12 empty rows and 30 dots.
 //!
-//! **Where the figures come from.** The reference text of 367 pages, as it stands and written as blocks, paragraphs and
-//! table rows of both dialects, once and printed twice. Longest there, and legitimate:
+//! **Source of the figures.** The reference text of 367 pages, as it is, and written as blocks, paragraphs and table
+//! rows of both dialects, once and printed twice. The longest legitimate repetitions there:
 //!
 //! * equal copies: 246 characters with words (two prices that agree), 367 of dotted lines (BO 7360, Arabic, page 14);
-//! * copies that differ in numbers alone: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
-//!   orders are numbered one by one and their page numbers rise as they come; read two by two, 12 of them
-//!   are explained by steps. So it takes 32, or more text than the 6,726 characters of the fullest page;
-//! * numbers without a step: a table of coordinates, 40 rows (BO 7500, French, page 17). They prove nothing, however
-//!   many: price lists and drawn bonds look the same. Such a loop ends with its token budget;
-//! * worn text: fewer than 700 characters, in orders that differ in a name alone (BO 7360, Arabic, page 45).
+//! * copies that differ only in numbers: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
+//!   orders are numbered one by one and their page numbers rise irregularly; read two by two, 12 of them are explained
+//!   by steps. So the limit is 32 copies, or more text than the 6,726 characters of the fullest page;
+//! * numbers without a constant step: a table of coordinates, 40 rows (BO 7500, French, page 17). They are never a
+//!   proof, however many: price lists and drawn bonds look the same. Such a loop ends with its token budget;
+//! * repeated n-grams: fewer than 700 characters, in orders that differ only in a name (BO 7360, Arabic, page 45).
 //!
-//! **Markup does not count.** A looping model often writes the same block with other box coordinates: numbers
-//! within tags, and within DeepSeek's `[[…]]`, are all alike. Labels and tags are not words. A `<` opens a tag only before
-//! a letter, `/`, `!` or `|`, for at most 300 characters of a line; a mark of direction is passed over. Letters that count (`a)`, `b)`)
-//! are letters: they come round after an alphabet, and then the alphabet is the unit.
+//! **Markup does not count.** A looping model often writes the same block with other box coordinates, so numbers within
+//! tags, and within DeepSeek's `[[…]]`, all count as equal. Labels and tags are not words. A `<` opens a tag only
+//! before a letter, `/`, `!` or `|`, for at most 300 characters of a line. A direction mark is ignored. Letters that
+//! count (`a)`, `b)`) are letters, not counters: they repeat after an alphabet, and then the alphabet is the unit.
 //!
-//! **Cost.** A Z-function over the reversed tail gives the longest repetition of every period at once, for copies and for
-//! counters. The tail is looked at in three lengths, the longer the more rarely: 47 steps a character, whatever the
-//! text. What lies behind the longest tail is forgotten, so that an answer of any length takes under a megabyte.
+//! **Cost.** A Z-function over the reversed tail gives the longest repetition of every period at once, for copies and
+//! for counters. Three lengths of tail are inspected, longer ones less often: 47 steps a character, whatever the text.
+//! What is before the longest tail is forgotten, so that an answer of any length takes under a megabyte.
 
 mod periods;
 mod repeated_ngrams;
@@ -64,7 +64,7 @@ use unit::{Counting, Unit, least_of_copies};
 /// Longest repeated unit that is recognised, in symbols: characters, a run of digits being one.
 pub const MAX_PERIOD: usize = 4_000;
 
-/// Lengths of the tail in symbols and how often they are looked at in characters, shortest first.
+/// Lengths of the inspected tail in symbols, and how often it is inspected in characters; shortest first.
 const INSPECTIONS: [Inspection; 3] = [
     Inspection { window: 1_536, every: 128, counters: false },
     Inspection { window: 4_608, every: 512, counters: true },
@@ -75,50 +75,50 @@ const LONGEST: &Inspection = &INSPECTIONS[INSPECTIONS.len() - 1];
 struct Inspection {
     window: usize,
     every: usize,
-    /// Counters too. They are no loop before they fill most of the shortest tail.
+    /// Whether counters are searched too. They are no loop before they fill most of the shortest tail.
     counters: bool,
 }
 
-/// Periods for which numbers are compared at one look: a period that does not explain them may do so doubled, where
-/// two orders share each page of a contents list.
+/// Number of periods whose numbers are compared in one inspection. If a period does not explain the numbers, twice the
+/// period may: in a contents list, two orders may share each page.
 const PERIODS_EXPLAINED: usize = 4;
 
-/// The judge's word on the text so far.
+/// The judge's verdict on the text so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
     /// No loop.
     Continue,
-    /// The tail repeats itself: cut.
+    /// The end of the text is a loop: cut the answer.
     Loop(Loop),
 }
 
 /// A repetition at the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loop {
-    /// Why it is one.
+    /// The proof that it is a loop.
     pub proof: Proof,
-    /// Where it begins, characters from the start of the answer.
+    /// Where the loop begins, characters from the start of the answer.
     pub at: usize,
 }
 
-/// What proves a loop.
+/// The proof of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// Equal copies of one unit.
     Copies {
         /// Length of the unit, symbols.
         period: usize,
-        /// Whole copies of it.
+        /// Number of whole copies.
         copies: usize,
     },
-    /// Copies that differ in counters alone.
+    /// Copies that differ only in counters.
     Counters {
         /// Length of the unit, symbols.
         period: usize,
-        /// Whole copies of it.
+        /// Number of whole copies.
         copies: usize,
     },
-    /// Nothing but what was there several times before.
+    /// Only n-grams that occurred several times before.
     RepeatedNgrams {
         /// Length, symbols.
         length: usize,
@@ -129,8 +129,10 @@ impl fmt::Display for Loop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.proof {
             Proof::Copies { period, copies } => write!(f, "{copies} copies of {period} characters")?,
-            Proof::Counters { period, copies } => write!(f, "{copies} copies of {period} characters but for counters")?,
-            Proof::RepeatedNgrams { length } => write!(f, "{length} characters of nothing new")?,
+            Proof::Counters { period, copies } => {
+                write!(f, "{copies} copies of {period} characters that differ only in counters")?;
+            }
+            Proof::RepeatedNgrams { length } => write!(f, "{length} characters of repeated n-grams")?,
         }
         write!(f, ", from character {} on", self.at)
     }
@@ -140,10 +142,10 @@ impl fmt::Display for Loop {
 #[derive(Debug, Default)]
 pub struct Judge {
     symbols: Symbols,
-    worn: RepeatedNgrams,
-    /// Symbols that it has seen, of those that are remembered.
-    worn_until: usize,
-    /// Characters at the last look of each length.
+    ngrams: RepeatedNgrams,
+    /// Number of the kept symbols that `ngrams` has taken.
+    ngrams_until: usize,
+    /// Characters at the last inspection of each length.
     looked: [usize; INSPECTIONS.len()],
 }
 
@@ -154,19 +156,19 @@ impl Judge {
             self.symbols.push(character);
         }
         let whole = self.symbols.whole();
-        whole[self.worn_until..].iter().for_each(|&symbol| self.worn.push(symbol));
-        self.worn_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
+        whole[self.ngrams_until..].iter().for_each(|&symbol| self.ngrams.push(symbol));
+        self.ngrams_until = whole.len() - self.symbols.forget_beyond(LONGEST.window);
         let seen = self.symbols.seen();
         let Some(due) = (0..INSPECTIONS.len()).rfind(|&look| seen >= self.looked[look] + INSPECTIONS[look].every)
         else {
             return Judgement::Continue;
         };
-        // A long look sees what a short one does.
+        // A long inspection also finds what a shorter one does.
         self.looked[..=due].fill(seen);
         self.inspect(&INSPECTIONS[due])
     }
 
-    /// Looks at the tail of the whole answer.
+    /// Inspects the end of the complete answer.
     pub fn finish(&self) -> Judgement {
         self.inspect(LONGEST)
     }
@@ -174,14 +176,14 @@ impl Judge {
     fn inspect(&self, look: &Inspection) -> Judgement {
         let window = look.window.min(self.symbols.whole().len());
         let counters = || look.counters.then(|| self.counters(window)).flatten();
-        let found = self.copies(window).or_else(counters).or_else(|| self.worn_out());
+        let found = self.copies(window).or_else(counters).or_else(|| self.repeated_ngrams());
         found.map_or(Judgement::Continue, Judgement::Loop)
     }
 
     fn copies(&self, window: usize) -> Option<Loop> {
         let whole = self.symbols.whole();
         let repeated = repetition_by_period(&whole[whole.len() - window..], MAX_PERIOD, |one, other| one == other);
-        // Multiples of a period that was let pass are let pass: a unit of two rows is made of what one row is made of.
+        // If a period was allowed, its multiples are too: a unit of two rows is made of what one row is made of.
         let mut passed = 0..0;
         let period = (1..repeated.len()).find(|&period| {
             let (unit, copies) = (self.characters_of_last(period), self.characters_of_last(repeated[period]));
@@ -222,7 +224,7 @@ impl Judge {
                 let proof = Proof::Counters { period, copies };
                 return Some(Loop { proof, at: self.symbols.position(whole.len() - explained.len()) });
             }
-            // Two by two, a running number steps.
+            // Read two by two, a running number has steps other than 1 and would look like stepping counters.
             if counting == Counting::Running {
                 return None;
             }
@@ -230,30 +232,30 @@ impl Judge {
         None
     }
 
-    fn worn_out(&self) -> Option<Loop> {
-        let length = self.worn.length();
+    fn repeated_ngrams(&self) -> Option<Loop> {
+        let length = self.ngrams.length();
         if length < Unit::LEAST_OF_WORN {
             return None;
         }
         let whole = self.symbols.whole();
         let start = start_of_last(length, whole);
-        let worn_out = length >= Unit::of(&whole[start..]).allowance_of_worn();
-        worn_out.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
+        let repeated_ngrams = length >= Unit::of(&whole[start..]).allowance_of_worn();
+        repeated_ngrams.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
     }
 
-    /// Characters of the answer that the last whole symbols stand for.
+    /// Number of characters that the last `symbols` whole symbols stand for.
     fn characters_of_last(&self, symbols: usize) -> usize {
         let whole = self.symbols.whole().len();
         self.symbols.position(whole) - self.symbols.position(whole - symbols)
     }
 }
 
-/// Equal copies at the end of an answer that are not worth keeping, and the characters in them.
+/// Number of equal copies at the end of an answer that are not kept, and the least number of characters in them.
 const WORTHLESS_COPIES: usize = 4;
 const LEAST_WORTHLESS: usize = 200;
 
-/// Where the answer begins to repeat itself at its end, characters from its start. For an answer that the judge let pass and
-/// that went wrong all the same: copies that are too few to prove a loop are still no text.
+/// Where the answer begins to repeat itself at its end, characters from its start. For an answer that the judge allowed
+/// and that failed for another reason: copies that are too few to prove a loop are still not text of the page.
 pub(super) fn repeated_tail(answer: &str) -> Option<usize> {
     let mut judge = Judge::default();
     answer.chars().for_each(|character| judge.symbols.push(character));
@@ -270,7 +272,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Pieces of the size of tokens, so that the looks fall where they do in a stream.
+    /// Pieces of the size of tokens, so that inspections come at the same places as in a stream.
     fn judge(text: &str) -> Judgement {
         let mut judge = Judge::default();
         let characters: Vec<char> = text.chars().collect();

@@ -2,8 +2,8 @@
 
 use super::{symbols::Symbol, unit::Counting};
 
-/// For every period up to `longest` the length of the longest suffix that has it, 0 where it is less than two copies.
-/// Linear in the length of the text: the Z-function of the text read backwards.
+/// For every period up to `longest`, the length of the longest suffix with that period; 0 where it is less than two
+/// copies. Linear in the length of the text: it is the Z-function of the reversed text.
 pub(super) fn repetition_by_period(
     text: &[Symbol],
     longest: usize,
@@ -31,9 +31,9 @@ pub(super) fn repetition_by_period(
     repetition
 }
 
-/// Where the longest suffix begins in which every number is explained by the two before it, one and two periods back:
-/// each differs from the one before by the same step, which may be 0. `length` is that of the suffix that has the
-/// period but for its numbers. Less than three copies explain nothing, nor do steps that are all 0: those are equal copies.
+/// Start of the longest suffix in which every number is explained by the two numbers one and two periods before it:
+/// each differs from the one before by the same step, which may be 0. `length` is the length of the suffix that has the
+/// period if numbers are ignored. `None` for less than three copies, and where all steps are 0: those are equal copies.
 pub(super) fn explained_from(text: &[Symbol], period: usize, length: usize) -> Option<usize> {
     let start = text.len() - length;
     let step = |index: usize| text[index].value.wrapping_sub(text[index - period].value);
@@ -46,7 +46,7 @@ pub(super) fn explained_from(text: &[Symbol], period: usize, length: usize) -> O
     counts.then_some(from)
 }
 
-/// How the numbers of the last of several copies differ from those of the copy before.
+/// How the numbers of the last copy differ from those of the copy before.
 pub(super) fn counting(text: &[Symbol], period: usize) -> Counting {
     let steps =
         (text.len() - period..text.len()).map(|index| text[index].value.wrapping_sub(text[index - period].value));

@@ -1,27 +1,28 @@
-//! How much of the text of late is nothing but what was said several times before, in whatever order.
+//! The length of the text at the end that consists of n-grams seen several times before, in any order.
 
 use super::symbols::Symbol;
 
-/// Symbols in a row that are looked up together.
+/// Symbols of one n-gram.
 const GRAM: usize = 12;
-/// So often a gram must have been seen before, to be worn. A page that is printed twice says everything twice.
+/// How often an n-gram must have occurred before to count as repeated. A page that is printed twice has everything
+/// twice.
 const TIMES: u8 = 4;
-/// A gram that is not worn makes up for so many that are.
+/// Number of repeated n-grams that one new n-gram takes off the length.
 const FRESH: usize = 16;
-/// Bits of a place in the table of counts: 64 KiB, three times what a long answer fills.
+/// Bits of an index into the table of counts: 64 KiB, three times what a long answer fills.
 const BITS: u32 = 16;
-/// After so many symbols the counts begin anew: more than an answer has, and where a stream has more, chance alone would
-/// fill the table.
+/// Number of symbols after which the counts begin again: more than an answer has. In a longer stream, chance alone
+/// would fill the table.
 const COUNTED: usize = 1 << 17;
 /// Stands for markup of any length.
 const MARKUP: Symbol = Symbol { character: '<', value: 0, is_text: false };
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Counts the grams of an answer.
+/// Counts the n-grams of an answer.
 #[derive(Debug)]
 pub(super) struct RepeatedNgrams {
     counts: Vec<u8>,
-    /// The last symbols, as a ring.
+    /// The last symbols, as a ring buffer.
     last: [u64; GRAM],
     taken: usize,
     hash: u64,
@@ -36,7 +37,7 @@ impl Default for RepeatedNgrams {
 }
 
 impl RepeatedNgrams {
-    /// Takes the next symbol. A stretch of markup counts as one: what is worn is the page's text.
+    /// Takes the next symbol. A stretch of markup counts as one symbol, because only repeated text of the page matters.
     pub(super) fn push(&mut self, symbol: Symbol) {
         let in_markup = std::mem::replace(&mut self.in_markup, !symbol.is_text);
         if !symbol.is_text && in_markup {
@@ -46,7 +47,8 @@ impl RepeatedNgrams {
         let code = ((u64::from(u32::from(symbol.character)) << 40) ^ symbol.value).wrapping_mul(FACTOR);
         let oldest = std::mem::replace(&mut self.last[self.taken % GRAM], code);
         self.taken += 1;
-        // The weight of a symbol is a power of the factor; that of the one that leaves is its GRAM-th.
+        // A rolling hash: the weight of a symbol is a power of FACTOR, for the symbol that leaves FACTOR to the power
+        // GRAM.
         self.hash = self.hash.wrapping_mul(FACTOR).wrapping_add(code);
         self.hash = self.hash.wrapping_sub(oldest.wrapping_mul(FACTOR.wrapping_pow(GRAM as u32)));
         if self.taken < GRAM {
@@ -60,13 +62,14 @@ impl RepeatedNgrams {
         *count = count.saturating_add(1);
     }
 
-    /// Length of the worn text up to here, in symbols, a stretch of markup being one; what is fresh has been taken off.
+    /// Length of the repeated text up to here, in symbols, less [`FRESH`] for each new n-gram. A stretch of markup is
+    /// one symbol.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 }
 
-/// Where the last `length` symbols begin, as [`RepeatedNgrams`] counts them.
+/// Index of the first of the last `length` symbols, counted as [`RepeatedNgrams`] does.
 pub(super) fn start_of_last(length: usize, symbols: &[Symbol]) -> usize {
     let mut counted = 0;
     let mut start = symbols.len();

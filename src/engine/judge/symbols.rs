@@ -1,6 +1,6 @@
-//! An answer as the judge reads it: a run of digits is one symbol with its value, and coordinates all look alike.
+//! An answer as the judge reads it: a run of digits is one symbol with a value, and all coordinates look alike.
 
-/// Longer runs of digits are read as several numbers, so that an endless one is seen to repeat itself.
+/// Longer runs of digits are read as several numbers, so that an endless run is seen as a repetition.
 const MOST_DIGITS: u8 = 18;
 
 /// A character, or a number.
@@ -8,14 +8,14 @@ const MOST_DIGITS: u8 = 18;
 pub(super) struct Symbol {
     /// The character; [`Symbol::NUMBER`] for a number.
     pub(super) character: char,
-    /// Value of a number of the text; 0 for every character, and for a number of the markup.
+    /// Value of a number in the page's text; 0 for other characters, and for a number in markup.
     pub(super) value: u64,
-    /// Whether it is text of the page, not markup.
+    /// Whether it is text of the page, and not markup.
     pub(super) is_text: bool,
 }
 
 impl Symbol {
-    /// Stands for every number.
+    /// The character of every number.
     pub(super) const NUMBER: char = '0';
 }
 
@@ -23,28 +23,29 @@ impl Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     symbols: Vec<Symbol>,
-    /// Where each begins, characters from the start of the answer.
+    /// Start of each symbol, characters from the start of the answer.
     origin: Vec<usize>,
     /// Characters of the answer so far.
     seen: usize,
     place: Place,
-    /// Digits of the number that the answer stands in.
+    /// Number of digits so far, where the answer ends within a number.
     digits: u8,
-    /// Characters of the tag that the answer stands in.
+    /// Number of characters so far, where the answer ends within a tag.
     of_tag: usize,
-    /// Behind a mark of direction. One is passed over; a row of them is seen, because it may be endless.
+    /// Whether the last character was a direction mark. A single mark is ignored; a row of them is not, as it may be
+    /// endless.
     behind_mark: bool,
 }
 
-/// Longest tag, characters. What goes on beyond was no tag, or has so long a description that it may pass for text.
+/// Longest tag, characters. A longer one was no tag, or has so long a description that it counts as text.
 const LONGEST_TAG: usize = 300;
 
-/// Where in the markup the answer stands.
+/// The kind of place in the markup where the answer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Place {
     #[default]
     Text,
-    /// Behind a `<`, which may open a tag or say "less than".
+    /// After a `<`, which may open a tag or mean "less than".
     Bracket,
     Tag,
     /// Between `<|ref|>` and `<|/ref|>`.
@@ -105,12 +106,13 @@ impl Symbols {
         self.origin.push(position);
     }
 
-    /// Those that are whole: not a number whose digits may go on.
+    /// The complete symbols: all but a number whose digits may go on.
     pub(super) fn whole(&self) -> &[Symbol] {
         &self.symbols[..self.symbols.len() - usize::from(self.digits > 0)]
     }
 
-    /// Where a symbol begins, characters from the start of the answer; the length of what is whole for the one behind.
+    /// Start of a symbol, characters from the start of the answer; for the index after the last, the number of
+    /// characters.
     pub(super) fn position(&self, index: usize) -> usize {
         self.origin.get(index).copied().unwrap_or(self.seen)
     }
@@ -120,7 +122,7 @@ impl Symbols {
         self.seen
     }
 
-    /// Forgets all but the last `most`, where there are twice as many. Gives the number of those forgotten.
+    /// Forgets all but the last `most` symbols, once there are twice as many. Returns the number of symbols forgotten.
     pub(super) fn forget_beyond(&mut self, most: usize) -> usize {
         if self.symbols.len() <= 2 * most {
             return 0;
@@ -132,7 +134,7 @@ impl Symbols {
     }
 }
 
-/// Whether it is invisible: it says which way the text runs, and stands between the characters of a number or a leader.
+/// Whether the character is an invisible direction mark. They stand between the characters of a number or a leader.
 pub(super) fn is_mark_of_direction(character: char) -> bool {
     matches!(character, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,13 +1,13 @@
-//! What is repeated, and how long a gazette may do so.
+//! The kind of a repeated unit, and how long a gazette may repeat it.
 
 use super::symbols::{Symbol, is_mark_of_direction};
 
-/// What a repeated unit is made of.
+/// The kind of a repeated unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unit {
     content: Content,
     cells: bool,
-    /// Whole blocks of an answer, not lines of one.
+    /// Whether it consists of whole blocks of an answer, and not of lines of one.
     blocks: bool,
 }
 
@@ -18,32 +18,32 @@ enum Content {
     Line,
     /// Words and a leader: a line of a contents page, or of a form.
     Led,
-    /// Hardly a word between what is to be filled in: a line of a form.
+    /// Few letters between fields to fill in: a line of a form.
     Form,
-    /// Nothing but what fills lines and cells in print: leaders, rules, quotes, blanks, numbers.
+    /// Only what fills lines and cells in print: leaders, rules, quotes, blanks, numbers.
     Filling,
-    /// Signs that nobody sets in rows, such as `!`.
+    /// Signs that no gazette prints in rows, such as `!`.
     Signs,
 }
 
-/// How the numbers of copies change that differ in them alone.
+/// How the numbers change from copy to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counting {
     /// One number runs 1, 2, 3; the others are equal.
     Running,
-    /// By other steps.
+    /// Numbers change by other steps.
     Stepping,
 }
 
 impl Unit {
-    /// No allowance of copies is smaller.
+    /// The smallest allowance of copies, characters.
     const LEAST_OF_COPIES: usize = 400;
-    /// Fewer characters in copies that count are no loop.
+    /// Copies with counters are no loop below this number of characters.
     pub(super) const LEAST_OF_COUNTERS: usize = 1_200;
-    /// No allowance of worn text is smaller, in characters of text.
+    /// The smallest allowance of repeated n-grams, characters of text.
     pub(super) const LEAST_OF_WORN: usize = 2_000;
 
-    /// A unit begins anywhere in its cycle, so it is read as a ring.
+    /// Determines the kind. A unit may begin anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
         let opens = |at: usize, names: &[&str]| {
             let follows =
@@ -68,14 +68,14 @@ impl Unit {
             _ if letters * 100 < marks * LEAST_LETTERS && signs => Content::Signs,
             _ if letters * 100 < marks * LEAST_LETTERS => Content::Form,
             _ if leader() => Content::Led,
-            // A model that writes its blocks again does so with whole blocks; a column is in one.
+            // A model that repeats blocks repeats whole ones; the lines of a column are within one block.
             _ if marks <= SHORT_LINE && !blocks && line() => Content::Line,
             _ => Content::Words,
         };
         Unit { content, cells, blocks }
     }
 
-    /// Characters from which on equal copies of `period` characters are a loop.
+    /// Number of characters from which equal copies of `period` characters are a loop.
     pub(super) fn allowance_of_copies(self, period: usize) -> usize {
         let floor = match (self.content, self.cells) {
             (Content::Words | Content::Signs, false) => Self::LEAST_OF_COPIES,
@@ -89,8 +89,8 @@ impl Unit {
         floor.max(least_of_copies(period))
     }
 
-    /// Whether so many copies that differ in counters alone are a loop. `characters` is their length, `text` that of
-    /// the text in them.
+    /// Whether this many copies that differ only in counters are a loop. `characters` is their length, `text` that of
+    /// the page's text in them.
     pub(super) fn forbids_counters(self, counting: Counting, copies: usize, characters: usize, text: usize) -> bool {
         let many = match (self.content, self.cells) {
             (Content::Words | Content::Line | Content::Led | Content::Signs, false) => copies >= 32,
@@ -103,7 +103,7 @@ impl Unit {
         text >= FULLEST_PAGE || many && runs_on
     }
 
-    /// Characters of text from which on worn text is a loop.
+    /// Number of characters of text from which repeated n-grams are a loop.
     pub(super) fn allowance_of_worn(self) -> usize {
         match self.content {
             Content::Words | Content::Line | Content::Led | Content::Signs => Self::LEAST_OF_WORN,
@@ -113,20 +113,20 @@ impl Unit {
     }
 }
 
-/// Share of letters in hundredths of a unit's marks, below which it is no text.
+/// Share of letters in a unit's marks, in hundredths, below which it does not count as words.
 const LEAST_LETTERS: usize = 30;
 /// Marks of a line that may stand in every row of a column: `Sans changement`, `Technicien de 3e grade`.
 const SHORT_LINE: usize = 20;
 /// Lines of a column, with a margin.
 const COLUMN: usize = 50;
-/// Entries of a list that are numbered one by one, with a margin.
+/// Entries of a list with a running number, with a margin.
 const LIST: usize = 100;
-/// Of those that are blocks each.
+/// The same, where each entry is a block.
 const BLOCKS: usize = 48;
-/// Commands of formulas that draw, space or fill.
+/// Commands of formulas that draw lines, dots or space.
 const RULES: [&str; 9] = ["hline", "quad", "qquad", "dots", "ldots", "cdots", "hfill", "dotfill", "hrulefill"];
 
-/// The text of a ring, begun at a command where it has one, without the names of those that are no words.
+/// The text of a ring, rotated to begin at a command if it has one, without the names of the commands in [`RULES`].
 fn without_rules_of_formulas(ring: impl Iterator<Item = char>) -> String {
     let ring: String = ring.collect();
     let Some((before, behind)) = ring.split_once('\\') else { return ring };
@@ -138,7 +138,7 @@ fn without_rules_of_formulas(ring: impl Iterator<Item = char>) -> String {
     pieces.collect::<Vec<_>>().join("\\")
 }
 
-/// More than any page holds, characters of text: the fullest of the corpus has 6,726.
+/// More than any page holds, characters of text: the fullest page of the corpus has 6,726.
 const FULLEST_PAGE: usize = 7_000;
 
 /// The smallest allowance of any unit of this length.

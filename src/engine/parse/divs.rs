@@ -10,9 +10,9 @@ use super::html::{Reading, has_open_table, text_of, tokens};
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently
-/// (`docs/facts/chandra.md`, "Boxes"), labels are kept as they come. A last div that is not closed is a fault, not
-/// something to repair: the answer was cut. What it holds is kept all the same, for a page of which there is nothing
-/// better. So it is with a table that is not closed.
+/// (`docs/facts/chandra.md`, "Boxes"), labels are kept as they come. A last div that is not closed is a fault, and is
+/// not repaired: the answer was cut. Its content is kept, for a page of which there is nothing better. The same holds
+/// for a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;
@@ -51,8 +51,8 @@ pub fn parse(raw: &str, box_scale: u16) -> Reading {
     reading
 }
 
-/// Characters outside every block that are let pass: a code fence around the answer. More would be text of the page
-/// that no block holds, lost without a trace.
+/// Most characters outside every block, such as a code fence around the answer. More would be text of the page that no
+/// block holds and that would be lost.
 const STRAY_LIMIT: usize = 40;
 
 struct OpenDiv {
@@ -80,7 +80,7 @@ fn fault(raw: &str, reading: &Reading, open: Option<&OpenDiv>) -> Option<String>
             div.inner
         ));
     }
-    // The tokenizer drops a tag that the end of the answer cuts in two.
+    // The tokenizer drops a tag that is cut by the end of the answer.
     if raw.rfind('<') > raw.rfind('>') {
         return Some("the answer ends within a tag".into());
     }
@@ -90,10 +90,10 @@ fn fault(raw: &str, reading: &Reading, open: Option<&OpenDiv>) -> Option<String>
     if let Some(block) = reading.blocks.iter().find(|block| has_open_table(&block.html)) {
         return Some(format!("a table in the {} block is not closed", block.label));
     }
-    (reading.stray > STRAY_LIMIT).then(|| format!("{} characters stand outside every block", reading.stray))
+    (reading.stray > STRAY_LIMIT).then(|| format!("{} characters are outside of every block", reading.stray))
 }
 
-/// Four numbers, whatever stands between them: `[1, 2, 3, 4]`, `1 2 3 4`, floats, doubled spaces.
+/// Reads four numbers, whatever is between them: `[1, 2, 3, 4]`, `1 2 3 4`, floats, doubled spaces.
 fn parse_box(value: &str, scale: u16) -> Option<BBox> {
     let numbers: Vec<f64> = value
         .split(|c: char| c.is_whitespace() || "[](),;".contains(c))

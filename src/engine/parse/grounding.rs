@@ -1,5 +1,5 @@
-//! DeepSeek-OCR's answer: `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>` and Markdown, again and again
-//! (`docs/facts/deepseek.md`, "Answer"); or, without grounding, Markdown alone.
+//! DeepSeek-OCR's answer: `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>` followed by Markdown, once for
+//! each block (`docs/facts/deepseek.md`, "Answer"); or, without grounding, Markdown alone.
 
 use pulldown_cmark::{CowStr, Event, Options, Parser};
 
@@ -14,11 +14,11 @@ const REF: &str = "<|ref|>";
 const REF_END: &str = "<|/ref|>";
 const DET: &str = "<|det|>";
 const DET_END: &str = "<|/det|>";
-/// Appears where the server was asked to keep special tokens.
+/// Present where the request told the server to keep special tokens.
 const END_OF_SENTENCE: &str = "<｜end▁of▁sentence｜>";
 
-/// Parses an answer. With [`Dialect::Free`] the whole text is one block without a box; otherwise text without any
-/// tag is a fault, and so is a table that is not closed.
+/// Parses an answer. With [`Dialect::Free`] the whole text is one block without a box. Otherwise text without any tag
+/// is a fault. A table that is not closed is a fault in both cases.
 pub fn parse(raw: &str, dialect: Dialect) -> Reading {
     let raw = raw.trim().trim_end_matches(END_OF_SENTENCE).trim();
     let mut reading = Reading::default();
@@ -60,14 +60,14 @@ fn open_table(raw: &str) -> Option<String> {
 /// `label<|/ref|><|det|>[[…]]<|/det|>` and the Markdown up to the next tag.
 fn parse_piece(piece: &str, scale: u16) -> Result<Block, String> {
     let (label, rest) = piece.split_once(REF_END).ok_or("a <|ref|> tag is not closed")?;
-    let rest = rest.trim_start().strip_prefix(DET).ok_or_else(|| format!("no <|det|> tag behind `{label}`"))?;
+    let rest = rest.trim_start().strip_prefix(DET).ok_or_else(|| format!("no <|det|> tag after `{label}`"))?;
     let (boxes, markdown) =
         rest.split_once(DET_END).ok_or_else(|| format!("the <|det|> tag of `{label}` is not closed"))?;
     let bbox = parse_boxes(boxes, scale).ok_or_else(|| format!("`{boxes}` are no coordinates of `{label}`"))?;
     Ok(block(label.trim(), Some(bbox), markdown))
 }
 
-/// `[[x1, y1, x2, y2], …]`, strictly; several boxes are joined. (The project itself reads this with `eval`.)
+/// Parses `[[x1, y1, x2, y2], …]` strictly, and joins several boxes. (DeepSeek's own code reads this with `eval`.)
 fn parse_boxes(text: &str, scale: u16) -> Option<BBox> {
     let boxes: Vec<[f64; 4]> = serde_json::from_str(text.trim()).ok()?;
     boxes.into_iter().map(|coordinates| BBox::from_scale(coordinates, f64::from(scale))).reduce(|one, two| BBox {
@@ -101,11 +101,12 @@ fn chandra_label(label: &str) -> &str {
     }
 }
 
-/// Markdown to HTML. Tables come as HTML and stay; `\(…\)` and `\[…\]` become Chandra's `<math>`; a dollar is a dollar.
+/// Converts Markdown to HTML. Tables come as HTML and stay; `\(…\)` and `\[…\]` become Chandra's `<math>`; a dollar
+/// sign is text.
 fn to_html(markdown: &str) -> String {
     let mut html = String::with_capacity(markdown.len() * 2);
     let mut rest = markdown;
-    // CommonMark passes a table's HTML through untouched, formulas and all: it goes its own way.
+    // CommonMark leaves the HTML of a table untouched, with the formulas in it. So tables are converted separately.
     while let Some(start) = rest.find("<table") {
         let end = rest[start..].find("</table>").map_or(rest.len(), |length| start + length + "</table>".len());
         html.push_str(&prose_to_html(&rest[..start]));
@@ -116,7 +117,7 @@ fn to_html(markdown: &str) -> String {
     html.trim().into()
 }
 
-/// The formulas of an HTML fragment, whose other text is left as it is.
+/// Converts the formulas of an HTML fragment; its other text stays as it is.
 fn formulas_to_math(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     let mut rest = html;
@@ -136,7 +137,7 @@ fn formulas_to_math(html: &str) -> String {
 }
 
 fn prose_to_html(markdown: &str) -> String {
-    // `\\` is a line break within a formula: its second half opens nothing.
+    // `\\` is a line break within a formula. It is replaced first, so that its second half is not read as `\(` or `\[`.
     let line_breaks = |text: &str| text.replace("\\\\", &LINE_BREAK.to_string());
     let markdown = line_breaks(markdown)
         .replace('$', "\\$")
@@ -157,7 +158,7 @@ fn prose_to_html(markdown: &str) -> String {
     html.trim().into()
 }
 
-/// Never text in any Unicode version; stands for `\\` meanwhile.
+/// A noncharacter of Unicode, never in text; stands for `\\` during the conversion.
 const LINE_BREAK: char = '\u{FDD2}';
 
 fn math<'a>(open: &str, latex: &CowStr<'_>) -> Event<'a> {

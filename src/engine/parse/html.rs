@@ -1,4 +1,4 @@
-//! Reading the models' HTML as it stands: tokens with their places in the source, nothing repaired.
+//! Reads the models' HTML without repairing it: tokens with their byte spans in the source.
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 
@@ -11,19 +11,19 @@ pub struct Reading {
     pub blocks: Vec<Block>,
     /// Whether the engine said that the page is blank.
     pub blank: bool,
-    /// Characters of text outside every block, which the grammar does not allow; they are only in the raw answer.
+    /// Characters of text outside every block, which the grammar does not allow; only the raw answer has them.
     pub stray: usize,
-    /// Why the answer is not in the grammar; `blocks` then holds what came before.
+    /// Why the answer does not follow the grammar; `blocks` then holds what came before.
     pub fault: Option<String>,
 }
 
-/// The tokens of a piece of HTML with their byte spans. The models write no `script` or `style`: no tag changes how
-/// the text behind it is read.
+/// The tokens of a piece of HTML with their byte spans. The models write no `script` or `style`, so no tag changes how
+/// the text after it is read.
 pub(in crate::engine) fn tokens(html: &str) -> impl Iterator<Item = Token<usize>> {
     Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span()).filter_map(Result::ok)
 }
 
-/// The text of a piece of HTML: tags away, character references resolved, a space where a tag was.
+/// The text of a piece of HTML: without tags, with character references resolved, and with a space where a tag was.
 pub fn text_of(html: &str) -> String {
     let mut text = String::with_capacity(html.len());
     for token in tokens(html) {
@@ -36,8 +36,8 @@ pub fn text_of(html: &str) -> String {
     text
 }
 
-/// Whether a table is opened that nothing closes. Rows, cells and paragraphs may go unclosed in HTML; what stands behind
-/// a table without an end is anybody's guess.
+/// Whether a table is opened and not closed. Rows, cells and paragraphs may stay open in HTML; after an open table it
+/// is unknown which text belongs to the table.
 pub(in crate::engine) fn has_open_table(html: &str) -> bool {
     let open = tokens(html).fold(0_usize, |open, token| match token {
         Token::StartTag(tag) if tag.name.as_slice() == b"table" => open + 1,
@@ -47,7 +47,7 @@ pub(in crate::engine) fn has_open_table(html: &str) -> bool {
     open > 0
 }
 
-/// Text as it must stand in HTML.
+/// The text with `&`, `<` and `>` escaped for HTML.
 pub(in crate::engine) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,4 +1,4 @@
-//! Blocks to the two forms that people read: HTML with labels and boxes, and Markdown.
+//! Converts blocks to the two forms that people read: HTML with labels and boxes, and Markdown.
 
 use std::{borrow::Cow, iter};
 
@@ -15,8 +15,9 @@ use crate::model::Block;
 use super::html::{escape, tokens};
 
 /// Normalises the text of a piece of HTML to NFC, and presentation forms to letters: `ﻻ` becomes `لا`, `ﷲ` becomes
-/// `الله`, `ﬁ` becomes `fi`. They are shapes of letters, which no search finds and every font draws anew; a raw answer
-/// keeps them. The characters of tags stay apart, so that a combining mark behind a tag cannot swallow its bracket.
+/// `الله`, `ﬁ` becomes `fi`. Presentation forms are shapes of letters; no search finds them, and fonts draw the shapes
+/// themselves. The raw answer keeps them. Tags are normalised apart from the text, so that a combining mark after a tag
+/// does not combine with its bracket.
 pub fn normalise(html: &str) -> Cow<'_, str> {
     if is_nfc(html) && !html.contains(is_presentation_form) {
         return Cow::Borrowed(html);
@@ -34,8 +35,8 @@ fn is_presentation_form(character: char) -> bool {
     matches!(character, '\u{FB00}'..='\u{FB06}' | '\u{FB50}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}')
 }
 
-/// The text with the letters of its presentation forms. One that stands for several words (`ﷺ`) is set off from letters
-/// beside it.
+/// The text with letters in place of presentation forms. A form that stands for several words (`ﷺ`) is separated by a
+/// space from letters beside it.
 fn in_letters(text: &str) -> String {
     let is_words = |character: char| matches!(character, '\u{FDFA}' | '\u{FDFB}');
     let mut whole = String::with_capacity(text.len());
@@ -51,8 +52,8 @@ fn in_letters(text: &str) -> String {
     whole
 }
 
-/// The letters of a presentation form; any other character as it is. A vowel sign that stands alone is a blank and the
-/// sign; the blank is not part of the text.
+/// The letters of a presentation form; any other character unchanged. The form of an isolated vowel sign decomposes to
+/// a space and the sign; the space is not part of the text.
 fn letters(character: char) -> impl Iterator<Item = char> {
     let form = is_presentation_form(character);
     let (mapped, plain) =
@@ -60,7 +61,7 @@ fn letters(character: char) -> impl Iterator<Item = char> {
     mapped.into_iter().flatten().chain(plain)
 }
 
-/// All blocks as HTML, headers and footers included: one div a block, with its label and its box in thousandths.
+/// All blocks as HTML, headers and footers included: one div for each block, with its label and its box in thousandths.
 pub fn to_html(blocks: &[Block]) -> String {
     let mut html = String::new();
     for block in blocks {
@@ -80,30 +81,30 @@ pub fn to_markdown(blocks: &[Block]) -> String {
 }
 
 /// One block as Markdown: ATX headings, tables as HTML, maths as `$…$` and `$$…$$`, `sup` and `sub` as tags
-/// (`docs/facts/chandra.md`, "Markdown"). Empty where there is nothing to say. No text becomes a tag, and links lose
-/// their targets: a gazette has none.
+/// (`docs/facts/chandra.md`, "Markdown"). Empty where the block has no content. No text becomes a tag. Links lose their
+/// targets: a gazette has none.
 pub fn block_to_markdown(block: &Block) -> String {
     let parts = SetAside::from(&without_noncharacters(&block.html));
-    // htmd reads from memory: it has no error to give.
+    // htmd reads from memory, so it returns no error.
     let markdown = converter().convert(&parts.html).unwrap_or_default();
     parts.put_back(markdown.trim())
 }
 
-/// Never text in any Unicode version; free to stand for something else.
+/// Noncharacters of Unicode, never in text; used as placeholders during the conversion.
 const NONCHARACTERS: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDEF}';
 /// Marks the place of a piece that was set aside.
 const MARK: char = '\u{FDD0}';
 const MARK_END: char = '\u{FDD1}';
-/// Stands for a dollar of the text.
+/// Stands for a dollar sign of the text.
 const DOLLAR: char = '\u{FDD2}';
-/// Stands for a `<` of the text, which might open a tag with what Markdown puts behind it.
+/// Stands for a `<` of the text, which could open a tag together with the Markdown after it.
 const LESS: char = '\u{FDD3}';
 
 fn without_noncharacters(text: &str) -> String {
     text.replace(|c| NONCHARACTERS.contains(&c), "")
 }
 
-/// HTML from which tables and maths were taken out, because Markdown's escapes must not touch them.
+/// HTML from which tables and maths were taken out, because Markdown's escapes must not change them.
 struct SetAside {
     html: String,
     pieces: Vec<String>,
@@ -185,8 +186,8 @@ impl SetAside {
     }
 }
 
-/// Puts every `<` of the text back, escaped where it could open something. Behind a backslash it is a reference: the two
-/// backslashes would be one of the text, and the bracket bare.
+/// Puts every `<` of the text back, escaped where it could open a tag. After a backslash it becomes a character
+/// reference: `\\<` would be an escaped backslash and a bare bracket.
 fn with_less(markdown: &str) -> String {
     let mut pieces = markdown.split(LESS);
     let mut whole = pieces.next().unwrap_or_default().to_owned();
@@ -202,7 +203,7 @@ fn with_less(markdown: &str) -> String {
     whole
 }
 
-/// A blank line would end the HTML block in Markdown.
+/// Removes blank lines from a table: a blank line would end the HTML block in Markdown.
 fn table(source: &str) -> String {
     let lines: Vec<&str> = source.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines.join("\n")
@@ -215,7 +216,7 @@ fn math(inner: &str, block: bool) -> String {
             latex.push_str(&String::from_utf8_lossy(&text));
         }
     }
-    // Blanks mean nothing in LaTeX, and a `<` before one opens no tag where a reader of Markdown knows no formulas.
+    // Spaces mean nothing in LaTeX. A `<` before a space opens no tag in Markdown readers that do not know formulas.
     let latex = latex.trim().replace('<', "< ").replace("<  ", "< ");
     if block { format!("$${latex}$$") } else { format!("${latex}$") }
 }

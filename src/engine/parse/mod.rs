@@ -1,4 +1,4 @@
-//! Answers to blocks: a parser a dialect, and the two forms that people read.
+//! Parses answers into blocks, one parser for each dialect, and converts blocks to the two forms that people read.
 
 pub(super) mod divs;
 pub(super) mod grounding;

@@ -1,8 +1,8 @@
-//! Where the fields of a profile come from: a built-in text, or a file, which may extend another profile.
+//! The source of a profile's fields: a built-in text, or a file, which may extend another profile.
 //!
-//! `extends = "chandra-2"` (or the path of another file) takes over every field of that profile. Tables are merged,
-//! everything else is replaced, and so is a table whose `kind` is another. The name of such a profile is that of its
-//! file where it gives itself none: records must tell it from the one that it extends.
+//! `extends = "chandra-2"` (or the path of another file) takes over every field of that profile. Tables are merged;
+//! everything else is replaced, and so is a table with another `kind`. Where such a profile sets no name, it has the
+//! name of its file: records must tell it from the profile that it extends.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,14 +23,14 @@ const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
     ("deepseek-grounding.txt", include_str!("../prompts/deepseek-grounding.txt")),
 ];
 
-/// Profiles that extend one another; longer chains are taken for endless ones.
+/// Most profiles that may extend one another; a longer chain counts as endless.
 const LONGEST_CHAIN: usize = 8;
 
-/// The fields of a profile, with those that it takes over from others. `prompt` is a built-in one or a path that can
-/// be read from here.
+/// The fields of a profile, including those that it takes over. `prompt` is a built-in one, or a path relative to the
+/// current directory.
 ///
 /// # Errors
-/// An unknown name, an unreadable file, no TOML, or a chain without end.
+/// The name is unknown, a file is unreadable or not TOML, or the chain of profiles does not end.
 pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Table, EngineError> {
     resolve(name_or_path, LONGEST_CHAIN)
 }
@@ -38,7 +38,7 @@ pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Table, EngineEr
 /// The text of a prompt that a profile names.
 ///
 /// # Errors
-/// An unreadable file.
+/// The file is unreadable.
 pub(in crate::engine) fn prompt_text(prompt: &Path) -> Result<String, EngineError> {
     built_in_prompt(prompt).map_or_else(|| read(prompt), |text| Ok(text.into()))
 }
@@ -73,9 +73,10 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
         return Err(EngineError::Invalid { name: name_or_path.into(), reason });
     };
     let links = links.checked_sub(1).ok_or_else(|| EngineError::Endless { name: name_or_path.into() })?;
-    let base = match BUILT_IN.iter().any(|(name, _)| *name == base) {
-        true => base,
-        false => folder.join(base).to_string_lossy().into_owned(),
+    let base = if BUILT_IN.iter().any(|(name, _)| *name == base) {
+        base
+    } else {
+        folder.join(base).to_string_lossy().into_owned()
     };
     let base = resolve(&base, links)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -87,17 +88,18 @@ fn parse(name: &str, text: &str) -> Result<Table, EngineError> {
     toml::from_str(text).map_err(|reason| EngineError::Syntax { name: name.into(), reason: Box::new(reason) })
 }
 
-/// `own` on top of `base`; the provenance of what it changes says so, unless it brings its own.
+/// Merges `own` into `base`. The provenance of a changed field is set to `file`, unless `own` has its own provenance
+/// for it.
 fn extend(mut base: Table, own: Table, file: &str) -> Table {
     let mut changed = Vec::new();
     changes("", &own, &mut changed);
-    let told = |key: &str| own.get("provenance").is_some_and(|own| own.get(key).is_some());
+    let has_own = |key: &str| own.get("provenance").is_some_and(|own| own.get(key).is_some());
     if let Some(Value::Table(provenance)) = base.get_mut("provenance") {
         let mut of_key: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for field in changed.iter().filter(|field| !["name", "provenance"].contains(&top(field))) {
-            of_key.entry(told_under(provenance, field)).or_default().push(field);
+            of_key.entry(provenance_key(provenance, field)).or_default().push(field);
         }
-        for (key, fields) in of_key.into_iter().filter(|(key, _)| !told(key)) {
+        for (key, fields) in of_key.into_iter().filter(|(key, _)| !has_own(key)) {
             let text = match provenance.get(&key).and_then(Value::as_str) {
                 Some(base) if fields != [key.as_str()] => format!("{} set in {file}; else {base}", fields.join(", ")),
                 _ => format!("set in {file}"),
@@ -109,8 +111,8 @@ fn extend(mut base: Table, own: Table, file: &str) -> Table {
     base
 }
 
-/// The key under which the source of a field is told: the longest that leads to it.
-fn told_under(provenance: &Table, field: &str) -> String {
+/// The key of the provenance that covers a field: the longest one that is a prefix of it.
+fn provenance_key(provenance: &Table, field: &str) -> String {
     let leads =
         |key: &&String| field.strip_prefix(key.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     provenance.keys().filter(leads).max_by_key(|key| key.len()).cloned().unwrap_or_else(|| top(field).into())
@@ -120,7 +122,7 @@ fn top(field: &str) -> &str {
     field.split('.').next().unwrap_or(field)
 }
 
-/// Every field that a table sets, with dots.
+/// Every field that a table sets, as a dotted path.
 fn changes(prefix: &str, table: &Table, fields: &mut Vec<String>) {
     for (key, value) in table {
         match value {

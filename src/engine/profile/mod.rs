@@ -18,66 +18,66 @@ use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
 
 use super::{EngineError, Version, VisualTokens};
 
-/// How an engine is launched, asked and understood. Read from TOML; unknown keys are refused.
+/// How an engine is launched and asked, and how its answers are read. From TOML; unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The profile's own name, kept in every record.
+    /// Name of the profile, kept in every record.
     pub name: String,
-    /// The engine family whose stage it serves.
+    /// The engine whose stage the profile serves.
     pub engine: Engine,
     /// Model id, as the model hub knows it.
     pub model: String,
-    /// Name under which the server offers it.
+    /// Name under which the server offers the model.
     pub served_name: String,
     /// The first version of vLLM that serves the model.
     pub min_version: Version,
-    /// Versions that serve it badly: warned of loudly, not refused.
+    /// Versions of vLLM that serve the model badly: a warning, not an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub avoid: Vec<Avoided>,
-    /// File of the prompt: a built-in one, or a path, in the profile file relative to it.
+    /// File of the prompt: a built-in one, or a path relative to the profile file.
     pub prompt: PathBuf,
     /// The prompt as it is sent.
     #[serde(skip)]
     pub prompt_text: String,
-    /// SHA-256 of `prompt_text`, lower-case hex; computed, never typed in.
+    /// SHA-256 of `prompt_text`, lower-case hex; computed, not read from the file.
     #[serde(skip)]
     pub prompt_sha256: String,
     /// Most tokens of an answer.
     pub max_tokens: u32,
-    /// Context window that the launch command asks for; a running server's own word wins.
+    /// Context window that the launch command asks for, tokens; a running server's own figure takes precedence.
     pub context_length: u32,
-    /// Requests in flight on one server at first, where the configuration says nothing.
+    /// Requests in flight on one server at the start, where the configuration sets none.
     pub in_flight: u32,
-    /// How a page is drawn.
+    /// How a page is rendered.
     pub image: ImageRule,
-    /// What is looked for on it before it is shown.
+    /// What the layout search looks for on a page before it is sent.
     pub layout: LayoutRule,
-    /// What an image costs.
+    /// How many prompt tokens an image costs.
     pub visual_tokens: VisualTokens,
     /// The grammar of an answer.
     pub dialect: Dialect,
-    /// Sampling of the first attempt, then of each retry; the last step repeats.
+    /// Sampling of each retry step, the first attempt being step 0; the last entry also serves all further steps.
     pub sampling: Vec<Sampling>,
     /// Further fields of the request body.
     #[serde(default)]
     pub request: serde_json::Map<String, serde_json::Value>,
-    /// The server's own loop detection, for servers that know it.
+    /// vLLM's own loop detection, for servers that have it.
     pub repetition_detection: Option<RepetitionDetection>,
     /// How a server is launched.
     pub launch: Launch,
-    /// Where each fact comes from, by field.
+    /// Source of each value, by field.
     #[serde(default)]
     pub provenance: BTreeMap<String, String>,
 }
 
-/// A version that serves a model, but badly.
+/// A version of vLLM that serves a model badly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Avoided {
-    /// The version.
+    /// The version to avoid.
     pub version: Version,
-    /// What it does, for people.
+    /// What is wrong with it; shown in the warning.
     pub reason: String,
 }
 
@@ -118,7 +118,7 @@ pub struct RepetitionDetection {
 pub struct Launch {
     /// Program and arguments, with the placeholders `{model}`, `{served_name}`, `{memory}` and `{socket}`.
     pub command: Vec<String>,
-    /// Added to the environment.
+    /// Variables added to the environment.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
 }
@@ -129,11 +129,11 @@ impl Profile {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// A built-in profile, or one from a `.toml` file, which may extend another; with another prompt where `prompt_file`
-    /// is given.
+    /// A built-in profile, or one from a `.toml` file, which may extend another. `prompt_file` replaces its prompt.
     ///
     /// # Errors
-    /// An unknown name, an unreadable file, a syntax error, an unknown key, or values that contradict each other.
+    /// The name is unknown, a file is unreadable, has a syntax error or an unknown key, or values contradict each
+    /// other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
         let fields = fields_of(name_or_path)?;
         let syntax = |reason| EngineError::Syntax { name: name_or_path.into(), reason: Box::new(reason) };
@@ -151,15 +151,15 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Whether its prompt is one of those that the program has in it; else it is a file.
+    /// Whether the prompt is built into the program; else it is a file.
     pub fn has_built_in_prompt(&self) -> bool {
         built_in_prompt(&self.prompt).is_some()
     }
 
-    /// The profile as a file from which it can be read again, with its prompt and its sha256 as comments.
+    /// The profile as a file from which it can be read again, with its prompt and the prompt's SHA-256 as comments.
     ///
     /// # Errors
-    /// A value that TOML cannot hold.
+    /// TOML cannot hold a value.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut text = toml::to_string_pretty(self)?;
         text.push_str(&format!("\n# prompt, sha256 {}\n", self.prompt_sha256));
@@ -167,7 +167,8 @@ impl Profile {
         Ok(text)
     }
 
-    /// The prompt of chandra-ocr 0.1.9 leaves the box scale open (`docs/facts/chandra.md`, "Prompts").
+    /// Sets the prompt. In the prompt of chandra-ocr 0.1.9 the box scale is a placeholder (`docs/facts/chandra.md`,
+    /// "Prompts").
     fn set_prompt(&mut self, text: &str) {
         self.prompt_text = match self.dialect {
             Dialect::Divs { box_scale } => text.replace("{bbox_scale}", &box_scale.to_string()),
@@ -208,7 +209,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Sampling of the attempt at this step of the ladder, 0-based.
+    /// Sampling of the attempt at this retry step, from 0.
     pub fn sampling_at(&self, step: usize) -> Sampling {
         let last = Sampling { temperature: 0.0, top_p: 1.0 };
         self.sampling.get(step).or(self.sampling.last()).copied().unwrap_or(last)
@@ -284,8 +285,7 @@ mod tests {
         assert!(error.contains("max_tokens"), "{error}");
     }
 
-    /// The traps that `docs/facts` tells of: `deepseek.md`, "Serving with vLLM"; `vllm.md`, "Metrics" and "Prefix
-    /// cache".
+    /// The known pitfalls of `docs/facts`: `deepseek.md`, "Serving with vLLM"; `vllm.md`, "Metrics" and "Prefix cache".
     #[test]
     fn every_launch_command_avoids_the_known_traps() {
         for name in Profile::built_in() {

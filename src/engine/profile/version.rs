@@ -14,13 +14,13 @@ pub struct Version {
 }
 
 impl Version {
-    /// This release.
+    /// The release with these numbers.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Version {
         Version { major, minor, patch }
     }
 }
 
-/// A word that names no release, such as `dev`, or `0.1.dev1` of a build that did not know its own.
+/// A text that names no release, such as `dev`, or `0.1.dev1` of a build that did not know its own version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a version of vLLM: write it like 0.17.0")]
 pub struct ParseVersionError(String);
@@ -28,7 +28,7 @@ pub struct ParseVersionError(String);
 impl FromStr for Version {
     type Err = ParseVersionError;
 
-    /// Of `0.17.1`, `v0.17`, `0.17.1rc2+g1234`, `0.26.0+stand-in-synthetic`.
+    /// Parses texts such as `0.17.1`, `v0.17`, `0.17.1rc2+g1234` and `0.26.0+stand-in-synthetic`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let release = text.trim_start_matches('v').split('+').next().unwrap_or_default();
         let mut parts = release.split('.').map(|part| {

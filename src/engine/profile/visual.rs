@@ -1,5 +1,5 @@
-//! How many prompt tokens an image costs. Visual tokens are the currency of the GPU, and what they leave of the
-//! context is the budget of the answer.
+//! How many prompt tokens an image costs. These tokens determine the load of the GPU, and what they leave of the
+//! context is the token budget of the answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub enum VisualTokens {
         tile: u32,
         /// Side of the global view, pixels.
         base: u32,
-        /// Fewest tiles of an image that is tiled at all.
+        /// Fewest tiles of an image that is larger than one tile.
         min_tiles: u32,
         /// Most tiles.
         max_tiles: u32,
@@ -37,7 +37,7 @@ pub enum VisualTokens {
         tile: u32,
         /// Side of the global view, pixels.
         base: u32,
-        /// Fewest tiles of an image that is tiled at all.
+        /// Fewest tiles of an image that is larger than one tile.
         min_tiles: u32,
         /// Most tiles.
         max_tiles: u32,
@@ -74,15 +74,15 @@ impl VisualTokens {
 
 /// Patch side of DeepSeek-OCR's encoder, pixels.
 const PATCH: u32 = 16;
-/// Its convolutional down-sampling.
+/// Factor of its convolutional down-sampling.
 const DOWNSAMPLE: u32 = 4;
 
-/// Tokens along a view of so many pixels.
+/// Tokens along one side of a view, for a side of so many pixels.
 fn tokens_of_side(pixels: u32) -> u32 {
     pixels.div_ceil(PATCH).div_ceil(DOWNSAMPLE)
 }
 
-/// The size to which a Qwen-VL server brings an image: the Hugging Face `smart_resize`, with its ties to even.
+/// The size to which a Qwen-VL server resizes an image: Hugging Face's `smart_resize`, which rounds ties to even.
 fn smart_resize(size: PixelSize, cell: u32, min_pixels: u64, max_pixels: u64) -> PixelSize {
     let (width, height, grid) = (f64::from(size.width), f64::from(size.height), f64::from(cell));
     let rounded = |side: f64| ((side / grid).round_ties_even() * grid).max(grid);
@@ -101,8 +101,8 @@ fn smart_resize(size: PixelSize, cell: u32, min_pixels: u64, max_pixels: u64) ->
     PixelSize { width: new_width as u32, height: new_height as u32 }
 }
 
-/// Tiles across and down, of an image that does not fit in one: the grid whose aspect ratio is nearest to the image's;
-/// of two equally near the larger one if the image has more than half of its pixels.
+/// Tiles across and down, for an image that is larger than one tile: the grid whose aspect ratio is nearest to the
+/// image's. Of two equally near grids, the larger one if the image has more than half of that grid's pixels.
 fn tile_grid(size: PixelSize, tile: u32, min_tiles: u32, max_tiles: u32) -> Option<(u32, u32)> {
     if size.width <= tile && size.height <= tile {
         return None;

@@ -1,4 +1,4 @@
-//! The private folder of a server: its sockets, who guards it, and what a guard that was killed has left behind.
+//! The private folder of a server: its sockets, the lock of its guard, and what a killed guard has left behind.
 
 mod place;
 
@@ -22,83 +22,69 @@ use crate::{
 
 use super::launch_hash::LaunchHash;
 
-/// Names the folder in the environment of the server and all its processes.
+/// Variable that names the folder in the environment of the server and all its processes.
 pub const FOLDER_VARIABLE: &str = "BOCR_SERVER";
 
-/// How often a folder may go away under the hands of its next guard before that is no coincidence.
+/// How often the folder may be removed between two steps of its next guard before that counts as an error.
 const REMOVALS: u32 = 100;
 
-/// A folder that is not as private as a server's folder must be, or cannot be used.
+/// A folder that is not private to this user, or cannot be used.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Somebody else's, or open to others: whoever made it could read the key or pose as the server.
+    /// Another user owns it, or it is open to others: that user could read the key or pose as the server.
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
     /// The operating system refuses.
     #[error("cannot use {folder} for the server's files: set TMPDIR to a writable folder of this node")]
-    Io {
-        /// The folder.
-        folder: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Its sockets' paths would be too long.
+    Io { folder: PathBuf, source: io::Error },
+    /// The paths of its sockets would be too long.
     #[error("{folder} is too long for the path of a Unix socket: set TMPDIR to a shorter path")]
-    TooLong {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// No folder of this node will do.
-    #[error("found no folder for the server's sockets, tried: {}", tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
-    Nowhere {
-        /// What is wrong with each.
-        tried: Vec<FolderError>,
-    },
-    /// The run directory, which names the folder, cannot be looked at.
+    TooLong { folder: PathBuf },
+    /// No folder of this node is usable.
+    #[error(
+        "found no folder for the server's sockets, tried: {}",
+        tried.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; ")
+    )]
+    Nowhere { tried: Vec<FolderError> },
+    /// The run directory, whose identity names the folder, cannot be read.
     #[error("cannot read the run directory {path}")]
-    RunDirectory {
-        /// Its path.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// What an earlier guard left behind does not go.
-    #[error("processes {} of an earlier server in {folder} still run after SIGKILL: end them, or use another node", processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Orphans {
-        /// The folder.
-        folder: PathBuf,
-        /// Their ids.
-        processes: Vec<i32>,
-    },
+    RunDirectory { path: PathBuf, source: io::Error },
+    /// Processes of an earlier server survive SIGKILL.
+    #[error(
+        "processes {} of an earlier server in {folder} still run after SIGKILL: end them, or use another node",
+        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Orphans { folder: PathBuf, processes: Vec<i32> },
 }
 
-/// What a guard writes about its server, for whoever comes after it.
+/// What a guard writes about its server, for the next guard and the next lease holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What was launched.
+    /// Identifies what was launched.
     pub launch: LaunchHash,
     /// Where the server answers: a URL, or `unix:` and a path.
     pub address: String,
-    /// Key of a server on a port.
+    /// Key that the server demands of its clients.
     pub key: Option<String>,
-    /// Process group of the server.
+    /// Process group id of the server.
     pub group: i32,
-    /// When the group's leader started, clock ticks since boot: with the boot it tells the process from another one
-    /// with its id.
+    /// Start of the group's leader, clock ticks since boot. Together with `boot` it tells the process from a later one
+    /// with the same id.
     pub started: u64,
-    /// Id of the boot.
+    /// Id of the node's boot.
     pub boot: String,
-    /// The GPU that it was given, as in `CUDA_VISIBLE_DEVICES`.
+    /// The server's GPU, as in `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
-    /// Where the server writes to.
+    /// File with the server's output.
     pub log: Option<PathBuf>,
 }
 
-/// Path of a server's folder. Nothing needs to be there.
+/// Path of a server's folder; the folder need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFolder(pub(super) PathBuf);
 
-/// The right to be the guard in a folder; ends with the process at the latest.
+/// The lock of a folder, held by its guard; released when the process ends at the latest.
 #[derive(Debug)]
 pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 
@@ -108,7 +94,7 @@ impl ServerFolder {
         ServerFolder(self.0.with_file_name(server_name(engine, local_rank)))
     }
 
-    /// The folders of the run's other servers on this node that are there.
+    /// Existing folders of the run's other servers on this node.
     pub fn other_folders(&self) -> Vec<ServerFolder> {
         let entries = self.0.parent().and_then(|run| std::fs::read_dir(run).ok()).into_iter().flatten().flatten();
         entries.map(|entry| ServerFolder(entry.path())).filter(|other| other != self).collect()
@@ -123,31 +109,32 @@ impl ServerFolder {
         EarlierGpus { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) }
     }
 
-    /// A folder of [`ServerFolder::of`], as its guard is told it.
+    /// The folder at this path. The guard gets the path of a folder of [`ServerFolder::of`] as an argument.
     pub fn at(path: &Path) -> ServerFolder {
         ServerFolder(path.to_owned())
     }
 
-    /// Its path.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Where a start of a server without a port listens. Each start has a place of its own: the next one comes up within
-    /// a fraction of a second, and a client of the dead one that asked its health there would take the new for the old.
+    /// Path of the socket of one start of a server without a port. Each start has a path of its own: the next start
+    /// comes up within a fraction of a second, and on a shared path a health probe for the dead server would reach the
+    /// new one.
     pub fn socket(&self, start: &str) -> PathBuf {
         self.0.join(format!("server-{start}.sock"))
     }
 
-    /// Where its guard listens for a new holder.
+    /// Path of the socket on which the guard waits for the next lease holder.
     pub fn control(&self) -> PathBuf {
         self.0.join("control.sock")
     }
 
-    /// Whether it is there, and private.
+    /// Whether the folder exists.
     ///
     /// # Errors
-    /// It is there and not private.
+    /// The folder exists and is not private.
     pub fn exists(&self) -> Result<bool, FolderError> {
         for folder in self.parent_folders() {
             match std::fs::symlink_metadata(folder) {
@@ -159,12 +146,12 @@ impl ServerFolder {
         Ok(true)
     }
 
-    /// Makes it and becomes its guard; `None` while somebody else is.
+    /// Makes the folder and takes its lock; `None` while another guard has it.
     ///
     /// # Errors
-    /// It is not private, or cannot be made.
+    /// The folder is not private, or cannot be made.
     pub fn lock(&self) -> Result<Option<FolderLock>, FolderError> {
-        // Its last guard removes it, and that of the run: either may go away between two steps.
+        // The guards of earlier servers remove this folder and that of the run: either may go away between two steps.
         for _ in 0..REMOVALS {
             if !self.make()? || !self.exists()? {
                 continue;
@@ -179,7 +166,7 @@ impl ServerFolder {
         Err(self.error(io::Error::new(ErrorKind::NotFound, "it is removed again and again")))
     }
 
-    /// Makes both levels, unless they are there; false where the run's went away in between.
+    /// Makes both levels, unless they exist; false where the run's folder was removed in between.
     fn make(&self) -> Result<bool, FolderError> {
         for folder in self.parent_folders() {
             match DirBuilder::new().mode(0o700).create(folder) {
@@ -202,27 +189,27 @@ impl ServerFolder {
         if !try_lock(&file).and_then(LockAttempt::required)? {
             return Ok(Lock::Taken);
         }
-        // The last guard removes the file: only a lock that others can find counts.
+        // The last guard removes the file: a lock counts only if its file is still the one at this path.
         let found = std::fs::symlink_metadata(&path).is_ok_and(|found| {
             file.metadata().is_ok_and(|mine| (mine.dev(), mine.ino()) == (found.dev(), found.ino()))
         });
         Ok(if found { Lock::Mine(FolderLock(file)) } else { Lock::Absent })
     }
 
-    /// What the guard wrote; `None` where there is nothing whole.
+    /// The guard's record; `None` where there is none, or it cannot be read.
     pub fn record(&self) -> Option<Record> {
         serde_json::from_slice(&std::fs::read(self.0.join("server.json")).ok()?).ok()
     }
 
-    /// How long ago the guard wrote it, which it does as it starts the server.
+    /// Time since the guard wrote the record, which it does as it starts the server.
     pub fn record_age(&self) -> Option<Duration> {
         std::fs::metadata(self.0.join("server.json")).ok()?.modified().ok()?.elapsed().ok()
     }
 
-    /// Writes the record, for this user's eyes only.
+    /// Writes the record, readable by this user only.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The record cannot be written.
     pub fn write(&self, record: &Record, _lock: &FolderLock) -> io::Result<()> {
         let unfinished = self.0.join("server.json.new");
         let _ = std::fs::remove_file(&unfinished);
@@ -231,12 +218,12 @@ impl ServerFolder {
         std::fs::rename(unfinished, self.0.join("server.json"))
     }
 
-    /// Removes the control socket of an earlier guard, on which a new one could not listen.
+    /// Removes the control socket of an earlier guard; a new guard could not listen on that path.
     pub fn clear_control(&self, _lock: &FolderLock) {
         let _ = std::fs::remove_file(self.control());
     }
 
-    /// Removes the folder, and that of the run once it is empty. What cannot be removed is found by the next guard.
+    /// Removes the folder, and that of the run once it is empty. What cannot be removed is left to the next guard.
     pub fn remove(&self, lock: FolderLock) {
         let _ = std::fs::remove_dir_all(&self.0);
         if let [run, _] = self.parent_folders()[..] {
@@ -245,14 +232,14 @@ impl ServerFolder {
         drop(lock);
     }
 
-    /// Kills what an earlier server left, and waits until it is gone: its process group, where that is the recorded one
-    /// beyond doubt, and every process that names this folder in its environment.
+    /// Kills what an earlier server left and waits until it is gone: its process group, if that is certainly the
+    /// recorded one, and every process that names this folder in its environment.
     ///
     /// # Errors
-    /// Killed processes are still there at the deadline, or processes cannot be listed.
+    /// Killed processes still exist at the deadline, or processes cannot be listed.
     pub async fn end_orphans(&self, _lock: &FolderLock, deadline: Instant) -> Result<(), FolderError> {
         let record = self.record();
-        let mut told = false;
+        let mut reported = false;
         loop {
             let processes = RunningProcess::all_of_this_user().map_err(|error| self.error(error))?;
             let group = record.as_ref().filter(|record| self.is_of(record, &processes)).map(|record| record.group);
@@ -264,9 +251,9 @@ impl ServerFolder {
             if left.is_empty() {
                 return Ok(());
             }
-            if !told {
+            if !reported {
                 eprintln!("bocr: ending {} processes that an earlier server left in {}", left.len(), self.0.display());
-                told = true;
+                reported = true;
             }
             if let Some(group) = group.and_then(Pid::from_raw) {
                 let _ = kill_process_group(group, Signal::KILL);
@@ -284,9 +271,9 @@ impl ServerFolder {
         }
     }
 
-    /// Whether the recorded group is still the server's. Its id may be another's by now: then neither has its leader
-    /// started when the recorded one did, nor does a member name this folder or write to the server's log. (A process
-    /// that renames itself, as vLLM's engine does, may lose its environment by that.)
+    /// Whether the recorded group is still the server's. Its id may have been given to another group: then its leader
+    /// did not start when the recorded one did, and no member names this folder or writes to the server's log. (A
+    /// process that renames itself, as vLLM's engine does, may lose its environment by that.)
     fn is_of(&self, record: &Record, processes: &[RunningProcess]) -> bool {
         record.boot == boot_id()
             && processes.iter().filter(|process| process.group == record.group).any(|member| {
@@ -299,7 +286,7 @@ impl ServerFolder {
         process.has_variable(FOLDER_VARIABLE, self.0.as_os_str())
     }
 
-    /// The run's folder and the server's within it.
+    /// The run's folder, and the server's folder within it.
     fn parent_folders(&self) -> Vec<&Path> {
         self.0.parent().into_iter().chain([self.0.as_path()]).collect()
     }

@@ -1,4 +1,4 @@
-//! Where the folder of a server is put.
+//! The path of a server's folder.
 
 use std::{
     os::unix::fs::MetadataExt,
@@ -18,22 +18,22 @@ use crate::{
 
 use super::{FolderError, ServerFolder, server_name};
 
-/// Where a folder is put if not below `TMPDIR`.
+/// The second choice, after `TMPDIR`.
 const FALLBACK: &str = "/tmp";
 
-/// A socket's path has 108 bytes at most; some systems have fewer.
+/// Longest path of a socket, bytes. Linux allows 108 with the final zero; some systems allow fewer.
 const LONGEST_SOCKET: usize = 99;
 
 impl ServerFolder {
     /// The folder of this run's server of an engine on a rank of this node. It is on this node, private, and the same
-    /// for every start of the run. By the rank's place on the node and not by its GPU, which ranks may share.
+    /// for every start of the run. Its name has the rank's place on the node and not its GPU, which ranks may share.
     ///
     /// It is below `TMPDIR`, or else `/tmp`, or else `XDG_RUNTIME_DIR`: a `TMPDIR` may be missing on all nodes but the
-    /// first, and a name in `/tmp` may be taken by another user. Where none will do but one can be written to, it has a
-    /// name that nobody knows, and its server is not adopted by the next start.
+    /// first, and a name in `/tmp` may be taken by another user. If no place is usable under the run's name but one can
+    /// be written to, the folder gets a random suffix, and the next start cannot adopt its server.
     ///
     /// # Errors
-    /// No place can be used, or the run directory is not there.
+    /// No place can be used, or the run directory does not exist.
     pub fn of(run_directory: &Path, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
         let mut roots = vec![std::env::temp_dir(), PathBuf::from(FALLBACK)];
@@ -72,7 +72,7 @@ impl ServerFolder {
         Err(FolderError::Nowhere { tried })
     }
 
-    /// Whether it could be made below `root`, or is there and private.
+    /// Whether the folder can be made below `root`, or exists and is private.
     fn check(&self, root: &Path) -> Result<(), FolderError> {
         if self.socket("00000000").as_os_str().len() > LONGEST_SOCKET {
             return Err(FolderError::TooLong { folder: self.0.clone() });
@@ -83,8 +83,8 @@ impl ServerFolder {
     }
 }
 
-/// Name of the run's folder. By the directory itself and not its path alone, under which another container may see
-/// another one; and by the node, whose `TMPDIR` other nodes may see, and its boot.
+/// Name of the run's folder. It depends on the directory itself and not only on its path, which may be another
+/// directory in another container; and on the node, since other nodes may share its `TMPDIR`, and on its boot.
 fn run_name(run_directory: &Path) -> Result<String, FolderError> {
     let error = |source| FolderError::RunDirectory { path: run_directory.to_owned(), source };
     let path = std::fs::canonicalize(run_directory).map_err(error)?;

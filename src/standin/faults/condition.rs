@@ -1,19 +1,19 @@
-//! Whether the engine behind the server lives. One value for the whole process, watched by every request.
+//! The condition of the engine behind the server: one value for the whole process, watched by every request.
 
 use tokio::sync::watch;
 
 /// The state of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// Serving.
+    /// The engine serves.
     Healthy,
-    /// No request progresses, but `/health` is 200: a stopped engine process is not noticed by a real server.
+    /// No request progresses, but `/health` is 200: a real server does not notice that its engine process is stopped.
     Hung,
-    /// The engine process is gone; the server follows.
+    /// The engine process is gone; the server ends soon after.
     Dead,
 }
 
-/// Publishes the condition.
+/// The condition, with notice of its changes.
 #[derive(Debug)]
 pub struct EngineCondition(watch::Sender<Condition>);
 
@@ -28,7 +28,7 @@ impl EngineCondition {
         *self.0.borrow()
     }
 
-    /// The engine stops progressing, unless it is dead already.
+    /// Makes the engine hang, unless it is dead already.
     pub fn hang(&self) {
         self.0.send_if_modified(|condition| {
             let alive = *condition != Condition::Dead;
@@ -39,7 +39,7 @@ impl EngineCondition {
         });
     }
 
-    /// The engine dies.
+    /// Makes the engine die.
     pub fn die(&self) {
         self.0.send_replace(Condition::Dead);
     }
@@ -50,7 +50,7 @@ impl EngineCondition {
         let _ = self.0.subscribe().wait_for(|condition| *condition == Condition::Dead).await;
     }
 
-    /// Runs `work` as the engine would: a hang stops it, death ends it with `None`.
+    /// Runs `work` on the engine: a hang stops it, and the death of the engine ends it with `None`.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut watch = self.0.subscribe();
         let trouble = async { drop(watch.wait_for(|condition| *condition != Condition::Healthy).await) };

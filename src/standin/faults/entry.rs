@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::kinds::{Effect, Fault, KindWord, Tokens};
 use crate::model::Engine;
 
-/// Tokens before a fault where the script does not say.
+/// Tokens before a fault where the script sets none.
 const AFTER_TOKENS: u32 = 64;
-/// What a loop repeats where the script does not say.
+/// The phrase of a loop where the script sets none.
 const PHRASE: &str = "Le présent arrêté sera publié au Bulletin officiel. ";
 
 #[derive(Debug, Deserialize)]
@@ -26,17 +26,17 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Refuses keys that do not fit the kind.
+    /// Refuses keys that the kind of fault does not have.
     pub(super) fn check(&self) -> Result<(), String> {
         let kind = self.kind.0;
         let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
         if matches!(kind.effect, Effect::Order(_)) && (of_requests || self.after_tokens.is_some()) {
-            return Err("sleep-fails, wake-fails and wake-hangs know `engine` and `times` only".into());
+            return Err("sleep-fails, wake-fails and wake-hangs allow the keys `engine` and `times` only".into());
         }
         match (kind.tokens, self.after_tokens) {
-            (Tokens::None, Some(_)) => return Err(format!("`after_tokens` is not for {}", kind.word)),
+            (Tokens::None, Some(_)) => return Err(format!("leave out `after_tokens`: {} does not have it", kind.word)),
             (Tokens::AtLeastOne, Some(0)) => {
-                return Err("a truncated or aborted answer has at least one token".into());
+                return Err("`after_tokens` must be at least 1 for a truncated or aborted answer".into());
             }
             _ => {}
         }
@@ -44,7 +44,7 @@ impl Entry {
             return Err("`probability` must be from 0 to 1".into());
         }
         if self.phrase.is_some() && kind.word != "loop" {
-            return Err("`phrase` is for loop only".into());
+            return Err("leave out `phrase`: only loop has it".into());
         }
         match self.phrase.as_deref() {
             Some("") => Err("`phrase` must not be empty".into()),
@@ -52,12 +52,12 @@ impl Entry {
         }
     }
 
-    /// Tokens before the fault.
+    /// Number of tokens before the fault.
     pub(super) fn after_tokens(&self) -> u32 {
         self.after_tokens.unwrap_or(AFTER_TOKENS)
     }
 
-    /// The fault of a request that `make` makes.
+    /// The fault that `make` builds from this entry's tokens and phrase.
     pub(super) fn fault(&self, make: fn(u32, String) -> Fault) -> Fault {
         make(self.after_tokens(), self.phrase.clone().unwrap_or_else(|| PHRASE.into()))
     }

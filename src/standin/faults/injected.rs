@@ -1,10 +1,10 @@
-//! A fault as it strikes.
+//! A fault that is injected now.
 
-/// A fault that strikes now.
+/// A fault that is injected now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injected<F> {
-    /// The word of its kind, as in the script.
+    /// Name of its kind, as in the script.
     pub word: &'static str,
-    /// What goes wrong.
+    /// The fault.
     pub fault: F,
 }

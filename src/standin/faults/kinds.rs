@@ -1,22 +1,23 @@
-//! The kinds of faults: one table of their words and of what each takes.
+//! The kinds of faults: one table with their names in the script and what each does.
 
 use serde::Deserialize;
 
 use super::sleep::SleepFault;
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// After some tokens of the real answer, a phrase is repeated until the token budget or a disconnect.
+    /// After some tokens of the real answer, a phrase is repeated until the token budget is spent or the client
+    /// disconnects.
     Loop {
         /// Tokens of the real answer before the loop.
         after_tokens: u32,
-        /// What is repeated.
+        /// The phrase that is repeated.
         phrase: String,
     },
-    /// Nothing more comes, and the connection stays open.
+    /// No further token comes, and the connection stays open.
     Stall {
-        /// Tokens before the silence.
+        /// Tokens before the stall.
         after_tokens: u32,
     },
     /// HTTP 500.
@@ -29,7 +30,7 @@ pub enum Fault {
     Empty,
     /// Finish reason `length` before the answer's end.
     Truncated {
-        /// Tokens written.
+        /// Tokens of the answer.
         after_tokens: u32,
     },
     /// The engine dies, then the process.
@@ -42,75 +43,75 @@ pub enum Fault {
         /// Tokens before the cut.
         after_tokens: u32,
     },
-    /// The engine hangs for good; `/health` stays 200.
+    /// The engine hangs until the end of the process; `/health` stays 200.
     Hang,
     /// Finish reason `abort` before the answer's end.
     Abort {
-        /// Tokens written.
+        /// Tokens of the answer.
         after_tokens: u32,
     },
-    /// The stream goes wrong, with HTTP 200.
+    /// The stream becomes faulty after HTTP 200 and some tokens.
     Stream {
-        /// How.
+        /// Kind of the stream fault.
         fault: StreamFault,
-        /// Tokens before it.
+        /// Tokens before the fault.
         after_tokens: u32,
     },
 }
 
-/// What goes wrong in a stream that began well.
+/// A fault of a stream that began correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamFault {
     /// An event that comes byte by byte and never ends.
     SlowLoris,
-    /// An event that is no UTF-8 in an otherwise good stream.
+    /// An event that is not UTF-8, in an otherwise correct stream.
     GarbageUtf8,
-    /// An event that is no JSON in an otherwise good stream.
+    /// An event that is not JSON, in an otherwise correct stream.
     GarbageJson,
-    /// One event of 10 MB in an otherwise good stream.
+    /// One event of 10 MB, in an otherwise correct stream.
     HugeEvent,
-    /// Text without end.
+    /// Endless text.
     HugeStream,
-    /// An orderly end without finish reason or end mark.
+    /// An orderly end without finish reason and without `[DONE]`.
     Cut,
-    /// The end mark without finish reason.
+    /// `[DONE]` without finish reason.
     DoneEarly,
-    /// An error event in the words of a dying engine.
+    /// An error event with the message of a dying engine.
     ErrorEvent,
-    /// An error event in other words.
+    /// An error event with another message.
     ErrorEventOther,
 }
 
 /// A kind of fault.
 #[derive(Debug)]
 pub struct FaultKind {
-    /// The word of the script.
+    /// Name of the kind in the script.
     pub word: &'static str,
-    /// What `after_tokens` may be.
+    /// Allowed values of `after_tokens`.
     pub tokens: Tokens,
-    /// What goes wrong.
+    /// What the fault does.
     pub effect: Effect,
 }
 
-/// What `after_tokens` may be for a kind of fault.
+/// Allowed values of `after_tokens` for a kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
     /// Any number.
     Any,
     /// At least 1.
     AtLeastOne,
-    /// The fault is at the beginning: the key is wrong.
+    /// The key is not allowed: the fault comes at the beginning.
     None,
 }
 
-/// What a kind of fault strikes, and how.
+/// What a kind of fault affects, and how.
 #[derive(Debug)]
 pub enum Effect {
-    /// A request. Takes the tokens before the fault, and the phrase of a loop.
+    /// A request. The function takes the tokens before the fault, and the phrase of a loop.
     Request(fn(u32, String) -> Fault),
-    /// A stream that began well.
+    /// A stream that began correctly.
     Stream(StreamFault),
-    /// An order to sleep or to wake up.
+    /// A request to sleep or to wake up.
     Order(SleepFault),
 }
 
@@ -153,7 +154,7 @@ pub static KINDS: [FaultKind; 23] = [
     order("wake-hangs", SleepFault::WakeHangs),
 ];
 
-/// A kind, read from its word.
+/// A kind, parsed from its name.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
 pub struct KindWord(pub &'static FaultKind);
@@ -164,7 +165,7 @@ impl TryFrom<String> for KindWord {
     fn try_from(word: String) -> Result<Self, String> {
         KINDS.iter().find(|kind| kind.word == word).map(KindWord).ok_or_else(|| {
             let words: Vec<&str> = KINDS.iter().map(|kind| kind.word).collect();
-            format!("`{word}` is no kind of fault; the kinds are {}", words.join(", "))
+            format!("`{word}` is not a kind of fault: use one of {}", words.join(", "))
         })
     }
 }

@@ -1,47 +1,44 @@
-//! The fault script: which requests go wrong, and how.
+//! The fault script: which requests fail, and how.
 //!
-//! ```toml
-//! [[fault]]
-//! page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` stands for anything; left out: every request
-//!                          # `BO_7500_Fr.p3*.whole`: only where the page is shown whole (`reduced`, `halves-1`)
-//! engine = "chandra"       # only a stand-in that speaks this engine; left out: either
-//! nth = 5                  # only the fifth request for a page of this process, counted from 1
-//! times = 2                # only the first two requests that match; left out: always
-//! probability = 0.3        # only this share of the request ids, always the same ones; left out: all
-//! kind = "loop"            # the table below
-//! after_tokens = 200       # tokens written before it; left out: 64
-//! phrase = "et de la "     # loop: what is repeated
-//! ```
+//! ```toml [[fault]] page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` matches any text; without it:
+//! every request
+//!                          # `BO_7500_Fr.p3*.whole`: only where the page is shown whole (`reduced`, `halves-1`) engine
+//!                          = "chandra"       # only a stand-in with this engine's dialect; without it: either nth = 5
+//!                          # only the fifth request for a page of this process, counted from 1 times = 2
+//!                          # only the first two requests that match; without it: all that match probability = 0.3
+//!                          # only this share of the request ids, the same ones in every run; without it: all kind =
+//!                          "loop"            # the table below after_tokens = 200       # tokens of the answer before
+//!                          the fault; without it: 64 phrase = "et de la "     # loop: the repeated phrase ```
 //!
 //! | kind | what happens | `after_tokens` |
 //! |---|---|---|
-//! | `loop` | a phrase is repeated until the token budget or a disconnect | yes |
+//! | `loop` | a phrase is repeated until the token budget is spent or the client disconnects | yes |
 //! | `truncated` | finish reason `length` before the answer's end | yes |
-//! | `abort` | finish reason `abort` with HTTP 200, as a server that shuts down | yes |
+//! | `abort` | finish reason `abort` with HTTP 200, as from a server that shuts down | yes |
 //! | `empty` | content `""`, finish reason `stop` | |
 //! | `500` `503` `400` | that HTTP status | |
-//! | `stall` | nothing more comes, the connection stays open | yes |
-//! | `hang` | the engine hangs for good: no request progresses, `/health` stays 200 | |
+//! | `stall` | no further token comes, the connection stays open | yes |
+//! | `hang` | the engine hangs until the end of the process: no request progresses, `/health` stays 200 | |
 //! | `death` | the engine dies, then the process | yes |
 //! | `reset` | the connection is cut | yes |
-//! | `slow-loris` | an event is dribbled, ten bytes a second, and never completed | yes |
-//! | `garbage-utf8` | an event that is no UTF-8, then `stop` and `[DONE]` as if nothing had been | yes |
+//! | `slow-loris` | an event is sent at ten bytes a second, and never completed | yes |
+//! | `garbage-utf8` | an event that is not UTF-8, then `stop` and `[DONE]` as in a correct stream | yes |
 //! | `garbage-json` | an event whose JSON is broken, then the same | yes |
 //! | `huge-event` | 10 MB of text in one event, then the same | yes |
-//! | `huge-stream` | events of text without end, as fast as they are taken | yes |
+//! | `huge-stream` | endless events of text, as fast as the client reads | yes |
 //! | `cut` | the stream ends in order, without finish reason and without `[DONE]` | yes |
 //! | `done-early` | `[DONE]` without finish reason | yes |
-//! | `error-event` | an error event in the words of a dying EngineCore, then `[DONE]` | yes |
-//! | `error-event-other` | the same in other words | yes |
-//! | `sleep-fails` `wake-fails` | HTTP 500 to `/sleep` or `/wake_up`, which changes nothing then | |
+//! | `error-event` | an error event with the message of a dying EngineCore, then `[DONE]` | yes |
+//! | `error-event-other` | the same with another message | yes |
+//! | `sleep-fails` `wake-fails` | HTTP 500 to `/sleep` or `/wake_up`, and the sleep state does not change | |
 //! | `wake-hangs` | `/wake_up` is never answered | |
 //!
-//! From `slow-loris` to `error-event-other` they are faults of a stream; an answer in one piece becomes HTTP 500.
+//! The kinds from `slow-loris` to `error-event-other` are faults of a stream; an answer in one piece becomes HTTP 500.
 //!
 //! The first entry that matches is injected. A page pattern matches whole words: `BO_7500_Fr.p3` is not found in
-//! `BO_7500_Fr.p31.l9.a1`. Requests without an image, such as canaries, are neither counted nor struck; a hang or a
-//! death that is in force strikes them too. The last three are of orders and not of requests: they know `engine` and `times`
-//! only.
+//! `BO_7500_Fr.p31.l9.a1`. Requests without an image, such as canary requests, are not counted and match no entry; an
+//! engine that hangs or is dead does not answer them either. The last three kinds concern requests to sleep or to wake
+//! up, and allow the keys `engine` and `times` only.
 
 pub(super) mod condition;
 mod entry;
@@ -76,24 +73,15 @@ pub use self::{
 };
 
 /// A fault script that cannot be used.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum FaultScriptError {
     /// The file cannot be read.
     #[error("fault script {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Bad TOML, an unknown key, a value that fits no fault. The text holds the line.
+    Io { path: PathBuf, source: io::Error },
+    /// The TOML is wrong, a key is unknown, or a value fits no fault. The message names the line.
     #[error("fault script {path}: {message}")]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Line, and what is wrong with it.
-        message: String,
-    },
+    Invalid { path: PathBuf, message: String },
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,10 +91,10 @@ struct ScriptFile {
     fault: Vec<Spanned<Entry>>,
 }
 
-/// One entry for requests, and how often it may still be injected.
+/// One entry for requests, with the number of times that it may still be injected.
 #[derive(Debug)]
 struct Rule {
-    /// Its place among all entries for this engine.
+    /// Its index among all entries for this engine.
     place: usize,
     page: Option<String>,
     nth: Option<NonZeroU64>,
@@ -140,17 +128,17 @@ impl Progress {
     }
 }
 
-/// The faults of one stand-in, and how many of them have been injected.
+/// The faults of one stand-in, and how often each has been injected.
 #[derive(Debug, Default)]
 pub struct FaultScript {
     progress: Mutex<Progress>,
 }
 
 impl FaultScript {
-    /// Reads a script for a stand-in that speaks `engine`.
+    /// Reads a script for a stand-in of `engine`.
     ///
     /// # Errors
-    /// An unreadable file or a wrong entry, with file and line.
+    /// The file is unreadable, or an entry is wrong; the message names file and line.
     pub fn load(path: &Path, engine: Engine) -> Result<Self, FaultScriptError> {
         let text = fs::read_to_string(path).map_err(|source| FaultScriptError::Io { path: path.into(), source })?;
         Self::parse(&text, engine).map_err(|message| FaultScriptError::Invalid { path: path.into(), message })
@@ -170,7 +158,7 @@ impl FaultScript {
         Ok(FaultScript { progress: Mutex::new(progress) })
     }
 
-    /// Counts a request for a page and says what goes wrong with it. `request_id` is its `X-Request-Id`.
+    /// Counts a request for a page and returns its fault, if any. `request_id` is its `X-Request-Id`.
     pub fn next(&self, request_id: &str) -> Option<Injected<Fault>> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.requests += 1;
@@ -185,7 +173,7 @@ impl FaultScript {
         Some(rule.injected.clone())
     }
 
-    /// What goes wrong with an order to sleep, or else to wake up.
+    /// The fault of a request to sleep, or else to wake up, if any.
     pub fn next_order(&self, sleep: bool) -> Option<Injected<SleepFault>> {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         sleep::next_order(&mut progress.orders, sleep)
@@ -220,7 +208,7 @@ mod tests {
         let struck: Vec<_> = ids.iter().map(|id| fault(&forwards, id)).collect();
         let count = |fault: Fault| struck.iter().filter(|struck| **struck == Some(fault.clone())).count();
         assert!((520..=680).contains(&count(Fault::Unavailable)), "{}", count(Fault::Unavailable));
-        // Half of the other 70 %: the second entry draws for itself.
+        // Half of the other 70 %: the second entry draws independently.
         assert!((620..=780).contains(&count(Fault::Empty)), "{}", count(Fault::Empty));
         let backwards = script(text);
         let mut again: Vec<_> = ids.iter().rev().map(|id| fault(&backwards, id)).collect();

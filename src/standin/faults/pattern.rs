@@ -1,17 +1,17 @@
-//! Which requests an entry is for.
+//! Which requests an entry matches.
 
 use sha2::{Digest, Sha256};
 
-/// A number in 0.0..1.0 that follows from the request id and the entry's place in the script alone: the same requests
-/// are struck in every run, whatever their order, and two entries strike independently.
+/// A number in 0.0..1.0 that depends only on the request id and the entry's index in the script. So the same requests
+/// match in every run, whatever their order, and two entries match independently.
 pub(super) fn chance(place: usize, request_id: &str) -> f64 {
     let digest = Sha256::new().chain_update(place.to_le_bytes()).chain_update(request_id).finalize();
     let number = digest.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
     f64::from(number) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// Whether `pattern`, in which `*` stands for anything, is found in `text` at the limits of words: what stands
-/// before and after must not be a letter or a digit, unless the pattern itself begins or ends with `*`.
+/// Whether `pattern`, in which `*` matches any text, is found in `text` between word boundaries: the characters before
+/// and after must not be letters or digits, unless the pattern itself begins or ends with `*`.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let pieces: Vec<&str> = pattern.split('*').collect();
     text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|start| {
@@ -22,7 +22,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     })
 }
 
-/// Whether the pieces come one after the other in `rest`, the last of them at the end of a word.
+/// Whether the pieces follow one another in `rest`, and the last of them ends at a word boundary.
 fn matches_in_order(pieces: &[&str], rest: &str) -> bool {
     match pieces {
         [] => !rest.starts_with(char::is_alphanumeric),

@@ -1,4 +1,4 @@
-//! What a stream goes on with once the fault script has spoiled it.
+//! How a stream continues after a stream fault of the fault script.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
 
 use super::StreamFault;
 
-/// Between two bytes of a slow loris: far below every limit on silence.
+/// Between two bytes of a slow loris: far below every limit on the time between bytes.
 const DRIBBLE: Duration = Duration::from_millis(100);
 /// Text of a huge event, bytes.
 const HUGE: usize = 10_000_000;
 /// Text of each event of a huge stream, bytes.
 const FLOOD: usize = 1_000;
 
-/// The rest of a stream that the fault script has spoiled.
+/// The rest of a stream after a stream fault.
 #[derive(Debug)]
 pub struct FaultyStream {
     head: AnswerHead,
@@ -31,15 +31,15 @@ pub struct FaultyStream {
 enum Rest {
     /// These writes, then an orderly end.
     Writes(VecDeque<Bytes>),
-    /// The bytes of an event, one by one, then blanks, which are good JSON, for ever.
+    /// The bytes of an event, one by one, then spaces, which are valid JSON, for ever.
     Dribble(VecDeque<u8>),
-    /// Text for ever.
+    /// Endless text.
     Flood(Rand64),
 }
 
 impl FaultyStream {
-    /// The rest after `usage` tokens. The garbage is followed by a good end: a client that skips what it cannot read
-    /// would take the answer for whole.
+    /// The rest after `usage` tokens. A correct end follows the garbage, so that a client that skips what it cannot
+    /// read would take the answer for complete.
     pub fn new(fault: StreamFault, head: AnswerHead, usage: TokenUsage) -> Self {
         let release = head.release;
         let text = |text: &str| event(&head.text_chunk(text, None, None));
@@ -73,7 +73,7 @@ impl FaultyStream {
         FaultyStream { head, rest }
     }
 
-    /// Whether nothing more comes but an orderly end.
+    /// Whether only an orderly end is left.
     pub fn is_told(&self) -> bool {
         matches!(&self.rest, Rest::Writes(writes) if writes.is_empty())
     }
@@ -87,7 +87,7 @@ impl FaultyStream {
                 Some(Bytes::copy_from_slice(&[bytes.pop_front().unwrap_or(b' ')]))
             }
             Rest::Flood(random) => {
-                // A client that takes everything at once must not keep the other requests waiting.
+                // Without this, a client that reads without pause would keep the other requests waiting.
                 tokio::task::yield_now().await;
                 Some(event(&self.head.text_chunk(&random_text(random, FLOOD), None, None)))
             }
@@ -99,12 +99,12 @@ fn writes(writes: impl IntoIterator<Item = Bytes>) -> Rest {
     Rest::Writes(writes.into_iter().collect())
 }
 
-/// An event as it goes over the wire.
+/// An event as it is sent.
 pub fn event(data: &Value) -> Bytes {
     format!("data: {data}\n\n").into()
 }
 
-/// The end mark.
+/// The `[DONE]` event.
 pub fn done() -> Bytes {
     Bytes::from_static(b"data: [DONE]\n\n")
 }
@@ -113,7 +113,7 @@ fn words() -> Rand64 {
     Rand64::new(7)
 }
 
-/// Text in which nothing repeats itself, at least so many bytes.
+/// Text without repetition, of at least `bytes` bytes.
 fn random_text(random: &mut Rand64, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 17);
     while text.len() < bytes {

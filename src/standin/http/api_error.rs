@@ -14,14 +14,14 @@ pub struct ApiError {
     pub status: StatusCode,
     /// The body's `type`.
     pub kind: &'static str,
-    /// For people.
+    /// Message of the error.
     pub message: String,
-    /// The field that is wrong, where the release says so.
+    /// Name of the wrong field, where the release reports it.
     pub param: Option<&'static str>,
 }
 
 impl ApiError {
-    /// This error, on this field.
+    /// The same error, with the name of the wrong field.
     #[must_use]
     pub fn of_parameter(self, parameter: &'static str) -> Self {
         ApiError { param: Some(parameter), ..self }

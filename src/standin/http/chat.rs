@@ -92,7 +92,7 @@ pub async fn completions(
     }
 }
 
-/// `chatcmpl-` and the client's request id, or a number of our own.
+/// `chatcmpl-` and the client's request id, or a random number where it sent none.
 fn answer_id(request_id: &str) -> String {
     if request_id.is_empty() {
         format!("chatcmpl-{:016x}", RandomState::new().hash_one(jiff::Timestamp::now()))
@@ -141,11 +141,11 @@ struct Events {
     options: StreamOptions,
     cut: Cut,
     log: RequestLog,
-    /// Events that are ready.
+    /// Events that are ready to be sent.
     ready: VecDeque<Bytes>,
     /// Tokens so far.
     usage: TokenUsage,
-    /// What follows the events where the fault script has spoiled the stream.
+    /// The rest of the stream after a stream fault.
     spoiled: Option<FaultyStream>,
     begun: bool,
     ended: bool,
@@ -167,7 +167,7 @@ impl Events {
         }
     }
 
-    /// The next event; `None` at the end, an error where the connection is to be cut.
+    /// The next event; `None` at the end; an error where the connection is to be cut.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         if self.ready.is_empty() && !self.ended {
             match self.answer.next().await {
@@ -206,7 +206,7 @@ impl Events {
         }
         let spoiled = self.spoiled.as_mut()?;
         let bytes = spoiled.next().await;
-        // A client may leave at the end mark, before the end itself.
+        // Marked before the end: a client may disconnect at `[DONE]`.
         if spoiled.is_told() {
             self.log.mark_fault();
         }
@@ -227,7 +227,7 @@ impl Events {
         self.end();
     }
 
-    /// A broken stream ends so too: `[DONE]` proves nothing.
+    /// Ends the events with `[DONE]`. A failed stream ends so too, as on a real server.
     fn end(&mut self) {
         self.ended = true;
         self.ready.push_back(done());

@@ -1,4 +1,4 @@
-//! `/metrics`: the names, labels and types of vLLM's (`docs/facts/vllm.md`, "Metrics"), counted for real.
+//! `/metrics`: vLLM's names, labels and types (`docs/facts/vllm.md`, "Metrics"), with real counts.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use crate::model::FinishReason;
 
 use super::release::Release;
 
-/// Upper bounds of the latency histograms' buckets in seconds, as vLLM has them for whole requests.
+/// Upper bounds of the buckets of the latency histograms, seconds; vLLM's own for whole requests.
 const LATENCY_BUCKETS: [f64; 21] = [
     0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0,
     1920.0, 7680.0,
 ];
-/// The same for the time to the first token.
+/// The same for the time to first token.
 const FIRST_TOKEN_BUCKETS: [f64; 22] = [
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
     160.0, 640.0, 2560.0,
@@ -68,7 +68,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All zero, for the model of this served name.
+    /// Counters at zero, for the model of this served name.
     pub fn new(model_name: &str, release: Release) -> Arc<Self> {
         let mut finished: BTreeMap<_, _> = ["stop", "length", "abort"].map(|reason| (reason, 0)).into();
         if release.detects_repetition() {
@@ -96,25 +96,25 @@ impl Metrics {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Share of the KV cache in use, 0.0..=1.0, and preemptions so far.
+    /// Sets the share of the KV cache in use, 0.0..=1.0, and the number of preemptions so far.
     pub fn set_cache(&self, usage: f64, preemptions: u64) {
         let mut counts = self.counts();
         counts.kv_usage = usage;
         counts.preemptions = preemptions;
     }
 
-    /// Whether the server sleeps, with its weights in the memory of the node.
+    /// Sets whether the server sleeps, with its weights in the node's memory.
     pub fn set_asleep(&self, asleep: bool) {
         self.counts().asleep = asleep;
     }
 
-    /// A request arrives; it waits until it is [admitted](RequestClock::admitted).
+    /// Counts a request as waiting until it is [admitted](RequestClock::admitted).
     pub fn arrive(self: &Arc<Self>) -> RequestClock {
         self.counts().waiting += 1;
         RequestClock { metrics: Arc::clone(self), arrived: Instant::now(), phase: Phase::Waiting, first_token: false }
     }
 
-    /// The text exposition format of Prometheus.
+    /// The page, in Prometheus' text format.
     pub fn render(&self) -> String {
         let counts = self.counts();
         let labels = format!("engine=\"0\",model_name=\"{}\"", self.model_name);
@@ -177,8 +177,8 @@ enum Phase {
     Ended,
 }
 
-/// One request's share of the counters. Dropped before [`RequestClock::finished`], it was aborted: it leaves the
-/// gauges and is counted nowhere else, as on a real server.
+/// One request's part of the counters. If it is dropped before [`RequestClock::finished`], the request was aborted: it
+/// leaves the gauges and is counted nowhere else, as on a real server.
 #[derive(Debug)]
 pub struct RequestClock {
     metrics: Arc<Metrics>,
@@ -209,7 +209,7 @@ impl RequestClock {
         }
     }
 
-    /// The request lost its place in the batch.
+    /// The request was preempted and waits again.
     pub fn preempted(&mut self) {
         self.enter(Phase::Waiting);
     }
@@ -225,7 +225,7 @@ impl RequestClock {
         }
     }
 
-    /// The request ended by itself.
+    /// The request ended with a finish reason.
     pub fn finished(&mut self, reason: FinishReason) {
         self.enter(Phase::Ended);
         let mut counts = self.metrics.counts();

@@ -1,6 +1,6 @@
-//! Bodies of vLLM's OpenAI-compatible server, field by field as real ones of each release send them.
+//! Bodies of vLLM's OpenAI-compatible server, field by field as real servers of each release send them.
 //!
-//! One thing is our own: `system_fingerprint` says in every answer that a stand-in gave it.
+//! One value differs: `system_fingerprint` says in every answer that it comes from a stand-in.
 
 use serde_json::{Value, json};
 
@@ -8,23 +8,23 @@ use crate::model::{FinishReason, TokenUsage};
 
 use super::release::Release;
 
-/// What is equal in all bodies of one answer.
+/// The fields that are equal in all bodies of one answer.
 #[derive(Debug, Clone)]
 pub struct AnswerHead {
-    /// The release whose bodies they are.
+    /// The release whose form the bodies have.
     pub release: Release,
-    /// `chatcmpl-…`.
+    /// Id of the answer: `chatcmpl-…`.
     pub id: String,
     /// Seconds since the Unix epoch.
     pub created: i64,
-    /// Served name.
+    /// Served name of the model.
     pub model: String,
-    /// Says that a stand-in answered: `stand-in-tesseract` or `stand-in-synthetic`.
+    /// `stand-in-tesseract` or `stand-in-synthetic`: says that a stand-in answered.
     pub fingerprint: &'static str,
 }
 
 impl AnswerHead {
-    /// An event. `running` is the usage so far, where the client wants it in every event.
+    /// An event. `running` is the usage so far, if the client wants it in every event.
     fn chunk(&self, choices: Value, running: Option<TokenUsage>) -> Value {
         let mut chunk = json!({
             "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
@@ -63,7 +63,7 @@ impl AnswerHead {
         self.signed(chunk)
     }
 
-    /// An event with text; the last one carries the finish reason.
+    /// An event with text; the last one has the finish reason.
     pub fn text_chunk(&self, text: &str, finish: Option<FinishReason>, running: Option<TokenUsage>) -> Value {
         let mut choice = json!({
             "index": 0, "delta": self.delta(json!({ "content": text })), "logprobs": null,
@@ -76,14 +76,14 @@ impl AnswerHead {
         self.signed(self.chunk(json!([choice]), running))
     }
 
-    /// The event after the last one, without choices.
+    /// The event after the last text, with the usage and without choices.
     pub fn usage_chunk(&self, usage: TokenUsage) -> Value {
         let mut chunk = self.chunk(json!([]), None);
         chunk["usage"] = usage_body(usage);
         self.signed(chunk)
     }
 
-    /// The whole answer, for a request that does not stream.
+    /// The complete answer, for a request that does not stream.
     pub fn completion(&self, text: &str, finish: FinishReason, usage: TokenUsage) -> Value {
         let mut message = json!({
             "role": "assistant", "content": text, "refusal": null, "annotations": null, "audio": null,
@@ -124,7 +124,7 @@ impl AnswerHead {
     }
 }
 
-/// Why an answer with this finish reason ended, as no stop string or token did it.
+/// `stop_reason` of an answer: null for all but repetition, since no stop string or stop token ends answers here.
 fn stop_reason(finish: FinishReason) -> Value {
     if finish == FinishReason::Repetition { json!("repetition_detected") } else { Value::Null }
 }
@@ -137,7 +137,7 @@ fn join(mut first: Value, second: Value) -> Value {
     first
 }
 
-/// `usage` of an answer or an event.
+/// The field `usage` of an answer or an event.
 fn usage_body(usage: TokenUsage) -> Value {
     json!({
         "prompt_tokens": usage.prompt, "total_tokens": usage.prompt + usage.completion,

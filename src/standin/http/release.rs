@@ -1,6 +1,6 @@
-//! The releases of vLLM whose API a stand-in speaks, and how each of them refuses.
+//! The releases of vLLM whose API a stand-in has, and the error responses of each.
 //!
-//! Both were run (`docs/facts/vllm.md`); `tests/it/conformance` holds the stand-in against what was heard.
+//! Both releases were run (`docs/facts/vllm.md`); `tests/it/conformance` compares the stand-in with what they answered.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use super::api_error::ApiError;
 /// A release of vLLM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Release {
-    /// What the replaced system pins.
+    /// The release that the replaced system pins.
     #[value(name = "0.11.2")]
     V0_11_2,
-    /// A current one.
+    /// A current release.
     #[default]
     #[value(name = "0.32.0")]
     V0_32_0,
@@ -33,12 +33,12 @@ impl fmt::Display for Release {
 }
 
 impl Release {
-    /// HTTP 400 without a parameter: the request is wrong and will stay so.
+    /// HTTP 400 without a parameter: the request is wrong, and a retry gives the same.
     pub fn bad_request(self, message: impl Into<String>) -> ApiError {
         ApiError { status: StatusCode::BAD_REQUEST, kind: "BadRequestError", message: message.into(), param: None }
     }
 
-    /// HTTP 400 that the older release ends with the text of its missing cause.
+    /// HTTP 400; the older release appends the text of its missing cause, `None`.
     fn bad_input(self, message: &str) -> ApiError {
         match self {
             Release::V0_11_2 => self.bad_request(format!("{message} None")),
@@ -46,7 +46,7 @@ impl Release {
         }
     }
 
-    /// HTTP 400 on a parameter, which the newer release names.
+    /// HTTP 400 for a parameter; the newer release names it.
     fn bad_parameter(self, message: &str, parameter: &'static str, value: Option<i64>) -> ApiError {
         match (self, value) {
             (Release::V0_11_2, _) => self.bad_request(message),
@@ -68,12 +68,12 @@ impl Release {
         ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, kind, message: message.into(), param: None }
     }
 
-    /// What every request hears when the engine process has died.
+    /// The answer to every request after the engine process has died.
     pub fn engine_dead(self) -> ApiError {
         self.internal("EngineCore encountered an issue. See stack trace (above) for the root cause.")
     }
 
-    /// The event of a stream that breaks. The older release calls everything there a bad request.
+    /// The error event of a stream. The older release reports every error there as a bad request.
     pub fn stream_event(self, error: &ApiError) -> Value {
         let (kind, code) = match self {
             Release::V0_11_2 => ("BadRequestError", 400),
@@ -82,7 +82,7 @@ impl Release {
         json!({ "error": { "message": error.message, "type": kind, "param": null, "code": code } })
     }
 
-    /// A name that is not the served one.
+    /// The request names another model than the served one.
     pub fn unknown_model(self, asked: &str, served: &str) -> ApiError {
         let message = format!("The model `{asked}` does not exist.");
         let error = ApiError { status: StatusCode::NOT_FOUND, kind: "NotFoundError", message, param: None };
@@ -93,7 +93,7 @@ impl Release {
         }
     }
 
-    /// A body that is no request: pydantic's report, in short. `place` is where, with dots.
+    /// The body is not a valid request: pydantic's report, in short. `place` is the path of the field, with dots.
     pub fn malformed(self, kind: &str, place: &'static str, reason: &str) -> ApiError {
         let message = match self {
             Release::V0_11_2 => {
@@ -114,8 +114,8 @@ impl Release {
         self.bad_parameter(&format!("max_tokens must be at least 1, got {asked}."), "max_tokens", Some(asked))
     }
 
-    /// `max_tokens` that the context cannot hold beside `counted` prompt tokens; the newer release minds only the
-    /// context itself, and clamps.
+    /// `max_tokens` is more than the context can hold beside `counted` prompt tokens. The newer release refuses only
+    /// what exceeds the whole context, and reduces the rest.
     pub fn max_tokens_too_large(self, asked: i64, counted: u32, limit: u32) -> Option<ApiError> {
         let available = match self {
             Release::V0_11_2 => limit.saturating_sub(counted),
@@ -128,7 +128,8 @@ impl Release {
             )),
             Release::V0_32_0 => self.bad_parameter(
                 &format!(
-                    "max_tokens={asked} cannot be greater than max_model_len={limit}. Please request fewer output tokens."
+                    "max_tokens={asked} cannot be greater than max_model_len={limit}. Please request fewer output \
+                     tokens."
                 ),
                 "max_tokens",
                 Some(asked),
@@ -136,7 +137,7 @@ impl Release {
         })
     }
 
-    /// A text that fills the context alone.
+    /// The text alone fills the context.
     pub fn text_too_long(self, counted: u32, limit: u32) -> ApiError {
         match self {
             Release::V0_11_2 => self.bad_input(&format!(
@@ -158,13 +159,14 @@ impl Release {
         }
     }
 
-    /// A prompt that fills the context once its image is counted in full.
+    /// The prompt fills the context once its image is counted in full.
     pub fn prompt_too_long(self, prompt: u32, limit: u32) -> ApiError {
         self.bad_request(match self {
             Release::V0_11_2 => format!(
-                "The decoder prompt (length {prompt}) is longer than the maximum model length of {limit}. Make sure that \
-                 `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For image inputs, \
-                 the number of image tokens depends on the number of images, and possibly their aspect ratios as well."
+                "The decoder prompt (length {prompt}) is longer than the maximum model length of {limit}. Make sure \
+                 that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens. For image \
+                 inputs, the number of image tokens depends on the number of images, and possibly their aspect ratios \
+                 as well."
             ),
             Release::V0_32_0 => {
                 format!("Input length ({prompt}) exceeds model's maximum context length ({limit}).")
@@ -172,7 +174,7 @@ impl Release {
         })
     }
 
-    /// More than one image.
+    /// The request has more than one image.
     pub fn too_many_images(self) -> ApiError {
         const MESSAGE: &str = "At most 1 image(s) may be provided in one prompt.";
         match self {
@@ -181,7 +183,7 @@ impl Release {
         }
     }
 
-    /// A `file:` address.
+    /// The image is a `file:` URL.
     pub fn local_file(self) -> ApiError {
         const MESSAGE: &str = "Cannot load local files without `--allowed-local-media-path`.";
         match self {
@@ -190,7 +192,7 @@ impl Release {
         }
     }
 
-    /// A data address whose data is not in base64.
+    /// The image is a data URL whose data is not in base64.
     pub fn not_base64(self) -> ApiError {
         match self {
             Release::V0_11_2 => self.bad_input("not enough values to unpack (expected 2, got 1)"),
@@ -203,12 +205,12 @@ impl Release {
         }
     }
 
-    /// Whether signs that are not base64's make the data bad; the older release passes over them.
+    /// Whether characters that are not base64 make the data wrong; the older release ignores them.
     pub fn is_strict_on_base64(self) -> bool {
         self == Release::V0_32_0
     }
 
-    /// Signs that are not base64's, or a wrong end of the data.
+    /// The data has characters that are not base64, or a wrong end.
     pub fn bad_base64(self) -> ApiError {
         match self {
             Release::V0_11_2 => self.bad_input("Incorrect padding"),
@@ -216,7 +218,7 @@ impl Release {
         }
     }
 
-    /// Data that is no picture. The older release takes one that is cut off for a fault of its own.
+    /// The data is not a picture. The older release reports a truncated one as an internal error.
     pub fn no_picture(self, reason: &NoPicture) -> ApiError {
         match (self, reason) {
             (Release::V0_11_2, NoPicture::Unknown) => self.bad_request(format!("{reason} {reason}")),
@@ -225,15 +227,16 @@ impl Release {
         }
     }
 
-    /// A picture that the model's processor does not take.
+    /// The model's processor refuses the picture.
     pub fn processor_failed(self, size: PixelSize) -> ApiError {
         let PixelSize { width, height } = size;
         self.bad_request(format!(
-            "Failed to apply Qwen3VLProcessor on data={{'images': [<image mode=RGB size={width}x{height}>]}} with kwargs={{}}"
+            "Failed to apply Qwen3VLProcessor on data={{'images': [<image mode=RGB size={width}x{height}>]}} with \
+             kwargs={{}}"
         ))
     }
 
-    /// `repetition_detection` that could never fire; the older release does not know the field.
+    /// `repetition_detection` could never fire; the older release does not know the field.
     pub fn senseless_repetition(self) -> ApiError {
         self.bad_request(
             "min_count must be >= 2 to detect repetitive patterns in engine output. If you do not wish to detect \
@@ -241,7 +244,7 @@ impl Release {
         )
     }
 
-    /// Whether it obeys `repetition_detection`, and knows the finish reasons that came with it.
+    /// Whether the release obeys `repetition_detection`, and has the finish reasons that came with it.
     pub fn detects_repetition(self) -> bool {
         self == Release::V0_32_0
     }

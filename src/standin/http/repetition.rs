@@ -3,25 +3,25 @@
 
 use serde::Deserialize;
 
-/// What a request asks for. The fields that it leaves out are 0, as for a real server.
+/// The settings of a request. Fields that it leaves out are 0, as on a real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
 pub struct RepetitionDetection {
     /// Longest pattern, tokens; 0 turns it off.
     pub max_pattern_size: usize,
-    /// Shortest pattern, tokens; 0 is 1.
+    /// Shortest pattern, tokens; 0 means 1.
     pub min_pattern_size: usize,
-    /// Copies at the end.
+    /// Number of copies at the end of the answer.
     pub min_count: usize,
 }
 
 impl RepetitionDetection {
-    /// Whether it could fire if there were ever a pattern, or is turned off.
+    /// Whether it is turned off, or could fire.
     pub fn makes_sense(self) -> bool {
         self.max_pattern_size == 0 || self.min_count >= 2
     }
 
-    /// How many tokens there are when it fires; `None` where it never does.
+    /// Number of tokens at which it fires; `None` where it never does.
     pub fn fires_at<'t>(self, tokens: impl Iterator<Item = &'t str>) -> Option<usize> {
         if self.max_pattern_size == 0 || self.min_count < 2 {
             return None;
@@ -38,7 +38,7 @@ impl RepetitionDetection {
     }
 }
 
-/// Whether the tail is so many copies of its last `size` tokens.
+/// Whether the tail consists of `count` copies of its last `size` tokens.
 fn repeats(tokens: &[&str], size: usize, count: usize) -> bool {
     let tail = &tokens[tokens.len() - size * count..];
     tail.iter().zip(&tail[size..]).all(|(one, next)| one == next)

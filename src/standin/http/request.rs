@@ -1,4 +1,4 @@
-//! A chat request's body as sent, and the checks that a real server makes, in its order and words.
+//! A chat request's body, and the checks that a real server makes, in its order and with its messages.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::{
 
 use super::{api_error::ApiError, release::Release, repetition::RepetitionDetection};
 
-/// Top level of the body. Unknown fields are accepted, as vLLM does.
+/// Top level of the body. Unknown fields are accepted, as by vLLM.
 #[derive(Debug, Deserialize)]
 struct Body {
     messages: Vec<Message>,
@@ -54,43 +54,43 @@ struct ImageUrl {
     url: String,
 }
 
-/// What a stream says about tokens.
+/// What a stream reports about tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(default)]
 pub struct StreamOptions {
-    /// A last chunk with the usage.
+    /// Whether the usage comes in a last chunk.
     pub include_usage: bool,
-    /// The usage so far in every chunk.
+    /// Whether the usage so far comes in every chunk.
     pub continuous_usage_stats: bool,
 }
 
-/// A request that a real server would have begun to work on.
+/// A checked request, which a real server would begin to process.
 #[derive(Debug)]
 pub struct ChatRequest {
-    /// The page. A request without one is a canary, answered at once with one token.
+    /// Image of the page. A request without one is a canary request, answered at once with one token.
     pub picture: Option<Picture>,
     /// Prompt tokens: image, text and template.
     pub prompt_tokens: u32,
-    /// Most tokens of the answer, from `max_tokens` and what is left of the context.
+    /// Most tokens of the answer: the smaller of `max_tokens` and what the context has left.
     pub budget: u32,
     /// `None` for an answer in one piece.
     pub stream: Option<StreamOptions>,
     /// Whether special tokens are left out of the text.
     pub skip_special_tokens: bool,
-    /// When repetition ends the answer.
+    /// When a repetition ends the answer.
     pub repetition: RepetitionDetection,
 }
 
-/// What requests are checked against.
+/// The model that requests are checked against.
 #[derive(Debug, Clone)]
 pub struct ServedModel {
-    /// The engine whose rules hold.
+    /// The engine whose rules apply.
     pub engine: Engine,
-    /// The release whose rules hold.
+    /// The release whose rules apply.
     pub release: Release,
     /// The name that requests must give.
     pub name: String,
-    /// Prompt and answer together.
+    /// Context: most tokens of prompt and answer together.
     pub max_model_len: u32,
 }
 
@@ -98,7 +98,7 @@ impl ServedModel {
     /// Checks a body.
     ///
     /// # Errors
-    /// What a real server answers: 400, 404, or what its release has for an image it cannot decode.
+    /// The error response of a real server: HTTP 400, 404, or its release's answer to an image that it cannot decode.
     pub fn check(&self, body: &[u8]) -> Result<ChatRequest, ApiError> {
         let release = self.release;
         let body: Body = match body {
@@ -132,8 +132,8 @@ impl ServedModel {
         })
     }
 
-    /// Prompt tokens and the tokens left for the answer. The first two checks count an image as one token, the third counts
-    /// it in full (`docs/facts/vllm.md`, "Lengths").
+    /// Prompt tokens, and the token budget of the answer. The first two checks count an image as one token, the third
+    /// counts it in full (`docs/facts/vllm.md`, "Lengths").
     fn budget(&self, text: &str, picture: Option<&Picture>, max_tokens: Option<i64>) -> Result<(u32, u32), ApiError> {
         let (release, limit) = (self.release, self.max_model_len);
         let words = tokens::count(text) + tokens::of_template(self.engine);
@@ -162,7 +162,7 @@ impl ServedModel {
     }
 }
 
-/// What is said of a body that is no request. Of pydantic's many reports only the most common ones are told apart.
+/// The answer to a body that is no valid request. Only the most common of pydantic's reports are distinguished.
 fn malformed(release: Release, error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     if !error.is_data() {
@@ -212,7 +212,7 @@ fn picture(release: Release, url: &str) -> Result<Picture, ApiError> {
     Picture::from_png(png).map_err(|error| release.no_picture(&error))
 }
 
-/// What DeepSeek-OCR's n-gram processor asks of its arguments.
+/// Checks the arguments of DeepSeek-OCR's n-gram processor.
 fn check_ngram_arguments(release: Release, arguments: &serde_json::Map<String, Value>) -> Result<(), ApiError> {
     let Some(size) = arguments.get("ngram_size") else { return Ok(()) };
     let window = arguments.get("window_size");

@@ -4,14 +4,14 @@
 //!
 //! | words | meaning |
 //! |---|---|
-//! | `finished REASON` | answered to its end, with this finish reason |
-//! | `refused STATUS` | this HTTP status at once: a wrong request |
+//! | `finished REASON` | answered completely, with this finish reason |
+//! | `refused STATUS` | refused at once with this HTTP status: the request was wrong |
 //! | `broken STATUS` | the engine died, or the page could not be read |
-//! | `disconnected` | the client went away, or the server ended, before the end |
-//! | `fault KIND` | the fault script struck it, and its client heard all that belongs to the fault |
-//! | `fault KIND …` | the fault script struck it, and it ended in one of the other ways |
+//! | `disconnected` | the client went away, or the server ended, before the end of the answer |
+//! | `fault KIND` | a fault of the fault script was injected, and the client got all of it |
+//! | `fault KIND …` | a fault was injected, and the request ended in one of the other ways |
 //!
-//! The lines do not pass through the log, so that no filter takes any of them away.
+//! The lines do not go through the log, so that no filter removes any of them.
 
 use std::io::Write as _;
 
@@ -25,7 +25,7 @@ enum Ending {
     Finished(FinishReason),
     Refused(StatusCode),
     Broken(StatusCode),
-    /// As the fault script says; nothing to add.
+    /// By the injected fault, completely.
     Struck,
 }
 
@@ -38,33 +38,33 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    /// A request that has just come.
+    /// Begins the line of a new request.
     pub fn new(request_id: &str) -> Self {
         let request_id = if request_id.is_empty() { "-".into() } else { request_id.replace(char::is_whitespace, "_") };
         RequestLog { request_id, fault: None, ending: None }
     }
 
-    /// The fault script strikes it with a fault of this word.
+    /// The fault script injects a fault of this kind.
     pub fn injected(&mut self, fault: &'static str) {
         self.fault = Some(fault);
     }
 
-    /// It was answered to its end.
+    /// The request was answered completely.
     pub fn finished(&mut self, reason: FinishReason) {
         self.ending = Some(Ending::Finished(reason));
     }
 
-    /// It was wrong.
+    /// The request was wrong.
     pub fn refused(&mut self, status: StatusCode) {
         self.ending = Some(Ending::Refused(status));
     }
 
-    /// It could not be answered to its end.
+    /// The request could not be answered completely.
     pub fn broken(&mut self, status: StatusCode) {
         self.ending = Some(Ending::Broken(status));
     }
 
-    /// It ended as the fault script wants it.
+    /// The request ended as the injected fault demands.
     pub fn mark_fault(&mut self) {
         self.ending = Some(Ending::Struck);
     }
@@ -84,7 +84,7 @@ impl RequestLog {
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        // Whoever started the server may have closed the pipe; the answers matter more.
+        // The process that started the server may have closed the pipe. The answers are more important than the line.
         let _ = std::io::stderr().write_all(self.line().as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! The routes, and the life of the process from first listening to its end.
+//! The routes, and the life of the process from its first listening to its end.
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
@@ -34,11 +34,11 @@ fn last_moments(release: Release) -> (Duration, Duration) {
     }
 }
 
-/// Serves until a signal, or until the fault script's death. Prints `listening on ADDRESS` on standard output once
-/// requests are answered.
+/// Serves until a signal, or until the fault script makes the engine die. Prints `listening on ADDRESS` on standard
+/// output once requests are answered.
 ///
 /// # Errors
-/// What keeps it from serving: see [`StandInError`].
+/// The server cannot be set up: see [`StandInError`].
 pub fn run(options: Options) -> Result<(), StandInError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(options));
@@ -83,11 +83,11 @@ fn announce(stand_in: &StandIn, url: &str) {
         url,
         "THIS IS A STAND-IN SERVER, NOT A MODEL: its answers are {}",
         match stand_in.kind() {
-            crate::model::ServerKind::StandInSynthetic => "invented",
+            crate::model::ServerKind::StandInSynthetic => "synthetic",
             _ => "read by Tesseract",
         }
     );
-    // Whoever started it may have closed the pipe; the log has the address too.
+    // The process that started the server may have closed the pipe. The address is in the log too.
     let _ = writeln!(std::io::stdout(), "listening on {url}");
 }
 
@@ -113,7 +113,7 @@ fn detail(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "detail": text }))).into_response()
 }
 
-/// The key guards `/v1` only, as a real server's does.
+/// Demands the key below `/v1` only, as a real server does.
 async fn authorize(State(stand_in): State<Arc<StandIn>>, request: Request, next: Next) -> Response {
     let authorized = stand_in.options.api_key.as_ref().is_none_or(|key| {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! Sleep mode, as vLLM has it (`docs/facts/vllm.md`, "Memory and sleep"; its `entrypoints/serve/sleep` and
+//! Sleep mode as in vLLM (`docs/facts/vllm.md`, "Memory and sleep"; vLLM's `entrypoints/serve/sleep` and
 //! `v1/engine/core`):
 //!
 //! | | |
@@ -6,10 +6,10 @@
 //! | `POST /sleep?level=1` | 200 once it sleeps; requests in flight end with `abort` (0.11.2: the engine dies) |
 //! | `POST /wake_up` | 200 once it is awake |
 //! | `GET /is_sleeping` | `{"is_sleeping": …}` |
-//! | a request meanwhile | waits until it wakes up (0.11.2: the engine dies) |
-//! | `/health`, `/v1/models`, `/metrics` | as ever, and `vllm:engine_sleep_state` |
+//! | another request meanwhile | waits until the server wakes up (0.11.2: the engine dies) |
+//! | `/health`, `/v1/models`, `/metrics` | as usual, with `vllm:engine_sleep_state` |
 //!
-//! Sleeping twice, or waking up twice, changes nothing and is 200 too. A server without sleep mode says 404.
+//! Sleeping twice, or waking up twice, changes nothing and gives 200. A server without sleep mode gives 404.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -27,12 +27,12 @@ use crate::standin::{faults::SleepFault, stand_in::StandIn};
 
 use super::release::Release;
 
-/// How long it takes to fall asleep and to wake up.
+/// Duration of falling asleep and of waking up.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SleepMode {
-    /// To fall asleep: 13 s measured on an H200 (`docs/facts/h200.md`, "Start, sleep and wake-up").
+    /// Time to fall asleep; 13 s was measured on an H200 (`docs/facts/h200.md`, "Start, sleep and wake-up").
     pub fall_asleep: Duration,
-    /// To wake up: 0.7 s measured there.
+    /// Time to wake up; 0.7 s was measured there.
     pub wake_up: Duration,
 }
 
@@ -40,12 +40,12 @@ pub struct SleepMode {
 #[derive(Debug)]
 pub struct Sleep {
     asleep: watch::Sender<bool>,
-    /// Orders are obeyed one after the other.
+    /// Held while a request to sleep or to wake up is carried out: they run one after the other.
     order: Mutex<()>,
 }
 
 impl Sleep {
-    /// Awake.
+    /// A server that is awake.
     pub fn awake() -> Self {
         Sleep { asleep: watch::Sender::new(false), order: Mutex::new(()) }
     }
@@ -57,7 +57,8 @@ impl Sleep {
 }
 
 impl StandIn {
-    /// Runs a step of an answer, of which none was yet where it is not `begun`; `None` where the server falls asleep.
+    /// Runs a step of an answer. An answer that has not `begun` waits while the server sleeps. `None` where the server
+    /// falls asleep during the step.
     pub async fn awake<T>(&self, begun: bool, step: impl Future<Output = T>) -> Option<T> {
         if !begun && *self.sleep.asleep.borrow() {
             self.die_if_old().await;
@@ -73,7 +74,7 @@ impl StandIn {
         }
     }
 
-    /// 0.11.2 runs a request on memory that is no longer there (vllm#15483).
+    /// Kills the engine of 0.11.2, which would run a request on memory that is no longer there (vllm#15483).
     async fn die_if_old(&self) {
         if self.options.release == Release::V0_11_2 {
             self.condition.die();
@@ -92,7 +93,7 @@ impl StandIn {
             _ => {}
         }
         if *self.sleep.asleep.borrow() != asleep {
-            // It answers nobody from the beginning of its sleep to the end of it.
+            // The server answers no request from the beginning of the change to its end.
             self.sleep.asleep.send_replace(true);
             tokio::time::sleep(takes).await;
             self.sleep.asleep.send_replace(asleep);
@@ -102,7 +103,7 @@ impl StandIn {
     }
 }
 
-/// The endpoints, for a server that has the mode.
+/// The endpoints of sleep mode.
 pub fn routes(mode: SleepMode) -> Router<Arc<StandIn>> {
     let fall_asleep = move |State(stand_in): State<Arc<StandIn>>| async move {
         stand_in.order(true, mode.fall_asleep, SleepFault::SleepFails).await

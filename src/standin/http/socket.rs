@@ -1,7 +1,7 @@
-//! Where the server listens: a TCP port or a Unix socket. Connections can be cut without an answer.
+//! The sockets on which the server listens: a TCP port or a Unix socket. Connections can be cut without an answer.
 
 use std::{
-    io,
+    fmt, io,
     path::PathBuf,
     pin::Pin,
     sync::{
@@ -17,21 +17,30 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
-    /// Host and port; port 0 takes a free one.
+    /// Host and port; for port 0 the system chooses a free one.
     Tcp(String, u16),
-    /// Path of a socket.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// A listening socket. A Unix socket's file goes with it.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(host, port) => write!(f, "{host}:{port}"),
+            ListenAddress::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A listening socket. The file of a Unix socket is removed when this is dropped.
 #[derive(Debug)]
 pub enum Socket {
-    /// A port.
+    /// A TCP port.
     Tcp(TcpListener),
-    /// A socket file.
+    /// A Unix socket and its file.
     Unix(UnixListener, SocketFile),
 }
 
@@ -41,13 +50,13 @@ pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nothing is lost if somebody removed it before.
+        // An error does not matter: another process may have removed the file.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
 impl Socket {
-    /// Begins to listen. A socket file that nobody listens on any more is replaced.
+    /// Begins to listen. A socket file on which no process listens any more is replaced.
     ///
     /// # Errors
     /// The address is in use or not allowed.
@@ -116,7 +125,7 @@ enum Stream {
 pub struct Cut(Arc<AtomicBool>);
 
 impl Cut {
-    /// Cuts at the next write.
+    /// Cuts the connection at the next write.
     pub fn now(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -138,7 +147,7 @@ pub struct Connection {
 impl Connection {
     fn new(stream: Stream) -> Self {
         if let Stream::Tcp(stream) = &stream {
-            // Without it only the chunks' latency suffers.
+            // An error does not matter: chunks would only be sent later.
             let _ = stream.set_nodelay(true);
         }
         Connection { stream, cut: Cut::default() }
@@ -149,7 +158,7 @@ impl Connection {
             return Ok(());
         }
         if let Stream::Tcp(stream) = &self.stream {
-            // Closing then sends a reset instead of an orderly end.
+            // With this, closing sends a reset instead of an orderly end.
             let _ = stream.set_zero_linger();
         }
         Err(io::ErrorKind::ConnectionReset.into())

@@ -1,4 +1,4 @@
-//! Invented pages for synthetic mode: plausible gazette words, the same for the same image and seed.
+//! Synthetic answers: plausible words of a gazette, the same for the same image and seed.
 
 use oorandom::Rand64;
 use sha2::{Digest, Sha256};
@@ -11,9 +11,9 @@ use crate::standin::{
 /// Lengths of answers: lognormal, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnswerLengths {
-    /// Median. Default 900, as in the measurements on the H200 (`docs/facts/h200.md`, "Patterns of a client").
+    /// Median, tokens. Default 900, as in the measurements on the H200 (`docs/facts/h200.md`, "Patterns of a client").
     pub median: f64,
-    /// Standard deviation of the logarithm.
+    /// Standard deviation of the logarithm of the length.
     pub sigma: f64,
 }
 
@@ -168,7 +168,7 @@ const ARABIC: &[&str] = &[
     "الرسمية",
 ];
 
-/// The random numbers of one page: a function of the image's bytes and the seed, nothing else.
+/// The random number generator of one page; depends only on the image's bytes and the seed.
 fn generator(image: &[u8], seed: u64) -> Rand64 {
     let mut hash = Sha256::new();
     hash.update(image);
@@ -178,7 +178,7 @@ fn generator(image: &[u8], seed: u64) -> Rand64 {
     Rand64::new(state.iter().fold(0, |state, byte| state << 8 | u128::from(*byte)))
 }
 
-/// An invented answer for an image, about as many tokens long as the drawn length says.
+/// A synthetic answer for an image, with about as many tokens as the length drawn for it.
 pub fn answer(dialect: Dialect, image: &[u8], seed: u64, lengths: AnswerLengths) -> String {
     let mut random = generator(image, seed);
     let target = (lengths.median * (lengths.sigma * normal(&mut random)).exp()).max(1.0) as u32;
@@ -186,7 +186,7 @@ pub fn answer(dialect: Dialect, image: &[u8], seed: u64, lengths: AnswerLengths)
     let words = if arabic { ARABIC } else { FRENCH };
     let mut paragraphs = Vec::new();
     let mut written = 0;
-    // A block's own frame is about 40 tokens and holds four paragraphs.
+    // The markup of a block takes about 40 tokens, and a block holds four paragraphs: 10 tokens a paragraph.
     while written < target {
         let paragraph = paragraph(&mut random, words, (target - written).min(120));
         written += tokens::count(&paragraph) + 10;
@@ -209,7 +209,7 @@ fn paragraph(random: &mut Rand64, words: &[&str], target: u32) -> String {
     text
 }
 
-/// Two columns below a running head, the first column of the language first.
+/// Arranges paragraphs in two columns below a running head, the first column of the language first.
 fn lay_out(paragraphs: &[String], arabic: bool) -> Vec<PageBlock> {
     let head = if arabic { "الجريدة الرسمية" } else { "BULLETIN OFFICIEL" };
     let mut blocks = vec![PageBlock {
@@ -233,7 +233,7 @@ fn lay_out(paragraphs: &[String], arabic: bool) -> Vec<PageBlock> {
     blocks
 }
 
-/// A normal deviate (Box and Muller).
+/// A normally distributed random number (Box-Muller method).
 fn normal(random: &mut Rand64) -> f64 {
     let radius = (-2.0 * (1.0 - random.rand_float()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.rand_float()).cos()

@@ -1,4 +1,4 @@
-//! Lets a modelled GPU run in real time, and hands every request its tokens.
+//! Runs a modelled GPU in real time, and hands every request its tokens.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,17 +9,18 @@ use crate::{
     standin::http::metrics::Metrics,
 };
 
-/// The driver sleeps no shorter than this: it then runs several steps at once, which costs less than waking for each.
+/// Shortest sleep of the driver. For shorter waits it runs several steps at once, which costs less than waking for
+/// each.
 const GRAIN: Duration = Duration::from_millis(10);
-/// Steps between two looks at the other tasks when time is not scaled but abolished.
+/// Number of steps after which other tasks may run, for the case that steps take no real time.
 const STEPS_A_TURN: u32 = 256;
 
-/// How much longer than modelled a step takes.
+/// Ratio of real time to modelled time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TimeScale {
-    /// Factor on modelled time; 0 is no waiting at all.
+    /// Factor on modelled time; with 0 the driver does not wait at all.
     pub factor: f64,
-    /// After this long the GPU is slower, by this further factor.
+    /// After this time the GPU is slower by this further factor.
     pub slow_after: Option<(Duration, f64)>,
 }
 
@@ -44,7 +45,7 @@ enum Command {
     Abort(SequenceId),
 }
 
-/// A GPU that is being driven. Dropping it ends the driver when its last sequence is gone.
+/// A GPU that is being driven. After it is dropped, the driver ends with its last sequence.
 #[derive(Debug)]
 pub struct Gpu {
     commands: mpsc::UnboundedSender<Command>,
@@ -52,24 +53,24 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Starts the driver on the present runtime.
+    /// Starts the driver on the current runtime.
     pub fn start(model: GpuModel, time_scale: impl Into<TimeScale>, metrics: Arc<Metrics>) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         tokio::spawn(drive(Batch::new(model), time_scale.into(), received, metrics));
         Gpu { commands, next: std::sync::atomic::AtomicU64::new(0) }
     }
 
-    /// A sequence on this GPU.
+    /// Submits a sequence to this GPU.
     pub fn submit(&self, prompt: u32, answer: u32) -> SequenceHandle {
         let id = SequenceId(self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let (sender, events) = mpsc::unbounded_channel();
-        // A driver that is gone shows as a closed event channel.
+        // If the driver is gone, the request sees a closed event channel.
         let _ = self.commands.send(Command::Submit { id, prompt, answer, events: sender });
         SequenceHandle { id, events, commands: self.commands.clone() }
     }
 }
 
-/// A sequence as its request sees it. Dropping it frees its place.
+/// A sequence, for its request. Dropping it frees its place.
 #[derive(Debug)]
 pub struct SequenceHandle {
     id: SequenceId,
@@ -78,7 +79,7 @@ pub struct SequenceHandle {
 }
 
 impl SequenceHandle {
-    /// What happens next; `None` once all tokens have come.
+    /// The next event; `None` once all tokens have come.
     pub async fn next(&mut self) -> Option<SequenceEvent> {
         self.events.recv().await
     }
@@ -119,7 +120,7 @@ async fn drive(
             tokio::task::yield_now().await;
         }
         for (id, event) in events.drain(..) {
-            // A request that is gone is about to abort its sequence.
+            // An error means that the request is gone; its abort follows.
             let _ = listeners.get(&id).map(|listener: &mpsc::UnboundedSender<_>| listener.send(event));
         }
         metrics.set_cache(batch.cache_usage(), batch.preemptions());

@@ -1,4 +1,4 @@
-//! Answers without a reading: invented text at the rate of a modelled GPU.
+//! Synthetic answers: generated text at the speed of a modelled GPU.
 
 pub(super) mod answers;
 pub(super) mod gpu_driver;

@@ -1,9 +1,9 @@
-//! Arabic commas that Tesseract takes for another mark, put right by what is on the page.
+//! Arabic comma repair: replaces marks that Tesseract misread by Arabic commas, by their shape on the page.
 //!
-//! A third to a half of all errors of its Arabic model are commas read as points or as hamzas (`docs/facts/corpus.md`,
-//! "Tesseract"). The three differ in shape. At the end of 365 words of ten pages, 192 dots to the inch: points are 3
-//! pixels wide and 3 high, commas 4 to 5 and 7, hamzas 7 to 9 and 10 to 11; of the marks that [`is_comma`] calls one,
-//! all 164 were, and it missed 2.
+//! A third to a half of all errors of Tesseract's Arabic model are commas read as points or as hamzas
+//! (`docs/facts/corpus.md`, "Tesseract"). The three differ in shape. At the end of 365 words of ten pages at 192 dpi,
+//! points are 3 pixels wide and 3 high, commas 4 to 5 wide and 7 high, hamzas 7 to 9 wide and 10 to 11 high. All 164
+//! marks that [`is_comma`] accepted were commas; it missed 2.
 
 use image::GrayImage;
 
@@ -11,20 +11,20 @@ use crate::layout::{extent, for_each_mark};
 
 use super::process::{PixelBox, Word};
 
-/// What a comma is read as.
+/// Characters as which Tesseract reads a comma.
 const TAKEN_FOR: [char; 6] = ['.', 'ء', ':', ',', '\'', '’'];
-/// A comma's height over its width: a point is round, a hamza nearly so.
+/// Least ratio of a comma's height to its width: a point is round, a hamza nearly so.
 const SLENDER: f32 = 1.3;
-/// A comma is between these in height, in inches.
+/// Least and greatest height of a comma, inches.
 const HEIGHT: [f32; 2] = [0.025, 0.047];
-/// A comma is no wider than this, in inches.
+/// Greatest width of a comma, inches.
 const WIDTH: f32 = 0.031;
-/// How far Tesseract's boxes may be off, in inches.
+/// How far Tesseract's boxes may be off, inches.
 const SLACK: f32 = 0.02;
-/// A pixel darker than this is ink.
+/// Grey level below which a pixel is ink.
 const INK: u8 = 160;
 
-/// Puts right the last mark of every Arabic word. Their bounds are in pixels of `page`, which has `dpi` dots to the inch.
+/// Repairs the last mark of every Arabic word. The words' bounds are in pixels of `page`, whose resolution is `dpi`.
 pub fn restore(words: &mut [Word], page: &GrayImage, dpi: f32) {
     for word in words {
         let mut letters = word.text.chars();
@@ -46,7 +46,7 @@ fn is_comma((width, height): (usize, usize), dpi: f32) -> bool {
     height >= SLENDER * width && (HEIGHT[0] * dpi..=HEIGHT[1] * dpi).contains(&height) && width <= WIDTH * dpi
 }
 
-/// Width and height of the mark that reaches farthest to the left in a box: the last one of an Arabic word.
+/// Width and height of the mark that reaches farthest to the left in a box: the last mark of an Arabic word.
 fn leftmost_mark(page: &GrayImage, [left, top, right, bottom]: PixelBox, dpi: f32) -> Option<(usize, usize)> {
     let slack = (SLACK * dpi).round() as u32;
     let (left, top) = (left.saturating_sub(slack), top.saturating_sub(slack));
@@ -56,7 +56,7 @@ fn leftmost_mark(page: &GrayImage, [left, top, right, bottom]: PixelBox, dpi: f3
     let cut = image::imageops::crop_imm(page, left, top, width, height).to_image();
     let mut inked: Vec<bool> = cut.as_raw().iter().map(|&level| level < INK).collect();
     let width = width as usize;
-    // A speck of the scanner is no mark.
+    // Smaller marks are specks of the scanner.
     let least = (HEIGHT[0] * dpi / 2.0).powi(2) as usize;
     let mut leftmost: Option<(usize, (usize, usize))> = None;
     for_each_mark(&mut inked, width, |mark| {
@@ -76,7 +76,7 @@ mod tests {
 
     const DPI: f32 = 192.0;
 
-    /// A word of one long stroke, and left of it a mark of this width and height, as Tesseract read it.
+    /// A word of one long stroke, and left of it a mark of this width and height, with the text that Tesseract read.
     fn read(text: &str, width: u32, height: u32) -> String {
         let page = GrayImage::from_fn(100, 60, |x, y| {
             let stroke = (30..80).contains(&x) && (30..36).contains(&y);

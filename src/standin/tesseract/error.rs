@@ -10,10 +10,10 @@ pub enum ReadingError {
     /// The image cannot be decoded.
     #[error("cannot decode the image: {0}")]
     Decode(#[from] ImageError),
-    /// The image cannot be made smaller.
+    /// The image cannot be resized.
     #[error("cannot resize the image: {0}")]
     Resize(#[from] fast_image_resize::ResizeError),
-    /// Tesseract gave nothing.
+    /// Tesseract failed.
     #[error(transparent)]
     Tesseract(#[from] TesseractError),
     /// The thread that prepares images is gone.

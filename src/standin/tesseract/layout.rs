@@ -1,8 +1,8 @@
-//! Words into blocks: Tesseract's own blocks, paragraphs and lines, in its reading order.
+//! Groups words into blocks: Tesseract's own blocks, paragraphs and lines, in its reading order.
 //!
-//! Everything is `Text` but the running head of a gazette: the line in the upper inch of a page, or of a strip over its
-//! width, that names the gazette and has a number (of the page, the issue, the date), and whatever stands beside or
-//! above it (`docs/facts/corpus.md`, "Pages"). A column has no running head.
+//! Every block is `Text` except the running head of a gazette. That is the line in the upper inch of a page, or of a
+//! strip over its width, that has the gazette's name and a number (of the page, the issue or the date), with whatever
+//! is beside or above it (`docs/facts/corpus.md`, "Pages"). A column has no running head.
 
 use crate::{
     model::PixelSize,
@@ -15,23 +15,23 @@ use super::{
     shape::Shape,
 };
 
-/// The running head ends within so many inches: at 8.6 % of A4's height, lower on some scans.
+/// Greatest distance of the running head's end from the top, inches: 8.6 % of A4's height, and more on some scans.
 const HEAD_INCHES: f32 = 1.15;
-/// How far down what stands beside the gazette's name may reach, in inches.
+/// How far below the gazette's name the text beside it may reach, inches.
 const BESIDE_INCHES: f32 = 0.08;
 /// The words of the gazette's name, in either language.
 const NAMES: [&str; 4] = ["BULLETIN", "OFFICIEL", "الجريدة", "الرسمية"];
-/// Something of letters and digits that is lower than this, in inches, and wider than [`FLAT`] times its height, is a rule or a
-/// dot leader that was taken for text.
+/// Letters and digits lower than this, in inches, and wider than [`FLAT`] times their height are a rule or a dot leader
+/// that was read as text.
 const FLAT_INCHES: f32 = 0.03;
-/// See [`FLAT_INCHES`].
+/// Ratio of width to height; see [`FLAT_INCHES`].
 const FLAT: u32 = 4;
-/// Letters wider than so many times their height are a rule, however thick.
+/// Letters wider than this many times their height are a rule, whatever its thickness.
 const STRETCHED: u32 = 6;
-/// Words wider than so many times their height too, whatever letters were seen in it.
+/// Words wider than this many times their height are a rule too, however many letters were read in it.
 const LONGEST: u32 = 20;
 
-/// The blocks of an image of `size` pixels and `dpi` dots to the inch. Empty blocks do not occur.
+/// The blocks of an image of `size` pixels and `dpi` dots per inch. No block is empty.
 pub fn blocks(words: &[Word], size: PixelSize, dpi: f32, shape: Shape) -> Vec<PageBlock> {
     let words: Vec<Word> = words.iter().filter(|word| !is_line(word, dpi)).cloned().collect();
     let head_end = if shape == Shape::Column { None } else { head_end(&words, dpi) };
@@ -46,7 +46,7 @@ pub fn blocks(words: &[Word], size: PixelSize, dpi: f32, shape: Shape) -> Vec<Pa
         .collect()
 }
 
-/// Whether a rule or a dot leader was taken for letters.
+/// Whether the word is a rule or a dot leader that was read as letters.
 fn is_line(word: &Word, dpi: f32) -> bool {
     let [left, top, right, bottom] = word.bounds;
     let (width, height) = (right.saturating_sub(left), bottom.saturating_sub(top));
@@ -55,7 +55,7 @@ fn is_line(word: &Word, dpi: f32) -> bool {
     letters > 0 && (is_flat || width / letters > height * STRETCHED || width > height * LONGEST)
 }
 
-/// Where the running head ends, if there is one: a little below the line with the gazette's name.
+/// The bottom of the running head in pixels, if there is one: a little below the line with the gazette's name.
 fn head_end(words: &[Word], dpi: f32) -> Option<u32> {
     let reach = (HEAD_INCHES * dpi) as u32;
     let name = words.iter().find(|word| word.bounds[3] <= reach && NAMES.contains(&word.text.as_str()))?;
@@ -64,7 +64,7 @@ fn head_end(words: &[Word], dpi: f32) -> Option<u32> {
     has_number.then_some(end)
 }
 
-/// Words joined by blanks, lines too; a line that ends in a hyphen is joined to the next without one.
+/// Joins words and lines by spaces; a line that ends in a hyphen is joined to the next without one.
 fn paragraph(words: &[Word]) -> String {
     let mut text = String::new();
     for line in words.chunk_by(|one, next| one.place.2 == next.place.2) {

@@ -1,17 +1,18 @@
-//! How sure Tesseract is of what it read, and where it is worth a second look.
+//! Tesseract's confidence in what it read, and the lines that are to be read a second time.
 
 use super::process::{PixelBox, Word};
 
-/// A word below this confidence is doubtful.
+/// Confidence below which a word counts as doubtful.
 const DOUBTFUL: f32 = 60.0;
-/// A line with more than this share of doubtful characters is looked at again.
+/// Share of doubtful characters above which a line is read again.
 const DOUBTFUL_SHARE: f32 = 0.25;
-/// What a second reading's mean confidence must gain to be kept. With 2.5, contents lines with dot leaders were made worse.
+/// Least gain in mean confidence for which a second reading is kept. With 2.5, lines of a contents page with dot
+/// leaders became worse.
 const GAIN: f32 = 10.0;
-/// What is cut out around doubtful lines, in inches.
+/// Margin that is cut out around doubtful lines, inches.
 const MARGIN: f32 = 0.04;
 
-/// How sure Tesseract is of some words, weighed by their characters.
+/// Confidence in some words, weighted by their characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Certainty {
     /// Mean confidence, 0 to 100; 0 without words.
@@ -21,7 +22,7 @@ pub struct Certainty {
 }
 
 impl Certainty {
-    /// Of these words.
+    /// The certainty of these words.
     pub fn of(words: &[Word]) -> Self {
         let (mut characters, mut weighed, mut doubtful) = (0.0, 0.0, 0.0);
         for word in words {
@@ -36,31 +37,31 @@ impl Certainty {
         Certainty { mean: weighed / characters, doubtful_share: doubtful / characters }
     }
 
-    /// Whether a reading as sure as this replaces `first`.
+    /// Whether a reading with this certainty replaces one with that of `first`.
     pub fn is_clearly_more_than(self, first: Certainty) -> bool {
         self.mean > first.mean + GAIN
     }
 }
 
-/// Doubtful lines of one block, one below the other.
+/// Consecutive doubtful lines of one block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passage {
-    /// The first of its words and the first after it.
+    /// Index of its first word, and of the first word after it.
     pub words: [usize; 2],
-    /// What is to be cut out of the page: the lines and a margin, into which lines above and below may reach.
+    /// The rectangle to cut out of the page: the lines and a margin, into which lines above and below may reach.
     pub bounds: PixelBox,
-    /// First row that is theirs, and the first that is not.
+    /// First row of its lines, and first row after them.
     pub rows: [u32; 2],
 }
 
 impl Passage {
-    /// Whether a word on the page is one of the passage's, not of a line above or below.
+    /// Whether a word of the page belongs to the passage, and not to a line above or below.
     pub fn holds(&self, word: &Word) -> bool {
         (self.rows[0]..self.rows[1]).contains(&word.bounds[1].midpoint(word.bounds[3]))
     }
 }
 
-/// The doubtful passages of a page of `dpi` dots to the inch.
+/// The doubtful passages of a page with `dpi` dots per inch.
 pub fn doubtful_passages(words: &[Word], dpi: f32) -> Vec<Passage> {
     let margin = (MARGIN * dpi).round() as u32;
     let mut lines: Vec<(usize, &[Word], PixelBox)> = Vec::new();
@@ -69,7 +70,7 @@ pub fn doubtful_passages(words: &[Word], dpi: f32) -> Vec<Passage> {
         lines.push((begin, line, hull(line)));
     }
     let block = |index: usize| lines.get(index).and_then(|(_, words, _)| words.first()).map(|word| word.place.0);
-    // In narrow print the boxes of lines overlap, but not the halves of the way between their middles.
+    // In narrow print the boxes of lines overlap. The middle between the centres of two lines still separates them.
     let between = |upper: usize, lower: usize| {
         let (one, other) = (lines.get(upper)?.2, lines.get(lower)?.2);
         let middles = [one[1].midpoint(one[3]), other[1].midpoint(other[3])];
@@ -97,7 +98,7 @@ pub fn doubtful_passages(words: &[Word], dpi: f32) -> Vec<Passage> {
     passages
 }
 
-/// The smallest box around some words; upside down where there are none.
+/// The smallest box around some words; with inverted edges where there are none.
 pub fn hull(words: &[Word]) -> PixelBox {
     words.iter().map(|word| word.bounds).fold([u32::MAX, u32::MAX, 0, 0], united)
 }

@@ -1,4 +1,4 @@
-//! Answers from Tesseract: words of an image, in their order, as blocks.
+//! Answers from Tesseract: reads the words of an image and arranges them in blocks.
 
 pub(super) mod arabic_commas;
 pub(super) mod error;

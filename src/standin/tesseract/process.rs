@@ -1,10 +1,10 @@
-//! Tesseract as a child process: an image in on standard input, words with their places out as TSV.
+//! Tesseract as a child process: an image on its standard input, words with their places as TSV on its output.
 
 use std::{ffi::OsString, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Languages Tesseract reads with, in order of preference.
+/// The languages that Tesseract reads with, in order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Languages {
     /// `fra`.
@@ -18,7 +18,7 @@ pub enum Languages {
 }
 
 impl Languages {
-    /// Tesseract's `-l`.
+    /// The value of Tesseract's option `-l`.
     pub fn argument(self) -> &'static str {
         match self {
             Languages::French => "fra",
@@ -28,7 +28,7 @@ impl Languages {
         }
     }
 
-    /// The other language too, if it is not there.
+    /// The same languages, with the other one added if it is missing.
     pub fn french_and_arabic(self) -> Self {
         match self {
             Languages::French | Languages::FrenchFirst => Languages::FrenchFirst,
@@ -37,17 +37,17 @@ impl Languages {
     }
 }
 
-/// How the image is divided into lines.
+/// How Tesseract divides the image into lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segmentation {
     /// Tesseract finds columns, blocks and lines by itself.
     Page,
-    /// The image is one flow of lines, all over its width.
+    /// The image is one flow of lines over its whole width.
     Flow,
 }
 
 impl Segmentation {
-    /// Tesseract's `--psm`.
+    /// The value of Tesseract's option `--psm`.
     fn argument(self) -> &'static str {
         match self {
             Segmentation::Page => "3",
@@ -59,7 +59,7 @@ impl Segmentation {
 /// An image for Tesseract.
 #[derive(Debug, Clone)]
 pub struct Sight {
-    /// A file in any format of Leptonica's.
+    /// A file in a format that Leptonica reads.
     pub file: Vec<u8>,
     /// Dots per inch.
     pub dpi: f32,
@@ -68,45 +68,36 @@ pub struct Sight {
 }
 
 /// Why Tesseract gave no words.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum TesseractError {
     /// The program cannot be started.
     #[error("cannot start `{program}`: {source}; install tesseract-ocr, tesseract-ocr-fra and tesseract-ocr-ara")]
-    Start {
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    Start { program: String, source: std::io::Error },
     /// A language model is missing.
     #[error("tesseract has no model for `{0}`; install tesseract-ocr-{0}")]
     Language(&'static str),
-    /// It took too long and was killed.
+    /// Tesseract took too long and was killed.
     #[error("tesseract took longer than {} s on the image", .0.as_secs_f64())]
     Timeout(Duration),
-    /// It failed.
+    /// Tesseract failed.
     #[error("tesseract failed on the image ({status}): {message}")]
-    Failed {
-        /// Its exit status.
-        status: std::process::ExitStatus,
-        /// The last line it wrote to standard error.
-        message: String,
-    },
+    Failed { status: std::process::ExitStatus, message: String },
 }
 
-/// Place in pixels: left, top, right, bottom.
+/// A rectangle in pixels: left, top, right, bottom.
 pub type PixelBox = [u32; 4];
 
 /// A word as Tesseract reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
-    /// Numbers of its block, paragraph and line on the page.
+    /// Numbers of the block, paragraph and line on the page.
     pub place: (u32, u32, u32),
-    /// Where it stands.
+    /// Place of the word on the image.
     pub bounds: PixelBox,
-    /// 0 to 100.
+    /// Tesseract's confidence, 0 to 100.
     pub confidence: f32,
-    /// In logical order.
+    /// Text in logical order.
     pub text: String,
 }
 
@@ -115,22 +106,22 @@ pub struct Word {
 pub struct Tesseract {
     /// Name or path of the program.
     pub program: OsString,
-    /// Longest reading of one image.
+    /// Longest time for one image.
     pub time_limit: Duration,
 }
 
 impl Tesseract {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        // One page is one core's work; many pages share the cores better than many threads share a page.
+        // A page keeps one core busy. Many single-threaded pages use the cores better than one page with many threads.
         command.env("OMP_THREAD_LIMIT", "1").kill_on_drop(true).stderr(Stdio::piped()).stdout(Stdio::piped());
         command
     }
 
-    /// Checks that the program and both languages are there.
+    /// Checks that the program and both languages are installed.
     ///
     /// # Errors
-    /// What is missing, and which package holds it.
+    /// A program or language is missing; the message names the package.
     pub async fn check(&self) -> Result<(), TesseractError> {
         let output = self.command().arg("--list-langs").output().await.map_err(|source| self.start_error(source))?;
         let listed = String::from_utf8_lossy(&output.stdout);
@@ -146,7 +137,8 @@ impl Tesseract {
 
     /// Reads an image. Dropping the future kills the child.
     ///
-    /// Dark images are not tried inverted as well, which would cost a fifth more time: gazettes print no light on dark.
+    /// Tesseract's second try with inverted dark images is turned off: it costs a fifth more time, and gazettes have no
+    /// light print on dark.
     ///
     /// # Errors
     /// The program is missing, fails or exceeds the time limit.
@@ -175,7 +167,7 @@ impl Tesseract {
     }
 }
 
-/// The words of a TSV: rows of level 5 with text.
+/// The words of a TSV: the rows of level 5 that have text.
 fn words(tsv: &str) -> Vec<Word> {
     tsv.lines().filter_map(word).collect()
 }

@@ -1,11 +1,11 @@
-//! Pixels for Tesseract: a page in grey, smaller, in pieces.
+//! Prepares pixels for Tesseract: converts, shrinks, cuts and stacks grey images.
 
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::{DynamicImage, GrayImage};
 
 use super::{error::ReadingError, process::PixelBox};
 
-/// White between pieces that are stacked, in pixels: Tesseract takes the lines of two pieces for two lines.
+/// White between stacked pieces, pixels: enough for Tesseract to see the lines of two pieces as separate lines.
 const GAP: u32 = 24;
 
 /// An uncompressed image file that Leptonica reads.
@@ -15,7 +15,7 @@ pub fn portable_graymap(image: &GrayImage) -> Vec<u8> {
     file
 }
 
-/// The image, smaller; as it is where `factor` is not less than 1.
+/// The image resized by `factor`; unchanged where `factor` is not less than 1.
 pub fn resized(image: GrayImage, factor: f32) -> Result<GrayImage, ReadingError> {
     if factor >= 1.0 {
         return Ok(image);
@@ -28,7 +28,7 @@ pub fn resized(image: GrayImage, factor: f32) -> Result<GrayImage, ReadingError>
     Ok(smaller.into_luma8())
 }
 
-/// Top of the band of `height` rows with the most dark pixels.
+/// Top row of the band of `height` rows with the most dark pixels.
 pub fn busiest_band(image: &GrayImage, height: u32) -> u32 {
     let ink: Vec<u64> = image.rows().map(|row| row.filter(|pixel| pixel.0[0] < 128).count() as u64).collect();
     let height = (height as usize).min(ink.len());
@@ -43,11 +43,11 @@ pub fn busiest_band(image: &GrayImage, height: u32) -> u32 {
     best.1 as u32
 }
 
-/// Where pieces of an image lie that were put one below the other.
+/// The places of pieces of an image that were put one below the other.
 #[derive(Debug)]
 pub struct Stack {
     pieces: Vec<PixelBox>,
-    /// The row at which each begins.
+    /// The row at which each piece begins.
     tops: Vec<u32>,
 }
 
@@ -74,7 +74,8 @@ pub fn stacked(image: &GrayImage, pieces: &[PixelBox]) -> (GrayImage, Stack) {
 }
 
 impl Stack {
-    /// The piece that a box on the stack is on, and the box on the image that the piece is from. `None` above them all.
+    /// The index of the piece that a box on the stack belongs to, and the box in the image that the piece is from.
+    /// `None` for a box above all pieces.
     pub fn unstacked(&self, [left, top, right, bottom]: PixelBox) -> Option<(usize, PixelBox)> {
         let middle = top.midpoint(bottom);
         let index = self.tops.iter().rposition(|&begin| middle >= begin.saturating_sub(GAP / 2))?;

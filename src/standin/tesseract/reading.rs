@@ -1,18 +1,20 @@
-//! Reads an image with Tesseract: in which language, divided how, at which resolution, and what is read again.
+//! Reads an image with Tesseract: chooses language, segmentation and resolution, and reads doubtful lines again.
 //!
-//! An image is a whole page, or a part of one: a column, a strip over the width (head or foot). A column is one flow of lines,
-//! and so is a strip; that Tesseract is told (page segmentation 6), as it sometimes finds columns where there are none. On a
-//! whole page it looks for itself (3): full-width French pages lose a tenth of their words else.
+//! An image is a whole page or a part of one: a column, or a strip over the width (head or foot). Columns and strips
+//! are one flow of lines, and Tesseract is told so (page segmentation 6), because it sometimes finds columns where
+//! there are none. On a whole page it searches for columns (3); without that, full-width French pages lose a tenth of
+//! their words.
 //!
-//! The language is that of the letters ([`crate::layout::script`]). Where they do not tell, a trial does: the tenth of the
-//! height with the most ink is read as French. Its mean confidence was 78 to 95 on eight French pages and 16 to 35 on eight
-//! Arabic ones.
+//! The language is determined from the letters ([`crate::layout::script`]). Where that is not possible, a trial reading
+//! decides: the tenth of the height with the most ink is read as French. Its mean confidence was 78 to 95 on eight
+//! French pages and 16 to 35 on eight Arabic ones.
 //!
-//! Arabic is read at [`ARABIC_DPI`]: characters wrong in columns of ten pages were 3.1 % at 100 dpi, 2.6 at 115, 3.1 at 130,
-//! 3.2 at 150, 4.4 at 192. French is best at 192 (0.80 %; 0.86 at 150).
+//! Arabic is read at [`ARABIC_DPI`]: in columns of ten pages, 3.1 % of the characters were wrong at 100 dpi, 2.6 % at
+//! 115, 3.1 % at 130, 3.2 % at 150, 4.4 % at 192. French is best at 192 (0.80 %; 0.86 % at 150).
 //!
-//! Lines that Tesseract doubts are cut out, stacked and read once more at [`SECOND_DPI`] in both languages, and each passage
-//! keeps the surer reading: Arabic quoted in French, Latin names in Arabic, and print too small for the first resolution.
+//! Lines with low confidence are cut out, stacked and read again at [`SECOND_DPI`] in both languages, and each passage
+//! keeps the reading with the higher confidence. This helps with Arabic quoted in French, Latin names in Arabic, and
+//! print too small for the first resolution.
 
 use std::sync::Arc;
 
@@ -34,31 +36,32 @@ use super::{
     shape::Shape,
 };
 
-/// Below this mean confidence of the trial in French, the page is Arabic.
+/// Mean confidence of the trial reading in French below which the page is Arabic.
 const FRENCH_CONFIDENCE: f32 = 55.0;
-/// Height of the trial's band as a fraction of the page's.
+/// The height of a page divided by that of the trial's band.
 const TRIAL_FRACTION: u32 = 10;
-/// No trial is lower than this many pixels.
+/// Least height of the trial's band, pixels.
 const TRIAL_PIXELS: u32 = 120;
 /// Resolution at which Tesseract's Arabic model reads the gazette's running text best.
 const ARABIC_DPI: f32 = 115.0;
-/// Resolution of the second look: a page with small Arabic print of 1981 is read best at it, French with Arabic as well as at 192.
+/// Resolution of the second reading: a page of 1981 with small Arabic print is read best at it, and French with Arabic
+/// as well as at 192.
 const SECOND_DPI: f32 = 150.0;
-/// An image as read.
+/// The result of reading an image.
 #[derive(Debug)]
 pub struct Reading {
     /// Blocks in reading order; none for an image without words.
     pub blocks: Vec<PageBlock>,
-    /// The languages it was first read with.
+    /// Languages of the first reading.
     pub languages: Languages,
     /// Mean confidence of its characters, 0 to 100; 0 for an image without words.
     pub confidence: f32,
 }
 
-/// Reads an image. `default_dpi` counts where the picture does not say.
+/// Reads an image. `default_dpi` is used where the file has no resolution.
 ///
 /// # Errors
-/// An image that cannot be decoded, or Tesseract's own failure.
+/// The image cannot be decoded, or Tesseract fails.
 pub async fn read(tesseract: &Tesseract, picture: Picture, default_dpi: f32) -> Result<Reading, ReadingError> {
     let dpi = picture.dpi.unwrap_or(default_dpi);
     let (page, language) = in_background(move || prepare(&picture, dpi)).await?;
@@ -93,7 +96,7 @@ fn is_arabic(letter: char) -> bool {
     matches!(letter, '\u{600}'..='\u{6ff}')
 }
 
-/// Image work off the thread that serves requests.
+/// Runs image work on another thread than the one that serves requests.
 async fn in_background<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadingError> + Send + 'static,
 ) -> Result<T, ReadingError> {
@@ -108,7 +111,7 @@ fn prepare(picture: &Picture, dpi: f32) -> Result<(GrayImage, Language), Reading
     Ok((page, language))
 }
 
-/// The language that the band with the most ink is in. One without words says nothing; French is then as good as Arabic.
+/// The language of the band with the most ink. Without words the language does not matter, and French is returned.
 async fn on_trial(tesseract: &Tesseract, page: &Arc<GrayImage>, dpi: f32) -> Result<Languages, ReadingError> {
     let page = Arc::clone(page);
     let file = in_background(move || {
@@ -122,7 +125,7 @@ async fn on_trial(tesseract: &Tesseract, page: &Arc<GrayImage>, dpi: f32) -> Res
     Ok(if is_french { Languages::French } else { Languages::Arabic })
 }
 
-/// Reads `page` at a lower resolution; the words' bounds are in its own pixels.
+/// Reads `page` at a lower resolution; the words' bounds are in pixels of `page`.
 async fn recognise(
     tesseract: &Tesseract,
     page: &Arc<GrayImage>,
@@ -147,7 +150,7 @@ async fn recognise(
     Ok(words)
 }
 
-/// Reads doubtful passages once more, in both languages, and keeps what is surer.
+/// Reads doubtful passages again, in both languages, and keeps the reading with the higher confidence.
 async fn look_again(
     tesseract: &Tesseract,
     page: &Arc<GrayImage>,
@@ -177,14 +180,15 @@ async fn look_again(
             found[index].push(Word { bounds, ..word });
         }
     }
-    // From the last to the first, so that the places of the words before stay.
+    // From the last passage to the first, so that the indices of earlier words stay valid.
     for (passage, found) in passages.iter().zip(found).rev() {
         replace_if_surer(words, passage, found);
     }
     Ok(())
 }
 
-/// The lines of `found` become lines of the paragraph in which the passage begins.
+/// Replaces a passage by `found` if that has a clearly higher confidence. Its lines become lines of the paragraph in
+/// which the passage begins.
 fn replace_if_surer(words: &mut Vec<Word>, passage: &Passage, mut found: Vec<Word>) {
     let [start, end] = passage.words;
     let Some(first) = words.get(start..end) else { return };

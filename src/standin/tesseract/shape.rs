@@ -1,20 +1,20 @@
-//! What an image of a page is: all of it, a column, or a strip.
+//! The part of a page that an image shows: all of it, a column, or a strip.
 
 use crate::model::PixelSize;
 
 use super::process::Segmentation;
 
-/// An image no wider than this, in inches, is a column: half of the widest page known is 4.5, all of the narrowest 7.0.
+/// Greatest width of a column, inches: half of the widest known page is 4.5, the whole of the narrowest 7.0.
 const COLUMN_INCHES: f32 = 5.5;
-/// An image no higher than this, in inches, is a strip with one flow of lines.
+/// Greatest height of a strip with one flow of lines, inches.
 const STRIP_INCHES: f32 = 1.5;
 
-/// What an image is of.
+/// The part of a page that an image shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// A column of a page.
     Column,
-    /// A low part of a page over its width.
+    /// A low part of a page, over its whole width.
     Strip,
     /// A page, or most of one.
     Page,
