@@ -121,7 +121,7 @@ fn an_earlier_run_on_the_same_servers_tells_how_long_the_same_pages_take() {
     let thin = bench.write("thin.json", &thin.to_string());
     let told =
         plan(&bench, &["-i", GAZETTES, "-c", configuration, "--report", thin.to_str().unwrap(), "--sample", "1"]);
-    assert!(told.contains("used for disk only: ") && told.contains("no earlier run that tells"), "{told}");
+    assert!(told.contains("used for disk only: ") && told.contains("no earlier run with figures"), "{told}");
     bench.assert_nothing_left();
 }
 
