@@ -75,14 +75,14 @@ pub fn survey(
     let none = Inputs::default();
     let roots = roots(plan.map_or(&none, |plan| &plan.inputs), given)?;
     let (candidates, repeated) = discover_below(&roots, &roots.inputs)?;
-    let standing = plan.iter().flat_map(|plan| &plan.documents).filter(|known| known.state != DocumentState::Replaced);
-    let mut known: HashMap<&Path, &Document> = standing.map(|document| (&*document.path, document)).collect();
+    let current = plan.iter().flat_map(|plan| &plan.documents).filter(|known| known.state != DocumentState::Replaced);
+    let mut known: HashMap<&Path, &Document> = current.map(|document| (&*document.path, document)).collect();
     let pairs: Vec<_> = candidates.into_iter().map(|found| (known.remove(&*found.path), found)).collect();
     let mut gone: Vec<String> = known.into_values().map(|document| document.name.clone()).collect();
     gone.sort();
-    let look = |(known, found)| inspect_all(plan, known, found, &inspect);
+    let survey_one = |(known, found)| inspect_all(plan, known, found, &inspect);
     let documents = planning_threads(threads)?
-        .install(|| pairs.into_par_iter().map(look).collect::<Result<Vec<_>, CorpusError>>())?;
+        .install(|| pairs.into_par_iter().map(survey_one).collect::<Result<Vec<_>, CorpusError>>())?;
     Ok(Survey { documents, repeated, gone })
 }
 

@@ -45,12 +45,12 @@ pub fn update(
     threads: NonZeroUsize,
 ) -> Result<(Plan, Changes), CorpusError> {
     let roots = roots(&plan.inputs, given.unwrap_or(&Inputs::default()))?;
-    let ways = walk(&roots.paths);
+    let entries = walk(&roots.paths);
     planning_threads(threads)?.install(|| {
         let mut update = Update::new(&plan, roots.inputs);
-        let fresh = update.compare(&ways, &inspect)?;
+        let fresh = update.compare(&entries, &inspect)?;
         let fresh = update.recognise_moved(fresh);
-        update.add(fresh, &ways);
+        update.add(fresh, &entries);
         update.finish(&inspect)
     })
 }
@@ -98,7 +98,7 @@ impl Finding {
 /// A file that belongs to no document of the plan.
 struct Fresh<'a> {
     /// The paths to the file. The first gives the name of a new document; a moved document may have another of them.
-    ways: Vec<&'a Found>,
+    entries: Vec<&'a Found>,
     /// `None` until the file is read.
     bytes: Option<Bytes>,
 }
@@ -142,52 +142,54 @@ impl<'a> Update<'a> {
     }
 
     /// Examines every document's file, and returns the files that belong to no document.
-    fn compare<'w>(&mut self, ways: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
-        let by_path = by_path(ways);
-        let standing: Vec<&Document> = self.kept_documents().collect();
-        let look = |document: &&Document| {
+    fn compare<'w>(&mut self, entries: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
+        let by_path = by_path(entries);
+        let current: Vec<&Document> = self.kept_documents().collect();
+        let inspect_file = |document: &&Document| {
             let modified = self.before.modified.get(document.id.index()).copied().flatten();
-            look_again(document, modified, by_path.get(&*document.path).copied(), inspect)
+            examine_file(document, modified, by_path.get(&*document.path).copied(), inspect)
         };
-        let looks = standing.par_iter().map(look).collect::<Result<Vec<_>, _>>()?;
-        let mut looks: Vec<_> = standing.iter().zip(looks).collect();
-        looks.sort_by_key(|(_, look)| look.finding.claim());
-        let mut holders: HashMap<PathBuf, DocumentId> = HashMap::new();
-        for (document, Inspected { identity, finding }) in looks {
+        let inspected = current.par_iter().map(inspect_file).collect::<Result<Vec<_>, _>>()?;
+        let mut inspected: Vec<_> = current.iter().zip(inspected).collect();
+        inspected.sort_by_key(|(_, file)| file.finding.claim());
+        let mut owners: HashMap<PathBuf, DocumentId> = HashMap::new();
+        for (document, Inspected { identity, finding }) in inspected {
             let identity = identity.unwrap_or_else(|| document.path.clone());
             let id = match finding {
                 Finding::Other(_) => self.next_id(),
                 _ => document.id,
             };
-            let holder = *holders.entry(identity).or_insert(id);
+            let owner = *owners.entry(identity).or_insert(id);
             match finding {
                 Finding::Gone => self.gone.push(document.id),
                 Finding::Same(modified) => self.after.modified[document.id.index()] = modified,
                 Finding::Again(contents) => self.set_contents(document.id, contents),
-                Finding::First(contents) if holder == id => self.set_contents(document.id, contents),
+                Finding::First(contents) if owner == id => self.set_contents(document.id, contents),
                 // The document was never readable, and now other documents have the files that its path leads to.
                 Finding::First(_) | Finding::Folder => {
                     self.after.documents[document.id.index()].state = DocumentState::Replaced;
                     self.changes.mended.push(document.id);
                 }
                 Finding::Other(bytes) => {
-                    if holder == id {
+                    if owner == id {
                         let (path, name) = (document.path.clone(), document.name.clone());
                         self.additions.push(Addition { path, name, problem: None, bytes: Some(bytes) });
                     }
                     self.after.documents[document.id.index()].state = DocumentState::Replaced;
-                    self.changes.replaced.push((document.id, holder));
+                    self.changes.replaced.push((document.id, owner));
                 }
             }
         }
-        let planned: HashSet<&Path> = standing.iter().map(|document| document.path.as_path()).collect();
+        let planned: HashSet<&Path> = current.iter().map(|document| document.path.as_path()).collect();
         let mut fresh: Vec<Fresh> = Vec::new();
         let mut places: HashMap<&Path, usize> = HashMap::new();
-        for way in ways.iter().filter(|way| !holders.contains_key(&way.identity) && !planned.contains(&*way.path)) {
-            let place = *places.entry(&way.identity).or_insert(fresh.len());
+        for entry in
+            entries.iter().filter(|entry| !owners.contains_key(&entry.identity) && !planned.contains(&*entry.path))
+        {
+            let place = *places.entry(&entry.identity).or_insert(fresh.len());
             match fresh.get_mut(place) {
-                Some(fresh) => fresh.ways.push(way),
-                None => fresh.push(Fresh { ways: vec![way], bytes: None }),
+                Some(fresh) => fresh.entries.push(entry),
+                None => fresh.push(Fresh { entries: vec![entry], bytes: None }),
             }
         }
         Ok(fresh)
@@ -210,18 +212,18 @@ impl<'a> Update<'a> {
         let mut rest = Vec::new();
         let mut vanished: BTreeSet<DocumentId> = gone.iter().map(|document| document.id).collect();
         for (fresh, documents) in recognised {
-            let Some((document, way)) = documents.into_iter().find(|(document, _)| vanished.remove(&document.id))
+            let Some((document, entry)) = documents.into_iter().find(|(document, _)| vanished.remove(&document.id))
             else {
                 rest.push(fresh);
                 continue;
             };
             let bytes = fresh.bytes;
             let index = document.id.index();
-            self.after.documents[index].path = way.path.clone();
+            self.after.documents[index].path = entry.path.clone();
             self.after.modified[index] = bytes.as_ref().and_then(|bytes| bytes.modified);
             self.changes.moved.push(document.id);
             if matches!(document.state, DocumentState::Refused { .. }) {
-                self.to_inspect.push((document.id, way.problem.clone(), bytes));
+                self.to_inspect.push((document.id, entry.problem.clone(), bytes));
             }
         }
         self.changes.moved.sort_unstable();
@@ -230,22 +232,22 @@ impl<'a> Update<'a> {
     }
 
     /// Names the new documents. An input whose documents were given longer names gives longer names again.
-    fn add(&mut self, fresh: Vec<Fresh>, ways: &[Found]) {
-        let by_path = by_path(ways);
+    fn add(&mut self, fresh: Vec<Fresh>, entries: &[Found]) {
+        let by_path = by_path(entries);
         let mut extra = Extra::new();
         for document in &self.after.documents {
-            if let Some(way) = by_path.get(&*document.path) {
-                let longest = extra.entry(way.root).or_default();
-                *longest = (*longest).max(extra_of(way, &document.name));
+            if let Some(entry) = by_path.get(&*document.path) {
+                let longest = extra.entry(entry.root).or_default();
+                *longest = (*longest).max(extra_of(entry, &document.name));
             }
         }
         let taken: HashSet<&str> = self.kept_documents().map(|document| document.name.as_str()).collect();
-        let (ways, bytes): (Vec<&Found>, Vec<_>) =
-            fresh.into_iter().filter_map(|fresh| Some((*fresh.ways.first()?, fresh.bytes))).unzip();
-        let names = named(&ways, &taken, extra);
-        for ((way, bytes), name) in ways.into_iter().zip(bytes).zip(names) {
+        let (entries, bytes): (Vec<&Found>, Vec<_>) =
+            fresh.into_iter().filter_map(|fresh| Some((*fresh.entries.first()?, fresh.bytes))).unzip();
+        let names = named(&entries, &taken, extra);
+        for ((entry, bytes), name) in entries.into_iter().zip(bytes).zip(names) {
             self.changes.added.push(self.next_id());
-            self.additions.push(Addition { path: way.path.clone(), name, problem: way.problem.clone(), bytes });
+            self.additions.push(Addition { path: entry.path.clone(), name, problem: entry.problem.clone(), bytes });
         }
     }
 
@@ -301,23 +303,23 @@ impl<'a> Update<'a> {
 }
 
 /// The first entry for each path.
-fn by_path(ways: &[Found]) -> HashMap<&Path, &Found> {
-    ways.iter().rev().map(|way| (way.path.as_path(), way)).collect()
+fn by_path(entries: &[Found]) -> HashMap<&Path, &Found> {
+    entries.iter().rev().map(|entry| (entry.path.as_path(), entry)).collect()
 }
 
-/// Examines the file of a document that is not replaced; `way` is its entry in the inputs, if there is one.
-fn look_again(
+/// Examines the file of a document that is not replaced; `entry` is where the inputs lead to it, if they do.
+fn examine_file(
     document: &Document,
     modified: Option<Modified>,
-    way: Option<&Found>,
+    entry: Option<&Found>,
     inspect: &impl Inspect,
 ) -> Result<Inspected, CorpusError> {
     let Document { path, name, fingerprint, state, .. } = document;
-    let identity = match way {
-        Some(way) => Some(way.identity.clone()),
+    let identity = match entry {
+        Some(entry) => Some(entry.identity.clone()),
         None => fs::canonicalize(path).ok(),
     };
-    let finding = match (way.and_then(|way| way.problem.as_deref()), fingerprint) {
+    let finding = match (entry.and_then(|entry| entry.problem.as_deref()), fingerprint) {
         (Some(problem), None) => Finding::First(Contents::unreadable(path, problem)),
         (Some(_), Some(_)) => Finding::Gone,
         (None, _) if identity.is_none() => Finding::Gone,
@@ -349,24 +351,24 @@ fn look_again(
 /// matches the end of its path. A document without bytes is recognised by its name alone. The most likely comes first,
 /// each with the path to the file that matches.
 fn recognise<'w, 'a>(mut fresh: Fresh<'w>, gone: &HashMap<&str, Vec<&'a Document>>) -> Recognised<'w, 'a> {
-    let Fresh { ways, bytes } = &mut fresh;
+    let Fresh { entries, bytes } = &mut fresh;
     let mut documents: Vec<(&Document, &Found)> = Vec::new();
-    for &way in ways.iter() {
-        let size = stat_file(&way.path).ok().filter(|_| way.problem.is_none()).map(|seen| seen.bytes);
+    for &entry in entries.iter() {
+        let size = stat_file(&entry.path).ok().filter(|_| entry.problem.is_none()).map(|seen| seen.bytes);
         let mut same = |document: &Document, name: &str| match &document.fingerprint {
             None => document.name == name,
             Some(planned) if size != Some(planned.bytes) => false,
             Some(planned) => {
                 if bytes.is_none() {
-                    *bytes = read_bytes(&way.path).ok();
+                    *bytes = read_bytes(&entry.path).ok();
                 }
                 bytes.as_ref().is_some_and(|bytes| bytes.fingerprint == *planned)
             }
         };
-        for name in possible_names(&whole_name(way), way) {
+        for name in possible_names(&whole_name(entry), entry) {
             for document in gone.get(name).into_iter().flatten() {
                 if !documents.iter().any(|(known, _)| known.id == document.id) && same(document, name) {
-                    documents.push((document, way));
+                    documents.push((document, entry));
                 }
             }
         }

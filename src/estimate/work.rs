@@ -93,8 +93,8 @@ fn from_reports(inked: f64, cost: &PageCost, earlier: &Earlier) -> Work {
     let mut sources = vec![
         format!("earlier runs: {}", files.join(", ")),
         format!(
-            "stage 1: {:.2} pages/s on a ready server, busy {:.0} % of its time; images of this corpus have {longer:.2} \
-             times the prompt tokens",
+            "stage 1: {:.2} pages/s on a ready server, busy {:.0} % of its time; images of this corpus have \
+             {longer:.2} times the prompt tokens",
             pages / ready,
             100.0 * earlier.busy / ready
         ),
@@ -131,9 +131,9 @@ fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
         range: RANGE_OF_FIGURES,
         sources: vec![
             format!(
-                "ESTIMATE, no earlier run with figures: an H200 with a model of Chandra 1's shape took {} us for a prompt \
-                 token and {} us for a generated token (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); another \
-                 card or model has another speed",
+                "ESTIMATE, no earlier run with figures: an H200 with a model of Chandra 1's shape took {} us for a \
+                 prompt token and {} us for a generated token (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); \
+                 another card or model has another speed",
                 per_prompt_token.as_micros(),
                 per_sequence.as_micros()
             ),

@@ -91,8 +91,8 @@ impl Audit {
 /// A table or the text cannot be read.
 pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]) -> Result<Audit> {
     let mut audit = Audit::default();
-    let opening = shard.opening()?;
-    for (name, good) in [("rank", opening.rank == file.rank), ("sequence", opening.sequence == file.sequence)] {
+    let header = shard.opening()?;
+    for (name, good) in [("rank", header.rank == file.rank), ("sequence", header.sequence == file.sequence)] {
         if !good {
             audit.add(Corruption::Attribute(name));
         }

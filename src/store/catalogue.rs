@@ -229,7 +229,7 @@ fn index_row(entry: &IndexEntry, shards: &[ListedShard]) -> Result<IndexRow> {
 fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
     let damaged = || {
         let page = page_ref(row.document, row.page);
-        StoreError::damaged(path, format!("the index row of {page} cannot be understood"))
+        StoreError::damaged(path, format!("the index row of {page} is not valid"))
     };
     let place = |shard: u32, row: u32| {
         let listed = shards.get(shard as usize).ok_or_else(damaged)?;

@@ -29,8 +29,8 @@ pub enum StoreError {
     ReadOnly { path: PathBuf },
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
-        "{} is no longer there: put it back or mount it again, and give the same command again; records written since then \
-         are read anew",
+        "{} no longer exists: put it back or mount it again, and give the same command again; pages whose records were \
+         written since then are read anew",
         path.display()
     )]
     Vanished { path: PathBuf },
@@ -38,7 +38,10 @@ pub enum StoreError {
     #[error("another process still writes {}: wait until that process ends, or stop it", path.display())]
     InUse { path: PathBuf },
     /// A journal or shard of another run.
-    #[error("{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory", path.display())]
+    #[error(
+        "{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory",
+        path.display()
+    )]
     OtherRun { path: PathBuf, found: String, expected: String },
     /// An operating system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
@@ -51,8 +54,8 @@ pub enum StoreError {
     Damaged { path: PathBuf, reason: String },
     /// The header of a journal cannot be read, so the run and the rank of its records are unknown.
     #[error(
-        "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and its \
-         pages are read again",
+        "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and \
+         its pages are read again",
         path.display(), path.display()
     )]
     OpeningLost { path: PathBuf },
@@ -71,13 +74,19 @@ pub enum StoreError {
     #[error(transparent)]
     Plan(CorpusError),
     /// A version of the program with another file format wrote the file.
-    #[error("{} has format version {found}, this program reads {expected}: use the program that wrote it", path.display())]
+    #[error(
+        "{} has format version {found}, this program reads {expected}: use the program that wrote it",
+        path.display()
+    )]
     Version { path: PathBuf, found: u32, expected: u32 },
     /// The catalogue names a shard that does not exist.
     #[error("shard {} is missing: put it back, or run the same command again to read its pages anew", path.display())]
     MissingShard { path: PathBuf },
     /// A run directory without shards or catalogue.
-    #[error("{} has no sealed shard: check that it is a run directory, and that the run has begun to read", path.display())]
+    #[error(
+        "{} has no sealed shard: check that it is a run directory, and that the run has begun to read",
+        path.display()
+    )]
     NothingToRead { path: PathBuf },
     /// A shard has the name of a journal's shard, but was not made from that journal.
     #[error("{} exists, but was not made from {}: move one of the two away", shard.display(), journal.display())]

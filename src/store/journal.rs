@@ -59,10 +59,10 @@ impl JournalWriter {
     ///
     /// # Errors
     /// The file exists or cannot be written, or the directory is gone.
-    pub fn create(path: &Path, opening: &JournalHeader) -> Result<Self> {
+    pub fn create(path: &Path, header: &JournalHeader) -> Result<Self> {
         let mut pending = Vec::from(MAGIC);
         pending.extend_from_slice(&VERSION.to_le_bytes());
-        frame::encode(FrameKind::JournalHeader, opening, &mut pending)?;
+        frame::encode(FrameKind::JournalHeader, header, &mut pending)?;
         let lock = JournalLock::create(path)?;
         let mut journal = JournalWriter { lock, pending, durable: 0, documents: BTreeSet::new(), records: 0 };
         journal.sync()?;

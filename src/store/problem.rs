@@ -23,8 +23,8 @@ pub enum Problem {
     JournalLeft { path: PathBuf },
     /// A journal has parts that cannot be read, with valid frames after them.
     #[error(
-        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest and \
-         keeps the journal as {}.damaged",
+        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest \
+         and keeps the journal as {}.damaged",
         path.display(), damage.places, damage.bytes, path.display()
     )]
     JournalDamaged { path: PathBuf, damage: Damage },
@@ -74,8 +74,8 @@ pub enum Problem {
     Shard { path: PathBuf, flaws: usize, first: Corruption },
     /// A shard has pages of a document that is not in the plan.
     #[error(
-        "shard {} has pages of {name}, and the plan has no document of that name with the same bytes: the shard belongs \
-         to another run; move it away",
+        "shard {} has pages of {name}, and the plan has no document of that name with the same bytes: the shard \
+         belongs to another run; move it away",
         path.display()
     )]
     Foreign { name: String, path: PathBuf },

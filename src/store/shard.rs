@@ -127,7 +127,7 @@ impl<'a> ShardWriter<'a> {
     }
 
     /// Writes the remaining rows, the small tables and the attributes.
-    pub(super) fn fill(self, opening: &JournalHeader) -> Result<FilledShard<'a>> {
+    pub(super) fn fill(self, header: &JournalHeader) -> Result<FilledShard<'a>> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
@@ -140,7 +140,7 @@ impl<'a> ShardWriter<'a> {
             attempts: self.attempts.finish(path)?,
             text: self.text.finish(path)?,
         };
-        write_attributes(&self.file, path, opening, counts.pages)?;
+        write_attributes(&self.file, path, header, counts.pages)?;
         Ok(FilledShard { path, file: self.file, counts })
     }
 }
@@ -159,16 +159,16 @@ impl FilledShard<'_> {
     }
 }
 
-fn write_attributes(file: &File, path: &Path, opening: &JournalHeader, pages: u64) -> Result<()> {
+fn write_attributes(file: &File, path: &Path, header: &JournalHeader, pages: u64) -> Result<()> {
     let attributes = Attributes { file, path };
     attributes.text("format", SHARD_FORMAT)?;
     attributes.scalar("version", &SHARD_VERSION)?;
-    attributes.text("run_id", &opening.provenance.run_id)?;
-    attributes.text("configuration", &opening.provenance.configuration_toml)?;
-    attributes.text("program_version", &opening.provenance.program_version)?;
-    attributes.scalar("rank", &opening.rank.0)?;
-    attributes.scalar("sequence", &opening.sequence)?;
-    attributes.scalar("created_unix_ns", &opening.created_unix_ns)?;
+    attributes.text("run_id", &header.provenance.run_id)?;
+    attributes.text("configuration", &header.provenance.configuration_toml)?;
+    attributes.text("program_version", &header.provenance.program_version)?;
+    attributes.scalar("rank", &header.rank.0)?;
+    attributes.scalar("sequence", &header.sequence)?;
+    attributes.scalar("created_unix_ns", &header.created_unix_ns)?;
     attributes.scalar("pages", &pages)?;
     attributes.text("codes", &codes::json())
 }

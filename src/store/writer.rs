@@ -283,13 +283,13 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         };
         if self.journal.is_none() {
-            let opening = JournalHeader {
+            let header = JournalHeader {
                 rank: self.next.rank,
                 sequence: self.next.sequence,
                 created_unix_ns: unix_nanoseconds(),
                 provenance: self.provenance.clone(),
             };
-            let journal = JournalWriter::create(&self.layout.journal(self.next), &opening)?;
+            let journal = JournalWriter::create(&self.layout.journal(self.next), &header)?;
             self.journal = Some((self.next, journal));
             self.next.sequence += 1;
         }
@@ -335,7 +335,12 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
             let started = Instant::now();
             let sealed = seal_held(&layout, file, &lock, &mut |_| ())?;
             let elapsed = started.elapsed();
-            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, seconds = elapsed.as_secs_f64(), "sealed");
+            tracing::info!(
+                journal = %sealed.journal.display(),
+                pages = sealed.pages,
+                seconds = elapsed.as_secs_f64(),
+                "sealed"
+            );
             Ok(sealed)
         };
         thread.spawn(work).doing("start a thread that seals in", &self.layout.store())

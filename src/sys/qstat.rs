@@ -31,7 +31,7 @@ impl JobAttributes {
     /// A walltime cannot be parsed; the error has the attribute and its value.
     pub fn walltime_left(&self) -> Result<Option<Duration>, String> {
         let time = |name: &str| match self.get(name) {
-            Some(text) => parse_walltime(text).map(Some).ok_or_else(|| format!("it said `{name} = {text}`")),
+            Some(text) => parse_walltime(text).map(Some).ok_or_else(|| format!("its answer has `{name} = {text}`")),
             None => Ok(None),
         };
         let Some(limit) = time("Resource_List.walltime")? else { return Ok(None) };
