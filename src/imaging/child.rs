@@ -31,7 +31,7 @@ pub enum ChildError {
     /// A resource limit cannot be set.
     #[error("cannot limit the address space to {bytes} bytes: {source}")]
     Limit { bytes: u64, source: rustix::io::Errno },
-    /// The address space has reached its limit, so the rendered page may be incomplete. The rank recognises the begin
+    /// The address space has reached its limit, so the rendered page may be incomplete. The rank recognises the start
     /// of this message.
     #[error("{OUT_OF_MEMORY}: the address space has reached its limit of {bytes} bytes")]
     OutOfMemory { bytes: u64 },

@@ -813,7 +813,7 @@ fn verification_sees_a_catalogue_that_is_not_true() {
         ("table('index', row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
         ("table('index', text_row=(3, 0))", "rows of 1 pages differ from the shards, the first is document 1 page 1"),
         ("table('index', verdict=(0, 2))", "rows of 1 pages differ from the shards, the first is document 0 page 1"),
-        ("table('index', shard=(0, 9))", "cannot be understood"),
+        ("table('index', shard=(0, 9))", "is not valid"),
         ("rows = f['index'][:]; rows[1] = rows[0]; f['index'][:] = rows", "rows of 2 pages differ"),
         ("rows = f['index'][:]; f['index'][:] = rows[::-1]", "rows of 5 pages differ"),
         ("table('documents', pages=(0, 2))", "documents differ from the plan"),
