@@ -126,7 +126,7 @@ impl SourceIntegrity {
         let why = if holds_something {
             format!("the file system of {folder} fails")
         } else {
-            format!("the folder {folder} is empty or missing")
+            format!("the folder {folder} is empty, missing or not readable")
         };
         SourceState::Unreachable {
             reason: format!(

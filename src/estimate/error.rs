@@ -54,8 +54,8 @@ pub enum EstimateError {
     /// The renderer children have ended and cannot be started again.
     #[error("{0}")]
     Renderers(String),
-    /// The system gives no threads or not the path of this program.
-    #[error("the estimate cannot start its threads or find its program: {0}")]
+    /// A call of the operating system failed: for threads, or for the path of this program or of the run directory.
+    #[error("the estimate cannot start: {0}")]
     System(#[from] io::Error),
 }
 

@@ -70,7 +70,7 @@ impl ChildSupervisor {
                     return Ok(answer(response, image));
                 }
                 Err(loss) if tries < loss.further_tries(fresh) => {
-                    tracing::warn!("{}: {loss}; the page is tried again with a new renderer", request.subject());
+                    tracing::warn!("{}: {loss}; the request is tried again with a new renderer", request.subject());
                     sleep(REPLACEMENTS[tries]).await;
                     tries += 1;
                 }

@@ -150,7 +150,7 @@ impl OpenDocument<'_> {
         })?;
         let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
         let target = Target::of(points, rule)
-            .ok_or_else(|| failed(format!("the page has no area: {} x {} points", points.width, points.height)))?;
+            .ok_or_else(|| failed(format!("its size is not valid: {} x {} points", points.width, points.height)))?;
         let too_large = |what: String| Refusal {
             class: FailureClass::TooLarge,
             reason: format!("{} page {}: {what}; raise imaging.child_memory", self.name, page.number()),

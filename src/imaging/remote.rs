@@ -147,9 +147,9 @@ impl RemoteChild {
 
 impl Loss {
     fn died(status: ExitStatus, last_line: Option<String>) -> Loss {
-        let words = last_line.unwrap_or_default();
-        let how = if words.is_empty() { status.to_string() } else { format!("{status}: {words}") };
-        let out_of_memory = words.contains(protocol::OUT_OF_MEMORY);
+        let last_line = last_line.unwrap_or_default();
+        let how = if last_line.is_empty() { status.to_string() } else { format!("{status}: {last_line}") };
+        let out_of_memory = last_line.contains(protocol::OUT_OF_MEMORY);
         Loss::Died { how, killed: status.signal() == Some(SIGKILL), out_of_memory }
     }
 }
