@@ -774,7 +774,7 @@ fn verification_sees_every_row_that_leads_astray() {
         (1, "table('attempts', page_row=(1, 1))", "row 1 of /attempts belongs to another page or part"),
         (1, "resize('blocks', 1)", "/blocks has 5 items, the rows of /pages have 4"),
         (1, "resize('text', 1)", "/text has"),
-        (1, "resize('pages', 1)", "2 pages where 1 were sealed"),
+        (1, "resize('pages', 1)", "it has 2 pages, but was sealed with 1"),
         (1, "attribute('sequence', 7)", "its attribute sequence does not agree with its file name"),
         (1, "attribute('run_id', 'run-0')", "belongs to run run-0, not to run run-1"),
         (1, "table('documents', id=(0, 1))", "document 0 page 2 is not in /documents"),
