@@ -59,7 +59,7 @@ impl Default for GpuModel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SequenceEvent {
     /// The sequence left the waiting queue and runs.
-    GpuPermit,
+    Admitted,
     /// The sequence got one more token.
     Token,
     /// The KV cache was full: the sequence waits again, and its tokens will be computed again.
@@ -170,7 +170,7 @@ impl Batch {
             if cached > self.model.kv_tokens && !self.running.is_empty() {
                 break;
             }
-            events.push((next.id, SequenceEvent::GpuPermit));
+            events.push((next.id, SequenceEvent::Admitted));
             self.running.extend(self.waiting.pop_front());
         }
     }
@@ -250,7 +250,7 @@ mod tests {
         batch.submit(SequenceId(1), 1500, 1);
         let mut events = Vec::new();
         assert_eq!(batch.step(&mut events), Duration::from_millis(80));
-        assert_eq!(events, [(SequenceId(1), SequenceEvent::GpuPermit)]);
+        assert_eq!(events, [(SequenceId(1), SequenceEvent::Admitted)]);
         events.clear();
         assert_eq!(batch.step(&mut events), Duration::from_millis(40 + 6));
         assert_eq!(events, [(SequenceId(1), SequenceEvent::Token)]);
@@ -268,7 +268,7 @@ mod tests {
         batch.abort(SequenceId(1));
         events.clear();
         batch.step(&mut events);
-        assert_eq!(events[0], (SequenceId(2), SequenceEvent::GpuPermit));
+        assert_eq!(events[0], (SequenceId(2), SequenceEvent::Admitted));
     }
 
     #[test]

@@ -1,42 +1,43 @@
-//! What has happened to the inputs since they were planned.
+//! How the inputs have changed since they were planned.
 
 use super::Plan;
 use crate::model::DocumentId;
 
-/// How many names a line shows.
+/// Names that a line shows before it counts the rest.
 const SHOWN: usize = 3;
 
-/// What an update of a plan found. Ids are of the updated plan, in ascending order.
+/// The changes that an update of a plan found. Ids are of the updated plan, in ascending order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// New files.
     pub added: Vec<DocumentId>,
-    /// Documents whose files hold other bytes now, with those that stand for these.
+    /// Documents whose files have other bytes now; each with the document that replaces it.
     pub replaced: Vec<(DocumentId, DocumentId)>,
-    /// Documents whose files are gone, or cannot be read any more: planned or refused as before.
+    /// Documents whose files no longer exist or can no longer be read. They stay planned or refused as before.
     pub vanished: Vec<DocumentId>,
-    /// Documents whose files are found elsewhere.
+    /// Documents whose files were found at another path.
     pub moved: Vec<DocumentId>,
-    /// Documents that were refused and can be read now; also folders that could not be listed before.
+    /// Documents that were refused before and can be read now, and folders that could not be listed before.
     pub mended: Vec<DocumentId>,
     /// See [`Changes::must_be_written`].
     pub(super) differs: bool,
 }
 
 impl Changes {
-    /// Whether the updated plan is another than the one before, be it only in a time or a reason.
+    /// Whether the updated plan differs from the plan before, even if only in a time or a reason.
     pub fn must_be_written(&self) -> bool {
         self.differs
     }
 
-    /// For people: a line for each kind that there is, with its number and some names; `plan` is the updated one.
+    /// One line for the user for each kind of change, with the number of documents and some names. `plan` is the
+    /// updated plan.
     pub fn lines(&self, plan: &Plan) -> Vec<String> {
         let replaced: Vec<_> = self.replaced.iter().map(|(old, _)| *old).collect();
         let kinds = [
             (&self.added, "new"),
             (&replaced, "changed, to be read anew"),
-            (&self.vanished, "gone from the inputs, what was read of them is kept"),
-            (&self.moved, "found in another place"),
+            (&self.vanished, "gone from the inputs, their records are kept"),
+            (&self.moved, "found at another path"),
             (&self.mended, "refused before, readable now"),
         ];
         kinds.iter().filter(|(ids, _)| !ids.is_empty()).map(|(ids, what)| line(ids, what, plan)).collect()

@@ -1,4 +1,4 @@
-//! What a file holds: its bytes and its pages, or why it cannot be read.
+//! The contents of a file: its bytes and its number of pages, or the reason why it cannot be read.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use super::{
 };
 use crate::model::{DocumentState, FailureClass, Fingerprint};
 
-/// The pages of a document cannot be counted.
+/// The reason why the pages of a document cannot be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InspectFailure {
-    /// It is the document's fault: it is refused, the others go on.
+    /// The document is the cause. It is refused, and the other documents are planned.
     Document {
-        /// Who must act.
+        /// The class of the failure, which says who must act.
         class: FailureClass,
-        /// For people, with the remedy.
+        /// The reason and the remedy, for the user.
         reason: String,
     },
-    /// It is not: planning stops, lest good documents be refused.
+    /// The machine is the cause. Planning stops, because it would refuse valid documents.
     Machine(String),
 }
 
@@ -27,24 +27,25 @@ pub(super) trait Inspect: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync 
 
 impl<T: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync> Inspect for T {}
 
-/// The bytes of a file, as they were read.
+/// The fingerprint and the time of a file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bytes {
     pub(super) fingerprint: Fingerprint,
-    /// Before they were read: bytes written meanwhile are newer, and are read again another time.
+    /// The time before the file was read. A file that is written meanwhile has a later time, so it is read again the
+    /// next time.
     pub(super) modified: Option<Modified>,
 }
 
-/// What a document is made of.
+/// The contents of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contents {
-    /// `None` where it could not be read.
+    /// `None` where the file could not be read.
     pub(super) bytes: Option<Bytes>,
     pub(super) state: DocumentState,
 }
 
 impl Contents {
-    /// Of a file whose `problem` says why it cannot be read.
+    /// The contents of a file that cannot be read; `problem` is the reason.
     pub(super) fn unreadable(path: &Path, problem: &str) -> Self {
         Contents { bytes: None, state: unreadable(path, problem) }
     }
@@ -55,19 +56,19 @@ pub(super) fn unreadable(path: &Path, problem: &str) -> DocumentState {
     DocumentState::Refused { class: FailureClass::Unreadable, reason }
 }
 
-/// Reads a file whole.
+/// Reads a whole file.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub(super) fn read_bytes(path: &Path) -> std::io::Result<Bytes> {
     let modified = stat_file(path)?.modified;
     Ok(Bytes { fingerprint: fingerprint(path)?, modified })
 }
 
-/// Reads a file, if its bytes are not `known`, and counts its pages.
+/// Counts the pages of a file. Reads its bytes first if they are not `known`.
 ///
 /// # Errors
-/// Only of the machine.
+/// Only [`CorpusError::Inspect`], for a cause in the machine.
 pub(super) fn examine(
     path: &Path,
     name: &str,
@@ -84,7 +85,7 @@ pub(super) fn examine(
 /// Counts the pages of a file that can be read.
 ///
 /// # Errors
-/// Only of the machine.
+/// Only [`CorpusError::Inspect`], for a cause in the machine.
 pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
     match inspect(path, name) {
         Ok(0) => Ok(unreadable(path, "a PDF without pages")),

@@ -1,4 +1,4 @@
-//! Finding documents below the inputs.
+//! Finds the documents of the inputs.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,26 +21,27 @@ use super::{
 pub struct Candidate {
     /// Absolute path. Bytes that are not UTF-8 are written as `\xNN`, and then `problem` says so.
     pub path: PathBuf,
-    /// Path below its input folder, with `/`; unique. Where two inputs hold the same, all names of both begin with as
-    /// much of the inputs' own paths as tells them apart.
+    /// Path relative to its input folder, with `/`; unique. If two inputs have the same relative path, all names of
+    /// both begin with as many of the last folders of the inputs' own paths as make them differ.
     pub name: String,
-    /// Why it cannot be read, if that is known already.
+    /// The reason why the document cannot be read, if it is known already.
     pub problem: Option<String>,
 }
 
-/// Finds all documents, in the order of the inputs and within a folder by name; one that is reached twice counts once.
+/// Finds all documents, in the order of the inputs and by name within a folder. A document that two paths lead to
+/// counts once.
 ///
 /// # Errors
-/// An input or list does not exist, or nothing is found. A folder further down that cannot be listed, a link to nowhere
-/// and a name that is not UTF-8 become candidates with a problem.
+/// An input or list does not exist, or no document is found. A folder below an input that cannot be listed, a dangling
+/// link and a name that is not UTF-8 are no errors: they become candidates with a problem.
 pub fn discover(inputs: &Inputs) -> Result<Vec<Candidate>, CorpusError> {
     Ok(discover_below(&roots(&Inputs::default(), inputs)?, inputs)?.0)
 }
 
-/// [`discover`] for inputs that have been looked at; also how many further ways there were to the same files.
+/// [`discover`] for inputs that are resolved already. Also returns how many further paths led to the same files.
 pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<(Vec<Candidate>, usize), CorpusError> {
     let mut found = walk(&roots.paths);
-    let ways = found.len();
+    let paths = found.len();
     let mut seen = HashSet::new();
     found.retain(|entry| {
         let new = seen.insert(entry.identity.clone());
@@ -54,12 +55,12 @@ pub(super) fn discover_below(roots: &Roots, inputs: &Inputs) -> Result<(Vec<Cand
         return Err(CorpusError::NothingFound { inputs: all.join(", ") });
     }
     let names = named(&found.iter().collect::<Vec<_>>(), &HashSet::new(), Extra::new());
-    let repeated = ways - found.len();
+    let repeated = paths - found.len();
     let candidate = |(Found { path, problem, .. }, name)| Candidate { path, name, problem };
     Ok((found.into_iter().zip(names).map(candidate).collect(), repeated))
 }
 
-/// Every way to a document at or below the roots, in their order and within a folder by name.
+/// Every path to a document at or below the roots, in the order of the roots and by name within a folder.
 pub(super) fn walk(roots: &[PathBuf]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut folders = HashMap::new();
@@ -84,7 +85,7 @@ fn classify_entry(
             (entry.path(), entry.depth(), problem, identity(entry, folders))
         }
         Err(error) if error.loop_ancestor().is_some() => {
-            tracing::debug!("{error}: not followed again");
+            tracing::debug!("{error}: the link is not followed again");
             return None;
         }
         Err(error) => {
@@ -104,8 +105,8 @@ fn classify_entry(
     Some(Found { root, path, components: depth.max(1), problem, identity })
 }
 
-/// The path of an entry without links. A folder's is looked up once: that saves several requests a file on a parallel
-/// file system.
+/// The path of an entry with all links resolved. The path of a folder is resolved once, which saves several requests
+/// for each file on a parallel file system.
 fn identity(entry: &DirEntry, folders: &mut HashMap<PathBuf, PathBuf>) -> PathBuf {
     let path = entry.path();
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -126,7 +127,8 @@ fn is_pdf(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pdf"))
 }
 
-/// Whether something that cannot be read may hold documents: a dangling link by another name than `.pdf` does not.
+/// Whether an entry that cannot be read may be a document or contain documents. A dangling link is only one if its name
+/// ends in `.pdf`.
 fn is_document_or_folder(path: &Path) -> bool {
     is_pdf(path) || path.is_dir()
 }

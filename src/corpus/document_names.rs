@@ -1,4 +1,4 @@
-//! Names that tell documents apart.
+//! Unique names for documents.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -8,12 +8,12 @@ use std::{
 
 use super::found::Found;
 
-/// How many components of its own path an input adds before the names of its documents.
+/// For each input, the number of components of its own path that come before the names of its documents.
 pub(super) type Extra = HashMap<usize, usize>;
 
-/// A unique name for each document, in order, and none of those `taken`. All names of an input that clash with another
-/// input's, or with a taken one, begin with as much of the input's own path as tells them apart, and with at least what
-/// is `extra` for it.
+/// A unique name for each document, in order, none of them in `taken`. If a name of an input is also a name of another
+/// input, or taken, all names of that input begin with as many components of the input's own path as make them differ,
+/// and at least with the number in `extra`.
 pub(super) fn named(found: &[&Found], taken: &HashSet<&str>, mut extra: Extra) -> Vec<String> {
     let mut deepest: HashMap<usize, usize> = HashMap::new();
     for entry in found {
@@ -46,7 +46,7 @@ pub(super) fn named(found: &[&Found], taken: &HashSet<&str>, mut extra: Extra) -
     let mut used: HashSet<String> = HashSet::new();
     let mut repetitions: BTreeMap<String, usize> = BTreeMap::new();
     let mut unique = |name: String| {
-        // Only names with escaped bytes, and whole paths that are taken, can still be equal.
+        // Here, only names with escaped bytes and whole paths that are taken can still be equal.
         let mut fresh = name.clone();
         while taken.contains(fresh.as_str()) || used.contains(&fresh) {
             let repetition = repetitions.entry(name.clone()).or_insert(1);
@@ -59,7 +59,7 @@ pub(super) fn named(found: &[&Found], taken: &HashSet<&str>, mut extra: Extra) -
     names.into_iter().map(&mut unique).collect()
 }
 
-/// The last components of a path, `extra` more than it stands below its input.
+/// The last components of a path: the path relative to its input, and `extra` components before it.
 pub(super) fn name(found: &Found, extra: usize) -> String {
     let normal = found.path.components().filter_map(|component| match component {
         Component::Normal(part) => Some(escaped(part)),
@@ -69,13 +69,13 @@ pub(super) fn name(found: &Found, extra: usize) -> String {
     parts[parts.len().saturating_sub(found.components + extra)..].join("/")
 }
 
-/// All names that a document may have been given, the longest first; `longest` is its [`whole_name`].
+/// All names that a document can have been given, the longest first; `longest` is its [`whole_name`].
 pub(super) fn possible_names<'a>(longest: &'a str, found: &Found) -> impl Iterator<Item = &'a str> {
     let surplus = longest.split('/').count().saturating_sub(found.components);
     name_suffixes(longest).take(surplus + 1)
 }
 
-/// A name, and what is left of it without its first folders, the longest first.
+/// A name, and the same name without its first folder, its first two folders and so on.
 pub(super) fn name_suffixes(name: &str) -> impl Iterator<Item = &str> {
     let starts = std::iter::once(0).chain(name.match_indices('/').map(|(slash, _)| slash + 1));
     starts.map(move |start| &name[start..])
@@ -86,7 +86,7 @@ pub(super) fn whole_name(found: &Found) -> String {
     name(found, depth(&found.path))
 }
 
-/// By how many components a planned name is longer than what stands below the input.
+/// How many components more a planned name has than the path relative to the input.
 pub(super) fn extra_of(found: &Found, planned: &str) -> usize {
     let extra = planned.split('/').count().saturating_sub(found.components);
     if extra > 0 && name(found, extra) == planned { extra } else { 0 }
@@ -96,7 +96,7 @@ fn depth(path: &Path) -> usize {
     path.components().count()
 }
 
-/// Text as it is, other bytes as `\xNN`.
+/// The name with bytes that are not UTF-8 written as `\xNN`.
 pub(super) fn escaped(name: &OsStr) -> String {
     let chunks = name.as_encoded_bytes().utf8_chunks();
     chunks.map(|chunk| format!("{}{}", chunk.valid(), chunk.invalid().escape_ascii())).collect()

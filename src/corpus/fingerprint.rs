@@ -1,4 +1,4 @@
-//! What identifies the bytes of an input: their hash, and what a look at the file says without reading it.
+//! Identifies the bytes of an input: by their hash, or by size and time without reading the file.
 
 use std::{
     fs::{self, File},
@@ -12,33 +12,33 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Fingerprint;
 
-/// Read at once; large reads are what parallel file systems are good at.
+/// Bytes of one read. Parallel file systems are fast at large reads.
 const CHUNK: usize = 1 << 20;
 
-/// When a file was last written, as its file system says: nanoseconds since 1970.
+/// When a file was last written, from its file system: nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Modified(pub i64);
 
-/// What a look at a file says of it without reading it.
+/// Size and time of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileStat {
     /// Size in bytes.
     pub(super) bytes: u64,
-    /// `None` where it is centuries away: such a time is not to be trusted.
+    /// `None` where the time does not fit, because it is centuries away; such a time is not reliable.
     pub(super) modified: Option<Modified>,
 }
 
 impl FileStat {
-    /// Whether a file of these bytes, last written then, need not be read to know it again.
+    /// Whether size and time are those of the planned file, so that the file need not be read.
     pub(super) fn matches(self, fingerprint: &Fingerprint, modified: Option<Modified>) -> bool {
         self.bytes == fingerprint.bytes && self.modified.is_some() && self.modified == modified
     }
 }
 
-/// Looks at what a path leads to.
+/// Size and time of the file at a path.
 ///
 /// # Errors
-/// It leads nowhere, or to something else than a regular file.
+/// The path does not exist, or is not a regular file.
 pub(super) fn stat_file(path: &Path) -> io::Result<FileStat> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
@@ -51,7 +51,7 @@ pub(super) fn stat_file(path: &Path) -> io::Result<FileStat> {
 /// Size and SHA-256 of the whole file.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();

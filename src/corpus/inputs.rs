@@ -1,4 +1,4 @@
-//! What is to be read, as people name it: files, folders and lists of both.
+//! The inputs of a run as the user gives them: files, folders and lists of both.
 
 use std::{
     collections::HashSet,
@@ -10,32 +10,32 @@ use serde::{Deserialize, Serialize};
 
 use super::CorpusError;
 
-/// What the user wants read.
+/// The inputs that the user gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// Files and folders. A folder is searched with all its folders for names ending in `.pdf`, in any case; hidden
-    /// ones are left out. A file is taken whatever its name.
+    /// Files and folders. A folder and all folders in it are searched for names that end in `.pdf`, in upper or lower
+    /// case; hidden ones are left out. A file may have any name.
     pub paths: Vec<PathBuf>,
-    /// Text files that name further files and folders, one a line, relative to the current directory; lines that begin
-    /// with `#` and empty lines mean nothing; `-` is standard input.
+    /// Text files that name further files and folders, one on each line, relative to the current directory. Lines that
+    /// begin with `#` and empty lines are ignored; `-` is standard input.
     pub lists: Vec<PathBuf>,
 }
 
-/// What inputs lead to now.
+/// The resolved inputs.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
-    /// Files and folders, absolute, each once; they exist.
+    /// Files and folders that exist, absolute, each once.
     pub(super) paths: Vec<PathBuf>,
-    /// The inputs so that a later start, in whatever directory, can look at the same again: all absolute; lines that
-    /// could not be read again in the same way (of standard input, of a pipe, relative ones) as paths.
+    /// The inputs in a form that a later start can use in any directory. All paths are absolute. Lines that a later
+    /// start could not read again in the same way (of standard input, of a pipe, relative ones) are kept as paths.
     pub(super) inputs: Inputs,
 }
 
-/// Where to look: at the `recorded` inputs of an earlier start, and at those `given` to this one.
+/// Resolves the `recorded` inputs of an earlier start and the inputs `given` to this start.
 ///
 /// # Errors
-/// A given input does not exist, or cannot be read. One that is recorded may be gone: that is only told.
+/// A given input does not exist or cannot be read. A recorded input that no longer exists is only a warning.
 pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusError> {
     let mut roots = Collector { roots: Roots::default(), reached: HashSet::new(), kept: HashSet::new() };
     for path in &recorded.paths {
@@ -46,7 +46,7 @@ pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusEr
     let given_lists: HashSet<PathBuf> = given_files.filter_map(|list| absolute(list).ok()).collect();
     for list in &recorded.lists {
         roots.roots.inputs.lists.push(list.clone());
-        // A list that is given again is read below.
+        // A list that is given to this start too is read below.
         if !given_lists.contains(list) {
             roots.enter_recorded_list(list);
         }
@@ -69,13 +69,13 @@ pub(super) fn roots(recorded: &Inputs, given: &Inputs) -> Result<Roots, CorpusEr
 struct Collector {
     roots: Roots,
     reached: HashSet<PathBuf>,
-    /// The paths that the inputs keep.
+    /// The paths that were recorded for later starts.
     kept: HashSet<PathBuf>,
 }
 
 impl Collector {
-    /// Keeps a path for later starts; whether it is new. One that is not UTF-8 cannot be written down, and neither can
-    /// documents below it be read.
+    /// Records a path for later starts and returns whether it is new. A path that is not UTF-8 is not recorded, because
+    /// the plan cannot contain it; the documents below it cannot be read either.
     fn add_if_new(&mut self, path: &Path) -> bool {
         let new = self.kept.insert(path.to_owned());
         if new && path.to_str().is_some() {
@@ -94,13 +94,13 @@ impl Collector {
         match fs::metadata(path) {
             Ok(_) => self.add_input(path.to_owned()),
             Err(error) => tracing::warn!(
-                "input {} cannot be found any more: {error}; its planned documents stay in the plan",
+                "input {} can no longer be found: {error}; its planned documents stay in the plan",
                 path.display()
             ),
         }
     }
 
-    /// The lines of a list of an earlier start. Its relative ones are among the recorded paths.
+    /// Adds the lines of a list of an earlier start. Relative lines are skipped: they are among the recorded paths.
     fn enter_recorded_list(&mut self, list: &Path) {
         match fs::read_to_string(list) {
             Ok(text) => {
@@ -110,7 +110,7 @@ impl Collector {
             }
             Err(error) => {
                 tracing::warn!(
-                    "input list {} cannot be found any more: {error}; its planned documents stay in the plan",
+                    "input list {} can no longer be read: {error}; its planned documents stay in the plan",
                     list.display()
                 );
             }
@@ -121,10 +121,7 @@ impl Collector {
         let failed = |reason| CorpusError::List { path: list.to_owned(), reason };
         let path = absolute(list).map_err(failed)?;
         let known = !is_standard_input(list) && recorded.lists.contains(&path);
-        let text = match is_standard_input(list) {
-            true => io::read_to_string(io::stdin()),
-            false => fs::read_to_string(list),
-        };
+        let text = if is_standard_input(list) { io::read_to_string(io::stdin()) } else { fs::read_to_string(list) };
         let text = match text {
             Err(_) if known => {
                 self.enter_recorded_list(&path);
@@ -132,8 +129,9 @@ impl Collector {
             }
             text => text.map_err(failed)?,
         };
-        let lasting = !is_standard_input(list) && path.to_str().is_some() && path.is_file();
-        if lasting && !self.roots.inputs.lists.contains(&path) {
+        // A later start cannot read standard input or a pipe again, so their lines are recorded as paths.
+        let can_be_read_again = !is_standard_input(list) && path.to_str().is_some() && path.is_file();
+        if can_be_read_again && !self.roots.inputs.lists.contains(&path) {
             self.roots.inputs.lists.push(path);
         }
         for (number, line) in lines(&text) {
@@ -141,15 +139,14 @@ impl Collector {
                 |reason| CorpusError::ListLine { list: list.to_owned(), line: number, path: line.to_owned(), reason };
             let path = absolute(line).map_err(failed)?;
             let recorded = known || self.kept.contains(&path);
-            if !lasting || line.is_relative() {
+            if !can_be_read_again || line.is_relative() {
                 self.add_if_new(&path);
             }
-            match recorded {
-                true => self.enter_recorded(&path),
-                false => {
-                    fs::metadata(&path).map_err(failed)?;
-                    self.add_input(path);
-                }
+            if recorded {
+                self.enter_recorded(&path);
+            } else {
+                fs::metadata(&path).map_err(failed)?;
+                self.add_input(path);
             }
         }
         Ok(())
@@ -160,7 +157,7 @@ fn is_standard_input(list: &Path) -> bool {
     list.as_os_str() == "-"
 }
 
-/// The paths that a list names, with the numbers of their lines, 1-based.
+/// The paths in a list, each with the number of its line, 1-based.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &Path)> {
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).enumerate();
     lines

@@ -1,7 +1,7 @@
-//! The documents of a run: found, named, fingerprinted, counted, and written down as a plan, which is brought up to
-//! date when the run starts again.
+//! The documents of a run. They are found, named, fingerprinted and counted, and the result is the plan. The plan is
+//! updated when the run starts again.
 //!
-//! Inputs are only ever read. What cannot be read is a refused document with its reason, never a missing one.
+//! Inputs are never written. A document that cannot be read is in the plan too, as refused with its reason.
 
 mod changes;
 mod contents;

@@ -1,15 +1,15 @@
-//! What the name of a gazette says about it.
+//! Reads issue number, suffix and language from the file name of a gazette.
 
 use crate::model::{Edition, Language};
 
 /// Latin ordinal suffixes of extra issues.
 const SUFFIXES: [&str; 4] = ["bis", "ter", "quater", "quinquies"];
-/// No gazette has reached a number of six digits.
+/// Longer numbers are not issue numbers: no gazette has a number of six digits.
 const MOST_DIGITS: usize = 5;
 
 /// Reads number, suffix and language from a file name in any of the forms in use (`docs/facts/corpus.md`, "File
 /// names"), e.g. `BO_7500_Fr.pdf`, `BO_7488-bis_Fr.pdf`, `BO_7460-bis Fr.pdf`, `BO_7522bis_Ar.pdf`,
-/// `BO_6758_Fr_44cf83d3.pdf`. What the name does not say is left unknown.
+/// `BO_6758_Fr_44cf83d3.pdf`. A value that is not in the name stays unknown.
 pub fn edition(file_name: &str) -> Edition {
     let lower = file_name.to_lowercase().replace("%20", " ");
     let stem = lower.strip_suffix(".pdf").unwrap_or(&lower);

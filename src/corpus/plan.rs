@@ -1,7 +1,8 @@
-//! The plan: every document of a run with its pages, or why it has none.
+//! The plan: every document of a run with its number of pages, or with the reason why it is refused.
 //!
-//! `plan.jsonl` in the run directory: a header line, then a document a line, in order of their ids. An id stands for one
-//! file's bytes for ever: what changes in the inputs ([`super::update`]) adds documents and marks others as replaced.
+//! It is the file `plan.jsonl` in the run directory: a header line, then one line for each document, ordered by id. An
+//! id always means the same bytes of one file: if the inputs change, [`super::update`] adds documents and marks others
+//! as replaced.
 
 use std::{
     collections::HashSet,
@@ -33,21 +34,21 @@ const VERSION: u32 = 2;
 /// The documents of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Names the run, in every shard too.
+    /// Id of the run; every journal and shard has it too.
     pub run_id: String,
-    /// When it was made.
+    /// When the plan was made.
     pub created: Timestamp,
-    /// The inputs that were given, to this start and to earlier ones: absolute, and so that they can be looked at again
-    /// from any directory. What standard input or a pipe named is kept as paths.
+    /// The inputs that were given to this start and to earlier ones, absolute, so that they can be read again from any
+    /// directory. Lines of standard input or of a pipe are recorded as paths.
     pub inputs: Inputs,
     /// The documents, each at the index of its id.
     pub documents: Vec<Document>,
-    /// When the file of each was last written, as seen before it was read; `None` where it could not be read.
+    /// When the file of each document was last written, taken before it was read; `None` where it could not be read.
     pub modified: Vec<Option<Modified>>,
 }
 
 impl Plan {
-    /// Number of pages in the ledger.
+    /// Number of pages of all planned documents.
     pub fn pages(&self) -> u64 {
         self.documents.iter().map(|document| u64::from(document.pages())).sum()
     }
@@ -66,14 +67,14 @@ struct Header {
     documents: usize,
 }
 
-/// What the first line of every version says.
+/// The fields that the first line has in every version.
 #[derive(Deserialize)]
 struct Format {
     format: String,
     version: u32,
 }
 
-/// Every other line.
+/// A line with a document.
 #[derive(Serialize, Deserialize)]
 struct Line<D> {
     #[serde(flatten)]
@@ -81,11 +82,11 @@ struct Line<D> {
     modified: Option<Modified>,
 }
 
-/// Finds, fingerprints and counts all documents, on `threads` threads. `inspect` gets a document's path and name and
+/// Finds, fingerprints and counts all documents on `threads` threads. `inspect` takes a document's path and name and
 /// returns its number of pages.
 ///
 /// # Errors
-/// See [`CorpusError`]; never because of what a document holds.
+/// See [`CorpusError`]; never because of the contents of a document.
 pub fn plan(
     inputs: &Inputs,
     inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
@@ -108,7 +109,7 @@ pub fn plan(
     Ok(Plan { run_id: run_id(created), created, inputs: roots.inputs, documents, modified })
 }
 
-/// Whether so many documents can be numbered.
+/// Returns an error if there are more documents than ids.
 pub(super) fn check_number(documents: usize) -> Result<(), CorpusError> {
     u32::try_from(documents).map(drop).map_err(|_| CorpusError::TooMany(documents))
 }
@@ -118,7 +119,7 @@ pub(super) fn planning_threads(threads: NonZeroUsize) -> Result<rayon::ThreadPoo
     pool.build().map_err(|source| CorpusError::Threads { threads: threads.get(), source })
 }
 
-/// Sorts by time, and two runs that start in the same second differ.
+/// Run ids sort by time. The random part makes two runs of the same second differ.
 fn run_id(created: Timestamp) -> String {
     format!("{}-{:08x}", created.strftime("%Y%m%dT%H%M%SZ"), RandomState::new().hash_one(created) as u32)
 }
@@ -137,7 +138,7 @@ pub(super) fn document(
     (Document { id, path, name, fingerprint, edition, state }, modified)
 }
 
-/// Writes the plan into the run directory: whole or not at all, and on the disk when this returns.
+/// Writes the plan into the run directory, atomically. The file is durable when the function returns.
 ///
 /// # Errors
 /// [`CorpusError::PlanFile`].
@@ -163,7 +164,7 @@ fn write_atomically(directory: &Path, path: &Path, plan: &Plan) -> io::Result<()
         write_line(&mut writer, &Line { document, modified: *modified })?;
     }
     writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    // A temporary file is private to its owner; the plan is read by whoever may read the run directory.
+    // A temporary file is readable by its owner only. Everyone who can read the run directory may read the plan.
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
     rustix::fs::fchmod(file.as_file(), mode)?;
     file.persist(path)?;
@@ -175,10 +176,10 @@ fn write_line(to: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
     to.write_all(b"\n")
 }
 
-/// Reads the plan of a run directory; `None` if it has none yet.
+/// Reads the plan of a run directory; `None` if there is none yet.
 ///
 /// # Errors
-/// The file cannot be read, or is not as it was written.
+/// The file cannot be read or is damaged.
 pub fn read(run_directory: &Path) -> Result<Option<Plan>, CorpusError> {
     let path = run_directory.join(PLAN_FILE);
     let file = match fs::File::open(&path) {
@@ -207,9 +208,11 @@ pub fn read(run_directory: &Path) -> Result<Option<Plan>, CorpusError> {
         let parsed = text(next()).and_then(|(number, text)| parse(number, &text));
         let Line { document, modified } = parsed.map_err(|(line, reason)| damaged(line, reason))?;
         let document: Document = document;
-        let stands = document.state != DocumentState::Replaced;
-        if document.id.index() != index || stands && !names.insert(document.name.clone()) {
-            return Err(damaged(index + 2, format!("document {} ({}) is out of place", document.id.0, document.name)));
+        // A replaced document may have the name of the document that replaces it.
+        let is_current = document.state != DocumentState::Replaced;
+        if document.id.index() != index || is_current && !names.insert(document.name.clone()) {
+            let reason = format!("document {} ({}) has a wrong id or a name used twice", document.id.0, document.name);
+            return Err(damaged(index + 2, reason));
         }
         documents.push(document);
         times.push(modified);
@@ -220,12 +223,12 @@ pub fn read(run_directory: &Path) -> Result<Option<Plan>, CorpusError> {
             Ok(Some(Plan { run_id, created, inputs, documents, modified: times }))
         }
         (line, Some(_)) => {
-            Err(damaged(line, format!("more than the {} documents that the header announces", header.documents)))
+            Err(damaged(line, format!("there are more than the {} documents of the header", header.documents)))
         }
     }
 }
 
-/// A line of the plan with its number; the error carries it too.
+/// A line of the plan with its number; the error has the number too.
 fn text((number, line): (usize, Option<io::Result<String>>)) -> Result<(usize, String), (usize, String)> {
     match line {
         Some(Ok(text)) => Ok((number, text)),

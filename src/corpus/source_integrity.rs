@@ -1,4 +1,4 @@
-//! Whether the files of a plan are still the ones that were planned, asked while pages are drawn from them.
+//! Checks whether the files of a plan are still the planned ones, while pages are rendered from them.
 
 use std::{
     cmp::Reverse,
@@ -19,35 +19,35 @@ use super::{
 /// The files of a plan.
 #[derive(Debug)]
 pub struct SourceIntegrity {
-    /// The inputs that documents were found below.
+    /// The paths of the inputs, the longest first.
     roots: Vec<PathBuf>,
     documents: Arc<[Document]>,
     modified: Vec<Option<Modified>>,
-    /// What was read of files that look different: whether they hold the planned bytes all the same.
-    read: Mutex<HashMap<(DocumentId, FileStat), Answer>>,
+    /// Files with another time than planned: whether they have the planned bytes nevertheless.
+    read: Mutex<HashMap<(DocumentId, FileStat), SameBytes>>,
 }
 
-/// Held by who reads the file, until it is known.
-type Answer = Arc<Mutex<Option<bool>>>;
+/// The thread that reads the file has the lock until the result is known.
+type SameBytes = Arc<Mutex<Option<bool>>>;
 
-/// How a document's file stands to the plan.
+/// The state of a document's file against the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceState {
-    /// It holds the planned bytes.
+    /// The file has the planned bytes.
     AsPlanned,
-    /// It does not.
+    /// The file has other bytes.
     Changed {
-        /// For people: names the file and the remedy.
+        /// The file and the remedy, for the user.
         reason: String,
     },
-    /// There is no such file any more. What was drawn from it before is good.
+    /// The file no longer exists. Pages that were rendered from it before are valid.
     Gone {
-        /// For people: names the file and the remedy.
+        /// The file and the remedy, for the user.
         reason: String,
     },
-    /// Its file system fails, or its input is not there at all: not mounted, perhaps.
+    /// The file system fails, or the whole input is missing, for instance because it is not mounted.
     Unreachable {
-        /// For people: names what is missing and the remedy.
+        /// The missing folder and the remedy, for the user.
         reason: String,
     },
 }
@@ -56,7 +56,7 @@ impl SourceIntegrity {
     /// The files of this plan.
     pub fn new(plan: Plan) -> Self {
         let mut roots = plan.inputs.paths;
-        // The longest that leads to a document is its own.
+        // Inputs may contain each other: the longest path that a document is below is its input.
         roots.sort_by_key(|root| Reverse(root.as_os_str().len()));
         SourceIntegrity { roots, documents: plan.documents.into(), modified: plan.modified, read: Mutex::default() }
     }
@@ -66,8 +66,8 @@ impl SourceIntegrity {
         &self.documents
     }
 
-    /// Looks at a document's file; reads it, once, if size or time are not the planned ones. Blocks. Ask after a page is
-    /// drawn: an answer from before says nothing of what was drawn.
+    /// Compares a document's file with the plan by size and time. If only the time differs, reads the file, once.
+    /// Blocks. Call it after a page is rendered: a check before the rendering does not cover what was rendered.
     pub fn check(&self, id: DocumentId) -> SourceState {
         let (Some(document), Some(modified)) = (self.documents.get(id.index()), self.modified.get(id.index())) else {
             return SourceState::Changed {
@@ -76,14 +76,15 @@ impl SourceIntegrity {
         };
         let changed = |what: &dyn fmt::Display| SourceState::Changed {
             reason: format!(
-                "{} {what}: run the same command again, it is planned anew; let nothing write to the inputs meanwhile",
+                "{} {what}: run the same command again, which plans the file anew; make sure that nothing writes to \
+                 the inputs during a run",
                 document.path.display()
             ),
         };
         let Some(planned) = &document.fingerprint else { return changed(&"could not be read when it was planned") };
         let seen = match stat_file(&document.path) {
             Ok(seen) => seen,
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return changed(&"is no file any more"),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return changed(&"is no longer a file"),
             Err(error) => return self.missing(&document.path, &error),
         };
         if seen.matches(planned, *modified) {
@@ -93,7 +94,7 @@ impl SourceIntegrity {
             return changed(&"is not the file that was planned");
         }
         let slot = Arc::clone(lock(&self.read).entry((id, seen)).or_default());
-        // Pages of one document come together: one reads, the others wait for its answer.
+        // Pages of one document come together: one thread reads the file, the others wait for its result.
         let mut slot = lock(&slot);
         let same = match *slot {
             Some(same) => same,
@@ -107,8 +108,8 @@ impl SourceIntegrity {
 }
 
 impl SourceIntegrity {
-    /// A file that cannot be looked at: gone by itself, or with its whole input. A mount point without its file system is
-    /// an empty folder.
+    /// The state of a file whose size and time cannot be read: the file alone is missing, or its whole input is. A
+    /// mount point without its file system is an empty folder.
     fn missing(&self, path: &Path, error: &io::Error) -> SourceState {
         let root = self.roots.iter().find(|root| path.starts_with(root)).map_or(path, PathBuf::as_path);
         let folder = if root == path { path.parent().unwrap_or(path) } else { root };
@@ -116,23 +117,27 @@ impl SourceIntegrity {
         let of_the_file = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
         if holds_something && of_the_file {
             let reason = format!(
-                "{} cannot be read any more ({error}): put it back, then read its pages with --retry failed=unreadable",
+                "{} can no longer be read ({error}): put it back, then read its pages with --retry failed=unreadable",
                 path.display()
             );
             return SourceState::Gone { reason };
         }
-        let why = if holds_something { "its file system fails" } else { "nothing is there" };
+        let folder = folder.display();
+        let why = if holds_something {
+            format!("the file system of {folder} fails")
+        } else {
+            format!("the folder {folder} is empty, missing or not readable")
+        };
         SourceState::Unreachable {
             reason: format!(
-                "{} cannot be read ({error}), and {why} in {}: mount it again, then give the same command again",
-                path.display(),
-                folder.display()
+                "{} cannot be read ({error}), and {why}: mount it again, then give the same command again",
+                path.display()
             ),
         }
     }
 }
 
-/// Nothing panics while it holds one of these locks.
+/// Takes a lock; a poisoned one too, because no code that can panic runs under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A look at the inputs that reads no file whole: what a plan of them would hold.
+//! A survey of the inputs: what a plan of them would contain, without reading whole files.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,14 +22,15 @@ use super::{
 };
 use crate::model::{Document, DocumentId, DocumentState, Edition};
 
-/// What the inputs hold.
+/// The result of a survey of the inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
-    /// In the order of discovery.
+    /// The documents, in the order in which they were found.
     pub documents: Vec<Surveyed>,
-    /// Further ways to the same files: a run counts a file once.
+    /// How many further paths lead to the same files; a run counts a file once.
     pub repeated: usize,
-    /// Names of documents of the plan that the inputs do not lead to any more. A run recognises those that have moved.
+    /// Names of documents of the plan that are no longer at their path in the inputs. A run recognises those that have
+    /// moved.
     pub gone: Vec<String>,
 }
 
@@ -38,20 +39,20 @@ pub struct Survey {
 pub struct Surveyed {
     /// Absolute path.
     pub path: PathBuf,
-    /// As in the plan, or as a new plan would have it.
+    /// The name in the plan, or the name that a new plan would give.
     pub name: String,
-    /// What its name says.
+    /// Issue number, suffix and language from the name.
     pub edition: Edition,
-    /// Size, 0 where that cannot be known.
+    /// Size in bytes, 0 where it cannot be read.
     pub bytes: u64,
     /// Planned or refused.
     pub state: DocumentState,
-    /// The document of the plan that it is, by path, size and time.
+    /// The document of the plan with the same path, size and time.
     pub planned: Option<DocumentId>,
 }
 
 impl Surveyed {
-    /// Its pages, 0 where it is refused.
+    /// Its number of pages, 0 where it is refused.
     pub fn pages(&self) -> u32 {
         match self.state {
             DocumentState::Planned { pages } => pages,
@@ -60,11 +61,11 @@ impl Surveyed {
     }
 }
 
-/// Finds all documents as [`super::plan()`] and [`super::update`] do and counts their pages on `threads` threads, but
-/// reads none whole: those of `plan` are known by path, size and time.
+/// Finds all documents like [`super::plan()`] and [`super::update`], and counts their pages on `threads` threads,
+/// without reading whole files: documents of `plan` are recognised by path, size and time.
 ///
 /// # Errors
-/// See [`CorpusError`]; never because of what a document holds.
+/// See [`CorpusError`]; never because of the contents of a document.
 pub fn survey(
     plan: Option<&Plan>,
     given: &Inputs,
@@ -74,14 +75,14 @@ pub fn survey(
     let none = Inputs::default();
     let roots = roots(plan.map_or(&none, |plan| &plan.inputs), given)?;
     let (candidates, repeated) = discover_below(&roots, &roots.inputs)?;
-    let standing = plan.iter().flat_map(|plan| &plan.documents).filter(|known| known.state != DocumentState::Replaced);
-    let mut known: HashMap<&Path, &Document> = standing.map(|document| (&*document.path, document)).collect();
+    let current = plan.iter().flat_map(|plan| &plan.documents).filter(|known| known.state != DocumentState::Replaced);
+    let mut known: HashMap<&Path, &Document> = current.map(|document| (&*document.path, document)).collect();
     let pairs: Vec<_> = candidates.into_iter().map(|found| (known.remove(&*found.path), found)).collect();
     let mut gone: Vec<String> = known.into_values().map(|document| document.name.clone()).collect();
     gone.sort();
-    let look = |(known, found)| inspect_all(plan, known, found, &inspect);
+    let survey_one = |(known, found)| inspect_all(plan, known, found, &inspect);
     let documents = planning_threads(threads)?
-        .install(|| pairs.into_par_iter().map(look).collect::<Result<Vec<_>, CorpusError>>())?;
+        .install(|| pairs.into_par_iter().map(survey_one).collect::<Result<Vec<_>, CorpusError>>())?;
     Ok(Survey { documents, repeated, gone })
 }
 
@@ -103,7 +104,7 @@ fn inspect_all(
         (Some(problem), ..) => unreadable(&path, &problem),
         (None, Err(error), _) => unreadable(&path, &format!("cannot be read: {error}")),
         (None, Ok(_), Some(Document { state: state @ DocumentState::Planned { .. }, .. })) => state.clone(),
-        // A refused one is inspected again: passwords may have been given meanwhile.
+        // A refused document is inspected again: its password may have been given meanwhile.
         (None, Ok(_), _) => state_of(&path, &name, inspect)?,
     };
     let edition = edition(name.rsplit('/').next().unwrap_or(&name));
@@ -111,11 +112,11 @@ fn inspect_all(
     Ok(Surveyed { path, name, edition, bytes, state, planned: same.map(|document| document.id) })
 }
 
-/// Bytes at either end of a file that are compared.
+/// Bytes at each end of a file that are compared.
 const END: u64 = 64 << 10;
 
-/// Documents with pages that are very likely the same file more than once: equal in size and in their first and last
-/// 64 KiB. Each is read by itself by a run. Those that cannot be read have no twin.
+/// Groups of documents that are very likely copies of one file: equal in size and in their first and last 64 KiB. A run
+/// reads each copy. Documents that cannot be read are in no group.
 pub fn duplicate_groups(documents: &[Surveyed]) -> Vec<Vec<&Surveyed>> {
     let mut by_size: HashMap<u64, Vec<&Surveyed>> = HashMap::new();
     for document in documents.iter().filter(|document| document.pages() > 0) {

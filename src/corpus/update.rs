@@ -1,4 +1,4 @@
-//! Bringing a plan up to date with inputs that have changed, vanished, appeared or moved since.
+//! Updates a plan to inputs that have changed, disappeared, appeared or moved since.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -22,21 +22,22 @@ use super::{
     plan::{check_number, document, planning_threads},
 };
 
-/// Looks at the inputs again, the recorded ones and those `given` to this start, and brings the plan up to date with
-/// them, on `threads` threads. An id keeps its meaning, which is one file's bytes, and a name its document:
+/// Updates the plan to the present inputs: the recorded ones and those `given` to this start. Works on `threads`
+/// threads. An id keeps its meaning, the bytes of one file, and a name its document:
 ///
-/// - A file of the planned size and time is taken to be the planned one. One of another is read, and is if its bytes are.
-/// - Else its document is replaced by a new one of the same name.
-/// - A new file is planned at the end, unless a document whose file is gone has its bytes, and a name that is the end of
-///   its path, or ends as its own would: then the document has moved.
-/// - A document whose file is gone otherwise stays as it is.
-/// - A refused document is inspected again: passwords and permissions may have been given meanwhile.
+/// - A file with the planned size and time counts as unchanged. Another file is read, and is unchanged if its bytes are
+///   the planned ones.
+/// - A changed file gets a new document, which replaces the old one and has the same name.
+/// - A new file is planned at the end. But if the file of a planned document no longer exists, the new file has its
+///   bytes, and the document's name matches the end of the new path, then that document has moved.
+/// - A document whose file no longer exists and has not moved stays as it is.
+/// - A refused document is inspected again: its password or permission may have been given meanwhile.
 ///
-/// A file that several paths lead to is one document; but documents that have come to share a file that holds the bytes
-/// of each stay as they are. Nothing is written.
+/// A file that several paths lead to is one document. But planned documents whose paths now lead to one file stay as
+/// they are, if the file has the bytes of each. Nothing is written.
 ///
 /// # Errors
-/// See [`CorpusError`]. Recorded inputs may be gone; given ones must exist unless they are also recorded.
+/// See [`CorpusError`]. Recorded inputs may be missing; given inputs must exist unless they are also recorded.
 pub fn update(
     plan: Plan,
     given: Option<&Inputs>,
@@ -44,24 +45,24 @@ pub fn update(
     threads: NonZeroUsize,
 ) -> Result<(Plan, Changes), CorpusError> {
     let roots = roots(&plan.inputs, given.unwrap_or(&Inputs::default()))?;
-    let ways = walk(&roots.paths);
+    let entries = walk(&roots.paths);
     planning_threads(threads)?.install(|| {
         let mut update = Update::new(&plan, roots.inputs);
-        let fresh = update.compare(&ways, &inspect)?;
+        let fresh = update.compare(&entries, &inspect)?;
         let fresh = update.recognise_moved(fresh);
-        update.add(fresh, &ways);
+        update.add(fresh, &entries);
         update.finish(&inspect)
     })
 }
 
-/// What is known of a document's file.
+/// The present state of a document's file.
 struct Inspected {
-    /// The file, if there is one; see [`Found::identity`].
+    /// See [`Found::identity`]; `None` where there is no file.
     identity: Option<PathBuf>,
     finding: Finding,
 }
 
-/// In the order in which documents claim the files that several of them lead to.
+/// The precedence of documents whose paths lead to the same file, the first highest.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum NameClaim {
     Holds,
@@ -70,17 +71,17 @@ enum NameClaim {
 }
 
 enum Finding {
-    /// Not there, or not readable any more.
+    /// The file does not exist or can no longer be read.
     Gone,
-    /// The document's bytes, last written then.
+    /// The file has the planned bytes; with its time.
     Same(Option<Modified>),
-    /// Of a refused document: its bytes, inspected again.
+    /// The file of a refused document has the planned bytes and was inspected again.
     Again(Contents),
-    /// Other bytes.
+    /// The file has other bytes.
     Other(Bytes),
-    /// Of a refused document that had no bytes: what is there now.
+    /// The file of a refused document that could not be read before.
     First(Contents),
-    /// Of a refused document: a folder, which could not be listed when it was planned.
+    /// The path of a refused document is a folder, which could not be listed when it was planned.
     Folder,
 }
 
@@ -94,15 +95,15 @@ impl Finding {
     }
 }
 
-/// A file that no document stands for.
+/// A file that belongs to no document of the plan.
 struct Fresh<'a> {
-    /// It is named by the first, but a document that has moved may have had another.
-    ways: Vec<&'a Found>,
-    /// If it has been read already.
+    /// The paths to the file. The first gives the name of a new document; a moved document may have another of them.
+    entries: Vec<&'a Found>,
+    /// `None` until the file is read.
     bytes: Option<Bytes>,
 }
 
-/// A document to be.
+/// A new document.
 struct Addition {
     path: PathBuf,
     name: String,
@@ -114,11 +115,11 @@ struct Update<'a> {
     before: &'a Plan,
     after: Plan,
     changes: Changes,
-    /// Documents whose files are gone.
+    /// Documents whose files no longer exist.
     gone: Vec<DocumentId>,
-    /// Refused documents that have moved, with what is known of their new places.
+    /// Refused documents that have moved, with the problem and the bytes of their new files.
     to_inspect: Vec<(DocumentId, Option<String>, Option<Bytes>)>,
-    /// In the order of their ids, which follow those of the plan.
+    /// New documents in the order of their ids, which follow those of the plan.
     additions: Vec<Addition>,
 }
 
@@ -135,64 +136,66 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// The documents that a file may stand for.
+    /// The documents of the plan that are not replaced.
     fn kept_documents(&self) -> impl Iterator<Item = &'a Document> + use<'a> {
         self.before.documents.iter().filter(|document| document.state != DocumentState::Replaced)
     }
 
-    /// Looks at every document's file, and returns the files that none stands for.
-    fn compare<'w>(&mut self, ways: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
-        let by_path = by_path(ways);
-        let standing: Vec<&Document> = self.kept_documents().collect();
-        let look = |document: &&Document| {
+    /// Examines every document's file, and returns the files that belong to no document.
+    fn compare<'w>(&mut self, entries: &'w [Found], inspect: &impl Inspect) -> Result<Vec<Fresh<'w>>, CorpusError> {
+        let by_path = by_path(entries);
+        let current: Vec<&Document> = self.kept_documents().collect();
+        let inspect_file = |document: &&Document| {
             let modified = self.before.modified.get(document.id.index()).copied().flatten();
-            look_again(document, modified, by_path.get(&*document.path).copied(), inspect)
+            examine_file(document, modified, by_path.get(&*document.path).copied(), inspect)
         };
-        let looks = standing.par_iter().map(look).collect::<Result<Vec<_>, _>>()?;
-        let mut looks: Vec<_> = standing.iter().zip(looks).collect();
-        looks.sort_by_key(|(_, look)| look.finding.claim());
-        let mut holders: HashMap<PathBuf, DocumentId> = HashMap::new();
-        for (document, Inspected { identity, finding }) in looks {
+        let inspected = current.par_iter().map(inspect_file).collect::<Result<Vec<_>, _>>()?;
+        let mut inspected: Vec<_> = current.iter().zip(inspected).collect();
+        inspected.sort_by_key(|(_, file)| file.finding.claim());
+        let mut owners: HashMap<PathBuf, DocumentId> = HashMap::new();
+        for (document, Inspected { identity, finding }) in inspected {
             let identity = identity.unwrap_or_else(|| document.path.clone());
             let id = match finding {
                 Finding::Other(_) => self.next_id(),
                 _ => document.id,
             };
-            let holder = *holders.entry(identity).or_insert(id);
+            let owner = *owners.entry(identity).or_insert(id);
             match finding {
                 Finding::Gone => self.gone.push(document.id),
                 Finding::Same(modified) => self.after.modified[document.id.index()] = modified,
                 Finding::Again(contents) => self.set_contents(document.id, contents),
-                Finding::First(contents) if holder == id => self.set_contents(document.id, contents),
-                // It never had bytes of its own: other documents stand for what it leads to.
+                Finding::First(contents) if owner == id => self.set_contents(document.id, contents),
+                // The document was never readable, and now other documents have the files that its path leads to.
                 Finding::First(_) | Finding::Folder => {
                     self.after.documents[document.id.index()].state = DocumentState::Replaced;
                     self.changes.mended.push(document.id);
                 }
                 Finding::Other(bytes) => {
-                    if holder == id {
+                    if owner == id {
                         let (path, name) = (document.path.clone(), document.name.clone());
                         self.additions.push(Addition { path, name, problem: None, bytes: Some(bytes) });
                     }
                     self.after.documents[document.id.index()].state = DocumentState::Replaced;
-                    self.changes.replaced.push((document.id, holder));
+                    self.changes.replaced.push((document.id, owner));
                 }
             }
         }
-        let planned: HashSet<&Path> = standing.iter().map(|document| document.path.as_path()).collect();
+        let planned: HashSet<&Path> = current.iter().map(|document| document.path.as_path()).collect();
         let mut fresh: Vec<Fresh> = Vec::new();
         let mut places: HashMap<&Path, usize> = HashMap::new();
-        for way in ways.iter().filter(|way| !holders.contains_key(&way.identity) && !planned.contains(&*way.path)) {
-            let place = *places.entry(&way.identity).or_insert(fresh.len());
+        for entry in
+            entries.iter().filter(|entry| !owners.contains_key(&entry.identity) && !planned.contains(&*entry.path))
+        {
+            let place = *places.entry(&entry.identity).or_insert(fresh.len());
             match fresh.get_mut(place) {
-                Some(fresh) => fresh.ways.push(way),
-                None => fresh.push(Fresh { ways: vec![way], bytes: None }),
+                Some(fresh) => fresh.entries.push(entry),
+                None => fresh.push(Fresh { entries: vec![entry], bytes: None }),
             }
         }
         Ok(fresh)
     }
 
-    /// Takes out the files of documents that are gone from where they were.
+    /// Assigns new files to documents that have moved, and returns the other new files.
     fn recognise_moved<'w>(&mut self, fresh: Vec<Fresh<'w>>) -> Vec<Fresh<'w>> {
         let before = self.before;
         let gone: Vec<&Document> = self.gone.iter().filter_map(|id| before.documents.get(id.index())).collect();
@@ -202,26 +205,25 @@ impl<'a> Update<'a> {
                 by_ending.entry(ending).or_default().push(document);
             }
         }
-        let recognise = |fresh: Fresh<'w>| match by_ending.is_empty() {
-            true => (fresh, Vec::new()),
-            false => recognise(fresh, &by_ending),
+        let recognise = |fresh: Fresh<'w>| {
+            if by_ending.is_empty() { (fresh, Vec::new()) } else { recognise(fresh, &by_ending) }
         };
         let recognised: Vec<_> = fresh.into_par_iter().map(recognise).collect();
         let mut rest = Vec::new();
         let mut vanished: BTreeSet<DocumentId> = gone.iter().map(|document| document.id).collect();
         for (fresh, documents) in recognised {
-            let Some((document, way)) = documents.into_iter().find(|(document, _)| vanished.remove(&document.id))
+            let Some((document, entry)) = documents.into_iter().find(|(document, _)| vanished.remove(&document.id))
             else {
                 rest.push(fresh);
                 continue;
             };
             let bytes = fresh.bytes;
             let index = document.id.index();
-            self.after.documents[index].path = way.path.clone();
+            self.after.documents[index].path = entry.path.clone();
             self.after.modified[index] = bytes.as_ref().and_then(|bytes| bytes.modified);
             self.changes.moved.push(document.id);
             if matches!(document.state, DocumentState::Refused { .. }) {
-                self.to_inspect.push((document.id, way.problem.clone(), bytes));
+                self.to_inspect.push((document.id, entry.problem.clone(), bytes));
             }
         }
         self.changes.moved.sort_unstable();
@@ -229,27 +231,27 @@ impl<'a> Update<'a> {
         rest
     }
 
-    /// Names what is new. Inputs whose documents were given longer names go on with such.
-    fn add(&mut self, fresh: Vec<Fresh>, ways: &[Found]) {
-        let by_path = by_path(ways);
+    /// Names the new documents. An input whose documents were given longer names gives longer names again.
+    fn add(&mut self, fresh: Vec<Fresh>, entries: &[Found]) {
+        let by_path = by_path(entries);
         let mut extra = Extra::new();
         for document in &self.after.documents {
-            if let Some(way) = by_path.get(&*document.path) {
-                let longest = extra.entry(way.root).or_default();
-                *longest = (*longest).max(extra_of(way, &document.name));
+            if let Some(entry) = by_path.get(&*document.path) {
+                let longest = extra.entry(entry.root).or_default();
+                *longest = (*longest).max(extra_of(entry, &document.name));
             }
         }
         let taken: HashSet<&str> = self.kept_documents().map(|document| document.name.as_str()).collect();
-        let (ways, bytes): (Vec<&Found>, Vec<_>) =
-            fresh.into_iter().filter_map(|fresh| Some((*fresh.ways.first()?, fresh.bytes))).unzip();
-        let names = named(&ways, &taken, extra);
-        for ((way, bytes), name) in ways.into_iter().zip(bytes).zip(names) {
+        let (entries, bytes): (Vec<&Found>, Vec<_>) =
+            fresh.into_iter().filter_map(|fresh| Some((*fresh.entries.first()?, fresh.bytes))).unzip();
+        let names = named(&entries, &taken, extra);
+        for ((entry, bytes), name) in entries.into_iter().zip(bytes).zip(names) {
             self.changes.added.push(self.next_id());
-            self.additions.push(Addition { path: way.path.clone(), name, problem: way.problem.clone(), bytes });
+            self.additions.push(Addition { path: entry.path.clone(), name, problem: entry.problem.clone(), bytes });
         }
     }
 
-    /// Inspects what is new or elsewhere.
+    /// Inspects new documents and refused documents that have moved, and returns the updated plan.
     fn finish(mut self, inspect: &impl Inspect) -> Result<(Plan, Changes), CorpusError> {
         check_number(self.before.documents.len() + self.additions.len())?;
         let contents = |path: &Path, name: &str, problem: Option<String>, bytes: Option<Bytes>| match problem {
@@ -286,7 +288,7 @@ impl<'a> Update<'a> {
         DocumentId((self.before.documents.len() + self.additions.len()) as u32)
     }
 
-    /// A refused document after another inspection.
+    /// Sets the contents of a refused document that was inspected again.
     fn set_contents(&mut self, id: DocumentId, contents: Contents) {
         let document = &mut self.after.documents[id.index()];
         if matches!(contents.state, DocumentState::Planned { .. }) {
@@ -300,24 +302,24 @@ impl<'a> Update<'a> {
     }
 }
 
-/// The first way to each path.
-fn by_path(ways: &[Found]) -> HashMap<&Path, &Found> {
-    ways.iter().rev().map(|way| (way.path.as_path(), way)).collect()
+/// The first entry for each path.
+fn by_path(entries: &[Found]) -> HashMap<&Path, &Found> {
+    entries.iter().rev().map(|entry| (entry.path.as_path(), entry)).collect()
 }
 
-/// Looks at the file of a document that stands; `way` is how the inputs lead to it, if they do.
-fn look_again(
+/// Examines the file of a document that is not replaced; `entry` is where the inputs lead to it, if they do.
+fn examine_file(
     document: &Document,
     modified: Option<Modified>,
-    way: Option<&Found>,
+    entry: Option<&Found>,
     inspect: &impl Inspect,
 ) -> Result<Inspected, CorpusError> {
     let Document { path, name, fingerprint, state, .. } = document;
-    let identity = match way {
-        Some(way) => Some(way.identity.clone()),
+    let identity = match entry {
+        Some(entry) => Some(entry.identity.clone()),
         None => fs::canonicalize(path).ok(),
     };
-    let finding = match (way.and_then(|way| way.problem.as_deref()), fingerprint) {
+    let finding = match (entry.and_then(|entry| entry.problem.as_deref()), fingerprint) {
         (Some(problem), None) => Finding::First(Contents::unreadable(path, problem)),
         (Some(_), Some(_)) => Finding::Gone,
         (None, _) if identity.is_none() => Finding::Gone,
@@ -331,7 +333,7 @@ fn look_again(
             };
             match (bytes, state) {
                 (Err(error), _) => {
-                    tracing::warn!("{}: {error}; it stays as it was planned", path.display());
+                    tracing::warn!("{} cannot be read: {error}; the document stays as it was planned", path.display());
                     Finding::Gone
                 }
                 (Ok(bytes), _) if bytes.fingerprint != *planned => Finding::Other(bytes),
@@ -345,28 +347,28 @@ fn look_again(
     Ok(Inspected { identity, finding })
 }
 
-/// The documents, of those whose files are gone, that a new file may be, the likeliest first, with the ways to it that
-/// say so: their bytes are the same, and one's name is the end of the other's path. One without bytes is known by its
-/// name alone.
+/// The documents, of those whose files no longer exist, that a new file can be: it has their bytes, and their name
+/// matches the end of its path. A document without bytes is recognised by its name alone. The most likely comes first,
+/// each with the path to the file that matches.
 fn recognise<'w, 'a>(mut fresh: Fresh<'w>, gone: &HashMap<&str, Vec<&'a Document>>) -> Recognised<'w, 'a> {
-    let Fresh { ways, bytes } = &mut fresh;
+    let Fresh { entries, bytes } = &mut fresh;
     let mut documents: Vec<(&Document, &Found)> = Vec::new();
-    for &way in ways.iter() {
-        let size = stat_file(&way.path).ok().filter(|_| way.problem.is_none()).map(|seen| seen.bytes);
+    for &entry in entries.iter() {
+        let size = stat_file(&entry.path).ok().filter(|_| entry.problem.is_none()).map(|seen| seen.bytes);
         let mut same = |document: &Document, name: &str| match &document.fingerprint {
             None => document.name == name,
             Some(planned) if size != Some(planned.bytes) => false,
             Some(planned) => {
                 if bytes.is_none() {
-                    *bytes = read_bytes(&way.path).ok();
+                    *bytes = read_bytes(&entry.path).ok();
                 }
                 bytes.as_ref().is_some_and(|bytes| bytes.fingerprint == *planned)
             }
         };
-        for name in possible_names(&whole_name(way), way) {
+        for name in possible_names(&whole_name(entry), entry) {
             for document in gone.get(name).into_iter().flatten() {
                 if !documents.iter().any(|(known, _)| known.id == document.id) && same(document, name) {
-                    documents.push((document, way));
+                    documents.push((document, entry));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The whole estimate: looks, draws, reckons.
+//! Makes the estimate: surveys the inputs, renders the sample, and computes the work and the job.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,10 +29,10 @@ use super::{
     sample::draw,
 };
 
-/// Makes the estimate; `progress` is told of what has been done, for people who wait.
+/// Makes the estimate. Calls `progress` with a description after each step, for the user who waits.
 ///
 /// # Errors
-/// See [`EstimateError`]; never because of what a document holds.
+/// See [`EstimateError`]; never because of the contents of a document.
 pub fn estimate(
     request: &EstimateRequest,
     progress: &(impl Fn(&'static str) + Sync),
@@ -51,7 +51,7 @@ pub fn estimate(
     let settled = settled(request.run_directory.as_deref(), kept.as_ref())?;
     let documents = Documents::count(&survey, &by_document(&settled));
     let left = left(&survey, &settled);
-    let drawn = || progress("pages of the sample drawn");
+    let drawn = || progress("pages of the sample rendered");
     let (sampled, not_drawn) = runtime.block_on(draw(&pool, configuration, &profile, &left, request.sample, drawn))?;
     let page = PageCost::mean(&sampled, text_tokens(&profile), profile.max_tokens);
     let work = Work::of(documents.left, &page, configuration.engines.chandra.attempts.get(), &earlier);
@@ -92,7 +92,7 @@ pub fn estimate(
     Ok(estimate)
 }
 
-/// The profile of stage 1 with what the configuration says otherwise, as a rank has it.
+/// The profile of stage 1 with the changes of the configuration, as a rank uses it.
 fn profile_of(configuration: &Configuration) -> Result<Profile, EstimateError> {
     let engine = Engine::Chandra;
     let prompt_file = configuration.engines.of(engine).prompt_file.as_deref();
@@ -101,7 +101,7 @@ fn profile_of(configuration: &Configuration) -> Result<Profile, EstimateError> {
     Ok(profile)
 }
 
-/// Tokens of the prompt beside an image, as a request reckons them.
+/// Tokens of the prompt's text, counted as for a request.
 fn text_tokens(profile: &Profile) -> u32 {
     let small = PixelSize { width: 32, height: 32 };
     TokenBudget::compute(profile, u32::MAX, small).map_or(0, |budget| budget.text)
@@ -138,13 +138,13 @@ fn survey_inputs(
 ) -> Result<Survey, EstimateError> {
     let inspect = |path: &Path, name: &str| {
         let pages = runtime.handle().block_on(pool.inspect(path, request.configuration.password_for(name)));
-        progress("documents looked at");
+        progress("documents examined");
         Ok(pages?)
     };
     Ok(survey(kept, &request.inputs, inspect, threads)?)
 }
 
-/// Pages that earlier starts in the run directory settled, so that no engine is asked again.
+/// Pages that earlier starts in the run directory settled. No engine reads them again.
 fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<PageRef>, EstimateError> {
     let (Some(run_directory), Some(plan)) = (run_directory, kept) else { return Ok(Vec::new()) };
     let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;

@@ -1,8 +1,8 @@
-//! Times as PBS writes them.
+//! Durations in the format of PBS.
 
 use std::{fmt::Write, time::Duration};
 
-/// HH:MM:SS, as PBS reads it.
+/// A duration as HH:MM:SS, the format of a PBS walltime.
 pub(super) fn clock(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What a run writes, against what its file system has.
+//! The disk space that a run needs, and the free space on its file system.
 
 use std::{
     fs, io,
@@ -10,24 +10,25 @@ use serde::Serialize;
 
 use crate::store::Layout;
 
-/// Shards and catalogue of a page, bytes: measured on 122 pages read by the stand-in with Tesseract, 2,105 and 141.
+/// Bytes of shards and catalogue for each page: 2,105 and 141, measured on 122 pages that the stand-in read with
+/// Tesseract.
 const STORED: f64 = 2_250.0;
-/// A shard is a fifth of its journal, see [`crate::store::UnfinishedFiles::shares`].
+/// Size of a journal divided by the size of its shard; see [`crate::store::UnfinishedFiles::shares`].
 const JOURNAL_OF_SHARD: f64 = 5.0;
-/// Markdown, HTML and JSONL of a page, bytes: measured on the same pages.
+/// Bytes of Markdown, HTML and JSONL for each page, measured on the same pages.
 const EXPORTED: f64 = 30_000.0;
 
-/// What pages of an earlier run took on disk.
+/// The disk space of pages of earlier runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StoredPage {
-    /// Shards and catalogue, bytes.
+    /// Size of shards and catalogue in bytes.
     pub bytes: u64,
-    /// Their pages.
+    /// Pages in these shards.
     pub pages: u64,
 }
 
 impl StoredPage {
-    /// Of the run whose report this is; nothing where its store is not beside it.
+    /// The disk space of the run with this report; zero if the store is not in the report's folder.
     pub(super) fn of_run(report: &Path, pages: u64) -> StoredPage {
         let Some(folder) = report.parent() else { return StoredPage::default() };
         let layout = Layout::new(folder);
@@ -37,7 +38,7 @@ impl StoredPage {
         if bytes == 0 { StoredPage::default() } else { StoredPage { bytes: bytes + size(layout.catalogue()), pages } }
     }
 
-    /// Bytes of a page; assumed where nothing is known.
+    /// Bytes of one page; the measured constant if no page is known.
     fn of_one(self) -> f64 {
         if self.pages > 0 { self.bytes as f64 / self.pages as f64 } else { STORED }
     }
@@ -50,33 +51,33 @@ impl AddAssign for StoredPage {
     }
 }
 
-/// Bytes that the run directory needs.
+/// The disk space that the run directory needs, in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Disk {
-    /// Where; the nearest folder that is there already.
+    /// The run directory, or its nearest parent folder that exists.
     pub folder: PathBuf,
-    /// Shards and catalogue.
+    /// Bytes of shards and catalogue.
     pub store: u64,
-    /// Most of the journals while the run works, until they are sealed.
+    /// The most bytes of journals at any time of the run, before they are sealed.
     pub journals: u64,
-    /// Markdown, HTML and JSONL, if all three are exported.
+    /// Bytes of Markdown, HTML and JSONL, if all three are exported.
     pub export: u64,
-    /// Free on that file system for this user; `None` where it does not say.
+    /// Free bytes on that file system for this user; `None` where the file system does not report them.
     pub free: Option<u64>,
-    /// Where the bytes of a page come from.
+    /// The source of the bytes for each page.
     pub source: String,
 }
 
 impl Disk {
-    /// For so many pages on so many ranks, each of which may hold two journals of `shard` bytes: one that is sealed, one
-    /// that is written.
+    /// The disk space for `pages` pages on `ranks` ranks. Each rank may have two journals of `shard` bytes: one that is
+    /// sealed and one that is written.
     pub fn of(pages: u64, ranks: u32, shard: u64, stored: StoredPage, run_directory: &Path) -> Disk {
         let folder = run_directory.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned();
         let store = pages as f64 * stored.of_one();
         let most_journals = 2.0 * f64::from(ranks) * shard as f64;
         let source = match stored.pages {
             0 => format!("{STORED} bytes a page in shards, {EXPORTED} in exports: measured on 122 pages of a stand-in"),
-            pages => format!("{:.0} bytes a page in shards, as in earlier runs' {pages} pages", stored.of_one()),
+            pages => format!("{:.0} bytes a page in shards, as in {pages} pages of earlier runs", stored.of_one()),
         };
         Disk {
             store: store as u64,
@@ -88,12 +89,12 @@ impl Disk {
         }
     }
 
-    /// Bytes for the run itself.
+    /// Bytes that the run needs, without exports.
     pub fn needed(&self) -> u64 {
         self.store + self.journals
     }
 
-    /// Whether that is surely too much.
+    /// Whether the run needs more than the free space.
     pub fn is_short(&self) -> bool {
         self.free.is_some_and(|free| self.needed() > free)
     }

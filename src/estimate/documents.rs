@@ -1,4 +1,4 @@
-//! What the inputs hold, counted.
+//! Counts the documents and pages of the inputs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,56 +9,56 @@ use crate::{
     model::{DocumentId, DocumentState, Edition, FailureClass, Language},
 };
 
-/// Documents and their pages.
+/// A number of documents and of their pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Documents.
+    /// Number of documents.
     pub documents: u64,
-    /// Their pages.
+    /// Number of their pages.
     pub pages: u64,
 }
 
 /// A document that the run would refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
-    /// As the plan names it.
+    /// The name in the plan.
     pub name: String,
-    /// Why.
+    /// The class of the failure.
     pub class: FailureClass,
-    /// The same for people, with the remedy.
+    /// The reason and the remedy, for the user.
     pub reason: String,
 }
 
-/// What the inputs hold.
+/// The documents of the inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Documents {
     /// Documents that can be read, with all their pages.
     pub readable: Tally,
-    /// Those that would be refused.
+    /// Documents that would be refused.
     pub refused: Vec<Refused>,
-    /// Size of all files, bytes.
+    /// Size of all files in bytes.
     pub bytes: u64,
-    /// By the language that the name claims.
+    /// Readable documents by the language in their names.
     pub languages: BTreeMap<&'static str, Tally>,
-    /// The lowest and the highest issue number that names say.
+    /// The lowest and the highest issue number in the names.
     pub issues: Option<(u32, u32)>,
-    /// Documents whose name says no issue number.
+    /// Documents without an issue number in their names.
     pub unnumbered: u64,
-    /// Documents by the year that a folder is called after; those below no such folder are not among them.
+    /// Documents by the year that is the name of a folder in their path; other documents are not counted.
     pub years: BTreeMap<u16, u64>,
-    /// Documents of one issue and language under several names.
+    /// Groups of documents with the same issue and language in their names.
     pub same_issue: Vec<Vec<String>>,
-    /// Documents that are very likely the same file more than once.
+    /// Groups of documents that are very likely copies of one file.
     pub twins: Vec<Vec<String>>,
-    /// Pages of these that would be read more than once.
+    /// Pages that would be read again because of these copies.
     pub twin_pages: u64,
-    /// Further ways, by links or overlapping inputs, to files that count once.
+    /// Further paths, by links or overlapping inputs, to files that count once.
     pub repeated: u64,
-    /// Documents of the run directory's plan that the inputs do not lead to any more.
+    /// Documents of the run directory's plan that are no longer in the inputs.
     pub gone: Vec<String>,
     /// Pages that earlier starts in the run directory settled.
     pub settled: u64,
-    /// Pages still to be read.
+    /// Pages that are still to be read.
     pub left: u64,
 }
 
@@ -110,7 +110,7 @@ impl Documents {
     }
 }
 
-/// The year that the nearest folder of a path is called after: the gazette begins in 1912, and names say no years.
+/// The year that is the name of the nearest folder of a path. File names have no years. The gazette begins in 1912.
 fn year(path: &str) -> Option<u16> {
     let folders = path.rsplit('/').skip(1);
     folders
@@ -119,7 +119,7 @@ fn year(path: &str) -> Option<u16> {
         .find(|year| (1912..2100).contains(year))
 }
 
-/// Readable documents whose names say the same issue and language.
+/// Groups of readable documents with the same issue and language in their names.
 fn same_issue(documents: &[Surveyed]) -> Vec<Vec<String>> {
     let mut issues: BTreeMap<(u32, Option<&str>, &str), BTreeSet<String>> = BTreeMap::new();
     for document in documents.iter().filter(|document| document.pages() > 0) {

@@ -1,4 +1,4 @@
-//! What earlier runs say of the same work, from their `report.json`.
+//! Figures of earlier runs with the same work, from their `report.json`.
 
 use std::{
     fs, io,
@@ -13,49 +13,49 @@ use crate::{
     report::{EndReport, REPORT_FILE},
 };
 
-/// Sums over the reports that are used, of what their own starts did.
+/// Sums over the reports that are used. Each report counts only the work of its own start.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Earlier {
-    /// The files.
+    /// Paths of the reports that are used.
     pub reports: Vec<PathBuf>,
-    /// What answered.
+    /// Whether the models or a stand-in answered.
     pub server: Option<ServerKind>,
-    /// Pages that an engine was asked about.
+    /// Pages that an engine read or failed.
     pub pages: f64,
-    /// Of these, those that stage 1 failed.
+    /// Pages of these that failed in stage 1.
     pub failed_first: f64,
-    /// Seconds in which stage 1's servers were ready for pages, and did or did not have any.
+    /// Seconds in which the servers of stage 1 were ready, busy or idle.
     pub ready: f64,
-    /// Of these, those in which they had the work that they want.
+    /// Seconds of these in which they were busy.
     pub busy: f64,
-    /// Requests to stage 1 and their tokens.
+    /// Requests to stage 1.
     pub requests: f64,
     /// Prompt tokens of stage 1, images and retries included.
     pub prompt_tokens: f64,
     /// Generated tokens of stage 1, those of failed attempts included.
     pub generated_tokens: f64,
-    /// Seconds in which stage 2's servers had the work that they want.
+    /// Seconds in which the servers of stage 2 were busy.
     pub second_busy: f64,
-    /// Seconds from the start of a server of stage 1 to its readiness, over all servers.
+    /// Seconds from the start of a server of stage 1 to its readiness, summed over all servers.
     pub starting: f64,
-    /// Servers of stage 1.
+    /// Number of servers of stage 1.
     pub servers: f64,
-    /// What their stores took.
+    /// Disk space of the runs' stores.
     pub stored: StoredPage,
-    /// Reports that are not used, and why.
+    /// Reports that are not used, each with the reason.
     pub left_out: Vec<String>,
 }
 
-/// A report and where it lies.
+/// A report and its path.
 pub(super) struct Found {
     path: PathBuf,
     report: EndReport,
 }
 
-/// Reads a report, given its file or its run directory.
+/// Reads a report. `path` is the report or its run directory.
 ///
 /// # Errors
-/// It is not there, or is none.
+/// The file cannot be read or is not a report.
 pub(super) fn read(path: &Path) -> Result<Found, EstimateError> {
     let path = if path.is_dir() { path.join(REPORT_FILE) } else { path.to_owned() };
     let failed = |reason| EstimateError::Report { path: path.clone(), reason };
@@ -67,14 +67,14 @@ pub(super) fn read(path: &Path) -> Result<Found, EstimateError> {
 /// The report of a run directory, if it has one.
 ///
 /// # Errors
-/// It cannot be read.
+/// The report cannot be read.
 pub(super) fn of_run(run_directory: &Path) -> Result<Option<Found>, EstimateError> {
     if run_directory.join(REPORT_FILE).exists() { read(run_directory).map(Some) } else { Ok(None) }
 }
 
 impl Earlier {
-    /// Adds up those of `found` that were made with `profile` and with `wanted` servers; where any will do, with the
-    /// models if some were, else with those of the first.
+    /// Sums the reports of `found` that were made with `profile` and with `wanted` servers. If `wanted` is `None`, it
+    /// is the models if a report was made with them, otherwise the kind of servers of the first report.
     pub(super) fn of(found: Vec<Found>, profile: &str, wanted: Option<ServerKind>) -> Earlier {
         let kind_of = |found: &Found| served(&found.report).map(|(kind, _)| kind);
         let any = || {
@@ -87,7 +87,7 @@ impl Earlier {
             let unfit = match (served(&report), server) {
                 (None, _) => Some("no page was read".into()),
                 (Some((kind, _)), Some(server)) if kind != server => {
-                    Some(format!("read by {kind} servers, and this is about {server} servers"))
+                    Some(format!("read by {kind} servers, but the estimate is for {server} servers"))
                 }
                 (Some((_, with)), _) if with != profile => Some(format!("read with profile {with}, not {profile}")),
                 _ => None,
@@ -104,13 +104,14 @@ impl Earlier {
         earlier
     }
 
-    /// Adds what one start did.
+    /// Adds the work of one start.
     fn add(&mut self, report: &EndReport) {
         let failed = report.failed.iter().filter(|(class, _)| class.remedy() != Remedy::Operator);
         let failed: u64 = failed.map(|(_, pages)| pages).sum();
         let settled = (report.pages - report.left) as f64;
         let asked = (report.read + failed) as f64;
-        // Counts include what earlier starts settled; times and tokens do not.
+        // The counts of a report include pages that earlier starts settled; its times and tokens do not. `share` is the
+        // part of the pages that this start settled.
         let share = if settled > 0.0 { report.pages_per_second * report.seconds / settled } else { 0.0 };
         self.pages += asked * share;
         self.failed_first += (report.recovered + failed) as f64 * share;
@@ -132,13 +133,13 @@ impl Earlier {
         }
     }
 
-    /// Whether it says what a page costs.
+    /// Whether the figures are enough for the cost of a page.
     pub fn has_figures(&self) -> bool {
         self.pages > 0.0 && self.ready > 0.0 && self.requests > 0.0 && self.prompt_tokens > 0.0
     }
 }
 
-/// What served stage 1 of a run, and with which profile.
+/// The kind of servers of stage 1 of a run, and their profile.
 fn served(report: &EndReport) -> Option<(ServerKind, &str)> {
     let first = report.served_by.iter().find(|served| served.engine == Engine::Chandra)?;
     Some((first.server, &first.profile))

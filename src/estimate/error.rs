@@ -1,4 +1,4 @@
-//! An estimate that cannot be made.
+//! The errors of an estimate.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -11,13 +11,14 @@ use crate::{
     sys::ExitCode,
 };
 
-/// Why.
+/// The reason why an estimate cannot be made.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum EstimateError {
-    /// Nothing to look at.
+    /// No input is given.
     #[error("no input is given: use --input PATH, --list FILE, or `input` in the table [job] of the job file")]
     NoInput,
-    /// The inputs cannot be looked at.
+    /// The inputs cannot be surveyed.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
     /// A profile cannot be loaded.
@@ -25,41 +26,36 @@ pub enum EstimateError {
     Profile(#[from] EngineError),
     /// A report cannot be used.
     #[error("report {path}: {reason}; give the report.json of a run that has ended")]
-    Report {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
-    /// No job of this walltime reads a page.
+    Report { path: PathBuf, reason: io::Error },
+    /// A job of this walltime ends before the first page is read.
     #[error(
-        "a walltime of {} is too short: {} s of it are kept for the end, and the first page is read after {:.0} s; ask for \
-         {} at least", clock(*walltime), kept.as_secs(), first_page.as_secs_f64().ceil(), clock(*least)
+        "a walltime of {} is too short: {} s of it are reserved for the end, and the first page is read after {:.0} s; \
+         ask for {} at least",
+        clock(*walltime), kept.as_secs(), first_page.as_secs_f64().ceil(), clock(*least)
     )]
     TooShort {
-        /// The walltime.
         walltime: Duration,
-        /// What is kept of it.
+        /// Reserved at the end of the walltime.
         kept: Duration,
-        /// From the job's start to the first page.
+        /// From the start of the job to the first page.
         first_page: Duration,
-        /// A walltime that is enough for one.
+        /// The shortest walltime in which a page is read.
         least: Duration,
     },
-    /// What a run directory holds cannot be read.
+    /// The records of a run directory cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No PDFium.
+    /// The PDFium library is not found.
     #[error(transparent)]
     Library(#[from] LibraryNotFound),
     /// No renderer child can be started.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The renderer children are gone.
+    /// The renderer children have ended and cannot be started again.
     #[error("{0}")]
     Renderers(String),
-    /// The system refuses threads or the path of this program.
-    #[error("cannot start: {0}")]
+    /// A call of the operating system failed: for threads, or for the path of this program or of the run directory.
+    #[error("the estimate cannot start: {0}")]
     System(#[from] io::Error),
 }
 

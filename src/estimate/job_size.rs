@@ -1,4 +1,4 @@
-//! How long so many GPUs take, and how many it takes to be done in time.
+//! The time that a number of GPUs takes, and the number of GPUs for a given time.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -7,22 +7,23 @@ use serde::Serialize;
 use super::Work;
 use crate::model::{Engine, RankId, Role, RolePattern};
 
-/// A run on so many GPUs.
+/// The size of a job and the time that it takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobSize {
-    /// GPUs, one a rank.
+    /// Number of GPUs, which is the number of ranks.
     pub gpus: u32,
-    /// What the ranks are there for.
+    /// The roles of the ranks.
     pub roles: RolePattern,
-    /// Seconds from the job's start to the run's end at best, as expected, and at worst.
+    /// Seconds from the start of the job to the end of the run: at best, as expected, at worst.
     pub seconds: (f64, f64, f64),
 }
 
-/// Share of a GPU that stage 2 must keep busy to have one for itself.
+/// Share of a GPU that stage 2 must keep busy before it gets a GPU of its own.
 const WORTH_A_GPU: f64 = 0.75;
 
-/// Ranks for a share of the second stage in all work, 0.0..=1.0: where it fills GPUs, every so many ranks one reads
-/// nothing but failed pages; else the last one turns to them when stage 1 runs dry.
+/// The roles of the ranks, given the share of the second stage in all work, 0.0..=1.0. If the second stage keeps GPUs
+/// busy, one rank in each group of ranks reads failed pages only. Otherwise the last rank switches its role when stage
+/// 1 has no pages left.
 pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
     let gpus = gpus.get();
     let (length, last) = if second_share * f64::from(gpus) >= WORTH_A_GPU && gpus > 1 {
@@ -36,21 +37,22 @@ pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
 }
 
 impl JobSize {
-    /// The run of `work` on so many GPUs. `reading` is what rank 0 needs to read all files once, while servers start.
+    /// The run of `work` on `gpus` GPUs. `reading` is the time in which rank 0 reads all files once, while servers
+    /// start.
     pub fn of(gpus: NonZeroU32, work: &Work, reading: Duration) -> JobSize {
         let roles = roles_for(gpus, work.second_share());
         let seconds = |factor: f64| {
             if work.seconds() == 0.0 {
                 return 0.0;
             }
-            let (turns, apart) = split_roles(&roles, gpus.get(), work);
-            work.server_start.max(reading.as_secs_f64()) + turns + apart * factor + work.tail
+            let (switching, read) = split_roles(&roles, gpus.get(), work);
+            work.server_start.max(reading.as_secs_f64()) + switching + read * factor + work.tail
         };
         let (best, worst) = work.range;
         JobSize { gpus: gpus.get(), seconds: (seconds(best), seconds(1.0), seconds(worst)), roles }
     }
 
-    /// The fewest GPUs with which the work is expected to be done in `time`; `None` if more than `most` would be needed.
+    /// The fewest GPUs with which the work is expected to end within `time`; `None` if it needs more than `most`.
     pub fn within(time: Duration, work: &Work, reading: Duration, most: NonZeroU32) -> Option<JobSize> {
         let fits = |gpus: u32| {
             let size = JobSize::of(NonZeroU32::new(gpus)?, work, reading);
@@ -66,13 +68,13 @@ impl JobSize {
     }
 }
 
-/// Seconds lost by turning to the other engine, and seconds of reading, where ranks are divided as `roles` says.
+/// Seconds lost by role switches, and seconds of reading, with ranks of these roles.
 fn split_roles(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
     let ranks = (0..gpus).map(|rank| roles.of(RankId(rank), gpus));
     let second = ranks.filter(|role| *role == Role::One(Engine::DeepSeek)).count() as f64;
     if second == 0.0 {
-        let turn = if work.deepseek.seconds() > 0.0 { work.server_start } else { 0.0 };
-        return (turn, work.seconds() / f64::from(gpus));
+        let switching = if work.deepseek.seconds() > 0.0 { work.server_start } else { 0.0 };
+        return (switching, work.seconds() / f64::from(gpus));
     }
     let first = f64::from(gpus) - second;
     (0.0, (work.chandra.seconds() / first).max(work.deepseek.seconds() / second))

@@ -1,7 +1,7 @@
-//! What a run will find and cost, before it is submitted: documents from a look at the inputs, the cost of a page from
-//! a sample that is really drawn, hours of GPUs from earlier runs or from measured figures, and what to ask PBS for.
+//! Estimates a run before it is submitted: the documents from a survey of the inputs, the cost of a page from a sample
+//! that is rendered, GPU hours from earlier runs or from measured figures, and the resources to request from PBS.
 //!
-//! Nothing is written. Every figure that is not measured here is told with its source ([`Estimate::assumptions`]).
+//! Nothing is written. Every figure that is not measured here is listed with its source ([`Estimate::assumptions`]).
 
 mod calculation;
 mod clock;

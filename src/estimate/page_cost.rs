@@ -1,40 +1,40 @@
-//! What a page costs on the mean, from the pages of a sample.
+//! The mean cost of a page, from the pages of a sample.
 
 use serde::Serialize;
 
 use super::SampledPage;
 
-/// Generated tokens for a whole sheet of A4 of ink. Measured on 122 pages of eleven issues, 74 of them French and 47
+/// Generated tokens for a sheet of A4 that is all ink. Measured on 122 pages of eleven issues, 74 of them French and 47
 /// Arabic, that the stand-in read with Tesseract and wrote in Chandra's grammar: 18,500 in French and 20,400 in Arabic
-/// (its tokens are an estimate; eight tenths of the pages are within 16,500 and 22,000).
+/// (the stand-in estimates its tokens; eight tenths of the pages are within 16,500 and 22,000).
 const TOKENS_FOR_INK: f64 = 19_000.0;
-/// Share of ink from which on a page is a photograph or a dark scan, which says nothing of text.
+/// Highest share of ink that counts as text. A page with more is a photograph or a dark scan.
 const MOST_INK: f64 = 0.2;
 
 /// Means of a sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct PageCost {
-    /// Pages drawn.
+    /// Number of pages that were rendered.
     pub sampled: u64,
-    /// Share of pages that no engine sees, 0.0..=1.0.
+    /// Share of blank pages, which no engine reads, 0.0..=1.0.
     pub blank_share: f64,
-    /// Images of a page that is not blank.
+    /// Number of images of a page that is not blank.
     pub images: f64,
-    /// Their prompt tokens.
+    /// Prompt tokens of these images.
     pub visual_tokens: f64,
-    /// Prompt tokens with the text of the prompt, which comes with each image.
+    /// Prompt tokens of these images with the text of the prompt, which each request repeats.
     pub prompt_tokens: f64,
-    /// Generated tokens, guessed from the ink.
+    /// Generated tokens, estimated from the ink.
     pub generated_tokens: f64,
-    /// Bytes of the images.
+    /// Size of these images in bytes.
     pub image_bytes: f64,
-    /// Seconds of a core of this machine to draw and encode a page, blank ones too.
+    /// Seconds of one core of this machine to render and encode a page, also a blank one.
     pub drawing: f64,
 }
 
 impl PageCost {
-    /// The means of `pages`; `text_tokens` is what the prompt's text takes beside an image, `most_generated` what an
-    /// answer may have at most.
+    /// The means of `pages`. `text_tokens` are the tokens of the prompt's text in each request, `most_generated` the
+    /// limit of generated tokens.
     pub fn mean(pages: &[SampledPage], text_tokens: u32, most_generated: u32) -> PageCost {
         let read: Vec<_> = pages.iter().filter(|page| page.images > 0).collect();
         let mean = |values: &dyn Fn(&SampledPage) -> f64| {
@@ -57,11 +57,11 @@ impl PageCost {
         }
     }
 
-    /// How the generated tokens were guessed.
+    /// The source of the generated tokens.
     pub fn assumption() -> String {
         format!(
-            "generated tokens: {TOKENS_FOR_INK} for a sheet of A4 all of ink, from 122 pages that the stand-in read with \
-             Tesseract (18,500 French, 20,400 Arabic)"
+            "generated tokens: {TOKENS_FOR_INK} for a sheet of A4 that is all ink, from 122 pages that the stand-in \
+             read with Tesseract (18,500 French, 20,400 Arabic)"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The job that is proposed, and what it asks PBS for.
+//! The proposed job, and the resources that it requests from PBS.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -9,51 +9,51 @@ use crate::pbs::Select;
 
 use super::{EstimateError, JobSize, Work};
 
-/// What the job is to be like.
+/// The size of the job that the user asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EstimateTarget {
-    /// GPUs.
+    /// Number of GPUs; `None`: to be proposed.
     pub gpus: Option<NonZeroU32>,
-    /// Walltime.
+    /// Walltime of the job; `None`: to be proposed.
     pub walltime: Option<Duration>,
 }
 
-/// How the job that is proposed stands to what was asked.
+/// Whether the proposed job is enough for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Feasibility {
-    /// It is expected to end in time.
+    /// One job is expected to be enough.
     Fits,
-    /// It takes so many jobs, each of which continues the one before.
+    /// This number of jobs is needed, of which each continues the one before.
     Jobs(u32),
 }
 
-/// Cores and memory for a GPU on the cluster described in `docs/cluster.md`.
+/// Cores and memory for each GPU on the cluster that `docs/cluster.md` describes.
 const CORES: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 const MEMORY: ByteSize = ByteSize::gib(180);
-/// Longest walltime that is proposed where none is given: a day is what queues of GPUs mostly allow.
+/// Longest walltime that is proposed if none is given. GPU queues mostly allow a day.
 const DAY: Duration = Duration::from_secs(86_400);
-/// More GPUs are not looked for.
+/// The most GPUs that are proposed.
 const MOST_GPUS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
-/// Walltimes are asked for in steps of this.
+/// Walltimes are rounded up to a multiple of this, in seconds.
 const STEP: u64 = 300;
 
-/// What is kept of a walltime for ending in order.
+/// The part of a walltime that is reserved for an orderly end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserve {
-    /// As scripts/pbs-job does: three minutes, at most a fifth.
+    /// The reserve of scripts/pbs-job: three minutes, at most a fifth of the walltime.
     OfPbsJob,
-    /// So much of any.
+    /// The same time for any walltime.
     Exactly(Duration),
 }
 
-/// What scripts/pbs-job keeps at most.
+/// The longest reserve of scripts/pbs-job.
 const MOST_KEPT: Duration = Duration::from_secs(180);
-/// The part of a walltime that it keeps of a short one.
+/// Of a short walltime, scripts/pbs-job reserves one part in this many.
 const PART_KEPT: u32 = 5;
 
 impl Reserve {
-    /// Of a walltime.
+    /// The reserve of a walltime.
     pub(super) fn of(self, walltime: Duration) -> Duration {
         match self {
             Reserve::OfPbsJob => MOST_KEPT.min(walltime / PART_KEPT),
@@ -61,7 +61,7 @@ impl Reserve {
         }
     }
 
-    /// The walltime, in steps, that leaves so much time.
+    /// The shortest walltime, rounded up to a step, that leaves `needed` beside its reserve.
     fn beside(self, needed: Duration) -> Duration {
         let kept = match self {
             Reserve::OfPbsJob => MOST_KEPT.min(needed / (PART_KEPT - 1)),
@@ -71,20 +71,20 @@ impl Reserve {
     }
 }
 
-/// A job that answers what was asked.
+/// A proposed job.
 #[derive(Debug)]
 pub(super) struct Proposal {
     pub(super) size: JobSize,
-    /// Its reserve included.
+    /// With its reserve.
     pub(super) walltime: Duration,
     pub(super) fit: Feasibility,
 }
 
-/// The job that answers what was asked: with GPUs alone a walltime that is enough at worst; else with the fewest GPUs
-/// that are expected to be done in time, or in as few jobs as can be.
+/// The proposed job. If only the number of GPUs is given, its walltime is enough at worst. Otherwise it has the fewest
+/// GPUs that are expected to be enough in one job, or in as few jobs as possible.
 ///
 /// # Errors
-/// The walltime is over before a page is read.
+/// The walltime ends before a page is read.
 pub(super) fn propose(
     ask: &EstimateTarget,
     work: &Work,
@@ -105,7 +105,7 @@ pub(super) fn propose(
         let (kept, least) = (reserve.of(most), reserve.beside(first_page));
         return Err(EstimateError::TooShort { walltime: most, kept, first_page, least });
     }
-    // Each job begins anew.
+    // Each job starts its servers again, so each loses the time before the first page.
     let reads = usable.saturating_sub(beginning);
     let jobs = |size: &JobSize| {
         let reading = (size.seconds.1 - beginning.as_secs_f64()).max(0.0);
@@ -114,7 +114,7 @@ pub(super) fn propose(
     let size = match ask.gpus {
         Some(gpus) => size(gpus),
         None => {
-            // More of them than pages would stand idle.
+            // With more GPUs than pages, some would be idle.
             let most = NonZeroU32::new(work.chandra.pages as u32).map_or(NonZeroU32::MIN, |pages| pages.min(MOST_GPUS));
             let largest = size(most);
             let time = beginning + reads.saturating_mul(jobs(&largest));
@@ -133,11 +133,12 @@ fn rounded(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs().div_ceil(STEP).saturating_mul(STEP))
 }
 
-/// What is asked of each node where no job file says it.
+/// The resources of each node if no job file gives them.
 const OF_A_GPU: Select =
     Select { nodes: NonZeroU32::MIN, cores: CORES, memory: Some(MEMORY), gpus: 1, ranks: NonZeroU32::MIN };
 
-/// Nodes like those of the job file, each with its share of cores and memory where it has fewer GPUs than they.
+/// Nodes like those of the job file. If the job needs fewer GPUs than one node has, it requests that share of the
+/// node's cores and memory.
 pub(super) fn select(job: Option<Select>, gpus: u32) -> Select {
     let node = job.unwrap_or(OF_A_GPU);
     let on_each = node.ranks.get().min(gpus.max(1));

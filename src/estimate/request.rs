@@ -1,4 +1,4 @@
-//! What an estimate is asked for, and what it says.
+//! The request for an estimate, and the estimate.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,75 +8,75 @@ use crate::{corpus::Inputs, model::configuration::Configuration, pbs::Select};
 
 use super::{Disk, Documents, Earlier, EstimateTarget, Feasibility, JobSize, PageCost, Reserve, Work};
 
-/// What is asked.
+/// The request for an estimate.
 #[derive(Debug, Clone)]
 pub struct EstimateRequest {
-    /// What is to be read.
+    /// The inputs of the run.
     pub inputs: Inputs,
-    /// Configuration of the run.
+    /// The configuration of the run.
     pub configuration: Configuration,
-    /// Whether that was given; if not, servers of the models are reckoned with.
+    /// Whether the user gave a configuration. If not, the estimate is for servers of the models.
     pub configured: bool,
-    /// What the job file asks PBS for.
+    /// The resources that the job file requests from PBS.
     pub job: Option<Select>,
-    /// Run directory: there already, or to be made.
+    /// The run directory, which need not exist.
     pub run_directory: Option<PathBuf>,
-    /// Pages that are drawn.
+    /// Number of pages to render as a sample.
     pub sample: u64,
     /// Reports of earlier runs, or their run directories.
     pub reports: Vec<PathBuf>,
-    /// What is to be fitted.
+    /// The size of the job that the user asks for.
     pub ask: EstimateTarget,
-    /// Kept at the end of the job for ending in order.
+    /// Time reserved at the end of the job for an orderly end.
     pub reserve: Reserve,
 }
 
 /// The estimate. Times are in seconds, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
-    /// What the inputs hold.
+    /// The documents of the inputs.
     pub documents: Documents,
-    /// Profile of stage 1.
+    /// Name of the profile of stage 1.
     pub profile: String,
-    /// Cost of a page, from the sample.
+    /// Mean cost of a page, from the sample.
     pub page: PageCost,
-    /// Pages of the sample that could not be drawn, and why.
+    /// Pages of the sample that could not be rendered, each with the reason.
     pub not_drawn: Vec<String>,
-    /// What there is to do.
+    /// The work of the run.
     pub work: Work,
-    /// Earlier runs.
+    /// Figures of earlier runs.
     pub earlier: Earlier,
-    /// Cores that one GPU of stage 1 keeps busy with drawing pages, on this machine's measure.
+    /// Cores that must render pages to keep one GPU of stage 1 busy, measured on this machine.
     pub drawing_cores: f64,
-    /// Renderer children of a rank.
+    /// Number of renderer children of a rank.
     pub renderers: u32,
     /// Seconds in which rank 0 reads all files once, before the first page.
     pub reading: f64,
-    /// Most memory of a rank, its renderer children with it; the servers' is not known here.
+    /// The most memory of a rank and its renderer children, in bytes; the servers' memory is not known here.
     pub rank_memory: u64,
-    /// Sizes of a job and how long they take.
+    /// Several sizes of a job with their times.
     pub table: Vec<JobSize>,
-    /// The one that is proposed.
+    /// The proposed size.
     pub proposed: JobSize,
-    /// Walltime of the proposed job, its reserve included.
+    /// Walltime of the proposed job with its reserve, in seconds.
     #[serde(serialize_with = "seconds")]
     pub walltime: Duration,
-    /// Whether that is what was asked.
+    /// Whether the proposed job is enough.
     pub fit: Feasibility,
-    /// Kept at its end.
+    /// The part of `walltime` that is reserved for the end, in seconds.
     #[serde(serialize_with = "seconds")]
     pub reserve: Duration,
-    /// For `#PBS -l select=`.
+    /// The value of `#PBS -l select=`.
     pub select: String,
-    /// What the run directory takes.
+    /// The disk space that the run directory needs.
     pub disk: Disk,
-    /// What the figures rest on, a line each.
+    /// The assumptions and sources of the figures, one line each.
     pub assumptions: Vec<String>,
-    /// What should be looked at before submitting.
+    /// What the user should check before submitting, one line each.
     pub warnings: Vec<String>,
 }
 
-/// Bytes a second in which rank 0 reads and fingerprints all files.
+/// Bytes a second at which rank 0 reads and fingerprints all files. Assumed.
 pub(super) const READING_RATE: f64 = 500e6;
 
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! Pages that stand for all: chosen evenly, drawn as a rank would draw them.
+//! The sample: pages that are spread evenly over the inputs and rendered as a rank renders them.
 
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -11,18 +11,18 @@ use crate::{
     model::{ImageFacts, PageIndex, View, configuration::Configuration},
 };
 
-/// What a page of the sample turned out to be.
+/// The measurements of a page of the sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SampledPage {
-    /// Images that an engine would get of it: 0 for a page without ink, where such are skipped.
+    /// Number of images that an engine gets of the page: 0 for a blank page, if blank pages are skipped.
     pub images: u32,
     /// Prompt tokens of these images.
     pub visual_tokens: u32,
-    /// Ink of the whole page times its area in sheets of A4, at most one.
+    /// Share of ink of the whole page, times its area in sheets of A4, which counts as at most one.
     pub inked_sheets: f64,
-    /// Size of these images, bytes.
+    /// Size of these images in bytes.
     pub image_bytes: u64,
-    /// Seconds of a core to draw and encode it.
+    /// Seconds of one core to render and encode the page.
     pub drawing: f64,
 }
 
@@ -30,10 +30,10 @@ pub struct SampledPage {
 const A4: f64 = 96.67;
 
 impl SampledPage {
-    /// What facts of images say: `whole` of the page, `parts` of what is sent.
+    /// The measurements from the image of the whole page and from the images that are sent.
     pub fn new(profile: &Profile, whole: &ImageFacts, parts: &[ImageFacts]) -> SampledPage {
         let inches = f64::from(whole.dpi) * f64::from(whole.dpi);
-        // A scan often declares larger sheets than it is of.
+        // A scan often declares a larger sheet than its real one.
         let sheets = (whole.size.area() as f64 / inches / A4).min(1.0);
         SampledPage {
             images: parts.len() as u32,
@@ -45,8 +45,9 @@ impl SampledPage {
     }
 }
 
-/// `number` places, as even as can be, in the pages of documents that have `pages` each: of every language and document
-/// as many as is its share of all. Document and page, 0-based; all pages where they are fewer.
+/// `number` pages, spread as evenly as possible over documents that have `pages` pages each, so that each document has
+/// its share of the sample. Returns position of the document and page, both 0-based. If there are fewer pages, returns
+/// all.
 pub fn spread_evenly(pages: &[u64], number: u64) -> Vec<(usize, u64)> {
     let total: u64 = pages.iter().sum();
     let number = number.min(total);
@@ -64,10 +65,11 @@ pub fn spread_evenly(pages: &[u64], number: u64) -> Vec<(usize, u64)> {
     places
 }
 
-/// Draws `number` pages of what is `left` of each document. Pages that cannot be drawn are told of, not counted.
+/// Renders `number` of the given pages of the documents. Returns the measurements, and the reasons for the pages that
+/// cannot be rendered.
 ///
 /// # Errors
-/// No renderer child can be started any more.
+/// The pool of renderer children is lost.
 pub(super) async fn draw(
     pool: &Pool,
     configuration: &Configuration,
@@ -76,8 +78,9 @@ pub(super) async fn draw(
     number: u64,
     drawn: impl Fn(),
 ) -> Result<(Vec<SampledPage>, Vec<String>), EstimateError> {
-    /// Requests that wait in the pool: enough for any number of children.
+    /// Jobs in the pool at a time: enough for any number of children.
     const AT_ONCE: usize = 64;
+    // Sorted by language, so that each language has its share of the sample too.
     let mut order: Vec<_> = documents.iter().collect();
     order.sort_by_key(|(document, _)| document.edition.language.name());
     let pages: Vec<u64> = order.iter().map(|(_, left)| left.len() as u64).collect();

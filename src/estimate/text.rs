@@ -1,4 +1,4 @@
-//! The page that people read.
+//! The estimate as a page of text for the user.
 
 use std::{fmt, time::Duration};
 
@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 
 use super::{Documents, Estimate, JobSize, Refused, clock::clock};
 
-/// Refused documents, twins and the like that are shown before the rest is only counted.
+/// Lines of a list that are shown; the rest is only counted.
 const SHOWN: usize = 10;
-/// Such a program draws many times slower.
+/// A debug build renders many times slower.
 const DEBUG: &str = if cfg!(debug_assertions) { ", by a debug build: a release build is far faster" } else { "" };
 
 impl fmt::Display for Estimate {
@@ -19,16 +19,16 @@ impl fmt::Display for Estimate {
             return f.write_str("\nnothing is left to read: no job is needed\n");
         }
         if self.page.sampled == 0 {
-            return f.write_str("\nno page of the sample could be drawn, so nothing can be said of the work\n");
+            return f.write_str("\nno page of the sample could be rendered, so the work cannot be estimated\n");
         }
         self.work_lines(f)?;
         self.table_lines(f)?;
         self.needs_lines(f)?;
-        list(f, "\nlook at", &self.warnings, usize::MAX)?;
-        list(f, "\nwhat these figures rest on", &self.assumptions, usize::MAX)?;
+        list(f, "\ncheck before submitting", &self.warnings, usize::MAX)?;
+        list(f, "\nassumptions and sources", &self.assumptions, usize::MAX)?;
         f.write_str(
-            "  a run will also find: checksums of all files, pages that cannot be drawn, documents that have moved, \
-             and what the engines make of each page\n",
+            "  known only after a run: checksums of all files, pages that cannot be rendered, documents that have \
+             moved, and the engines' results for each page\n",
         )
     }
 }
@@ -47,7 +47,7 @@ fn documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
         writeln!(f, "  settled by earlier starts {settled} pages, left {left}")?;
     }
     let languages = documents.languages.iter().map(|(name, tally)| {
-        let language = if *name == "unknown" { "names that say no language" } else { name };
+        let language = if *name == "unknown" { "names without a language" } else { name };
         format!("{language}: {} documents, {} pages", tally.documents, tally.pages)
     });
     writeln!(f, "  by name, {}", languages.collect::<Vec<_>>().join("; "))?;
@@ -61,11 +61,10 @@ fn documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
     let line = |refused: &Refused| format!("{}: {}", refused.class, refused.reason);
     list(f, "  refused", &refused.iter().map(line).collect::<Vec<_>>(), SHOWN)?;
     let together = |groups: &[Vec<String>]| groups.iter().map(|names| names.join(" = ")).collect::<Vec<_>>();
-    let twins =
-        format!("  the same file more than once, by size and both ends; {} pages too many", documents.twin_pages);
+    let twins = format!("  copies of one file, by size and both ends; {} pages too many", documents.twin_pages);
     list(f, &twins, &together(&documents.twins), SHOWN)?;
     list(f, "  one issue under several names, each is read", &together(&documents.same_issue), SHOWN)?;
-    list(f, "  of the plan, not in the inputs any more", &documents.gone, SHOWN)?;
+    list(f, "  in the plan, but no longer in the inputs", &documents.gone, SHOWN)?;
     if *repeated > 0 {
         writeln!(f, "  {repeated} further links or paths to the same files count once")?;
     }
@@ -76,12 +75,13 @@ impl Estimate {
     fn page_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let page = &self.page;
         if page.sampled == 0 {
-            return list(f, "\nsample, could not be drawn", &self.not_drawn, SHOWN);
+            return list(f, "\npages of the sample that could not be rendered", &self.not_drawn, SHOWN);
         }
-        writeln!(f, "\na page, on the mean of {} drawn for profile {}", page.sampled, self.profile)?;
+        writeln!(f, "\na page, on the mean of {} rendered for profile {}", page.sampled, self.profile)?;
         writeln!(
             f,
-            "  {:.0} visual tokens in {:.1} images of {} in all, {:.0} prompt tokens, about {:.0} generated; blank {:.1} %",
+            "  {:.0} visual tokens in {:.1} images of {} in all, {:.0} prompt tokens, about {:.0} generated; \
+             blank {:.1} %",
             page.visual_tokens,
             page.images,
             ByteSize(page.image_bytes as u64),
@@ -89,8 +89,8 @@ impl Estimate {
             page.generated_tokens,
             100.0 * page.blank_share
         )?;
-        writeln!(f, "  {:.0} ms to draw and encode on a core of this machine{DEBUG}", 1000.0 * page.drawing)?;
-        list(f, "  could not be drawn", &self.not_drawn, SHOWN)
+        writeln!(f, "  {:.0} ms to render and encode on a core of this machine{DEBUG}", 1000.0 * page.drawing)?;
+        list(f, "  could not be rendered", &self.not_drawn, SHOWN)
     }
 
     fn work_lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,7 +106,7 @@ impl Estimate {
         for (engine, part) in [("chandra", work.chandra), ("deepseek", work.deepseek)] {
             writeln!(
                 f,
-                "  {engine}: {:.0} pages of {:.2} s ({:.2} pages/s a GPU), {:.2} GPU hours",
+                "  {engine}: {:.0} pages of {:.2} s ({:.2} pages/s on each GPU), {:.2} GPU hours",
                 part.pages,
                 part.seconds_per_page,
                 1.0 / part.seconds_per_page.max(1e-9),
@@ -132,25 +132,25 @@ impl Estimate {
         writeln!(f, "  #PBS -l select={}", self.select)?;
         writeln!(
             f,
-            "  #PBS -l walltime={}        # {} s of it kept for the end",
+            "  #PBS -l walltime={}        # {} s of it are reserved for the end",
             clock(self.walltime),
             self.reserve.as_secs()
         )?;
         writeln!(f, "  roles = \"{}\"", self.proposed.roles)?;
         writeln!(
             f,
-            "  cores: a rank draws with {:.2} of them ({} renderers) to keep its GPU busy, the others are its server's",
+            "  cores: a rank needs {:.2} for rendering ({} renderers) to keep its GPU busy; its server uses the others",
             self.drawing_cores, self.renderers
         )?;
         writeln!(
             f,
-            "  memory: a rank and its renderers at most {}; its server's is not known here",
+            "  memory: a rank and its renderers use at most {}; the memory of its server is not known here",
             ByteSize(self.rank_memory)
         )?;
-        let free = self.disk.free.map_or("not told".into(), |free| ByteSize(free).to_string());
+        let free = self.disk.free.map_or("unknown".into(), |free| ByteSize(free).to_string());
         writeln!(
             f,
-            "  disk: {} for the store, {} for journals meanwhile, {} if all is exported; free {free} in {}",
+            "  disk: {} for the store, {} for journals during the run, {} if all is exported; free {free} in {}",
             ByteSize(self.disk.store),
             ByteSize(self.disk.journals),
             ByteSize(self.disk.export),
@@ -159,7 +159,7 @@ impl Estimate {
     }
 }
 
-/// A heading with lines below it; nothing where there are none.
+/// Writes a heading with lines below it; nothing if there are no lines.
 fn list(f: &mut fmt::Formatter<'_>, heading: &str, lines: &[String], shown: usize) -> fmt::Result {
     if lines.is_empty() {
         return Ok(());

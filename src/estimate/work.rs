@@ -1,34 +1,34 @@
-//! Hours of GPUs: what a page costs, times the pages.
+//! The GPU time of a run: the cost of a page, times the number of pages.
 
 use serde::Serialize;
 
 use super::{Earlier, PageCost};
 use crate::gpu_model::GpuModel;
 
-/// What one engine has to do.
+/// The work of one engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct EngineWork {
-    /// Pages that it reads.
+    /// Number of pages.
     pub pages: f64,
-    /// Seconds of a GPU for one.
+    /// Seconds of one GPU for a page.
     pub seconds_per_page: f64,
 }
 
 impl EngineWork {
-    /// Seconds of one GPU for all.
+    /// Seconds of one GPU for all pages.
     pub fn seconds(self) -> f64 {
         self.pages * self.seconds_per_page
     }
 }
 
-/// What is to be done.
+/// The work of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Work {
-    /// Whether it comes from earlier runs, not from published or measured figures of a GPU.
+    /// Whether the figures come from earlier runs; otherwise they are published or measured figures of a GPU.
     pub from_reports: bool,
-    /// Stage 1.
+    /// Work of stage 1.
     pub chandra: EngineWork,
-    /// Stage 2: pages that stage 1 fails.
+    /// Work of stage 2: the pages that fail in stage 1.
     pub deepseek: EngineWork,
     /// Prompt tokens of a page in stage 1.
     pub prompt_tokens: f64,
@@ -36,16 +36,16 @@ pub struct Work {
     pub generated_tokens: f64,
     /// Seconds from the start of a server to its readiness.
     pub server_start: f64,
-    /// Seconds at the end in which servers have too few pages left to be busy.
+    /// Seconds at the end of the run in which servers have too few pages to be busy.
     pub tail: f64,
-    /// What the estimate may be multiplied with at best and at worst.
+    /// Factors of the estimated time at best and at worst.
     pub range: (f64, f64),
-    /// Where its figures come from, a line each.
+    /// The sources of the figures, one line each.
     pub sources: Vec<String>,
 }
 
-/// Share of pages that stage 1 fails, where no run says it (`docs/facts/h200.md`, "Patterns of a client": 3 % of pages
-/// loop).
+/// Share of pages that fail in stage 1, if no report gives it (`docs/facts/h200.md`, "Patterns of a client": 3 % of
+/// pages loop).
 const FAILED_SHARE: f64 = 0.03;
 /// Seconds of a GPU for a page of DeepSeek-OCR: 200,000 pages a day on one A100-40G (`docs/facts/deepseek.md`,
 /// "Published figures").
@@ -55,16 +55,16 @@ const SERVER_START: f64 = 140.0;
 /// Seconds in which the last pages are read: the P95 of a page at 64 in flight (`docs/facts/h200.md`, "Patterns of a
 /// client").
 const TAIL: f64 = 52.0;
-/// The measured GPU and model may be another than the cluster's: Chandra 2 is published as twice as fast as the model
-/// of Chandra 1's shape that was measured (`docs/facts/chandra.md`, "Throughput"); cards have half the speed of an
-/// H200.
+/// The cluster may have another GPU and model than the measured ones. Chandra 2 is published as twice as fast as the
+/// measured model, which has the shape of Chandra 1 (`docs/facts/chandra.md`, "Throughput"). Other cards have half the
+/// speed of an H200.
 const RANGE_OF_FIGURES: (f64, f64) = (0.5, 2.0);
-/// Other pages of the same corpus on the same servers. Assumed.
+/// For other pages of the same corpus on the same servers. Assumed.
 const RANGE_OF_REPORTS: (f64, f64) = (0.75, 1.5);
 
 impl Work {
-    /// The work of reading `pages` pages of this cost, blank ones among them. `attempts` is how many attempts may fail on
-    /// a visit to stage 1.
+    /// The work of `pages` pages of this cost, blank pages included. `attempts` is the number of attempts of a page in
+    /// stage 1.
     pub fn of(pages: u64, cost: &PageCost, attempts: u32, earlier: &Earlier) -> Work {
         let inked = pages as f64 * (1.0 - cost.blank_share);
         if earlier.has_figures() { from_reports(inked, cost, earlier) } else { from_figures(inked, cost, attempts) }
@@ -83,7 +83,7 @@ impl Work {
 
 fn from_reports(inked: f64, cost: &PageCost, earlier: &Earlier) -> Work {
     let Earlier { pages, ready, requests, prompt_tokens, .. } = *earlier;
-    // Retries and parts are in the seconds a page already: images are compared with images.
+    // The seconds of a page already include retries and parts, so the factor compares single images.
     let longer = cost.prompt_tokens / cost.images.max(1e-9) / (prompt_tokens / requests);
     let longer = if longer > 0.0 { longer } else { 1.0 };
     let failed_share = earlier.failed_first / pages;
@@ -93,8 +93,8 @@ fn from_reports(inked: f64, cost: &PageCost, earlier: &Earlier) -> Work {
     let mut sources = vec![
         format!("earlier runs: {}", files.join(", ")),
         format!(
-            "stage 1: {:.2} pages/s on a ready server, busy {:.0} % of its time; images of this corpus have {longer:.2} \
-             times the prompt tokens",
+            "stage 1: {:.2} pages/s on a ready server, busy {:.0} % of its time; images of this corpus have \
+             {longer:.2} times the prompt tokens",
             pages / ready,
             100.0 * earlier.busy / ready
         ),
@@ -131,9 +131,9 @@ fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
         range: RANGE_OF_FIGURES,
         sources: vec![
             format!(
-                "ESTIMATE, no earlier run that tells: an H200 with a model of Chandra 1's shape took {} us a prompt token and {} us a \
-                 generated one (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); another card or model has another \
-                 speed",
+                "ESTIMATE, no earlier run with figures: an H200 with a model of Chandra 1's shape took {} us for a \
+                 prompt token and {} us for a generated token (1.87 pages/s at 4,014 and 1,267 tokens, vLLM 0.26.0); \
+                 another card or model has another speed",
                 per_prompt_token.as_micros(),
                 per_sequence.as_micros()
             ),

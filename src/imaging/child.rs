@@ -1,6 +1,6 @@
-//! The renderer child process: reads requests from standard input, writes answers to standard output, nothing else.
+//! The renderer child process: reads requests from standard input and writes answers to standard output.
 //!
-//! It ends when standard input does, at once, even in the middle of a page: a rank that was killed leaves no orphans.
+//! It ends as soon as standard input ends, even in the middle of a page, so a rank that was killed leaves no orphans.
 
 use std::{
     collections::VecDeque,
@@ -21,27 +21,21 @@ use super::{
 };
 use crate::{model::FailureClass, sys::peak_address_space};
 
-/// Documents kept open: a rank works on pages of few at a time.
+/// Documents kept open. A rank works on pages of few documents at a time.
 const OPEN_DOCUMENTS: usize = 4;
 
-/// The child cannot do its work.
+/// An error that ends the child.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// The memory limit was refused.
+    /// A resource limit cannot be set.
     #[error("cannot limit the address space to {bytes} bytes: {source}")]
-    Limit {
-        /// The limit asked for.
-        bytes: u64,
-        /// Why not.
-        source: rustix::io::Errno,
-    },
-    /// The limit has been reached, and with it what was drawn is in doubt. The rank knows these words.
+    Limit { bytes: u64, source: rustix::io::Errno },
+    /// The address space has reached its limit, so the rendered page may be incomplete. The rank recognises the start
+    /// of this message.
     #[error("{OUT_OF_MEMORY}: the address space has reached its limit of {bytes} bytes")]
-    OutOfMemory {
-        /// The limit.
-        bytes: u64,
-    },
-    /// The rank no longer listens.
+    OutOfMemory { bytes: u64 },
+    /// The rank has closed the pipe.
     #[error("cannot answer on standard output: {0}")]
     Answer(#[from] io::Error),
 }
@@ -49,7 +43,8 @@ pub enum ChildError {
 /// Serves requests until standard input ends.
 ///
 /// # Errors
-/// The memory limit is refused or standard output is closed. A PDFium that cannot be loaded is said to the rank.
+/// A resource limit cannot be set, or standard output is closed. A PDFium that cannot be loaded is no error: the child
+/// reports it to the rank in its first answer.
 pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
     let memory = limit_resources(memory)?;
     let mut output = io::stdout().lock();
@@ -58,10 +53,10 @@ pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
         Err(error) => return Ok(write_frame(&mut output, &Response::Unusable(error.to_string()), &[])?),
     };
     write_frame(&mut output, &Response::Ready, &[])?;
-    let mut shelf = DocumentCache { renderer: &renderer, open: VecDeque::new() };
+    let mut cache = DocumentCache { renderer: &renderer, open: VecDeque::new() };
     for request in requests() {
         let (response, image) =
-            shelf.answer(request).unwrap_or_else(|refusal| (Response::Refused(refusal), Vec::new()));
+            cache.answer(request).unwrap_or_else(|refusal| (Response::Refused(refusal), Vec::new()));
         if memory_exhausted(memory)? {
             return Err(ChildError::OutOfMemory { bytes: memory });
         }
@@ -70,8 +65,8 @@ pub fn serve(pdfium: &Path, memory: u64) -> Result<(), ChildError> {
     Ok(())
 }
 
-/// Limits this process, so that a hostile page costs itself only; and no core dumps of gigabytes. Returns the limit of
-/// its memory, which the system may have set lower already.
+/// Limits the memory of this process, so that a hostile page harms only itself, and turns core dumps off, which would
+/// have gigabytes. Returns the memory limit in bytes; the system may have set a lower one already.
 fn limit_resources(memory: u64) -> Result<u64, ChildError> {
     let limit = |resource, bytes: u64| {
         let bytes = getrlimit(resource).maximum.map_or(bytes, |allowed| bytes.min(allowed));
@@ -82,7 +77,7 @@ fn limit_resources(memory: u64) -> Result<u64, ChildError> {
     limit(Resource::As, memory)
 }
 
-/// Requests from standard input, read by a thread of its own that ends the process with the stream.
+/// Requests from standard input. A separate thread reads them and ends the process at the end of the stream.
 fn requests() -> mpsc::Receiver<Request> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -101,7 +96,7 @@ fn requests() -> mpsc::Receiver<Request> {
     receiver
 }
 
-/// The documents that are open, the latest used first.
+/// The open documents, the last used first.
 struct DocumentCache<'a> {
     renderer: &'a Renderer,
     open: VecDeque<(PathBuf, Option<String>, OpenDocument<'a>)>,
@@ -116,7 +111,8 @@ impl<'a> DocumentCache<'a> {
             Request::Render { document, password, page, rule, layout, view } => {
                 let name = document.display().to_string();
                 let mut fault = String::new();
-                // A file that was only touched is drawn from once more; one that changes again and again is not.
+                // If the file changed during the rendering, the page is rendered once more from the reopened file. A
+                // second change fails the page.
                 for _ in 0..2 {
                     let open = self.document(document.clone(), password.clone())?;
                     let drawn = draw(open, &name, page, (&rule, layout), view);
@@ -132,7 +128,8 @@ impl<'a> DocumentCache<'a> {
         }
     }
 
-    /// The document, opened anew if its path leads to another file by now. One whose file is gone stays open.
+    /// The document, opened again if its path now leads to another file. If the file no longer exists, the open
+    /// document is used.
     fn document(&mut self, path: PathBuf, password: Option<String>) -> Result<&OpenDocument<'a>, Refusal> {
         let now = Identity::at(&path).ok();
         let is_same = |open: &OpenDocument<'_>| now.is_none_or(|now| now == open.faults().identity());
@@ -151,8 +148,8 @@ impl<'a> DocumentCache<'a> {
     }
 }
 
-/// Whether this process has come so near to its limit that PDFium, which goes on without what it cannot allocate, may
-/// have left something out.
+/// Whether this process has come so near to its memory limit that an allocation of PDFium may have failed. PDFium then
+/// leaves content out without an error.
 fn memory_exhausted(memory: u64) -> io::Result<bool> {
     Ok(peak_address_space()?.is_some_and(|peak| peak > memory - memory / LARGE_ALLOCATION))
 }

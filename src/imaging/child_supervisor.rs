@@ -1,4 +1,4 @@
-//! The task of one child: hands it requests, judges how it was lost, and replaces it.
+//! The task of one child: sends it requests, classifies its loss, and replaces it.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use super::{
     render_failure::RenderFailure,
 };
 
-/// Waits before each attempt to replace a child; after the last the child's place is given up.
+/// The wait before each attempt to replace a child. After the last failed attempt, the pool does without this child.
 const REPLACEMENTS: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
-/// A child's place in the pool, and the child in it.
+/// The supervisor of one child of the pool.
 pub(super) struct ChildSupervisor {
     pub settings: PoolSettings,
-    /// `None` where the last was lost or has served its time.
+    /// `None` after the child was lost or has answered its number of requests.
     pub child: Option<RemoteChild>,
 }
 
 /// Serves `jobs` until the pool is dropped or no child can be started any more.
 pub(super) async fn supervise(
     slot: usize,
-    mut attendant: ChildSupervisor,
+    mut supervisor: ChildSupervisor,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     events: mpsc::UnboundedSender<Event>,
 ) {
     while let Some(job) = jobs.recv().await {
-        let event = match attendant.serve(&job.request).await {
+        let event = match supervisor.serve(&job.request).await {
             Ok(answer) => {
-                // Nobody waits for a page whose lease ended.
+                // Fails if the lease of the page has ended: then no task waits for the answer.
                 let _ = job.reply.send(answer);
                 Event::Idle(slot)
             }
@@ -50,8 +50,8 @@ pub(super) async fn supervise(
 }
 
 impl ChildSupervisor {
-    /// Answers one request, if need be with a new child. A child may die of what earlier pages did to it, be killed from
-    /// outside, or wait for a slow disk; so the request is tried again with fresh children before its page is blamed.
+    /// Answers one request, with a new child if needed. A child may die because of an earlier page, be killed from
+    /// outside, or wait for a slow disk. The request is therefore tried again with new children before its page fails.
     async fn serve(&mut self, request: &Request) -> Result<Answer, StartError> {
         let frame = match protocol::head(request, 0) {
             Ok(frame) => frame,
@@ -69,8 +69,8 @@ impl ChildSupervisor {
                     self.make_available(child).await;
                     return Ok(answer(response, image));
                 }
-                Err(loss) if tries < loss.innocent_tries(fresh) => {
-                    tracing::warn!("{}: {loss}; trying again with a new renderer", request.subject());
+                Err(loss) if tries < loss.further_tries(fresh) => {
+                    tracing::warn!("{}: {loss}; the request is tried again with a new renderer", request.subject());
                     sleep(REPLACEMENTS[tries]).await;
                     tries += 1;
                 }
@@ -88,7 +88,7 @@ impl ChildSupervisor {
     }
 
     async fn replace(&self) -> Result<RemoteChild, StartError> {
-        let mut result = Err(StartError::Silent("not tried".into()));
+        let mut result = Err(StartError::Silent("no attempt was made".into()));
         for wait in REPLACEMENTS {
             sleep(wait).await;
             result = RemoteChild::start(&self.settings).await;
@@ -117,9 +117,10 @@ impl ChildSupervisor {
 }
 
 impl Loss {
-    /// How often the request in flight may have had nothing to do with it. A machine that is short of memory kills what
-    /// is largest, for seconds.
-    fn innocent_tries(&self, fresh: bool) -> usize {
+    /// How many times a request may be tried again after this loss, because the request may not be its cause. `fresh`:
+    /// the child had answered no request before. A machine that is short of memory kills the largest processes for some
+    /// seconds, so a kill from outside allows the most tries.
+    fn further_tries(&self, fresh: bool) -> usize {
         match self {
             Loss::Died { killed: true, .. } => REPLACEMENTS.len(),
             Loss::Late => 1,

@@ -1,35 +1,38 @@
-//! Clean-up of bad scans: light evened out, contrast raised, specks removed.
+//! Cleans bad scans: evens out the light, raises the contrast, removes specks.
 //!
-//! A page that is cleaned becomes grey. A grey tone that was meant, such as a shaded cell, becomes white where it covers less
-//! than [`PATCH_INCHES`], so this is for scans only, and [`needs_cleaning`] says for which.
+//! A cleaned page is grey. An intended grey tone, such as a shaded cell, becomes white if it is smaller than
+//! [`PATCH_INCHES`]. Cleaning is therefore for bad scans only, and [`needs_cleaning`] finds them.
 
 use super::pixels::Pixels;
 use crate::layout::{Sheet, extent, for_each_mark};
 
-/// Side of the squares in which the lightness of the paper is taken: wider than a letter of the body, so that each has paper.
+/// Side of the squares in which the lightness of the paper is measured, in inches. It is wider than a letter of the
+/// body text, so that each square has paper.
 const PATCH_INCHES: f32 = 0.2;
-/// The paper of a square is lighter than this share of its pixels.
+/// The lightness of the paper is this quantile of a square's pixels.
 const PAPER_SHARE: f32 = 0.8;
-/// Paper that has less than this part of the lightness of the page's lightest is none, but a picture or the black edge of the scan.
+/// A square darker than this share of the page's lightest square is no paper, but a picture or the black edge of the
+/// scan.
 const DARKEST_PAPER: f32 = 0.4;
-/// The darkest ink is as dark as this share of all pixels: little, so that a page with a few lines has ink.
+/// The darkest ink is this quantile of all pixels. It is small, so that a page with a few lines has ink.
 const DARKEST_SHARE: f32 = 0.002;
-/// Where halfway to the darkest is not this many levels darker than the paper, there is no ink.
+/// A page has ink if the level halfway to the darkest ink is at least this many levels darker than the paper.
 const FAINTEST: u8 = 12;
-/// Ink is darker than halfway from paper to the darkest ink, and as dark as this share of that: edges of strokes are lighter.
+/// Ink is this quantile of the pixels that are darker than halfway from paper to the darkest ink. The edges of strokes
+/// are lighter.
 const INK_SHARE: f32 = 0.25;
-/// Levels above this part of the way from ink to paper are paper: the grain of the paper goes.
+/// Levels above this share of the difference from ink to paper become white, which removes the grain of the paper.
 const WHITE_POINT: f32 = 0.95;
-/// A mark neither wider nor higher than this, in inches, is a speck. A point of the gazette is 0.016 inches.
+/// A mark neither wider nor higher than this, in inches, is a speck. A full stop of the gazette is 0.016 inches.
 const SPECK_INCHES: f32 = 0.0105;
 /// Halfway from black to white.
 const MIDDLE: u8 = 128;
 
-/// More specks than this to a square inch are too many: pages of the corpus have up to 25
-/// (median below 2, on rough scans 6), pages made grainy or speckled more than 120.
+/// A page with more specks than this in a square inch is cleaned. Pages of the corpus have up to 25 (median below 2, on
+/// rough scans 6); pages that were made grainy or speckled have more than 120.
 const SPECKS_PER_SQUARE_INCH: f32 = 30.0;
 
-/// The page, cleaned: grey, with light paper all over, without specks.
+/// The cleaned page: grey, with light paper everywhere, without specks.
 pub fn clean(pixels: &Pixels, dpi: f32) -> Pixels {
     let width = pixels.size.width as usize;
     let luma = pixels.sheet(dpi).levels;
@@ -42,9 +45,10 @@ pub fn clean(pixels: &Pixels, dpi: f32) -> Pixels {
     Pixels { size: pixels.size, bytes: levels, grey: true }
 }
 
-/// Whether a page has so many specks, or paper so grainy, that it is better read cleaned.
+/// Whether a page has so many specks, or such grainy paper, that cleaning improves the reading.
 ///
-/// Uneven light and faint print alone are no reason: Tesseract reads grey levels, and read both worse once cleaned.
+/// Uneven light and faint print alone are no reason: Tesseract reads grey levels, and reads such pages worse after
+/// cleaning.
 pub fn needs_cleaning(sheet: &Sheet<'_>) -> bool {
     let width = sheet.size.width as usize;
     let Some(ink) = ink(&sheet.levels, sheet.paper) else { return false };
@@ -57,7 +61,7 @@ pub fn needs_cleaning(sheet: &Sheet<'_>) -> bool {
     specks as f32 / square_inches.max(1.0) > SPECKS_PER_SQUARE_INCH
 }
 
-/// Lightness of the paper in squares all over the page.
+/// Lightness of the paper in squares over the whole page.
 struct Paper {
     side: usize,
     across: usize,
@@ -66,7 +70,7 @@ struct Paper {
 }
 
 impl Paper {
-    /// `None` for a page that has none: without pixels, or dark all over.
+    /// `None` for a page without paper: it has no pixels, or is dark everywhere.
     fn of(levels: &[u8], width: usize, dpi: f32) -> Option<Paper> {
         let side = ((PATCH_INCHES * dpi).round() as usize).max(2);
         let height = levels.len().checked_div(width)?;
@@ -86,7 +90,7 @@ impl Paper {
         Some(paper.without_pictures((f32::from(lightest) * DARKEST_PAPER) as u8).smoothed())
     }
 
-    /// Squares that are no paper take the lightest neighbour's level, or the page's.
+    /// Squares without paper take the level of the lightest neighbour, or the lightest level of the page.
     fn without_pictures(self, darkest: u8) -> Paper {
         let lightest = self.levels.iter().copied().max().unwrap_or(255);
         let levels = self.rank_filter(|levels| {
@@ -102,7 +106,8 @@ impl Paper {
         Paper { levels, ..self }
     }
 
-    /// Each square as light as the median of it and its neighbours: a letter larger than a square is no shade.
+    /// Each square gets the median of its own and its neighbours' levels, so that a letter larger than a square is no
+    /// shade.
     fn smoothed(self) -> Paper {
         let levels = self.rank_filter(|levels| {
             levels.sort_unstable();
@@ -111,7 +116,8 @@ impl Paper {
         Paper { levels, ..self }
     }
 
-    /// What `choose` says for each square; it is given the square's level first, then its neighbours'.
+    /// Applies `choose` to each square. Its argument is the square's level, then the levels of the square and its
+    /// neighbours.
     fn rank_filter(&self, choose: impl Fn(&mut [u8]) -> u8) -> Vec<u8> {
         let mut near = Vec::with_capacity(10);
         let squares = (0..self.down).flat_map(|y| (0..self.across).map(move |x| (x, y)));
@@ -128,7 +134,8 @@ impl Paper {
             .collect()
     }
 
-    /// Divides a page by its paper, whose lightness between the middles of squares is interpolated.
+    /// Divides the levels of a page by its paper. Between the middles of squares, the lightness of the paper is
+    /// interpolated.
     fn even_out(&self, levels: &mut [u8], width: usize) {
         let columns: Vec<Between> = (0..width).map(|x| Between::of(x, self.side, self.across)).collect();
         for (y, row) in levels.chunks_exact_mut(width).enumerate() {
@@ -145,7 +152,7 @@ impl Paper {
     }
 }
 
-/// A place between the middles of two squares.
+/// A position between the middles of two squares.
 struct Between {
     first: usize,
     second: usize,
@@ -165,7 +172,7 @@ impl Between {
     }
 }
 
-/// The level that `share` of the pixels is not lighter than.
+/// The lowest level that at least `share` of the pixels do not exceed.
 fn quantile(histogram: &[u32; 256], share: f32) -> u8 {
     let wanted = histogram.iter().map(|&count| u64::from(count)).sum::<u64>() as f32 * share;
     let mut sum = 0u64;
@@ -188,7 +195,7 @@ fn ink(levels: &[u8], paper: u8) -> Option<u8> {
     Some(quantile(&histogram, INK_SHARE))
 }
 
-/// Stretches the levels so that ink is black and the grain of the paper white.
+/// Stretches the levels so that ink becomes black and the grain of the paper white.
 fn raise_contrast(levels: &mut [u8]) {
     let Some(ink) = ink(levels, u8::MAX).map(f32::from) else { return };
     let white = ink + (255.0 - ink) * WHITE_POINT;
@@ -208,7 +215,7 @@ fn remove_specks(levels: &mut [u8], width: usize, dpi: f32) {
     });
 }
 
-/// Greatest side of a speck in pixels.
+/// Longest side of a speck in pixels.
 fn speck_limit(dpi: f32) -> usize {
     (SPECK_INCHES * dpi) as usize
 }

@@ -1,4 +1,4 @@
-//! Pieces of a page as images of their own: cut out, turned, padded to the grid.
+//! Cuts pieces out of a page, rotates them, and pads them to the grid.
 
 use super::pixels::Pixels;
 use crate::model::{BBox, Grid, PixelSize, Region, Rotation};
@@ -6,13 +6,13 @@ use crate::model::{BBox, Grid, PixelSize, Region, Rotation};
 /// A piece of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Piece {
-    /// Upright.
+    /// The image, upright.
     pub(super) pixels: Pixels,
-    /// The place on the page that the image stands for, padding included.
+    /// The place of the image on the page, with its padding.
     pub(super) bbox: BBox,
 }
 
-/// Cuts `region` out of a page. The image is white where the grid asks for more than the region.
+/// Cuts `region` out of a page. The padding to the grid is white.
 pub(super) fn cut(page: &Pixels, region: Region, grid: Grid) -> Piece {
     let size = page.size;
     let across = Span::of(region.bbox.left, region.bbox.right, size.width, grid);
@@ -39,12 +39,12 @@ struct Span {
     start: usize,
     /// Pixels of the image.
     length: usize,
-    /// Those that show the page; the others are padding.
+    /// The pixels of the page that the image shows; its other pixels are padding.
     kept: std::ops::Range<usize>,
 }
 
 impl Span {
-    /// The pixels between two thousandths of a side, one at least, padded to whole cells where the page goes on.
+    /// The pixels between two thousandths of a side, at least one, padded to whole cells as far as the page extends.
     fn of(from: u16, to: u16, side: u32, grid: Grid) -> Span {
         let side = side as usize;
         let pixel = |thousandths: u16| {
@@ -57,7 +57,7 @@ impl Span {
             Grid::Free => 1,
             Grid::Cells(cell) => cell.max(1) as usize,
         };
-        // The page's own sides are whole numbers of cells, or there is no grid.
+        // The sides of the page are whole numbers of cells, or there is no grid.
         let length = kept.len().next_multiple_of(cell).min(side.max(1));
         Span { start: kept.start.min(side.saturating_sub(length)), length, kept }
     }
@@ -69,16 +69,13 @@ impl Span {
     }
 }
 
-/// The pixels after a turn.
+/// The pixels after a rotation.
 pub(super) fn turned(pixels: Pixels, turn: Rotation) -> Pixels {
     if turn == Rotation::None {
         return pixels;
     }
     let Pixels { size, bytes: source, grey } = pixels;
-    let size = match turn.is_sideways() {
-        true => PixelSize { width: size.height, height: size.width },
-        false => size,
-    };
+    let size = if turn.is_sideways() { PixelSize { width: size.height, height: size.width } } else { size };
     let (width, height) = (size.width as usize, size.height as usize);
     let (source_width, channels) = (if turn.is_sideways() { height } else { width }, if grey { 1 } else { 3 });
     let mut bytes = Vec::with_capacity(source.len());

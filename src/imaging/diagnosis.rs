@@ -1,4 +1,4 @@
-//! What is wrong with a file that PDFium cannot open, in words that tell what to do.
+//! Describes a file that PDFium cannot open, with what to do.
 
 use std::{
     fs::File,
@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-/// How much of either end is looked at. The header may stand within the first 1024 bytes, and the end-of-file marker
-/// within the last.
+/// Bytes at each end that are examined. The header may be anywhere in the first 1024 bytes, and the end-of-file marker
+/// anywhere in the last.
 const WINDOW: u64 = 1024;
 
-/// Says what the file looks like.
+/// Describes a file.
 ///
 /// # Errors
-/// It cannot be read at all.
+/// The file cannot be read.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -25,7 +25,7 @@ pub fn of_file(path: &Path) -> io::Result<String> {
     Ok(describe(&head, &tail, size))
 }
 
-/// Says what a file with this beginning and end looks like.
+/// Describes a file with this beginning, end and size.
 fn describe(head: &[u8], tail: &[u8], size: u64) -> String {
     let beginning = head.trim_ascii_start().to_ascii_lowercase();
     let says = |word: &str| beginning.starts_with(word.as_bytes());
@@ -50,7 +50,7 @@ fn describe(head: &[u8], tail: &[u8], size: u64) -> String {
     }
 }
 
-/// Formats that are often found under the wrong name.
+/// Other formats that files with the ending `.pdf` often have.
 fn other_kind(head: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 6] = [
         (b"PK\x03\x04", "a ZIP archive or Office document"),

@@ -1,20 +1,20 @@
-//! Where libpdfium is.
+//! Finds libpdfium.
 
 use std::{
     env, fmt, io,
     path::{Path, PathBuf},
 };
 
-/// The PDFium build whose functions this program binds: all symbols are resolved at once, and PDFium drops some with
-/// almost every release, so another build is refused when it is loaded.
+/// The PDFium build whose functions this program binds. All symbols are resolved when the library is loaded, and almost
+/// every release of PDFium removes some, so another build fails to load.
 pub const PDFIUM_BUILD: u32 = 8149;
 
 /// File name of the library.
 const FILE_NAME: &str = "libpdfium.so";
-/// Where the set-up script of the project puts it.
+/// Where `scripts/setup` puts the library, relative to the project.
 const PROJECT_PATH: &str = ".deps/pdfium/libpdfium.so";
 
-/// No libpdfium was found.
+/// libpdfium was not found.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no {FILE_NAME} (PDFium build {PDFIUM_BUILD}) at {}; take it from the pypdfium2 5.15.2 wheel and \
@@ -22,7 +22,7 @@ const PROJECT_PATH: &str = ".deps/pdfium/libpdfium.so";
     Places(looked)
 )]
 pub struct LibraryNotFound {
-    /// The places that were tried.
+    /// The paths that were tried.
     looked: Vec<PathBuf>,
 }
 
@@ -35,12 +35,12 @@ impl fmt::Display for Places<'_> {
     }
 }
 
-/// Finds libpdfium: the configured path, else `PDFIUM_LIB`, else beside the binary, else in the `.deps` of a folder
-/// that holds the binary or the current directory. A path that is named but absent is an error, not a reason to look
-/// on.
+/// Finds libpdfium: at the configured path, else at `PDFIUM_LIB`, else beside the program, else in `.deps` of a parent
+/// folder of the program or of the current directory. If a path is given and the library is not there, no other place
+/// is searched.
 ///
 /// # Errors
-/// Nothing there; names every place that was tried.
+/// The library is at none of the places; the error names them.
 pub fn find_library(configured: Option<&Path>) -> Result<PathBuf, LibraryNotFound> {
     let variable = env::var_os("PDFIUM_LIB").filter(|value| !value.is_empty()).map(PathBuf::from);
     let program = env::current_exe().and_then(|path| path.canonicalize());

@@ -1,7 +1,8 @@
-//! Pages to images: PDFium in a pool of child processes, sizes by the engine's rule, halves, PNG.
+//! Renders pages to images: PDFium in a pool of child processes, image sizes by the engine's rule, split views, PNG.
 //!
-//! Knows no engine; obeys [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is hostile, so it
-//! runs in `bocr render-child` processes with limits of time and memory: what a page does to one costs that page.
+//! The module depends on no engine, only on [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is
+//! hostile, so it runs in `bocr render-child` processes with limits of time and memory: if a page crashes a process,
+//! only that page fails.
 
 mod child;
 mod child_supervisor;

@@ -1,4 +1,4 @@
-//! A picture of what was decided about a page, for people: its parts in their order, and the line between its columns.
+//! Draws the layout of a page for the user: its parts in reading order, and the line between its columns.
 
 use std::io::Cursor;
 
@@ -12,22 +12,22 @@ use imageproc::{
 use super::pool::{DrawnPage, DrawnPart};
 use crate::model::{BBox, Rotation, Skew};
 
-/// Colours of the parts, in order, and again.
+/// Colours of the parts, used in turn.
 const COLOURS: [Rgb<u8>; 4] = [Rgb([0, 110, 220]), Rgb([0, 150, 70]), Rgb([200, 90, 0]), Rgb([140, 0, 180])];
 const RULE: Rgb<u8> = Rgb([230, 0, 0]);
 /// Thickness of lines, in thousandths of the picture's width.
 const THICKNESS: f32 = 3.0;
-/// The strokes of a digit as a display of seven shows it: left, top, right, bottom in a field of 4 by 8.
+/// The strokes of a seven-segment digit: left, top, right, bottom in a field of 4 by 8.
 const STROKES: [[i32; 4]; 7] =
     [[0, 0, 4, 1], [3, 0, 4, 4], [3, 4, 4, 8], [0, 7, 4, 8], [0, 4, 1, 8], [0, 0, 1, 4], [0, 4, 4, 5]];
 /// Which strokes each digit has.
 const DIGITS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f];
 
-/// Draws over `page`, a PNG of the page as it is displayed. Every part has a frame, its number in the order of reading, and
-/// where it was turned an arrow towards what is up on it. A blank part's number is grey.
+/// Draws over `page`, a PNG of the page as it is displayed. Every part has a frame, its number in reading order and, if
+/// it was rotated, an arrow towards its upper side. The number of a blank part is grey.
 ///
 /// # Errors
-/// The page is no PNG, or the picture cannot be encoded.
+/// The page is not a PNG, or the picture cannot be encoded.
 pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
     let mut picture = image::load_from_memory_with_format(page, ImageFormat::Png)?.into_rgb8();
     let canvas = Canvas::of(&picture, drawn.layout.skew_taken_out());
@@ -46,7 +46,7 @@ pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
     Ok(png.into_inner())
 }
 
-/// From thousandths of the page to pixels of the picture.
+/// Converts thousandths of the page to pixels of the picture.
 struct Canvas {
     width: f32,
     height: f32,
@@ -58,7 +58,7 @@ impl Canvas {
         Canvas { width: picture.width() as f32, height: picture.height() as f32, skew }
     }
 
-    /// Where a place of the straightened page is.
+    /// The position in the picture of a point of the straightened page.
     fn at(&self, x: u16, y: u16) -> (f32, f32) {
         let unit = |value: u16| f32::from(value) / f32::from(BBox::SCALE) - 0.5;
         let (x, y) = (unit(x) * self.width, unit(y) * self.height);
@@ -110,9 +110,9 @@ impl Canvas {
         }
     }
 
-    /// An arrow to what is up once the part is turned.
+    /// An arrow towards the side that is up after the part is rotated.
     fn arrow(&self, picture: &mut RgbImage, (x, y): (f32, f32), turn: Rotation, colour: Rgb<u8>) {
-        // What a turn to the right brings up lies at the left.
+        // A rotation to the right brings the left side up.
         let (along, down) = match turn {
             Rotation::None => (0.0, -1.0),
             Rotation::Right => (-1.0, 0.0),
@@ -132,7 +132,8 @@ impl Canvas {
     }
 }
 
-/// Fills a polygon. One whose first and last corner are the same, as on a tiny page, has nothing to fill.
+/// Fills a polygon. If its first and last corner are equal, as on a tiny page, there is nothing to fill, and the
+/// library would panic.
 fn polygon(picture: &mut RgbImage, corners: &[Point<i32>], colour: Rgb<u8>) {
     if corners.first() != corners.last() {
         draw_polygon_mut(picture, corners, colour);

@@ -1,4 +1,4 @@
-//! A page at work in a renderer child: drawn, divided, encoded.
+//! The work on a page in a renderer child: rendering, preprocessing, encoding.
 
 use std::{
     io::{self, Write},
@@ -14,7 +14,7 @@ use super::{
     protocol::{PartFacts, Refusal, Response},
 };
 
-/// Draws a page and encodes the images of one view of it, one behind the other.
+/// Renders a page and encodes the images of one view of it, one after the other.
 pub(super) fn draw(
     document: &OpenDocument<'_>,
     name: &str,
@@ -32,17 +32,17 @@ pub(super) fn draw(
     };
     let render_micros = micros(started.elapsed());
     if images_missing && ink.blank {
-        let why = "an image on it cannot be decoded, and nothing else is there".into();
+        let why = "an image on the page cannot be decoded, and the page has nothing else".into();
         return Err(refusal(FailureClass::RenderFailed, why));
     } else if images_missing {
-        let _ =
-            writeln!(io::stderr(), "{name} page {}: an image on it cannot be decoded and is left out", page.number());
+        let page = page.number();
+        let _ = writeln!(io::stderr(), "{name} page {page}: an image on the page cannot be decoded and is left out");
     }
     let mut images = Vec::new();
     let mut encoded = |part: PartImage| {
         let started = Instant::now();
         let image = encode::png(&part.pixels, target.dpi)
-            .map_err(|error| refusal(FailureClass::RenderFailed, format!("cannot encode it: {error}")))?;
+            .map_err(|error| refusal(FailureClass::RenderFailed, format!("the image cannot be encoded: {error}")))?;
         images.extend_from_slice(&image);
         Ok(PartFacts {
             facts: ImageFacts {

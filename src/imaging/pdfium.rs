@@ -1,5 +1,5 @@
-//! PDFium, the only file that calls it. PDFium is not thread-safe and its input is hostile: this code runs in the
-//! renderer's child process, on one thread, and nowhere else (benches apart).
+//! Calls PDFium; no other file does. PDFium is not thread-safe and its input is hostile, so this code runs only in the
+//! renderer child process, on one thread (and in benches).
 
 use std::path::Path;
 
@@ -17,19 +17,19 @@ use super::{
     watched_file::{ReadFaults, WatchedFile},
 };
 
-/// PDFium goes on without an image that it has no memory for, and a page of one image would pass for blank. So images
-/// that take more than this part of the memory are refused, and a process that has less than this part left is not
-/// believed.
+/// The memory divided by this is the largest allocation that must succeed. PDFium leaves out an image that it has no
+/// memory for, and a page with this one image would then count as blank. So a larger image is refused, and a page is
+/// rejected if less than this part of the memory was left.
 pub const LARGE_ALLOCATION: u64 = 8;
-/// Forms within forms are looked into this deep.
+/// How many levels of forms inside forms are searched for images.
 const MOST_NESTED: u32 = 8;
-/// Bytes of a pixel while PDFium draws.
+/// Bytes of a pixel in PDFium's bitmap.
 const BYTES_PER_PIXEL: u64 = 4;
 
 /// The loaded library.
 pub struct Renderer {
     pdfium: Pdfium,
-    /// Bytes that this process may allocate.
+    /// Memory limit of this process in bytes.
     memory: u64,
 }
 
@@ -39,21 +39,21 @@ pub struct OpenDocument<'a> {
     /// For messages.
     name: String,
     faults: ReadFaults,
-    /// Decoded size in bytes beyond which an image is refused.
+    /// The largest decoded size of an image in bytes; a larger image is refused.
     most_image: u64,
 }
 
-/// A page as PDFium drew it.
+/// A page rendered by PDFium.
 pub struct Drawing {
-    /// The page.
+    /// The pixels, at `target.size`.
     pub pixels: Pixels,
-    /// What it was brought to.
+    /// The size and resolution of the rendering.
     pub target: Target,
-    /// Whether it has images that PDFium cannot decode. It says nothing and leaves them out.
+    /// Whether the page has images that PDFium cannot decode. PDFium leaves them out without an error.
     pub images_missing: bool,
 }
 
-/// The library cannot be used.
+/// The library cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot load PDFium from {path}: {source}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)"
@@ -64,10 +64,10 @@ pub struct LoadLibraryError {
 }
 
 impl Renderer {
-    /// Loads the library at `path` into this process, which may allocate `memory` bytes.
+    /// Loads the library at `path` into this process, whose memory limit is `memory` bytes.
     ///
     /// # Errors
-    /// It is absent, or of a build that lacks one of the functions.
+    /// The library does not exist, or its build lacks one of the functions.
     pub fn load(path: &Path, memory: u64) -> Result<Self, LoadLibraryError> {
         let bindings = Pdfium::bind_to_library(path)
             .map_err(|source| LoadLibraryError { path: path.display().to_string(), source })?;
@@ -77,8 +77,8 @@ impl Renderer {
     /// Opens a document.
     ///
     /// # Errors
-    /// [`FailureClass::Encrypted`] if it needs another password, else [`FailureClass::Unreadable`] with what the file
-    /// looks like.
+    /// [`FailureClass::Encrypted`] if it needs another password, else [`FailureClass::Unreadable`] with a description
+    /// of the file.
     pub fn open(&self, path: &Path, password: Option<&str>) -> Result<OpenDocument<'_>, Refusal> {
         let name = path.display().to_string();
         let (file, faults) = WatchedFile::open(path).map_err(|error| unreadable(format!("{name}: {error}")))?;
@@ -107,7 +107,7 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
         },
         PdfiumError::PdfiumLibraryInternalError(PdfiumInternalError::SecurityError) => Refusal {
             class: FailureClass::Encrypted,
-            reason: format!("{name}: protected in a way that PDFium does not know; save it without protection"),
+            reason: format!("{name}: protected in a way that PDFium does not support; save it without protection"),
         },
         _ => unreadable(match diagnosis::of_file(path) {
             Ok(symptom) => format!("{name}: {symptom}"),
@@ -121,7 +121,7 @@ fn unreadable(reason: String) -> Refusal {
 }
 
 impl OpenDocument<'_> {
-    /// What went wrong with the file since it was opened.
+    /// The faults of the file since it was opened.
     pub(super) fn faults(&self) -> &ReadFaults {
         &self.faults
     }
@@ -131,13 +131,13 @@ impl OpenDocument<'_> {
         u32::try_from(self.document.pages().len()).unwrap_or(0)
     }
 
-    /// Draws a page at the size that `rule` asks for, with its forms and annotations, on white. `/Rotate` is honoured.
-    /// Grey if the page has no colour. Annotations without an appearance and of unknown kinds, which the `chandra-ocr`
-    /// package leaves out, are drawn as PDFium shows them: their text would be lost.
+    /// Renders a page at the size that `rule` gives, with its forms and annotations, on white. `/Rotate` is applied.
+    /// The result is grey if the page has no colour. The `chandra-ocr` package leaves out annotations without an
+    /// appearance and of unknown kinds; here they are rendered as PDFium shows them, because their text would be lost.
     ///
     /// # Errors
     /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
-    /// [`FailureClass::TooLarge`] if the drawing does not fit into memory.
+    /// [`FailureClass::TooLarge`] if the rendering does not fit into memory.
     pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<Drawing, Refusal> {
         let failed = |why: String| Refusal {
             class: FailureClass::RenderFailed,
@@ -146,11 +146,11 @@ impl OpenDocument<'_> {
         let index = i32::try_from(page.0).map_err(|_| failed("no such page".into()))?;
         let mut loaded = self.document.pages().get(index).map_err(|error| match error {
             PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
-            error => failed(format!("PDFium cannot load it: {error}")),
+            error => failed(format!("PDFium cannot load the page: {error}")),
         })?;
         let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
         let target = Target::of(points, rule)
-            .ok_or_else(|| failed(format!("its size is {} x {} points", points.width, points.height)))?;
+            .ok_or_else(|| failed(format!("its size is not valid: {} x {} points", points.width, points.height)))?;
         let too_large = |what: String| Refusal {
             class: FailureClass::TooLarge,
             reason: format!("{} page {}: {what}; raise imaging.child_memory", self.name, page.number()),
@@ -159,22 +159,22 @@ impl OpenDocument<'_> {
         images.visit(&mut loaded.objects().iter(), 0);
         if images.largest > self.most_image {
             return Err(too_large(format!(
-                "an image on it takes {} bytes, more than an eighth of the memory",
+                "an image on the page takes {} bytes, more than an eighth of the memory",
                 images.largest
             )));
         }
         let mut buffer = canvas(target).ok_or_else(|| {
-            too_large(format!("no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
+            too_large(format!("there is no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
         })?;
         show_what_is_printed(&mut loaded);
-        draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot draw it: {error}")))?;
+        draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot render it: {error}")))?;
         let pixels = scale::lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
-            .map_err(|error| failed(format!("it cannot be scaled: {error}")))?;
+            .map_err(|error| failed(format!("its image cannot be scaled: {error}")))?;
         Ok(Drawing { pixels, target, images_missing: images.missing })
     }
 }
 
-/// Memory to draw into; `None` if there is not enough.
+/// White memory for the bitmap; `None` if there is not enough.
 fn canvas(target: Target) -> Option<Vec<u8>> {
     let bytes = usize::try_from(target.drawn.area().checked_mul(BYTES_PER_PIXEL)?).ok()?;
     let mut buffer = Vec::new();
@@ -183,11 +183,11 @@ fn canvas(target: Target) -> Option<Vec<u8>> {
     Some(buffer)
 }
 
-/// Lets annotations be drawn that are for paper alone, as the `chandra-ocr` package flattens them into the page.
+/// Makes annotations visible that are for printing only, because the `chandra-ocr` package renders them too.
 fn show_what_is_printed(page: &mut PdfPage<'_>) {
     for mut annotation in page.annotations().iter() {
         if annotation.is_printable_but_not_viewable() {
-            // One that cannot be changed is not drawn.
+            // An annotation that cannot be changed is not rendered.
             let _ = annotation.set_is_printable_but_not_viewable(false);
         }
     }
@@ -206,12 +206,12 @@ fn draw(page: &PdfPage<'_>, buffer: &mut [u8], target: Target) -> Result<(), Pdf
     page.render_into_bitmap_with_config(&mut bitmap, &configuration)
 }
 
-/// What the images of a page ask for.
+/// The memory that the images of a page need.
 #[derive(Default)]
 struct Images {
-    /// Decoded size of the largest, in bytes.
+    /// Decoded size of the largest image in bytes.
     largest: u64,
-    /// Whether PDFium knows no decoder for one of them.
+    /// Whether PDFium has no decoder for one of them.
     missing: bool,
 }
 

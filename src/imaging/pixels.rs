@@ -1,4 +1,4 @@
-//! Pixels of a drawn page, in the form they are sent in.
+//! The pixels of a rendered page.
 
 use std::borrow::Cow;
 
@@ -7,28 +7,29 @@ use crate::{
     model::PixelSize,
 };
 
-/// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white
-/// come back with a tinge of this order, which no reader sees and which would treble the image.
+/// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white have
+/// colour of this order, which is not visible but would treble the size of the image.
 const GREY_TOLERANCE: u8 = 8;
-/// Pixels that are looked at together for colour.
+/// Pixels that are checked for colour together.
 const STRIP: usize = 4096;
 
-/// A drawn page: rows from the top, without padding.
+/// A rendered page: rows from the top, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: PixelSize,
-    /// One byte a pixel if `grey`, else red, green, blue.
+    /// One byte for each pixel if `grey`, else three: red, green, blue.
     pub bytes: Vec<u8>,
     /// Whether the page has no colour.
     pub grey: bool,
 }
 
 impl Pixels {
-    /// Packs PDFium's four bytes a pixel (red, green, blue, unused): to grey where the page has no colour.
+    /// Packs PDFium's pixels of four bytes (red, green, blue, unused): to grey if the page has no colour, else to red,
+    /// green, blue.
     pub fn from_rgbx(size: PixelSize, rgbx: &[u8]) -> Pixels {
         let (pixels, _) = rgbx.as_chunks::<4>();
-        // Looked at in strips, each without a way out, which the processor compares many pixels at a time.
+        // In strips, each without an early exit, so that the compiler can vectorise the comparison.
         let grey = !pixels.chunks(STRIP).any(|strip| strip.iter().fold(false, |any, &pixel| any | is_coloured(pixel)));
         let bytes = if grey {
             pixels.iter().map(|&[red, green, blue, _]| luma([red, green, blue])).collect()
@@ -38,13 +39,13 @@ impl Pixels {
         Pixels { size, bytes, grey }
     }
 
-    /// The page as shades of grey; it was drawn at `dpi`.
+    /// The page in levels of grey; it was rendered at `dpi`.
     pub fn sheet(&self, dpi: f32) -> Sheet<'_> {
         self.shaded(dpi, luma)
     }
 
-    /// What there is to read on the page, drawn at `dpi`. A page that is empty in shades of grey is looked at once more in
-    /// the darkest of its colours: a pink stamp is as light as paper.
+    /// The ink of the page, rendered at `dpi`. A page that is blank in levels of grey is checked again with the darkest
+    /// channel of each pixel, because in grey a pink stamp is as light as paper.
     pub fn ink(&self, dpi: f32) -> Ink {
         let ink = Ink::of(&self.sheet(dpi));
         if ink.blank && !self.grey {

@@ -1,7 +1,7 @@
-//! Renderer children of a rank, shared by all its pages.
+//! The renderer children of a rank, shared by all its pages.
 //!
-//! A task of its own deals requests to idle children; the children share no lock. What a hostile page does to
-//! its child (crash, hang, memory, garbage) costs that page, and the child is replaced.
+//! One task distributes requests to idle children; the children share no lock. If a hostile page makes its child crash,
+//! hang, run out of memory or write garbage, only that page fails, and the child is replaced.
 
 use std::{
     collections::VecDeque,
@@ -25,53 +25,53 @@ use super::{
     render_failure::RenderFailure,
 };
 
-/// How many waiting requests are searched for one of the document that an idle child has open.
+/// How many waiting requests are searched for one with the document that an idle child has open.
 const SEARCHED: usize = 32;
-/// How often the oldest request may be passed over for that.
+/// How many times the oldest request may be passed over for such a request.
 const PASSED_OVER: u32 = 16;
 
-/// A page to draw.
+/// A page to render.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderJob {
-    /// The file.
+    /// Path of the document.
     pub document: PathBuf,
-    /// Its user password.
+    /// User password of the document.
     pub password: Option<String>,
-    /// The page.
+    /// The page, 0-based.
     pub page: PageIndex,
-    /// How large.
+    /// The rule for the size of the image.
     pub rule: ImageRule,
-    /// What is looked for on it.
+    /// The preprocessing and the layout analysis to do.
     pub layout: LayoutRule,
-    /// How it is shown.
+    /// The view of the page to make.
     pub view: View,
 }
 
-/// A drawn page.
+/// A rendered page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawnPage {
-    /// All of it: its size as it was drawn, its ink, and what its images cost together.
+    /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.
     pub facts: ImageFacts,
-    /// What was found of it and done to it.
+    /// The layout that was found and the preprocessing that was done.
     pub layout: PageLayout,
-    /// Whether there is nothing to read on it.
+    /// Whether the page is blank.
     pub blank: bool,
-    /// Its images, in reading order; at least one.
+    /// The images, in reading order; at least one.
     pub parts: Vec<DrawnPart>,
 }
 
 /// An image of a page, or of a part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawnPart {
-    /// What it shows.
+    /// The part of the page that the image shows.
     pub shown: Shown,
-    /// The place of that on the page, without the white that was added.
+    /// The place of that part on the page, without padding.
     pub place: BBox,
-    /// What was measured on it. Its time of rendering is in that of the page.
+    /// Facts of the image. Its render time is 0, because it is in that of the page.
     pub facts: ImageFacts,
-    /// The PNG.
+    /// The encoded image.
     pub png: Bytes,
-    /// Whether there is nothing to read on it.
+    /// Whether the part is blank.
     pub blank: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct DrawnPart {
 #[derive(Debug)]
 pub struct Pool {
     events: mpsc::UnboundedSender<Event>,
-    /// Aborted with the pool; the children die with their tasks.
+    /// Aborted when the pool is dropped, which kills the children.
     _tasks: JoinSet<()>,
 }
 
@@ -87,7 +87,7 @@ impl Pool {
     /// Starts the children and waits until all are ready.
     ///
     /// # Errors
-    /// The program or the library cannot be used.
+    /// The program or the library cannot be started.
     pub async fn start(settings: PoolSettings) -> Result<Pool, StartError> {
         let starting = (0..settings.children.get()).map(|_| RemoteChild::start(&settings));
         let children = futures_util::future::try_join_all(starting).await?;
@@ -97,8 +97,8 @@ impl Pool {
         for (slot, child) in children.into_iter().enumerate() {
             let (sender, jobs) = mpsc::unbounded_channel();
             slots.push(Slot { jobs: sender, state: SlotState::Idle, document: None });
-            let attendant = ChildSupervisor { settings: settings.clone(), child: Some(child) };
-            tasks.spawn(supervise(slot, attendant, jobs, events.clone()));
+            let supervisor = ChildSupervisor { settings: settings.clone(), child: Some(child) };
+            tasks.spawn(supervise(slot, supervisor, jobs, events.clone()));
         }
         tasks.spawn(Dealer { slots, waiting: VecDeque::new(), reason: String::new() }.run(received));
         Ok(Pool { events, _tasks: tasks })
@@ -107,7 +107,7 @@ impl Pool {
     /// Number of pages of a document, at least 1.
     ///
     /// # Errors
-    /// It cannot be opened, and why; or the pool is gone.
+    /// The document cannot be opened, or the pool is lost.
     pub async fn inspect(&self, path: &Path, password: Option<&str>) -> Result<u32, RenderFailure> {
         let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
         match self.ask(request).await? {
@@ -116,10 +116,10 @@ impl Pool {
         }
     }
 
-    /// Draws a page; `None` where there is no such view of it: no place to cut it at.
+    /// Renders a page; `None` where the view does not exist, because the page has no place to cut it.
     ///
     /// # Errors
-    /// The page cannot be drawn, and why; or the pool is gone.
+    /// The page cannot be rendered, or the pool is lost.
     pub async fn render(&self, job: RenderJob) -> Result<Option<DrawnPage>, RenderFailure> {
         let RenderJob { document, password, page, rule, layout, view } = job;
         let name = document.display().to_string();
@@ -127,7 +127,7 @@ impl Pool {
             (Response::Page { facts, layout, blank, parts }, images) => {
                 match drawn_parts(parts, layout, view, images) {
                     Some(parts) => Ok(Some(DrawnPage { facts, layout, blank, parts })),
-                    None => Err(wrong_answer(&name, "images that are not as long as it says")),
+                    None => Err(wrong_answer(&name, "images of other lengths than announced")),
                 }
             }
             (Response::Indivisible, _) => Ok(None),
@@ -137,13 +137,13 @@ impl Pool {
 
     async fn ask(&self, request: Request) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let gone = || RenderFailure::PoolLost("it has been stopped".into());
+        let gone = || RenderFailure::PoolLost("the renderers have been stopped".into());
         self.events.send(Event::Asked(Job { request, reply, passed_over: 0 })).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
 
-/// The images of a view, out of the bytes in which they follow one another.
+/// Splits the bytes of all images of a view; `None` where the lengths do not match.
 fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images: Bytes) -> Option<Vec<DrawnPart>> {
     let skew = layout.skew_taken_out();
     let parts = parts.into_iter().enumerate().map(|(part, PartFacts { facts, bbox, place, turn, blank })| {
@@ -158,23 +158,23 @@ fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images
 fn wrong_answer(name: &str, answer: &str) -> RenderFailure {
     RenderFailure::Page {
         class: FailureClass::RenderFailed,
-        reason: format!("{name}: the renderer answered another question: {answer}"),
+        reason: format!("{name}: the renderer gave an answer that does not fit the request: {answer}"),
     }
 }
 
-/// Deals requests to children.
+/// Distributes requests to children.
 struct Dealer {
     slots: Vec<Slot>,
     waiting: VecDeque<Job>,
-    /// Why the last child could not be replaced.
+    /// Why the child that was lost last could not be replaced.
     reason: String,
 }
 
-/// A child's place.
+/// A child of the pool, which may have been replaced.
 struct Slot {
     jobs: mpsc::UnboundedSender<Job>,
     state: SlotState,
-    /// What it worked on last, and so has open.
+    /// The document of its last request, which it has open.
     document: Option<PathBuf>,
 }
 
@@ -209,12 +209,13 @@ impl Dealer {
                 let _ = job.reply.send(Err(RenderFailure::PoolLost(self.reason.clone())));
             }
         }
+        // First the children that have the document of a waiting request open, then the others.
         for familiar in [true, false] {
             for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Idle) {
                 if let Some(job) = next_for(slot.document.as_deref(), familiar, &mut self.waiting) {
                     slot.document = Some(job.request.document().to_owned());
                     slot.state = SlotState::Busy;
-                    // A task that ended without a word was aborted with the pool.
+                    // Fails only if the task was aborted with the pool.
                     let _ = slot.jobs.send(job);
                 }
             }
@@ -222,12 +223,14 @@ impl Dealer {
     }
 }
 
-/// The request an idle child takes: of a `familiar` document, or the oldest.
+/// The request for an idle child: with `familiar`, one of the document that it has open, else the oldest.
 fn next_for(open: Option<&Path>, familiar: bool, waiting: &mut VecDeque<Job>) -> Option<Job> {
-    let position = match familiar {
-        true if waiting.front()?.passed_over >= PASSED_OVER => return None,
-        true => waiting.iter().take(SEARCHED).position(|job| Some(job.request.document()) == open)?,
-        false => 0,
+    let position = if !familiar {
+        0
+    } else if waiting.front()?.passed_over >= PASSED_OVER {
+        return None;
+    } else {
+        waiting.iter().take(SEARCHED).position(|job| Some(job.request.document()) == open)?
     };
     if position > 0 {
         waiting.front_mut()?.passed_over += 1;

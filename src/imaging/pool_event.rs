@@ -1,4 +1,4 @@
-//! What happens to the pool: requests, answers, losses.
+//! The events of the pool: requests, answers, losses.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -8,24 +8,24 @@ use super::{
     render_failure::RenderFailure,
 };
 
-/// A request under way.
+/// A request that waits for an answer.
 #[derive(Debug)]
 pub(super) struct Job {
     pub request: Request,
     pub reply: oneshot::Sender<Answer>,
-    /// How often another request was taken first.
+    /// How many times a later request was taken first.
     pub passed_over: u32,
 }
 
 pub(super) type Answer = Result<(Response, Bytes), RenderFailure>;
 
-/// What happens to the pool.
+/// An event of the pool.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A request came in.
+    /// A new request.
     Asked(Job),
-    /// A child has answered and waits.
+    /// The child of this slot has answered and is idle.
     Idle(usize),
-    /// A child cannot be replaced; its request goes back.
+    /// The child of this slot cannot be replaced; its request returns to the queue.
     Lost { slot: usize, job: Job, reason: String },
 }

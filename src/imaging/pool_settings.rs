@@ -1,29 +1,29 @@
-//! How renderer children are run.
+//! The settings of the pool of renderer children.
 
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use crate::model::configuration::Imaging;
 
-/// How renderer children are run.
+/// The settings of the pool of renderer children.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
-    /// The program with the `render-child` subcommand: this one.
+    /// Path of this program, which has the `render-child` subcommand.
     pub program: PathBuf,
-    /// libpdfium, see [`super::find_library`].
+    /// Path of libpdfium, see [`super::find_library`].
     pub pdfium: PathBuf,
     /// Number of children.
     pub children: NonZeroU32,
-    /// A request that takes longer costs its child and fails.
+    /// Time limit of a request. If it takes longer, the child is killed and the request fails.
     pub page_limit: Duration,
-    /// Address space of a child, in bytes.
+    /// Limit of the address space of a child in bytes.
     pub child_memory: u64,
-    /// A child is replaced after this many answers, whatever it has leaked.
+    /// A child is replaced after this many answers, which bounds its memory leaks.
     pub answers_per_child: NonZeroU32,
 }
 
 impl PoolSettings {
-    /// A pool of this program's own children, with libpdfium at `pdfium` and the limits of the configuration, for a rank
-    /// that has so many cores.
+    /// The settings for a rank with `cores` cores: this `program`, libpdfium at `pdfium`, and the limits of the
+    /// configuration.
     pub fn new(program: PathBuf, pdfium: PathBuf, imaging: &Imaging, cores: usize) -> Self {
         PoolSettings {
             program,
@@ -35,14 +35,15 @@ impl PoolSettings {
         }
     }
 
-    /// The children of a rank that has so many cores: one for each five, since the others are its server's.
+    /// The number of children of a rank with `cores` cores: one for each five cores and at most four, because the
+    /// rank's server needs the other cores. The configuration may give another number.
     pub fn children(imaging: &Imaging, cores: usize) -> NonZeroU32 {
         const MOST: usize = 4;
         let share = NonZeroU32::new((cores / 5).clamp(1, MOST) as u32).unwrap_or(NonZeroU32::MIN);
         imaging.children.unwrap_or(share)
     }
 
-    /// A child costs 10 ms to replace, so that this is no time at all.
+    /// To replace a child takes 10 ms, which is negligible after this many answers.
     pub const ANSWERS_PER_CHILD: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
 }
 

@@ -1,6 +1,6 @@
-//! From a drawn page to the images that an engine is shown: upright, straight, clean, in parts, as the rule asks.
+//! Makes the images for an engine from a rendered page: upright, straight, clean and in parts, as the rule asks.
 //!
-//! What there is on a page is found by [`crate::layout`]; here it is acted upon.
+//! [`crate::layout`] analyses the page; this module changes it.
 
 use crate::{
     layout::{Ink, columns, page_turn, script, skew, turned_region},
@@ -17,30 +17,30 @@ use super::{
 
 /// A page in its parts.
 pub(super) struct Division {
-    /// What was found of the page and done to it.
+    /// The layout that was found and the preprocessing that was done.
     pub(super) layout: PageLayout,
-    /// What was measured before anything was done to it.
+    /// The ink of the page before any preprocessing.
     pub(super) ink: Ink,
-    /// In reading order.
+    /// The parts in reading order.
     pub(super) parts: Vec<PartImage>,
 }
 
 /// A part of a page, upright.
 pub(super) struct PartImage {
     pub(super) pixels: Pixels,
-    /// Its place on the page as it is displayed, with the white that was added to it.
+    /// Its place on the page as it is displayed, with its padding.
     pub(super) bbox: BBox,
-    /// The place of what it shows.
+    /// Its place without padding.
     pub(super) place: BBox,
-    /// The turn that brought it upright.
+    /// The rotation that brought it upright.
     pub(super) turn: Rotation,
     pub(super) ink: Ink,
 }
 
-/// Parts that are lower than this part of the page's height are not halved.
+/// A part lower than this share of the page's height is not halved.
 const LEAST_HALVED: f64 = 0.4;
 
-/// Divides a page drawn at `dpi`; `None` where there is no such view of it: no place to cut it at.
+/// Divides a page rendered at `dpi`; `None` where the view does not exist, because the page has no place to cut it.
 pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
@@ -63,7 +63,7 @@ pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, vie
         turn: layout.turn.then(region.turn),
     };
     let parts = match regions.as_slice() {
-        // All of the page: it need not be copied.
+        // The whole page: it need not be copied.
         [region] if *region == Region::PAGE => vec![image(region, page, BBox::PAGE)],
         regions => {
             let part = |region: &Region| {
@@ -103,7 +103,7 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     if layout.cleaned { clean(&page, dpi) } else { page }
 }
 
-/// The parts of a page as it is shown first, in reading order.
+/// The parts of a page in the whole view, in reading order.
 fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mut PageLayout) -> Vec<Region> {
     let sheet = page.sheet(dpi);
     let found = script(&sheet);
@@ -125,7 +125,7 @@ fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mu
     regions
 }
 
-/// A region over the full width, with what is above and below it.
+/// The region, extended to the full width, and the regions above and below it.
 fn surrounding_regions(region: Region) -> Vec<Region> {
     let above = Region { bbox: BBox { bottom: region.bbox.top, ..BBox::PAGE }, ..Region::PAGE };
     let below = Region { bbox: BBox { top: region.bbox.bottom, ..BBox::PAGE }, ..Region::PAGE };
@@ -133,7 +133,8 @@ fn surrounding_regions(region: Region) -> Vec<Region> {
     [above, middle, below].into_iter().filter(|part| part.bbox.top < part.bbox.bottom).collect()
 }
 
-/// More parts than the page has at first.
+/// More parts than in the whole view; `None` if there is no place to cut. If columns are normally not divided, the
+/// division into columns is tried first; otherwise, or without columns, high parts are halved.
 fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Option<Vec<Region>> {
     let divided = if rule.columns == When::Never { When::Auto } else { rule.columns };
     let regions = regions(page, dpi, divided, rule, layout);

@@ -1,7 +1,7 @@
-//! What a rank and its renderer children say to each other over pipes: frames of a magic word, two lengths, a bincode
+//! The protocol between a rank and its renderer children over pipes. A frame is a magic number, two lengths, a bincode
 //! header and, for a page, its PNGs.
 //!
-//! A child that writes anything else is recognised at the first wrong word and replaced.
+//! A child that writes anything else is recognised at the first wrong byte of a frame and replaced.
 
 use std::{
     io::{self, Read, Write},
@@ -13,46 +13,47 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Rotation, View};
 
-/// First word of every frame.
+/// First bytes of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
-/// Last words of a child that ran into its memory limit: Rust's own, said by the child too.
+/// Part of the last line of a child that has reached its memory limit. Rust's own message has it, and so has the
+/// child's.
 pub const OUT_OF_MEMORY: &str = "memory allocation";
-/// Bytes of the magic word and the two lengths.
+/// Bytes of the magic number and the two lengths.
 const PRELUDE: usize = 12;
-/// Longest header.
+/// Most bytes of a header.
 const MOST_HEADER: usize = 1 << 20;
-/// Longest image: a page of the largest rule, uncompressed in colour, is a tenth of this.
+/// Most bytes of the images. A page of the largest rule, uncompressed and in colour, has a tenth of this.
 const MOST_BODY: usize = 1 << 28;
 
-/// What a child is asked.
+/// A request to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// How many pages a document has.
+    /// The number of pages of a document.
     Inspect {
-        /// The file.
+        /// Path of the document.
         document: PathBuf,
-        /// Its user password.
+        /// User password of the document.
         password: Option<String>,
     },
-    /// A page as PNGs.
+    /// The images of a page as PNGs.
     Render {
-        /// The file.
+        /// Path of the document.
         document: PathBuf,
-        /// Its user password.
+        /// User password of the document.
         password: Option<String>,
-        /// The page.
+        /// The page, 0-based.
         page: PageIndex,
-        /// How large.
+        /// The rule for the size of the image.
         rule: ImageRule,
-        /// What is looked for on it.
+        /// The preprocessing and the layout analysis to do.
         layout: LayoutRule,
-        /// How it is shown.
+        /// The view of the page to make.
         view: View,
     },
 }
 
 impl Request {
-    /// The file.
+    /// Path of the document.
     pub fn document(&self) -> &Path {
         match self {
             Request::Inspect { document, .. } | Request::Render { document, .. } => document,
@@ -68,60 +69,60 @@ impl Request {
     }
 }
 
-/// What a child answers.
+/// An answer of a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Response {
-    /// The first word of a child: PDFium is loaded.
+    /// The first message of a child: PDFium is loaded.
     Ready,
-    /// The first and last word of a child that cannot work.
+    /// The only message of a child that cannot work, with the reason.
     Unusable(String),
-    /// Answer to [`Request::Inspect`].
+    /// Answer to [`Request::Inspect`]: the number of pages.
     Pages(u32),
-    /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one behind the other.
+    /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one after the other.
     Page {
-        /// All of the page: its size as it was drawn, its ink, and what its images cost together.
+        /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.
         facts: ImageFacts,
-        /// What was found of it and done to it.
+        /// The layout that was found and the preprocessing that was done.
         layout: PageLayout,
-        /// Whether there is nothing to read on it.
+        /// Whether the page is blank.
         blank: bool,
-        /// Its images, in reading order.
+        /// The images, in reading order.
         parts: Vec<PartFacts>,
     },
-    /// Answer to [`Request::Render`]: there is no place to cut the page at.
+    /// Answer to [`Request::Render`]: the page has no place to cut it.
     Indivisible,
-    /// The document or page is at fault.
+    /// The document or the page is the cause of a failure.
     Refused(Refusal),
 }
 
 /// An image of a page, or of a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PartFacts {
-    /// The image. Its time of rendering is in that of the page.
+    /// Facts of the image. Its render time is 0, because it is in that of the page.
     pub facts: ImageFacts,
-    /// Its place on the page as it is displayed, but for its skew, with the white that was added to it.
+    /// Its place on the page as it is displayed, without the skew, with its padding.
     pub bbox: BBox,
-    /// The place of what it shows.
+    /// Its place without padding.
     pub place: BBox,
-    /// The turn that brought it upright.
+    /// The rotation that brought it upright.
     pub turn: Rotation,
-    /// Whether there is nothing to read on it.
+    /// Whether the part is blank.
     pub blank: bool,
 }
 
-/// Why a document or page cannot be drawn.
+/// The reason why a document or page cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Who must act.
+    /// The class of the failure.
     pub class: FailureClass,
-    /// For people: names the file, the page and the remedy.
+    /// The file, the page and the remedy, for the user.
     pub reason: String,
 }
 
-/// Encodes a frame up to its body, whose length it announces.
+/// Encodes a frame without its body, which has `body` bytes.
 ///
 /// # Errors
-/// The header has no bincode form (a path that is not UTF-8), or it or the body is too long.
+/// The header cannot be encoded (a path that is not UTF-8), or the header or the body is too long.
 pub fn head(header: &impl Serialize, body: usize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; PRELUDE];
     bincode::serde::encode_into_std_write(header, &mut frame, bincode::config::standard()).map_err(invalid)?;
@@ -148,7 +149,7 @@ pub fn write_frame(to: &mut impl Write, header: &impl Serialize, body: &[u8]) ->
 /// Reads a frame without a body; `None` at the end of the stream.
 ///
 /// # Errors
-/// The stream ends within a frame, or is not made of frames.
+/// The stream ends within a frame, or contains something else than frames.
 pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
     let mut prelude = [0; PRELUDE];
     match from.read_exact(&mut prelude[..1]) {
@@ -165,7 +166,7 @@ pub fn read_frame<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Optio
 /// Reads a frame with its body.
 ///
 /// # Errors
-/// The stream ends, or is not made of frames.
+/// The stream ends, or contains something else than frames.
 pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<(T, Vec<u8>)> {
     let mut prelude = [0; PRELUDE];
     from.read_exact(&mut prelude).await?;

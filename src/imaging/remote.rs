@@ -1,4 +1,5 @@
-//! One renderer child as its rank sees it: started, asked, killed when it is late, and its death explained.
+//! One renderer child, seen from its rank: starts it, sends requests, kills it at the time limit, and explains its
+//! loss.
 
 use std::{
     io,
@@ -20,9 +21,9 @@ use super::{
 };
 use crate::sys::scrub_environment;
 
-/// A child that has not loaded PDFium by then never will; a cold network file system takes seconds.
+/// Time limit for a child to load PDFium. A cold network file system takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// A child whose pipe is closed is given this long to end by itself, so that its status tells why.
+/// Time for a child to end by itself after its pipe is closed, so that its exit status gives the reason.
 const END_LIMIT: Duration = Duration::from_secs(5);
 const SIGKILL: i32 = 9;
 
@@ -31,46 +32,42 @@ pub struct RemoteChild {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Logs what the child says on standard error, and keeps the last line.
+    /// Logs the child's standard error, and returns the last line.
     diagnostics: JoinHandle<Option<String>>,
-    /// Requests that it has answered.
+    /// Number of requests that it has answered.
     pub answered: u32,
 }
 
-/// A child cannot be started.
+/// The reason why a child cannot be started.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The program cannot be run.
     #[error("cannot start the renderer {program}: {source}")]
-    Spawn {
-        /// The program.
-        program: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The child says that it cannot work.
+    Spawn { program: String, source: io::Error },
+    /// The child has reported that it cannot work.
     #[error("the renderer cannot work: {0}")]
     Unusable(String),
-    /// The child ended, or said something else than that it is ready.
+    /// The child ended, or its first message was not that it is ready.
     #[error("the renderer did not start: {0}")]
     Silent(String),
 }
 
-/// A child was lost with a request in flight.
+/// How a child was lost with a request in flight.
 #[derive(Debug)]
 pub enum Loss {
-    /// It was killed because it was late.
+    /// The rank killed it at the time limit.
     Late,
-    /// It ended by itself.
+    /// The process ended.
     Died {
-        /// Signal or exit status, and its last words.
+        /// Signal or exit status, and the last line of its standard error.
         how: String,
-        /// It was killed from outside: by a person, or by a system that is short of memory.
+        /// It was killed by SIGKILL: by a user, or by a system that is short of memory.
         killed: bool,
-        /// It ran into its memory limit.
+        /// It reached its memory limit.
         out_of_memory: bool,
     },
-    /// It wrote something that is no answer.
+    /// It wrote something that is not an answer.
     Garbled(String),
 }
 
@@ -97,13 +94,13 @@ impl RemoteChild {
         match timeout(START_LIMIT, protocol::receive(&mut child.output)).await {
             Ok(Ok((Response::Ready, _))) => Ok(child),
             Ok(Ok((Response::Unusable(reason), _))) => Err(StartError::Unusable(reason)),
-            Ok(Ok((other, _))) => Err(StartError::Silent(format!("it said {other:?}"))),
+            Ok(Ok((other, _))) => Err(StartError::Silent(format!("its first message was {other:?}"))),
             Ok(Err(error)) => Err(StartError::Silent(child.loss_of(error).await.to_string())),
-            Err(_) => Err(StartError::Silent(format!("not ready after {} s", START_LIMIT.as_secs()))),
+            Err(_) => Err(StartError::Silent(format!("it was not ready after {} s", START_LIMIT.as_secs()))),
         }
     }
 
-    /// Asks the child, and gives it back with its answer; a child that is lost is killed and reaped.
+    /// Sends a request, and returns the child with its answer. A lost child is killed and reaped.
     pub async fn ask(mut self, request: &[u8], limit: Duration) -> Result<(Self, Response, Vec<u8>), Loss> {
         let exchange = async {
             self.input.write_all(request).await?;
@@ -130,7 +127,7 @@ impl RemoteChild {
         }
     }
 
-    /// Explains why the conversation broke off.
+    /// Waits for the end of a child whose pipe has failed, and returns how it was lost.
     async fn loss_of(mut self, error: io::Error) -> Loss {
         drop(self.input);
         let status = match timeout(END_LIMIT, self.process.wait()).await {
@@ -143,8 +140,8 @@ impl RemoteChild {
         if error.kind() == io::ErrorKind::InvalidData {
             return Loss::Garbled(error.to_string());
         }
-        let last_words = timeout(END_LIMIT, self.diagnostics).await.ok().and_then(Result::ok).flatten();
-        Loss::died(status, last_words)
+        let last_line = timeout(END_LIMIT, self.diagnostics).await.ok().and_then(Result::ok).flatten();
+        Loss::died(status, last_line)
     }
 }
 
@@ -155,10 +152,10 @@ async fn kill(process: &mut Child) {
 }
 
 impl Loss {
-    fn died(status: ExitStatus, last_words: Option<String>) -> Loss {
-        let words = last_words.unwrap_or_default();
-        let how = if words.is_empty() { status.to_string() } else { format!("{status}: {words}") };
-        let out_of_memory = words.contains(protocol::OUT_OF_MEMORY);
+    fn died(status: ExitStatus, last_line: Option<String>) -> Loss {
+        let last_line = last_line.unwrap_or_default();
+        let how = if last_line.is_empty() { status.to_string() } else { format!("{status}: {last_line}") };
+        let out_of_memory = last_line.contains(protocol::OUT_OF_MEMORY);
         Loss::Died { how, killed: status.signal() == Some(SIGKILL), out_of_memory }
     }
 }
@@ -168,7 +165,7 @@ impl std::fmt::Display for Loss {
         match self {
             Loss::Late => f.write_str("the renderer was too slow"),
             Loss::Died { how, .. } => write!(f, "the renderer died ({how})"),
-            Loss::Garbled(what) => write!(f, "the renderer wrote something that is no answer ({what})"),
+            Loss::Garbled(what) => write!(f, "the renderer wrote something that is not an answer ({what})"),
         }
     }
 }

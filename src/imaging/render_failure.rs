@@ -1,20 +1,20 @@
-//! Why a request to the renderers was not answered.
+//! The failures of requests to the renderers.
 
 use crate::{corpus::InspectFailure, model::FailureClass};
 
-/// A request was not answered.
+/// The reason why a request to the renderers failed.
+#[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderFailure {
-    /// The document or the page is at fault.
+    /// The document or the page is the cause.
     #[error("{class}: {reason}")]
     Page {
-        /// Who must act.
         class: FailureClass,
-        /// For people: names the file, the page and the remedy.
+        /// Names the file, the page and the remedy.
         reason: String,
     },
-    /// No child can be started any more: a fault of the machine, never of the page.
-    #[error("no renderer works any more on this rank: {0}")]
+    /// All children are lost and none can be started: the machine is the cause, never the page.
+    #[error("this rank has no working renderer left: {0}")]
     PoolLost(String),
 }
 

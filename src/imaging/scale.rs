@@ -1,4 +1,4 @@
-//! A drawn page brought to another size as the models' own pipelines do it.
+//! Scales a rendered page as the models' own pipelines do.
 
 use fast_image_resize::{
     FilterType, ImageBufferError, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer, images,
@@ -7,18 +7,18 @@ use fast_image_resize::{
 use super::pixels::Pixels;
 use crate::model::PixelSize;
 
-/// Pixels that cannot be scaled.
+/// The reason why pixels cannot be scaled.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaleError {
-    /// They do not fill their size.
+    /// The number of pixels does not match their size.
     #[error(transparent)]
     Pixels(#[from] ImageBufferError),
-    /// There is nothing to scale, or nothing to scale to.
+    /// The old or the new size is empty.
     #[error(transparent)]
     Size(#[from] ResizeError),
 }
 
-/// Scales with Lanczos in eight bits, as Pillow does: no pixel differs by more than one level.
+/// Scales with Lanczos in eight bits, as Pillow does. No pixel differs from Pillow's by more than one level.
 ///
 /// # Errors
 /// See [`ScaleError`].

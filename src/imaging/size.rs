@@ -1,11 +1,11 @@
-//! How many pixels a page gets. Pure arithmetic, done before anything is allocated.
+//! Computes the pixel size of a page. Pure arithmetic, done before memory is allocated.
 
 use crate::model::{Grid, ImageRule, PixelSize, Scaling};
 
 /// Points per inch in PDF.
 const POINTS_PER_INCH: f64 = 72.0;
-/// A page is drawn with at most this many times the pixels that are sent, four bytes each while PDFium draws; a larger
-/// one (A2 at 192 dpi) is drawn at its final size whatever the rule says. The package has no such bound.
+/// A page is rendered with at most this many times the largest number of pixels that is sent, at four bytes each in
+/// PDFium. A larger page (A2 at 192 dpi) is rendered at its final size with any rule. The package has no such bound.
 const MOST_OVERDRAWN: u64 = 4;
 
 /// Width and height of a page in points (1/72 inch), its `/Rotate` applied.
@@ -17,21 +17,21 @@ pub struct PageSize {
     pub height: f64,
 }
 
-/// What a page is drawn at.
+/// The size and resolution of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
-    /// Size that PDFium draws at; another than `size` only where the rule asks for [`Scaling::Parity`].
+    /// Size that PDFium renders at, in pixels. It differs from `size` only with [`Scaling::Parity`].
     pub drawn: PixelSize,
-    /// Size of the image.
+    /// Size of the image in pixels.
     pub size: PixelSize,
-    /// Dots per inch that this comes to (the geometric mean of both directions, which a grid makes differ slightly).
+    /// Dots per inch of the image: the geometric mean of both directions, which differ slightly because of the grid.
     pub dpi: f32,
 }
 
 impl Target {
     /// The size of `page` under `rule`, as the model's own pipeline computes it (`docs/facts/chandra.md`, "Page
-    /// images"): drawn at the rule's resolution with both sides rounded up, then fitted into the pixel bounds and the
-    /// grid.
+    /// images"): rendered at the rule's resolution with both sides rounded up, then fitted into the pixel bounds and
+    /// the grid.
     ///
     /// `None` for a page without an area.
     pub fn of(page: PageSize, rule: &ImageRule) -> Option<Target> {
@@ -39,7 +39,7 @@ impl Target {
         if !(shorter > 0.0 && page.width.is_finite() && page.height.is_finite()) {
             return None;
         }
-        // In the order in which the package multiplies, as a hair over a whole pixel is one pixel more.
+        // The same order of operations as in the package: a rounding error above a whole pixel gives one pixel more.
         let scale = f64::from(rule.dpi).max(f64::from(rule.min_side) / shorter * POINTS_PER_INCH) / POINTS_PER_INCH;
         let drawn = [page.width, page.height].map(|points| (points * scale).ceil().max(1.0));
         let [width, height] = match rule.grid {
@@ -58,7 +58,7 @@ impl Target {
     }
 }
 
-/// The factor that brings an area into the rule's bounds.
+/// The factor of the sides that brings the area into the rule's bounds.
 fn scale_into_bounds([width, height]: [f64; 2], rule: &ImageRule) -> f64 {
     let (area, least, most) = (width * height, rule.min_pixels as f64, rule.max_pixels as f64);
     if area > most {
@@ -77,13 +77,13 @@ fn fit_freely(drawn: [f64; 2], rule: &ImageRule) -> [f64; 2] {
         let scaled = side * scale;
         if scale < 1.0 { scaled.floor().max(1.0) } else { scaled.ceil() }
     });
-    // A side that was held at one pixel leaves the other too long.
+    // If a side was raised to one pixel, the other side is too long.
     let most = rule.max_pixels.max(1) as f64;
     [fitted[0].min((most / fitted[1]).max(1.0).floor()), fitted[1].min((most / fitted[0]).max(1.0).floor())]
 }
 
-/// Chandra 2's rule: both sides a whole number of cells, rounded half to even as Python does; while the area is
-/// over the bound, the side gives up a cell whose loss keeps the aspect ratio better.
+/// Chandra 2's rule: both sides are whole numbers of cells, rounded half to even as in Python. While the area is above
+/// the bound, one side loses a cell: the side whose loss changes the aspect ratio less.
 fn fit_to_grid(drawn: [f64; 2], cell: f64, rule: &ImageRule) -> [f64; 2] {
     let scale = scale_into_bounds(drawn, rule);
     let [mut across, mut down] = drawn.map(|side| (side * scale / cell).round_ties_even().max(1.0));

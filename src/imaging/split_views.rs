@@ -1,4 +1,4 @@
-//! Where to cut a page into an upper and a lower half, so that no line of text is cut.
+//! Finds where to cut a page into an upper and a lower half without cutting a line of text.
 
 use std::{cmp::Reverse, ops::Range};
 
@@ -6,20 +6,21 @@ use crate::model::BBox;
 
 use super::pixels::Pixels;
 
-/// A row is white while less than this fraction of it is dark. The thin rule between two columns, and specks, are less;
-/// the upright rules of a table are more, so that tables are not cut.
+/// A row is white if less than this fraction of it is dark. The thin rule between two columns and specks are less; the
+/// vertical rules of a table are more, so that tables are not cut.
 const ROW_INK: f64 = 0.005;
-/// Left out at both ends of a row, as a fraction of it: the black edges of a scan.
+/// Fraction of a row that is ignored at each end, because of the black edges of a scan.
 const MARGIN: f64 = 0.05;
 /// The cut lies within this part of the height.
 const MIDDLE: Range<f64> = 0.35..0.65;
-/// A band lower than this many inches is the chance of a skewed scan, not a space between lines.
+/// Least height of a white band in inches. A lower band of a skewed scan is chance and not a space between lines.
 const LEAST_BAND: f32 = 1.0 / 64.0;
-/// Higher bands than this many inches are all spaces between paragraphs: the one nearest to the middle is best.
+/// Bands higher than this, in inches, are all spaces between paragraphs: of these, the one nearest to the middle is
+/// taken.
 const ENOUGH_BAND: f32 = 1.0 / 8.0;
 
-/// Where to cut an image drawn at `dpi` into an upper and a lower half, in thousandths of its height: the middle of the
-/// highest white band near its middle; `None` where no white band spans it there.
+/// Where to cut an image rendered at `dpi` into an upper and a lower half, in thousandths of its height: the middle of
+/// the highest white band near its middle. `None` where there is no white band over its whole width.
 pub(super) fn cut_at(pixels: &Pixels, dpi: f32) -> Option<u16> {
     let height = (pixels.size.height as usize).max(1);
     let row = cut(pixels, dpi)?;

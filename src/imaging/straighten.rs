@@ -1,4 +1,4 @@
-//! Taking the skew out of a page.
+//! Removes the skew of a page.
 
 use image::{ImageBuffer, Luma, Pixel, Rgb};
 use imageproc::geometric_transformations::{Border, Interpolation, rotate_about_center};
@@ -9,14 +9,14 @@ use crate::{
     model::Skew,
 };
 
-/// The page rotated so that its lines are level, the corners that come free filled with `paper`. Rows of the page's own
-/// light run through every letter of it: this costs sharpness, so it is done where the skew costs more.
+/// The page, rotated so that its lines are level. The free corners are filled with `paper`. The interpolation makes
+/// every letter less sharp, so a page is rotated only if its skew does more harm.
 pub(super) fn straightened(pixels: Pixels, skew: Skew, paper: u8) -> Pixels {
     let angle = -skew.degrees().to_radians();
     if pixels.grey { rotated(pixels, angle, Luma([paper])) } else { rotated(pixels, angle, Rgb([paper; 3])) }
 }
 
-/// Whether a letter of the page would leave the picture at a corner when it is straightened.
+/// Whether a letter near a corner would be outside the image after straightening.
 pub(super) fn loses_ink(sheet: &Sheet<'_>, skew: Skew) -> bool {
     let (width, height) = (sheet.size.width as f32, sheet.size.height as f32);
     let (sine, cosine) = (-skew.degrees().to_radians()).sin_cos();

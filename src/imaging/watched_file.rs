@@ -1,5 +1,5 @@
-//! The file of an open document, watched for what PDFium does not tell: it goes on without what it cannot read, and draws
-//! a page without it.
+//! The file of an open document, with a record of its read errors and changes. PDFium does not report them: it renders
+//! a page without the content that it cannot read.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-/// What tells a file from another, or from itself after a change.
+/// Identifies a file and its state: differs for another file, and for the same file after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -29,16 +29,16 @@ impl Identity {
         }
     }
 
-    /// The file that a path leads to now.
+    /// The identity of the file that a path leads to now.
     ///
     /// # Errors
-    /// There is none, or it cannot be looked at.
+    /// The file does not exist, or its metadata cannot be read.
     pub fn at(path: &Path) -> io::Result<Identity> {
         std::fs::metadata(path).map(|metadata| Identity::of(&metadata))
     }
 }
 
-/// Whether all reads gave what they should.
+/// The read errors and changes of an open file.
 #[derive(Debug, Clone)]
 pub struct ReadFaults {
     file: Rc<File>,
@@ -47,28 +47,28 @@ pub struct ReadFaults {
 }
 
 impl ReadFaults {
-    /// What identified the file when it was opened.
+    /// The identity of the file when it was opened.
     pub fn identity(&self) -> Identity {
         self.opened
     }
 
-    /// What went wrong since the file was opened; `None` if it was read as it was then.
+    /// The first fault since the file was opened; `None` if all reads succeeded and the file has not changed.
     pub fn found(&self) -> Option<String> {
         if let Some(kind) = self.first.get() {
-            return Some(format!("reading it failed: {kind}"));
+            return Some(format!("the file could not be read: {kind}"));
         }
         match self.file.metadata() {
-            Err(error) => Some(format!("it cannot be looked at: {error}")),
+            Err(error) => Some(format!("the metadata of the file cannot be read: {error}")),
             Ok(metadata) => {
                 let now = Identity::of(&metadata);
                 let same = (now.bytes, now.modified) == (self.opened.bytes, self.opened.modified);
-                (!same).then(|| "it was changed while it was read".into())
+                (!same).then(|| "the file was changed while it was read".into())
             }
         }
     }
 }
 
-/// A file that remembers its faults.
+/// A file that records its first read error.
 #[derive(Debug)]
 pub struct WatchedFile {
     file: Rc<File>,
@@ -79,7 +79,7 @@ impl WatchedFile {
     /// Opens a file.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub fn open(path: &Path) -> io::Result<(WatchedFile, ReadFaults)> {
         let file = File::open(path)?;
         let opened = Identity::of(&file.metadata()?);

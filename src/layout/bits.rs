@@ -1,22 +1,22 @@
-//! A page in black and white, coarser than it was drawn.
+//! A page in black and white, at a coarser resolution than the rendering.
 
 use super::Sheet;
 
 /// Square cells of a sheet, each inked or not.
 #[derive(Debug, Clone)]
 pub struct Bits {
-    /// Cells from left to right.
+    /// Number of cells from left to right.
     pub across: usize,
-    /// Cells from top to bottom.
+    /// Number of cells from top to bottom.
     pub down: usize,
-    /// Pixels along the side of a cell.
+    /// Side of a cell in pixels.
     pub side: usize,
     inked: Vec<bool>,
 }
 
 impl Bits {
-    /// The sheet at about `per_inch` cells to an inch, never finer than its pixels. A cell is inked where at least `share`
-    /// of its pixels, and one in any case, is dark; with a share of 0 the finest hair line stays whole.
+    /// The sheet at about `per_inch` cells for each inch, never finer than its pixels. A cell is inked if at least
+    /// `share` of its pixels are dark, and at least one. With a share of 0, the finest hairline stays complete.
     pub fn of(sheet: &Sheet<'_>, per_inch: f32, share: f32) -> Bits {
         let most = sheet.size.width.max(sheet.size.height).max(1) as usize;
         let side = ((sheet.dpi / per_inch).round() as usize).clamp(1, most);
@@ -41,7 +41,7 @@ impl Bits {
         Bits { across, down, side, inked }
     }
 
-    /// The cells of a row, from the left.
+    /// The cells of a row, from left to right.
     pub fn row(&self, y: usize) -> &[bool] {
         &self.inked[y * self.across..][..self.across]
     }

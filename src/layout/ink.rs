@@ -1,9 +1,8 @@
-//! Whether a page has anything to read, measured before the GPU sees it.
+//! The blank check: measures whether a page has anything to read, before an engine reads it.
 //!
-//! A page is called blank only when nothing on it is as large as a letter: specks, dust, what shines through from the
-//! other side, punch holes and the black edges of a scan do not count, while one line of text, a page number or a stamp
-//! does. When in doubt the page is not blank: an engine that looks in vain costs seconds, a page that is thrown away is
-//! lost.
+//! A page is blank only if nothing on it is as large as a letter. Specks, dust, show-through from the other side, punch
+//! holes and the black edges of a scan do not count; one line of text, a page number or a stamp does. In doubt the page
+//! is not blank: a useless request costs seconds, but a page that is wrongly blank is lost.
 
 use super::{
     Sheet,
@@ -11,31 +10,31 @@ use super::{
     text_ink::{self, LETTER_CONTRAST},
 };
 
-/// Cells of the coarse grid to an inch: marks closer than about half a millimetre belong together.
+/// Cells of the coarse grid for each inch: marks closer than about half a millimetre belong together.
 const CELLS_PER_INCH: f32 = 48.0;
-/// A cell has ink when this fraction of its pixels is dark; thinner is noise.
+/// A cell has ink if this fraction of its pixels is dark; less is noise.
 const CELL_INK: f32 = 0.125;
-/// A mark smaller than this many cells both ways (about two millimetres) is a speck.
+/// A mark smaller than this many cells in both directions (about two millimetres) is a speck.
 const LETTER_CELLS: usize = 4;
-/// How far in from an edge the black border of a scan may reach, as a fraction of the side.
+/// How far from an edge the black border of a scan may reach, as a fraction of the side.
 const BORDER_REACH: f32 = 0.12;
-/// Rows and columns at the edge are border while at least this fraction of them is dark.
+/// Rows and columns from the edge inwards are border while at least this fraction of them is dark.
 const BORDER_DARK: f32 = 0.5;
-/// Left out along all edges whatever is there, as a fraction of the side: nobody prints within 3 mm.
+/// Margin that is always ignored along all edges, as a fraction of the side: about 3 mm, where nothing is printed.
 const MARGIN: f32 = 0.0125;
 
-/// On even paper a mark that differs from it by this much is ink, as pale as it is: an eighth of all levels.
+/// On even paper, a mark that differs from the paper by this much is ink, even if it is pale: an eighth of all levels.
 const PALE: u8 = 32;
-/// Paper is even, as in a digital file, when this fraction of its pixels has one level, give or take one. What shines
-/// through comes with the grain of a scan: 0.25 to 0.57 with the noise of one, pages of pale text have 0.79 at least.
+/// Paper is even, as in a digital file, if this fraction of its pixels has one level, plus or minus one. Show-through
+/// comes with the grain of a scan: noisy scans have 0.25 to 0.57, pages of pale text at least 0.79.
 const EVEN: f32 = 0.7;
 
-/// What was measured.
+/// The result of the blank check.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ink {
     /// Dark pixels of marks as large as a letter, as a fraction of the page: 0.0..=1.0.
     pub fraction: f32,
-    /// Whether there is no such mark.
+    /// Whether the page has no such mark.
     pub blank: bool,
 }
 
@@ -50,7 +49,7 @@ impl Ink {
         Ink::darker_than(sheet, pale, pale)
     }
 
-    /// Marks are what is darker than `threshold`, letters those of them that are as dark as `darkest` somewhere.
+    /// Marks are pixels darker than `threshold`; a letter has at least one pixel as dark as `darkest`.
     fn darker_than(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> Ink {
         let dark = Coarse::of(sheet, threshold).dark_in_marks();
         let fraction = (dark as f64 / sheet.size.area().max(1) as f64) as f32;
@@ -58,7 +57,7 @@ impl Ink {
     }
 }
 
-/// Whether the paper is of one level.
+/// Whether nearly all pixels of the paper have one level.
 fn is_even(sheet: &Sheet<'_>) -> bool {
     let paper = sheet.levels.iter().filter(|&&level| level >= sheet.paper.saturating_sub(PALE)).count();
     let of_one_level = sheet.levels.iter().filter(|level| level.abs_diff(sheet.paper) <= 1).count();
@@ -69,9 +68,9 @@ fn is_even(sheet: &Sheet<'_>) -> bool {
 struct Coarse {
     across: usize,
     down: usize,
-    /// Dark pixels of each cell.
+    /// Number of dark pixels of each cell.
     dark: Vec<u32>,
-    /// Cells not yet visited that have ink.
+    /// Cells that have ink and were not visited yet.
     inked: Vec<bool>,
 }
 
@@ -95,7 +94,7 @@ impl Coarse {
         grid
     }
 
-    /// Takes the black edges of a scan, and a narrow margin, out of account.
+    /// Clears the black edges of a scan and a narrow margin.
     fn clear_border(&mut self) {
         let (across, down) = (self.across, self.down);
         let column = |x: usize| (0..down).map(move |y| y * across + x).collect::<Vec<_>>();
@@ -106,7 +105,8 @@ impl Coarse {
         self.clear_lines((0..down).rev().map(row));
     }
 
-    /// Clears lines of cells, given from the edge inwards: the margin, then as long as they are dark.
+    /// Clears lines of cells, from the edge inwards: those in the margin, then the dark ones up to the first that is
+    /// not.
     fn clear_lines(&mut self, lines: impl ExactSizeIterator<Item = Vec<usize>>) {
         let reach = (lines.len() as f32 * BORDER_REACH) as usize;
         let margin = (lines.len() as f32 * MARGIN).ceil() as usize;
@@ -119,7 +119,7 @@ impl Coarse {
         }
     }
 
-    /// Dark pixels of all marks as large as a letter. A mark is a set of inked cells that touch.
+    /// The dark pixels of all marks as large as a letter. A mark is a set of inked cells that touch.
     fn dark_in_marks(mut self) -> u64 {
         let mut total = 0;
         for_each_mark(&mut self.inked, self.across, |mark| {

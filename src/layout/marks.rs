@@ -1,7 +1,7 @@
-//! Marks: pixels of ink that touch.
+//! Marks: sets of ink pixels that touch.
 
-/// Shows `visit` every set of pixels that touch, corners included, as indexes into the rows of an image `width` pixels wide.
-/// Takes them out of `inked`, which is all `false` then.
+/// Calls `visit` with every mark of an image `width` pixels wide, as pixel indexes. Pixels that touch at a corner
+/// belong to one mark. Afterwards `inked` is all `false`.
 pub fn for_each_mark(inked: &mut [bool], width: usize, mut visit: impl FnMut(&[usize])) {
     any_mark(inked, width, |mark| {
         visit(mark);
@@ -9,7 +9,7 @@ pub fn for_each_mark(inked: &mut [bool], width: usize, mut visit: impl FnMut(&[u
     });
 }
 
-/// Whether `is_wanted` of any such set; the others are not looked at then.
+/// Whether `is_wanted` returns `true` for any mark. The search stops there.
 pub fn any_mark(inked: &mut [bool], width: usize, mut is_wanted: impl FnMut(&[usize]) -> bool) -> bool {
     let width = width.max(1);
     let height = inked.len() / width;
@@ -40,7 +40,7 @@ pub fn any_mark(inked: &mut [bool], width: usize, mut is_wanted: impl FnMut(&[us
     false
 }
 
-/// Width and height in pixels of a mark on an image `width` pixels wide.
+/// Width and height in pixels of a mark in an image `width` pixels wide.
 pub fn extent(mark: &[usize], width: usize) -> (usize, usize) {
     let width = width.max(1);
     let span = |values: &mut dyn Iterator<Item = usize>| {

@@ -1,31 +1,31 @@
-//! The cells of a page packed sixty-four to a word, so that a page is turned, freed of its rules and counted in
-//! fractions of a millisecond.
+//! The cells of a page, packed sixty-four to a word. Rotating a page, removing its rules and counting its ink then take
+//! a fraction of a millisecond.
 
 use std::ops::Range;
 
 use super::{Bits, Sheet};
 
-/// Cells in a word.
+/// Number of cells in a word.
 pub(super) const WORD: usize = u64::BITS as usize;
-/// A cell is inked where half of its pixels are: thinner than that, strokes of neighbouring letters run together.
+/// A cell is inked if this share of its pixels is dark. With less, the strokes of neighbouring letters run together.
 const SHARE: f32 = 0.5;
 
-/// Inked cells; the lowest bit of a word is its leftmost cell. Cells beyond the right edge are white.
+/// The inked cells of a page. The lowest bit of a word is its leftmost cell. Cells beyond the right edge are white.
 #[derive(Debug, Clone)]
 pub(super) struct Mask {
-    /// Cells from left to right.
+    /// Number of cells from left to right.
     pub(super) across: usize,
-    /// Cells from top to bottom.
+    /// Number of cells from top to bottom.
     pub(super) down: usize,
-    /// Words in a row.
+    /// Number of words in a row.
     pub(super) words: usize,
-    /// Cells to an inch.
+    /// Cells for each inch.
     pub(super) per_inch: f32,
     ink: Vec<u64>,
 }
 
 impl Mask {
-    /// The sheet at about `per_inch` cells to an inch, never finer than its pixels.
+    /// The sheet at about `per_inch` cells for each inch, never finer than its pixels.
     pub(super) fn of(sheet: &Sheet<'_>, per_inch: f32) -> Mask {
         let bits = Bits::of(sheet, per_inch, SHARE);
         let words = bits.across.div_ceil(WORD);
@@ -41,30 +41,31 @@ impl Mask {
         ((inches * self.per_inch).round() as usize).max(1)
     }
 
-    /// The word at `column`, of the row `y`; white outside the page.
+    /// The word at `column` of row `y`; white outside the page.
     pub(super) fn word(&self, column: usize, y: usize) -> u64 {
         if column < self.words { self.ink.get(y * self.words + column).copied().unwrap_or(0) } else { 0 }
     }
 
-    /// Inked cells of a row.
+    /// Number of inked cells of a row.
     pub(super) fn row_ink(&self, y: usize) -> usize {
         (0..self.words).map(|column| self.word(column, y).count_ones() as usize).sum()
     }
 
-    /// Columns of cells that have ink in one of these rows.
+    /// Number of columns of cells that have ink in one of these rows.
     pub(super) fn covered(&self, rows: Range<usize>) -> usize {
         let all = |column| rows.clone().fold(0, |all, y| all | self.word(column, y));
         (0..self.words).map(|column| all(column).count_ones() as usize).sum()
     }
 
-    /// These rows alone.
+    /// Only these rows.
     pub(super) fn cut(&self, rows: Range<usize>) -> Mask {
         let end = rows.end.min(self.down);
         let start = rows.start.min(end);
         Mask { down: end - start, ink: self.ink[start * self.words..end * self.words].to_vec(), ..*self }
     }
 
-    /// Without runs of at least `length` cells, level or upright: the rules of tables, the edges of scans, filled areas.
+    /// Without level and upright runs of at least `length` cells: the rules of tables, the edges of scans, filled
+    /// areas.
     pub(super) fn without_runs(&self, length: usize) -> Mask {
         let (level, upright) = (self.level_runs(length), self.upright_runs(length));
         let ink = self.ink.iter().zip(level.ink.iter().zip(&upright.ink)).map(|(ink, (a, b))| ink & !(a | b)).collect();
@@ -87,7 +88,7 @@ impl Mask {
         self.opened(length, |mask, by| mask.shifted_left(by), |mask, by| mask.shifted_right(by))
     }
 
-    /// Turned by 90 degrees clockwise.
+    /// Rotated by 90 degrees clockwise.
     pub(super) fn turned_right(&self) -> Mask {
         let (across, down) = (self.down, self.across);
         let words = across.div_ceil(WORD);
@@ -105,7 +106,7 @@ impl Mask {
         Mask { across, down, words, per_inch: self.per_inch, ink }
     }
 
-    /// The words of a column from the row that is `from_bottom` above the last one upwards; white above the page.
+    /// The words of a column from bottom to top, beginning `from_bottom` rows above the last row; white above the page.
     fn block_upwards(&self, column: usize, from_bottom: usize) -> [u64; WORD] {
         std::array::from_fn(|index| match self.down.checked_sub(1 + from_bottom + index) {
             Some(y) => self.word(column, y),
@@ -118,7 +119,8 @@ impl Mask {
         std::array::from_fn(|index| self.word(column, top + index))
     }
 
-    /// What is left after everything shorter than `length` is eroded along one direction and grown back.
+    /// Morphological opening along one direction: erosion removes runs shorter than `length`, dilation restores the
+    /// others.
     fn opened(&self, length: usize, ahead: impl Fn(&Mask, usize) -> Mask, back: impl Fn(&Mask, usize) -> Mask) -> Mask {
         let mut kept = self.clone();
         for step in steps(length) {
@@ -172,7 +174,7 @@ impl Mask {
     }
 }
 
-/// Steps by which doubling reaches a run of `length`: their sum is one less.
+/// The shifts, doubling each time, that cover a run of `length` cells; their sum is `length - 1`.
 fn steps(length: usize) -> Vec<usize> {
     let (mut reached, mut steps) = (1, Vec::new());
     while reached < length {
@@ -183,12 +185,12 @@ fn steps(length: usize) -> Vec<usize> {
     steps
 }
 
-/// Up to 64 cells as the bits of a word.
+/// Packs up to 64 cells into the bits of a word.
 fn pack(cells: &[bool]) -> u64 {
     cells.iter().rev().fold(0, |word, &inked| word << 1 | u64::from(inked))
 }
 
-/// Bit `x` of word `y` becomes bit `y` of word `x` (Hacker's Delight, 7-3).
+/// Transposes a block of bits: bit `x` of word `y` becomes bit `y` of word `x` (Hacker's Delight, 7-3).
 pub(super) fn transpose(block: &mut [u64; WORD]) {
     let (mut width, mut mask) = (WORD / 2, u64::MAX >> (WORD / 2));
     while width != 0 {

@@ -1,7 +1,7 @@
-//! What lies where on a page: ink, columns, turned content, skew, script.
+//! Layout analysis of a page: ink, columns, rotated content, skew, script.
 //!
-//! Pure: the light and dark of a page in, decisions out. Knows neither PDFium nor engines nor the way a page came here, so
-//! that the renderer and the stand-in server see a page with the same eyes.
+//! Pure functions from the grey levels of a page to decisions. The module depends neither on PDFium nor on engines, so
+//! that the renderer and the stand-in server analyse a page in the same way.
 
 mod bits;
 mod columns;

@@ -1,4 +1,4 @@
-//! Whether letters are Arabic or Latin, by their shapes.
+//! Recognises Arabic and Latin script by the shapes of letters.
 
 use super::{
     Sheet, letters,
@@ -8,25 +8,26 @@ use super::{
 };
 use crate::model::Language;
 
-/// A piece of a line counts for a script that it is this likely to be in: figures and dirt look like neither.
+/// Least probability at which a piece of a line counts for a script. Figures and dirt are likely in neither.
 const SURE: f32 = 0.8;
-/// Both scripts are there in earnest when the lesser has this share of the text. Of the corpus's pages in one script one in
-/// fifty comes near it, and those carry names or a head of a table in the other.
+/// A page is mixed if the rarer script has at least this share of the text. Of the corpus's pages in one script, one in
+/// fifty comes near it; these have names or the head of a table in the other script.
 const MIXED: f32 = 0.1;
-/// Inches of text, all lines put end to end, below which nothing is said.
+/// Least length of text in inches, all lines end to end. With less, the script is unknown.
 const LEAST_TEXT: f32 = 1.0;
 
-/// What letters look like.
+/// The script of a page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Script {
-    /// [`Language::Mixed`] where both scripts are there in earnest, [`Language::Unknown`] where there is too little text.
+    /// [`Language::Mixed`] if both scripts have a real share of the text, [`Language::Unknown`] if there is too little
+    /// text.
     pub language: Language,
     /// Share of the text that looks Arabic: 0.0..=1.0.
     pub arabic: f32,
 }
 
-/// The script of a page, or of a part of one. A table on its side under an upright header is read as it lies: whether letters
-/// are upside down makes no difference here. The running header counts only where there is nothing else.
+/// The script of a page or of a part of one. If the body is on its side under an upright header, it is rotated first;
+/// whether letters are then upside down makes no difference. The running header counts only if there is no other text.
 pub fn script(sheet: &Sheet<'_>) -> Script {
     let mask = Mask::of(sheet, letters::PER_INCH);
     let text = mask.without_runs(mask.cells(letters::LONGEST_STROKE));
@@ -40,11 +41,11 @@ pub fn script(sheet: &Sheet<'_>) -> Script {
 }
 
 fn of_text(text: &Mask) -> Script {
-    let looks = letters::letterforms(text);
+    let letterforms = letters::letterforms(text);
     let inches = |likely: fn(&Letterform) -> f32| -> f32 {
-        looks.iter().filter(|look| likely(look) > SURE).fold(0.0, |sum, look| sum + look.width / text.per_inch)
+        letterforms.iter().filter(|form| likely(form) > SURE).fold(0.0, |sum, form| sum + form.width / text.per_inch)
     };
-    let (arabic, latin) = (inches(|look| look.arabic), inches(|look| look.latin));
+    let (arabic, latin) = (inches(|form| form.arabic), inches(|form| form.latin));
     let text = arabic + latin;
     if text < LEAST_TEXT {
         return Script { language: Language::Unknown, arabic: 0.0 };

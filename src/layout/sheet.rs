@@ -1,27 +1,27 @@
-//! A page as shades of grey.
+//! A page in levels of grey.
 
 use std::borrow::Cow;
 
 use crate::model::PixelSize;
 
-/// A pixel is dark when it is this much darker than the paper.
+/// A pixel is dark if it is this many levels darker than the paper.
 const CONTRAST: u8 = 48;
 
-/// The light and dark of a page, rows from the top, without padding.
+/// The grey levels of a page, rows from the top, without padding.
 #[derive(Debug, Clone)]
 pub struct Sheet<'a> {
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: PixelSize,
-    /// Dots per inch.
+    /// Resolution in dots per inch.
     pub dpi: f32,
-    /// Lightness of every pixel: 0 is black.
+    /// Lightness of every pixel: 0 is black, 255 white.
     pub levels: Cow<'a, [u8]>,
     /// Lightness of the paper.
     pub paper: u8,
 }
 
 impl<'a> Sheet<'a> {
-    /// A page of these pixels; `levels` has one byte each.
+    /// A page with these pixels; `levels` has one byte for each.
     pub fn new(size: PixelSize, dpi: f32, levels: Cow<'a, [u8]>) -> Self {
         let paper = paper_level(&levels, size.width as usize);
         Sheet { size, dpi, levels, paper }
@@ -32,14 +32,14 @@ impl<'a> Sheet<'a> {
         self.paper.saturating_sub(CONTRAST)
     }
 
-    /// The rows of the page. None where it has no width.
+    /// The rows of the page; no rows if it has no width.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
         self.levels.chunks_exact((self.size.width as usize).max(1))
     }
 }
 
-/// Lightness of the paper: the commonest of the lighter half of all levels, in every fourth row. A page that is dark
-/// all over has none, and then white is taken, so that it counts as ink.
+/// Lightness of the paper: the most frequent of the lighter half of all levels, in every fourth row. A page that is
+/// dark everywhere has no paper; white is taken then, so that the page counts as ink.
 fn paper_level(levels: &[u8], width: usize) -> u8 {
     let mut histogram = [0u32; 256];
     let rows = levels.chunks(width.max(1)).step_by(4);

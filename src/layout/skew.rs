@@ -1,35 +1,38 @@
-//! How far lines of text are from level.
+//! Measures the skew of a page: the angle of its lines of text.
 
 use std::ops::Range;
 
 use super::{Sheet, mask::Mask};
 use crate::model::Skew;
 
-/// Cells to an inch: a tenth of a degree is then half a cell over the width of a column.
+/// Cells for each inch: a tenth of a degree is then half a cell over the width of a column.
 const PER_INCH: f32 = 96.0;
-/// Skew is looked for within this many degrees to either side.
+/// The largest skew that is searched for, in degrees to each side.
 const WIDEST: f32 = 5.0;
-/// Degrees between angles tried first: finer than the hump that a small letter makes over the width of a page.
+/// Degrees between the angles that are tried first: finer than the peak that a small letter makes over the width of a
+/// page.
 const COARSE: f32 = 0.25;
-/// Degrees between angles tried around the best of them.
+/// Degrees between the angles that are tried around the best of these.
 const FINE: f32 = 0.05;
-/// Upright runs of more inches than this are rules and edges, which say nothing about level lines and would drown them.
+/// Upright runs longer than this, in inches, are rules and edges. They do not help to find level lines, and their ink
+/// would hide them.
 const UPRIGHT_RUN: f32 = 0.5;
-/// Cells in a strip: within a third of an inch no line falls by more than three cells.
+/// Width of a strip in cells: in a third of an inch no line falls by more than three cells.
 const STRIP: usize = 32;
-/// The best angle must be this many times as good as the middle one of all angles, or there are no lines to speak of.
+/// The sharpness of the best angle must be this many times the median of all angles; otherwise the page has no lines.
 const SHARPNESS: f32 = 1.5;
-/// Two witnesses must agree within this many degrees: two pictures agree by chance only.
+/// Two measurements must agree within this many degrees. Pictures without lines agree only by chance.
 const AGREEMENT: f32 = 0.3;
-/// Level runs of ink of more inches than this are rules: letters have none, and a rule that falls by three degrees has.
+/// Level runs of ink longer than this, in inches, are rules: letters have none, but a rule that falls by three degrees
+/// has.
 const RULE_RUN: f32 = 0.2;
-/// The halves of a sheet that bent in the scanner differ from the whole of it by no more degrees.
+/// The halves of a sheet that was bent in the scanner differ from the whole sheet by at most this many degrees.
 const BENT: f32 = 0.6;
 
-/// The skew of a page that is upright, within five degrees; `None` where there is too little to tell.
+/// The skew of an upright page, up to five degrees; `None` if the page has too few lines to measure it.
 ///
-/// Lines are level at the angle at which the ink of rows changes most from row to row. The two halves of the page are
-/// asked apart. Where they differ, as on a sheet that bent in the scanner, rules and text are.
+/// At the angle of the lines, the ink changes most from row to row. The two halves of the page are measured separately.
+/// If they differ, as on a sheet that was bent in the scanner, rules and text are measured separately.
 pub fn skew(sheet: &Sheet<'_>) -> Option<Skew> {
     let mask = Mask::of(sheet, PER_INCH);
     let lines = mask.without_upright_runs(mask.cells(UPRIGHT_RUN));
@@ -37,13 +40,13 @@ pub fn skew(sheet: &Sheet<'_>) -> Option<Skew> {
     Some(Skew((degrees * 100.0).round() as i16))
 }
 
-/// The angle of lines that fall alike in both halves of the page.
+/// The angle of the lines, if both halves of the page agree.
 fn of_lines(strips: &Strips) -> Option<f32> {
     let (upper, lower) = strips.halves()?;
     if (upper - lower).abs() > AGREEMENT { None } else { strips.level_angle(0..strips.down) }
 }
 
-/// The angle between text and rules that agree, or else that of text whose halves are not far from it.
+/// The mean angle of text and rules if they agree; else the angle of the text if its halves are near it.
 fn of_bent_sheet(mask: &Mask, lines: &Mask) -> Option<f32> {
     let run = mask.cells(RULE_RUN);
     let text = Strips::of(&lines.without_runs(run));
@@ -56,9 +59,9 @@ fn of_bent_sheet(mask: &Mask, lines: &Mask) -> Option<f32> {
     (upper - whole).abs().max((lower - whole).abs()).le(&BENT).then_some(whole)
 }
 
-/// The ink of every row in strips side by side.
+/// The ink of every row, in strips side by side.
 struct Strips {
-    /// Distance of the strip's middle from that of the page, in cells.
+    /// Distance of each strip's middle from the middle of the page, in cells.
     places: Vec<f32>,
     ink: Vec<Vec<u16>>,
     down: usize,
@@ -79,7 +82,7 @@ impl Strips {
         Strips { places, ink, down: mask.down }
     }
 
-    /// The row above which half of the ink lies.
+    /// The row that has half of the ink above it.
     fn middle_row(&self) -> usize {
         let rows: Vec<u64> = (0..self.down).map(|y| self.ink.iter().map(|strip| u64::from(strip[y])).sum()).collect();
         let half = rows.iter().sum::<u64>() / 2;
@@ -115,12 +118,13 @@ impl Strips {
         let peak = (0..fine.len()).max_by(|&a, &b| fine[a].total_cmp(&fine[b]))?;
         let [before, at, after] = [peak.checked_sub(1), Some(peak), Some(peak + 1)]
             .map(|index| index.and_then(|index| fine.get(index)).copied().unwrap_or(fine[peak]));
+        // The peak of the parabola through the best angle and its neighbours.
         let bend = before - 2.0 * at + after;
         let between = if bend < 0.0 { 0.5 * (before - after) / bend } else { 0.0 };
         Some(around + (peak as f32 - steps as f32 + between) * FINE)
     }
 
-    /// How much the ink of rows changes from one to the next, along lines that fall by `degrees` to the right.
+    /// How much the ink changes from row to row, along lines that fall by `degrees` to the right.
     fn sharpness(&self, degrees: f32, rows: Range<usize>) -> f32 {
         let slope = degrees.to_radians().tan();
         let mut sums = vec![0u16; rows.len()];

@@ -1,44 +1,44 @@
-//! Whether anything on a page is a letter, told from dirt by its size, its black and its place.
+//! Text-ink detection: finds letters on a page, and distinguishes them from dirt by size, darkness and place.
 
 use super::{Sheet, marks::any_mark};
 
-/// The darkest pixels of a letter on a scan differ from the paper by at least this much: a quarter of all levels. What
-/// shines through from the other side stays below, up to a fifth of its black.
+/// The darkest pixels of a letter on a scan differ from the paper by at least this much: a quarter of all levels.
+/// Show-through from the other side differs by less, up to a fifth of its black.
 pub(super) const LETTER_CONTRAST: u8 = 64;
 /// A letter is at least this high or wide, in inches: the small letters of 7-point type. Specks are smaller.
 const LETTER: f32 = 0.05;
-/// More of a punch hole's box is dark than of a letter's: a circle fills 0.79.
+/// Dark share of the bounding box above which a mark may be a punch hole. A circle fills 0.79, letters less than this.
 const HOLE_FILL: f32 = 0.7;
-/// Inches across a punch hole, which is 5 to 8 mm wide.
+/// Width of a punch hole in inches; it is 5 to 8 mm wide.
 const HOLE: std::ops::Range<f32> = 0.15..0.45;
-/// Holes and black edges lie within this share of the side from an edge.
+/// Holes and black edges are within this share of the side from an edge.
 const BORDER: f32 = 0.12;
-/// What comes this near to an edge, in inches, is the edge's shadow.
+/// A mark this near to an edge, in inches, is the shadow of the edge.
 const EDGE: f32 = 0.05;
 
-/// Whether a letter, or anything larger, is on the page: pixels darker than `threshold`, one of them at least as dark as
-/// `darkest`.
+/// Whether the page has a letter or anything larger: touching pixels darker than `threshold`, one of them at least as
+/// dark as `darkest`.
 pub(super) fn has_text_ink(sheet: &Sheet<'_>, threshold: u8, darkest: u8) -> bool {
     let mut dark: Vec<bool> = sheet.levels.iter().map(|&level| level < threshold).collect();
     any_mark(&mut dark, sheet.size.width as usize, |mark| is_letter(sheet, mark, darkest))
 }
 
-/// Whether any of a letter, or of anything larger, lies where `is_there` says of a column and a row.
+/// Whether a letter, or anything larger, has a pixel at a column and row for which `is_there` returns `true`.
 pub fn letter_within(sheet: &Sheet<'_>, is_there: impl Fn(usize, usize) -> bool) -> bool {
     let (threshold, width) = (sheet.threshold(), sheet.size.width as usize);
     let mut dark: Vec<bool> = sheet.levels.iter().map(|&level| level < threshold).collect();
     let lies_there = |pixel: usize| is_there(pixel % width, pixel / width);
-    // Most often there is nothing at all.
+    // Most often there is no dark pixel there, so this is checked before the search for marks.
     dark.iter().enumerate().any(|(pixel, &is_dark)| is_dark && lies_there(pixel))
         && any_mark(&mut dark, width, |mark| {
             mark.iter().any(|&pixel| lies_there(pixel)) && is_letter(sheet, mark, threshold)
         })
 }
 
-/// Whether a set of dark pixels that touch is a letter, a rule, a drawing, and not dirt.
+/// Whether a mark is a letter, a rule or a drawing, and not dirt.
 fn is_letter(sheet: &Sheet<'_>, mark: &[usize], darkest: u8) -> bool {
     let inches = |pixels: usize| pixels as f32 / sheet.dpi;
-    // Nothing that small is a letter, however it lies.
+    // A mark with so few pixels is too short for a letter in any direction.
     if inches(mark.len()) < LETTER {
         return false;
     }

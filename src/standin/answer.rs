@@ -268,7 +268,7 @@ impl Generation {
                 let mut come = 0;
                 while come < wanted {
                     match sequence.next().await {
-                        Some(SequenceEvent::GpuPermit) => clock.admitted(),
+                        Some(SequenceEvent::Admitted) => clock.admitted(),
                         Some(SequenceEvent::Preempted) => clock.preempted(),
                         Some(SequenceEvent::Token) => come += 1,
                         None => pending().await,

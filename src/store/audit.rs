@@ -1,7 +1,7 @@
-//! Looks through a whole shard: every row leads where it should, and nothing is left over.
+//! Checks every row of a shard: each row points to its own rows and text, and no row or byte of text is left over.
 //!
-//! The tables and `/text` are tiled exactly by the rows of `/pages`, in order; the text of a page is tiled by its
-//! pieces in the order that `docs/store.md` gives.
+//! The rows of `/pages`, in order, cover the other tables and `/text` without a gap or an overlap. The pieces of a
+//! page's text cover that text in the order that `docs/store.md` gives.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -16,26 +16,26 @@ use super::{
 };
 use crate::model::{Document, DocumentId, PageRef, ServerKind};
 
-/// Rows that are checked together.
+/// Rows of `/pages` that are read and checked at a time; bounds the memory.
 const WINDOW: u64 = 256;
 
-/// What may be wrong inside a shard.
+/// What can be wrong inside a shard.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Corruption {
     /// An offset or a length that does not follow from the rows before it.
     #[error("row {row} of /{table}: {field} does not continue the row before")]
     Place { table: &'static str, row: u64, field: &'static str },
-    /// A number that stands for nothing: no such code, or beyond what its field can be.
+    /// A number with no meaning: an unknown code, or a value outside the range of its field.
     #[error("row {row} of /{table}: {field} has an unknown code")]
     Code { table: &'static str, row: u64, field: &'static str },
-    /// A row that names another row of `/pages`, or another part, than the one that leads to it.
+    /// A row that names a different row of `/pages`, or a different part, from the one that points to it.
     #[error("row {row} of /{table} belongs to another page or part")]
     Owner { table: &'static str, row: u64 },
-    /// A table is longer or shorter than the rows of `/pages` say.
+    /// The length of a table is not the sum that the rows of `/pages` give.
     #[error("/{table} has {found} items, the rows of /pages have {expected}")]
     Length { table: &'static str, found: u64, expected: u64 },
-    /// A page of a document that `/documents` does not have, or beyond the document's end.
+    /// A page whose document is not in `/documents`, or whose number is beyond the document's last page.
     #[error("{0} is not in /documents")]
     Undocumented(PageRef),
     /// A document listed twice, or without a page.
@@ -46,20 +46,20 @@ pub enum Corruption {
     Attribute(&'static str),
 }
 
-/// What was found in a shard.
+/// The result of the check of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
-    /// The first flaw.
     pub(super) first: Option<Corruption>,
+    /// How many corruptions there are, the first included.
     pub(super) flaws: usize,
-    /// Pages whose text does not have its checksum.
+    /// Pages whose text does not match its checksum.
     pub(super) changed: Vec<PageRef>,
 }
 
 impl Audit {
-    fn add(&mut self, flaw: Corruption) {
+    fn add(&mut self, corruption: Corruption) {
         self.flaws += 1;
-        self.first.get_or_insert(flaw);
+        self.first.get_or_insert(corruption);
     }
 
     fn place(&mut self, good: bool, table: &'static str, row: u64, field: &'static str) {
@@ -85,14 +85,14 @@ impl Audit {
     }
 }
 
-/// Looks through a shard.
+/// Checks a shard whose list of documents is `documents`. The name of the file is checked against the attributes.
 ///
 /// # Errors
-/// A table or the text cannot be read at all.
+/// A table or the text cannot be read.
 pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]) -> Result<Audit> {
     let mut audit = Audit::default();
-    let opening = shard.opening()?;
-    for (name, good) in [("rank", opening.rank == file.rank), ("sequence", opening.sequence == file.sequence)] {
+    let header = shard.opening()?;
+    for (name, good) in [("rank", header.rank == file.rank), ("sequence", header.sequence == file.sequence)] {
         if !good {
             audit.add(Corruption::Attribute(name));
         }
@@ -104,7 +104,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
         }
     }
     let found = shard.counts();
-    // Text is not read through rows here: its spans are what is in question.
+    // The reader returns no text: the spans of the text are checked separately below.
     let reader = shard.reader(&|_, _| Ok(String::new()));
     let mut next = Counts::default();
     while next.pages < found.pages {
@@ -119,7 +119,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
             }
         }
         if !window.read(shard, &pages, &next)? {
-            // What lies behind cannot be told apart: the lengths below say so.
+            // The rows after this window cannot be located. The comparison of lengths below reports the difference.
             next = pages.iter().fold(next, after);
             break;
         }
@@ -147,7 +147,7 @@ pub(super) fn audit(shard: &ShardReader, file: StoreFile, documents: &[Document]
     Ok(audit)
 }
 
-/// Where the rows and text of the page after `row` begin.
+/// Where the rows and the text of the page after `row` begin, if those of `row` begin at `next`.
 fn after(mut next: Counts, row: &PageRow) -> Counts {
     next.pages += 1;
     next.parts += u64::from(row.parts);
@@ -168,7 +168,7 @@ struct Window {
 }
 
 impl Window {
-    /// `false` where the shard has not as much as the rows say.
+    /// Reads what `pages` point to; `false` where the shard is shorter than they say.
     fn read(&mut self, shard: &ShardReader, pages: &[PageRow], first: &Counts) -> Result<bool> {
         let (end, found) = (pages.iter().fold(*first, after), shard.counts());
         let whole = end.parts <= found.parts
@@ -186,7 +186,7 @@ impl Window {
         Ok(true)
     }
 
-    /// Checks one row of `/pages`, whose rows and text begin at `next`, and all that belongs to it.
+    /// Checks one row of `/pages` and all its rows and text, which begin at `next`.
     fn check(&self, audit: &mut Audit, reader: &RowReader<'_>, row: &PageRow, next: &Counts) {
         let number = next.pages;
         audit.place(row.first_part == next.parts, "pages", number, "first_part");
@@ -201,7 +201,7 @@ impl Window {
         if sha64(bytes) != row.sha64 {
             audit.changed.push(page_ref(row.document, row.page));
         }
-        // Text that is not UTF-8 has no places between characters.
+        // Text that is not UTF-8 counts as empty, so that every span in it is reported.
         let mut text = Pieces { start: next.text, at: next.text, text: std::str::from_utf8(bytes).unwrap_or_default() };
         let html = text.take(row.html_offset, row.html_length);
         audit.place(html.is_some(), "pages", number, "html_offset");
@@ -219,7 +219,8 @@ impl Window {
         self.check_kept(audit, row, next, attempts);
     }
 
-    /// Every part was given by an attempt of the page, and the page keeps the characters of those attempts.
+    /// Checks that every part comes from an attempt of the page, and that the page's kept characters are the sum of
+    /// those attempts' kept characters.
     fn check_kept(&self, audit: &mut Audit, row: &PageRow, next: &Counts, attempts: &[AttemptRow]) {
         let parts = slice(&self.parts, next.parts - self.first.parts, row.parts.into());
         let mut kept = 0u32;
@@ -252,7 +253,8 @@ impl Window {
             audit.place(place(part.html_offset, part.html_length, html), "parts", at, "html_offset");
             audit.place(place(part.markdown_offset, part.markdown_length, markdown), "parts", at, "markdown_offset");
             (html, markdown) = (html + u64::from(part.html_length), markdown + u64::from(part.markdown_length));
-            // Inside its part's HTML, in order, or a piece of its own after all that came before.
+            // The HTML of a block is a span inside its part's HTML, in order. If it does not occur there, it is a
+            // piece of its own after the pieces before it.
             let mut searched = part.html_offset;
             for block in blocks.by_ref().take(part.blocks as usize) {
                 let own = u64::from(block.page_row) == next.pages && block.part == part.part;
@@ -276,7 +278,7 @@ impl Window {
     }
 }
 
-/// Checks an attempt, whose row and whose page's row are `rows`.
+/// Checks an attempt. `rows` are the row of the attempt and the row of its page.
 fn check_attempt(
     audit: &mut Audit,
     reader: &RowReader<'_>,
@@ -295,24 +297,25 @@ fn check_attempt(
     audit.place(answer.is_some(), "attempts", at, "answer_offset");
 }
 
-/// The text of a page, taken piece by piece.
+/// The text of a page, consumed piece by piece.
 struct Pieces<'a> {
-    /// Where it begins in `/text`.
+    /// Where the page's text begins in `/text`.
     start: u64,
-    /// Where the next piece begins in `/text`.
+    /// Where the next piece must begin in `/text`.
     at: u64,
     text: &'a str,
 }
 
 impl Pieces<'_> {
-    /// Takes the next piece; `None` where the span is not that. The span counts as taken, so that one flaw is told once.
+    /// Takes the next piece; `None` where the span is not the next piece. The next piece is then expected after the
+    /// wrong span, so that one wrong span is reported once.
     fn take(&mut self, offset: u64, length: u32) -> Option<()> {
         let good = offset == self.at && self.has(offset, length);
         self.at = offset.saturating_add(length.into());
         good.then_some(())
     }
 
-    /// Whether the span lies in the text and begins and ends between characters.
+    /// Whether the span lies in the text and both its ends are character boundaries.
     fn has(&self, offset: u64, length: u32) -> bool {
         let start = offset.checked_sub(self.start).and_then(|start| usize::try_from(start).ok());
         let range = start.and_then(|start| Some(Range { start, end: start.checked_add(length as usize)? }));
@@ -320,7 +323,7 @@ impl Pieces<'_> {
     }
 }
 
-/// Rows that [`Window::read`] has made sure of.
+/// A range of rows; [`Window::read`] has checked that they exist.
 fn slice<T>(items: &[T], start: u64, count: u64) -> &[T] {
     items.get(start as usize..(start + count) as usize).unwrap_or_default()
 }

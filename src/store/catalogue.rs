@@ -1,7 +1,7 @@
-//! The catalogue: one file that shows all shards as one table with one final row a page.
+//! The catalogue: one file with one table over all shards, which has one row, the final one, for each settled page.
 //!
-//! It holds nothing that the shards and the plan do not hold, so it can be written again at any time. Where it is
-//! missing or older than the shards, the same index is computed from them ([`Index::new`]).
+//! Everything in the catalogue comes from the shards and the plan, so it can be written again at any time. Where it is
+//! missing or older than the shards, the same index is computed from the shards ([`Index::new`]).
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::model::{Document, DocumentState, PageRef, RecordPlace};
 
-/// What a catalogue says.
+/// The totals of a catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CatalogueSummary {
     /// Pages that the plan declares.
@@ -28,27 +28,27 @@ pub struct CatalogueSummary {
     pub settled: u64,
     /// Records that are not final: an earlier engine's, or a late second answer.
     pub superseded: u64,
-    /// Shards.
+    /// How many shards the catalogue lists.
     pub shards: usize,
-    /// Whether every declared page is settled and no journal waits to be sealed.
+    /// Whether every declared page is settled and every journal is sealed.
     pub complete: bool,
 }
 
 /// A shard as the catalogue lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedShard {
-    /// Its rank and number.
+    /// The rank that wrote it and its sequence number.
     pub file: StoreFile,
-    /// Its records.
+    /// Records in the shard.
     pub pages: u64,
-    /// Those of them that are final.
+    /// Records in the shard that are final.
     pub final_pages: u64,
 }
 
 /// The final records of a run directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
-    /// One entry a settled page, ordered by document and page.
+    /// One entry for each settled page, ordered by document and page.
     pub entries: Vec<IndexEntry>,
     /// All shards, in order.
     pub shards: Vec<ListedShard>,
@@ -57,8 +57,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Computes the index from the rows of all shards, in order ([`ShardReader::summaries`]). Rows of documents that
-    /// `documents` says were replaced are never final.
+    /// Computes the index from the rows of all shards, which must be in order ([`ShardReader::summaries`]). Rows of
+    /// documents that `documents` marks as replaced are never final.
     pub fn new(shards: Vec<(StoreFile, Vec<Summary>)>, documents: &[Document]) -> Index {
         let records = shards.iter().flat_map(|(file, rows)| {
             (0..).zip(rows).map(move |(row, summary)| LatestRecord::of_row(summary, file.place(row)))
@@ -88,7 +88,7 @@ impl Index {
     }
 }
 
-/// Sums up an index against the plan. `journals`: how many are left.
+/// The totals of an index against the plan. `journals` is the number of journals that are not sealed.
 pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) -> CatalogueSummary {
     let settled = |document: &Document| {
         (0..document.pages()).filter(|page| index.find(page_ref(document.id.0, *page)).is_some()).count() as u64
@@ -103,7 +103,7 @@ pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) 
     }
 }
 
-/// Writes `catalogue.h5` anew from the shards: temporary name, then rename.
+/// Writes `catalogue.h5` anew from the shards: first under a temporary name, which is then renamed.
 ///
 /// # Errors
 /// A shard cannot be read, or the disk is full.
@@ -158,20 +158,20 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     file.close().doing("close", path)
 }
 
-/// What a catalogue file says.
+/// The contents of a catalogue file.
 #[derive(Debug)]
 pub(super) struct Catalogue {
     pub(super) index: Index,
     pub(super) documents: Vec<Document>,
     pub(super) summary: CatalogueSummary,
-    /// `None` where it was written before there was a shard.
+    /// `None` where the catalogue was written before the first shard.
     pub(super) run_id: Option<String>,
 }
 
 /// Reads a catalogue.
 ///
 /// # Errors
-/// There is none, or it is damaged.
+/// The file does not exist or is damaged.
 pub(super) fn load(path: &Path) -> Result<Catalogue> {
     let file = hdf::open(path)?;
     hdf::check_format(&file, path, CATALOGUE_FORMAT, CATALOGUE_VERSION)?;
@@ -199,13 +199,13 @@ pub(super) fn load(path: &Path) -> Result<Catalogue> {
     })
 }
 
-/// The shards among `shards` to which no link of a catalogue leads.
+/// The shards of `shards` that no link of the catalogue points to.
 pub(super) fn unlinked(path: &Path, shards: impl IntoIterator<Item = StoreFile>) -> Result<Vec<StoreFile>> {
     let file = hdf::open(path)?;
     Ok(shards.into_iter().filter(|shard| !is_linked(&file, *shard)).collect())
 }
 
-/// Whether a catalogue's link leads to this very shard.
+/// Whether the catalogue's link for this shard points to it, and not to another shard.
 fn is_linked(catalogue: &hdf5::File, shard: StoreFile) -> bool {
     let number = |root: &hdf5::Group, name: &str| root.attr(name).and_then(|attribute| attribute.read_scalar::<u32>());
     let link = format!("links/{}", shard_name(shard).trim_end_matches(".h5"));
@@ -229,7 +229,7 @@ fn index_row(entry: &IndexEntry, shards: &[ListedShard]) -> Result<IndexRow> {
 fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
     let damaged = || {
         let page = page_ref(row.document, row.page);
-        StoreError::damaged(path, format!("the index row of {page} cannot be understood"))
+        StoreError::damaged(path, format!("the index row of {page} is not valid"))
     };
     let place = |shard: u32, row: u32| {
         let listed = shards.get(shard as usize).ok_or_else(damaged)?;

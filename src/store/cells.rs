@@ -1,4 +1,4 @@
-//! How each kind of value lies in the columns of a row. [`super::rows`] says which columns these are.
+//! How each type of value is stored in the columns of a row. [`super::rows`] names the columns.
 
 use std::{path::Path, time::Duration};
 
@@ -13,37 +13,37 @@ use crate::model::{
     Skew, Stage, Verdict, View,
 };
 
-/// No page is found to lie as skew as this, ten degrees, in hundredths of a degree: more is a turn.
+/// The largest skew that is valid, in hundredths of a degree: ten degrees. A larger angle would be a rotation.
 const MOST_SKEW: u16 = 1000;
 
-/// A value that lies in columns of the types `C`, a tuple.
+/// A value that is stored in columns of the types `C`, a tuple.
 pub(super) trait Cells<C: Copy>: Sized {
-    /// The value as it is put into the columns.
+    /// The columns of the value.
     ///
     /// # Errors
-    /// There is more of something than a column can count.
+    /// A number is too large for its column.
     fn write(&self, writer: &mut RowWriter<'_>) -> Result<C>;
 
-    /// The value that was put there; `None` where a number stands for nothing.
+    /// The value of the columns; `None` where a code is unknown.
     ///
     /// # Errors
     /// The text that the columns point to cannot be read.
     fn read(columns: C, reader: &RowReader<'_>) -> Result<Option<Self>>;
 
-    /// Those of the columns, called `names`, whose number stands for nothing or is beyond what it can be.
+    /// The columns, of those called `names`, that have an unknown code or a value outside its range.
     fn unknown(columns: C, names: &[&'static str], reader: &RowReader<'_>) -> Vec<&'static str> {
         let readable = matches!(Self::read(columns, reader), Ok(Some(_)));
         if readable { Vec::new() } else { names.iter().copied().take(1).collect() }
     }
 }
 
-/// What the rows of one page are written with.
+/// The state with which the rows of one page are written.
 pub(super) struct RowWriter<'a> {
     pub(super) page: PageRef,
     /// Where the page's text begins in `/text`.
     pub(super) start: u64,
-    /// All text of the page side by side: HTML, Markdown, reasons and raw answers repeat each other, which halves what
-    /// the compressor leaves and its time, against a dataset for each kind.
+    /// All text of the page in one piece. HTML, Markdown, reasons and raw answers repeat each other: in one dataset
+    /// they compress to half the size, and in half the time, of a dataset for each kind.
     pub(super) text: String,
     pub(super) labels: &'a mut Numbering<String>,
     pub(super) engines: &'a mut Numbering<ServedBy>,
@@ -67,7 +67,7 @@ impl RowWriter<'_> {
     }
 }
 
-/// What rows are read with: where they point to.
+/// The state with which rows are read: the tables and the text that they point to.
 pub(super) struct RowReader<'a> {
     pub(super) path: &'a Path,
     /// `/labels`
@@ -79,7 +79,7 @@ pub(super) struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// For rows that have no text and point nowhere.
+    /// A reader for rows that have codes and numbers only: no text, no labels and no engines.
     pub(super) fn of_codes(path: &'a Path) -> Self {
         RowReader { path, labels: &[], engines: &[], text: &|_, _| Ok(String::new()) }
     }
@@ -89,13 +89,13 @@ impl<'a> RowReader<'a> {
         (self.text)(offset, length)
     }
 
-    /// The error for a number that stands for nothing.
+    /// The error for a column with an unknown code.
     pub(super) fn unknown_code(&self, column: &str) -> StoreError {
         StoreError::damaged(self.path, format!("unknown {column}"))
     }
 }
 
-/// A type that is a column as it is.
+/// Implements [`Cells`] for types that are themselves the type of a column.
 macro_rules! number {
     ($($type:ty),*) => {$(
         impl Cells<($type,)> for $type {
@@ -112,7 +112,7 @@ macro_rules! number {
 
 number!(u8, u16, u32, u64, i64, f32);
 
-/// A type that is one number: how it becomes the number, and which value, if any, the number stands for.
+/// Implements [`Cells`] for types that become one number: how to make the number, and the value, if any, of a number.
 macro_rules! coded {
     ($($type:ty, $column:ty: |$value:ident| $write:expr, |$code:ident| $read:expr;)*) => {$(
         impl Cells<($column,)> for $type {
@@ -134,9 +134,9 @@ coded! {
     RankId, u32: |rank| rank.0, |code| Some(RankId(code));
     Language, u8: |language| language as u8, |code| Language::from_code(code);
     EngineSet, u8: |engines| engines.code(), |code| EngineSet::from_code(code);
-    Stage, u8: |visit| visit as u8, |code| Stage::from_code(code);
+    Stage, u8: |stage| stage as u8, |code| Stage::from_code(code);
     View, u8: |view| view as u8, |code| View::from_code(code);
-    Rotation, u16: |turn| turn.degrees(), |code| Rotation::from_degrees(code);
+    Rotation, u16: |rotation| rotation.degrees(), |code| Rotation::from_degrees(code);
     Option<Engine>, u8: |engine| engine.map_or(0, |engine| engine as u8), |code| or_none(code, Engine::from_code);
     Option<ServerKind>, u8: |server| server.map_or(0, |server| server as u8), |code| or_none(code, ServerKind::from_code);
     Option<FinishReason>, u8: |finish| finish.map_or(0, |finish| finish as u8), |code| or_none(code, codes::finish_from);
@@ -233,7 +233,7 @@ impl Cells<(u16, u16, u16, u16)> for BBox {
     }
 }
 
-/// 1 in the first column where there is a box.
+/// The first column is 1 where there is a box; otherwise all columns are 0.
 impl Cells<(u8, u16, u16, u16, u16)> for Option<BBox> {
     fn write(&self, _: &mut RowWriter<'_>) -> Result<(u8, u16, u16, u16, u16)> {
         let BBox { left, top, right, bottom } = self.unwrap_or(BBox { left: 0, top: 0, right: 0, bottom: 0 });
@@ -253,7 +253,7 @@ impl Cells<(u8, u16, u16, u16, u16)> for Option<BBox> {
     }
 }
 
-/// A span of `/text`. Where it lies is checked by [`super::audit`].
+/// A span of `/text`. [`super::audit`] checks its position.
 impl Cells<(u64, u32)> for String {
     fn write(&self, writer: &mut RowWriter<'_>) -> Result<(u64, u32)> {
         writer.push([self.as_str()])
@@ -290,7 +290,7 @@ impl Cells<(u16,)> for ServedBy {
     }
 }
 
-/// 1 in the first column where there is an image; the others mean nothing else.
+/// The first column is 1 where there is an image; otherwise the other columns have no meaning.
 impl Cells<ImageColumns> for Option<ImageFacts> {
     fn write(&self, _: &mut RowWriter<'_>) -> Result<ImageColumns> {
         let Some(image) = self else { return Ok((0, 0, 0, 0, 0.0, 0.0, 0, 0, 0)) };
@@ -308,8 +308,8 @@ impl Cells<ImageColumns> for Option<ImageFacts> {
 
 type ImageColumns = (u8, u8, u32, u32, f32, f32, u32, u32, u32);
 
-/// A page without a layout is written as one that lies as it should. Reading does not tell the two apart: it is the
-/// column `has_image` that does.
+/// A missing layout is written as the default layout. Reading always gives a layout; the caller drops it where the
+/// column `has_image` is 0.
 impl Cells<LayoutColumns> for Option<PageLayout> {
     fn write(&self, _: &mut RowWriter<'_>) -> Result<LayoutColumns> {
         let PageLayout { turn, skew, straightened, cleaned, script, columns } = self.unwrap_or_default();
@@ -376,7 +376,7 @@ impl Cells<LayoutColumns> for Option<PageLayout> {
 
 type LayoutColumns = (u16, u8, i16, u8, u8, u8, u8, u8, u8, u16, u16, u16, u16);
 
-/// The names, by position, of what is not good.
+/// The names of the columns whose check failed. A check is its result and the position of its name in `names`.
 fn failed(checks: impl IntoIterator<Item = (bool, usize)>, names: &[&'static str]) -> Vec<&'static str> {
     checks.into_iter().filter(|(good, _)| !good).filter_map(|(_, position)| names.get(position).copied()).collect()
 }

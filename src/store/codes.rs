@@ -1,4 +1,4 @@
-//! Numbers that stand for enums in rows, and their names for readers without this program.
+//! The numeric codes of enums in rows, and the names that the files publish for readers without this program.
 
 use serde_json::{Map, Value, json};
 
@@ -71,7 +71,7 @@ pub(super) fn outcome_from(outcome: u8, class: u8, fault: u8) -> Option<AttemptO
     }
 }
 
-/// The word for an outcome in exports.
+/// The name of an outcome in exports.
 pub(super) fn outcome_name(outcome: AttemptOutcome) -> &'static str {
     match outcome {
         AttemptOutcome::Accepted => "accepted",
@@ -81,7 +81,7 @@ pub(super) fn outcome_name(outcome: AttemptOutcome) -> &'static str {
     }
 }
 
-/// The word for a machine fault in exports.
+/// The name of a machine fault in exports.
 pub(super) fn fault_name(fault: MachineFault) -> Option<&'static str> {
     FAULTS.iter().find(|(known, ..)| *known == fault).map(|(.., name)| *name)
 }
@@ -103,7 +103,7 @@ pub(super) fn json() -> String {
         "engine": table(engines),
         "server": table(SERVERS.map(|server| (server as u8, server.name()))),
         "language": table(LANGUAGES.map(|language| (language as u8, language.name()))),
-        "visit": table(Stage::ALL.map(|visit| (visit as u8, visit.name()))),
+        "visit": table(Stage::ALL.map(|stage| (stage as u8, stage.name()))),
         "view": table(View::ALL.map(|view| (view as u8, view.name()))),
         "columns_reason": table(ColumnsReason::ALL.map(|reason| (reason as u8, reason.name()))),
         "outcome": table(OUTCOMES),

@@ -1,4 +1,4 @@
-//! What can go wrong with the files of a run.
+//! The errors of the store.
 
 use std::{
     io,
@@ -9,107 +9,116 @@ use rustix::io::Errno;
 
 use crate::{corpus::CorpusError, model::PageRef};
 
-/// An error of the store. Every variant names the file, and says what to do where a person can do something.
+/// An error of the store. Every variant names the file, and says what to do if the user can correct the error.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system, or the user's quota there, is full. What was reported durable is safe.
+    /// The file system is full, or the user's quota on it is used up. Records that were reported durable are safe.
     #[error(
         "no space left in {}: free some space or raise the quota there, and give the same command again; nothing that \
          was recorded is lost",
         path.display()
     )]
     Full { path: PathBuf },
-    /// The file system has become, or always was, read-only. What was reported durable is safe.
+    /// The file system is read-only, from the start or since an error. Records that were reported durable are safe.
     #[error(
-        "{} is on a read-only file system: make it writable (an error of the disk may have turned it), and give the \
+        "{} is on a read-only file system: make it writable (a disk error may have made it read-only), and give the \
          same command again; nothing that was recorded is lost",
         path.display()
     )]
     ReadOnly { path: PathBuf },
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
-        "{} is no longer there: put it back or mount it again, and give the same command again; records written since then \
-         are read anew",
+        "{} no longer exists: put it back or mount it again, and give the same command again; pages whose records were \
+         written since then are read anew",
         path.display()
     )]
     Vanished { path: PathBuf },
-    /// A living process holds a journal.
-    #[error("another process still writes {}: wait until that process has ended, or end it", path.display())]
+    /// A running process has the lock on a journal.
+    #[error("another process still writes {}: wait until that process ends, or stop it", path.display())]
     InUse { path: PathBuf },
     /// A journal or shard of another run.
-    #[error("{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory", path.display())]
+    #[error(
+        "{} belongs to run {found}, not to run {expected}: move it away, or use its own run directory",
+        path.display()
+    )]
     OtherRun { path: PathBuf, found: String, expected: String },
     /// An operating system call failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// The HDF5 library refused.
+    /// A call of the HDF5 library failed.
     #[error("cannot {action} {}: {reason}", path.display())]
     Hdf5 { action: &'static str, path: PathBuf, reason: String },
-    /// A file is not what it should be.
+    /// The contents of a file are not valid.
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
-    /// A journal whose beginning cannot be read, so that nobody knows whose records it holds.
+    /// The header of a journal cannot be read, so the run and the rank of its records are unknown.
     #[error(
-        "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and its \
-         pages are read again",
+        "the beginning of {} cannot be read: the next start, or `bocr verify --repair`, keeps it as {}.damaged, and \
+         its pages are read again",
         path.display(), path.display()
     )]
     OpeningLost { path: PathBuf },
     /// Records that had been reported durable could not be read back when their journal was sealed.
     #[error(
-        "{records} records in {} have become unreadable, which is an error of the disk: give the same command again to \
-         read their pages anew",
+        "{records} records in {} have become unreadable because of a disk error: give the same command again to read \
+         their pages anew",
         path.display()
     )]
     RecordsLost {
-        /// The journal, under the name that it has now.
+        /// The journal, under its present name.
         path: PathBuf,
         records: u64,
     },
-    /// The plan, where damage to a journal makes it needed.
+    /// The plan cannot be read. It is needed when a journal has lost a document.
     #[error(transparent)]
     Plan(CorpusError),
-    /// A file was written by a version of the program that this one does not understand.
-    #[error("{} has format version {found}, this program reads {expected}: use the program that wrote it", path.display())]
+    /// A version of the program with another file format wrote the file.
+    #[error(
+        "{} has format version {found}, this program reads {expected}: use the program that wrote it",
+        path.display()
+    )]
     Version { path: PathBuf, found: u32, expected: u32 },
-    /// The catalogue names a shard that is not there.
+    /// The catalogue names a shard that does not exist.
     #[error("shard {} is missing: put it back, or run the same command again to read its pages anew", path.display())]
     MissingShard { path: PathBuf },
     /// A run directory without shards or catalogue.
-    #[error("{} has no sealed shard: check that it is a run directory, and that the run has begun to read", path.display())]
+    #[error(
+        "{} has no sealed shard: check that it is a run directory, and that the run has begun to read",
+        path.display()
+    )]
     NothingToRead { path: PathBuf },
-    /// A journal and a shard of the same name have different origins.
+    /// A shard has the name of a journal's shard, but was not made from that journal.
     #[error("{} exists, but was not made from {}: move one of the two away", shard.display(), journal.display())]
     ForeignShard { shard: PathBuf, journal: PathBuf },
-    /// A record does not belong to the plan.
+    /// The page of a record is not in the plan.
     #[error("{page} is not in the plan of {documents} documents")]
     UnknownDocument { page: PageRef, documents: usize },
-    /// The name of a document cannot name an export.
+    /// The name of a document cannot be the name of an export file.
     #[error("document name `{name}` leads out of the output folder: rename the input")]
     UnsafeName { name: String },
-    /// A record has more of something than the format can count.
+    /// A number of a record is too large for its column in the shard.
     #[error("record of {page} has too many {what} for the shard format")]
     TooMany { page: PageRef, what: &'static str },
-    /// A value could not be written in its serialised form.
+    /// A value cannot be serialised.
     #[error("cannot encode {what}: {reason}")]
     Encode { what: &'static str, reason: String },
-    /// A defect: the thread that seals has panicked. The journal is whole, and the next start seals it.
-    #[error("sealing {} failed with a panic: give the same command again", path.display())]
+    /// A defect of this program: the sealing thread panicked. The journal is whole, and the next start seals it.
+    #[error("the thread that seals {} panicked: give the same command again", path.display())]
     SealingPanicked { path: PathBuf },
-    /// The store thread is gone; the event that it sent before says why.
+    /// The store thread has ended; the event that it sent before has the reason.
     #[error("the store thread of {} has stopped: its earlier error says why", path.display())]
     Stopped { path: PathBuf },
-    /// The pool of threads could not be made.
+    /// The thread pool cannot be started.
     #[error("cannot start {threads} threads: {reason}")]
     Threads { threads: usize, reason: String },
 }
 
-/// The result of everything in this module.
+/// The result type of this module.
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl StoreError {
-    /// Whether the same command goes on once the directory can be written again.
+    /// Whether the same command can continue the run once the directory is writable again.
     pub fn is_temporary(&self) -> bool {
         matches!(
             self,
@@ -127,7 +136,7 @@ impl StoreError {
     }
 }
 
-/// Refuses a file of another run.
+/// Returns an error if a file is of another run.
 pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> {
     if found == expected {
         return Ok(());
@@ -135,7 +144,7 @@ pub(super) fn check_run(path: &Path, found: &str, expected: &str) -> Result<()> 
     Err(StoreError::OtherRun { path: path.into(), found: found.into(), expected: expected.into() })
 }
 
-/// Adds what was tried, and on which file.
+/// Adds the action and the file to an error, and recognises full and read-only file systems.
 pub(super) trait Context<T> {
     fn doing(self, action: &'static str, path: &Path) -> Result<T>;
 }
@@ -165,12 +174,12 @@ impl<T> Context<T> for hdf5::Result<T> {
     }
 }
 
-/// Whether an error of the library names this code of the system, which its error stack has only as text.
+/// Whether an error of the HDF5 library names this `errno`. The library's error stack has it as text only.
 fn names(reason: &str, code: Errno) -> bool {
     reason.contains(&format!("errno = {},", code.raw_os_error()))
 }
 
-/// The directory whose file system is meant by an error on `path`.
+/// The directory to name in an error of the file system of `path`.
 pub(super) fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !path.is_dir() => parent.into(),
@@ -183,18 +192,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_person_can_mend_names_the_directory_and_other_errors_the_file() {
-        let told = |code: Errno| {
+    fn errors_of_the_file_system_name_the_directory_and_other_errors_the_file() {
+        let error_of = |code: Errno| {
             let failed: io::Result<()> = Err(io::Error::from_raw_os_error(code.raw_os_error()));
             failed.doing("write", Path::new("run/store/rank-00000.0000.journal")).unwrap_err()
         };
         for code in [Errno::NOSPC, Errno::DQUOT] {
-            let error = told(code);
+            let error = error_of(code);
             assert!(matches!(&error, StoreError::Full { path } if path == Path::new("run/store")), "{error}");
         }
-        let error = told(Errno::ROFS);
+        let error = error_of(Errno::ROFS);
         assert!(matches!(&error, StoreError::ReadOnly { path } if path == Path::new("run/store")), "{error}");
-        let error = told(Errno::ACCESS).to_string();
+        let error = error_of(Errno::ACCESS).to_string();
         assert!(error.starts_with("cannot write run/store/rank-00000.0000.journal: "), "{error}");
     }
 }

@@ -1,16 +1,17 @@
 //! The frame of a journal: `length u32 | CRC32C u32 | kind u8 | payload`, little-endian.
 //!
-//! `length` counts the payload; the checksum covers length, kind and payload, so that a run of zeros is no frame.
+//! `length` is the size of the payload in bytes. The checksum covers length, kind and payload, so that a run of zeros
+//! is not a valid frame.
 //! The payload is bincode 2 in its standard configuration.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::{Result, StoreError};
 
-/// Bytes before the payload.
+/// Size of the part before the payload, in bytes.
 pub const FRAME_HEADER: usize = 9;
 
-/// What a payload is. The numbers are part of the journal format.
+/// The type of a payload. The numbers are part of the journal format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
@@ -43,7 +44,7 @@ impl Header {
         Header { length: u32::from_le_bytes([l0, l1, l2, l3]), checksum: u32::from_le_bytes([c0, c1, c2, c3]), kind }
     }
 
-    /// Size of the frame, this part included.
+    /// Size of the whole frame in bytes.
     pub(super) fn frame_size(self) -> u64 {
         FRAME_HEADER as u64 + u64::from(self.length)
     }
@@ -74,7 +75,7 @@ pub(super) fn encode(kind: FrameKind, value: &impl Serialize, out: &mut Vec<u8>)
     Ok(())
 }
 
-/// Decodes a payload whose checksum is good; every byte must be used.
+/// Decodes a payload whose checksum matches. Bytes after the value are an error.
 pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
     let (value, used) =
         bincode::serde::decode_from_slice(payload, bincode::config::standard()).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The HDF5 habits of every file written here: format bounds, locking, attributes, chunk-wise appending.
+//! Common HDF5 code of all files: library settings, attributes, appending in whole chunks.
 
 use std::{env, path::Path};
 
@@ -6,12 +6,13 @@ use hdf5::{Dataset, File, FileBuilder, Group, H5Type, types::VarLenUnicode};
 
 use super::error::{Context, Result, StoreError};
 
-/// Uncompressed size of a chunk of text and of a table. Reading one page inflates a chunk of each, so small chunks
-/// make random reads fast; a page's text is about 30 KB of repetitions, which smaller chunks would cut apart.
+/// Uncompressed size of a chunk of text and of a table, in bytes. To read one page, a chunk of each is decompressed,
+/// so small chunks make random reads fast. A page's text is about 30 KB and repeats itself; smaller chunks would
+/// separate the repetitions and compress worse.
 const TEXT_CHUNK: usize = 128 << 10;
 const TABLE_CHUNK: usize = 64 << 10;
 
-/// Appends are handed to the library when this many whole chunks wait.
+/// Appended items are passed to the library when they fill this many chunks.
 const CHUNKS_WAITING: usize = 16;
 
 const GZIP_LEVEL: u8 = 4;
@@ -20,7 +21,8 @@ fn options() -> FileBuilder {
     let mut builder = FileBuilder::new();
     builder.with_fapl(|access| {
         access.libver_v18();
-        // flock fails on many parallel file systems, and every file has one writer and is renamed into place.
+        // flock fails on many parallel file systems, and is not needed: every file has one writer and is renamed into
+        // place. A user's own setting of the variable is kept.
         if env::var_os("HDF5_USE_FILE_LOCKING").is_none() {
             access.file_locking(false);
         }
@@ -37,7 +39,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
     options().open(path).doing("open", path)
 }
 
-/// A string of the library; text with a zero byte has no such form.
+/// A string of the HDF5 library; an error where the text has a zero byte, which such a string cannot hold.
 pub(super) fn text(value: &str) -> Result<VarLenUnicode> {
     value.parse().map_err(|_| StoreError::Encode {
         what: "a text for HDF5",
@@ -75,7 +77,7 @@ pub(super) fn text_attribute(file: &File, path: &Path, name: &str) -> Result<Str
     Ok(attribute::<VarLenUnicode>(file, path, name)?.as_str().to_owned())
 }
 
-/// Refuses a file that is not of the named format and version.
+/// Returns an error if a file is not of the named format and version.
 pub(super) fn check_format(file: &File, path: &Path, format: &str, version: u32) -> Result<()> {
     let is = text_attribute(file, path, "format").map_err(|_| StoreError::damaged(path, format!("no {format}")))?;
     if is != format {
@@ -98,13 +100,13 @@ impl<T: H5Type> Appender<T> {
     pub(super) fn create(parent: &Group, name: &str, path: &Path) -> Result<Self> {
         let chunk = if size_of::<T>() == 1 { TEXT_CHUNK } else { (TABLE_CHUNK / size_of::<T>()).max(1) };
         let builder = parent.new_dataset::<T>().packed(true).chunk((chunk,));
-        // Shuffling lines up the like bytes of rows; in text it only breaks words apart.
+        // Shuffling puts the equal bytes of rows side by side. Text has one byte an item: nothing to shuffle.
         let builder = if size_of::<T>() > 1 { builder.shuffle() } else { builder };
         let dataset = builder.deflate(GZIP_LEVEL).shape((0..,)).create(name).doing("create a dataset in", path)?;
         Ok(Appender { dataset, chunk, written: 0, pending: Vec::new() })
     }
 
-    /// Items so far: where the next one will be.
+    /// Items so far, which is also the position of the next item.
     pub(super) fn len(&self) -> u64 {
         (self.written + self.pending.len()) as u64
     }
@@ -113,7 +115,7 @@ impl<T: H5Type> Appender<T> {
         self.pending.push(row);
     }
 
-    /// Hands whole chunks on when enough of them wait; bounds the memory of a writer.
+    /// Writes the whole chunks once there are enough of them; bounds the memory of a writer.
     pub(super) fn flush_when_full(&mut self, path: &Path) -> Result<()> {
         if self.pending.len() < self.chunk * CHUNKS_WAITING {
             return Ok(());
@@ -121,7 +123,7 @@ impl<T: H5Type> Appender<T> {
         self.write(self.pending.len() / self.chunk * self.chunk, path)
     }
 
-    /// Writes the rest.
+    /// Writes the remaining items and returns how many the dataset has.
     pub(super) fn finish(mut self, path: &Path) -> Result<u64> {
         self.write(self.pending.len(), path)?;
         Ok(self.written as u64)
@@ -149,7 +151,7 @@ impl Appender<u8> {
 pub(super) fn read_range<T: H5Type>(dataset: &Dataset, range: std::ops::Range<u64>, path: &Path) -> Result<Vec<T>> {
     let (start, end) = (range.start as usize, range.end as usize);
     if start > end || end > dataset.size() {
-        let reason = format!("{} has {} items, {start}..{end} asked for", dataset.name(), dataset.size());
+        let reason = format!("{} has {} items, but {start}..{end} were requested", dataset.name(), dataset.size());
         return Err(StoreError::damaged(path, reason));
     }
     Ok(dataset.read_slice_1d::<T, _>(start..end).doing("read", path)?.into_raw_vec_and_offset().0)

@@ -1,7 +1,8 @@
-//! The hold on a journal: an exclusive `flock` on the file itself, for as long as its process writes or seals it.
+//! The lock on a journal: an exclusive `flock` on the file itself, for as long as its process writes or seals it.
 //!
-//! The lock lies with the open file, so it ends with its process however that ends, and a rank that outlives its run
-//! keeps it: whoever recovers the run directory then waits, or refuses, instead of sealing what is still written.
+//! The lock belongs to the open file, so it ends with the process in every case. A rank that outlives its run keeps
+//! the lock. A process that recovers the run directory then waits or fails; it does not seal a journal that is still
+//! written.
 
 use std::{
     fs::{File, OpenOptions},
@@ -16,10 +17,10 @@ use std::{
 use super::error::{Context, Result, StoreError, directory_of};
 use crate::sys::{self, LockAttempt};
 
-/// Between two tries for a lock; `flock` itself has no limit of time.
+/// Pause between two attempts to take the lock, because `flock` itself has no timeout.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
-/// A journal that this process holds.
+/// A journal that this process has locked.
 #[derive(Debug)]
 pub(super) struct JournalLock {
     path: PathBuf,
@@ -27,28 +28,28 @@ pub(super) struct JournalLock {
 }
 
 impl JournalLock {
-    /// Creates a journal and holds it; an existing file is never touched.
+    /// Creates and locks a journal; an existing file is never changed.
     pub(super) fn create(path: &Path) -> Result<JournalLock> {
-        let hold = match OpenOptions::new().append(true).create_new(true).open(path) {
+        let lock = match OpenOptions::new().append(true).create_new(true).open(path) {
             Err(error) if is_gone(&error) => return Err(vanished_error(path)),
             file => JournalLock { path: path.into(), file: file.doing("create journal", path)? },
         };
-        if hold.try_lock()? { Ok(hold) } else { Err(StoreError::InUse { path: path.into() }) }
+        if lock.try_lock()? { Ok(lock) } else { Err(StoreError::InUse { path: path.into() }) }
     }
 
-    /// Holds an existing journal, waiting for its process up to `wait`; `None` where it is gone, because its process
-    /// has sealed it meanwhile.
+    /// Locks an existing journal and waits up to `wait` for its present owner; `None` where the file no longer exists,
+    /// because its owner has sealed it meanwhile.
     pub(super) fn acquire(path: &Path, wait: Duration) -> Result<Option<JournalLock>> {
         let deadline = Instant::now() + wait;
         loop {
             // NFS grants an exclusive lock only on a file that is open for writing.
-            let hold = match OpenOptions::new().read(true).append(true).open(path) {
+            let lock = match OpenOptions::new().read(true).append(true).open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 file => JournalLock { path: path.into(), file: file.doing("open journal", path)? },
             };
-            // A lock on a file that was deleted while it was waited for holds nothing: look again.
-            if hold.try_lock()? && hold.is_in_place()? {
-                return Ok(Some(hold));
+            // The owner may have sealed and deleted the file between the opening and the lock: then open it again.
+            if lock.try_lock()? && lock.is_in_place()? {
+                return Ok(Some(lock));
             }
             if Instant::now() >= deadline {
                 return Err(StoreError::InUse { path: path.into() });
@@ -65,7 +66,7 @@ impl JournalLock {
         &self.file
     }
 
-    /// Whether the path still names the open file: else what was written to it cannot be found again.
+    /// Returns an error if the path no longer names the open file: what is written to it then cannot be found again.
     pub(super) fn check_in_place(&self) -> Result<()> {
         if self.is_in_place()? { Ok(()) } else { Err(vanished_error(&self.path)) }
     }
@@ -81,7 +82,8 @@ impl JournalLock {
         }
     }
 
-    /// `false` where another process holds it. File systems without locks count as free, with a warning.
+    /// `false` where another process has the lock. On a file system without locks the journal counts as free, with a
+    /// warning.
     fn try_lock(&self) -> Result<bool> {
         match sys::try_lock(&self.file).doing("lock journal", &self.path)? {
             LockAttempt::Taken => Ok(true),
@@ -102,7 +104,7 @@ impl JournalLock {
     }
 }
 
-/// A directory that was deleted, unmounted, or whose server has forgotten it.
+/// Whether the error says that the directory was deleted or unmounted, or that its NFS handle is stale.
 fn is_gone(error: &io::Error) -> bool {
     let kind = error.kind();
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::StaleNetworkFileHandle)

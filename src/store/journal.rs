@@ -1,6 +1,6 @@
-//! The journal: an append-only file of frames, the truth of a page until its shard is sealed.
+//! The journal: an append-only file of frames, which has the valid records until its shard is sealed.
 //!
-//! A file is `magic (8 bytes) | version u32 | frames`; the first frame says whose journal it is.
+//! A file is `magic (8 bytes) | version u32 | frames`. The first frame is the header: the rank and the run.
 
 use std::{collections::BTreeSet, io::Write, path::Path};
 
@@ -17,37 +17,37 @@ use crate::model::{Document, DocumentId, PageRecord, RankId};
 pub(super) const MAGIC: [u8; 8] = *b"BOCRJRNL";
 pub(super) const VERSION: u32 = 4;
 
-/// Bytes before the first frame: magic and version.
+/// Size of the part before the first frame, in bytes: magic and version.
 pub const JOURNAL_HEADER: usize = MAGIC.len() + size_of::<u32>();
 
-/// Where the records of a run come from; kept in every journal and shard.
+/// The run and the program that wrote a record; every journal and shard has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Identifies the run.
     pub run_id: String,
     /// The effective configuration, passwords hidden.
     pub configuration_toml: String,
-    /// Version of the program, with its source revision where known.
+    /// Version of the program, with the source revision if it is known.
     pub program_version: String,
 }
 
-/// The first frame of a journal. Equal openings are the same journal.
+/// The first frame of a journal. Two files with equal headers come from the same journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalHeader {
-    /// The rank that writes it.
+    /// The rank that writes the journal.
     pub rank: RankId,
-    /// Its number among that rank's files.
+    /// Its number among the files of that rank.
     pub sequence: u32,
-    /// When it was created, nanoseconds since the Unix epoch.
+    /// When the journal was created, nanoseconds since the Unix epoch.
     pub created_unix_ns: i64,
-    /// Where its records come from.
+    /// The run and the program that wrote its records.
     pub provenance: Provenance,
 }
 
-/// A journal being written. No other process can seal it meanwhile.
+/// A journal being written. It is locked, so no other process can seal it meanwhile.
 #[derive(Debug)]
 pub struct JournalWriter {
-    hold: JournalLock,
+    lock: JournalLock,
     pending: Vec<u8>,
     durable: u64,
     documents: BTreeSet<DocumentId>,
@@ -55,16 +55,16 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Creates a journal and makes it durable; an existing file is never touched.
+    /// Creates a journal and makes it durable; an existing file is never changed.
     ///
     /// # Errors
     /// The file exists or cannot be written, or the directory is gone.
-    pub fn create(path: &Path, opening: &JournalHeader) -> Result<Self> {
+    pub fn create(path: &Path, header: &JournalHeader) -> Result<Self> {
         let mut pending = Vec::from(MAGIC);
         pending.extend_from_slice(&VERSION.to_le_bytes());
-        frame::encode(FrameKind::JournalHeader, opening, &mut pending)?;
-        let hold = JournalLock::create(path)?;
-        let mut journal = JournalWriter { hold, pending, durable: 0, documents: BTreeSet::new(), records: 0 };
+        frame::encode(FrameKind::JournalHeader, header, &mut pending)?;
+        let lock = JournalLock::create(path)?;
+        let mut journal = JournalWriter { lock, pending, durable: 0, documents: BTreeSet::new(), records: 0 };
         journal.sync()?;
         if let Some(directory) = path.parent() {
             sync_directory(directory)?;
@@ -85,42 +85,43 @@ impl JournalWriter {
         Ok(())
     }
 
-    /// Writes what was appended and waits for the disk. Durable means also that the file can be found again.
+    /// Writes the appended records and waits for the disk. The records count as durable only if the path still names
+    /// the file.
     ///
     /// # Errors
-    /// The disk is full or fails, or the directory has vanished. The journal must not be used after that: its tail may
-    /// be torn.
+    /// The disk is full or fails, or the directory no longer exists. The journal must not be used after that: its tail
+    /// may be torn.
     pub fn sync(&mut self) -> Result<()> {
-        let mut file = self.hold.file();
-        file.write_all(&self.pending).and_then(|()| file.sync_data()).doing("write journal", self.hold.path())?;
-        self.hold.check_in_place()?;
+        let mut file = self.lock.file();
+        file.write_all(&self.pending).and_then(|()| file.sync_data()).doing("write journal", self.lock.path())?;
+        self.lock.check_in_place()?;
         self.durable += self.pending.len() as u64;
         self.pending.clear();
         Ok(())
     }
 
-    /// Size of what is durable, in bytes.
+    /// Size of the durable part, in bytes.
     pub fn len(&self) -> u64 {
         self.durable
     }
 
-    /// Whether no record is durable or waiting.
+    /// Whether the journal has no record, durable or appended.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Records that are durable or waiting.
+    /// Records that are durable or appended.
     pub(super) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
-        self.hold.path()
+        self.lock.path()
     }
 
-    /// Ends the writing; the journal stays held, to be sealed.
+    /// Ends the writing and returns the lock, so that the journal stays locked until it is sealed.
     pub(super) fn into_hold(self) -> JournalLock {
-        self.hold
+        self.lock
     }
 }

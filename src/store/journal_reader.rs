@@ -1,7 +1,7 @@
-//! Reads a journal, torn or damaged as it may be.
+//! Reads a journal, also a torn or damaged one.
 //!
-//! A bad frame with nothing readable behind it is a torn tail: it was never reported durable. A bad frame with whole
-//! frames behind it is damage to what was durable; reading goes on at the next frame whose checksum holds.
+//! An invalid frame with no valid frame after it is a torn tail: it was never reported durable. An invalid frame with
+//! valid frames after it is damage to durable records; reading continues at the next frame whose checksum matches.
 
 use std::{
     fs::File,
@@ -17,19 +17,19 @@ use super::{
 };
 use crate::model::{Document, PageRecord};
 
-/// Bytes that are looked through at a time for the next whole frame.
+/// Bytes that are searched at a time for the next valid frame.
 const WINDOW: usize = 64 << 10;
 
-/// Places of a journal that cannot be read although whole frames lie behind them.
+/// Parts of a journal that cannot be read although valid frames follow them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Damage {
-    /// How many places.
+    /// How many such parts.
     pub places: u64,
-    /// Their size together, in bytes.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
-/// One entry of a journal after its opening.
+/// One entry of a journal after its header.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Entry {
     Document(Document),
@@ -44,10 +44,10 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// Opens a journal. `None`: it was cut before its opening was durable, so it holds nothing.
+    /// Opens a journal. `None`: the file ends before the end of its header, so it has no durable record.
     ///
     /// # Errors
-    /// The file cannot be read, its opening is lost, or it has another version.
+    /// The file cannot be read, its header is damaged, or it has another version.
     pub fn open(path: &Path) -> Result<Option<Self>> {
         let file = File::open(path).doing("open journal", path)?;
         let length = file.metadata().doing("open journal", path)?.len();
@@ -57,9 +57,9 @@ impl JournalReader {
             return Ok(None);
         }
         let [magic @ .., v0, v1, v2, v3] = header;
-        let begins_well = magic == MAGIC;
+        let has_magic = magic == MAGIC;
         let found = u32::from_le_bytes([v0, v1, v2, v3]);
-        if begins_well && found != VERSION {
+        if has_magic && found != VERSION {
             return Err(StoreError::Version { path: path.into(), found, expected: VERSION });
         }
         let mut frames = Frames {
@@ -70,7 +70,7 @@ impl JournalReader {
             payload: Vec::new(),
             damage: Damage::default(),
         };
-        let first = if begins_well {
+        let first = if has_magic {
             frames.next()?
         } else {
             frames.at = 0;
@@ -81,20 +81,20 @@ impl JournalReader {
                 let opening = frame::decode(&frames.payload).map_err(|reason| StoreError::damaged(path, reason))?;
                 Ok(Some(JournalReader { frames, opening }))
             }
-            None if frames.is_torn_beginning(begins_well)? => Ok(None),
+            None if frames.is_torn_beginning(has_magic)? => Ok(None),
             Some(_) | None => Err(StoreError::OpeningLost { path: path.into() }),
         }
     }
 
-    /// Whose journal it is.
+    /// The header: the rank and the run of the journal.
     pub fn opening(&self) -> &JournalHeader {
         &self.opening
     }
 
-    /// The next record, documents and damaged places passed over; `None` at the end or at a torn tail.
+    /// The next record; documents and damaged parts are skipped. `None` at the end or at a torn tail.
     ///
     /// # Errors
-    /// The file cannot be read, or a whole frame is not one of this program's.
+    /// The file cannot be read, or this program did not write a valid frame in it.
     pub fn next_record(&mut self) -> Result<Option<PageRecord>> {
         loop {
             match self.next_entry()? {
@@ -105,12 +105,12 @@ impl JournalReader {
         }
     }
 
-    /// Bytes after the last whole frame; final once the end was reached.
+    /// Bytes after the last valid frame; final once the end was reached.
     pub fn torn_bytes(&self) -> u64 {
         self.frames.length - self.frames.at
     }
 
-    /// The damage passed over so far; final once the end was reached.
+    /// The damage skipped so far; final once the end was reached.
     pub fn damage(&self) -> Damage {
         self.frames.damage
     }
@@ -118,24 +118,24 @@ impl JournalReader {
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>> {
         let Some(kind) = self.frames.next()? else { return Ok(None) };
         let Frames { path, at, payload, .. } = &self.frames;
-        // The checksum is good, so a frame that does not decode is another program's, not a torn one.
+        // The checksum matches, so a frame that does not decode was written by another program; it is not torn.
         let damaged = |reason: String| StoreError::damaged(path, format!("frame that ends at byte {at}: {reason}"));
         match FrameKind::from_code(kind) {
             Some(FrameKind::Document) => Ok(Some(Entry::Document(frame::decode(payload).map_err(damaged)?))),
             Some(FrameKind::Page) => Ok(Some(Entry::Page(Box::new(frame::decode(payload).map_err(damaged)?)))),
-            Some(FrameKind::JournalHeader) => Err(damaged("a second opening".into())),
+            Some(FrameKind::JournalHeader) => Err(damaged("a second journal header".into())),
             None => Err(damaged(format!("unknown kind {kind}"))),
         }
     }
 }
 
-/// The whole frames of a journal, one after the other.
+/// Iterates over the valid frames of a journal.
 #[derive(Debug)]
 struct Frames {
     path: PathBuf,
     reader: BufReader<File>,
     length: u64,
-    /// Where the last whole frame ended. The reader stands there too, until a frame was bad and none was found behind.
+    /// Where the last valid frame ended, in bytes. The reader is there too, except after a search that found nothing.
     at: u64,
     /// Of the last frame read.
     payload: Vec<u8>,
@@ -143,7 +143,7 @@ struct Frames {
 }
 
 impl Frames {
-    /// Reads the payload of the next whole frame and tells its kind.
+    /// Reads the payload of the next valid frame and returns its kind.
     fn next(&mut self) -> Result<Option<u8>> {
         if self.at == self.length {
             return Ok(None);
@@ -154,7 +154,7 @@ impl Frames {
         }
     }
 
-    /// The frame that begins here; `None` where it is not whole.
+    /// Reads the frame at the reader's position; `None` where it is not valid.
     fn read(&mut self) -> std::io::Result<Option<u8>> {
         let mut bytes = [0; FRAME_HEADER];
         if !read_whole(&mut self.reader, &mut bytes)? {
@@ -172,8 +172,8 @@ impl Frames {
         Ok(Some(header.kind))
     }
 
-    /// Looks behind a bad place for the next whole frame. Kind and length, which nearly all places fail, are looked at
-    /// before a payload is read.
+    /// Searches for the next valid frame after an invalid one. It checks kind and length before it reads a payload,
+    /// because nearly all positions fail these checks.
     fn search(&mut self) -> Result<Option<u8>> {
         let mut window = vec![0; WINDOW];
         let mut start = self.at + 1;
@@ -192,13 +192,14 @@ impl Frames {
                     return Ok(Some(header.kind));
                 }
             }
+            // The windows overlap, so that a frame header across two windows is found.
             start += (size - (FRAME_HEADER - 1)) as u64;
         }
         self.reader.seek(SeekFrom::End(0)).doing("read journal", &self.path)?;
         Ok(None)
     }
 
-    /// Reads the payload of what may be a frame at `at`.
+    /// Reads the payload of a possible frame at `at` and compares its checksum.
     fn is_whole(&mut self, at: u64, header: Header) -> Result<bool> {
         self.payload.resize(header.length as usize, 0);
         let place = at + FRAME_HEADER as u64;
@@ -206,17 +207,18 @@ impl Frames {
         Ok(header.matches(&self.payload))
     }
 
-    /// Whether a journal without a whole frame was cut while its opening was written, so that nothing was durable yet.
-    /// Records are written only after it is: if anything follows, it was not torn. A power cut may leave zeros.
-    fn is_torn_beginning(&mut self, begins_well: bool) -> Result<bool> {
+    /// Whether a journal without a valid frame was cut while its header was written, so that no record was durable yet.
+    /// Records are written only after the header is durable: if other bytes follow, the header is damaged and not torn.
+    /// A power failure may leave zeros.
+    fn is_torn_beginning(&mut self, has_magic: bool) -> Result<bool> {
         let first = JOURNAL_HEADER as u64;
         let mut bytes = [0; FRAME_HEADER];
         self.reader.seek(SeekFrom::Start(first)).doing("read journal", &self.path)?;
         let has_header = read_whole(&mut self.reader, &mut bytes).doing("read journal", &self.path)?;
-        if begins_well && (!has_header || first + Header::decode(bytes).frame_size() >= self.length) {
+        if has_magic && (!has_header || first + Header::decode(bytes).frame_size() >= self.length) {
             return Ok(true);
         }
-        let from = if begins_well { first } else { 0 };
+        let from = if has_magic { first } else { 0 };
         self.reader.seek(SeekFrom::Start(from)).doing("read journal", &self.path)?;
         let mut rest = vec![0; WINDOW];
         loop {
@@ -229,7 +231,7 @@ impl Frames {
     }
 }
 
-/// Fills `buffer`; `false` where the file ends before.
+/// Fills `buffer`; `false` where the file is too short.
 fn read_whole(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<bool> {
     match reader.read_exact(buffer) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),

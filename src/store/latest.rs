@@ -1,4 +1,4 @@
-//! What is known of a page without reading its text: what each of its records says, and which of them is final.
+//! The state of a page without its text: a summary of each record, and which record is final.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -9,94 +9,95 @@ use crate::model::{
     RecordPlace, ServerKind, Verdict,
 };
 
-/// How a record settled its page: all of a record but what was read.
+/// How a record settled its page: the record without its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
     /// The page.
     pub page: PageRef,
-    /// The assignment under which it was settled.
+    /// The lease under which the rank settled the page.
     pub lease: LeaseId,
-    /// The rank that settled it.
+    /// The rank that settled the page.
     pub rank: RankId,
-    /// How the page ended.
+    /// Read, blank or failed.
     pub verdict: Verdict,
     /// The engine that gave the verdict; `None` where no engine saw the page.
     pub engine: Option<Engine>,
-    /// Whether the model answered or a stand-in; `None` where no engine saw the page.
+    /// Whether the model or a stand-in gave the verdict; `None` where no engine saw the page.
     pub server: Option<ServerKind>,
     /// Language of the text.
     pub language: Language,
-    /// Attempts kept in the record.
+    /// Attempts in the record.
     pub attempts: u16,
-    /// Characters of text, white space not counted; of a failed page in an index, those of the record with most.
+    /// Characters of text without white space. For a failed page in an index: those of the record with the most.
     pub kept_characters: u32,
-    /// Checksum of the record's text.
+    /// Checksum of the record's text: the first eight bytes of its SHA-256.
     pub sha64: u64,
 }
 
-/// What a row of `/pages` says of how its page stands.
+/// The columns of a row of `/pages` that describe the state of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     /// How the record settled its page.
     pub settled: Settled,
-    /// If it failed the page, the engines that this may yet be given to.
+    /// If the page failed, the engines that it may still be given to.
     pub remaining: EngineSet,
 }
 
 /// The final record of a page as the catalogue lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// How the page stands. Language and characters are those of the record with the page's text.
+    /// How the page was settled. Language and characters are those of the record with the page's text.
     pub settled: Settled,
-    /// Where the record lies.
+    /// The shard and the row of the record.
     pub place: RecordPlace,
-    /// The record with the page's text: this one, but where an earlier visit gave more of a failed page.
+    /// The record with the page's text: this one, unless an earlier stage read more text of a page that failed.
     pub text: RecordPlace,
 }
 
-/// The final record of a page, and what its other records add. Small: it travels between ranks for every page of a run.
+/// The final record of a page, and what its other records add. It is small, because the ranks send one for every page
+/// of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatestRecord {
     /// The page.
     pub page: PageRef,
-    /// Under which assignment it was settled.
+    /// The lease under which the final record was made.
     pub lease: LeaseId,
-    /// The record with the highest lease: it may have failed what this one had read.
+    /// The record with the highest lease. It differs from the final one if a later attempt failed a page that was read.
     pub latest: Latest,
-    /// How the page was settled.
+    /// Read, blank or failed.
     pub verdict: Verdict,
     /// The engine that gave the verdict; `None` where no engine saw the page.
     pub engine: Option<Engine>,
-    /// Where the record lies.
+    /// The file and the row of the final record.
     pub place: RecordPlace,
-    /// The text of the page: that of this record, but where another one has more of a failed page.
+    /// The record with the page's text: this one, unless another record has more text of a page that failed.
     pub text: BestText,
 }
 
-/// What is known of the record of a page that has the highest lease. Of a failed page it is the final one.
+/// The record of a page that has the highest lease. If the page failed, this is the final record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
-    /// The assignment under which it was made.
+    /// The lease under which the record was made.
     pub lease: LeaseId,
-    /// If it failed the page, the engines that this may yet be given to.
+    /// If the page failed, the engines that it may still be given to.
     pub remaining: EngineSet,
-    /// Where the record lies.
+    /// The file and the row of the record.
     pub place: RecordPlace,
 }
 
-/// What is known of the record that has the text of a page.
+/// The record that has the text of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BestText {
-    /// Characters, white space not counted.
+    /// Characters of text without white space.
     pub kept_characters: u32,
-    /// Its language.
+    /// Language of the text.
     pub language: Language,
-    /// Where the record lies.
+    /// The file and the row of the record.
     pub place: RecordPlace,
 }
 
 impl LatestRecord {
-    /// A record that lies at `place`, alone.
+    /// A record at `place`, before the other records of the page are added.
     pub(super) fn of_record(record: &PageRecord, place: RecordPlace) -> Self {
         LatestRecord {
             page: record.page,
@@ -109,7 +110,7 @@ impl LatestRecord {
         }
     }
 
-    /// The record of a row of `/pages` that is `place`, alone.
+    /// The record of a row of `/pages` at `place`, before the other records of the page are added.
     pub(super) fn of_row(row: &Summary, place: RecordPlace) -> Self {
         let Summary { settled, remaining } = *row;
         let Settled { page, lease, verdict, engine, language, kept_characters, .. } = settled;
@@ -125,7 +126,7 @@ impl LatestRecord {
         }
     }
 
-    /// Adds another record of the page, over which this one takes precedence.
+    /// Adds another record of the page; this record has precedence over it.
     fn supersede(&mut self, other: &LatestRecord) {
         if other.latest.lease > self.latest.lease {
             self.latest = other.latest;
@@ -136,8 +137,8 @@ impl LatestRecord {
     }
 }
 
-/// The final record of each page, ordered by page: see [`PageRecord::precedence`]. `records` may be those of several shares,
-/// each of which was reduced before. Records of documents that `documents`, the plan, says were replaced are never
+/// The final record of each page, ordered by page ([`PageRecord::precedence`]). `records` may also be the results of
+/// earlier calls, one for each share. Records of documents that `documents`, the plan, marks as replaced are never
 /// final.
 pub fn latest_records(records: impl IntoIterator<Item = LatestRecord>, documents: &[Document]) -> Vec<LatestRecord> {
     let replaced = documents.iter().filter(|document| document.state == DocumentState::Replaced);

@@ -1,4 +1,4 @@
-//! Names of the store's files below a run directory, and the few file operations that make them durable.
+//! Names of the store's files in a run directory, and the file operations that make the files durable.
 
 use std::{
     fs::{self, File},
@@ -15,24 +15,24 @@ use serde::{Deserialize, Serialize};
 use super::error::{Context, Result};
 use crate::model::{RankId, RecordPlace};
 
-/// What tells this process's temporary files from those of any other, on any node.
+/// A name of this process for its temporary files; no other process on any node has the same one.
 static PROCESS: LazyLock<String> =
     LazyLock::new(|| format!("{}-{:08x}", process::id(), RandomState::new().hash_one(process::id()) as u32));
 
 const CATALOGUE: &str = "catalogue.h5";
 const DAMAGED: &str = ".damaged";
 
-/// Which file of which rank. Names sort by rank, then by sequence.
+/// A journal or shard, named by rank and number. File names sort by rank, then by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StoreFile {
     /// The rank that wrote it.
     pub rank: RankId,
-    /// Its number among that rank's files; never used twice in a run directory.
+    /// Its number among the files of that rank; never used twice in a run directory.
     pub sequence: u32,
 }
 
 impl StoreFile {
-    /// The place of one of its rows.
+    /// The place of row `row` of this file.
     pub fn place(self, row: u32) -> RecordPlace {
         RecordPlace { rank: self.rank, sequence: self.sequence, row }
     }
@@ -44,7 +44,7 @@ impl From<RecordPlace> for StoreFile {
     }
 }
 
-/// Where the store's files are.
+/// The paths of the store's files.
 #[derive(Debug, Clone)]
 pub struct Layout {
     run_directory: PathBuf,
@@ -56,7 +56,6 @@ impl Layout {
         Layout { run_directory: run_directory.into() }
     }
 
-    /// The directory of the run.
     pub(super) fn run_directory(&self) -> &Path {
         &self.run_directory
     }
@@ -71,7 +70,7 @@ impl Layout {
         self.run_directory.join(CATALOGUE)
     }
 
-    /// Where exports go unless told otherwise: `export/`.
+    /// The default folder of exports: `export/`.
     pub fn export(&self) -> PathBuf {
         self.run_directory.join("export")
     }
@@ -81,7 +80,7 @@ impl Layout {
         self.store().join(journal_name(file))
     }
 
-    /// `store/rank-00003.0002.journal.damaged`: a damaged journal, kept after what can be read of it was sealed.
+    /// `store/rank-00003.0002.journal.damaged`: a damaged journal, kept after its readable records were sealed.
     pub fn damaged_journal(&self, file: StoreFile) -> PathBuf {
         self.store().join(journal_name(file) + DAMAGED)
     }
@@ -91,8 +90,8 @@ impl Layout {
         self.store().join(shard_name(file))
     }
 
-    /// `store/shard-00003-0002.h5.71-c0ffee00.tmp`: a shard that this process is writing; never read. No other
-    /// process has the name, so that a rank that outlived its run cannot rename what another has half written.
+    /// `store/shard-00003-0002.h5.71-c0ffee00.tmp`: a shard that this process is writing; never read. The name is
+    /// unique to the process: a rank that outlived its run cannot rename a file that another process is still writing.
     pub fn unfinished_shard(&self, file: StoreFile) -> PathBuf {
         self.store().join(format!("{}.{}.tmp", shard_name(file), *PROCESS))
     }
@@ -118,7 +117,7 @@ impl Layout {
         Ok(self.listing()?.shards)
     }
 
-    /// The first sequence number that none of `rank`'s files has.
+    /// The first sequence number above those of all files of `rank`.
     ///
     /// # Errors
     /// The directory cannot be listed.
@@ -129,7 +128,7 @@ impl Layout {
         Ok(files.filter(|file| file.rank == rank).map(|file| file.sequence + 1).max().unwrap_or(0))
     }
 
-    /// Everything in the store's directory, and temporaries of the catalogue beside it.
+    /// All files in the store's directory, and temporary files of the catalogue in the run directory.
     pub(super) fn listing(&self) -> Result<Listing> {
         let mut listing = Listing::default();
         for path in list(&self.store())? {
@@ -144,7 +143,7 @@ impl Layout {
                 let shard = name.find(".h5").and_then(|end| parse_shard_name(&name[..end + ".h5".len()]));
                 listing.temporaries.push((shard, path));
             } else if !name.starts_with(".nfs") {
-                // NFS keeps a deleted file that is still open under such a name, and deletes it itself.
+                // NFS gives a deleted file that is still open a name `.nfs…`, and deletes it later.
                 listing.unknown.push(path);
             }
         }
@@ -163,16 +162,16 @@ impl Layout {
     }
 }
 
-/// What is in the store's directory, each in order.
+/// The files in the store's directory; each list is in order.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) journals: Vec<StoreFile>,
-    /// Journals that were damaged and are kept.
+    /// Damaged journals that were kept.
     pub(super) damaged: Vec<StoreFile>,
     pub(super) shards: Vec<StoreFile>,
-    /// Files whose writing was interrupted, or goes on in a living process; which shard, where it is one.
+    /// Files whose writing was interrupted or is still going on; with the shard, if it is one.
     pub(super) temporaries: Vec<(Option<StoreFile>, PathBuf)>,
-    /// Files that are not the store's.
+    /// Files that the store did not write.
     pub(super) unknown: Vec<PathBuf>,
 }
 
@@ -214,7 +213,7 @@ pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     File::open(directory).and_then(|handle| handle.sync_all()).doing("sync directory", directory)
 }
 
-/// Deletes a file; one that is not there is as good.
+/// Deletes a file; no error where it does not exist.
 pub(super) fn remove_if_present(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -222,16 +221,16 @@ pub(super) fn remove_if_present(path: &Path) -> Result<()> {
     }
 }
 
-/// What a file that is put into place is worth.
+/// Whether a published file must be durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// It must survive a power cut from then on.
+    /// The file must survive a power failure from then on.
     Durable,
-    /// Whoever misses it makes it again with a command.
+    /// The file may be lost: the user can make it again with a command.
     Rebuildable,
 }
 
-/// What has just been done to put a file into place.
+/// The step that [`publish`] has just done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Publishing {
     Synced,
@@ -239,20 +238,20 @@ pub(super) enum Publishing {
     DirectorySynced,
 }
 
-/// Gives a whole file its name: a reader sees all of it or none.
+/// Gives a complete file its final name: a reader sees the whole file or no file.
 pub(super) fn publish(
     temporary: &Path,
     path: &Path,
-    worth: Durability,
+    durability: Durability,
     on_step: &mut dyn FnMut(Publishing),
 ) -> Result<()> {
-    if worth == Durability::Durable {
+    if durability == Durability::Durable {
         File::open(temporary).and_then(|file| file.sync_all()).doing("sync", temporary)?;
         on_step(Publishing::Synced);
     }
     fs::rename(temporary, path).doing("rename a file to", path)?;
     on_step(Publishing::Renamed);
-    if worth == Durability::Durable {
+    if durability == Durability::Durable {
         sync_directory(directory_of(path))?;
         on_step(Publishing::DirectorySynced);
     }
@@ -263,7 +262,7 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
 }
 
-/// Writes a file that can be made again under a temporary name in its directory, then gives it its name.
+/// Writes a file under a temporary name in its directory, then renames it. The file is not made durable.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>) -> Result<()> {
     let directory = directory_of(path);
     fs::create_dir_all(directory).doing("create directory", directory)?;
@@ -278,7 +277,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> 
     drop(buffered);
     let temporary = temporary.into_temp_path();
     publish(&temporary, path, Durability::Rebuildable, &mut |_| ())?;
-    // Under its old name there is nothing left to delete.
+    // The file has been renamed, so `TempPath` must not delete its old name.
     temporary.keep().map(drop).map_err(|error| error.error).doing("keep", path)
 }
 

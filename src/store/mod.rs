@@ -1,10 +1,11 @@
-//! Journal, shard, catalogue, reader, export: where a page's record lives from the moment it is settled.
+//! Stores the records of settled pages: journal, shard, catalogue, reader, export.
 //!
-//! A rank appends every record to its *journal* ([`Writer`]); a journal that is full is sealed into an immutable
-//! HDF5 *shard*; the *catalogue* shows all shards as one table. `docs/store.md` describes the files for readers
-//! who have nothing but h5py. HDF5 is seen nowhere else, and nothing here knows how a page was read.
+//! A rank appends every record to its *journal* ([`Writer`]). A full journal is sealed: it becomes an immutable HDF5
+//! *shard*. The *catalogue* shows all shards as one table. `docs/store.md` describes the files for readers who use
+//! h5py. No other module uses HDF5, and this module does not depend on how a page was read.
 //!
-//! HDF5 calls are serialised by one global lock of the library: one sealing thread a rank, never an async worker.
+//! One global lock of the library serialises all HDF5 calls. A rank therefore seals on one thread, which is not a
+//! worker of the async runtime.
 
 mod audit;
 pub mod catalogue;

@@ -1,8 +1,8 @@
-//! Numbers for what rows name again and again: labels and engines.
+//! Numbers for values that many rows refer to: labels and engines.
 
 use std::collections::BTreeMap;
 
-/// Numbers things in the order of their first appearance.
+/// Numbers values from 0 in the order of their first use.
 #[derive(Debug)]
 pub(super) struct Numbering<T>(BTreeMap<T, u16>);
 
@@ -11,7 +11,7 @@ impl<T: Ord + Clone> Numbering<T> {
         Numbering(BTreeMap::new())
     }
 
-    /// The number of `value`; `None` when there are more than 65,535 different ones.
+    /// The number of `value`, a new one on its first use; `None` when all 65,536 numbers are used.
     pub(super) fn number<Q: Ord + ToOwned<Owned = T> + ?Sized>(&mut self, value: &Q) -> Option<u16>
     where
         T: std::borrow::Borrow<Q>,
@@ -24,7 +24,7 @@ impl<T: Ord + Clone> Numbering<T> {
         Some(number)
     }
 
-    /// The things, by number.
+    /// The values in the order of their numbers.
     pub(super) fn into_ordered(self) -> Vec<T> {
         let mut entries: Vec<_> = self.0.into_iter().collect();
         entries.sort_by_key(|(_, number)| *number);

@@ -1,4 +1,4 @@
-//! What verification may find wrong with the files of a run.
+//! The problems that verification can find in the files of a run.
 
 use std::{fmt, path::PathBuf};
 
@@ -10,24 +10,28 @@ use super::{
 };
 use crate::model::PageRef;
 
-/// Something that is not as it should be.
+/// A problem with the files of a run.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// Records wait in a journal.
-    #[error("journal {} is not sealed: the run has not finished; give the same command again, or seal it with `bocr verify --repair`", path.display())]
-    JournalLeft { path: PathBuf },
-    /// A journal has places that cannot be read, and others behind them.
+    /// A journal is not sealed.
     #[error(
-        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest and \
-         keeps it as {}.damaged",
+        "journal {} is not sealed: the run has not finished; give the same command again, or seal it with `bocr verify \
+         --repair`",
+        path.display()
+    )]
+    JournalLeft { path: PathBuf },
+    /// A journal has parts that cannot be read, with valid frames after them.
+    #[error(
+        "journal {} cannot be read in {} places, {} bytes: the next start, or `bocr verify --repair`, seals the rest \
+         and keeps the journal as {}.damaged",
         path.display(), damage.places, damage.bytes, path.display()
     )]
     JournalDamaged { path: PathBuf, damage: Damage },
     /// A damaged journal was kept.
     #[error(
-        "{} is a damaged journal, kept after what could be saved of it was sealed: give the same command again to read \
-         its lost pages anew, then delete the file",
+        "{} is a damaged journal, kept after its readable records were sealed: give the same command again to read its \
+         lost pages anew, then delete the file",
         path.display()
     )]
     JournalKept { path: PathBuf },
@@ -40,11 +44,17 @@ pub enum Problem {
     /// A shard that the catalogue does not list.
     #[error("shard {} is not in the catalogue: write the catalogue again with `bocr verify --repair`", path.display())]
     Unlisted { path: PathBuf },
-    /// The catalogue says another number than the files give.
-    #[error("{} lists {listed} {what}, but the files hold {found}: write it again with `bocr verify --repair`", path.display())]
+    /// A count of the catalogue differs from the files.
+    #[error(
+        "{} lists {listed} {what}, but the files hold {found}: write it again with `bocr verify --repair`",
+        path.display()
+    )]
     Count { path: PathBuf, what: Count, found: u64, listed: u64 },
-    /// The catalogue has no link to a shard, or one that leads elsewhere.
-    #[error("the link in {} does not lead to {}: write the catalogue again with `bocr verify --repair`", path.display(), shard.display())]
+    /// The catalogue has no link to a shard, or the link points to another file.
+    #[error(
+        "the link in {} does not lead to {}: write the catalogue again with `bocr verify --repair`",
+        path.display(), shard.display()
+    )]
     Link { path: PathBuf, shard: PathBuf },
     /// A file whose writing was interrupted.
     #[error(
@@ -55,24 +65,28 @@ pub enum Problem {
     /// A file that the store did not make.
     #[error("{} is not a file of the store: move it away", path.display())]
     Unknown { path: PathBuf },
-    /// Rows of a shard that do not lead where they should.
+    /// Rows of a shard are damaged.
     #[error(
         "shard {} is damaged in {flaws} places, the first: {first}; put a good copy back, or delete it and give the \
          same command again to read its pages anew",
         path.display()
     )]
     Shard { path: PathBuf, flaws: usize, first: Corruption },
-    /// A shard with pages of a document that is not the plan's.
-    #[error("shard {} has pages of {name}, and the plan does not have that document with these bytes: the shard belongs to another run; move it away", path.display())]
+    /// A shard has pages of a document that is not in the plan.
+    #[error(
+        "shard {} has pages of {name}, and the plan has no document of that name with the same bytes: the shard \
+         belongs to another run; move it away",
+        path.display()
+    )]
     Foreign { name: String, path: PathBuf },
-    /// The text of a record does not have its checksum.
+    /// The text of a record does not match its checksum.
     #[error(
         "shard {}: the text of {pages} records has changed since it was sealed, the first is {first}; put a good copy \
          back, or delete it and give the same command again to read its pages anew",
         path.display()
     )]
     Text { pages: usize, first: PageRef, path: PathBuf },
-    /// Pages of the plan that no record settles.
+    /// Pages of the plan have no record.
     #[error(
         "{name}: {pages} of {declared} pages are not settled, the first is page {first}: give the same command again"
     )]
@@ -80,26 +94,26 @@ pub enum Problem {
         name: String,
         pages: u32,
         declared: u32,
-        /// Counted from 1.
+        /// Page number, counted from 1.
         first: u32,
     },
-    /// Records of pages that the plan does not have.
+    /// Records have pages that are not in the plan.
     #[error(
         "{pages} pages have a record but are not in the plan, the first is {first}: move the shards of another run away"
     )]
     Undeclared { pages: usize, first: PageRef },
-    /// The catalogue's rows are not those that the shards give.
+    /// Rows of the catalogue differ from the shards.
     #[error(
         "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: `bocr verify \
          --repair` writes it anew"
     )]
     IndexDiffers { pages: usize, first: PageRef },
-    /// The catalogue lists other documents than the plan.
+    /// The documents of the catalogue differ from those of the plan.
     #[error("the catalogue's documents differ from the plan's: write the catalogue again with `bocr verify --repair`")]
     DocumentsDiffer,
 }
 
-/// What a catalogue counts.
+/// A count of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// Pages that the plan declares.
@@ -108,7 +122,7 @@ pub enum Count {
     Settled,
     /// Records that are not final.
     Superseded,
-    /// Whether all is settled: 1 or 0.
+    /// Whether every page is settled: 1 or 0.
     Complete,
     /// Records of this shard.
     Pages(StoreFile),

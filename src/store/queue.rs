@@ -1,7 +1,7 @@
-//! A bounded queue between threads that can be closed without losing what is in it.
+//! A bounded queue between threads that can be closed without losing its items.
 //!
-//! A channel of the standard library drops what was sent while its receiver ended. Here a push either fails and returns
-//! the item, or the item comes out of [`Queue::pop`] or [`Queue::close`].
+//! A channel of the standard library drops the items that are in it when the receiver ends. Here a push either fails
+//! and returns the item, or [`Queue::pop`] or [`Queue::close`] returns it.
 
 use std::{
     collections::VecDeque,
@@ -45,7 +45,8 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Takes the next item and waits for one until `deadline`, or for ever; `None` at the deadline.
+    /// Takes the next item. Waits for one until `deadline`, or without limit if that is `None`. Returns `None` at the
+    /// deadline.
     pub(super) fn pop(&self, deadline: Option<Instant>) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -61,7 +62,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Refuses all items from now on and returns those that nobody took.
+    /// Refuses all further items and returns those that are still in the queue.
     pub(super) fn close(&self) -> VecDeque<T> {
         let mut state = self.lock();
         state.closed = true;
@@ -69,7 +70,7 @@ impl<T> Queue<T> {
         std::mem::take(&mut state.items)
     }
 
-    /// No code that can panic runs under the lock.
+    /// Takes the lock. A poisoned lock is taken too: no code that can panic runs under it, so the state is valid.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

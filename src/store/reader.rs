@@ -1,4 +1,4 @@
-//! Reads the final records of a run directory, whichever shard they are in.
+//! Reads the final records of a run directory from all shards.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef, RecordPlace};
 
-/// Open shards kept at a time; each holds a file and about ten small caches of the library.
+/// Shards that are open at a time. Each takes a file descriptor and about ten small caches of the library.
 const OPEN_SHARDS: usize = 64;
 
 /// The final records of a run directory.
@@ -27,12 +27,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a run directory through its catalogue. Where there is none, or shards were sealed since it was written,
-    /// the index is computed from the shards, with the documents that they name; of several documents of one name
-    /// only the last counts, because it has replaced the others.
+    /// Opens a run directory through its catalogue. Where there is no catalogue, or shards were sealed after it was
+    /// written, the index is computed from the shards and the documents that they name. Of several documents with one
+    /// name only the last counts, because it has replaced the others.
     ///
     /// # Errors
-    /// There is nothing to read, a shard that the catalogue lists is missing, or a file is damaged.
+    /// There is no shard and no catalogue, a shard that the catalogue lists is missing, or a file is damaged.
     pub fn open(run_directory: &Path) -> Result<Reader> {
         let layout = Layout::new(run_directory);
         let present = layout.shards()?;
@@ -44,17 +44,17 @@ impl Reader {
         Ok(Reader { layout, index, documents, open: BTreeMap::new() })
     }
 
-    /// The documents, by id: all of the plan where there is a catalogue, else those with settled pages.
+    /// The documents, ordered by id: with a catalogue all of the plan, otherwise those with settled pages.
     pub fn documents(&self) -> &[Document] {
         &self.documents
     }
 
-    /// How every settled page stands, ordered by document and page.
+    /// Every settled page, ordered by document and page.
     pub fn pages(&self) -> impl ExactSizeIterator<Item = &Settled> {
         self.index.entries.iter().map(|entry| &entry.settled)
     }
 
-    /// How the settled pages of a document stand, in order.
+    /// The settled pages of a document, in order.
     pub fn pages_of(&self, document: DocumentId) -> impl ExactSizeIterator<Item = &Settled> {
         let entries = &self.index.entries;
         let start = entries.partition_point(|entry| entry.settled.page.document < document);
@@ -67,11 +67,11 @@ impl Reader {
         self.index.superseded
     }
 
-    /// The final record of a page; `None` where it is not settled. A failed page's text is the most that any of its
-    /// records has.
+    /// The final record of a page; `None` where it is not settled. A failed page has the text of the record with the
+    /// most text.
     ///
     /// # Errors
-    /// The shard is missing, damaged, or not the one that was indexed.
+    /// The shard is missing or damaged, or its rows do not match the index.
     pub fn read(&mut self, page: PageRef) -> Result<Option<PageRecord>> {
         let Some(&IndexEntry { settled, place, text }) = self.index.find(page) else { return Ok(None) };
         let mut record = self.read_at(place, page)?;
@@ -86,6 +86,7 @@ impl Reader {
 
     fn read_at(&mut self, place: RecordPlace, page: PageRef) -> Result<PageRecord> {
         let shard = StoreFile::from(place);
+        // At the limit all are closed: simpler than a record of which was used last.
         if self.open.len() >= OPEN_SHARDS && !self.open.contains_key(&shard) {
             self.open.clear();
         }
@@ -98,7 +99,7 @@ impl Reader {
     }
 
     fn mismatch_error(&self, place: RecordPlace, page: PageRef, found: &PageRecord) -> StoreError {
-        let reason = format!("row {} is {} and not {page} as the catalogue says", place.row, found.page);
+        let reason = format!("row {} has {}, but the catalogue lists {page} there", place.row, found.page);
         StoreError::damaged(&self.layout.shard(place.into()), reason)
     }
 
@@ -112,7 +113,7 @@ impl Reader {
     }
 }
 
-/// The catalogue, unless it is missing, and whether it knows all shards.
+/// The catalogue, unless it is missing, and whether it lists all shards.
 fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Index, Vec<Document>, bool)>> {
     let path = layout.catalogue();
     if !path.exists() {
@@ -128,13 +129,16 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
     }
     let current = index.shards.len() == present.len();
     if !current {
-        tracing::warn!(catalogue = %path.display(), "the catalogue is older than the shards: reading the shards directly");
+        tracing::warn!(
+            catalogue = %path.display(),
+            "the catalogue is older than some shards: reading the shards directly"
+        );
     }
     Ok(Some((index, documents, current)))
 }
 
-/// The index of all shards, with the documents that are known and those that only shards name. Of several documents of
-/// one name, the last has replaced the others; they are marked.
+/// The index of all shards, with the documents of `known` and those that only the shards name. Of several documents
+/// with one name, all but the last are marked as replaced.
 fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -> Result<(Index, Vec<Document>)> {
     let mut documents: BTreeMap<_, _> = known.into_iter().map(|document| (document.id, document)).collect();
     let mut shards = Vec::with_capacity(present.len());

@@ -1,8 +1,7 @@
-//! What earlier starts left: journals are sealed and the records of all shards made known, without reading text.
+//! Recovers the files of earlier starts: seals their journals and collects the records of all shards, without text.
 //!
-//! The work is dealt in shares, so that all ranks of a start do it together: one process finds the leftovers, each
-//! rank recovers a share, and [`super::latest_records()`] merges what they found. Who only looks reads the journals as they are
-//! ([`read_only_view`]).
+//! All ranks of a start share the work: one process finds the unfinished files, each rank recovers its share, and
+//! [`super::latest_records()`] merges the results. [`read_only_view`] reads the journals and changes nothing.
 
 use std::{cmp::Reverse, fs, io, num::NonZeroUsize, path::Path, time::Duration};
 
@@ -19,34 +18,34 @@ use super::{
 };
 use crate::model::{Document, LeaseId};
 
-/// A byte of a journal takes as long to seal as this many bytes of a shard take to have their rows read: a shard is a
-/// fifth of its journal, and most of it is text that is passed over.
+/// The cost to seal one byte of a journal, in bytes of a shard whose rows are read: a shard is a fifth of its journal,
+/// and most of it is text that is skipped.
 const JOURNAL_WEIGHT: u64 = 100;
 
-/// A file that an earlier start left.
+/// A journal or shard of an earlier start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedFile {
-    /// The journal or shard.
+    /// The rank that wrote the file, and its number.
     pub file: StoreFile,
-    /// Its size in bytes.
+    /// Size in bytes; 0 where the file was gone when it was measured.
     pub bytes: u64,
 }
 
-/// What earlier starts left in a run directory, or a share of it.
+/// The files of earlier starts in a run directory, or a share of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedFiles {
-    /// Journals to be sealed.
+    /// Journals that are not sealed.
     pub journals: Vec<UnfinishedFile>,
-    /// Shards whose journals are gone.
+    /// Shards without a journal.
     pub shards: Vec<UnfinishedFile>,
-    /// Interrupted files that were deleted when this was found.
+    /// How many interrupted files [`UnfinishedFiles::find`] deleted.
     pub deleted: u64,
 }
 
 impl UnfinishedFiles {
-    /// Deletes files whose writing was interrupted and lists the rest. Called by one process, before any share is
-    /// recovered. A process that outlived its run and still seals loses its temporary file: its sealing fails, and its
-    /// journal is kept.
+    /// Deletes files whose writing was interrupted and lists the other files. One process calls it, before any rank
+    /// recovers its share. A process that outlived its run and still seals loses its temporary file: its sealing fails
+    /// and its journal is kept.
     ///
     /// # Errors
     /// The directory cannot be listed, or a file cannot be deleted.
@@ -57,12 +56,12 @@ impl UnfinishedFiles {
             remove_if_present(path)?;
         }
         let size = |file, path: &Path| match fs::metadata(path) {
-            // A process that outlived its run has sealed it since it was listed.
+            // A process that outlived its run has sealed the journal after it was listed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(UnfinishedFile { file, bytes: 0 }),
             metadata => Ok(UnfinishedFile { file, bytes: metadata.doing("look at", path)?.len() }),
         };
         let journals = listing.journals.iter().map(|file| size(*file, &layout.journal(*file)));
-        // A shard beside its journal is known once the journal is recovered.
+        // A shard that still has its journal is read when the journal is recovered.
         let sealed = listing.shards.iter().filter(|file| listing.journals.binary_search(file).is_err());
         Ok(UnfinishedFiles {
             journals: journals.collect::<Result<_>>()?,
@@ -76,7 +75,7 @@ impl UnfinishedFiles {
         self.journals.is_empty() && self.shards.is_empty()
     }
 
-    /// Deals the files to `ranks` ranks, so that all have about the same work.
+    /// Divides the files among `ranks` ranks, so that all have about the same work.
     pub fn shares(self, ranks: NonZeroUsize) -> Vec<UnfinishedFiles> {
         let mut shares = vec![UnfinishedFiles::default(); ranks.get()];
         shares[0].deleted = self.deleted;
@@ -84,12 +83,12 @@ impl UnfinishedFiles {
         let mut deal =
             |files: Vec<UnfinishedFile>, weight: u64, table: fn(&mut UnfinishedFiles) -> &mut Vec<UnfinishedFile>| {
                 let mut files = files;
-                files.sort_by_key(|leftover| (Reverse(leftover.bytes), leftover.file));
-                for leftover in files {
+                files.sort_by_key(|unfinished| (Reverse(unfinished.bytes), unfinished.file));
+                for unfinished in files {
                     let least = (0..load.len()).min_by_key(|rank| load[*rank]).unwrap_or_default();
                     // An empty file has to be opened too.
-                    load[least] += (leftover.bytes + 1) * weight;
-                    table(&mut shares[least]).push(leftover);
+                    load[least] += (unfinished.bytes + 1) * weight;
+                    table(&mut shares[least]).push(unfinished);
                 }
             };
         deal(self.journals, JOURNAL_WEIGHT, |share| &mut share.journals);
@@ -98,33 +97,33 @@ impl UnfinishedFiles {
     }
 }
 
-/// What is known of a share's pages.
+/// The records of a share, and its sealed journals.
 #[derive(Debug, Clone, Default)]
 pub struct Recovered {
-    /// The final record of each page in the share, ordered by page. Those of documents that were replaced since are
-    /// among them: only the plan knows.
+    /// The final record of each page in the share, ordered by page. Pages of replaced documents are included, because
+    /// only the plan knows them.
     pub records: Vec<LatestRecord>,
-    /// Records of the share that are not among these.
+    /// Records of the share that are not in `records`.
     pub superseded: u64,
-    /// The highest lease that any record carries; the next start's leases begin above it.
+    /// The highest lease of any record; the leases of the next start begin above it.
     pub highest_lease: Option<LeaseId>,
-    /// Journals that had been left and are shards now. Those with `torn_bytes` were cut there; damaged ones were kept.
+    /// The journals that were sealed. A torn tail was cut (`torn_bytes`); damaged journals were kept.
     pub sealed: Vec<Sealed>,
 }
 
-/// Seals the journals of a share and tells how the pages of all its shards stand. A journal that a living process
-/// holds is waited for up to `wait`.
+/// Seals the journals of a share and returns the records of all its shards. If a running process has the lock on a
+/// journal, waits for it up to `wait`.
 ///
 /// # Errors
-/// A shard is damaged, a journal cannot be understood or is held by another process, a file is of another run than
-/// `run_id`, or the disk fails. Nothing is deleted that is not safe elsewhere.
+/// A shard is damaged, a journal cannot be read or is locked by another process, a file is not of the run `run_id`, or
+/// the disk fails. A journal is deleted only after its records are durable in a shard.
 pub fn recover(run_directory: &Path, share: &UnfinishedFiles, run_id: &str, wait: Duration) -> Result<Recovered> {
     let mut scan = Scan::new(run_directory, run_id, Journals::Sealed { wait });
-    for leftover in &share.journals {
-        scan.journal(leftover.file)?;
+    for unfinished in &share.journals {
+        scan.journal(unfinished.file)?;
     }
-    for leftover in &share.shards {
-        scan.shard(leftover.file)?;
+    for unfinished in &share.shards {
+        scan.shard(unfinished.file)?;
     }
     let all = scan.records.len();
     let highest_lease = scan.records.iter().map(|record| record.lease).max();
@@ -132,14 +131,14 @@ pub fn recover(run_directory: &Path, share: &UnfinishedFiles, run_id: &str, wait
     Ok(Recovered { superseded: (all - records.len()) as u64, records, highest_lease, sealed: scan.sealed })
 }
 
-/// The final record of each page, as the next start would find it. Nothing is sealed, deleted or locked; what a run writes
-/// meanwhile may be missing.
+/// The final record of each page, as the next start would find it. Nothing is sealed, deleted or locked. Records that a
+/// run writes meanwhile may be missing.
 ///
 /// # Errors
-/// A file is damaged, is of another run than `run_id`, or cannot be read.
+/// A file is damaged, is not of the run `run_id`, or cannot be read.
 pub fn read_only_view(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<Vec<LatestRecord>> {
     let mut scan = Scan::new(run_directory, run_id, Journals::AsTheyAre);
-    // Journals first: one that is sealed meanwhile is among the shards then.
+    // Journals first: a journal that is sealed meanwhile is then among the shards.
     for file in scan.layout.journals()? {
         scan.journal(file)?;
     }
@@ -149,16 +148,16 @@ pub fn read_only_view(run_directory: &Path, documents: &[Document], run_id: &str
     Ok(latest_records(scan.records, documents))
 }
 
-/// What becomes of the journals that are read.
+/// What happens to the journals that are read.
 #[derive(Debug, Clone, Copy)]
 enum Journals {
-    /// They become shards. A process that still holds one has this long to end.
+    /// They are sealed, after a wait of up to `wait` for a process that still has the lock on one.
     Sealed { wait: Duration },
-    /// They stay as they are, and so does the whole directory.
+    /// They are only read; nothing in the directory changes.
     AsTheyAre,
 }
 
-/// The records of a run's files, without their text.
+/// Collects the records of a run's files, without their text.
 struct Scan<'a> {
     layout: Layout,
     run_id: &'a str,
@@ -175,7 +174,7 @@ impl<'a> Scan<'a> {
     fn journal(&mut self, file: StoreFile) -> Result<()> {
         match self.journals {
             Journals::Sealed { wait } => {
-                // `None`: its own process has sealed it meanwhile.
+                // `None`: the process that wrote the journal has sealed it meanwhile.
                 self.sealed.extend(seal_journal(&self.layout, file, self.run_id, wait)?);
                 if self.layout.shard(file).exists() { self.shard(file) } else { Ok(()) }
             }
@@ -188,7 +187,7 @@ impl<'a> Scan<'a> {
         let mut journal = match JournalReader::open(&path) {
             Ok(Some(journal)) => journal,
             Ok(None) | Err(StoreError::OpeningLost { .. }) => return Ok(()),
-            // It was sealed since it was listed.
+            // The journal was sealed after it was listed.
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -210,19 +209,19 @@ impl<'a> Scan<'a> {
 
 fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) -> Result<Option<Sealed>> {
     let path = layout.journal(file);
-    let Some(hold) = JournalLock::acquire(&path, wait)? else { return Ok(None) };
+    let Some(lock) = JournalLock::acquire(&path, wait)? else { return Ok(None) };
     match JournalReader::open(&path) {
         Ok(Some(reader)) => check_run(&path, &reader.opening().provenance.run_id, run_id)?,
-        // There is no record to be of another run.
+        // The journal has no readable header, so its run is unknown. Sealing it keeps or deletes it as needed.
         Ok(None) | Err(StoreError::OpeningLost { .. }) => {}
         Err(error) => return Err(error),
     }
-    let sealed = seal_held(layout, file, &hold, &mut |_| ())?;
+    let sealed = seal_held(layout, file, &lock, &mut |_| ())?;
     if sealed.torn_bytes > 0 {
         tracing::warn!(
             journal = %sealed.journal.display(),
             bytes = sealed.torn_bytes,
-            "cut a torn tail; its pages were not reported and will be read again"
+            "cut a torn tail of a journal; its pages were not reported as done and will be read again"
         );
     }
     if let Some(Kept { path: kept, damage, orphaned }) = &sealed.kept {
@@ -232,8 +231,8 @@ fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) 
             bytes = damage.bytes,
             orphaned,
             saved = sealed.pages,
-            "a journal was damaged, which is an error of the disk; the rest of its pages will be read again; kept as {}, \
-             delete it after that",
+            "a journal was damaged by a disk error; its lost pages will be read again; it is kept as {}: delete that \
+             file after they are read",
             kept.display()
         );
     }
@@ -247,23 +246,23 @@ mod tests {
 
     #[test]
     fn shares_hold_every_file_once_and_are_even() {
-        let leftover = |sequence: u32, bytes| UnfinishedFile { file: StoreFile { rank: RankId(1), sequence }, bytes };
-        let journals: Vec<_> = (0..7).map(|number| leftover(number, 1_000_000 * u64::from(number))).collect();
-        let shards: Vec<_> = (10..50).map(|number| leftover(number, 10_000_000)).collect();
+        let unfinished = |sequence: u32, bytes| UnfinishedFile { file: StoreFile { rank: RankId(1), sequence }, bytes };
+        let journals: Vec<_> = (0..7).map(|number| unfinished(number, 1_000_000 * u64::from(number))).collect();
+        let shards: Vec<_> = (10..50).map(|number| unfinished(number, 10_000_000)).collect();
         let all = UnfinishedFiles { journals: journals.clone(), shards: shards.clone(), deleted: 3 };
         for ranks in [1, 3, 64] {
             let shares = all.clone().shares(NonZeroUsize::new(ranks).unwrap());
             assert_eq!(shares.len(), ranks);
             assert_eq!(shares.iter().map(|share| share.deleted).sum::<u64>(), 3);
             let mut dealt: Vec<_> = shares.iter().flat_map(|share| share.journals.clone()).collect();
-            dealt.sort_by_key(|leftover| leftover.file);
+            dealt.sort_by_key(|unfinished| unfinished.file);
             assert_eq!(dealt, journals);
             let mut dealt: Vec<_> = shares.iter().flat_map(|share| share.shards.clone()).collect();
-            dealt.sort_by_key(|leftover| leftover.file);
+            dealt.sort_by_key(|unfinished| unfinished.file);
             assert_eq!(dealt, shards);
         }
         let work = |share: &UnfinishedFiles| {
-            let bytes = |files: &[UnfinishedFile]| files.iter().map(|leftover| leftover.bytes).sum::<u64>();
+            let bytes = |files: &[UnfinishedFile]| files.iter().map(|unfinished| unfinished.bytes).sum::<u64>();
             bytes(&share.journals) * JOURNAL_WEIGHT + bytes(&share.shards)
         };
         let shares = all.shares(NonZeroUsize::new(3).unwrap());

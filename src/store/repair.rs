@@ -1,4 +1,4 @@
-//! Makes a run directory whole again as far as its own files allow, without reading a page.
+//! Repairs a run directory from its own files, without reading a page again.
 
 use std::{path::Path, time::Duration};
 
@@ -10,30 +10,30 @@ use super::{
 };
 use crate::model::Document;
 
-/// How long a journal may still be held: a killed process is gone within moments.
+/// How long to wait for the lock on a journal: a killed process ends within moments.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// What was repaired.
+/// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
-    /// Interrupted files that were deleted.
+    /// How many interrupted files were deleted.
     pub deleted: u64,
-    /// Journals that are shards now.
+    /// Journals that were sealed.
     pub sealed: Vec<Sealed>,
-    /// What the new catalogue says.
+    /// The totals of the new catalogue.
     pub catalogue: CatalogueSummary,
 }
 
-/// Deletes interrupted files, seals leftover journals and writes the catalogue anew. The caller makes sure that no run
-/// works in the directory.
+/// Deletes interrupted files, seals the journals and writes the catalogue anew. The caller makes sure that no run uses
+/// the directory.
 ///
 /// # Errors
-/// A file is damaged, of another run than `run_id`, or a journal is held by a living process; or the disk fails. What
-/// was done before stays done, and is safe to do again.
+/// A file is damaged or not of the run `run_id`, a running process has the lock on a journal, or the disk fails. The
+/// steps done before the error stay done; the call can be repeated.
 pub fn repair(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<Repaired> {
-    let leftovers = UnfinishedFiles::find(run_directory)?;
-    let deleted = leftovers.deleted;
-    let recovered = recover(run_directory, &leftovers, run_id, WAIT)?;
+    let unfinished = UnfinishedFiles::find(run_directory)?;
+    let deleted = unfinished.deleted;
+    let recovered = recover(run_directory, &unfinished, run_id, WAIT)?;
     let catalogue = catalogue::write(run_directory, documents)?;
     Ok(Repaired { deleted, sealed: recovered.sealed, catalogue })
 }

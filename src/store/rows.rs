@@ -2,8 +2,8 @@
 //!
 //! Changing a row changes the format: raise [`SHARD_VERSION`] or [`CATALOGUE_VERSION`].
 //!
-//! A table of many rows is described once, by [`row!`]. A new fact of a page or an attempt is one line there, and where it
-//! is of a new kind an `impl` in [`super::cells`]; from that follow the columns, writing, reading and verification.
+//! [`row!`] describes each table once; columns, writing, reading and verification follow from the description. A new
+//! field of a page or an attempt is one line there, and an `impl` in [`super::cells`] if its type is new.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub(super) const SHARD_VERSION: u32 = 4;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
 pub(super) const CATALOGUE_VERSION: u32 = 2;
 
-/// Describes the rows of a table that hold one value each.
+/// Describes a table in which each row is one value.
 ///
-/// `{ … }` takes the value apart into its facts and, read as an expression, puts it together again. `given` are those facts
-/// that do not lie in the row: who reads it says them. Then follow the columns in their order in the file:
-/// `fact: Type => column: type, …;` for a fact of the value ([`Cells`] says how it lies in the columns), and
-/// `[column: type];` for a link to other rows or a sum, which who writes it says in the struct of the second name.
+/// `{ … }` is a pattern that takes the value apart into its fields and, as an expression, puts it together again.
+/// `given` are the fields that are not in the row: the caller of `read` passes them. The columns follow in their order
+/// in the file: `field: Type => column: type, …;` for a field of the value ([`Cells`] converts it), and `[column:
+/// type];` for a link to other rows or a sum, which the caller of `write` passes in the struct of the second name.
 macro_rules! row {
     (
         $(#[$meta:meta])*
@@ -46,7 +46,7 @@ macro_rules! row {
             $( $(pub(super) $link: $link_type,)? $($(pub(super) $column: $type,)+)? )*
         }
 
-        /// The columns that are no facts of the value itself.
+        /// The columns that are not fields of the value.
         #[derive(Debug, Clone, Copy)]
         #[allow(dead_code, reason = "some tables are only read")]
         pub(super) struct $links {
@@ -55,11 +55,11 @@ macro_rules! row {
 
         #[allow(dead_code, reason = "some tables are only read, and not all are verified by their codes")]
         impl $row {
-            /// The row of a value. Its pieces of text, if any, are appended in the order of the columns.
+            /// The row of a value. Appends its pieces of text, if any, in the order of the columns.
             ///
             /// # Errors
-            /// There is more of something than a column can count.
-            #[allow(unused_variables, reason = "facts that are given lie in no column")]
+            /// A number is too large for its column.
+            #[allow(unused_variables, reason = "given fields are in no column")]
             pub(super) fn write(links: $links, value: &$value, writer: &mut RowWriter<'_>) -> Result<Self> {
                 let $($shape)* = value;
                 $( $( let ($($column,)+) = <$fact_type as Cells<($($type,)+)>>::write($fact, writer)?; )? )*
@@ -78,7 +78,7 @@ macro_rules! row {
                 Ok($($shape)*)
             }
 
-            /// The columns whose number stands for nothing.
+            /// The columns with an unknown code or a value outside its range.
             pub(super) fn unknown(&self, reader: &RowReader<'_>) -> Vec<&'static str> {
                 let mut unknown = Vec::new();
                 $( $(
@@ -107,14 +107,14 @@ row! {
     rank: RankId => rank: u32;
     verdict: Verdict => verdict: u8, class: u8;
     engine: Option<Engine> => engine: u8;
-    // Who gave the verdict: 1 the model, 2 and 3 a stand-in, 0 nobody.
+    // Which server gave the verdict: 1 the model, 2 and 3 a stand-in, 0 none.
     [server: u8];
     language: Language => language: u8;
     [parts: u8];
     [attempts: u16];
     counts_from: u16 => counts_from: u16;
     remaining: EngineSet => ahead: u8;
-    // Characters of text in its parts, white space not counted.
+    // Characters of text in its parts, without white space.
     [kept_characters: u32];
     [first_part: u64];
     [first_block: u64];
@@ -130,7 +130,7 @@ row! {
     layout: Option<PageLayout> => turn: u16, has_skew: u8, skew: i16, straightened: u8, cleaned: u8, script: u8,
         columns_reason: u8, columns_confidence: u8, divided: u8, divide_top: u16, divide_bottom: u16,
         divide_x_top: u16, divide_x_bottom: u16;
-    // All of the page's text: a span of `/text`, as are the four below, which lie inside it.
+    // All text of the page, a span of `/text`. The spans of HTML, Markdown and reason below are inside it.
     [text_offset: u64];
     [text_length: u32];
     // HTML of all parts.
@@ -145,7 +145,7 @@ row! {
 }
 
 row! {
-    /// The columns of `/pages` that say how a page stands; read without the rest.
+    /// The columns of `/pages` with the state of a page, to be read without the other columns.
     SummaryRow, SummaryLinks: Summary = {
         Summary {
             settled: Settled { page, lease, rank, verdict, engine, server, language, attempts, kept_characters, sha64 },
@@ -193,7 +193,7 @@ row! {
     [part: u8];
     label: String => label: u16;
     bbox: Option<BBox> => has_box: u8, left: u16, top: u16, right: u16, bottom: u16;
-    // Inside its part's HTML where it occurs there verbatim.
+    // A span inside its part's HTML if it occurs there verbatim.
     [html_offset: u64];
     [html_length: u32];
 }
@@ -253,7 +253,7 @@ row! {
     // Position in `/shards`, and the row of that shard's `/pages`.
     [shard: u32];
     [row: u32];
-    // The same of the record with the page's text.
+    // The same for the record with the page's text.
     [text_shard: u32];
     [text_row: u32];
     lease: LeaseId => lease: u64;
@@ -267,7 +267,7 @@ row! {
     sha64: u64 => sha64: u64;
 }
 
-/// `/engines`: what answered.
+/// `/engines`: the models and stand-ins that answered.
 #[derive(Debug, Clone, H5Type)]
 #[repr(C)]
 pub(super) struct EngineRow {
@@ -277,7 +277,7 @@ pub(super) struct EngineRow {
     pub model: VarLenUnicode,
     pub version: VarLenUnicode,
     pub prompt_sha256: VarLenUnicode,
-    /// Fixed fields of every request, JSON.
+    /// The fields that every request has, as JSON.
     pub request: VarLenUnicode,
 }
 
@@ -288,13 +288,13 @@ pub(super) struct DocumentRow {
     pub id: u32,
     /// 0 for a refused document.
     pub pages: u32,
-    /// 0 unless refused.
+    /// 0 for a planned document.
     pub class: u8,
-    /// What the file name claims.
+    /// The language that the file name gives.
     pub language: u8,
-    /// Issue number, -1 where the name has none.
+    /// Issue number, -1 where the file name has none.
     pub number: i64,
-    /// Size of the file, -1 where it could not be read.
+    /// Size of the file in bytes, -1 where it could not be read.
     pub bytes: i64,
     pub name: VarLenUnicode,
     pub path: VarLenUnicode,
@@ -310,9 +310,9 @@ pub(super) struct DocumentRow {
 #[repr(C)]
 pub(super) struct ShardRow {
     pub name: VarLenUnicode,
-    /// Rows of its `/pages`.
+    /// Rows of the shard's `/pages`.
     pub pages: u64,
-    /// Those of them that are final.
+    /// Rows of the shard's `/pages` that are final.
     pub final_pages: u64,
 }
 

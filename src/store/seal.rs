@@ -1,13 +1,13 @@
-//! Sealing: a journal becomes a shard, in one go, and may be killed at any point.
+//! Sealing: turns a journal into a shard. The process may be killed at any point.
 //!
-//! 1. a shard that was already made from this journal only needs the journal deleted;
-//! 2. the shard is written under a temporary name of this process in the same directory and closed;
-//! 3. it is opened again and its counts are compared with what was written;
-//! 4. it is synced, renamed, and the directory synced;
-//! 5. the journal is deleted; one that is damaged is kept under another name, for what cannot be read of it.
+//! 1. If the shard of this journal already exists, only the journal is deleted.
+//! 2. The shard is written under a temporary name of this process in the same directory, and closed.
+//! 3. It is opened again, and its counts are compared with the counts that were written.
+//! 4. It is synced and renamed, and the directory is synced.
+//! 5. The journal is deleted. A damaged journal is renamed and kept, because of its unreadable parts.
 //!
-//! Until 4 the journal is the truth, after it the shard is, and 1 keeps the two from being counted together. The
-//! journal is held throughout. Temporary files of killed processes are deleted by [`super::UnfinishedFiles::find`].
+//! Before step 4 the journal has the valid records, after it the shard; step 1 prevents that both are counted. The
+//! journal is locked throughout. [`super::UnfinishedFiles::find`] deletes temporary files of killed processes.
 
 use std::{
     fs,
@@ -28,55 +28,54 @@ use crate::{
     model::{Document, PageRef},
 };
 
-/// What became of a journal.
+/// The result of a sealing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// The journal, now deleted or renamed.
     pub journal: PathBuf,
-    /// The shard; `None` where the journal held no record.
+    /// The shard; `None` where the journal had no record.
     pub shard: Option<PathBuf>,
     /// Records in the shard.
     pub pages: u64,
-    /// Bytes of a torn tail that were cut; they were never reported durable.
+    /// Size of a torn tail that was cut, in bytes; its records were never reported durable.
     pub torn_bytes: u64,
-    /// Where the journal was damaged.
+    /// The kept journal, if it was damaged.
     pub kept: Option<Kept>,
 }
 
-/// A damaged journal. Its lost pages are read again, because no record settles them.
+/// A damaged journal that was kept. Its lost pages are read again, because no record settles them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its new name.
+    /// The new path of the journal.
     pub path: PathBuf,
-    /// What could not be read.
+    /// The parts that could not be read.
     pub damage: Damage,
-    /// Records that can be read but are in no shard, because the document that they belong to was lost and the plan has
-    /// no such page.
+    /// Records that are readable but in no shard: the journal has lost their document, and the plan has no such page.
     pub orphaned: u64,
 }
 
-/// What has just been done in a sealing. A process may be killed after each, and so before the next.
+/// The last completed step of a sealing. Tests kill a process after each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealStep {
-    /// The journal is held; nothing is done.
+    /// The journal is locked; nothing is written.
     Begun,
     /// The temporary file has its empty tables.
     Created,
-    /// The record of this row was handed to the library.
+    /// The record of this row was passed to the HDF5 library.
     Written(u64),
-    /// Everything was handed to the library.
+    /// All data was passed to the HDF5 library.
     Filled,
     /// The temporary file is closed.
     Closed,
-    /// It was read back.
+    /// The counts of the temporary file were compared.
     Checked,
-    /// It is on the disk.
+    /// The temporary file is on the disk.
     Synced,
-    /// It has its final name.
+    /// The shard has its final name.
     Renamed,
-    /// So it has on the disk.
+    /// The directory with the final name is on the disk.
     DirectorySynced,
-    /// The journal is deleted, or has its other name.
+    /// The journal is deleted, or renamed if it is damaged.
     JournalDeleted,
 }
 
@@ -90,17 +89,17 @@ impl From<Publishing> for SealStep {
     }
 }
 
-/// Seals a journal that nobody writes any more, or that its process leaves within `wait`. `None`: it is gone, because
-/// its process has sealed it.
+/// Seals a journal. If another process has the lock on it, waits for that process up to `wait`. `None`: the journal no
+/// longer exists, because its process has sealed it.
 ///
 /// # Errors
-/// The journal is held by a living process or cannot be understood, the disk is full, or a shard of other origin has its
-/// name. The journal is left as it is.
+/// A running process has the lock on the journal, the journal cannot be read, the disk is full, or the shard's name is
+/// taken by a shard of another journal. The journal is not changed then.
 pub fn seal(layout: &Layout, file: StoreFile, wait: Duration) -> Result<Option<Sealed>> {
     seal_observed(layout, file, wait, &mut |_| ())
 }
 
-/// As [`seal`]; `on_step` is told of every step.
+/// As [`seal`]; calls `on_step` after every step.
 ///
 /// # Errors
 /// As [`seal`].
@@ -110,19 +109,19 @@ pub fn seal_observed(
     wait: Duration,
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Option<Sealed>> {
-    let Some(hold) = JournalLock::acquire(&layout.journal(file), wait)? else { return Ok(None) };
-    seal_held(layout, file, &hold, on_step).map(Some)
+    let Some(lock) = JournalLock::acquire(&layout.journal(file), wait)? else { return Ok(None) };
+    seal_held(layout, file, &lock, on_step).map(Some)
 }
 
-/// Seals a journal that this process holds.
+/// Seals a journal that this process has locked.
 pub(super) fn seal_held(
     layout: &Layout,
     file: StoreFile,
-    hold: &JournalLock,
+    lock: &JournalLock,
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Sealed> {
     let (journal, shard, temporary) = (layout.journal(file), layout.shard(file), layout.unfinished_shard(file));
-    hold.check_in_place()?;
+    lock.check_in_place()?;
     on_step(SealStep::Begun);
     let size = || fs::metadata(&journal).map(|metadata| metadata.len()).doing("look at journal", &journal);
     let mut reader = match JournalReader::open(&journal) {
@@ -130,13 +129,13 @@ pub(super) fn seal_held(
         Ok(None) => {
             let torn_bytes = size()?;
             remove_if_present(&journal)?;
-            let (shard, pages) = made_before(shard)?;
+            let (shard, pages) = existing_shard(shard)?;
             return Ok(Sealed { journal, shard, pages, torn_bytes, kept: None });
         }
         Err(StoreError::OpeningLost { .. }) => {
             let damage = Damage { places: 1, bytes: size()? };
             let kept = Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned: 0 });
-            let (shard, pages) = made_before(shard)?;
+            let (shard, pages) = existing_shard(shard)?;
             return Ok(Sealed { journal, shard, pages, torn_bytes: 0, kept });
         }
         Err(error) => return Err(error),
@@ -148,7 +147,7 @@ pub(super) fn seal_held(
             return Err(StoreError::ForeignShard { shard, journal });
         }
         while reader.next_entry()?.is_some() {}
-        // The rename was seen, but perhaps not yet by the disk.
+        // The rename may not be on the disk yet, so it is made durable before the journal is deleted.
         sync_directory(&layout.store())?;
         sealed.pages()
     } else {
@@ -160,7 +159,7 @@ pub(super) fn seal_held(
             Ok(written)
         });
         if made.is_err() {
-            // On a full disk its space is wanted; the first error is the one to tell.
+            // Frees the space on a full disk. An error here is ignored: the first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
         let written = made?;
@@ -178,8 +177,8 @@ pub(super) fn seal_held(
     Ok(Sealed { journal, shard: (pages > 0).then_some(shard), pages, torn_bytes, kept })
 }
 
-/// The shard that was made of a journal before, and its records.
-fn made_before(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
+/// The shard that an earlier sealing made of a journal, and its number of records.
+fn existing_shard(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
     if !shard.exists() {
         return Ok((None, 0));
     }
@@ -187,18 +186,18 @@ fn made_before(shard: PathBuf) -> Result<(Option<PathBuf>, u64)> {
     Ok((Some(shard), pages))
 }
 
-/// Gives a damaged journal the name under which it is kept.
+/// Renames a damaged journal, so that it is kept, and returns its new path.
 fn keep_damaged(layout: &Layout, file: StoreFile) -> Result<PathBuf> {
     let (journal, kept) = (layout.journal(file), layout.damaged_journal(file));
     if kept.exists() {
-        let reason = format!("it would be kept as {}, which is there already: move that one away", kept.display());
+        let reason = format!("it cannot be kept as {}, because that file exists: move that file away", kept.display());
         return Err(StoreError::damaged(&journal, reason));
     }
     fs::rename(&journal, &kept).doing("rename a damaged journal to", &kept)?;
     Ok(kept)
 }
 
-/// The documents of the plan, read when a journal has lost one of its own.
+/// The documents of the plan. They are read only when a journal has lost a document.
 struct Plan<'a> {
     layout: &'a Layout,
     documents: Option<Vec<Document>>,
@@ -219,14 +218,14 @@ impl Plan<'_> {
     }
 }
 
-/// What a journal gave.
+/// How many records of a journal were written.
 struct Written {
     pages: u64,
     /// See [`Kept::orphaned`].
     orphaned: u64,
 }
 
-/// Writes the journal's records under the temporary name and checks the closed file; no file where there is none.
+/// Writes the journal's records to the temporary file and checks the closed file. Deletes the file if it has no record.
 fn write(
     reader: &mut JournalReader,
     plan: &mut Plan<'_>,
@@ -271,5 +270,8 @@ fn check(temporary: &Path, written: Counts, pages: u64) -> Result<()> {
     if found == written && found.pages == pages {
         return Ok(());
     }
-    Err(StoreError::damaged(temporary, format!("{found:?} read back where {written:?} were written")))
+    let list = |Counts { pages, parts, blocks, attempts, text }| {
+        format!("{pages} pages, {parts} parts, {blocks} blocks, {attempts} attempts and {text} bytes of text")
+    };
+    Err(StoreError::damaged(temporary, format!("it has {}, but {} were written", list(found), list(written))))
 }

@@ -1,4 +1,4 @@
-//! Writes a shard: records in, HDF5 tables and text blobs out. Memory is a few megabytes whatever the number of pages.
+//! Writes a shard: HDF5 tables and text from records. It takes a few megabytes of memory for any number of pages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::model::{Attempt, Document, DocumentId, PageRecord, Part, ServedBy};
 
-/// Number of items in each table and blob of a shard.
+/// Number of rows in each table of a shard, and bytes of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
     pub(super) pages: u64,
@@ -46,7 +46,7 @@ pub(super) struct ShardWriter<'a> {
     labels: Numbering<String>,
     engines: Numbering<ServedBy>,
     documents: BTreeMap<DocumentId, Document>,
-    /// Documents with a page here: a torn journal may name one whose page was cut off.
+    /// Documents with a page in the shard. A torn journal may also name a document whose page was cut off.
     with_pages: BTreeSet<DocumentId>,
 }
 
@@ -126,8 +126,8 @@ impl<'a> ShardWriter<'a> {
         self.text.flush_when_full(path)
     }
 
-    /// Writes the rest.
-    pub(super) fn fill(self, opening: &JournalHeader) -> Result<FilledShard<'a>> {
+    /// Writes the remaining rows, the small tables and the attributes.
+    pub(super) fn fill(self, header: &JournalHeader) -> Result<FilledShard<'a>> {
         let path = self.path;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
@@ -140,12 +140,12 @@ impl<'a> ShardWriter<'a> {
             attempts: self.attempts.finish(path)?,
             text: self.text.finish(path)?,
         };
-        write_attributes(&self.file, path, opening, counts.pages)?;
+        write_attributes(&self.file, path, header, counts.pages)?;
         Ok(FilledShard { path, file: self.file, counts })
     }
 }
 
-/// A shard with everything in it, to be closed: dropping the file would hide an error.
+/// A complete shard, to be closed. Dropping the file would hide an error of the last writes.
 pub(super) struct FilledShard<'a> {
     path: &'a Path,
     file: File,
@@ -159,22 +159,22 @@ impl FilledShard<'_> {
     }
 }
 
-fn write_attributes(file: &File, path: &Path, opening: &JournalHeader, pages: u64) -> Result<()> {
+fn write_attributes(file: &File, path: &Path, header: &JournalHeader, pages: u64) -> Result<()> {
     let attributes = Attributes { file, path };
     attributes.text("format", SHARD_FORMAT)?;
     attributes.scalar("version", &SHARD_VERSION)?;
-    attributes.text("run_id", &opening.provenance.run_id)?;
-    attributes.text("configuration", &opening.provenance.configuration_toml)?;
-    attributes.text("program_version", &opening.provenance.program_version)?;
-    attributes.scalar("rank", &opening.rank.0)?;
-    attributes.scalar("sequence", &opening.sequence)?;
-    attributes.scalar("created_unix_ns", &opening.created_unix_ns)?;
+    attributes.text("run_id", &header.provenance.run_id)?;
+    attributes.text("configuration", &header.provenance.configuration_toml)?;
+    attributes.text("program_version", &header.provenance.program_version)?;
+    attributes.scalar("rank", &header.rank.0)?;
+    attributes.scalar("sequence", &header.sequence)?;
+    attributes.scalar("created_unix_ns", &header.created_unix_ns)?;
     attributes.scalar("pages", &pages)?;
     attributes.text("codes", &codes::json())
 }
 
-/// What a row of `/pages` sums up, with the spans of the page's HTML and Markdown. Its length and checksum of text are not
-/// known yet, nor where its rows begin.
+/// The sums of a row of `/pages`, and the spans of the page's HTML and Markdown. The length and the checksum of the
+/// text, and the positions of the page's first rows, are not known yet: they are 0.
 fn page_links(record: &PageRecord, writer: &RowWriter<'_>, text: ((u64, u32), (u64, u32))) -> Result<PageLinks> {
     let ((html_offset, html_length), (markdown_offset, markdown_length)) = text;
     let sum = |tokens: fn(&Attempt) -> u32| record.attempts.iter().map(tokens).fold(0, u32::saturating_add);
@@ -200,7 +200,6 @@ fn page_links(record: &PageRecord, writer: &RowWriter<'_>, text: ((u64, u32), (u
     })
 }
 
-/// Writes the blocks of a part.
 fn write_blocks(
     rows: &mut Appender<BlockRow>,
     part: &Part,
@@ -209,7 +208,7 @@ fn write_blocks(
 ) -> Result<()> {
     let mut searched = 0;
     for block in &part.blocks {
-        // A block's HTML is nearly always a piece of its part's, in order: store it once.
+        // The HTML of a block is nearly always a piece of its part's HTML, in order, so it is stored once.
         let (html_offset, html_length) = match part.html[searched..].find(&block.html) {
             Some(at) => {
                 let at = searched + at;
@@ -224,7 +223,7 @@ fn write_blocks(
     Ok(())
 }
 
-/// The checksum of a page's text.
+/// The checksum of a page's text: the first eight bytes of its SHA-256, little-endian.
 pub(super) fn sha64(text: &[u8]) -> u64 {
     let digest = Sha256::digest(text);
     digest.iter().take(8).rev().fold(0, |value, byte| value << 8 | u64::from(*byte))

@@ -1,4 +1,4 @@
-//! Reads a sealed shard: how its pages stand, or one record whole.
+//! Reads a sealed shard: the summaries of all its records, or one whole record.
 
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,10 @@ pub struct ShardReader {
 }
 
 impl ShardReader {
-    /// Opens a shard and checks that its number of pages is the one it was sealed with.
+    /// Opens a shard and checks that it has the number of pages that it was sealed with.
     ///
     /// # Errors
-    /// The file is not there, is no shard, has another version or lacks pages.
+    /// The file does not exist, is not a shard, has another version or has lost pages.
     pub fn open(path: &Path) -> Result<Self> {
         let file = open(path)?;
         let dataset = |name: &str| file.dataset(name).doing("open a table of", path);
@@ -59,7 +59,7 @@ impl ShardReader {
         self.pages.size() as u64
     }
 
-    /// The opening of the journal that it was made from.
+    /// The header of the journal that it was made from.
     ///
     /// # Errors
     /// An attribute cannot be read.
@@ -85,10 +85,10 @@ impl ShardReader {
         tables::read_documents(&self.file, &self.path)
     }
 
-    /// How every record settled its page, in row order. Reads no text.
+    /// A summary of every record, in row order. Reads no text.
     ///
     /// # Errors
-    /// The table cannot be read, or has a code that is unknown.
+    /// The table cannot be read or has an unknown code.
     pub fn summaries(&self) -> Result<Vec<Summary>> {
         read_summaries(&self.pages, &self.path)
     }
@@ -106,6 +106,7 @@ impl ShardReader {
         let attempts: Vec<AttemptRow> = self.range(&self.attempts, page.first_attempt, page.attempts.into())?;
         let attempts = attempts.iter().map(|attempt| attempt.read(&reader)).collect::<Result<_>>()?;
         let mut record = page.read(&reader, attempts, self.read_parts(&page, &reader)?)?;
+        // A row without an image was written with the default layout: see the `Cells` of `Option<PageLayout>`.
         if record.image.is_none() {
             record.layout = None;
         }
@@ -128,7 +129,7 @@ impl ShardReader {
 
     fn page_row(&self, row: u64) -> Result<PageRow> {
         let rows: Vec<PageRow> = hdf::read_range(&self.pages, row..row + 1, &self.path)?;
-        rows.first().copied().ok_or_else(|| self.damaged("no such row"))
+        rows.first().copied().ok_or_else(|| self.damaged(&format!("/pages has no row {row}")))
     }
 
     fn read_parts(&self, page: &PageRow, reader: &RowReader<'_>) -> Result<Vec<Part>> {
@@ -145,12 +146,12 @@ impl ShardReader {
         parts.iter().map(&mut part).collect()
     }
 
-    /// What its rows are read with; `text` reads a span of `/text`.
+    /// A reader for its rows; `text` reads a span of `/text`.
     pub(super) fn reader<'a>(&'a self, text: &'a dyn Fn(u64, u32) -> Result<String>) -> RowReader<'a> {
         RowReader { path: &self.path, labels: &self.labels, engines: &self.engines, text }
     }
 
-    /// Lengths of all tables and blobs.
+    /// Lengths of all tables and of the text.
     pub(super) fn counts(&self) -> Counts {
         let length = |dataset: &Dataset| dataset.size() as u64;
         Counts {
@@ -166,7 +167,7 @@ impl ShardReader {
         if count == 0 { Ok(Vec::new()) } else { hdf::read_range(table, first..first + count, &self.path) }
     }
 
-    /// A piece of the page's text, addressed as in the whole dataset.
+    /// A piece of the page's text; `offset` is the position in `/text`.
     fn slice(&self, text: &PageText, offset: u64, length: u32) -> Result<String> {
         let start = offset.checked_sub(text.start).and_then(|start| usize::try_from(start).ok());
         let piece = start.and_then(|start| text.text.get(start..start + length as usize));
@@ -174,7 +175,7 @@ impl ShardReader {
     }
 
     fn decode(&self, text: Vec<u8>) -> Result<String> {
-        String::from_utf8(text).map_err(|_| self.damaged("text that is not UTF-8"))
+        String::from_utf8(text).map_err(|_| self.damaged("a text is not UTF-8"))
     }
 
     fn damaged(&self, reason: &str) -> StoreError {
@@ -185,13 +186,13 @@ impl ShardReader {
 /// The attempts of a record, with their reasons and without their answers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EarlierAttempts {
-    /// All of them, in order.
+    /// All attempts, in order.
     pub attempts: Vec<Attempt>,
-    /// The first that counts.
+    /// Position of the first attempt that counts: those before it were made before the page was read again.
     pub counts_from: u16,
 }
 
-/// The attempts of a record, for a rank that goes on with a page of an earlier start.
+/// The attempts of a record, for a rank that continues a page of an earlier start.
 ///
 /// # Errors
 /// The shard is missing or damaged.
@@ -200,7 +201,7 @@ pub fn attempts(run_directory: &Path, place: RecordPlace) -> Result<EarlierAttem
     shard.read_attempts_at(place.row.into())
 }
 
-/// How every record of a shard of the run `run_id` settled its page, in row order. Opens nothing but the rows.
+/// A summary of every record of a shard of the run `run_id`, in row order. Opens only the table of pages.
 pub(super) fn summaries_of_run(path: &Path, run_id: &str) -> Result<Vec<Summary>> {
     let shard = open(path)?;
     check_run(path, &hdf::text_attribute(&shard, path, "run_id")?, run_id)?;
@@ -211,12 +212,13 @@ pub(super) fn summaries_of_run(path: &Path, run_id: &str) -> Result<Vec<Summary>
 
 fn read_summaries(pages: &Dataset, path: &Path) -> Result<Vec<Summary>> {
     let rows: Vec<SummaryRow> = hdf::read_range(pages, 0..pages.size() as u64, path)?;
-    u32::try_from(rows.len()).map_err(|_| StoreError::damaged(path, "too many rows"))?;
+    // The place of a record has its row as `u32`.
+    u32::try_from(rows.len()).map_err(|_| StoreError::damaged(path, "/pages has too many rows"))?;
     let reader = RowReader::of_codes(path);
     rows.iter().map(|row| row.read(&reader)).collect()
 }
 
-/// Opens the file of a shard and checks what it says it is.
+/// Opens the file of a shard and checks its format and version.
 fn open(path: &Path) -> Result<File> {
     if !path.exists() {
         return Err(StoreError::MissingShard { path: path.into() });
@@ -232,7 +234,7 @@ fn check_pages(file: &File, pages: &Dataset, path: &Path) -> Result<()> {
     if found == sealed {
         return Ok(());
     }
-    Err(StoreError::damaged(path, format!("{found} pages where {sealed} were sealed")))
+    Err(StoreError::damaged(path, format!("it has {found} pages, but was sealed with {sealed}")))
 }
 
 /// All text of a page, and where it begins in `/text`.

@@ -1,4 +1,4 @@
-//! The small tables with text in them: documents, engines, labels, shards.
+//! The small tables with text columns: documents, engines, labels, shards.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::model::{
     Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy, ServerKind,
 };
 
-/// Writes a table whole, unchunked: it is small, and variable-length text is not compressed anyway.
+/// Writes a whole table in one piece: it is small, and HDF5 does not compress variable-length text.
 pub(super) fn write<T: H5Type>(parent: &Group, name: &str, rows: &[T], path: &Path) -> Result<()> {
     let dataset = parent.new_dataset::<T>().packed(true).shape((rows.len(),)).create(name);
     dataset.and_then(|dataset| dataset.write_raw(rows)).doing("write a table of", path)

@@ -1,4 +1,4 @@
-//! Recomputes the page ledger of a run directory from its files and compares it with the plan and the catalogue.
+//! Counts the pages of a run directory from its files, and compares the result with the plan and the catalogue.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,35 +19,35 @@ use super::{
 };
 use crate::model::{Document, DocumentState, FailureClass, PageRef, ServerKind, Verdict};
 
-/// The ledger as the files give it.
+/// The counts that the files give, and the problems found.
 #[derive(Debug, Default)]
 pub struct VerifyReport {
-    /// Documents of the plan, replaced ones not counted.
+    /// Documents of the plan without the replaced ones.
     pub documents: usize,
-    /// Documents whose file has changed since, so that a later one stands for them.
+    /// Documents whose file changed later, so that a later document replaces them.
     pub replaced: usize,
-    /// Those that could not be worked on.
+    /// Documents that the plan refuses.
     pub refused: usize,
     /// Pages that the plan declares.
     pub declared: u64,
-    /// Final records that were read.
+    /// Final records of pages that were read.
     pub read: u64,
     /// Final records of blank pages.
     pub blank: u64,
     /// Final records of failed pages, by class.
     pub failed: BTreeMap<FailureClass, u64>,
-    /// Final records whose text a stand-in gave, not the model.
+    /// Final records whose text comes from a stand-in and not from the model.
     pub stand_in: u64,
     /// Records that are not final.
     pub superseded: u64,
-    /// Shards.
+    /// Shards in the run directory.
     pub shards: usize,
-    /// What is wrong; empty when all is well.
+    /// The problems found.
     pub problems: Vec<Problem>,
 }
 
 impl VerifyReport {
-    /// Whether the files are whole and every page of the plan is settled once.
+    /// Whether no problem was found: the files are whole and every page of the plan is settled once.
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
     }
@@ -74,10 +74,10 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// Verifies a run directory against the plan of the run `run_id`. Reads everything, text included.
+/// Verifies a run directory against the plan of the run `run_id`. Reads all files, with their text.
 ///
 /// # Errors
-/// The directory cannot be listed. What is wrong with its files is in the report.
+/// The directory cannot be listed. Problems with its files are in the report.
 pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Result<VerifyReport> {
     let layout = Layout::new(run_directory);
     let replaced = documents.iter().filter(|document| document.state == DocumentState::Replaced).count();
@@ -115,7 +115,7 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
         let readable = readable.iter().map(|(file, _)| *file).collect();
         compare_shards(&layout, catalogue, &listing.shards, &readable, problems);
     }
-    // Without all shards nobody knows which records are final.
+    // The final records are known only if every shard is readable.
     if readable.len() == listing.shards.len() {
         let index = Index::new(readable, documents);
         count(&index, &mut report);
@@ -129,7 +129,7 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     Ok(report)
 }
 
-/// Reads a journal that is left to its end.
+/// Reads a journal to its end.
 fn check_journal(path: &Path, run_id: &str) -> Result<Damage> {
     let Some(mut reader) = JournalReader::open(path)? else { return Ok(Damage::default()) };
     check_run(path, &reader.opening().provenance.run_id, run_id)?;
@@ -165,7 +165,7 @@ fn open_catalogue(
     }
 }
 
-/// Checks a shard on its own and against the plan, and tells how its records settled their pages.
+/// Checks a shard by itself and against the plan, and returns the summaries of its records.
 fn check_shard(
     layout: &Layout,
     file: StoreFile,
@@ -223,7 +223,7 @@ fn check_pages(index: &Index, documents: &[Document], problems: &mut Vec<Problem
     }
 }
 
-/// Compares what the catalogue counts.
+/// Compares the counts of the catalogue.
 fn compare_counts(
     path: &Path,
     catalogue: &Catalogue,
@@ -249,7 +249,7 @@ fn compare_counts(
     problems.extend(differing.map(|(what, listed, found)| Problem::Count { path: path.into(), what, found, listed }));
 }
 
-/// Compares the shards that the catalogue lists with those that are there, and follows its links to readable ones.
+/// Compares the shards that the catalogue lists with those that exist, and checks its links to the readable ones.
 fn compare_shards(
     layout: &Layout,
     catalogue: &Catalogue,
@@ -272,13 +272,13 @@ fn compare_shards(
     }
 }
 
-/// Compares the rows: one final row a page, in order, and the right one.
+/// Compares the rows of the catalogue: one row for each settled page, in order, and the final one.
 fn compare_rows(catalogue: &Index, shards: &Index, problems: &mut Vec<Problem>) {
     let by_page = |index: &Index| index.entries.iter().map(|entry| (entry.settled.page, *entry)).collect();
     let (listed, expected): (BTreeMap<_, _>, BTreeMap<_, _>) = (by_page(catalogue), by_page(shards));
     let changed = |page: &&PageRef| listed.get(page) != expected.get(page);
     let mut differing: BTreeSet<PageRef> = listed.keys().chain(expected.keys()).filter(changed).copied().collect();
-    // A page listed twice hides one of its rows above, and one out of order cannot be found.
+    // The maps above keep one row of a page that is listed twice. A binary search cannot find a row out of order.
     let pairs = catalogue.entries.windows(2).map(|pair| (pair[0].settled.page, pair[1].settled.page));
     differing.extend(pairs.filter(|(page, next)| page >= next).map(|(_, next)| next));
     if let Some(&first) = differing.first() {

@@ -1,7 +1,7 @@
-//! The store thread of a rank: journal with group commit, sealing when the journal is full.
+//! The store thread of a rank: writes the journal with group commit, and seals it when it is full.
 //!
-//! A full journal is sealed on a thread of its own, one at a time, while the next journal takes the records. A journal
-//! that is full before the sealing has ended grows on until then.
+//! A separate thread seals a full journal while the next journal takes the records. One journal is sealed at a time: a
+//! journal that is full before the sealing ends grows until then.
 //!
 //! Every record comes with a receipt, a value that the caller chooses. The writer returns it exactly once: in
 //! [`StoreEvent::Durable`], in [`StoreEvent::Failed`], or at once in [`Refused`].
@@ -25,25 +25,25 @@ use super::{
 };
 use crate::model::{Document, PageRecord, RankId, configuration};
 
-/// Records that may wait for the store thread; it is away only while the disk syncs.
+/// Records that may wait for the store thread, which takes none while the disk syncs.
 const QUEUE: usize = 256;
 
-/// What the store thread tells.
+/// An event of the store thread.
 #[derive(Debug)]
 pub enum StoreEvent<R> {
     /// The records with these receipts are on the disk, in the order they were appended.
     Durable(Vec<R>),
     /// A journal became a shard.
     Sealed(Sealed),
-    /// The thread has stopped and is told nothing more. The records with these receipts may be lost and must be read
-    /// again.
+    /// The thread has stopped and takes no more records. The records with these receipts may be lost; their pages must
+    /// be read again.
     Failed(StoreError, Vec<R>),
 }
 
 /// A record that the writer did not take.
 #[derive(Debug)]
 pub struct Refused<R> {
-    /// Why it was not taken.
+    /// The reason.
     pub error: StoreError,
     /// The receipt of the record.
     pub receipt: R,
@@ -57,18 +57,18 @@ impl<R> fmt::Display for Refused<R> {
 
 impl<R: fmt::Debug> std::error::Error for Refused<R> {}
 
-/// What a store thread did.
+/// The counts of a store thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WriterSummary {
     /// Records made durable.
     pub pages: u64,
     /// Shards sealed.
     pub shards: u64,
-    /// Times the disk was waited for.
+    /// How many times the journal was synced to the disk.
     pub syncs: u64,
 }
 
-/// What the store thread is told.
+/// A message to the store thread.
 #[derive(Debug)]
 enum Message<R> {
     Record(Box<PageRecord>, R),
@@ -78,17 +78,18 @@ enum Message<R> {
     Finish,
 }
 
-/// Tells the store thread that the sealing thread ends, also when it panics.
-struct TellEnd<R>(Arc<Queue<Message<R>>>);
+/// Sends [`Message::SealingEnded`] when the sealing thread ends, also when it panics.
+struct SendEnd<R>(Arc<Queue<Message<R>>>);
 
-impl<R> Drop for TellEnd<R> {
+impl<R> Drop for SendEnd<R> {
     fn drop(&mut self) {
-        // A store thread that has failed does not listen any more; it joins us.
+        // A store thread that has failed takes no message; it joins this thread without one.
         let _ = self.0.push(Message::SealingEnded);
     }
 }
 
-/// Closes the queue when the store thread ends, also when it panics: nobody is left waiting for a place in the queue.
+/// Closes the queue when the store thread ends, also when it panics: otherwise a `push` to the full queue would wait
+/// without end.
 struct CloseAtEnd<R>(Arc<Queue<Message<R>>>);
 
 impl<R> Drop for CloseAtEnd<R> {
@@ -107,13 +108,14 @@ pub struct Writer<R> {
 }
 
 impl<R: Send + 'static> Writer<R> {
-    /// Starts the store thread of `rank`. What earlier starts left has been recovered before ([`super::recover()`]),
-    /// so that no other process writes below `run_directory/store`. `documents` is the plan: shards name the documents of their pages.
+    /// Starts the store thread of `rank`. The files of earlier starts must be recovered before ([`super::recover()`]),
+    /// so that no other process writes in `run_directory/store`. `documents` is the plan: shards list the documents of
+    /// their pages.
     ///
-    /// `on_event` is called on the store thread and should only hand the event on.
+    /// `on_event` is called on the store thread, so it should only pass the event on.
     ///
     /// # Errors
-    /// The directory cannot be made or listed, or the thread cannot be started.
+    /// The directory cannot be created or listed, or the thread cannot be started.
     pub fn start(
         run_directory: &Path,
         rank: RankId,
@@ -147,10 +149,11 @@ impl<R: Send + 'static> Writer<R> {
     }
 
     /// Queues a record. Blocks while the queue is full, which happens only while the disk is slow: call it from a
-    /// thread that may wait. `receipt` comes back in an event once it is known what became of the record.
+    /// thread that may block. An event returns `receipt` once the record is durable or lost.
     ///
     /// # Errors
-    /// The page is not in the plan, or the store thread has stopped. No event has the receipt then.
+    /// The page is not in the plan, or the store thread has stopped. The error returns the receipt then, and no event
+    /// does.
     pub fn append(&self, record: PageRecord, receipt: R) -> Result<(), Refused<R>> {
         if document_of(&self.documents, &record).is_none() {
             let error = StoreError::UnknownDocument { page: record.page, documents: self.documents.len() };
@@ -162,11 +165,11 @@ impl<R: Send + 'static> Writer<R> {
         }
     }
 
-    /// Makes everything durable, waits for a sealing under way, seals the journal and ends the thread. A panic of the
-    /// thread goes on here.
+    /// Makes all records durable, waits for the running sealing, seals the journal and ends the thread. A panic of the
+    /// thread continues in the caller.
     ///
     /// # Errors
-    /// The thread has failed; its event says why.
+    /// The thread has failed; its event has the reason.
     pub fn finish(mut self) -> Result<WriterSummary> {
         let Some(thread) = self.end() else { return Err(self.stopped()) };
         thread.join().unwrap_or_else(|panic| resume_unwind(panic)).ok_or_else(|| self.stopped())
@@ -181,16 +184,16 @@ impl<R> Writer<R> {
     /// Asks the thread to end.
     fn end(&mut self) -> Option<JoinHandle<Option<WriterSummary>>> {
         let thread = self.thread.take()?;
-        // A thread that has stopped takes no message; it is joined all the same.
+        // A thread that has stopped takes no message, but it must be joined.
         let _ = self.queue.push(Message::Finish);
         Some(thread)
     }
 }
 
 impl<R> Drop for Writer<R> {
-    /// Waits for the thread: what was appended becomes durable even where `finish` was not reached.
+    /// Waits for the thread, so that appended records become durable even without a call of `finish`.
     fn drop(&mut self) {
-        // Its event told of a failure.
+        // A failure was reported by its event.
         let _ = self.end().map(JoinHandle::join);
     }
 }
@@ -200,9 +203,9 @@ fn document_of<'a>(documents: &'a [Document], record: &PageRecord) -> Option<&'a
     (document.id == record.page.document && record.page.page.0 < document.pages()).then_some(document)
 }
 
-/// A sealing under way.
+/// A running sealing.
 struct Sealing {
-    /// Durable records of the journal.
+    /// Records of the journal, all durable.
     records: u64,
     thread: JoinHandle<Result<Sealed>>,
 }
@@ -216,18 +219,19 @@ struct StoreThread<R, F> {
     on_event: F,
     journal: Option<(StoreFile, JournalWriter)>,
     next: StoreFile,
-    /// For the sealing thread to tell its end.
+    /// The sealing thread sends its end here.
     queue: Arc<Queue<Message<R>>>,
     sealing: Option<Sealing>,
     finishing: bool,
-    /// Receipts of the records in the journal's buffer, and when these must be on the disk.
+    /// Receipts of the records that are not durable yet.
     waiting: Vec<R>,
+    /// When these records must be on the disk.
     due: Option<Instant>,
     summary: WriterSummary,
 }
 
 impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
-    /// The thread: `None` where it failed, which was told.
+    /// Runs the thread. `None`: it failed, and an event reported the failure.
     fn run(mut self) -> Option<WriterSummary> {
         let _closing = CloseAtEnd(Arc::clone(&self.queue));
         match self.work() {
@@ -239,10 +243,10 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         }
     }
 
-    /// Tells the failure with the receipts of all records that did not become durable. The queue is closed first, so
-    /// that none is forgotten and nobody is left waiting for a place in the queue, the sealing thread included.
+    /// Reports the failure with the receipts of all records that did not become durable. The queue is closed first, so
+    /// that no record is missed, and so that no thread, the sealing thread included, waits for space in the queue.
     fn fail(&mut self, error: StoreError) {
-        tracing::error!(%error, "the store stops: no further record can be written");
+        tracing::error!(%error, "the store of this rank has stopped: it can write no further record");
         let queued = self.queue.close().into_iter().filter_map(|message| match message {
             Message::Record(_, receipt) => Some(receipt),
             Message::SealingEnded | Message::Finish => None,
@@ -250,11 +254,11 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         self.waiting.extend(queued);
         (self.on_event)(StoreEvent::Failed(error, std::mem::take(&mut self.waiting)));
         if let Err(error) = self.join_sealing() {
-            tracing::error!(%error, "sealing the last journal failed too");
+            tracing::error!(%error, "the sealing of the last journal failed too");
         }
     }
 
-    /// Works until it is told to finish and all is sealed.
+    /// Handles messages until [`Message::Finish`] has come and every journal is sealed.
     fn work(&mut self) -> Result<()> {
         while !(self.finishing && self.journal.is_none() && self.sealing.is_none()) {
             match self.queue.pop(self.due) {
@@ -273,19 +277,19 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
     }
 
     fn append(&mut self, record: &PageRecord, receipt: R) -> Result<()> {
-        // Before anything can fail: a failure returns the receipts that wait.
+        // First, because on an error the receipts in `waiting` are returned.
         self.waiting.push(receipt);
         let Some(document) = document_of(&self.documents, record) else {
             return Err(StoreError::UnknownDocument { page: record.page, documents: self.documents.len() });
         };
         if self.journal.is_none() {
-            let opening = JournalHeader {
+            let header = JournalHeader {
                 rank: self.next.rank,
                 sequence: self.next.sequence,
                 created_unix_ns: unix_nanoseconds(),
                 provenance: self.provenance.clone(),
             };
-            let journal = JournalWriter::create(&self.layout.journal(self.next), &opening)?;
+            let journal = JournalWriter::create(&self.layout.journal(self.next), &header)?;
             self.journal = Some((self.next, journal));
             self.next.sequence += 1;
         }
@@ -296,7 +300,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         Ok(())
     }
 
-    /// Group commit: waits for the disk, then tells.
+    /// Group commit: syncs the journal to the disk, then reports the records as durable.
     fn sync(&mut self) -> Result<()> {
         self.due = None;
         let Some((_, journal)) = &mut self.journal else { return Ok(()) };
@@ -310,7 +314,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         Ok(())
     }
 
-    /// Seals the journal where it is full or no record follows, all of it is on the disk, and no sealing is under way.
+    /// Starts to seal the journal if it is full or no record follows, all its records are durable, and no sealing runs.
     fn seal_if_full(&mut self) -> Result<()> {
         if !self.waiting.is_empty() || self.sealing.is_some() {
             return Ok(());
@@ -323,22 +327,27 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         Ok(())
     }
 
-    fn start_sealing(&self, file: StoreFile, hold: JournalLock) -> Result<JoinHandle<Result<Sealed>>> {
-        let (layout, end) = (self.layout.clone(), TellEnd(Arc::clone(&self.queue)));
+    fn start_sealing(&self, file: StoreFile, lock: JournalLock) -> Result<JoinHandle<Result<Sealed>>> {
+        let (layout, end) = (self.layout.clone(), SendEnd(Arc::clone(&self.queue)));
         let thread = thread::Builder::new().name(format!("seal-{}", file.rank.0));
         let work = move || {
             let _end = end;
             let started = Instant::now();
-            let sealed = seal_held(&layout, file, &hold, &mut |_| ())?;
+            let sealed = seal_held(&layout, file, &lock, &mut |_| ())?;
             let elapsed = started.elapsed();
-            tracing::info!(journal = %sealed.journal.display(), pages = sealed.pages, seconds = elapsed.as_secs_f64(), "sealed");
+            tracing::info!(
+                journal = %sealed.journal.display(),
+                pages = sealed.pages,
+                seconds = elapsed.as_secs_f64(),
+                "sealed"
+            );
             Ok(sealed)
         };
         thread.spawn(work).doing("start a thread that seals in", &self.layout.store())
     }
 
-    /// Takes the result of the sealing under way, if any, and tells it. All records were told durable, so all must be in
-    /// the shard.
+    /// Waits for the running sealing, if any, and reports its result. All records were reported durable, so all must be
+    /// in the shard.
     fn join_sealing(&mut self) -> Result<()> {
         let Some(Sealing { records, thread }) = self.sealing.take() else { return Ok(()) };
         let Ok(sealed) = thread.join() else {

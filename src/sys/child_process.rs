@@ -1,7 +1,7 @@
-//! Child processes: their environment, and commands that answer, for every module that starts one.
+//! Child processes: their environment, and commands whose output is read with a time limit.
 //!
-//! A child of an MPI rank that inherits the launcher's variables believes that it is a rank itself: MPI-aware
-//! programs die in their initialisation, and machine-learning frameworks guess a world size from them.
+//! A child of an MPI rank that inherits the launcher's variables takes itself for a rank: MPI-aware programs fail in
+//! their initialisation, and machine-learning frameworks take a world size from the variables.
 
 use super::seconds_text;
 use std::{
@@ -13,27 +13,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Variables with these prefixes belong to an MPI launcher. Those of PBS are kept.
+/// Variables with these prefixes belong to an MPI launcher. The variables of PBS are not among them.
 const LAUNCHER_PREFIXES: [&str; 13] = [
     "OMPI_", "PMIX_", "PMI_", "PRTE_", "ORTE_", "OPAL_", "HYD", "MPI_", "MPIR_", "MPIEXEC_", "PALS_", "SLURM_",
     "MASTER_",
 ];
 
-/// Variables with these names tell a framework its place among ranks.
+/// Variables that give a framework its rank and the number of ranks.
 const RANK_VARIABLES: [&str; 3] = ["RANK", "LOCAL_RANK", "WORLD_SIZE"];
 
-/// PBS sets it to the cores of the job (`docs/facts/pbs.md`, "Environment of a job"), of which each child has a share
-/// only.
+/// PBS sets this variable to the number of cores of the job (`docs/facts/pbs.md`, "Environment of a job"); a child has
+/// only a share of them.
 const THREADS_VARIABLE: &str = "OMP_NUM_THREADS";
 
-/// Whether a variable tells a process that it is an MPI rank.
+/// Whether a process with this variable takes itself for an MPI rank.
 pub fn is_launcher_variable(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     LAUNCHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
         || RANK_VARIABLES.iter().any(|variable| name == variable.as_bytes())
 }
 
-/// Removes the launcher's variables from the environment that `command` will inherit, and the job's number of threads.
+/// Removes the launcher's variables and the job's number of threads from the environment that `command` inherits.
+/// Variables that are set on `command` itself stay.
 pub fn scrub_environment(command: &mut Command) {
     for (name, _) in env::vars_os().filter(|(name, _)| is_launcher_variable(name)) {
         command.env_remove(name);
@@ -41,12 +42,12 @@ pub fn scrub_environment(command: &mut Command) {
     command.env_remove(THREADS_VARIABLE);
 }
 
-/// Runs a command that answers soon, and is killed where it does not within `limit`.
+/// Runs a short command and returns its output. Kills it if it has not ended within `limit`.
 ///
 /// # Errors
-/// It cannot be run, or did not answer in time.
+/// The command cannot be run, or does not end in time.
 pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
-    // Files hold an answer of any length, while nobody reads it.
+    // Files and not pipes: a command with a long output would block on a full pipe that is not read.
     let [mut stdout, mut stderr] = [tempfile::tempfile()?, tempfile::tempfile()?];
     command.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     let mut child = command.spawn()?;
@@ -54,7 +55,7 @@ pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
-            None if Instant::now() < last => std::thread::sleep(LOOK),
+            None if Instant::now() < last => std::thread::sleep(POLL_INTERVAL),
             None => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -68,8 +69,8 @@ pub fn answer(command: &mut Command, limit: Duration) -> io::Result<Output> {
     Ok(Output { status, stdout: content(&mut stdout)?, stderr: content(&mut stderr)? })
 }
 
-/// Between looks at a command that is to answer.
-const LOOK: Duration = Duration::from_millis(20);
+/// Pause between two checks whether a command has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 fn content(file: &mut File) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();

@@ -1,14 +1,14 @@
-//! How a command of this program ends, for whoever started it.
+//! The exit codes of this program's commands.
 
 use std::{fmt, process};
 
 use serde::{Deserialize, Serialize};
 
-/// The exit code of a command. Reports hold it as its number.
+/// The exit code of a command. Reports have it as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "u8", into = "u8")]
 pub enum ExitCode {
-    /// 0: the command is done; a run has read every page, or found it blank.
+    /// 0: the command has succeeded; after a run, every page is read or blank.
     Success,
     /// 1: an error that has no code of its own.
     Failure,
@@ -20,7 +20,8 @@ pub enum ExitCode {
     StoppedEarly,
     /// 130: ended by an interrupt from the keyboard (128 + SIGINT, as in a shell).
     Interrupted,
-    /// The code of another program that this command stands for: the server of `bocr guard`, the job of `bocr follow`.
+    /// The exit code of another program that the command passes on: the server of `bocr guard`, the job of `bocr
+    /// follow`.
     OfProgram(u8),
 }
 

@@ -1,12 +1,12 @@
 //! An exclusive lock on an open file: `flock` of the system.
 //!
-//! The lock belongs to the open file, so it ends when its process ends, however that happens.
+//! The lock belongs to the open file, so it ends with the process in every case.
 //!
-//! Some parallel file systems have no locks. [`try_lock`] tells this case apart from every other error
-//! ([`LockAttempt::NoLocks`]), and the place of the file decides what follows:
+//! Some parallel file systems have no locks. [`try_lock`] reports this case separately from errors
+//! ([`LockAttempt::NoLocks`]), and the caller decides by the location of the file:
 //!
 //! - The node's own disk always has locks. [`LockAttempt::required`] makes their absence an error.
-//! - A run directory may have none. Its users go on with a warning; the run lock relies on signs of life then.
+//! - A run directory may have none. Its users continue with a warning; the run lock then relies on its heartbeat.
 
 use std::{
     fs::{File, TryLockError},
@@ -16,7 +16,7 @@ use std::{
 
 use rustix::io::Errno;
 
-/// Between two attempts; `flock` itself has no time limit.
+/// Pause between two attempts, because `flock` itself has no timeout.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 
 /// Result of an attempt to lock a file.
@@ -26,7 +26,7 @@ pub enum LockAttempt {
     Taken,
     /// Another open file holds the lock.
     Busy,
-    /// The file system has no locks: nothing keeps other processes out.
+    /// The file system has no locks, so other processes are not kept out.
     NoLocks(io::Error),
 }
 
@@ -57,7 +57,7 @@ pub fn try_lock(file: &File) -> io::Result<LockAttempt> {
     }
 }
 
-/// Tries to lock a file until it succeeds, for up to `wait`. [`LockAttempt::Busy`] means that the time is over.
+/// Tries to lock a file for up to `wait`. [`LockAttempt::Busy`] means that the time is over.
 ///
 /// # Errors
 /// As [`try_lock`].

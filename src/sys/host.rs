@@ -2,12 +2,12 @@
 
 use std::fs;
 
-/// Host name, as the kernel has it.
+/// The host name, from the kernel.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Id of the boot: another after each start of the machine. Empty where the kernel does not tell it.
+/// The boot id, which is new after each start of the machine. Empty where the kernel does not give one.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

@@ -1,7 +1,7 @@
-//! What the operating system offers and several modules use: child processes, file locks, `/proc`, the host name,
-//! exit codes, random bytes, and what PBS says of a job.
+//! Functions of the operating system that several modules use: child processes, file locks, `/proc`, the host name,
+//! exit codes, random bytes, and the attributes of a PBS job.
 //!
-//! Depends on no other module.
+//! This module depends on no other module.
 
 mod child_process;
 mod exit_code;

@@ -1,6 +1,7 @@
-//! What PBS says of a job: the text of `qstat -f`, and times as schedulers write them.
+//! The attributes of a PBS job from the text of `qstat -f`, and the time formats of schedulers.
 //!
-//! The JSON of `qstat` is not used: older versions of PBS Pro have none, and some write values into it that end it early.
+//! The JSON of `qstat` is not used: older versions of PBS Pro do not write it, and some versions write values into it
+//! that break it.
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
@@ -23,14 +24,14 @@ impl JobAttributes {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Walltime that is left: `Resource_List.walltime` less `resources_used.walltime`, which is missing in a job's first
-    /// moments. `None` for a job without a limit.
+    /// The remaining walltime: `Resource_List.walltime` less `resources_used.walltime`, which is missing in a job's
+    /// first moments. `None` for a job without a limit.
     ///
     /// # Errors
-    /// A walltime that cannot be read, named.
+    /// A walltime cannot be parsed; the error has the attribute and its value.
     pub fn walltime_left(&self) -> Result<Option<Duration>, String> {
         let time = |name: &str| match self.get(name) {
-            Some(text) => parse_walltime(text).map(Some).ok_or_else(|| format!("it said `{name} = {text}`")),
+            Some(text) => parse_walltime(text).map(Some).ok_or_else(|| format!("its answer has `{name} = {text}`")),
             None => Ok(None),
         };
         let Some(limit) = time("Resource_List.walltime")? else { return Ok(None) };
@@ -38,8 +39,8 @@ impl JobAttributes {
     }
 }
 
-/// A duration in one of the forms `1-02:03:04` (with days), `26:03:04`, `03:04` (minutes) and `90` (seconds); `None` for
-/// any other text.
+/// Parses a duration in one of the forms `1-02:03:04` (with days), `26:03:04`, `03:04` (minutes and seconds) and `90`
+/// (seconds); `None` for any other text.
 pub fn parse_walltime(text: &str) -> Option<Duration> {
     let (days, clock) = text.split_once('-').unwrap_or(("0", text));
     let fields: Vec<u64> = clock.split(':').map(|field| u64::from_str(field).ok()).collect::<Option<_>>()?;

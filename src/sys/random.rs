@@ -1,11 +1,11 @@
-//! Random numbers of the system, for keys and names.
+//! Random bytes of the operating system, for keys and names.
 
 use std::io;
 
-/// As many random bytes as wanted, in lower-case hexadecimal digits.
+/// `bytes` random bytes as lower-case hexadecimal digits, two for each byte.
 ///
 /// # Errors
-/// The system has no random numbers.
+/// The system gives no random bytes.
 pub fn random_hex(bytes: usize) -> io::Result<String> {
     let mut bytes = vec![0; bytes];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;

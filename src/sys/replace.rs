@@ -1,4 +1,4 @@
-//! Small files that are replaced in one step.
+//! Replaces small files atomically.
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Writes a file under another name, waits for the disk, and gives it its name: a reader sees all of it or none, also
-/// after a power cut.
+/// Writes a file under a temporary name, syncs it and renames it: a reader sees the whole old or the whole new file,
+/// also after a power failure.
 ///
 /// # Errors
 /// The directory cannot be written.
@@ -16,13 +16,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, 0o666)
 }
 
-/// The same, with these permissions less those that the user's mask takes.
+/// As [`replace`], with the permissions `mode` less those of the user's umask.
 ///
 /// # Errors
 /// The directory cannot be written.
 pub(crate) fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
+    // An old temporary file is deleted and not reused: it may have other permissions or another owner.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

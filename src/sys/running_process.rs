@@ -1,4 +1,4 @@
-//! Processes of this machine, as `/proc` shows them.
+//! Processes of this machine, from `/proc`.
 
 use std::{
     ffi::OsStr,
@@ -9,19 +9,20 @@ use std::{
 
 use rustix::process::{getpid, getuid};
 
-/// A process that runs: it is no zombie.
+/// A process that runs and is not a zombie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningProcess {
-    /// Its id.
+    /// Process id.
     pub id: i32,
-    /// Id of its process group.
+    /// Process group id.
     pub group: i32,
-    /// When it started, in clock ticks since boot. With the boot it tells the process from a later one of the same id.
+    /// When it started, in clock ticks since boot. Together with the boot id it distinguishes the process from a later
+    /// process with the same id.
     pub started: u64,
 }
 
 impl RunningProcess {
-    /// The process of this id; `None` where it is gone or a zombie.
+    /// The process with this id; `None` where it has ended or is a zombie.
     pub fn of(id: i32) -> Option<RunningProcess> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         RunningProcess::from_stat(id, &stat)
@@ -38,14 +39,14 @@ impl RunningProcess {
     /// `/proc` cannot be read.
     pub fn all_of_this_user() -> io::Result<Vec<RunningProcess>> {
         let user = getuid().as_raw();
-        // A process may end at any moment: what cannot be read of it is no error.
+        // A process may end at any moment, so an entry that cannot be read is no error.
         let entries = fs::read_dir("/proc")?.flatten();
         let owned = entries.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == user));
         Ok(owned.filter_map(|entry| RunningProcess::of(entry.file_name().to_str()?.parse().ok()?)).collect())
     }
 
-    /// Reads `/proc/ID/stat`. Fields are numbered as in proc(5): after the name, which may hold anything, come the state
-    /// (3), the parent (4), the group (5) and, at 22, the start time.
+    /// Parses `/proc/ID/stat`. Fields are numbered as in proc(5): after the name, which may contain any character, come
+    /// the state (3), the parent (4), the group (5) and, at 22, the start time.
     fn from_stat(id: i32, stat: &str) -> Option<RunningProcess> {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         if matches!(fields.next()?, "Z" | "X") {
@@ -56,20 +57,20 @@ impl RunningProcess {
         Some(RunningProcess { id, group, started })
     }
 
-    /// Whether the environment that it was started with holds this variable with this value.
+    /// Whether the environment that it was started with has this variable with this value.
     pub fn has_variable(&self, name: &str, value: &OsStr) -> bool {
         let variables = fs::read(format!("/proc/{}/environ", self.id)).unwrap_or_default();
         let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
         variables.split(|byte| *byte == 0).any(|variable| variable == wanted)
     }
 
-    /// Target of an open file descriptor: a path, or a word such as `pipe:[7]`.
+    /// Target of an open file descriptor: a path, or a name such as `pipe:[7]`.
     pub fn open_file(&self, descriptor: u32) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/fd/{descriptor}", self.id)).ok()
     }
 }
 
-/// The largest address space that this process has had so far, bytes; `None` where the kernel does not tell it.
+/// The largest address space that this process has had so far, in bytes; `None` where the kernel does not report it.
 ///
 /// # Errors
 /// `/proc` cannot be read.

@@ -1,8 +1,8 @@
-//! A length of time as people read it.
+//! Formats durations for the user.
 
 use std::time::Duration;
 
-/// `duration` in seconds, with one decimal where it has a fraction: "120 s", "0.5 s". Below 0.1 s in milliseconds.
+/// `duration` in seconds, with one decimal if it has a fraction: "120 s", "0.5 s". Below 0.1 s in milliseconds.
 pub fn seconds_text(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if duration.subsec_nanos() == 0 {

@@ -1,18 +1,19 @@
-//! TCP sockets of this machine, as `/proc/net` shows them.
+//! TCP sockets of this machine, from `/proc/net`.
 
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Addresses on which processes listen on this port. A table that the kernel does not have counts as empty.
+/// The addresses on which processes listen on this port. A missing table counts as empty, for example without IPv6.
 pub fn listening_addresses(port: u16) -> Vec<IpAddr> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     tables.iter().flat_map(|table| listening(table, port)).collect()
 }
 
-/// Addresses of the listening sockets on a port, from a table of proc(5): columns number, local address, remote address
-/// and state, where `0A` is listening. Addresses are 32-bit words in the byte order of the machine, in hexadecimal.
+/// The addresses of the listening sockets on a port, from a table of proc(5). Its columns are number, local address,
+/// remote address and state; `0A` is the state of a listening socket. Addresses are 32-bit words in the byte order of
+/// the machine, in hexadecimal.
 fn listening(table: &str, port: u16) -> impl Iterator<Item = IpAddr> {
     table.lines().skip(1).filter_map(move |line| {
         let mut columns = line.split_whitespace().skip(1);

@@ -392,7 +392,7 @@ fn ready_then(misdeed: &str) -> String {
 async fn a_page_that_crashes_two_children_fails_and_the_next_is_drawn() {
     for (misdeed, expected, words) in [
         ("kill -SEGV $$", FailureClass::RenderFailed, "signal: 11"),
-        ("echo garbage on the pipe; exit 0", FailureClass::RenderFailed, "no answer"),
+        ("echo garbage on the pipe; exit 0", FailureClass::RenderFailed, "not an answer"),
         ("echo 'memory allocation of 9 bytes failed' >&2; kill -ABRT $$", FailureClass::TooLarge, "child_memory"),
     ] {
         let wrapped = Wrapped::new(&ready_then(misdeed));

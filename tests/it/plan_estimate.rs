@@ -34,7 +34,7 @@ fn sample_gazettes_and_broken_files_are_told_in_one_page() {
         "issues 3559 to 7510",
         "protected by a password; give it under [[passwords]]",
         "4 pages too many",
-        "on the mean of 3 drawn for profile chandra-2",
+        "on the mean of 3 rendered for profile chandra-2",
         "from figures of an H200",
         "#PBS -l select=4:ncpus=20:mem=180gb:ngpus=1:mpiprocs=1",
         "roles = \"3*chandra,chandra/deepseek\"",
@@ -121,7 +121,7 @@ fn an_earlier_run_on_the_same_servers_tells_how_long_the_same_pages_take() {
     let thin = bench.write("thin.json", &thin.to_string());
     let told =
         plan(&bench, &["-i", GAZETTES, "-c", configuration, "--report", thin.to_str().unwrap(), "--sample", "1"]);
-    assert!(told.contains("used for disk only: ") && told.contains("no earlier run that tells"), "{told}");
+    assert!(told.contains("used for disk only: ") && told.contains("no earlier run with figures"), "{told}");
     bench.assert_nothing_left();
 }
 

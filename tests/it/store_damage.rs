@@ -197,7 +197,7 @@ fn another_version_and_a_file_in_the_way_are_errors_that_change_nothing() {
     let (layout, _) = damaged_journal(directory.path(), 0, &[7]);
     fs::write(layout.damaged_journal(FILE), "kept before").unwrap();
     let error = recover(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("rank-00003.0002.journal.damaged, which is there already"), "{error}");
+    assert!(error.contains("rank-00003.0002.journal.damaged, because that file exists"), "{error}");
     assert_eq!(fs::read(layout.damaged_journal(FILE)).unwrap(), b"kept before");
     assert_eq!(fs::read(layout.journal(FILE)).unwrap().len(), whole.len());
     // The shard was made; once the way is free, nothing is done twice.

@@ -1,4 +1,4 @@
-//! Where two columns begin and end, and where to cut the page above and below them.
+//! Finds where two columns begin and end, and where to cut the page above and below them.
 
 use std::ops::Range;
 
@@ -7,27 +7,27 @@ use super::{
     stretch::{Passage, Stretch},
 };
 
-/// Inches on both sides of the line that do not count when a white row is looked for: its own ink, and dirt.
+/// Inches on both sides of the line that are ignored in the search for a white row: the line's own ink, and dirt.
 const GAP: f32 = 0.05;
-/// Inches from the end of a rule to the row where the page is cut, at most: by so much rises and falls on a skewed page the
-/// line over the whole width which the rule touches.
+/// Largest distance in inches from the end of a rule to the row where the page is cut. The horizontal line that the
+/// rule touches rises or falls by this much on a skewed page.
 const NEAR: f32 = 0.15;
-/// Bands nearer to each other than this many inches are one: no line of text fits between them.
+/// Bands nearer to each other than this many inches are one band: no line of text fits between them.
 const APART: f32 = 0.15;
 
 /// A part of the page that a line divides, in cells.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Band {
-    /// Where the page is cut above and below.
+    /// Rows between the cuts above and below.
     pub(super) cut: Range<usize>,
-    /// Where the columns, or the line between them, begin and end.
+    /// Rows of the columns or of the line between them.
     pub(super) columns: Range<usize>,
-    /// Where the line stands at its upper and at its lower end.
+    /// Position of the line at its upper and at its lower end.
     pub(super) line: [usize; 2],
 }
 
 impl Band {
-    /// The band around a stretch: as far as nothing crosses the line.
+    /// The band around a stretch. It reaches to the next rows where something crosses the line.
     pub(super) fn surrounding(page: &Page, stretch: &Stretch, passages: &[Passage]) -> Band {
         let line = stretch.line;
         let gap = |y: usize| {
@@ -66,7 +66,7 @@ impl Band {
         Band { cut: top..bottom.max(top), columns, line }
     }
 
-    /// Bands from the top of the page to its bottom, of which those are one that have nothing between them.
+    /// The bands from top to bottom; bands with no space for text between them are joined.
     pub(super) fn joined(page: &Page, mut bands: Vec<Band>) -> Vec<Band> {
         bands.sort_by_key(|band| band.columns.start);
         let mut joined: Vec<Band> = Vec::new();
@@ -84,8 +84,8 @@ impl Band {
     }
 }
 
-/// The first row of text that stands on both sides of the line: a scan may have lost the upper end of the rule. What
-/// stands on one side alone may be the last line of a text over the whole width.
+/// The first row of text that is on both sides of the line. The scan may have lost the upper end of the rule. Text on
+/// one side only may be the last line of a text over the whole width.
 fn first_line(page: &Page, rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Option<usize> {
     let inner = page.inner_columns();
     let white = page.white_bands(rows.clone(), &gap);
@@ -97,7 +97,7 @@ fn first_line(page: &Page, rows: Range<usize>, gap: impl Fn(usize) -> Range<isiz
         })
     };
     let lines = starts.zip(ends).map(|(start, end)| start..end);
-    // A line that reaches up to what crosses is part of it, such as the end of a skewed rule.
+    // Ink that touches the crossing content above belongs to it, such as the end of a skewed rule.
     let mut lines = lines.filter(|line| line.start > rows.start);
     lines.find(|line| has(line.clone(), true) && has(line.clone(), false)).map(|line| line.start)
 }

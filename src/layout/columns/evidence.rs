@@ -1,4 +1,4 @@
-//! What speaks for columns, and what against them.
+//! The evidence for and against columns.
 
 use std::ops::Range;
 
@@ -8,42 +8,44 @@ use super::{
     stretch::{BAR, LINE, SOLID, Stretch},
 };
 
-/// Inches of a line that are least worth dividing a page at: four lines of text.
+/// Least length in inches of a line at which a page is divided: four lines of text.
 const LEAST_RULE: f32 = 0.7;
-/// Least share of a stretch in which the line is there.
+/// Least share of a stretch's rows in which the line is present.
 const LEAST_RULED: f32 = 0.5;
-/// Share of a stretch's height. Lines as long as this on both sides of it are the other upright lines of its table, and
-/// on one side too where it is met besides. A table within a column is shorter, and does not touch the rule.
+/// Length of a parallel line that makes the stretch part of a table, as a share of the stretch's height. Such lines
+/// must be on both sides, or on one side if horizontal lines also meet the stretch. A table inside a column is shorter
+/// and does not touch the rule.
 const BESIDE: f32 = 0.5;
-/// Inches from the line; nearer marks are its own.
+/// Distance of a parallel line in inches; nearer marks belong to the line itself.
 const APART: f32 = 0.2;
-/// So many horizontal lines that meet a stretch from both sides are a table's rows.
+/// Number of horizontal lines meeting a stretch from both sides that makes them the rows of a table.
 const MET: f32 = 3.0;
-/// Inches from one line to the next of a double rule, at most. A table's row with text is higher.
+/// Largest distance in inches between the lines of a double rule. The row of a table with text is higher.
 const DOUBLE: f32 = 0.08;
-/// Share of a stretch's rows which must have text, on either side: less is an empty column.
+/// Least share of a stretch's rows with text, on each side. A side with less is an empty column.
 const LEAST_TEXT: f32 = 0.03;
-/// The share of the height, from the top, in which a masthead stands.
+/// Range of a masthead, as a share of the height from the top.
 const MASTHEAD: Range<f32> = 0.03..0.4;
-/// The share of the width in which it and a table's inner lines stand; outside are the black edges of scans.
+/// Range of a masthead and of a table's inner lines, as a share of the width. The black edges of scans are outside.
 const BODY: Range<f32> = 0.08..0.92;
-/// Inches: an upright stroke of at least this breadth, and longer than those of running text, is a masthead's.
+/// Least width in inches of a masthead's upright strokes, which are also longer than those of running text.
 const HEAVY: f32 = 0.04;
-/// Square inches of heavy strokes that only a masthead has. Those of 12 issues have 0.18 to 0.29; other pages 0.03 at most.
+/// Square inches of heavy strokes that only a masthead has. The mastheads of 12 issues have 0.18 to 0.29, other pages
+/// at most 0.03.
 const MASTHEAD_INK: f32 = 0.08;
 
-/// What a line is.
+/// The type of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The rule between two columns.
     Columns,
-    /// One of a table's lines.
+    /// A line of a table.
     Table,
-    /// Too short a line, or one without text on one of its sides.
+    /// A line that is too short, or has no text on one side.
     Nothing,
 }
 
-/// What a stretch is, and how sure that is: 0.0..=1.0.
+/// The type of a stretch, and its confidence: 0.0..=1.0.
 pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, f32) {
     let ruled = page.inches(stretch.ruled);
     let share = stretch.ruled as f32 / stretch.rows.len().max(1) as f32;
@@ -70,8 +72,8 @@ pub(super) fn kind(page: &Page, strokes: &Strokes, stretch: &Stretch) -> (Kind, 
     (Kind::Columns, sure.into_iter().fold(1.0, f32::min))
 }
 
-/// How many horizontal lines meet a stretch from both sides. A double rule is one, and in a column of text it meets from
-/// one side.
+/// Number of horizontal lines that meet a stretch from both sides. A double rule counts as one; in a column of text it
+/// meets the stretch from one side only.
 fn lines_across(page: &Page, stretch: &Stretch) -> usize {
     let (half, bar) = (page.cells(LINE) as isize, page.cells(BAR) as isize);
     let solid = |y: usize, from: isize, to: isize| {
@@ -85,7 +87,7 @@ fn lines_across(page: &Page, stretch: &Stretch) -> usize {
     lines.filter(|line| [0, 1].iter().all(|&side| line.iter().any(|(_, sides)| sides[side]))).count()
 }
 
-/// The share of a stretch's rows that have text, on the side that has less.
+/// The share of a stretch's rows with text, on the side that has less.
 fn text(page: &Page, stretch: &Stretch) -> f32 {
     let inner = page.inner_columns();
     let apart = page.cells(APART / 4.0) as isize;
@@ -101,8 +103,7 @@ fn text(page: &Page, stretch: &Stretch) -> f32 {
     left.min(right) as f32 / stretch.rows.len().max(1) as f32
 }
 
-/// Square inches of heavy strokes above `end`, where a masthead has its letters, as a share of what a masthead has at the
-/// least.
+/// The area of heavy strokes above `end`, where a masthead has its letters, divided by [`MASTHEAD_INK`].
 pub(super) fn masthead(page: &Page, strokes: &Strokes, end: usize) -> f32 {
     let breadth = page.cells(HEAVY);
     let columns = page.columns(BODY);
@@ -115,7 +116,7 @@ pub(super) fn masthead(page: &Page, strokes: &Strokes, end: usize) -> f32 {
     page.inches(heavy) * page.inches(1) / MASTHEAD_INK
 }
 
-/// Where a value lies on the way from the doubtful to the certain: 0.0..=1.0.
+/// The position of a value between a doubtful and a certain one: 0.0..=1.0.
 pub(super) fn interpolate(value: f32, doubtful: f32, certain: f32) -> f32 {
     ((value - doubtful) / (certain - doubtful)).clamp(0.0, 1.0)
 }

@@ -1,4 +1,4 @@
-//! Where to divide a page that must be divided, and has no line in its middle.
+//! Finds where to divide a page that must be divided but has no line in its middle.
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use super::{
     stretch::{self, Passage, Stretch},
 };
 
-/// Where it is divided, as a share of the width.
+/// Range of the division, as a share of the width.
 const PLACE: Range<f32> = 0.45..0.55;
-/// Inches of white. Between words there are 0.06, and no river of white is straight.
+/// Width of the white in inches. Spaces between words have 0.06, and spaces of many lines are not one straight band.
 const WIDTH: f32 = 0.12;
-/// The share of the height in which the running header ends, and its double rule (0.086: `docs/facts/corpus.md`,
-/// "Pages").
+/// Share of the height in which the running header and its double rule end (0.086: `docs/facts/corpus.md`, "Pages").
 const HEADER: f32 = 0.13;
 
-/// The columns beside the whitest upright line near the middle of the page, from below the running header to the bottom.
+/// The band of columns beside the whitest upright line near the middle of the page, from below the running header to
+/// the bottom.
 pub(super) fn longest_blank(page: &Page, strokes: &Strokes) -> Option<Band> {
     let half = page.cells(WIDTH / 2.0) as isize;
     let rows = page.inner_rows();

@@ -1,7 +1,7 @@
-//! Two columns and the rule between them.
+//! Finds two columns and the rule between them.
 //!
-//! The gazette's rule is a thin upright line near the middle of the page (`docs/facts/corpus.md`, "Pages"). A table's
-//! line is told from it by the other lines beside it and across it, a cover by the heavy letters of its masthead.
+//! The gazette's rule is a thin upright line near the middle of the page (`docs/facts/corpus.md`, "Pages"). The line of
+//! a table has other lines beside it and across it; a cover has the heavy letters of its masthead.
 
 mod band;
 mod evidence;
@@ -20,23 +20,22 @@ use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Stret
 use super::Sheet;
 use crate::model::{Columns, ColumnsReason, Confidence, Language, Region, When};
 
-/// Where the rule stands in its middle, as a share of the width: 0.47 to 0.54 (`docs/facts/corpus.md`, "Pages"), and a
-/// little more.
+/// Position of the middle of the rule, as a share of the width: 0.47 to 0.54 (`docs/facts/corpus.md`, "Pages"), with a
+/// tolerance.
 const RULE: Range<f32> = 0.45..0.55;
-/// Inches of text lines, one below the other, that a page has at least which is worth dividing.
+/// Least height of text lines together, in inches, of a page that is worth dividing.
 const LEAST_TEXT: f32 = 1.0;
-/// Inches. What stands beside so long a rule is no masthead, and a small table's line is shorter.
+/// Length of a long rule in inches. Text beside a longer rule is no masthead, and the line of a small table is shorter.
 const LONG_RULE: f32 = 2.0;
-/// So many lines are looked at, one after the other: a table's, and the rules of two parts of the page, which a crooked scan
-/// does not keep in one line.
+/// Most lines that are examined, one after the other. A page may have the line of a table and the rules of two parts,
+/// which are not in one line on a skewed scan.
 const LINES: usize = 4;
 
-/// The columns of a page that is upright and straight, and its parts in the order in which a page of this language is
-/// read: what stands above the columns, the columns, what stands below them. A page may have columns twice, with something
-/// over the whole width between them; then [`Columns::divide`] goes from the first to the last. One part for a page that
-/// is left whole.
+/// The columns of an upright and straight page, and its parts in the reading order of its script: the part above the
+/// columns, the columns, the part below them. A page may have columns twice, with text over the whole width between
+/// them; then [`Columns::divide`] reaches from the first to the last. A page that is not divided has one part.
 ///
-/// The parts cover the page. Those of columns between which the rule leans overlap by as much.
+/// The parts cover the page. The two parts beside a leaning rule overlap by the width that it leans.
 pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec<Region>) {
     let whole = |reason, sure: f32| {
         let columns = Columns { divide: None, reason, confidence: confidence(sure) };
@@ -66,17 +65,17 @@ pub fn columns(sheet: &Sheet<'_>, when: When, script: Language) -> (Columns, Vec
     if bands.is_empty() { whole(ColumnsReason::Sparse, 0.0) } else { divided(&bands, ColumnsReason::Forced, 0.0) }
 }
 
-/// From a guess, 50, to 99: nothing is certain.
+/// The confidence, from 50 for a guess to 99: nothing is certain.
 fn confidence(sure: f32) -> Confidence {
     Confidence(50 + (sure.clamp(0.0, 1.0) * 49.0).round() as u8)
 }
 
-/// What stands in the middle of a page.
+/// The lines in the middle of a page.
 struct Found {
     reason: ColumnsReason,
-    /// Where its lines divide the page, whether or not they should.
+    /// Where the lines divide the page, if it is divided.
     bands: Vec<Band>,
-    /// 0.0..=1.0.
+    /// Confidence, 0.0..=1.0.
     sure: f32,
 }
 
@@ -100,7 +99,7 @@ fn find_columns(page: &Page, strokes: &Strokes) -> Found {
             free.retain(|y| !stretch.rows.contains(y));
         }
     }
-    // Strokes of its letters may look like short rules.
+    // Only a long rule ends the search for a masthead: strokes of its letters may look like short rules.
     let is_long = |(band, _): &&(Band, f32)| page.inches(band.columns.len()) >= LONG_RULE;
     let end = columns.iter().filter(is_long).map(|(band, _)| band.cut.start).min().unwrap_or(page.bits.down);
     let masthead = evidence::masthead(page, strokes, end);

@@ -1,24 +1,24 @@
-//! The page as columns are looked for on it.
+//! The page in the form in which columns are searched for.
 
 use std::ops::Range;
 
 use crate::layout::{Bits, Sheet};
 
-/// Cells to an inch. A hair rule is one cell wide, and the white beside it, 0.04 inch at the least, is four.
+/// Cells for each inch. A hairline rule is one cell wide, and the white beside it, at least 0.04 inch, is four.
 const FINENESS: f32 = 96.0;
-/// The outermost share of width and height: scans are black there, and the gazette prints nothing.
+/// Share of width and height that is ignored at each edge: scans are black there, and the gazette prints nothing there.
 const EDGE: f32 = 0.03;
-/// A row of at least this many inches is white between two lines of text.
+/// Least height in inches of the white between two lines of text.
 const WHITE: f32 = 0.02;
-/// Inches: rows with ink of a short rule that ends an act or an issue, a little skewed. Letters are higher.
+/// Height in inches of the ink of a short, slightly skewed rule that ends an act or an issue. Letters are higher.
 const LINE: f32 = 0.06;
-/// A row is white while less than this share of it is inked: specks, and the upright lines of a small table.
+/// A row is white if at most this share of it is inked: specks, and the upright lines of a small table.
 const SPECKS: f32 = 0.006;
 
-/// The ink of a page in cells of about 1/96 inch, each inked that has a dark pixel.
+/// The ink of a page in cells of about 1/96 inch. A cell is inked if it has a dark pixel.
 pub(super) struct Page {
     pub(super) bits: Bits,
-    /// Cells to an inch.
+    /// Cells for each inch.
     fineness: f32,
 }
 
@@ -29,12 +29,12 @@ impl Page {
         Page { bits, fineness }
     }
 
-    /// The cells along so many inches, one at least.
+    /// A length in cells, at least one.
     pub(super) fn cells(&self, inches: f32) -> usize {
         ((self.fineness * inches).round() as usize).max(1)
     }
 
-    /// The inches along so many cells.
+    /// A length in inches.
     pub(super) fn inches(&self, cells: usize) -> f32 {
         cells as f32 / self.fineness
     }
@@ -62,31 +62,31 @@ impl Page {
         self.rows(EDGE..1.0 - EDGE)
     }
 
-    /// How many cells of a row are inked between two places, which may lie outside the page.
+    /// Number of inked cells of a row between two positions, which may be outside the page.
     pub(super) fn inked(&self, y: usize, x: Range<isize>) -> usize {
         let within = |x: isize| x.clamp(0, self.bits.across as isize) as usize;
         let row = self.bits.row(y).get(within(x.start)..within(x.end)).unwrap_or_default();
         row.iter().filter(|&&inked| inked).count()
     }
 
-    /// How many cells of a row are inked on either side of a gap, without the edges of the page.
+    /// Number of inked cells of a row on both sides of a gap, without the edges of the page.
     fn inked_beside(&self, y: usize, gap: Range<isize>) -> usize {
         let inner = self.inner_columns();
         self.inked(y, inner.start..gap.start) + self.inked(y, gap.end..inner.end)
     }
 
-    /// Whether a row, without the edges, has nothing but specks on either side of a gap.
+    /// Whether a row, without the edges, has only specks on both sides of a gap.
     pub(super) fn is_white(&self, y: usize, gap: Range<isize>) -> bool {
         self.inked_beside(y, gap) as f32 <= self.bits.across as f32 * SPECKS
     }
 
-    /// The row with least ink on either side of a gap; the uppermost of several.
+    /// The row with the least ink on both sides of a gap; the uppermost of several.
     pub(super) fn longest_blank(&self, mut rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Option<usize> {
         rows.end = rows.end.min(self.bits.down);
         rows.min_by_key(|&y| self.inked_beside(y, gap(y)))
     }
 
-    /// Bands of rows that are white but for the gap, each high enough to lie between two lines of text.
+    /// Bands of rows that are white except for the gap, each high enough for the space between two lines of text.
     pub(super) fn white_bands(&self, rows: Range<usize>, gap: impl Fn(usize) -> Range<isize>) -> Vec<Range<usize>> {
         let mut bands: Vec<Range<usize>> = Vec::new();
         for y in rows.filter(|&y| self.is_white(y, gap(y))) {
@@ -99,7 +99,7 @@ impl Page {
         bands
     }
 
-    /// Whether there is something to read in these rows, the edges of the page left out: more than a line that ends an act.
+    /// Whether these rows, without the edges of the page, have text: more ink than a rule that ends an act.
     pub(super) fn has_text(&self, rows: Range<usize>) -> bool {
         let inner = self.inner_rows();
         let rows = rows.start.max(inner.start)..rows.end.min(inner.end);

@@ -17,8 +17,8 @@ pub(super) fn divide(page: &Page, bands: &[Band]) -> Option<Divide> {
     })
 }
 
-/// The parts, in the order in which they are read. They cover the page; what has no text above the first or below the last
-/// band is left out of them, and the columns reach to the edge there.
+/// The parts in reading order. They cover the page. Rows without text above the first or below the last band get no
+/// part of their own: the columns reach to the edge of the page there.
 pub(super) fn parts(page: &Page, bands: &[Band], script: Language) -> Vec<Region> {
     let (across, down) = (page.bits.across, page.bits.down);
     let region = |x: Range<u16>, y: Range<u16>| {
@@ -37,7 +37,7 @@ pub(super) fn parts(page: &Page, bands: &[Band], script: Language) -> Vec<Region
         let rows = thousandths(done, down)..thousandths(end, down);
         let [upper, lower] = band.line;
         let (from, to) = (upper.min(lower), upper.max(lower));
-        // Through the middle of an upright line; where it leans, both parts have all of it.
+        // An upright line is cut through its middle. If the line leans, both parts have all of it.
         let (right_from, left_to) = if to - from <= 1 { (from, from) } else { (from, to + 1) };
         let left = region(0..thousandths(left_to, across), rows.clone());
         let right = region(thousandths(right_from, across)..BBox::SCALE, rows);

@@ -1,23 +1,23 @@
-//! The straight upright lines of a page.
+//! Finds the straight upright lines of a page.
 
 use std::ops::Range;
 
 use super::page::Page;
 
-/// Inches. No letter of running text has a stroke this long: the tallest are half of it.
+/// Least length of a stroke in inches. The tallest letters of running text have half of it.
 const STROKE: f32 = 0.2;
-/// A scan breaks a hair rule: this share of a stroke is there.
+/// Least share of inked cells of a stroke, because a scan breaks a hairline rule.
 const WHOLE: f32 = 0.9;
-/// Cells to the right for each cell down, at most: a little over a degree, which is what a page may be skewed by that was
-/// not straightened.
+/// Most cells to the right for each cell down: slightly more than a degree, which is the largest skew of a page that
+/// was not straightened.
 const LEAN: f32 = 0.02;
-/// A line is looked for in every so many rows: it is much longer.
+/// Only every second row is examined in the search for a line, which is much longer.
 const STEP: usize = 2;
 
 /// A straight line, upright or nearly so, in cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Line {
-    /// Where it stands in the first row of the page.
+    /// Its position in the first row of the page.
     origin: f32,
     /// Cells to the right for each cell down.
     lean: f32,
@@ -29,24 +29,24 @@ impl Line {
         Line { origin: x as f32, lean: 0.0 }
     }
 
-    /// The cell where it stands in a row; it may lie outside the page.
+    /// The cell of the line in a row; it may be outside the page.
     pub(super) fn at(&self, y: usize) -> isize {
         (self.origin + self.lean * y as f32).round() as isize
     }
 }
 
-/// The counts of a row's cells, and 1 for each that is inked, or whose right neighbour is: a line that leans passes from
-/// one to the next. The last cell has no count.
+/// The counts of a row's cells, each with 1 if the cell or its right neighbour is inked, because a leaning line passes
+/// from one cell to the next. The last cell has no count.
 fn pairs<'a>(row: &'a [bool], counts: &'a mut [u8]) -> impl Iterator<Item = (&'a mut u8, u8)> {
     let dark = row.iter().zip(&row[row.len().min(1)..]).map(|(&one, &other)| u8::from(one | other));
     counts.iter_mut().zip(dark)
 }
 
-/// Which cells of a page lie in the middle of a long upright stroke.
+/// The cells of a page that are in the middle of a long upright stroke.
 pub(super) struct Strokes {
     across: usize,
     marks: Vec<u8>,
-    /// Half the length of a stroke, in cells: so far it goes on above and below a mark.
+    /// Half the length of a stroke in cells: a stroke extends this far above and below a mark.
     pub(super) reach: usize,
 }
 
@@ -77,14 +77,14 @@ impl Strokes {
         &self.marks[y * self.across..][..self.across]
     }
 
-    /// Whether a place, or a neighbour to its left or right, is marked.
+    /// Whether a cell, or its left or right neighbour, is marked.
     pub(super) fn is_near(&self, x: isize, y: usize) -> bool {
         let row = self.row(y);
         (x - 1..=x + 1).any(|x| usize::try_from(x).ok().and_then(|x| row.get(x)).is_some_and(|&mark| mark > 0))
     }
 
-    /// For every place between `columns` in the row `middle`: how many of the `rows` are marked where a line through that
-    /// place stands which leans by `lean`. Places outside the page are not marked.
+    /// For every cell of `columns` in the row `middle`: in how many of the `rows` the line through that cell, which
+    /// leans by `lean`, is marked. Cells outside the page are not marked.
     fn ink_along(
         &self,
         rows: impl Iterator<Item = usize>,
@@ -106,22 +106,22 @@ impl Strokes {
         counts
     }
 
-    /// The line with most marks on it in these rows, in their middle between `columns`; and how many cells of it are
-    /// marked.
+    /// The line with the most marks in these rows, and how many of its cells are marked. In the middle row it is within
+    /// `columns`.
     pub(super) fn longest(&self, rows: &[usize], columns: Range<usize>) -> Option<(Line, usize)> {
         let (first, last) = (*rows.first()?, *rows.last()?);
         let middle = (first + last) / 2;
         let height = (last - first + 1) as f32;
-        // From one lean to the next the line's ends move by a cell each.
+        // From one lean to the next, each end of the line moves by one cell.
         let steps = (LEAN * height / 2.0).ceil() as i32;
         let mut best: Option<(Line, u16)> = None;
-        // The upright one first: among equals the straightest is taken.
+        // The upright line first: of equal lines, the one that leans least is taken.
         for step in (0..=steps).flat_map(|step| [step, -step]) {
             let lean = step as f32 * 2.0 / height;
             let counts = self.ink_along(rows.iter().copied().step_by(STEP), middle, lean, &columns);
             let most = counts.iter().copied().max().unwrap_or(0);
             if most > best.map_or(0, |(_, most)| most) {
-                // A line some cells broad is marked in each of them, and in the one before.
+                // A line several cells wide is marked in each of them and in the cell before.
                 let first = counts.iter().position(|&count| count == most).unwrap_or(0);
                 let breadth = counts[first..].iter().take_while(|&&count| count == most).count();
                 let x = (columns.start + first) as f32 + breadth as f32 / 2.0;
@@ -131,8 +131,8 @@ impl Strokes {
         best.map(|(line, count)| (line, usize::from(count) * STEP))
     }
 
-    /// The greatest shares of these rows that lines have which run beside this one between `columns`, on its left and on its
-    /// right, at least `apart` cells away.
+    /// The longest parallel lines on the left and on the right of this line, at least `apart` cells away and within
+    /// `columns`, as shares of these rows.
     pub(super) fn ink_beside(&self, line: &Line, rows: Range<usize>, apart: usize, columns: Range<usize>) -> [f32; 2] {
         let middle = (rows.start + rows.end) / 2;
         let length = rows.len().div_ceil(STEP).max(1);

@@ -1,4 +1,4 @@
-//! Rows along which a line divides a page.
+//! Stretches: rows along which a line divides a page.
 
 use std::ops::Range;
 
@@ -7,33 +7,33 @@ use super::{
     rule::{Line, Strokes},
 };
 
-/// Half the width, in inches, of what counts as the line itself: it is thin, and may be a little bent.
+/// Half the width of the line in inches. The line is thin, but may be slightly bent.
 pub(super) const LINE: f32 = 0.025;
-/// Inches to both sides in which something that crosses the line shows itself. A word's space is narrower.
+/// Inches on both sides in which content that crosses the line has ink. The space between words is narrower.
 const BESIDE: f32 = 0.08;
-/// Inches that a horizontal line reaches to both sides; no letter that touches the line does.
+/// Least reach in inches of a horizontal line to both sides. No letter that touches the line reaches so far.
 pub(super) const BAR: f32 = 0.15;
-/// A share of the cells, of a horizontal line that a scan breaks.
+/// Least share of inked cells of a horizontal line, because a scan breaks it.
 pub(super) const SOLID: f32 = 0.9;
-/// Inches, at most, without the line where it meets what crosses it. A line of text between two ends takes more.
+/// Largest gap in inches of a line where it meets crossing content. A line of text between two ends takes more.
 const MEETS: f32 = 0.1;
-/// Inches. A piece shorter than this beyond a horizontal line may be a letter of a head.
+/// A piece shorter than this many inches beyond a horizontal line may be a letter of a head.
 const END: f32 = 0.25;
 
-/// What a row of the page is where a line passes.
+/// The state of a row of the page at the position of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Passage {
-    /// The line is there.
+    /// The line is present.
     Ruled,
-    /// Nothing is there, or on one side only.
+    /// Nothing crosses; ink may be on one side only.
     Clear,
     /// A horizontal line crosses.
     Bar,
-    /// Something else does.
+    /// Other content crosses.
     Crossed,
 }
 
-/// What every row is where a line passes.
+/// The state of every row at the position of a line.
 pub(super) fn passages(page: &Page, strokes: &Strokes, line: &Line) -> Vec<Passage> {
     let down = page.bits.down;
     let (half, beside, bar) = (page.cells(LINE) as isize, page.cells(BESIDE) as isize, page.cells(BAR) as isize);
@@ -59,23 +59,23 @@ pub(super) fn passages(page: &Page, strokes: &Strokes, line: &Line) -> Vec<Passa
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stretch {
     pub(super) line: Line,
-    /// From the line's upper end to its lower.
+    /// From the upper end of the line to its lower end.
     pub(super) rows: Range<usize>,
-    /// In how many of them it is there.
+    /// In how many of these rows the line is present.
     pub(super) ruled: usize,
-    /// Rows of the horizontal lines that cross it.
+    /// Rows of the horizontal lines that cross the line.
     bars: Vec<Range<usize>>,
 }
 
 impl Stretch {
-    /// Rows without a line between what stands on the left and on the right.
+    /// A stretch of white between the left and the right side, without a line.
     pub(super) fn white(line: Line, rows: Range<usize>) -> Stretch {
         Stretch { line, rows, ruled: 0, bars: Vec::new() }
     }
 
-    /// The stretches of a line. Nothing crosses within one but what the line meets from above and from below: a table's
-    /// lines do so, and so do dirt and letters that touch it; a rule between columns stops short of what stands over the
-    /// whole width.
+    /// The stretches of a line. Content that crosses ends a stretch, unless the line meets it from above and from
+    /// below, as it does with the lines of a table, and with dirt and letters that touch it. A rule between columns
+    /// ends before content over the whole width.
     pub(super) fn all(page: &Page, line: Line, passages: &[Passage]) -> Vec<Stretch> {
         let meets = page.cells(MEETS);
         let mut found: Vec<Stretch> = Vec::new();
@@ -100,7 +100,7 @@ impl Stretch {
         found
     }
 
-    /// Takes off what lies less than `end` beyond the first and the last bar: a letter's stroke.
+    /// Removes a piece shorter than `end` beyond the first or the last bar: it may be the stroke of a letter.
     fn trim(&mut self, end: usize) {
         let Range { start, end: last } = self.rows;
         let (upper, lower) = (start + end, last.saturating_sub(end));

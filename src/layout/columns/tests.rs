@@ -1,4 +1,4 @@
-//! Stories on drawn pages.
+//! Tests on drawn pages.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ impl Drawn {
         y.for_each(|y| self.0[y * WIDTH..][x.clone()].fill(30));
     }
 
-    /// Lines of words over the whole of a place, the last one short.
+    /// Lines of words over a whole area; the last line is short.
     fn text(&mut self, x: Range<usize>, y: Range<usize>) {
         for (line, top) in y.clone().step_by(LEADING).enumerate() {
             let is_last = top + LEADING >= y.end && line > 0;

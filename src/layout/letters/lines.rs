@@ -1,37 +1,37 @@
-//! Pieces of lines of text, two thirds of an inch long, and the shape of the letters on them.
+//! Pieces of lines of text, two thirds of an inch long, and features of the shapes of their letters.
 
 use std::ops::{Range, RangeInclusive};
 
 use super::super::mask::Mask;
 
-/// Lines are found in the ink of rows smoothed over this many inches: about the height of a small letter, so that the
-/// upper and lower edge of letters make one hump.
+/// Lines are found in the ink of rows, smoothed over this many inches: about the height of a small letter, so that the
+/// upper and the lower edges of letters make one peak.
 const SMOOTHED: f32 = 0.06;
-/// Two humps are two lines where the ink between them falls below this share of both.
+/// Two peaks are two lines if the ink between them falls below this share of both.
 const VALLEY: f32 = 0.5;
-/// Height of a line in inches, from 6 point to a headline: outside, it is dirt or drawing.
+/// Height of a line in inches, from 6 point to a headline. Other heights are dirt or drawings.
 const HEIGHT: RangeInclusive<f32> = 0.04..=0.4;
-/// Inked cells of a piece, at least: three letters.
+/// Least number of inked cells of a piece: three letters.
 const LEAST_INK: u32 = 40;
 
-/// Places over the height of a line at which it is described, half a standard deviation of its ink apart.
+/// Number of places over the height of a line that are described, half a standard deviation of its ink apart.
 pub(super) const PLACES: usize = 10;
 const SPACING: f32 = 0.5;
-/// What is counted at every place: ink, runs of ink along the row, upper and lower edges.
+/// Counts at every place: ink, runs of ink along the row, upper edges, lower edges.
 const COUNTS: usize = 4;
-/// Numbers that describe a piece.
+/// Number of features of a piece.
 pub(super) const FEATURES: usize = PLACES * COUNTS + 3;
 
-/// A piece of a line: a word of the mask wide.
+/// A piece of a line, as wide as a word of the mask.
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
-    /// The word's column and the rows.
+    /// The column of the word, and the rows.
     #[cfg(test)]
     pub(super) place: (usize, Range<usize>),
-    /// Cells of the width that have ink in some row.
+    /// Number of columns of cells that have ink in some row.
     pub(super) covered: u32,
-    /// Share of the ink at each place, of runs, of upper and of lower edges; then the mean length of a run, that of an upright
-    /// run, and the mean ink of a covered column, all in standard deviations.
+    /// For each place, the share of the ink, then of runs, of upper edges and of lower edges. Then the mean length of a
+    /// level run, the mean length of an upright run, and the mean ink of a covered column, all in standard deviations.
     pub(super) features: [f32; FEATURES],
 }
 
@@ -45,7 +45,7 @@ pub(super) fn pieces(mask: &Mask) -> Vec<Piece> {
     pieces
 }
 
-/// Spans of rows divided where the smoothed ink has its valleys.
+/// Spans of rows, divided at the valleys of the smoothed ink.
 fn ink_peaks(ink: &[u32], width: usize) -> Vec<Range<usize>> {
     let smooth = smoothed(&smoothed(ink, width), width);
     let (mut spans, mut start) = (Vec::new(), 0);
@@ -66,7 +66,7 @@ fn ink_peaks(ink: &[u32], width: usize) -> Vec<Range<usize>> {
     spans
 }
 
-/// Sums over windows of `width` around every place.
+/// Sums over a window of `width` around every value.
 fn smoothed(values: &[u32], width: usize) -> Vec<u32> {
     let half = width / 2;
     let mut sums = Vec::with_capacity(values.len());
@@ -126,7 +126,7 @@ fn piece(mask: &Mask, column: usize, mut rows: Range<usize>) -> Option<Piece> {
     })
 }
 
-/// Mean row of the ink, and its standard deviation, in rows.
+/// Mean row of the ink and its standard deviation, in rows.
 fn moments(counts: &[[u32; COUNTS]], ink: u32) -> (f32, f32) {
     let mean = |of: &dyn Fn(f32) -> f32| {
         let sum: f32 = counts.iter().enumerate().map(|(y, row)| row[0] as f32 * of(y as f32)).sum();
@@ -136,7 +136,7 @@ fn moments(counts: &[[u32; COUNTS]], ink: u32) -> (f32, f32) {
     (middle, mean(&|y| (y - middle) * (y - middle)).sqrt().max(0.5))
 }
 
-/// The features of the same piece upside down: places in reverse, upper edges for lower ones.
+/// The features of the same piece upside down: the places in reverse, upper and lower edges exchanged.
 pub(super) fn upside_down(features: &[f32; FEATURES]) -> [f32; FEATURES] {
     let mut turned = *features;
     for (count, from) in [0, 1, 3, 2].into_iter().enumerate() {
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(upside_down(&expected), piece.features);
     }
 
-    /// Writes a line a piece: folder, page, its box as fractions of the page, its features.
+    /// Writes one line for each piece: folder, page, its box as fractions of the page, its features.
     #[test]
     #[ignore = "for scripts/lib/fit_letters.py: BOCR_PAGES/<issue>/pNNN.png, drawn at BOCR_DPI, to BOCR_PIECES"]
     fn pieces_of_all_pages() {

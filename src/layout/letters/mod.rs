@@ -1,7 +1,7 @@
-//! What letters look like: Arabic, Latin, or neither; upright or upside down.
+//! Classifies the shapes of letters: Arabic, Latin or neither, and upright or upside down.
 //!
-//! One linear model looks at a piece of a line in two ways, as it is and upside down, and says which of the three it is and
-//! which way up it makes more sense.
+//! One linear model scores a piece of a line twice, as it is and upside down. The scores give its class and which side
+//! is more likely up.
 
 mod lines;
 mod weights;
@@ -12,35 +12,36 @@ use self::{
 };
 use super::mask::Mask;
 
-/// Cells to an inch: a small letter is six cells high, and a word of the mask two thirds of an inch wide.
+/// Cells for each inch: a small letter is six cells high, and a word of the mask two thirds of an inch wide.
 pub(super) const PER_INCH: f32 = 96.0;
-/// Longer runs of ink, in inches, are rules or pictures: the longest stroke of letters in running text is shorter.
+/// Runs of ink longer than this, in inches, are rules or pictures. The longest stroke of letters in running text is
+/// shorter.
 pub(super) const LONGEST_STROKE: f32 = 0.5;
-/// Keeps one clear piece from outweighing a page: odds are taken as a thousand to one at most.
+/// Limits the odds of a piece to about a thousand to one, so that one clear piece does not outweigh a page.
 const DOUBT: f32 = 0.001;
 
-/// How a piece of a line looks.
+/// The classification of a piece of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Letterform {
     /// Width of its ink in cells.
     pub(super) width: f32,
-    /// How likely its letters are Arabic: 0.0..=1.0.
+    /// Probability that its letters are Arabic: 0.0..=1.0.
     pub(super) arabic: f32,
-    /// How likely they are Latin; what is left are figures, dots and dirt.
+    /// Probability that its letters are Latin. The rest is that of figures, dots and dirt.
     pub(super) latin: f32,
-    /// Logarithm of the odds that it is the right way up.
+    /// Logarithm of the odds that the piece is upright and not upside down.
     pub(super) upright: f32,
 }
 
-/// The looks of all pieces of level lines on a mask without rules.
+/// The classifications of all pieces of level lines on a mask without rules.
 pub(super) fn letterforms(mask: &Mask) -> Vec<Letterform> {
     lines::pieces(mask).iter().map(letterform).collect()
 }
 
-/// By how much a piece, on the mean, looks more upright than upside down, and the number of pieces.
+/// The mean logarithm of the odds that a piece is upright, and the number of pieces.
 pub(super) fn uprightness(mask: &Mask) -> (f32, usize) {
-    let looks = letterforms(mask);
-    (looks.iter().map(|look| look.upright).sum::<f32>() / looks.len().max(1) as f32, looks.len())
+    let forms = letterforms(mask);
+    (forms.iter().map(|form| form.upright).sum::<f32>() / forms.len().max(1) as f32, forms.len())
 }
 
 fn letterform(piece: &Piece) -> Letterform {
@@ -57,7 +58,7 @@ fn letterform(piece: &Piece) -> Letterform {
     }
 }
 
-/// Scores for Arabic, Latin and neither.
+/// The scores for Arabic, Latin and neither.
 fn scores(features: &[f32; FEATURES]) -> [f32; 3] {
     std::array::from_fn(|class| {
         let sum: f32 = features.iter().zip(&WEIGHTS[class]).map(|(feature, weight)| feature * weight).sum();

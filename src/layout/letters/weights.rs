@@ -1,8 +1,8 @@
-//! The coefficients of the model of letters, fitted as `scripts/lib/fit_letters.py` does it.
+//! The coefficients of the model of letters, fitted by `scripts/lib/fit_letters.py`.
 //!
-//! Multinomial regression on 22,608 pieces of lines of 15 files (1981 to 2026, digital and scanned), at most 900 of a file and
-//! a class, as drawn at 192 and 150 dpi and slightly skewed. What a piece is comes from the text layer of digital
-//! pages, and from the label of the page where there is none.
+//! Multinomial regression on 22,608 pieces of lines of 15 files (1981 to 2026, digital and scanned), at most 900 for
+//! each file and class, rendered at 192 and 150 dpi and slightly skewed. The class of a piece comes from the text layer
+//! of digital pages, or from the label of the page if there is no text layer.
 
 use super::lines::FEATURES;
 

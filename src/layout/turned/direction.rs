@@ -1,18 +1,18 @@
-//! Whether lines of text run level or up and down.
+//! Measures whether lines of text run level or up and down.
 
 use std::ops::Range;
 
 use super::super::mask::{Mask, WORD, transpose};
 
-/// Ink is compared at this distance in inches: half the height of a line, where line and space differ most.
+/// Distance in inches at which ink is compared: half the height of a line, where line and space differ most.
 const DISTANCE: f32 = 0.06;
-/// Inked cells of a tile that says something: a short word.
+/// Least number of inked cells for a tile to count: a short word.
 const LEAST_INK: u32 = 60;
 
-/// Inked cells in lines of a direction, at least, of anything that is called text: a short running header has more.
+/// Least number of inked cells in lines of a direction for text. A short running header has more.
 const LEAST_TEXT: f32 = 300.0;
 
-/// Ink that lies in level lines, and ink that lies in upright ones.
+/// The amount of ink in level lines and in upright lines.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Direction {
     pub(super) level: f32,
@@ -25,8 +25,8 @@ impl Direction {
         bands(&rows).map(|band| Direction::of_band(mask, band)).fold(Direction::default(), |sum, band| sum + band)
     }
 
-    /// The directions of a row of tiles, at most 64 cells high. A tile speaks for the direction across which its ink comes
-    /// and goes: lines of text and the spaces between them.
+    /// The directions of a row of tiles, at most 64 cells high. Across the lines of text the ink of a tile varies more,
+    /// because of the spaces between lines; the ink of the tile counts for that direction.
     pub(super) fn of_band(mask: &Mask, rows: Range<usize>) -> Direction {
         let distance = mask.cells(DISTANCE).min(WORD / 2);
         (0..mask.words).fold(Direction::default(), |sum, column| {
@@ -44,17 +44,17 @@ impl Direction {
         })
     }
 
-    /// Level less upright.
+    /// Ink in level lines less ink in upright lines.
     pub(super) fn balance(self) -> f32 {
         self.level - self.upright
     }
 
-    /// Share of the ink that lies in upright lines: 0.0..=1.0, 0.0 without any.
+    /// Share of the ink in upright lines: 0.0..=1.0; 0.0 without ink.
     pub(super) fn upright_share(self) -> f32 {
         self.upright / self.ink().max(1.0)
     }
 
-    /// Whether there is enough ink to tell.
+    /// Whether there is enough ink for text.
     pub(super) fn is_text(self) -> bool {
         self.ink() >= LEAST_TEXT
     }
@@ -64,7 +64,7 @@ impl Direction {
     }
 }
 
-/// These rows in bands of the height of a tile; the last may be lower.
+/// The rows in bands of the height of a tile; the last band may be lower.
 pub(super) fn bands(rows: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
     let end = rows.end;
     rows.clone().step_by(WORD).map(move |top| top..(top + WORD).min(end))
@@ -78,7 +78,7 @@ impl std::ops::Add for Direction {
     }
 }
 
-/// Sum of the squared differences of the ink of rows this far apart.
+/// Sum of the squared differences of the ink of rows at this distance.
 fn changes(tile: &[u64; WORD], distance: usize) -> f32 {
     let ink = tile.map(u64::count_ones);
     ink.iter().zip(&ink[distance..]).map(|(one, other)| one.abs_diff(*other).pow(2) as f32).sum()

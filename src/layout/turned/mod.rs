@@ -1,4 +1,4 @@
-//! Content that lies on its side or upside down.
+//! Finds content that is on its side or upside down.
 
 mod direction;
 mod head;
@@ -15,30 +15,31 @@ use self::{
 use super::{Sheet, letters, mask::Mask};
 use crate::model::{BBox, Confidence, Region, Rotation};
 
-/// Text runs up and down when this share of its ink does. On the corpus's upright pages it is at most 0.22 (drawn titles of
-/// covers, narrow lists), and in tables on their side at least 0.96.
+/// Share of ink in upright lines above which text runs up and down. On the corpus's upright pages the share is at most
+/// 0.22 (drawn titles of covers, narrow lists), in tables on their side at least 0.96.
 const MOST: f32 = 0.6;
-/// Logarithm of the odds, on the mean of all pieces of lines, from which on the letters say which way is up. With the model
-/// fitted on the other issues only, one upright page in a hundred has less than 0.8, the least sure one -0.2 (capitals and
-/// figures), the middle one 3.4.
+/// Least mean logarithm of the odds, over all pieces of lines, at which the letters decide which side is up. With a
+/// model fitted on the other issues only, one upright page in a hundred has less than 0.8; the lowest is -0.2 (capitals
+/// and figures), the median 3.4.
 const CLEAR_ODDS: f32 = 0.5;
-/// The same where lines run up and down, so that only one of two turns can be right.
+/// The same if lines run up and down, so that only two rotations are possible.
 const CLEAR_SIDE: f32 = 0.25;
-/// Pieces of lines, at least, for letters to have a say about the whole page: some five lines.
+/// Least number of pieces of lines for a decision by letters: about five lines.
 const LEAST_PIECES: usize = 40;
-/// A region on its side takes this share of the page's height, at least.
+/// Least height of a region on its side, as a share of the page's height.
 const LEAST_HEIGHT: f32 = 0.15;
-/// Where a region ends before the foot of the page, it is this many inches of white away from what follows.
+/// Height in inches of the white between a region and the content above or below it.
 const CLEAR: f32 = 0.1;
-/// Specks may lie in that white, over this share of the width.
+/// Share of the width over which that white may have specks.
 const SPECKS: f32 = 0.01;
-/// Level letters outside a region, as a share of the upright ones in it: with more, it is the heads of an upright table.
+/// Most level letters outside a region, as a share of the upright letters in it. With more, the region is the heads of
+/// an upright table.
 const MOST_OUTSIDE: f32 = 0.25;
-/// A region ends in the whitest row within this many inches of the edge of its tiles.
+/// A region ends at the whitest row within this many inches of the edge of its tiles.
 const EDGE: f32 = 0.34;
 
-/// The turn that brings the whole page upright. [`Rotation::None`] unless direction and letters are clear and no running header
-/// stands upright.
+/// The rotation that brings the whole page upright. [`Rotation::None`] unless direction and letters are clear and no
+/// running header is upright.
 pub fn page_turn(sheet: &Sheet<'_>) -> Rotation {
     let mask = Mask::of(sheet, letters::PER_INCH);
     let text = without_rules(&mask);
@@ -61,13 +62,13 @@ pub fn page_turn(sheet: &Sheet<'_>) -> Rotation {
     Rotation::Half
 }
 
-/// The turn for text that runs up and down, by the odds that a turn to the right brings it upright.
+/// The rotation for text that runs up and down, by the odds that a rotation to the right brings it upright.
 fn side(odds: f32) -> Rotation {
     if odds > 0.0 { Rotation::Right } else { Rotation::Left }
 }
 
-/// On an upright page, the part of it that lies on its side: it spans the width, from the rule of the running header or from
-/// a white row to a white row or to the foot of the page. `None` where direction or letters are not clear.
+/// The part of an upright page that is on its side. It spans the width, from the rule of the running header or a white
+/// row to a white row or the foot of the page. `None` if direction or letters are not clear.
 pub fn turned_region(sheet: &Sheet<'_>) -> Option<(Region, Confidence)> {
     let mask = Mask::of(sheet, letters::PER_INCH);
     let text = without_rules(&mask);
@@ -92,7 +93,8 @@ pub(super) fn is_on_its_side(text: &Mask) -> bool {
     direction.is_text() && direction.upright_share() > MOST && run_up_and_down(text)
 }
 
-/// Whether letters follow one another up and down, in the upper half as in the lower one: heads do over level figures.
+/// Whether letters follow one another up and down, and neither half of the text is level. The heads of a table alone
+/// may run up and down over level figures.
 fn run_up_and_down(text: &Mask) -> bool {
     let middle = text.down / 2;
     let [upper, lower] = [0..middle, middle..text.down].map(|rows| Neighbours::of(&text.cut(rows)));
@@ -103,7 +105,8 @@ fn without_rules(mask: &Mask) -> Mask {
     mask.without_runs(mask.cells(letters::LONGEST_STROKE))
 }
 
-/// The span of rows in which most text runs up and down: that of all spans whose bands outweigh the level ones most.
+/// The span of rows in which most text runs up and down: the span of bands with the largest excess of upright over
+/// level ink.
 fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Range<usize>> {
     let bands: Vec<(Range<usize>, Direction)> =
         bands(&body).map(|band| (band.clone(), Direction::of_band(text, band))).collect();
@@ -131,8 +134,8 @@ fn rows_on_their_side(mask: &Mask, text: &Mask, body: Range<usize>) -> Option<Ra
     stands_alone(mask, text, &body, &rows).then_some(rows)
 }
 
-/// Whether these rows of the body are no part of an upright table: nothing leads over to what is above or below, and that is
-/// less than they are.
+/// Whether these rows of the body are not part of an upright table: white separates them from the content above and
+/// below, and that content is small beside them.
 fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usize>) -> bool {
     let inside = text.cut(rows.clone());
     let outside =
@@ -143,14 +146,14 @@ fn stands_alone(mask: &Mask, text: &Mask, body: &Range<usize>, rows: &Range<usiz
         && [rows.start, rows.end].iter().all(|row| is_edge(row) || is_clear_at(mask, *row))
 }
 
-/// Whether the rows around this one are white but for specks, and no rule passes through.
+/// Whether the rows around this one are white except for specks, and no rule crosses them.
 fn is_clear_at(mask: &Mask, row: usize) -> bool {
     let gap = mask.cut(rows_near(mask, row));
     let is_crossed = gap.upright_runs(gap.down).covered(0..gap.down) > 0;
     !is_crossed && gap.covered(0..gap.down) as f32 <= SPECKS * mask.across as f32
 }
 
-/// The row around which there is the least ink near this one, and of those the nearest.
+/// The row near this one that has the least ink around it; the nearest of several.
 fn longest_blank(mask: &Mask, row: usize) -> usize {
     let reach = mask.cells(EDGE);
     let near = row.saturating_sub(reach)..(row + reach).min(mask.down);
@@ -166,7 +169,7 @@ fn is_clear(odds: f32, least: f32, pieces: usize) -> bool {
     odds.abs() >= least && pieces >= LEAST_PIECES
 }
 
-/// Twice as clear as need be is as sure as it gets.
+/// The confidence grows with the odds up to twice [`CLEAR_ODDS`].
 fn confidence(odds: f32) -> Confidence {
     Confidence(50 + (49.0 * (odds.abs() / (2.0 * CLEAR_ODDS)).min(1.0)) as u8)
 }

@@ -1,25 +1,27 @@
-//! Which way letters follow one another.
+//! Measures the direction in which letters follow one another.
 
 use super::super::{
     marks::for_each_mark,
     mask::{Mask, WORD},
 };
 
-/// Letters of a word are no farther apart, in inches, than this; lines of text seldom nearer.
+/// Largest distance between letters of a word, in inches; lines of text are seldom nearer.
 const APART: f32 = 0.06;
-/// Marks smaller than this many inches both ways are dots, accents and dirt.
+/// Marks smaller than this, in inches in both directions, are dots, accents and dirt.
 const LEAST_SIZE: f32 = 0.05;
-/// Marks larger than this many inches are no letters, nor words of letters that touch.
+/// Marks larger than this, in inches, are neither letters nor words of letters that touch.
 const MOST_SIZE: f32 = 0.8;
-/// Text runs up and down where this share of its letters have their neighbour below them. On the corpus's upright pages it is
-/// at most 0.39 (a worn scan in Arabic), on the same pages turned at least 0.62, in tables on their side at least 0.81.
+/// Share of letters with their neighbour below them above which text runs up and down. On the corpus's upright pages
+/// the share is at most 0.39 (a bad scan in Arabic), on the same pages rotated at least 0.62, in tables on their side
+/// at least 0.81.
 const MOST_BELOW: f32 = 0.55;
-/// A few lines of letters with a neighbour: fewer may be dirt.
+/// Least number of letters with a neighbour for level text: a few lines. Fewer may be dirt.
 const LEAST_LETTERS: usize = 100;
 
-/// Marks that have their nearest neighbour beside them, and marks that have it below them.
+/// The number of marks with their nearest neighbour beside them, and of marks with it below them.
 ///
-/// Figures of a narrow column stand in upright columns as much as in level lines, but those of a number stand side by side.
+/// The figures of a narrow column of numbers are in upright columns as well as in level lines, but the digits of a
+/// number are nearer to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Neighbours {
     pub(super) beside: usize,
@@ -27,7 +29,7 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Of a mask without rules.
+    /// Counts the neighbours on a mask without rules.
     pub(super) fn of(text: &Mask) -> Neighbours {
         let across = text.across.max(1);
         let is_inked =
@@ -60,7 +62,7 @@ impl Neighbours {
         self.below as f32 > MOST_BELOW * (self.beside + self.below) as f32
     }
 
-    /// Whether there are enough letters to tell, and two of three follow one another from side to side.
+    /// Whether there are enough letters, and more than two of three follow one another from side to side.
     pub(super) fn run_level(self) -> bool {
         self.beside > 2 * self.below && self.beside >= LEAST_LETTERS
     }

@@ -160,7 +160,7 @@ mod tests {
         while seen.len() < 6 {
             seen.push(second.next().await.unwrap());
         }
-        assert_eq!(seen[0], SequenceEvent::GpuPermit);
+        assert_eq!(seen[0], SequenceEvent::Admitted);
         assert!(seen[1..].iter().all(|event| *event == SequenceEvent::Token));
     }
 

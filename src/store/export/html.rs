@@ -1,4 +1,4 @@
-//! HTML of a document: one `<section data-page>` a page.
+//! HTML of a document: one `<section data-page>` for each page.
 
 use std::fmt::{self, Write};
 
@@ -8,12 +8,13 @@ use super::{
 };
 use crate::model::{Block, Document, Language, PageRecord, Part, ServedBy, Verdict};
 
-/// The page's blocks without running heads and feet, unless asked for.
+/// The blocks of a part; running heads and feet only if `headers` is set.
 pub(super) fn running(part: &Part, headers: bool) -> impl Iterator<Item = &Block> {
     part.blocks.iter().filter(move |block| headers || !block.is_header_or_footer())
 }
 
-/// Whether a page's text belongs in the running text: that of a failed page is kept in JSONL and in the shard only.
+/// Whether a page's text is exported as HTML and Markdown. The text of a failed page is by default only in the JSONL
+/// and in the shard.
 pub(super) fn is_text(record: &PageRecord, options: &ExportOptions) -> bool {
     match record.verdict {
         Verdict::Read => true,
@@ -78,7 +79,7 @@ fn language_attributes(language: Language) -> &'static str {
     }
 }
 
-/// The language of most pages that have one.
+/// The most frequent language of the pages that have one.
 fn main_language(records: &[PageRecord]) -> Language {
     let pages = |language| records.iter().filter(|record| record.language == language).count();
     let languages = [Language::French, Language::Arabic, Language::Mixed];

@@ -1,4 +1,4 @@
-//! JSONL: a line for each part of a page, with everything but the raw answers.
+//! JSONL: one line for each part of a page, with all data except the raw answers.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -10,7 +10,7 @@ use crate::{
     store::codes,
 };
 
-/// A line. Field names are those that users rely on; `docs/store.md` explains them.
+/// A line. Users rely on the field names; `docs/store.md` explains them.
 #[derive(Serialize)]
 struct Line<'a> {
     document: &'a str,
@@ -24,7 +24,7 @@ struct Line<'a> {
     verdict: &'static str,
     class: Option<&'static str>,
     reason: &'a str,
-    /// The text is not the page's: the page was not read.
+    /// The page failed, and the text is only a part of its text.
     partial: bool,
     engine: Option<&'static str>,
     server: Option<&'static str>,
@@ -58,7 +58,7 @@ struct ImageLine {
 
 #[derive(Serialize)]
 struct LayoutLine {
-    /// Degrees clockwise by which the whole page was turned.
+    /// Degrees clockwise by which the whole page was rotated.
     turn: u16,
     /// Degrees clockwise.
     skew: Option<f32>,
@@ -71,13 +71,14 @@ struct LayoutLine {
 #[derive(Serialize)]
 struct ColumnsLine {
     reason: &'static str,
-    /// 0.5 is a guess, 1 is certain.
+    /// From 0.5, a guess, to 1, certain.
     confidence: f32,
-    /// The line between them, on the page made upright and straight: x at its upper end, top, x at its lower end, bottom.
+    /// The line between the columns, on the upright and straight page: x at its upper end, top, x at its lower end,
+    /// bottom.
     divide: Option<[u16; 4]>,
 }
 
-/// An attempt, and whether its text is what the page's parts hold.
+/// An attempt, and whether the page's parts have its text.
 struct AttemptLine<'a> {
     attempt: &'a Attempt,
     kept: bool,
@@ -132,7 +133,7 @@ impl Serialize for AttemptLine<'_> {
     }
 }
 
-/// Appends the lines of a page: one a part, and one for a page that has none.
+/// Appends the lines of a page: one for each part, and one for a page without parts.
 pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) -> serde_json::Result<()> {
     let lines = record.parts.len().max(1);
     let places: Vec<BBox> = record.parts.iter().map(|part| part.bbox).collect();
@@ -146,14 +147,14 @@ pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) 
     Ok(())
 }
 
-/// The line that an attempt stands on: that of the part of which its image showed most, or the first.
+/// The line that lists an attempt: that of the part that its image shared most area with, or the first line.
 fn line_of(attempt: &Attempt, places: &[BBox]) -> usize {
     let shown = |place: &BBox| place.shared_with(attempt.shown.bbox);
     let most = places.iter().map(shown).max().unwrap_or(0);
     places.iter().position(|place| shown(place) == most).unwrap_or(0)
 }
 
-/// Who gave a part's text; for a page without text, its verdict. `None` where no engine saw the page.
+/// What gave a part's text or, for a page without text, its verdict. `None` where no engine saw the page.
 pub(super) fn given_by<'a>(record: &'a PageRecord, part: Option<&Part>) -> Option<&'a ServedBy> {
     match part {
         Some(part) => record.attempts.get(usize::from(part.attempt)).map(|attempt| &attempt.served_by),
@@ -161,7 +162,7 @@ pub(super) fn given_by<'a>(record: &'a PageRecord, part: Option<&Part>) -> Optio
     }
 }
 
-/// Whether the record's text is only some of what a page has that was not read.
+/// Whether the page failed and the record has some of its text.
 pub(super) fn is_partial(record: &PageRecord) -> bool {
     matches!(record.verdict, Verdict::Failed(_)) && !record.parts.is_empty()
 }

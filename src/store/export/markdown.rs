@@ -1,4 +1,4 @@
-//! Markdown of a document: running text under page marks, which are comments.
+//! Markdown of a document: the text of each page after a comment with the page number.
 
 use std::fmt::{self, Write};
 
@@ -51,8 +51,8 @@ fn page(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fmt::
     Ok(())
 }
 
-/// A part's Markdown holds running heads and feet; where there are any and they are not wanted, the Markdown is
-/// made anew from the other blocks.
+/// The Markdown of a part. It contains running heads and feet: if they are not wanted, the Markdown is made again from
+/// the other blocks.
 fn text(part: &Part, options: &ExportOptions) -> String {
     if options.headers || !part.blocks.iter().any(|block| block.is_header_or_footer()) {
         return part.markdown.clone();

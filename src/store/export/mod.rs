@@ -1,4 +1,4 @@
-//! Markdown, HTML and JSONL from a run directory.
+//! Exports the records of a run directory as Markdown, HTML and JSONL.
 
 mod html;
 mod jsonl;

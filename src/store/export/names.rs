@@ -1,4 +1,4 @@
-//! Where a document's exports go.
+//! The paths of a document's export files.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,8 @@ use crate::{
     store::{StoreError, error::Result},
 };
 
-/// The path of each document's exports below a format's folder, without extension. Folders are kept; the `.pdf` goes
-/// unless two documents would then share a name.
+/// The path of each document's exports in a format's folder, without extension. Folders are kept. The `.pdf` is
+/// removed, unless two documents would then have the same name; upper and lower case count as equal.
 ///
 /// # Errors
 /// A name leads out of the folder.
@@ -45,7 +45,7 @@ fn without_extension(name: &str) -> &str {
     }
 }
 
-/// `stem` with another ending; dots in the stem stay.
+/// `stem` with an ending; dots in the stem stay, which `Path::with_extension` would not do.
 pub(super) fn with_ending(stem: &Path, ending: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(".");

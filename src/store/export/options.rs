@@ -1,25 +1,25 @@
-//! What is exported, and how.
+//! The options of an export.
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::model::Block;
 
-/// A form of export.
+/// A format of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum ExportFormat {
-    /// Markdown, a file a document.
+    /// Markdown, one file for each document.
     Md,
-    /// HTML, a file a document.
+    /// HTML, one file for each document.
     Html,
-    /// JSON lines, a file a document, a line for each part of a page.
+    /// JSON lines, one file for each document, one line for each part of a page.
     Jsonl,
 }
 
 impl ExportFormat {
-    /// All forms.
+    /// All formats.
     pub const ALL: [ExportFormat; 3] = [Self::Md, Self::Html, Self::Jsonl];
 
-    /// Name of its folder and ending of its files.
+    /// The name of the format's folder and the ending of its files.
     pub fn ending(self) -> &'static str {
         match self {
             ExportFormat::Md => "md",
@@ -29,19 +29,20 @@ impl ExportFormat {
     }
 }
 
-/// What is exported, and how.
+/// The options of an export.
 #[derive(Debug, Clone)]
 pub struct ExportOptions {
-    /// The forms wanted.
+    /// The formats to write.
     pub formats: Vec<ExportFormat>,
-    /// Folder that gets a folder for each form, and `documents.jsonl`.
+    /// The folder for `documents.jsonl` and a folder for each format.
     pub output: PathBuf,
-    /// Running heads and feet in Markdown and HTML too; JSONL always has them.
+    /// Whether Markdown and HTML have running heads and feet too; JSONL always has them.
     pub headers: bool,
-    /// The partial text of failed pages in Markdown and HTML too; JSONL always has it.
+    /// Whether Markdown and HTML have the partial text of failed pages too; JSONL always has it.
     pub partial: bool,
-    /// Threads that format documents.
+    /// Number of threads that format documents.
     pub threads: NonZeroUsize,
-    /// One block as Markdown: the stored Markdown is made anew of sanitised HTML. The module `engine` has the function.
+    /// Converts one block to Markdown, because Markdown is made again from sanitised HTML. The function is in the
+    /// module `engine`.
     pub markdown: fn(&Block) -> String,
 }

@@ -1,11 +1,11 @@
-//! What models write is not trusted: every form of export is made of sanitised HTML. Shards keep it as it was written.
+//! The output of models is not trusted: every format of the export is made from sanitised HTML. Shards keep the
+//! original.
 
 use ammonia::Builder;
 
 use crate::model::{Block, PageRecord, Part};
 
-/// Tags of Chandra's dialect (`docs/facts/chandra.md`, "Answer"), and of MathML, that the library does not let pass by
-/// itself.
+/// Tags of Chandra's HTML (`docs/facts/chandra.md`, "Answer") and of MathML that the library does not allow by default.
 const TAGS: [&str; 24] = [
     "math",
     "semantics",
@@ -33,15 +33,15 @@ const TAGS: [&str; 24] = [
     "big",
 ];
 
-/// Lets tables with spans, superscripts, lists, formulas and check boxes pass; takes away scripts, styles, event handlers,
-/// links that run or load something, and the sources of pictures: a model has none to give.
+/// Allows tables with spans, superscripts, lists, formulas and check boxes. Removes scripts, styles, event handlers,
+/// links that run or load something, and the sources of pictures, because a model has no picture to link to.
 pub(super) struct Sanitiser {
     html: Builder<'static>,
     markdown: fn(&Block) -> String,
 }
 
 impl Sanitiser {
-    /// `markdown` writes one block as Markdown.
+    /// `markdown` converts one block to Markdown.
     pub(super) fn new(markdown: fn(&Block) -> String) -> Self {
         let mut html = Builder::default();
         html.add_tags(TAGS)
@@ -55,7 +55,7 @@ impl Sanitiser {
         Sanitiser { html, markdown }
     }
 
-    /// The record with the text of its parts sanitised in both forms.
+    /// The record with sanitised HTML and Markdown in its parts.
     pub(super) fn record(&self, record: PageRecord) -> PageRecord {
         PageRecord { parts: record.parts.into_iter().map(|part| self.part(part)).collect(), ..record }
     }
@@ -121,7 +121,7 @@ mod tests {
         "<table background=\"https://evil/\"><tr><td onmouseover=alert(1)>1</td></tr></table>",
     ];
 
-    /// Harmless as HTML; a careless Markdown makes tags of them.
+    /// Harmless as HTML; a wrong conversion to Markdown makes tags of them.
     const HOSTILE_IN_MARKDOWN: &[&str] = &[
         "<p>&lt;<span>img src=x onerror=alert(1)&gt;</span></p>",
         "<p>&lt;<u></u>img src=x onerror=alert(1)&gt;</p>",

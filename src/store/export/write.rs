@@ -1,4 +1,4 @@
-//! Exports a run directory: shards are read one record at a time, documents are formatted on many threads.
+//! Exports a run directory: one thread at a time reads the shards, many threads format documents.
 
 use std::{
     io::Write,
@@ -18,12 +18,12 @@ use crate::{
     store::{Reader, StoreError, error::Result, layout},
 };
 
-/// What was exported.
+/// The counts of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExportSummary {
-    /// Documents with files of their own.
+    /// Documents that were exported.
     pub documents: usize,
-    /// Settled pages in them.
+    /// Settled pages of these documents.
     pub pages: usize,
 }
 
@@ -41,6 +41,7 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let threads = options.threads.get();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| StoreError::Threads { threads, reason: error.to_string() })?;
+    // The HDF5 library takes a global lock anyway, so one reader for all threads costs no time.
     let reader = Mutex::new(reader);
     let sanitiser = Sanitiser::new(options.markdown);
     let pages = pool.install(|| {
@@ -83,14 +84,14 @@ fn content(
     .map_err(|error| failed(error.to_string()))
 }
 
-/// `documents.jsonl`: every document of the plan, refused ones with their reason.
+/// Writes `documents.jsonl`: every document of the plan, refused ones with the reason.
 fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Result<()> {
     layout::replace(&output.join("documents.jsonl"), |out| {
         for document in documents {
             let (class, reason) = match &document.state {
                 DocumentState::Planned { .. } => (None, ""),
                 DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
-                // They are left out above.
+                // `export` has removed them from the list.
                 DocumentState::Replaced => continue,
             };
             let line = serde_json::json!({

@@ -231,7 +231,7 @@ fn documents_that_are_gone_stay_and_inputs_that_are_gone_stop_nothing() {
     let (after, changes) = update(plan.clone(), Some(&given), never, threads()).unwrap();
     assert_eq!((&after, changes.must_be_written()), (&plan, false));
     assert_eq!(changes.vanished, ids(&[0, 2]));
-    let told = "2 documents gone from the inputs, what was read of them is kept: a.pdf, more.pdf";
+    let told = "2 documents gone from the inputs, their records are kept: a.pdf, more.pdf";
     assert_eq!(changes.lines(&after), [told]);
     let wrong = update(plan.clone(), Some(&corpus.inputs(&["inn"])), never, threads()).unwrap_err();
     assert!(matches!(&wrong, CorpusError::Input { .. }) && wrong.to_string().contains("inn"), "{wrong}");
