@@ -14,7 +14,7 @@ use std::{
 };
 
 use bulletin_ocr::{
-    imaging::{Drawing, Pool, PoolSettings, RenderJob, Renderer, find_library, png},
+    imaging::{Pool, PoolSettings, RenderJob, RenderTask, Renderer, find_library, png},
     model::{Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -41,11 +41,11 @@ fn in_process(criterion: &mut Criterion) {
     let renderer = Renderer::load(&find_library(None).unwrap(), MEMORY).unwrap();
     for (name, path) in samples() {
         let document = renderer.open(&path, None).unwrap();
-        let Drawing { pixels, target, .. } = document.render(PAGE, &CHANDRA_2).unwrap();
+        let RenderTask { pixels, target, .. } = document.render(PAGE, &CHANDRA_2).unwrap();
         criterion.bench_function(&format!("page/{name}"), |bencher| {
             bencher.iter(|| {
                 let document = renderer.open(&path, None).unwrap();
-                let Drawing { pixels, target, .. } = document.render(PAGE, &CHANDRA_2).unwrap();
+                let RenderTask { pixels, target, .. } = document.render(PAGE, &CHANDRA_2).unwrap();
                 black_box(png(&pixels, target.dpi).unwrap());
             });
         });

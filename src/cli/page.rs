@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     engine::Profile,
-    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
+    imaging::{EncodedPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
     model::{DocumentPages, LayoutRule, PageIndex, View, configuration::Configuration},
     sys::ExitCode,
 };
@@ -127,7 +127,11 @@ fn numbers(asked: &DocumentPages, last: u32) -> anyhow::Result<Vec<u32>> {
 
 /// The rendered page, and where it is `wanted` a PNG of the page as a viewer displays it; `None` where the page has no
 /// such view.
-async fn draw(pool: &Pool, job: RenderJob, wanted: bool) -> Result<Option<(DrawnPage, Option<Bytes>)>, RenderFailure> {
+async fn draw(
+    pool: &Pool,
+    job: RenderJob,
+    wanted: bool,
+) -> Result<Option<(EncodedPage, Option<Bytes>)>, RenderFailure> {
     let Some(drawn) = pool.render(job.clone()).await? else { return Ok(None) };
     let as_it_is = RenderJob { layout: LayoutRule::AS_IS, view: View::Whole, ..job };
     let page = if wanted { pool.render(as_it_is).await? } else { None };
@@ -147,7 +151,7 @@ impl Files<'_> {
         Files { folder, name: format!("{stem}.p{number:03}.{}", view.name()) }
     }
 
-    fn image(&self, drawn: &DrawnPage, part: usize) -> String {
+    fn image(&self, drawn: &EncodedPage, part: usize) -> String {
         match drawn.parts.len() {
             1 => format!("{}.png", self.name),
             _ => format!("{}-{}.png", self.name, part + 1),
@@ -174,7 +178,7 @@ impl Files<'_> {
         Ok(())
     }
 
-    fn write(&self, drawn: &DrawnPage, as_it_is: Option<&[u8]>) -> anyhow::Result<()> {
+    fn write(&self, drawn: &EncodedPage, as_it_is: Option<&[u8]>) -> anyhow::Result<()> {
         let write = |name: String, bytes: &[u8]| {
             let path = self.folder.join(name);
             fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
@@ -189,7 +193,7 @@ impl Files<'_> {
     }
 }
 
-fn describe(files: &Files<'_>, profile: &Profile, skip_blank: bool, drawn: &DrawnPage) -> Value {
+fn describe(files: &Files<'_>, profile: &Profile, skip_blank: bool, drawn: &EncodedPage) -> Value {
     let parts = drawn.parts.iter().enumerate().map(|(place, part)| {
         json!({
             "file": files.image(drawn, place),

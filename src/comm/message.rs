@@ -30,7 +30,7 @@ pub enum ToWorker {
     /// Serve this engine from now on, and not the other.
     SwitchRole(Engine),
     /// The lease of this page has expired: drop the page and report nothing about it.
-    LetGo(PageRef, LeaseId),
+    ReleasePage(PageRef, LeaseId),
     /// Return every page that is not settled.
     Recall,
     /// The run is over: seal the journal, stop the servers and report.

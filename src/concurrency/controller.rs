@@ -136,7 +136,7 @@ impl Controller {
             return;
         }
         if let Some(enough) = seen.gauges.and_then(|gauges| self.crowd.acceptable_limit(&gauges, self.limit)) {
-            return self.make_room(enough);
+            return self.free_gpu_memory(enough);
         }
         if let Phase::Hold { seconds } = &mut self.phase {
             *seconds += work.seconds;
@@ -275,7 +275,7 @@ impl Controller {
     }
 
     /// Lowers the limit at once. A limit that is too high is not measured to the end.
-    fn make_room(&mut self, enough: u32) {
+    fn free_gpu_memory(&mut self, enough: u32) {
         self.highest = enough;
         self.levels.retain(|level, _| *level <= enough);
         if let Phase::Hold { .. } = self.phase {

@@ -13,7 +13,7 @@ impl ServerLoad {
         self.limit += seconds * f64::from(limit);
         self.in_flight += seconds * seen.in_flight;
         if let Some(gauges) = seen.gauges {
-            self.told_seconds += seconds;
+            self.metrics_seconds += seconds;
             self.running += seconds * gauges.running;
             self.waiting += seconds * gauges.waiting;
         }
@@ -25,7 +25,7 @@ impl AddAssign for ServerLoad {
         self.seconds += other.seconds;
         self.limit += other.limit;
         self.in_flight += other.in_flight;
-        self.told_seconds += other.told_seconds;
+        self.metrics_seconds += other.metrics_seconds;
         self.running += other.running;
         self.waiting += other.waiting;
     }
@@ -37,8 +37,9 @@ impl fmt::Display for ServerLoad {
         let mean = |sum: f64, seconds: f64| if seconds > 0.0 { sum / seconds } else { 0.0 };
         let (in_flight, limit) = (mean(self.in_flight, self.seconds), mean(self.limit, self.seconds));
         write!(f, "mean {in_flight:.1} in flight of {limit:.1}")?;
-        if self.told_seconds > 0.0 {
-            let (running, waiting) = (mean(self.running, self.told_seconds), mean(self.waiting, self.told_seconds));
+        if self.metrics_seconds > 0.0 {
+            let (running, waiting) =
+                (mean(self.running, self.metrics_seconds), mean(self.waiting, self.metrics_seconds));
             write!(f, ", {running:.1} running, {waiting:.1} waiting")?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use imageproc::{
     rect::Rect,
 };
 
-use super::pool::{DrawnPage, DrawnPart};
+use super::pool::{EncodedPage, EncodedPart};
 use crate::model::{BBox, Rotation, Skew};
 
 /// Colours of the parts, used in turn.
@@ -28,7 +28,7 @@ const DIGITS: [u8; 10] = [0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 
 ///
 /// # Errors
 /// The page is not a PNG, or the picture cannot be encoded.
-pub fn overlay(page: &[u8], drawn: &DrawnPage) -> Result<Vec<u8>, ImageError> {
+pub fn overlay(page: &[u8], drawn: &EncodedPage) -> Result<Vec<u8>, ImageError> {
     let mut picture = image::load_from_memory_with_format(page, ImageFormat::Png)?.into_rgb8();
     let canvas = Canvas::of(&picture, drawn.layout.skew_taken_out());
     for (place, part) in drawn.parts.iter().enumerate() {
@@ -70,7 +70,7 @@ impl Canvas {
         (self.width / 1000.0 * THICKNESS).max(1.0)
     }
 
-    fn frame(&self, picture: &mut RgbImage, part: &DrawnPart, place: usize, colour: Rgb<u8>) {
+    fn frame(&self, picture: &mut RgbImage, part: &EncodedPart, place: usize, colour: Rgb<u8>) {
         let BBox { left, top, right, bottom } = part.place;
         let corners = [self.at(left, top), self.at(right, top), self.at(right, bottom), self.at(left, bottom)];
         for corner in 0..corners.len() {

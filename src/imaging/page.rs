@@ -9,7 +9,7 @@ use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, V
 
 use super::{
     encode,
-    pdfium::{Drawing, OpenDocument},
+    pdfium::{OpenDocument, RenderTask},
     preprocessing::{Division, PartImage, divide},
     protocol::{PartFacts, Refusal, Response},
 };
@@ -25,7 +25,7 @@ pub(super) fn draw(
     let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
     let started = Instant::now();
     let rule = if view == View::Reduced { rule.reduced() } else { *rule };
-    let Drawing { pixels, target, images_missing } = document.render(page, &rule)?;
+    let RenderTask { pixels, target, images_missing } = document.render(page, &rule)?;
     let (size, grey) = (pixels.size, pixels.grey);
     let Some(Division { layout, ink, parts }) = divide(pixels, target.dpi, rule.grid, layout, view) else {
         return Ok((Response::Indivisible, Vec::new()));

@@ -44,7 +44,7 @@ pub struct OpenDocument<'a> {
 }
 
 /// A page rendered by PDFium.
-pub struct Drawing {
+pub struct RenderTask {
     /// The pixels, at `target.size`.
     pub pixels: Pixels,
     /// The size and resolution of the rendering.
@@ -138,7 +138,7 @@ impl OpenDocument<'_> {
     /// # Errors
     /// [`FailureClass::RenderFailed`] if there is no such page or PDFium cannot load it,
     /// [`FailureClass::TooLarge`] if the rendering does not fit into memory.
-    pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<Drawing, Refusal> {
+    pub fn render(&self, page: PageIndex, rule: &ImageRule) -> Result<RenderTask, Refusal> {
         let failed = |why: String| Refusal {
             class: FailureClass::RenderFailed,
             reason: format!("{} page {}: {why}", self.name, page.number()),
@@ -170,7 +170,7 @@ impl OpenDocument<'_> {
         draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot render it: {error}")))?;
         let pixels = scale::lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
             .map_err(|error| failed(format!("its image cannot be scaled: {error}")))?;
-        Ok(Drawing { pixels, target, images_missing: images.missing })
+        Ok(RenderTask { pixels, target, images_missing: images.missing })
     }
 }
 

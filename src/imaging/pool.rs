@@ -49,7 +49,7 @@ pub struct RenderJob {
 
 /// A rendered page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DrawnPage {
+pub struct EncodedPage {
     /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.
     pub facts: ImageFacts,
     /// The layout that was found and the preprocessing that was done.
@@ -57,12 +57,12 @@ pub struct DrawnPage {
     /// Whether the page is blank.
     pub blank: bool,
     /// The images, in reading order; at least one.
-    pub parts: Vec<DrawnPart>,
+    pub parts: Vec<EncodedPart>,
 }
 
 /// An image of a page, or of a part of one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DrawnPart {
+pub struct EncodedPart {
     /// The part of the page that the image shows.
     pub shown: Shown,
     /// The place of that part on the page, without padding.
@@ -120,13 +120,13 @@ impl Pool {
     ///
     /// # Errors
     /// The page cannot be rendered, or the pool is lost.
-    pub async fn render(&self, job: RenderJob) -> Result<Option<DrawnPage>, RenderFailure> {
+    pub async fn render(&self, job: RenderJob) -> Result<Option<EncodedPage>, RenderFailure> {
         let RenderJob { document, password, page, rule, layout, view } = job;
         let name = document.display().to_string();
         match self.ask(Request::Render { document, password, page, rule, layout, view }).await? {
             (Response::Page { facts, layout, blank, parts }, images) => {
                 match drawn_parts(parts, layout, view, images) {
-                    Some(parts) => Ok(Some(DrawnPage { facts, layout, blank, parts })),
+                    Some(parts) => Ok(Some(EncodedPage { facts, layout, blank, parts })),
                     None => Err(wrong_answer(&name, "images of other lengths than announced")),
                 }
             }
@@ -144,14 +144,14 @@ impl Pool {
 }
 
 /// Splits the bytes of all images of a view; `None` where the lengths do not match.
-fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images: Bytes) -> Option<Vec<DrawnPart>> {
+fn drawn_parts(parts: Vec<PartFacts>, layout: PageLayout, view: View, mut images: Bytes) -> Option<Vec<EncodedPart>> {
     let skew = layout.skew_taken_out();
     let parts = parts.into_iter().enumerate().map(|(part, PartFacts { facts, bbox, place, turn, blank })| {
         let length = usize::try_from(facts.encoded_bytes).ok().filter(|length| *length <= images.len())?;
         let shown = Shown { view, part: u8::try_from(part).ok()?, bbox, turn, skew, size: facts.size };
-        Some(DrawnPart { shown, place, facts, png: images.split_to(length), blank })
+        Some(EncodedPart { shown, place, facts, png: images.split_to(length), blank })
     });
-    let parts: Vec<DrawnPart> = parts.collect::<Option<_>>()?;
+    let parts: Vec<EncodedPart> = parts.collect::<Option<_>>()?;
     (!parts.is_empty()).then_some(parts)
 }
 

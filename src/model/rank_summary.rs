@@ -88,7 +88,7 @@ pub struct ServerLoad {
     pub in_flight: f64,
     /// Observed seconds with engine gauges.
     #[serde(rename = "metrics_seconds", alias = "told_seconds")]
-    pub told_seconds: f64,
+    pub metrics_seconds: f64,
     /// Requests on the GPU, times those seconds.
     pub running: f64,
     /// Requests in the engine's queue, times those seconds.

@@ -23,7 +23,7 @@ impl RetryStep {
 
 /// What may help after an answer was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ways {
+pub(crate) enum RetryOptions {
     /// The same request after a pause: the request was not at fault.
     SameAgain,
     /// Another request: the first of these steps that was not tried yet.
@@ -59,15 +59,15 @@ const CONTEXT_FULL: &[RetryStep] = &[halves(0), reduced(0)];
 const UNUSABLE: &[RetryStep] = &[whole(1), reduced(2)];
 
 /// The retry steps on the same engine after a failure of this class. Interruptions are not failures.
-pub(crate) fn retry_steps(class: FailureClass) -> Ways {
+pub(crate) fn retry_steps(class: FailureClass) -> RetryOptions {
     match class {
-        FailureClass::Loop => Ways::Others(LOOP),
-        FailureClass::Truncated => Ways::Others(TRUNCATED),
-        FailureClass::ContextFull => Ways::Others(CONTEXT_FULL),
-        FailureClass::ServerError | FailureClass::Stalled => Ways::SameAgain,
-        class if class.remedy() == Remedy::SameEngine => Ways::Others(UNUSABLE),
+        FailureClass::Loop => RetryOptions::Others(LOOP),
+        FailureClass::Truncated => RetryOptions::Others(TRUNCATED),
+        FailureClass::ContextFull => RetryOptions::Others(CONTEXT_FULL),
+        FailureClass::ServerError | FailureClass::Stalled => RetryOptions::SameAgain,
+        class if class.remedy() == Remedy::SameEngine => RetryOptions::Others(UNUSABLE),
         // A rejected request is rejected again, and a page that kills its engine kills it again.
-        _ => Ways::Others(&[]),
+        _ => RetryOptions::Others(&[]),
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn only_classes_that_the_engine_can_mend_have_steps_and_no_step_is_named_twice() {
         for &class in FailureClass::ALL {
-            let Ways::Others(steps) = retry_steps(class) else { continue };
+            let RetryOptions::Others(steps) = retry_steps(class) else { continue };
             assert_eq!(!steps.is_empty(), class.remedy() == Remedy::SameEngine, "{class}");
             for (place, step) in steps.iter().enumerate() {
                 assert!(*step != RetryStep::FIRST && !steps[..place].contains(step), "{class}: {step:?}");
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_changed_image_is_tried_before_the_page_is_given_away() {
         for &class in FailureClass::ALL {
-            let Ways::Others(steps) = retry_steps(class) else { continue };
+            let RetryOptions::Others(steps) = retry_steps(class) else { continue };
             let first_stage = &steps[..steps.len().min(2)];
             assert!(steps.is_empty() || first_stage.iter().any(|step| step.view != View::Whole), "{class}");
         }

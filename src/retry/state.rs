@@ -6,7 +6,7 @@ use crate::model::{
     Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Stage, View, configuration::Configuration,
 };
 
-use super::policy::{RetryStep, Ways, retry_steps};
+use super::policy::{RetryOptions, RetryStep, retry_steps};
 
 /// What a rank does after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum AfterAttempt {
     /// Ask the same engine again.
     AskAgain {
         /// How to ask; the same step as before if the request was not at fault.
-        rung: RetryStep,
+        step: RetryStep,
         /// Wait this long first.
         pause: Duration,
     },
@@ -60,7 +60,7 @@ pub struct RetryState {
     budget: Budget,
     /// For a suspect page, which is alone in flight: the number of earlier engine deaths while it was alone.
     probe: Option<u8>,
-    rung: RetryStep,
+    step: RetryStep,
     /// Steps that failed, on this stage or an earlier one.
     tried: Vec<RetryStep>,
     /// Image and answer of the whole page do not fit the context together. Another sampling does not change that.
@@ -81,7 +81,7 @@ impl RetryState {
         RetryState {
             budget,
             probe,
-            rung: RetryStep::FIRST,
+            step: RetryStep::FIRST,
             tried: Vec::new(),
             whole_overflows: false,
             failed_on_stage: 0,
@@ -102,7 +102,7 @@ impl RetryState {
         for attempt in attempts {
             let here = attempt.served_by.engine == stage.engine();
             if here {
-                retry.rung = RetryStep::of(attempt);
+                retry.step = RetryStep::of(attempt);
                 last = Some(attempt);
             }
             if let AttemptOutcome::Failed(class) = attempt.outcome {
@@ -113,21 +113,21 @@ impl RetryState {
                 }
             }
         }
-        let rung = match last {
+        let step = match last {
             None => retry.has_budget().then_some(RetryStep::FIRST),
             Some(Attempt { outcome: AttemptOutcome::Failed(class), .. }) => {
                 retry.class = Some(*class);
                 retry.next(*class)
             }
-            Some(last) => (last.stage == stage).then_some(retry.rung),
+            Some(last) => (last.stage == stage).then_some(retry.step),
         };
-        retry.rung = rung?;
+        retry.step = step?;
         Some(retry)
     }
 
     /// The next retry step.
     pub fn step(&self) -> RetryStep {
-        self.rung
+        self.step
     }
 
     /// What follows an attempt.
@@ -151,11 +151,11 @@ impl RetryState {
                 self.class = Some(class);
                 match self.next(class) {
                     None => AfterAttempt::SettleFailed(class),
-                    Some(rung) => {
-                        self.rung = rung;
-                        let same = retry_steps(class) == Ways::SameAgain;
+                    Some(step) => {
+                        self.step = step;
+                        let same = retry_steps(class) == RetryOptions::SameAgain;
                         AfterAttempt::AskAgain {
-                            rung,
+                            step,
                             pause: if same { pause(self.server_failures) } else { Duration::ZERO },
                         }
                     }
@@ -174,7 +174,7 @@ impl RetryState {
             MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
                 if self.interruptions < INTERRUPTIONS_LIMIT =>
             {
-                AfterAttempt::AskAgain { rung: self.rung, pause: pause(self.interruptions) }
+                AfterAttempt::AskAgain { step: self.step, pause: pause(self.interruptions) }
             }
             MachineFault::ServerDied if last_probe => AfterAttempt::SettleFailed(FailureClass::Poison),
             MachineFault::ConnectionLost | MachineFault::Aborted if last_probe => {
@@ -186,9 +186,9 @@ impl RetryState {
 
     /// Skips the current step, because the page cannot be shown that way. Gives the next step, if any.
     pub fn skip(&mut self) -> Option<RetryStep> {
-        self.tried.push(self.rung);
-        self.rung = self.next(self.class?)?;
-        Some(self.rung)
+        self.tried.push(self.step);
+        self.step = self.next(self.class?)?;
+        Some(self.step)
     }
 
     /// Whether another stage on this engine could continue from here.
@@ -204,10 +204,10 @@ impl RetryState {
 
     fn count_failure(&mut self, class: FailureClass) {
         match retry_steps(class) {
-            Ways::SameAgain => self.server_failures += 1,
-            Ways::Others(_) => self.tried.push(self.rung),
+            RetryOptions::SameAgain => self.server_failures += 1,
+            RetryOptions::Others(_) => self.tried.push(self.step),
         }
-        self.whole_overflows |= class == FailureClass::ContextFull && self.rung.view == View::Whole;
+        self.whole_overflows |= class == FailureClass::ContextFull && self.step.view == View::Whole;
     }
 
     fn has_budget(&self) -> bool {
@@ -219,10 +219,10 @@ impl RetryState {
             return None;
         }
         match retry_steps(class) {
-            Ways::SameAgain => (self.server_failures < self.budget.stage).then_some(self.rung),
-            Ways::Others(rungs) => rungs.iter().copied().find(|rung| {
-                let overflows = self.whole_overflows && rung.view == View::Whole;
-                !overflows && !self.tried.contains(rung)
+            RetryOptions::SameAgain => (self.server_failures < self.budget.stage).then_some(self.step),
+            RetryOptions::Others(rungs) => rungs.iter().copied().find(|step| {
+                let overflows = self.whole_overflows && step.view == View::Whole;
+                !overflows && !self.tried.contains(step)
             }),
         }
     }
@@ -243,7 +243,7 @@ pub(crate) mod tests {
     const PATIENT: Budget = Budget { stage: 10, page: 10 };
 
     fn again(step: u8, view: View, milliseconds: u64) -> AfterAttempt {
-        AfterAttempt::AskAgain { rung: RetryStep { step, view }, pause: Duration::from_millis(milliseconds) }
+        AfterAttempt::AskAgain { step: RetryStep { step, view }, pause: Duration::from_millis(milliseconds) }
     }
 
     fn all_after(budget: Budget, outcomes: &[AttemptOutcome]) -> Vec<AfterAttempt> {

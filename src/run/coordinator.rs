@@ -261,7 +261,7 @@ impl Coordinator {
                 Action::Expire { rank, page, lease } => {
                     let document = &self.documents[page.document.index()];
                     tracing::error!(%rank, document = %document.name, page = page.page.number(), file = %document.path.display(), "the lease of this page has expired: it did not come back in time, because its file or the process that works on it hangs");
-                    out.push((rank, ToWorker::LetGo(page, lease)));
+                    out.push((rank, ToWorker::ReleasePage(page, lease)));
                 }
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {

@@ -26,7 +26,7 @@ pub enum WalltimeError {
     #[error(
         "--walltime auto: `{command}` did not give the walltime ({reason}); give --walltime HH:MM:SS or --deadline SECONDS"
     )]
-    NotTold { command: String, reason: String },
+    NoAnswer { command: String, reason: String },
 }
 
 /// Time left; `None` for a job without a walltime.
@@ -84,5 +84,5 @@ fn query_scheduler(command: &[&str]) -> Result<String, WalltimeError> {
 }
 
 fn no_walltime(command: &[&str], reason: String) -> WalltimeError {
-    WalltimeError::NotTold { command: command.join(" "), reason }
+    WalltimeError::NoAnswer { command: command.join(" "), reason }
 }

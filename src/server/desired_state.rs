@@ -18,14 +18,14 @@ pub struct DesiredStateSwitch(pub(super) watch::Sender<DesiredState>);
 impl DesiredStateSwitch {
     /// Sets the state. Before one engine is set to [`DesiredState::Serve`], the caller sets the other to
     /// [`DesiredState::Rest`].
-    pub fn set(&self, duty: DesiredState) {
-        self.0.send_replace(duty);
+    pub fn set(&self, desired_state: DesiredState) {
+        self.0.send_replace(desired_state);
     }
 }
 
 /// Waits until the desired state is `wanted`; for ever where its sender is gone.
-pub(super) async fn until(duty: &mut watch::Receiver<DesiredState>, wanted: DesiredState) {
-    if duty.wait_for(|duty| *duty == wanted).await.is_err() {
+pub(super) async fn until(desired_state: &mut watch::Receiver<DesiredState>, wanted: DesiredState) {
+    if desired_state.wait_for(|desired_state| *desired_state == wanted).await.is_err() {
         std::future::pending().await
     }
 }

@@ -91,7 +91,7 @@ pub struct Share {
     /// Index or id of the GPU, put into `CUDA_VISIBLE_DEVICES`.
     pub gpu: Option<String>,
     /// Preparation of the node before a model server is launched; `None` for a stand-in.
-    pub care: Option<Arc<NodePreparation>>,
+    pub preparation: Option<Arc<NodePreparation>>,
 }
 
 impl Launch {
@@ -107,7 +107,7 @@ impl Launch {
         source: &ServerSource,
         profile: &Profile,
         share: &Share,
-        claim: MemoryShare,
+        memory_share: MemoryShare,
         folder: impl FnOnce() -> Result<ServerFolder, FolderError>,
     ) -> Result<Option<Launch>, LaunchError> {
         let (mut template, mut environment, ours) = match source {
@@ -126,14 +126,14 @@ impl Launch {
                 (words, variables, command.is_none())
             }
         };
-        if claim.role == Role::OneAtATime {
+        if memory_share.role == Role::OneAtATime {
             enable_sleep(&mut template, &mut environment, ours);
         }
-        let memory = claim.memory.to_string();
+        let memory = memory_share.memory.to_string();
         let name = |word: &String| word.replace("{served_name}", &profile.served_name).replace("{memory}", &memory);
         let template: Vec<String> = template.iter().map(name).collect();
         let sleeps = has_sleep_flag(&template) && environment.get(DEV_MODE_VARIABLE).is_some_and(|value| value == "1");
-        let model = share.care.as_ref().map_or(profile.model.as_str(), |care| care.model());
+        let model = share.preparation.as_ref().map_or(profile.model.as_str(), |preparation| preparation.model());
         let hash = LaunchHash::of(&with_model(&template, model), &environment, share.gpu.as_deref());
         let folder = folder()?;
         let socket = folder.socket(&random_hex(4).map_err(LaunchError::Random)?);
@@ -240,16 +240,16 @@ mod tests {
     use crate::model::configuration::Secret;
 
     fn share() -> Share {
-        Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()), care: None }
+        Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()), preparation: None }
     }
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
         launch_as(source, share, MemoryShare { role: Role::One(Engine::Chandra), memory: 0.85 })
     }
 
-    fn launch_as(source: &ServerSource, share: &Share, claim: MemoryShare) -> Result<Launch, LaunchError> {
+    fn launch_as(source: &ServerSource, share: &Share, memory_share: MemoryShare) -> Result<Launch, LaunchError> {
         let folder = ServerFolder::at(Path::new("/tmp/bocr-0-run/chandra-0"));
-        Launch::new(source, &profile(), share, claim, || Ok(folder)).map(|launch| launch.expect("a launch"))
+        Launch::new(source, &profile(), share, memory_share, || Ok(folder)).map(|launch| launch.expect("a launch"))
     }
 
     /// The built-in profile's command.

@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn share(role: &str, engine: Engine, engines: &Engines) -> Result<f32, MemoryShareError> {
-        MemoryShare::new(role.parse().unwrap(), engine, engines).map(|claim| claim.memory)
+        MemoryShare::new(role.parse().unwrap(), engine, engines).map(|memory_share| memory_share.memory)
     }
 
     #[test]

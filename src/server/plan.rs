@@ -20,12 +20,12 @@ pub struct ServicePlan {
     pub profile: Arc<Profile>,
     /// Share of the GPU's memory. Its role also says which engines the rank serves: a server of another engine, left by
     /// an earlier attempt, is ended.
-    pub claim: MemoryShare,
+    pub memory_share: MemoryShare,
     /// Permit for the rank's GPU, shared by the services of the rank.
-    pub admission: GpuPermits,
+    pub gpu_permits: GpuPermits,
     /// State to begin with. Of two services that share the GPU by role switches, the one that rests is started first:
     /// what an earlier attempt left of it is off the GPU before the other starts.
-    pub duty: DesiredState,
+    pub desired_state: DesiredState,
     /// Where the server comes from, and its limits.
     pub settings: EngineSettings,
     /// What this rank gives the server.

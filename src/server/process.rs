@@ -180,7 +180,7 @@ impl Server {
     ///
     /// # Errors
     /// A server does not end.
-    pub async fn make_room(folder: &ServerFolder, gpu: &str, kept: &[ServerFolder]) -> Result<(), ServerError> {
+    pub async fn free_gpu_memory(folder: &ServerFolder, gpu: &str, kept: &[ServerFolder]) -> Result<(), ServerError> {
         let deadline = Instant::now() + END;
         for other in folder.other_folders().iter().filter(|other| !kept.contains(other)) {
             let is_on_gpu = || other.record().is_some_and(|record| record.gpu.as_deref() == Some(gpu));
@@ -254,7 +254,7 @@ impl Server {
     /// Another server answers, or none.
     pub async fn check_port(&self, client: &Client) -> Result<(), CheckError> {
         let ServerAddress::Tcp(url) = &self.address else { return Ok(()) };
-        if self.key.is_some() && !client.refuses_strangers().await? {
+        if self.key.is_some() && !client.requires_key().await? {
             return Err(ServerError::Stranger(self.address.clone()).into());
         }
         let port = url.rsplit(':').next().and_then(|port| port.parse().ok());

@@ -25,7 +25,7 @@ pub struct Service {
     state: watch::Sender<State>,
     /// Number of the start that runs a quarantine probe; 0 for none.
     probed_start: Arc<AtomicU32>,
-    duty: DesiredStateSwitch,
+    desired_state: DesiredStateSwitch,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -33,27 +33,27 @@ pub struct Service {
 impl Service {
     /// Starts the service on the current runtime; `on_event` is called from its task and must not block.
     pub fn start(plan: ServicePlan, on_event: impl Fn(ServiceEvent) + Send + Sync + 'static) -> Service {
-        let state = watch::Sender::new(match plan.duty {
+        let state = watch::Sender::new(match plan.desired_state {
             DesiredState::Serve => State::Starting,
             DesiredState::Rest => State::Resting,
         });
         let (stop, stopped) = oneshot::channel();
-        let (duty, duty_changes) = watch::channel(plan.duty);
+        let (desired_state, duty_changes) = watch::channel(plan.desired_state);
         let probed_start = Arc::new(AtomicU32::new(0));
         let supervisor = Supervisor {
             probed_start: Arc::clone(&probed_start),
             // Done here and not in the task, so that the services of a rank get the GPU in the order in which they are
             // started.
-            admitted: plan.admission.try_enter(),
+            admitted: plan.gpu_permits.try_enter(),
             plan,
             on_event: Box::new(on_event),
             state: state.clone(),
-            duty: duty_changes,
+            desired_state: duty_changes,
             server: None,
             ahead: JoinSet::new(),
         };
         let task = tokio::spawn(supervisor.run(stopped));
-        Service { state, probed_start, duty: DesiredStateSwitch(duty), stop: Some(stop), task }
+        Service { state, probed_start, desired_state: DesiredStateSwitch(desired_state), stop: Some(stop), task }
     }
 
     /// Waits until the server is ready.
@@ -75,8 +75,8 @@ impl Service {
     }
 
     /// The switch of the desired state, for parts of the program that do not own this handle.
-    pub fn duty(&self) -> DesiredStateSwitch {
-        self.duty.clone()
+    pub fn desired_state(&self) -> DesiredStateSwitch {
+        self.desired_state.clone()
     }
 
     /// Reports that the engine of this start is dead, though its process may still run. From now on the start is not
@@ -93,12 +93,12 @@ impl Service {
 
     /// Marks this start as the one that runs a quarantine probe: a page suspected of killing its engine, alone. A death
     /// of this start then does not count towards giving the engine up.
-    pub fn begin_trial(&self, start: u32) {
+    pub fn begin_probe(&self, start: u32) {
         self.probed_start.store(start, Ordering::SeqCst);
     }
 
     /// Ends the mark: the server has survived the quarantine probe.
-    pub fn end_trial(&self) {
+    pub fn end_probe(&self) {
         self.probed_start.store(0, Ordering::SeqCst);
     }
 

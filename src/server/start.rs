@@ -77,7 +77,7 @@ impl Supervisor {
     pub(super) fn launch(&self) -> Result<Option<Launch>, StartError> {
         let plan = &self.plan;
         let folder = || ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
-        Ok(Launch::new(&plan.settings.server, &plan.profile, &plan.share, plan.claim, folder)?)
+        Ok(Launch::new(&plan.settings.server, &plan.profile, &plan.share, plan.memory_share, folder)?)
     }
 
     /// Gets a server that answers. Its process is left to [`Supervisor::end_server`], also when this future is dropped.
@@ -94,14 +94,14 @@ impl Supervisor {
         let plan = self.plan.clone();
         let engine = plan.profile.engine;
         if let Some(gpu) = &launch.gpu {
-            let engines = plan.claim.role.engines().with(engine);
+            let engines = plan.memory_share.role.engines().with(engine);
             // The rank's other engine may have a server that rests on this GPU; it is kept.
             let kept: Vec<_> = engines.iter().map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
-            Server::make_room(&launch.folder, gpu, &kept).await?;
+            Server::free_gpu_memory(&launch.folder, gpu, &kept).await?;
         }
-        if let Some(care) = &plan.share.care {
+        if let Some(preparation) = &plan.share.preparation {
             let limit = plan.settings.start_limit;
-            if let Some(folder) = care.prepare(&launch.command, &mut launch.environment, limit).await? {
+            if let Some(folder) = preparation.prepare(&launch.command, &mut launch.environment, limit).await? {
                 launch.serve_from(&folder);
             }
         }

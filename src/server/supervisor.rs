@@ -39,7 +39,7 @@ pub(super) struct Supervisor {
     pub(super) plan: ServicePlan,
     pub(super) on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
     pub(super) state: watch::Sender<State>,
-    pub(super) duty: watch::Receiver<DesiredState>,
+    pub(super) desired_state: watch::Receiver<DesiredState>,
     /// Held while the server may have memory of the GPU that another server must wait for.
     pub(super) admitted: Option<GpuPermit>,
     /// The process, from its launch until it is gone; it may sleep.
@@ -123,28 +123,28 @@ impl Supervisor {
     async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.profile.engine;
         self.rest().await?;
-        if let Some(care) = &self.plan.share.care {
-            care.begin();
+        if let Some(preparation) = &self.plan.share.preparation {
+            preparation.begin();
         }
-        let mut duty = self.duty.clone();
+        let mut desired_state = self.desired_state.clone();
         let reader = tokio::select! {
             reader = self.bring_up() => Arc::new(reader?),
-            () = until(&mut duty, DesiredState::Rest) => {
+            () = until(&mut desired_state, DesiredState::Rest) => {
                 self.put_aside().await;
                 return Ok(End::PutAside { served: false });
             }
         };
-        if self.plan.claim.role == Role::Together {
+        if self.plan.memory_share.role == Role::Together {
             self.admitted = None;
         }
         tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
-        self.plan.admission.serves();
+        self.plan.gpu_permits.serves();
         let since = Instant::now();
         self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
         (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));
         let cause = tokio::select! {
             cause = self.until_death(start, &reader) => cause,
-            () = until(&mut duty, DesiredState::Rest) => {
+            () = until(&mut desired_state, DesiredState::Rest) => {
                 self.state.send_replace(State::Resting);
                 self.put_aside().await;
                 return Ok(End::PutAside { served: true });

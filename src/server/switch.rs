@@ -19,7 +19,7 @@ impl Supervisor {
     /// Waits for the permit to use the GPU.
     pub(super) async fn acquire(&mut self) {
         if self.admitted.is_none() {
-            self.admitted = self.plan.admission.acquire().await;
+            self.admitted = self.plan.gpu_permits.acquire().await;
         }
     }
 
@@ -27,8 +27,8 @@ impl Supervisor {
     /// put to sleep or ended before the other may start. A sleeping server that dies is restarted at the next switch;
     /// its death counts against no page and no start.
     pub(super) async fn rest(&mut self) -> Result<(), StartError> {
-        let mut duty = self.duty.clone();
-        if *duty.borrow() == DesiredState::Serve {
+        let mut desired_state = self.desired_state.clone();
+        if *desired_state.borrow() == DesiredState::Serve {
             return Ok(());
         }
         self.state.send_replace(State::Resting);
@@ -46,7 +46,7 @@ impl Supervisor {
         self.admitted = None;
         let died = tokio::select! {
             () = ended(&mut self.server) => true,
-            () = until(&mut duty, DesiredState::Serve) => false,
+            () = until(&mut desired_state, DesiredState::Serve) => false,
         };
         if died {
             tracing::warn!(
@@ -54,17 +54,17 @@ impl Supervisor {
                 "the sleeping server died: it is restarted when its engine is needed"
             );
             self.end_server(ShutdownRequest::Kill).await;
-            until(&mut duty, DesiredState::Serve).await;
+            until(&mut desired_state, DesiredState::Serve).await;
         }
         self.state.send_replace(State::Starting);
         Ok(())
     }
 
     fn prestage(&mut self, launch: Launch) {
-        if let (Some(care), true) = (self.plan.share.care.clone(), self.ahead.is_empty()) {
-            let (limit, serves) = (self.plan.settings.start_limit, self.plan.admission.serves.subscribe());
+        if let (Some(preparation), true) = (self.plan.share.preparation.clone(), self.ahead.is_empty()) {
+            let (limit, serves) = (self.plan.settings.start_limit, self.plan.gpu_permits.serves.subscribe());
             self.ahead.spawn(async move {
-                care.prestage(&launch.command, &launch.environment, limit, serves).await;
+                preparation.prestage(&launch.command, &launch.environment, limit, serves).await;
             });
         }
     }

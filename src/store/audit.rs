@@ -51,14 +51,14 @@ pub enum Corruption {
 pub(super) struct Audit {
     pub(super) first: Option<Corruption>,
     /// How many corruptions there are, the first included.
-    pub(super) flaws: usize,
+    pub(super) corruptions: usize,
     /// Pages whose text does not match its checksum.
     pub(super) changed: Vec<PageRef>,
 }
 
 impl Audit {
     fn add(&mut self, corruption: Corruption) {
-        self.flaws += 1;
+        self.corruptions += 1;
         self.first.get_or_insert(corruption);
     }
 

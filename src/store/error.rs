@@ -58,7 +58,7 @@ pub enum StoreError {
          its pages are read again",
         path.display(), path.display()
     )]
-    OpeningLost { path: PathBuf },
+    HeaderLost { path: PathBuf },
     /// Records that had been reported durable could not be read back when their journal was sealed.
     #[error(
         "{records} records in {} have become unreadable because of a disk error: give the same command again to read \

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::{Context, Result},
     frame::{self, FrameKind},
-    hold::JournalLock,
+    journal_lock::JournalLock,
     layout::sync_directory,
 };
 use crate::model::{Document, DocumentId, PageRecord, RankId};
@@ -121,7 +121,7 @@ impl JournalWriter {
     }
 
     /// Ends the writing and returns the lock, so that the journal stays locked until it is sealed.
-    pub(super) fn into_hold(self) -> JournalLock {
+    pub(super) fn into_lock(self) -> JournalLock {
         self.lock
     }
 }

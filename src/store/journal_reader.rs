@@ -82,7 +82,7 @@ impl JournalReader {
                 Ok(Some(JournalReader { frames, opening }))
             }
             None if frames.is_torn_beginning(has_magic)? => Ok(None),
-            Some(_) | None => Err(StoreError::OpeningLost { path: path.into() }),
+            Some(_) | None => Err(StoreError::HeaderLost { path: path.into() }),
         }
     }
 

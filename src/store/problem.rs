@@ -67,11 +67,11 @@ pub enum Problem {
     Unknown { path: PathBuf },
     /// Rows of a shard are damaged.
     #[error(
-        "shard {} is damaged in {flaws} places, the first: {first}; put a good copy back, or delete it and give the \
+        "shard {} is damaged in {corruptions} places, the first: {first}; put a good copy back, or delete it and give the \
          same command again to read its pages anew",
         path.display()
     )]
-    Shard { path: PathBuf, flaws: usize, first: Corruption },
+    Shard { path: PathBuf, corruptions: usize, first: Corruption },
     /// A shard has pages of a document that is not in the plan.
     #[error(
         "shard {} has pages of {name}, and the plan has no document of that name with the same bytes: the shard \

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::{Context, Result, StoreError, check_run},
-    hold::JournalLock,
+    journal_lock::JournalLock,
     journal_reader::JournalReader,
     latest::{LatestRecord, latest_records},
     layout::{Layout, StoreFile, remove_if_present},
-    seal::{Kept, Sealed, seal_held},
+    seal::{Kept, Sealed, seal_locked},
     shard_reader::summaries_of_run,
 };
 use crate::model::{Document, LeaseId};
@@ -186,7 +186,7 @@ impl<'a> Scan<'a> {
         let path = self.layout.journal(file);
         let mut journal = match JournalReader::open(&path) {
             Ok(Some(journal)) => journal,
-            Ok(None) | Err(StoreError::OpeningLost { .. }) => return Ok(()),
+            Ok(None) | Err(StoreError::HeaderLost { .. }) => return Ok(()),
             // The journal was sealed after it was listed.
             Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -213,10 +213,10 @@ fn seal_journal(layout: &Layout, file: StoreFile, run_id: &str, wait: Duration) 
     match JournalReader::open(&path) {
         Ok(Some(reader)) => check_run(&path, &reader.opening().provenance.run_id, run_id)?,
         // The journal has no readable header, so its run is unknown. Sealing it keeps or deletes it as needed.
-        Ok(None) | Err(StoreError::OpeningLost { .. }) => {}
+        Ok(None) | Err(StoreError::HeaderLost { .. }) => {}
         Err(error) => return Err(error),
     }
-    let sealed = seal_held(layout, file, &lock, &mut |_| ())?;
+    let sealed = seal_locked(layout, file, &lock, &mut |_| ())?;
     if sealed.torn_bytes > 0 {
         tracing::warn!(
             journal = %sealed.journal.display(),

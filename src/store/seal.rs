@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
-    hold::JournalLock,
+    journal_lock::JournalLock,
     journal_reader::{Damage, Entry, JournalReader},
     layout::{Durability, Layout, Publishing, StoreFile, publish, remove_if_present, sync_directory},
     shard::{Counts, ShardWriter},
@@ -110,11 +110,11 @@ pub fn seal_observed(
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Option<Sealed>> {
     let Some(lock) = JournalLock::acquire(&layout.journal(file), wait)? else { return Ok(None) };
-    seal_held(layout, file, &lock, on_step).map(Some)
+    seal_locked(layout, file, &lock, on_step).map(Some)
 }
 
 /// Seals a journal that this process has locked.
-pub(super) fn seal_held(
+pub(super) fn seal_locked(
     layout: &Layout,
     file: StoreFile,
     lock: &JournalLock,
@@ -132,7 +132,7 @@ pub(super) fn seal_held(
             let (shard, pages) = existing_shard(shard)?;
             return Ok(Sealed { journal, shard, pages, torn_bytes, kept: None });
         }
-        Err(StoreError::OpeningLost { .. }) => {
+        Err(StoreError::HeaderLost { .. }) => {
             let damage = Damage { places: 1, bytes: size()? };
             let kept = Some(Kept { path: keep_damaged(layout, file)?, damage, orphaned: 0 });
             let (shard, pages) = existing_shard(shard)?;

@@ -179,7 +179,7 @@ fn check_shard(
     let of_shard = shard.documents()?;
     let audit = audit(&shard, file, &of_shard)?;
     if let Some(first) = audit.first {
-        problems.push(Problem::Shard { path: path.clone(), flaws: audit.flaws, first });
+        problems.push(Problem::Shard { path: path.clone(), corruptions: audit.corruptions, first });
     }
     if let Some(&first) = audit.changed.first() {
         problems.push(Problem::Text { pages: audit.changed.len(), first, path: path.clone() });

@@ -17,11 +17,11 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
-    hold::JournalLock,
     journal::{JournalHeader, JournalWriter, Provenance},
+    journal_lock::JournalLock,
     layout::{Layout, StoreFile},
     queue::Queue,
-    seal::{Sealed, seal_held},
+    seal::{Sealed, seal_locked},
 };
 use crate::model::{Document, PageRecord, RankId, configuration};
 
@@ -322,7 +322,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         let full = self.settings.shard.as_u64();
         if let Some((file, journal)) = self.journal.take_if(|(_, journal)| self.finishing || journal.len() >= full) {
             let records = journal.records();
-            self.sealing = Some(Sealing { records, thread: self.start_sealing(file, journal.into_hold())? });
+            self.sealing = Some(Sealing { records, thread: self.start_sealing(file, journal.into_lock())? });
         }
         Ok(())
     }
@@ -333,7 +333,7 @@ impl<R: Send + 'static, F: FnMut(StoreEvent<R>)> StoreThread<R, F> {
         let work = move || {
             let _end = end;
             let started = Instant::now();
-            let sealed = seal_held(&layout, file, &lock, &mut |_| ())?;
+            let sealed = seal_locked(&layout, file, &lock, &mut |_| ())?;
             let elapsed = started.elapsed();
             tracing::info!(
                 journal = %sealed.journal.display(),

@@ -44,12 +44,12 @@ pub(super) fn set_up_engines(
         if profile.engine != engine {
             return Err(WorkerError::ProfileOfOtherEngine { profile: profile.name, engine });
         }
-        let care = settings.server.is_model().then(|| {
+        let preparation = settings.server.is_model().then(|| {
             let model = settings.model.as_deref().unwrap_or(&profile.model);
             Arc::new(NodePreparation::new(engine, model, &configuration.node, place.clone()))
         });
-        let gpu = place.gpu.as_ref().filter(|_| care.is_some()).map(|gpu| gpu.id.clone());
-        let share = Share { program: request.program.clone(), cores, gpu, care };
+        let gpu = place.gpu.as_ref().filter(|_| preparation.is_some()).map(|gpu| gpu.id.clone());
+        let share = Share { program: request.program.clone(), cores, gpu, preparation };
         let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
             (Some(number), _) => InFlight::Fixed(number.get()),
             // A request to Tesseract uses all cores of its server; one more page is prepared meanwhile.

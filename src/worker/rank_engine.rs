@@ -31,7 +31,7 @@ pub(super) struct RankPlan<'a> {
     /// Orphan grace: how long servers stay after this rank was killed.
     pub(super) linger: Duration,
     /// Shared by the servers of the rank.
-    pub(super) admission: GpuPermits,
+    pub(super) gpu_permits: GpuPermits,
 }
 
 impl RankEngine {
@@ -39,7 +39,7 @@ impl RankEngine {
     pub(super) fn start(
         engine: Engine,
         setup: EngineSetup,
-        duty: DesiredState,
+        desired_state: DesiredState,
         rank_plan: &RankPlan<'_>,
         on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
     ) -> Result<RankEngine, WorkerError> {
@@ -50,9 +50,9 @@ impl RankEngine {
             rank: rank_plan.rank,
             local_rank: rank_plan.local_rank,
             profile: Arc::clone(&profile),
-            claim: MemoryShare::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
-            admission: rank_plan.admission.clone(),
-            duty,
+            memory_share: MemoryShare::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
+            gpu_permits: rank_plan.gpu_permits.clone(),
+            desired_state,
             settings: rank_plan.configuration.engines.of(engine).clone(),
             share,
             run_directory: rank_plan.run_directory.clone(),

@@ -15,7 +15,7 @@ pub(super) struct RoleSwitches {
 
 impl RoleSwitches {
     pub(super) fn add(&mut self, engine: Engine, service: &Service) {
-        self.servers.insert(engine, (service.duty(), service.life()));
+        self.servers.insert(engine, (service.desired_state(), service.life()));
     }
 
     /// Makes this engine the one that serves. Returns its server if it is ready already; otherwise its service reports

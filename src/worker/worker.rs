@@ -113,7 +113,7 @@ impl Worker {
             configuration: &request.configuration,
             run_directory: request.run_directory.clone(),
             linger: request.linger,
-            admission: GpuPermits::default(),
+            gpu_permits: GpuPermits::default(),
         };
         let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events)?;
         Ok(Worker {
@@ -152,7 +152,8 @@ impl Worker {
     /// # Errors
     /// The message does not fit the worker's stage, or the system refuses a thread.
     pub fn handle(&mut self, message: ToWorker) -> Result<(), WorkerError> {
-        let waits = matches!(message, ToWorker::Assign(_) | ToWorker::LetGo(..) | ToWorker::Recall | ToWorker::Finish);
+        let waits =
+            matches!(message, ToWorker::Assign(_) | ToWorker::ReleasePage(..) | ToWorker::Recall | ToWorker::Finish);
         if let (WorkerStage::StartingUp(held), true) = (&mut self.stage, waits) {
             held.push(message);
             return Ok(());
@@ -161,7 +162,7 @@ impl Worker {
             ToWorker::Recover { run_id, share } => self.recover(run_id, share)?,
             ToWorker::Begin { run_id } => self.start_up(run_id)?,
             ToWorker::Assign(assignment) => self.assign(assignment)?,
-            ToWorker::LetGo(page, lease) => {
+            ToWorker::ReleasePage(page, lease) => {
                 if let Some(task) = self.under_way.remove(&(page, lease)) {
                     task.abort();
                 }
@@ -357,7 +358,7 @@ fn start_engines(
     let (first, resting): (Vec<_>, Vec<_>) =
         setups.into_iter().partition(|(engine, _)| rank_plan.role.first().contains(*engine));
     let resting = resting.into_iter().map(|setup| (setup, DesiredState::Rest));
-    for ((engine, setup), duty) in resting.chain(first.into_iter().map(|setup| (setup, DesiredState::Serve))) {
+    for ((engine, setup), desired_state) in resting.chain(first.into_iter().map(|setup| (setup, DesiredState::Serve))) {
         let events = events.clone();
         let on_event = move |event| {
             let _ = events.send(match event {
@@ -365,7 +366,7 @@ fn start_engines(
                 ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
             });
         };
-        let started = RankEngine::start(engine, setup, duty, rank_plan, on_event)?;
+        let started = RankEngine::start(engine, setup, desired_state, rank_plan, on_event)?;
         if rank_plan.role == Role::OneAtATime {
             switches.add(engine, &started.service);
         }

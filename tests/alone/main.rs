@@ -6,4 +6,4 @@
 #[path = "../it/run_support/mod.rs"]
 mod run_support;
 
-mod run_pace;
+mod run_concurrency;

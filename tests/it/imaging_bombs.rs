@@ -5,7 +5,7 @@
 use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 
 use bulletin_ocr::{
-    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library},
+    imaging::{EncodedPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library},
     model::{FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 
@@ -27,7 +27,7 @@ async fn draw(
     entries: &str,
     content: &str,
     objects: &str,
-) -> Result<DrawnPage, RenderFailure> {
+) -> Result<EncodedPage, RenderFailure> {
     let folder = tempfile::tempdir().unwrap();
     let document = folder.path().join("bomb.pdf");
     let length = content.len();

@@ -72,7 +72,7 @@ fn job(document: PathBuf) -> RenderJob {
 }
 
 /// What became of a page, in a word.
-fn outcome(answer: &Result<Option<bulletin_ocr::imaging::DrawnPage>, RenderFailure>) -> &'static str {
+fn outcome(answer: &Result<Option<bulletin_ocr::imaging::EncodedPage>, RenderFailure>) -> &'static str {
     match answer {
         Ok(_) => "drawn",
         Err(RenderFailure::Page { class: FailureClass::RenderTimeout, .. }) => "too slow",

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bulletin_ocr::{
-    imaging::{DrawnPage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
+    imaging::{EncodedPage, Pool, PoolSettings, RenderFailure, RenderJob, StartError, find_library},
     model::{BBox, FailureClass, Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
@@ -59,7 +59,7 @@ fn job(document: PathBuf, page: u32) -> RenderJob {
     }
 }
 
-fn decode(page: &DrawnPage) -> image::DynamicImage {
+fn decode(page: &EncodedPage) -> image::DynamicImage {
     image::load_from_memory(&page.parts[0].png).unwrap()
 }
 

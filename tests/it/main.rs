@@ -9,15 +9,16 @@
 mod imaging_support {
     pub mod mutants;
 }
+mod concurrency_support;
 mod job_support;
 mod judge_support;
-mod pace_support;
 mod run_support;
 mod schedule_support;
 mod scripts_support;
 mod standin_common;
 mod store_support;
 
+mod concurrency_simulation;
 mod conformance;
 mod corpus_plan;
 mod corpus_update;
@@ -32,25 +33,24 @@ mod judge_cases;
 mod layout_labels;
 mod layout_turned;
 mod module_order;
-mod node_care;
-mod pace_simulation;
+mod node_preparation;
 mod page_parts;
 mod plan_estimate;
 mod run_faults;
 mod run_in_process;
-mod run_ladder;
 mod run_main_job;
-mod run_turns;
+mod run_retries;
+mod run_role_switches;
 mod schedule_expiry;
+mod schedule_role_switch;
 mod schedule_simulation;
 mod schedule_stories;
-mod schedule_turning;
 mod scripts_character_errors;
 mod scripts_environments;
 mod scripts_scaling;
 mod server_guard;
+mod server_role_switches;
 mod server_service;
-mod server_turns;
 mod standin_api;
 mod standin_faults;
 mod standin_reading;

@@ -46,11 +46,11 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
         rank: RankId::COORDINATOR,
         local_rank: 0,
         profile: Arc::new(Profile::load("chandra-2", None).unwrap()),
-        claim: alone(Engine::Chandra),
-        admission: GpuPermits::default(),
-        duty: DesiredState::Serve,
+        memory_share: alone(Engine::Chandra),
+        gpu_permits: GpuPermits::default(),
+        desired_state: DesiredState::Serve,
         settings,
-        share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None, care: None },
+        share: Share { program: env!("CARGO_BIN_EXE_bocr").into(), cores: 1, gpu: None, preparation: None },
         run_directory: bench.run_directory(),
         logs: bench.path(""),
         linger: Duration::from_secs(linger),
@@ -275,11 +275,11 @@ async fn a_server_that_is_still_starting_is_waited_for_by_the_next_attempt() {
 async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_next_starts() {
     let bench = Bench::new();
     let chandra = alone(Engine::Chandra);
-    let on = |gpu: &str, claim, profile: &str, command: &[&str], linger| {
+    let on = |gpu: &str, memory_share, profile: &str, command: &[&str], linger| {
         let plan = plan(&bench, settings(&bench, command), linger);
         let share = Share { gpu: Some(gpu.into()), ..plan.share };
         let profile = Arc::new(Profile::load(profile, None).unwrap());
-        begin(ServicePlan { profile, claim, share, ..plan })
+        begin(ServicePlan { profile, memory_share, share, ..plan })
     };
     let silent = ["sh", "-c", "sleep 1000 & wait; : {socket}"];
     let (elder, _) = on("GPU-7", alone(Engine::DeepSeek), "deepseek-ocr", &silent, LINGER);
@@ -292,8 +292,8 @@ async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_ne
     held.stop().await;
     drop(elder);
     until("nobody holds the server", || answer(&control) == Some(b'h'));
-    for (gpu, claim) in [("GPU-8", chandra), ("GPU-7", MemoryShare { role: Role::Together, memory: 0.6 })] {
-        let (service, _heard) = on(gpu, claim, "chandra-2", &STAND_IN, 0);
+    for (gpu, memory_share) in [("GPU-8", chandra), ("GPU-7", MemoryShare { role: Role::Together, memory: 0.6 })] {
+        let (service, _heard) = on(gpu, memory_share, "chandra-2", &STAND_IN, 0);
         service.ready().await.unwrap();
         service.stop().await;
     }
@@ -456,7 +456,7 @@ async fn a_server_on_a_port_answers_nobody_without_the_runs_key() {
     let ready = first.ready().await.unwrap();
     let client = ready.reader.client();
     assert!(matches!(client.address(), ServerAddress::Tcp(_)));
-    assert!(client.refuses_strangers().await.unwrap());
+    assert!(client.requires_key().await.unwrap());
     assert_eq!(attempt(&ready, "page.p1").await, AttemptOutcome::Accepted);
     let id = server_of(&bench);
     drop(first);

@@ -139,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// The server does not answer.
-    pub async fn refuses_strangers(&self) -> Result<bool, EngineError> {
+    pub async fn requires_key(&self) -> Result<bool, EngineError> {
         const PATH: &str = "/v1/models";
         let stranger = Client::new(self.address.clone(), self.limits, None)?;
         let request = stranger.http.get(format!("{}{PATH}", stranger.base)).timeout(PROBE_LIMIT);

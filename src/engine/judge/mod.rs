@@ -234,12 +234,12 @@ impl Judge {
 
     fn repeated_ngrams(&self) -> Option<Loop> {
         let length = self.ngrams.length();
-        if length < Unit::LEAST_OF_WORN {
+        if length < Unit::LEAST_REPETITION {
             return None;
         }
         let whole = self.symbols.whole();
         let start = start_of_last(length, whole);
-        let repeated_ngrams = length >= Unit::of(&whole[start..]).allowance_of_worn();
+        let repeated_ngrams = length >= Unit::of(&whole[start..]).allowed_repetition();
         repeated_ngrams.then(|| Loop { proof: Proof::RepeatedNgrams { length }, at: self.symbols.position(start) })
     }
 

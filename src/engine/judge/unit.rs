@@ -41,7 +41,7 @@ impl Unit {
     /// Copies with counters are no loop below this number of characters.
     pub(super) const LEAST_OF_COUNTERS: usize = 1_200;
     /// The smallest allowance of repeated n-grams, characters of text.
-    pub(super) const LEAST_OF_WORN: usize = 2_000;
+    pub(super) const LEAST_REPETITION: usize = 2_000;
 
     /// Determines the kind. A unit may begin anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
@@ -104,9 +104,9 @@ impl Unit {
     }
 
     /// Number of characters of text from which repeated n-grams are a loop.
-    pub(super) fn allowance_of_worn(self) -> usize {
+    pub(super) fn allowed_repetition(self) -> usize {
         match self.content {
-            Content::Words | Content::Line | Content::Led | Content::Signs => Self::LEAST_OF_WORN,
+            Content::Words | Content::Line | Content::Led | Content::Signs => Self::LEAST_REPETITION,
             Content::Filling => 3_000,
             Content::Form => 4_000,
         }

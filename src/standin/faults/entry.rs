@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::Deserialize;
 
-use super::kinds::{Effect, Fault, KindWord, Tokens};
+use super::kinds::{Effect, Fault, KindName, Tokens};
 use crate::model::Engine;
 
 /// Tokens before a fault where the script sets none.
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub(super) nth: Option<NonZeroU64>,
     pub(super) times: Option<NonZeroU32>,
     pub(super) probability: Option<f64>,
-    pub(super) kind: KindWord,
+    pub(super) kind: KindName,
     after_tokens: Option<u32>,
     phrase: Option<String>,
 }

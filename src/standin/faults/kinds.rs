@@ -157,13 +157,13 @@ pub static KINDS: [FaultKind; 23] = [
 /// A kind, parsed from its name.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub struct KindWord(pub &'static FaultKind);
+pub struct KindName(pub &'static FaultKind);
 
-impl TryFrom<String> for KindWord {
+impl TryFrom<String> for KindName {
     type Error = String;
 
     fn try_from(word: String) -> Result<Self, String> {
-        KINDS.iter().find(|kind| kind.word == word).map(KindWord).ok_or_else(|| {
+        KINDS.iter().find(|kind| kind.word == word).map(KindName).ok_or_else(|| {
             let words: Vec<&str> = KINDS.iter().map(|kind| kind.word).collect();
             format!("`{word}` is not a kind of fault: use one of {}", words.join(", "))
         })

@@ -74,7 +74,7 @@ impl FaultyStream {
     }
 
     /// Whether only an orderly end is left.
-    pub fn is_told(&self) -> bool {
+    pub fn is_order(&self) -> bool {
         matches!(&self.rest, Rest::Writes(writes) if writes.is_empty())
     }
 

@@ -207,7 +207,7 @@ impl Events {
         let spoiled = self.spoiled.as_mut()?;
         let bytes = spoiled.next().await;
         // Marked before the end: a client may disconnect at `[DONE]`.
-        if spoiled.is_told() {
+        if spoiled.is_order() {
             self.log.mark_fault();
         }
         bytes.map(Ok)

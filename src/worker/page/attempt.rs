@@ -180,7 +180,7 @@ impl StageAttempts<'_> {
         let service = &self.engine.service;
         let ready = service.ready().await?;
         if self.task.unit.probe.is_some() {
-            service.begin_trial(ready.start);
+            service.begin_probe(ready.start);
         }
         let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.step().step };
         let result = ready.reader.attempt(&image.image, asking).await;
@@ -189,7 +189,7 @@ impl StageAttempts<'_> {
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
                 report_death(self.engine, &ready, fault).await;
             }
-            _ => service.end_trial(),
+            _ => service.end_probe(),
         }
         Ok(Asked { image, request_id, result })
     }
@@ -208,7 +208,7 @@ impl StageAttempts<'_> {
             AfterAttempt::Blank => self.part += 1,
             AfterAttempt::SettleFailed(class) => return Ok(Some(self.failed(class, reason))),
             AfterAttempt::Return(fault) => return Err(fault),
-            AfterAttempt::AskAgain { rung: RetryStep { step, view }, pause } => {
+            AfterAttempt::AskAgain { step: RetryStep { step, view }, pause } => {
                 tracing::info!(request_id, step, view = view.name(), "asking again: {reason}");
                 // The text of other parts stays valid as long as the view is the same.
                 if view != image.image.shown.view {

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     corpus::SourceState,
     engine::{Expectation, PageImage},
-    imaging::{DrawnPage, RenderFailure, RenderJob},
+    imaging::{EncodedPage, RenderFailure, RenderJob},
     model::{Attempt, FailureClass, ImageFacts, Language, MachineFault, View},
     retry::blank_check::ImageEvidence,
 };
@@ -16,7 +16,7 @@ use super::{progress::PageProgress, task::PageTask};
 
 /// A page in one of its views. It holds its share of the rank's image memory as long as its bytes.
 pub(super) struct RenderedPage {
-    pub(super) page: DrawnPage,
+    pub(super) page: EncodedPage,
     edition: Language,
     _share: OwnedSemaphorePermit,
 }
@@ -131,7 +131,7 @@ pub(super) async fn render(
 
 /// Whether this view costs the engine fewer tokens than the image that failed last. Otherwise it shows the engine
 /// nothing new: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
-fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &DrawnPage) -> Result<bool, MachineFault> {
+fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &EncodedPage) -> Result<bool, MachineFault> {
     let tokens = &task.context.engine(task.unit.engine)?.profile.visual_tokens;
     let of_whole =
         |attempt: &Attempt| attempt.served_by.engine == task.unit.engine && attempt.shown.view == View::Whole;

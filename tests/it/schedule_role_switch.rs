@@ -311,7 +311,7 @@ fn a_start_with_a_short_deadline_tries_the_turn_that_is_all_there_is_to_do() {
 
 /// The other has lost DeepSeek and would have to start Chandra for the first time; this one started it in no time.
 #[test]
-fn a_rank_that_only_has_to_wake_its_server_turns_where_another_would_come_too_late() {
+fn a_rank_that_only_has_to_wake_its_server_role_switches_where_another_would_come_too_late() {
     let left = Restored { remaining: EngineSet::all(), ..left_for_deepseek(1) };
     let mut story = Story::resume(before(300, 180, 2), &[1], vec![left]);
     story.happens(joined(FIRST));

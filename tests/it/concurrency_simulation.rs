@@ -8,7 +8,7 @@ use bulletin_ocr::{
     simulate::{Change, LoadCurve, Pacing, Server},
 };
 
-use crate::pace_support::{gpu, knees, long_answers};
+use crate::concurrency_support::{gpu, knees, long_answers};
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)

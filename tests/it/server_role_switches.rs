@@ -47,22 +47,27 @@ impl<'b> Rank<'b> {
         bench: &'b Bench,
         role: Role,
         commands: [Command<'_>; 2],
-        care: impl Fn(Engine) -> Option<NodePreparation>,
+        preparation: impl Fn(Engine) -> Option<NodePreparation>,
     ) -> Rank<'b> {
         std::fs::create_dir_all(bench.run_directory()).unwrap();
-        let admission = GpuPermits::default();
+        let gpu_permits = GpuPermits::default();
         let begin = |(engine, (before, arguments)): (Engine, Command<'_>)| {
-            let duty = if role.first().contains(engine) { DesiredState::Serve } else { DesiredState::Rest };
+            let desired_state = if role.first().contains(engine) { DesiredState::Serve } else { DesiredState::Rest };
             let profile = if engine == Chandra { "chandra-2" } else { "deepseek-ocr" };
             let plan = ServicePlan {
                 rank: RankId::COORDINATOR,
                 local_rank: 0,
                 profile: Arc::new(Profile::load(profile, None).unwrap()),
-                claim: MemoryShare { role, memory: 0.4 },
-                admission: admission.clone(),
-                duty,
+                memory_share: MemoryShare { role, memory: 0.4 },
+                gpu_permits: gpu_permits.clone(),
+                desired_state,
                 settings: settings(bench, engine, before, arguments),
-                share: Share { program: PROGRAM.into(), cores: 1, gpu: None, care: care(engine).map(Arc::new) },
+                share: Share {
+                    program: PROGRAM.into(),
+                    cores: 1,
+                    gpu: None,
+                    preparation: preparation(engine).map(Arc::new),
+                },
                 run_directory: bench.run_directory(),
                 logs: bench.path(""),
                 linger: Duration::from_secs(300),
@@ -77,8 +82,8 @@ impl<'b> Rank<'b> {
     /// Switches to the engine, and waits until it serves.
     async fn turn(&self, engine: Engine) -> Ready {
         let other = if engine == Chandra { DeepSeek } else { Chandra };
-        self.services[&other].duty().set(DesiredState::Rest);
-        self.services[&engine].duty().set(DesiredState::Serve);
+        self.services[&other].desired_state().set(DesiredState::Rest);
+        self.services[&engine].desired_state().set(DesiredState::Serve);
         self.serving(engine).await
     }
 
@@ -259,7 +264,7 @@ async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
     }
     let disk = bench.path("disk");
     std::fs::create_dir(&disk).unwrap();
-    let care = |engine: Engine| {
+    let preparation = |engine: Engine| {
         let settings = NodeSettings { stage: Some(disk.clone()), cache: Some(disk.clone()), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
         Some(NodePreparation::new(engine, bench.path(engine.name()).to_str().unwrap(), &settings, place))
@@ -269,7 +274,7 @@ async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
         paths.filter(|path| path.ends_with("deepseek/weights")).collect::<Vec<_>>()
     };
     let serves = format!("[ -e {{model}}/weights ] || exit 3; echo {{model}} >{};", bench.path("served").display());
-    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, (&serves, SLEEPS.1)], care);
+    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, (&serves, SLEEPS.1)], preparation);
     rank.serving(Chandra).await;
     let whole = |path: &std::path::PathBuf| !path.ancestors().any(|folder| folder.extension().is_some());
     until("it is copied", || copies().iter().any(whole));
@@ -286,12 +291,12 @@ async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
 async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
     let bench = Bench::new();
     let _logging = logging(&bench);
-    let care = |engine: Engine| {
+    let preparation = |engine: Engine| {
         let settings = NodeSettings { cache: Some(bench.path("")), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
         (engine == DeepSeek).then(|| NodePreparation::new(engine, "/nowhere/model", &settings, place))
     };
-    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, SLEEPS], care);
+    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, SLEEPS], preparation);
     rank.serving(Chandra).await;
     let logged = logged(&bench);
     assert!(logged.contains("WILL NOT FIND ITS MODEL") && logged.contains("/nowhere/model"), "{logged}");

@@ -13,9 +13,9 @@ use bulletin_ocr::{
     simulate::{Change, Pacing, Server},
 };
 
-#[path = "../tests/it/pace_support/mod.rs"]
-mod pace_support;
-use pace_support::{Knee, gpu, knees, long_answers};
+#[path = "../tests/it/concurrency_support/mod.rs"]
+mod concurrency_support;
+use concurrency_support::{Knee, gpu, knees, long_answers};
 
 const SEEDS: u64 = 10;
 const NUMBERS: [u32; 22] = [4, 6, 7, 8, 10, 12, 16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 72, 80, 112, 144, 192, 256];
