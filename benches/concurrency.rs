@@ -37,15 +37,15 @@ fn row(name: &str, server: &Server, bounds: Bounds, from: Duration) {
             .filter(|number| **number <= bounds.ceiling)
             .map(|number| (*number, server.read(Pacing::Fixed(*number), to)))
             .collect();
-        let best = |from, to| fixed.iter().map(|(_, escalation)| escalation.throughput(from, to)).fold(0.0, f64::max);
-        let knee = fixed.iter().find(|(_, escalation)| escalation.throughput(from, to) >= 0.98 * best(from, to));
+        let best = |from, to| fixed.iter().map(|(_, curve)| curve.throughput(from, to)).fold(0.0, f64::max);
+        let knee = fixed.iter().find(|(_, curve)| curve.throughput(from, to) >= 0.98 * best(from, to));
         knees.extend(knee.map(|(number, _)| *number));
-        let escalation = server.read(Pacing::Adaptive(bounds), to);
-        shares.push(escalation.throughput(from, to) / best(from, to));
-        first.push(escalation.throughput(Duration::ZERO, minutes(10)) / best(Duration::ZERO, minutes(10)));
-        means.push(escalation.mean_limit(from, to));
-        most = most.max(escalation.limits(from, to).max().unwrap_or(0));
-        changes = changes.max(escalation.changes(from, to));
+        let curve = server.read(Pacing::Adaptive(bounds), to);
+        shares.push(curve.throughput(from, to) / best(from, to));
+        first.push(curve.throughput(Duration::ZERO, minutes(10)) / best(Duration::ZERO, minutes(10)));
+        means.push(curve.mean_limit(from, to));
+        most = most.max(curve.limits(from, to).max().unwrap_or(0));
+        changes = changes.max(curve.changes(from, to));
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -136,7 +136,7 @@ impl Batch {
     /// idle GPU.
     pub fn step(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) -> Duration {
         self.admit(events);
-        self.free_gpu_memory(events);
+        self.preempt_until_all_fit(events);
         if self.running.is_empty() {
             return Duration::ZERO;
         }
@@ -176,7 +176,7 @@ impl Batch {
     }
 
     /// Preempts the youngest sequences until each other one has cache for its next token. The oldest always stays.
-    fn free_gpu_memory(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) {
+    fn preempt_until_all_fit(&mut self, events: &mut Vec<(SequenceId, SequenceEvent)>) {
         while self.running.len() > 1 && self.cached() + self.running.len() as u64 > self.model.kv_tokens {
             let Some(mut youngest) = self.running.pop() else { break };
             events.push((youngest.id, SequenceEvent::Preempted));

@@ -36,8 +36,8 @@ fn it_settles_near_the_knee_and_loses_no_throughput() {
         let k = knee.knee;
         let (best, found) = best_fixed(&knee.server, &[3 * k / 4, k, 3 * k / 2], from, to);
         assert_eq!(found, k, "the knee is where it is said to be");
-        let escalation = adaptive(&knee.server, knee.bounds, to);
-        let (rate, limit) = (escalation.throughput(from, to) / best, escalation.mean_limit(from, to));
+        let curve = adaptive(&knee.server, knee.bounds, to);
+        let (rate, limit) = (curve.throughput(from, to) / best, curve.mean_limit(from, to));
         assert!(rate >= 0.97, "knee {k}: {rate:.3} of the best");
         assert!(limit <= 1.5 * f64::from(k), "knee {k}: {limit:.0} in flight");
     }
@@ -46,18 +46,18 @@ fn it_settles_near_the_knee_and_loses_no_throughput() {
 #[test]
 fn a_start_far_below_the_knee_rises_within_minutes() {
     let server = knees().remove(3).server;
-    let escalation = adaptive(&server, Bounds { start: 16, ceiling: 256 }, minutes(8));
-    assert!(escalation.0.last().is_some_and(|second| second.limit >= 128), "{:?}", escalation.0.last());
+    let curve = adaptive(&server, Bounds { start: 16, ceiling: 256 }, minutes(8));
+    assert!(curve.0.last().is_some_and(|second| second.limit >= 128), "{:?}", curve.0.last());
 }
 
 #[test]
 fn it_does_not_oscillate() {
     for metrics in [true, false] {
         let server = Server { metrics, ..Server::default() };
-        let escalation = adaptive(&server, FROM_64, minutes(100));
+        let curve = adaptive(&server, FROM_64, minutes(100));
         let (from, to) = (minutes(20), minutes(100));
-        assert!(escalation.changes(from, to) <= 12, "{} changes in 80 minutes", escalation.changes(from, to));
-        let (lowest, highest) = (escalation.limits(from, to).min(), escalation.limits(from, to).max());
+        assert!(curve.changes(from, to) <= 12, "{} changes in 80 minutes", curve.changes(from, to));
+        let (lowest, highest) = (curve.limits(from, to).min(), curve.limits(from, to).max());
         assert!(highest <= lowest.map(|lowest| 2 * lowest), "tries included, from {lowest:?} to {highest:?}");
     }
 }
@@ -67,9 +67,9 @@ fn a_server_that_becomes_half_as_fast_keeps_its_number() {
     let server = Server { changes: vec![(minutes(20), Change::Slowness(2.0))], ..Server::default() };
     let (from, to) = (minutes(22), minutes(50));
     let (best, knee) = best_fixed(&server, &[27, 36, 54], from, to);
-    let escalation = adaptive(&server, FROM_64, to);
-    assert!(escalation.throughput(from, to) >= 0.97 * best);
-    assert!(escalation.mean_limit(from, to) <= 1.5 * f64::from(knee));
+    let curve = adaptive(&server, FROM_64, to);
+    assert!(curve.throughput(from, to) >= 0.97 * best);
+    assert!(curve.mean_limit(from, to) <= 1.5 * f64::from(knee));
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn it_follows_a_knee_that_moves() {
     let server = Server { changes, gpu: gpu(9000, 90, 80, 256), ..Server::default() };
     let (from, to) = (minutes(25), minutes(50));
     let (best, knee) = best_fixed(&server, &[80, 112, 160], from, to);
-    let escalation = adaptive(&server, Bounds { start: 32, ceiling: 256 }, to);
-    assert!(escalation.throughput(from, to) >= 0.97 * best);
-    assert!(escalation.mean_limit(from, to) <= 1.5 * f64::from(knee));
+    let curve = adaptive(&server, Bounds { start: 32, ceiling: 256 }, to);
+    assert!(curve.throughput(from, to) >= 0.97 * best);
+    assert!(curve.mean_limit(from, to) <= 1.5 * f64::from(knee));
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn noise_neither_costs_throughput_nor_drives_it_up() {
     let server = Server { noise: 0.1, metrics: false, ..Server::default() };
     let (from, to) = (minutes(20), minutes(50));
     let (best, knee) = best_fixed(&server, &[27, 36, 54], from, to);
-    let escalation = adaptive(&server, FROM_64, to);
-    assert!(escalation.throughput(from, to) >= 0.97 * best);
-    assert!(escalation.mean_limit(from, to) <= 1.5 * f64::from(knee));
+    let curve = adaptive(&server, FROM_64, to);
+    assert!(curve.throughput(from, to) >= 0.97 * best);
+    assert!(curve.mean_limit(from, to) <= 1.5 * f64::from(knee));
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn what_the_server_cannot_run_is_not_sent() {
         let server = Server { gpu, ..Server::default() };
         let (from, to) = (minutes(5), minutes(40));
         let (best, _) = best_fixed(&server, &[16, 20, 24, 32, 64], from, to);
-        let escalation = adaptive(&server, FROM_64, to);
-        let (rate, limit) = (escalation.throughput(from, to) / best, escalation.mean_limit(from, to));
+        let curve = adaptive(&server, FROM_64, to);
+        let (rate, limit) = (curve.throughput(from, to) / best, curve.mean_limit(from, to));
         assert!(rate >= bar, "{rate:.3}");
         assert!(limit <= 36.0, "{limit:.0} in flight");
     }
@@ -117,9 +117,9 @@ fn a_want_of_pages_and_a_restart_leave_the_number_alone() {
         (minutes(32), Change::Restart),
     ];
     let server = Server { changes, ..Server::default() };
-    let escalation = adaptive(&server, FROM_64, minutes(34));
-    assert_eq!(escalation.changes(minutes(20) + Duration::from_secs(5), minutes(30)), 0);
-    let before = escalation.0[minutes(20).as_secs() as usize].limit;
-    let after = escalation.0[minutes(34).as_secs() as usize - 1].limit;
+    let curve = adaptive(&server, FROM_64, minutes(34));
+    assert_eq!(curve.changes(minutes(20) + Duration::from_secs(5), minutes(30)), 0);
+    let before = curve.0[minutes(20).as_secs() as usize].limit;
+    let after = curve.0[minutes(34).as_secs() as usize - 1].limit;
     assert!(after.abs_diff(before) <= before / 3, "{before} before, {after} after");
 }

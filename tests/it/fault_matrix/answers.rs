@@ -1,15 +1,15 @@
 //! Answers that are not what they seem.
 
-use super::row::{REFERENCE, Row, ended};
+use super::row::{Corpus, Row, ended};
 
 /// Three requests go wrong this way, each of another page.
 fn thrice(name: &'static str, kind: &str) {
-    let row = Row::with(name, "attempts = 8", &["--time-scale", "0.02"]);
+    let row = Row::with(name, Corpus::Small, "attempts = 8", &["--time-scale", "0.02"]);
     let faults: String =
         [3, 8, 12].map(|nth| format!("[[fault]]\nnth = {nth}\nkind = \"{kind}\"\nafter_tokens = 20\n")).concat();
     let mut run = row.start_with_faults(&faults);
     assert_eq!(ended(&mut run), Some(0), "{name}: {}", row.bench.log(0));
-    row.reckon(&REFERENCE);
+    row.check();
 }
 
 #[test]

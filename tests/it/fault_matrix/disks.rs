@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::row::{REFERENCE, Row, ended};
+use super::row::{Corpus, Row, ended};
 
 /// Runs `bocr run` on a small file system that `trouble` is done to; `disk.sh` says how. The run must end with 75 and name
 /// the directory; the same command on the mended file system must end with 0.
@@ -15,7 +15,7 @@ fn on_a_bad_disk(name: &'static str, trouble: &str) {
         eprintln!("NOT RUN: {name}: mounting a file system needs root and mount namespaces");
         return;
     };
-    let row = Row::with(name, "", &["--time-scale", "0.05"]);
+    let row = Row::with(name, Corpus::Large, "", &["--time-scale", "0.05"]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fault_matrix/disk.sh");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", propagation, "bash", script.to_str().unwrap(), trouble]);
@@ -25,7 +25,7 @@ fn on_a_bad_disk(name: &'static str, trouble: &str) {
     let code = ended(&mut script);
     let said = fs::read_to_string(row.bench.path("out")).unwrap();
     assert_eq!(code, Some(0), "{name}: {said}");
-    row.reckon(&REFERENCE);
+    row.check();
 }
 
 /// How mounts are kept from the outer world. Below a chroot, whose root is no mount, only as it is there.
@@ -56,7 +56,7 @@ fn row_run_directory_gone() {
 /// The clock goes back an hour, then remaining two, under all processes of a run. Nothing is measured by it.
 #[test]
 fn row_clock_stepped() {
-    let row = Row::with("clock stepped", "", &["--time-scale", "0.2"]);
+    let row = Row::with("clock stepped", Corpus::Large, "", &["--time-scale", "0.2"]);
     let folders = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
     let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
     let Some(library) = libraries.find(|library| library.exists()) else {
@@ -73,5 +73,5 @@ fn row_clock_stepped() {
         fs::write(&clock, step).unwrap();
     }
     assert_eq!(ended(&mut run), Some(0), "{}", row.bench.log(0));
-    row.reckon(&REFERENCE);
+    row.check();
 }

@@ -20,8 +20,8 @@ use fuser::{
 };
 
 use crate::{
-    fault_matrix::row::{REFERENCE, Row, ended},
-    run_support::{Pages, until},
+    fault_matrix::row::{Corpus, Row, ended},
+    run_support::until,
 };
 
 const NAME: &str = "scan_fr.pdf";
@@ -152,7 +152,7 @@ fn mount(folder: &Path) -> Option<(Arc<Hang>, BackgroundSession)> {
 /// reads it when the file system answers again.
 #[test]
 fn row_input_hangs() {
-    let row = Row::with("input hangs", "attempts = 2", &["--time-scale", "0.1"]);
+    let row = Row::with("input hangs", Corpus::Small, "attempts = 2", &["--time-scale", "0.1"]);
     let mut settings = fs::File::options().append(true).open(row.bench.path("configuration.toml")).unwrap();
     writeln!(settings, "[imaging]\npage_limit = \"4s\"").unwrap();
     let Some((hang, session)) = mount(&row.bench.path("input/z")) else {
@@ -176,8 +176,8 @@ fn row_input_hangs() {
     assert_eq!(verdict, Verdict::Failed(FailureClass::Stuck), "{}", row.bench.log(0));
     assert!(pages.values().all(|(verdict, _)| *verdict == Verdict::Read));
 
-    let mut expected: Pages = REFERENCE.clone();
-    expected.insert((document, 1), REFERENCE[&("c/scan_fr.pdf".to_owned(), 1)].clone());
+    let mut expected = Corpus::Small.reference();
+    expected.insert((document, 1), expected[&("a/scan_fr.pdf".to_owned(), 1)].clone());
     row.finish_with(&[], &expected);
     session.umount_and_join().unwrap();
 }

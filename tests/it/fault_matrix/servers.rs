@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    fault_matrix::row::{REFERENCE, Row, ended},
+    fault_matrix::row::{Corpus, Row, ended},
     run_support::until,
 };
 
@@ -18,7 +18,7 @@ fn once(name: &'static str, fault: &str, log_word: &str) {
     until("the fault has happened", told);
     fs::write(row.bench.path("faults.toml"), "").unwrap();
     assert_eq!(ended(&mut run), Some(0), "{name}: {}", row.bench.log(0));
-    row.reckon(&REFERENCE);
+    row.check();
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn row_engine_says_that_it_dies() {
 
 /// A fault that passes by itself.
 fn passing(name: &'static str, faults: &str) {
-    let row = Row::with(name, "attempts = 8", &["--time-scale", "0.02"]);
+    let row = Row::with(name, Corpus::Small, "attempts = 8", &["--time-scale", "0.02"]);
     let mut run = row.start_with_faults(faults);
     assert_eq!(ended(&mut run), Some(0), "{name}: {}", row.bench.log(0));
-    row.reckon(&REFERENCE);
+    row.check();
 }
 
 #[test]
