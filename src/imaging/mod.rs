@@ -10,6 +10,7 @@ mod clean;
 mod cut;
 mod diagnosis;
 mod encode;
+mod filled;
 mod library;
 mod overlay;
 mod page;

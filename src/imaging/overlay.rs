@@ -3,13 +3,11 @@
 use std::io::Cursor;
 
 use image::{ImageError, ImageFormat, Rgb, RgbImage};
-use imageproc::{
-    drawing::{draw_filled_rect_mut, draw_polygon_mut},
-    point::Point,
-    rect::Rect,
-};
 
-use super::pool::{EncodedPage, EncodedPart};
+use super::{
+    filled::{self, Place},
+    pool::{EncodedPage, EncodedPart},
+};
 use crate::model::{BBox, Rotation, Skew};
 
 /// Colours of the parts, used in turn.
@@ -91,8 +89,8 @@ impl Canvas {
         let half = self.thickness() / 2.0;
         let (across, up) = (-down / length * half, along / length * half);
         let corner =
-            |end: (f32, f32), side: f32| Point::new((end.0 + side * across) as i32, (end.1 + side * up) as i32);
-        polygon(picture, &[corner(from, 1.0), corner(to, 1.0), corner(to, -1.0), corner(from, -1.0)], colour);
+            |end: (f32, f32), side: f32| -> Place { ((end.0 + side * across) as i32, (end.1 + side * up) as i32) };
+        filled::polygon(picture, &[corner(from, 1.0), corner(to, 1.0), corner(to, -1.0), corner(from, -1.0)], colour);
     }
 
     fn number(&self, picture: &mut RgbImage, middle: (f32, f32), number: usize, colour: Rgb<u8>) {
@@ -103,8 +101,8 @@ impl Canvas {
             for (stroke, [x, y, right, bottom]) in STROKES.iter().enumerate() {
                 if DIGITS[digit] >> stroke & 1 == 1 {
                     let size = ((right - x) * unit, (bottom - y) * unit);
-                    let stroke = Rect::at(left + x * unit, middle.1 as i32 + y * unit);
-                    draw_filled_rect_mut(picture, stroke.of_size(size.0.max(1) as u32, size.1.max(1) as u32), colour);
+                    let corner = (left + x * unit, middle.1 as i32 + y * unit);
+                    filled::rectangle(picture, corner, (size.0.max(1), size.1.max(1)), colour);
                 }
             }
         }
@@ -123,19 +121,9 @@ impl Canvas {
         let tip = (x + along * reach, y + down * reach);
         self.line(picture, (x, y), tip, colour);
         let wing = |side: f32| {
-            Point::new(
-                (tip.0 - (along - side * down) * reach / 4.0) as i32,
-                (tip.1 - (down + side * along) * reach / 4.0) as i32,
-            )
+            let (x, y) = (tip.0 - (along - side * down) * reach / 4.0, tip.1 - (down + side * along) * reach / 4.0);
+            (x as i32, y as i32)
         };
-        polygon(picture, &[Point::new(tip.0 as i32, tip.1 as i32), wing(0.5), wing(-0.5)], colour);
-    }
-}
-
-/// Fills a polygon. If its first and last corner are equal, as on a tiny page, there is nothing to fill, and the
-/// library would panic.
-fn polygon(picture: &mut RgbImage, corners: &[Point<i32>], colour: Rgb<u8>) {
-    if corners.first() != corners.last() {
-        draw_polygon_mut(picture, corners, colour);
+        filled::polygon(picture, &[(tip.0 as i32, tip.1 as i32), wing(0.5), wing(-0.5)], colour);
     }
 }

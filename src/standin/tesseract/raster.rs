@@ -1,7 +1,9 @@
 //! Prepares pixels for Tesseract: converts, shrinks, cuts and stacks grey images.
 
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use image::{DynamicImage, GrayImage};
+use fast_image_resize::{
+    FilterType, IntoImageView, IntoImageViewMut, ResizeAlg, ResizeError, ResizeOptions, Resizer, pixels::U8,
+};
+use image::GrayImage;
 
 use super::{error::ReadingError, process::PixelBox};
 
@@ -22,10 +24,13 @@ pub fn resized(image: GrayImage, factor: f32) -> Result<GrayImage, ReadingError>
     }
     let side = |pixels: u32| ((pixels as f32 * factor).round() as u32).max(1);
     let (width, height) = (side(image.width()), side(image.height()));
-    let mut smaller = DynamicImage::ImageLuma8(GrayImage::new(width, height));
+    let mut smaller = GrayImage::new(width, height);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new().resize(&DynamicImage::ImageLuma8(image), &mut smaller, &options)?;
-    Ok(smaller.into_luma8())
+    match (image.image_view::<U8>(), smaller.image_view_mut::<U8>()) {
+        (Some(from), Some(mut to)) => Resizer::new().resize_typed(&from, &mut to, &options)?,
+        _ => return Err(ResizeError::PixelTypesAreDifferent.into()),
+    }
+    Ok(smaller)
 }
 
 /// Top row of the band of `height` rows with the most dark pixels.
