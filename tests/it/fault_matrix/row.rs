@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulletin_ocr::model::Verdict;
+use bulletin_ocr::model::{Engine, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::run_support::{Bench, Killed, Pages, text, until};
@@ -88,14 +88,7 @@ impl Row {
                 fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
             }
         }
-        let profile = include_str!("../../../src/engine/profiles/chandra-2.toml")
-            .replace("dpi = 192.0\nmin_side = 1024", "dpi = 40.0\nmin_side = 128")
-            .replace("upright = true", "upright = false");
-        assert!(
-            profile.contains("dpi = 40.0") && profile.contains("upright = false"),
-            "small images, which are not searched for turned content, keep the tests fast"
-        );
-        let profile = bench.write("small.toml", &profile);
+        let profile = bench.small_profile(Engine::Chandra);
         let configuration = bench.write(
             "configuration.toml",
             &format!(

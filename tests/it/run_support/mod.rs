@@ -13,7 +13,7 @@ use std::{
 
 use bulletin_ocr::{
     engine::{Client, Limits, ServerAddress},
-    model::{PageRef, Verdict},
+    model::{Engine, PageRef, Verdict},
     server::ServerFolder,
     store::Reader,
 };
@@ -61,15 +61,32 @@ impl Bench {
         path
     }
 
-    /// A configuration whose stand-ins invent answers at once.
+    /// The built-in profile of an engine with small images that are not searched for turned content: what a test does not
+    /// look at must not take its time.
+    pub fn small_profile(&self, engine: Engine) -> PathBuf {
+        let name = match engine {
+            Engine::Chandra => "chandra-2",
+            Engine::DeepSeek => "deepseek-ocr",
+        };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/profiles");
+        let built_in = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
+        let small = built_in
+            .replace("dpi = 192.0\nmin_side = 1024", "dpi = 40.0\nmin_side = 128")
+            .replace("upright = true", "upright = false");
+        assert_ne!(small, built_in);
+        self.write(&format!("{name}-small.toml"), &small)
+    }
+
+    /// A configuration with small images, whose stand-ins invent answers at once.
     pub fn instant_configuration(&self, more: &str) -> PathBuf {
-        let stand_in = |engine: &str| {
+        let stand_in = |engine: Engine| {
             format!(
-                "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{more}\n\
-                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n"
+                "[engines.{engine}]\nprofile = {:?}\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{more}\n\
+                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n",
+                self.small_profile(engine)
             )
         };
-        self.write("configuration.toml", &format!("{}{}", stand_in("chandra"), stand_in("deepseek")))
+        self.write("configuration.toml", &format!("{}{}", stand_in(Engine::Chandra), stand_in(Engine::DeepSeek)))
     }
 
     /// Name and value of the mark, for processes started in another way.
