@@ -169,7 +169,7 @@ fn circle(module: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<
                 return Some(way);
             }
             if seen.insert(next.clone()) {
-                ways.push([&*way, &[next.clone()]].concat());
+                ways.push([&*way, std::slice::from_ref(next)].concat());
             }
         }
     }

@@ -27,6 +27,7 @@ fn wait(story: &mut Story) {
 }
 
 /// The leases that have expired since the last look, and the units dealt since.
+#[allow(clippy::type_complexity, reason = "two lists, named where they are used")]
 fn expired(story: &mut Story) -> (Vec<(RankId, PageRef)>, Vec<(RankId, Unit)>) {
     let (mut leases, mut units) = (Vec::new(), Vec::new());
     for action in story.actions.drain(..) {

@@ -130,7 +130,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
             assert!(failed_stuck <= hang, "seed {seed}: {failed_stuck} pages failed where {hang} hang");
         }
         (expired, stuck) = (expired + report.expired, stuck + failed_stuck);
-        returned += report.actions.iter().filter(|action| action.contains("stage: Return")).count();
+        returned += report.actions.iter().filter(|action| action.contains("stage: PrimaryRetry")).count();
     }
     println!(
         "{seeds} clusters: {complete} complete, {recovered} recovered, {poisoned} poison, {stale} stale, {returned} returned, \

@@ -721,7 +721,7 @@ fn verification_sees_every_row_that_leads_astray() {
         (2, "table('pages', verdict=(0, 9))", "row 0 of /pages: verdict has an unknown code"),
         (2, "table('pages', engine=(3, 77))", "row 3 of /pages: engine has an unknown code"),
         (2, "table('pages', language=(0, 9))", "row 0 of /pages: language has an unknown code"),
-        (2, "table('pages', remaining=(1, 4))", "row 1 of /pages: remaining has an unknown code"),
+        (2, "table('pages', ahead=(1, 4))", "row 1 of /pages: ahead has an unknown code"),
         (
             2,
             "table('pages', kept_characters=(3, 5))",

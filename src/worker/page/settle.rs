@@ -23,7 +23,7 @@ const LARGEST_TEXT: usize = 64 << 10;
 pub(in crate::worker) async fn work_on_page(context: Arc<Context>, unit: Unit, page: PageRef, prior: Option<Prior>) {
     let Prior { stage, remaining, sealed, again, attempts, text, give_up, .. } =
         prior.unwrap_or_else(|| Prior::none(page));
-    let task = PageTask { context, unit, page, stage, remaining: remaining, sealed, again, give_up };
+    let task = PageTask { context, unit, page, stage, remaining, sealed, again, give_up };
     let mut progress = PageProgress::new(attempts, text);
     let mut recall = task.context.recall.subscribe();
     let result = tokio::select! {

@@ -34,7 +34,7 @@ fn row_stopped_twice() {
     row.until_settled(2);
     let process = run.0.id() as i32;
     signal(process, Signal::INT);
-    until("the first was heard", || row.bench.log(0).contains("by a signal"));
+    until("the first was heard", || row.bench.log(0).contains("received a stop signal"));
     signal(process, Signal::INT);
     assert_eq!(ended(&mut run), Some(75));
     row.finish(&[]);
