@@ -25,7 +25,7 @@ struct Ladder {
 impl Ladder {
     fn new(more: &str) -> Ladder {
         let bench = Bench::new();
-        let instant = fs::read_to_string(bench.instant_configuration("")).unwrap();
+        let instant = fs::read_to_string(bench.full_size_configuration()).unwrap();
         Ladder::with(bench, &format!("{instant}{more}"))
     }
 

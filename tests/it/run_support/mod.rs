@@ -79,11 +79,20 @@ impl Bench {
 
     /// A configuration with small images, whose stand-ins invent answers at once.
     pub fn instant_configuration(&self, more: &str) -> PathBuf {
+        self.synthetic_configuration(|engine| format!("profile = {:?}\n{more}", self.small_profile(engine)))
+    }
+
+    /// The same with images as the engines want them.
+    pub fn full_size_configuration(&self) -> PathBuf {
+        self.synthetic_configuration(|_| String::new())
+    }
+
+    fn synthetic_configuration(&self, settings: impl Fn(Engine) -> String) -> PathBuf {
         let stand_in = |engine: Engine| {
             format!(
-                "[engines.{engine}]\nprofile = {:?}\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{more}\n\
+                "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{}\n\
                  [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n",
-                self.small_profile(engine)
+                settings(engine)
             )
         };
         self.write("configuration.toml", &format!("{}{}", stand_in(Engine::Chandra), stand_in(Engine::DeepSeek)))
