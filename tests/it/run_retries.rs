@@ -15,28 +15,28 @@ use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, P
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A run over a page that is struck and one that is not.
-struct Ladder {
+struct RetryRun {
     bench: Bench,
     configuration: PathBuf,
     /// Takes the place of the page that is struck.
     page: Option<Vec<u8>>,
 }
 
-impl Ladder {
-    fn new(more: &str) -> Ladder {
+impl RetryRun {
+    fn new(more: &str) -> RetryRun {
         let bench = Bench::new();
         let instant = fs::read_to_string(bench.full_size_configuration()).unwrap();
-        Ladder::with(bench, &format!("{instant}{more}"))
+        RetryRun::with(bench, &format!("{instant}{more}"))
     }
 
     /// With stand-ins that really read.
-    fn reading() -> Ladder {
-        Ladder::with(Bench::new(), "")
+    fn reading() -> RetryRun {
+        RetryRun::with(Bench::new(), "")
     }
 
-    fn with(bench: Bench, configuration: &str) -> Ladder {
+    fn with(bench: Bench, configuration: &str) -> RetryRun {
         let configuration = bench.write("configuration.toml", configuration);
-        Ladder { bench, configuration, page: None }
+        RetryRun { bench, configuration, page: None }
     }
 
     fn command(&self, roles: &str, faults: &str, more: &[&str]) -> Command {
@@ -115,7 +115,7 @@ const ACCEPTED: AttemptOutcome = AttemptOutcome::Accepted;
 
 #[test]
 fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "loop", 40), &[]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
@@ -137,7 +137,7 @@ fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
 
 #[test]
 fn a_page_that_fills_the_context_is_read_in_halves() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "truncated", 40), &[]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
@@ -182,7 +182,7 @@ fn tops(record: &PageRecord) -> BTreeMap<String, u16> {
 #[test]
 fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole_page() {
     let read = |faults: &str| {
-        let ladder = Ladder::reading();
+        let ladder = RetryRun::reading();
         assert_eq!(ladder.run("chandra", faults, &[]), Some(0));
         ladder.struck()
     };
@@ -211,7 +211,7 @@ fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole
 
 #[test]
 fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
-    let ladder = Ladder::new("[schedule]\npage_attempts = 2\n");
+    let ladder = RetryRun::new("[schedule]\npage_attempts = 2\n");
     let faults = fault("chandra", "whole", "truncated", 20) + &refusal("chandra", "halves-2", "empty");
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     let record = ladder.struck();
@@ -232,7 +232,7 @@ fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
 
 #[test]
 fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = ["whole", "reduced"].map(|view| fault("chandra", view, "loop", 40)).concat();
     let faults = faults + &fault("deepseek", "*", "loop", 40);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(0));
@@ -259,7 +259,7 @@ fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
 /// The last visit gave less than the first: its record is final, the text is the first's.
 #[test]
 fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("chandra", "halves-1", "loop", 20)
         + &fault("deepseek", "*", "loop", 60)
         + &fault("chandra", "*", "loop", 400);
@@ -280,7 +280,7 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
     assert!(ladder.export("html/cover_fr.html").contains("data-partial=\"true\""));
 
     // The other engine may be the one that had more.
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("deepseek", "*", "loop", 400) + &fault("chandra", "*", "loop", 20);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
@@ -302,7 +302,7 @@ fn page_that_cannot_be_cut() -> Vec<u8> {
 
 #[test]
 fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
-    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let ladder = RetryRun { page: Some(page_that_cannot_be_cut()), ..RetryRun::new("") };
     assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
@@ -313,7 +313,7 @@ fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
 
 #[test]
 fn a_page_has_a_budget_over_all_its_visits() {
-    let ladder = Ladder::new("[schedule]\npage_attempts = 4\n");
+    let ladder = RetryRun::new("[schedule]\npage_attempts = 4\n");
     let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let mut attempts: BTreeMap<Stage, u32> = BTreeMap::new();
@@ -325,7 +325,7 @@ fn a_page_has_a_budget_over_all_its_visits() {
 
 #[test]
 fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("chandra", "*", "loop", 20);
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     assert_eq!(ladder.struck().attempts.len(), 5, "without another engine the ladder is climbed to its end");
@@ -339,7 +339,7 @@ fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
 
 #[test]
 fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("chandra", "*", "loop", 20) + &fault("deepseek", "*", "loop", 20);
     for (start, more) in [(1, &[][..]), (2, &["--retry", "failed"][..])] {
         assert_eq!(ladder.run("chandra+deepseek", &faults, more), Some(3));
@@ -356,7 +356,7 @@ fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
 
 #[test]
 fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("chandra", "*", "loop", 20);
     let both = format!("{faults}{}", fault("deepseek", "*", "loop", 20));
     assert_eq!(ladder.run("chandra+deepseek", &both, &[]), Some(3));
@@ -371,7 +371,7 @@ fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
     assert_eq!([Stage::Primary, Stage::Fallback, Stage::PrimaryRetry].map(of), [6, 3, 2]);
 
     // Without a stop: the other engine comes later.
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     for more in [&[][..], &["--retry", "failed"][..]] {
         assert_eq!(ladder.run("chandra", &faults, more), Some(3));
     }
@@ -382,7 +382,7 @@ fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
 
 #[test]
 fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", "", &[]), Some(0));
     assert_eq!(ladder.struck().engine, Some(Engine::Chandra));
     let faults = fault("chandra", "*", "loop", 20);
@@ -399,7 +399,7 @@ fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
 /// The last visit asks for nothing: there are only halves left, which cannot be had.
 #[test]
 fn a_failed_page_says_how_its_own_engine_failed_it() {
-    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let ladder = RetryRun { page: Some(page_that_cannot_be_cut()), ..RetryRun::new("") };
     let faults = fault("chandra", "*", "loop", 40) + &refusal("deepseek", "*", "400");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
@@ -409,7 +409,7 @@ fn a_failed_page_says_how_its_own_engine_failed_it() {
 
 #[test]
 fn a_second_start_of_a_complete_run_asks_for_nothing() {
-    let ladder = Ladder { page: Some(page_that_cannot_be_cut()), ..Ladder::new("") };
+    let ladder = RetryRun { page: Some(page_that_cannot_be_cut()), ..RetryRun::new("") };
     let faults = fault("chandra", "*", "truncated", 40) + &refusal("deepseek", "*", "400");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let first = ladder.struck();
@@ -420,7 +420,7 @@ fn a_second_start_of_a_complete_run_asks_for_nothing() {
 
 #[test]
 fn the_best_text_of_a_page_outlasts_the_server_that_gave_it() {
-    let ladder = Ladder::new("");
+    let ladder = RetryRun::new("");
     let faults = fault("chandra", "a1.whole", "loop", 400)
         + &fault("chandra", "a2.whole", "death", 10)
         + &fault("chandra", "*", "loop", 20);
@@ -433,9 +433,9 @@ fn the_best_text_of_a_page_outlasts_the_server_that_gave_it() {
 }
 
 /// A page with a head, two columns and a foot.
-fn in_columns(columns: &str) -> Ladder {
+fn in_columns(columns: &str) -> RetryRun {
     let mixed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages/mixed_fr.pdf");
-    Ladder { page: Some(fs::read(mixed).unwrap()), ..Ladder::new(&format!("[imaging]\ncolumns = \"{columns}\"\n")) }
+    RetryRun { page: Some(fs::read(mixed).unwrap()), ..RetryRun::new(&format!("[imaging]\ncolumns = \"{columns}\"\n")) }
 }
 
 #[test]
