@@ -20,6 +20,9 @@ fn adaptive(server: &Server, bounds: Bounds, time: Duration) -> LoadCurve {
 
 const FROM_64: Bounds = Bounds { start: 64, ceiling: 128 };
 
+/// Long enough for a fixed number on a server that does not change: nothing has to settle but the first pages.
+const STEADY: (Duration, Duration) = (minutes(5), minutes(25));
+
 /// The best throughput of the fixed numbers between two moments, and the smallest with 0.98 of it.
 fn best_fixed(server: &Server, numbers: &[u32], from: Duration, to: Duration) -> (f64, u32) {
     let rates: Vec<(u32, f64)> =
@@ -34,7 +37,7 @@ fn it_settles_near_the_knee_and_loses_no_throughput() {
     let (from, to) = (minutes(30), minutes(55));
     for knee in knees() {
         let k = knee.knee;
-        let (best, found) = best_fixed(&knee.server, &[3 * k / 4, k, 3 * k / 2], from, to);
+        let (best, found) = best_fixed(&knee.server, &[3 * k / 4, k, 3 * k / 2], STEADY.0, STEADY.1);
         assert_eq!(found, k, "the knee is where it is said to be");
         let curve = adaptive(&knee.server, knee.bounds, to);
         let (rate, limit) = (curve.throughput(from, to) / best, curve.mean_limit(from, to));
@@ -87,7 +90,7 @@ fn it_follows_a_knee_that_moves() {
 fn noise_neither_costs_throughput_nor_drives_it_up() {
     let server = Server { noise: 0.1, metrics: false, ..Server::default() };
     let (from, to) = (minutes(20), minutes(50));
-    let (best, knee) = best_fixed(&server, &[27, 36, 54], from, to);
+    let (best, knee) = best_fixed(&server, &[27, 36, 54], STEADY.0, STEADY.1);
     let curve = adaptive(&server, FROM_64, to);
     assert!(curve.throughput(from, to) >= 0.97 * best);
     assert!(curve.mean_limit(from, to) <= 1.5 * f64::from(knee));
@@ -101,7 +104,7 @@ fn what_the_server_cannot_run_is_not_sent() {
     {
         let server = Server { gpu, ..Server::default() };
         let (from, to) = (minutes(5), minutes(40));
-        let (best, _) = best_fixed(&server, &[16, 20, 24, 32, 64], from, to);
+        let (best, _) = best_fixed(&server, &[16, 20, 24, 32, 64], STEADY.0, STEADY.1);
         let curve = adaptive(&server, FROM_64, to);
         let (rate, limit) = (curve.throughput(from, to) / best, curve.mean_limit(from, to));
         assert!(rate >= bar, "{rate:.3}");
