@@ -51,7 +51,7 @@ fn repair(directory: &Path, plan: &Plan) -> anyhow::Result<()> {
     let repaired = store::repair(directory, &plan.documents, &plan.run_id)
         .with_context(|| format!("cannot repair {}", directory.display()))?;
     println!(
-        "deleted {} interrupted files, sealed {} journals, wrote the catalogue anew",
+        "deleted {} interrupted files, sealed {} journals, wrote the catalogue again",
         repaired.deleted,
         repaired.sealed.len()
     );

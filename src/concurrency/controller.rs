@@ -64,7 +64,7 @@ pub struct Controller {
     settling: f64,
     /// Consecutive observations in which the limit was not reached.
     starved: u32,
-    crowd: QueuePressure,
+    queue_pressure: QueuePressure,
     phase: Phase,
     patience: f64,
 }
@@ -100,7 +100,7 @@ impl Controller {
             measurement: Measurement::default(),
             settling: f64::from(limit),
             starved: 0,
-            crowd: QueuePressure::default(),
+            queue_pressure: QueuePressure::default(),
             phase: Phase::Search,
             patience: PATIENCE,
         }
@@ -114,7 +114,7 @@ impl Controller {
     /// The server was restarted: requests in flight start from the beginning.
     pub fn restarted(&mut self) {
         self.costs.discard_window();
-        self.crowd.restarted();
+        self.queue_pressure.restarted();
         self.settle_at(f64::from(self.limit));
     }
 
@@ -135,7 +135,7 @@ impl Controller {
             self.settling -= work.finished;
             return;
         }
-        if let Some(enough) = seen.gauges.and_then(|gauges| self.crowd.acceptable_limit(&gauges, self.limit)) {
+        if let Some(enough) = seen.gauges.and_then(|gauges| self.queue_pressure.acceptable_limit(&gauges, self.limit)) {
             return self.free_gpu_memory(enough);
         }
         if let Phase::Hold { seconds } = &mut self.phase {

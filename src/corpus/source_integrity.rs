@@ -76,7 +76,7 @@ impl SourceIntegrity {
         };
         let changed = |what: &dyn fmt::Display| SourceState::Changed {
             reason: format!(
-                "{} {what}: run the same command again, which plans the file anew; make sure that nothing writes to \
+                "{} {what}: run the same command again, which plans the file again; make sure that nothing writes to \
                  the inputs during a run",
                 document.path.display()
             ),

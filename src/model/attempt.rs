@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass, MachineFault, RankId, ServerKind, Shown, Stage};
+use super::{Engine, FailureClass, MachineFault, PixelSize, RankId, ServerKind, Shown, Stage};
 
 /// The model that answered, and its prompt. Equal for all attempts on a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -133,11 +133,10 @@ pub struct Attempt {
     pub answer: String,
 }
 
-#[cfg(test)]
 impl Attempt {
-    /// An attempt on a whole page, with the first sampling.
+    /// An attempt of which only stage and outcome count, on a whole page and with the first sampling: for the simulator and
+    /// for tests.
     pub(crate) fn sample(stage: Stage, outcome: AttemptOutcome) -> Attempt {
-        use super::PixelSize;
         Attempt {
             served_by: ServedBy {
                 engine: stage.engine(),

@@ -220,7 +220,7 @@ impl RetryState {
         }
         match retry_steps(class) {
             RetryOptions::SameAgain => (self.server_failures < self.budget.stage).then_some(self.step),
-            RetryOptions::Others(rungs) => rungs.iter().copied().find(|step| {
+            RetryOptions::Others(steps) => steps.iter().copied().find(|step| {
                 let overflows = self.whole_overflows && step.view == View::Whole;
                 !overflows && !self.tried.contains(step)
             }),

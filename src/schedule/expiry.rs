@@ -2,7 +2,7 @@
 //!
 //! * A lease lasts far longer than any page took so far. It lasts twice as long if no page at all was settled since it
 //!   was issued: then everything may be slow.
-//! * Only the page expires; the rest of its unit goes on. Its rank is told to drop the page.
+//! * Only the page expires; the rest of its unit goes on. Rank 0 orders its rank to drop the page.
 //! * A page whose lease has expired is dealt by itself, after all pages of the queue, to another rank if there is one.
 //! * After [`MOST_EXPIRIES`] the page has failed. A rank writes that record, without work on the page.
 //! * A rank that lets many leases expire and returns no page meanwhile gets single pages, then none: see

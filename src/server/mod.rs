@@ -23,7 +23,7 @@
 //! | not ready in time | the group is killed, and gone before the next start | `supervisor` |
 //! | two servers that start on one GPU at once: each counts as free what the other has not allocated yet (`docs/facts/vllm.md`, "Memory and sleep") | the second starts when the first is ready | `switch`, `gpu_permit` |
 //! | role switch away from the engine: `/sleep` is refused, is too slow, or reports success without sleeping | the server is killed; one without sleep mode is ended in order; only then the other starts | `switch` |
-//! | role switch to the engine: `/wake_up` is refused, is too slow, leaves the server asleep, or the canary request fails | the server is killed, and started anew | `start` |
+//! | role switch to the engine: `/wake_up` is refused, is too slow, leaves the server asleep, or the canary request fails | the server is killed, and started again | `start` |
 //! | a request to a sleeping server | none is sent; only the end of its process is watched | `switch` |
 //! | `TMPDIR` missing, or the folder's name taken by another user | the next place is used, with a warning | `folder::place` |
 //!

@@ -36,7 +36,7 @@ pub(super) enum SimulationEvent {
     Vanish(RankId),
     /// A sign of life. It schedules the next one.
     Beat(RankId),
-    /// The rank is told to drop a page.
+    /// Rank 0 orders the rank to drop a page.
     Expire(RankId, PageRef, LeaseId),
     /// A hanging page comes back.
     Late(RankId, LeaseId, PageRef),

@@ -1,13 +1,12 @@
 //! A page on a simulated rank: what a worker does with it, by the same retry policy.
 
-use std::time::Duration;
-
 use crate::{
     model::{
-        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, PixelSize, Prior, RankId,
-        Sampling, ServedBy, ServerKind, Settlement, Shown, Stage, TokenUsage, Unit, Verdict,
+        Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, Prior, RankId, ServerKind,
+        Settlement, Stage, Unit, Verdict,
     },
     retry::{
+        RetryStep,
         escalation::remaining_engines,
         state::{AfterAttempt, Budget, RetryState},
     },
@@ -101,34 +100,9 @@ fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
 }
 
 fn attempt(rank: RankId, stage: Stage, retry: &RetryState, outcome: AttemptOutcome) -> Attempt {
-    let step = retry.step();
-    let served_by = ServedBy {
-        engine: stage.engine(),
-        server: ServerKind::StandInSynthetic,
-        profile: String::new(),
-        model: String::new(),
-        version: String::new(),
-        prompt_sha256: String::new(),
-        request: String::new(),
-    };
-    Attempt {
-        served_by,
-        rank,
-        stage,
-        shown: Shown { view: step.view, ..Shown::whole(PixelSize { width: 1, height: 1 }) },
-        request_id: String::new(),
-        outcome,
-        finish: None,
-        step: step.step,
-        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
-        salted: false,
-        max_tokens: 1,
-        tokens: TokenUsage::default(),
-        started_unix_ms: 0,
-        time_to_first_token: None,
-        duration: Duration::ZERO,
-        kept_characters: 0,
-        reason: String::new(),
-        answer: String::new(),
-    }
+    let RetryStep { step, view } = retry.step();
+    let mut attempt = Attempt { rank, step, ..Attempt::sample(stage, outcome) };
+    attempt.shown.view = view;
+    attempt.served_by.server = ServerKind::StandInSynthetic;
+    attempt
 }

@@ -103,7 +103,7 @@ pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) 
     }
 }
 
-/// Writes `catalogue.h5` anew from the shards: first under a temporary name, which is then renamed.
+/// Writes `catalogue.h5` again from the shards: first under a temporary name, which is then renamed.
 ///
 /// # Errors
 /// A shard cannot be read, or the disk is full.

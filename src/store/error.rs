@@ -30,7 +30,7 @@ pub enum StoreError {
     /// The directory was deleted, renamed or unmounted while its files were being written.
     #[error(
         "{} no longer exists: put it back or mount it again, and give the same command again; pages whose records were \
-         written since then are read anew",
+         written since then are read again",
         path.display()
     )]
     Vanished { path: PathBuf },
@@ -62,7 +62,7 @@ pub enum StoreError {
     /// Records that had been reported durable could not be read back when their journal was sealed.
     #[error(
         "{records} records in {} have become unreadable because of a disk error: give the same command again to read \
-         their pages anew",
+         their pages again",
         path.display()
     )]
     RecordsLost {
@@ -80,7 +80,7 @@ pub enum StoreError {
     )]
     Version { path: PathBuf, found: u32, expected: u32 },
     /// The catalogue names a shard that does not exist.
-    #[error("shard {} is missing: put it back, or run the same command again to read its pages anew", path.display())]
+    #[error("shard {} is missing: put it back, or run the same command again to read its pages again", path.display())]
     MissingShard { path: PathBuf },
     /// A run directory without shards or catalogue.
     #[error(

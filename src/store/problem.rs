@@ -31,7 +31,7 @@ pub enum Problem {
     /// A damaged journal was kept.
     #[error(
         "{} is a damaged journal, kept after its readable records were sealed: give the same command again to read its \
-         lost pages anew, then delete the file",
+         lost pages again, then delete the file",
         path.display()
     )]
     JournalKept { path: PathBuf },
@@ -68,7 +68,7 @@ pub enum Problem {
     /// Rows of a shard are damaged.
     #[error(
         "shard {} is damaged in {corruptions} places, the first: {first}; put a good copy back, or delete it and give the \
-         same command again to read its pages anew",
+         same command again to read its pages again",
         path.display()
     )]
     Shard { path: PathBuf, corruptions: usize, first: Corruption },
@@ -82,7 +82,7 @@ pub enum Problem {
     /// The text of a record does not match its checksum.
     #[error(
         "shard {}: the text of {pages} records has changed since it was sealed, the first is {first}; put a good copy \
-         back, or delete it and give the same command again to read its pages anew",
+         back, or delete it and give the same command again to read its pages again",
         path.display()
     )]
     Text { pages: usize, first: PageRef, path: PathBuf },
@@ -105,7 +105,7 @@ pub enum Problem {
     /// Rows of the catalogue differ from the shards.
     #[error(
         "the catalogue's rows of {pages} pages differ from the shards, the first is {first}: `bocr verify \
-         --repair` writes it anew"
+         --repair` writes it again"
     )]
     IndexDiffers { pages: usize, first: PageRef },
     /// The documents of the catalogue differ from those of the plan.

@@ -24,7 +24,7 @@ pub struct Repaired {
     pub catalogue: CatalogueSummary,
 }
 
-/// Deletes interrupted files, seals the journals and writes the catalogue anew. The caller makes sure that no run uses
+/// Deletes interrupted files, seals the journals and writes the catalogue again. The caller makes sure that no run uses
 /// the directory.
 ///
 /// # Errors

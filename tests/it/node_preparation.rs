@@ -1,4 +1,4 @@
-//! What a run takes preparation of on its nodes, seen from the servers that it launches there: real runs, real servers, and a
+//! What a run prepares on its nodes, seen from the servers that it launches there: real runs, real servers, and a
 //! program that plays `nvidia-smi`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]

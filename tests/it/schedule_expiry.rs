@@ -129,7 +129,7 @@ fn a_page_that_no_rank_gives_back_fails_with_a_class_of_its_own() {
 #[test]
 fn a_late_record_that_read_the_page_settles_it_wherever_it_is_by_then() {
     let read = Verdict::Read;
-    // While it waits, since nobody can take it.
+    // While it waits, since no rank can take it.
     let mut story = begin(2, &[2]);
     story.joins(CHANDRA, "chandra", 1);
     story.joins(OTHER, "chandra", 1);

@@ -94,7 +94,7 @@ fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
     let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("dealt again") };
     assert_eq!((unit.engine, priors[0].stage), (Engine::Chandra, Stage::PrimaryRetry));
     story.actions.clear();
-    // The second engine stays remaining of it: for a start in which some rank serves that.
+    // The second engine remains for it: for a start in which some rank serves that.
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "deepseek");
     story.assert_finished(Outcome::Complete);
 }

@@ -89,9 +89,9 @@ mod tests {
     use super::*;
 
     fn count_repeated(text: &str) -> usize {
-        let mut worn = RepeatedNgrams::default();
-        text.chars().for_each(|character| worn.push(Symbol { character, value: 0, is_text: true }));
-        worn.length()
+        let mut ngrams = RepeatedNgrams::default();
+        text.chars().for_each(|character| ngrams.push(Symbol { character, value: 0, is_text: true }));
+        ngrams.length()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads an image with Tesseract: chooses language, segmentation and resolution, and reads doubtful lines again.
 //!
 //! An image is a whole page or a part of one: a column, or a strip over the width (head or foot). Columns and strips
-//! are one flow of lines, and Tesseract is told so (page segmentation 6), because it sometimes finds columns where
+//! are one flow of lines, and Tesseract reads them as such (page segmentation 6), because it sometimes finds columns where
 //! there are none. On a whole page it searches for columns (3); without that, full-width French pages lose a tenth of
 //! their words.
 //!

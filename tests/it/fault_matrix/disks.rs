@@ -53,7 +53,7 @@ fn row_run_directory_gone() {
     on_a_bad_disk("run directory gone", "gone");
 }
 
-/// The clock goes back an hour, then remaining two, under all processes of a run. Nothing is measured by it.
+/// The clock goes back an hour, then ahead two, under all processes of a run. Nothing is measured by it.
 #[test]
 fn row_clock_stepped() {
     let row = Row::with("clock stepped", Corpus::Large, "", &["--time-scale", "0.2"]);

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     ffi::OsStr,
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -138,14 +138,14 @@ impl Drop for Release {
     }
 }
 
-/// Mounts the file at a folder; `None` where this host has no FUSE for this user.
-fn mount(folder: &Path) -> Option<(Arc<Hang>, BackgroundSession)> {
+/// Mounts the file at a folder.
+fn mount(folder: &Path) -> io::Result<(Arc<Hang>, BackgroundSession)> {
     let content = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages").join(NAME)).unwrap();
     fs::create_dir_all(folder).unwrap();
     let hang = Arc::new(Hang::default());
     let file_system = OneFile { content, hang: Arc::clone(&hang) };
-    let session = fuser::spawn_mount(file_system, folder, &Config::default()).ok()?;
-    Some((hang, session))
+    let session = fuser::spawn_mount(file_system, folder, &Config::default())?;
+    Ok((hang, session))
 }
 
 /// The page of a file that hangs fails by itself, in time, with a class of its own; all others are read. The same command
@@ -155,9 +155,12 @@ fn row_input_hangs() {
     let row = Row::with("input hangs", Corpus::Small, "attempts = 2", &["--time-scale", "0.1"]);
     let mut settings = fs::File::options().append(true).open(row.bench.path("configuration.toml")).unwrap();
     writeln!(settings, "[imaging]\npage_limit = \"4s\"").unwrap();
-    let Some((hang, session)) = mount(&row.bench.path("input/z")) else {
-        eprintln!("NOT RUN: input hangs: mounting a FUSE file system needs root and /dev/fuse");
-        return;
+    let (hang, session) = match mount(&row.bench.path("input/z")) {
+        Ok(mounted) => mounted,
+        Err(error) => {
+            eprintln!("NOT RUN: input hangs: mounting a FUSE file system needs root and /dev/fuse: {error}");
+            return;
+        }
     };
     let mut run = row.start(&[]);
     row.until_settled(1);

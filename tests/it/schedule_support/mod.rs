@@ -63,7 +63,7 @@ impl Story {
         self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
     }
 
-    /// With these engines still remaining of the page.
+    /// With these engines remaining for the page.
     pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, remaining: &str) {
         let remaining = if remaining.is_empty() { EngineSet::default() } else { remaining.parse().unwrap() };
         let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), remaining };
