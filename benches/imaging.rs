@@ -14,10 +14,11 @@ use std::{
 };
 
 use bulletin_ocr::{
-    imaging::{Pool, PoolSettings, RenderJob, RenderTask, Renderer, find_library, png},
+    imaging::{Pool, PoolSettings, RenderJob, RenderTask, Renderer, find_library},
     model::{Grid, ImageRule, LayoutRule, PageIndex, Scaling, View},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
+use page_image::png;
 
 const CHANDRA_2: ImageRule = ImageRule {
     dpi: 192.0,

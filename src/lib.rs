@@ -19,14 +19,15 @@
 //! | [`server`] | a vLLM process: launch, ready, watch, restart, stop |
 //! | [`node`] | what a node needs first: GPUs, staging, model files, caches, private folders |
 //! | [`engine`] | profiles, requests, streaming client, parsers, judge |
-//! | [`imaging`] | PDFium rendering in child processes, encoding |
+//! | [`imaging`] | PDFium rendering in child processes |
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
 //! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
-//! | [`layout`] | what lies where on a page: ink, columns, turned content, skew, script; pure |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 //! | [`sys`] | child processes, file locks, `/proc`, host name, exit codes, random bytes |
+//!
+//! Below all of them is the package [`page_image`]: layout analysis of a page, and the changes of its image; pure.
 
 pub mod cli;
 pub mod comm;
@@ -37,7 +38,6 @@ pub mod estimate;
 pub mod gpu_model;
 pub mod imaging;
 pub mod launch;
-pub mod layout;
 pub mod model;
 pub mod node;
 pub mod pbs;

@@ -1,4 +1,4 @@
-"""Fits the model of src/layout/letters/weights.rs and prints its coefficients.
+"""Fits the model of crates/page-image/src/layout/letters/weights.rs and prints its coefficients.
 
     fit_letters.py CORPUS LABELS PIECES...
 

@@ -1,4 +1,4 @@
-//! Renders pages to images: PDFium in a pool of child processes, image sizes by the engine's rule, split views, PNG.
+//! Renders pages to images: PDFium in a pool of child processes, image sizes by the rule of the engine.
 //!
 //! The module depends on no engine, only on [`crate::model::ImageRule`]. PDFium is not thread-safe and its input is
 //! hostile, so it runs in `bocr render-child` processes with limits of time and memory: if a page crashes a process,
@@ -6,36 +6,25 @@
 
 mod child;
 mod child_supervisor;
-mod clean;
-mod cut;
 mod diagnosis;
-mod encode;
 mod filled;
 mod library;
 mod overlay;
 mod page;
 mod pdfium;
-mod pixels;
 mod pool;
 mod pool_event;
 mod pool_settings;
-mod preprocessing;
 mod protocol;
 mod remote;
 mod render_failure;
-mod scale;
 mod size;
-mod split_views;
-mod straighten;
 mod watched_file;
 
 pub use child::{ChildError, serve as serve_child};
-pub use clean::{clean, needs_cleaning};
-pub use encode::png;
 pub use library::{LibraryNotFound, PDFIUM_BUILD, find_library};
 pub use overlay::overlay;
 pub use pdfium::{LoadLibraryError, OpenDocument, RenderTask, Renderer};
-pub use pixels::Pixels;
 pub use pool::{EncodedPage, EncodedPart, Pool, RenderJob};
 pub use pool_settings::PoolSettings;
 pub use protocol::Refusal;

@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use page_image::{Division, PartImage, divide, png};
+
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
 use super::{
-    encode,
     pdfium::{OpenDocument, RenderTask},
-    preprocessing::{Division, PartImage, divide},
     protocol::{PartFacts, Refusal, Response},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn draw(
     let mut images = Vec::new();
     let mut encoded = |part: PartImage| {
         let started = Instant::now();
-        let image = encode::png(&part.pixels, target.dpi)
+        let image = png(&part.pixels, target.dpi)
             .map_err(|error| refusal(FailureClass::RenderFailed, format!("the image cannot be encoded: {error}")))?;
         images.extend_from_slice(&image);
         Ok(PartFacts {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use page_image::{Pixels, lanczos};
 use pdfium_render::prelude::*;
 
 use crate::model::{FailureClass, ImageRule, PageIndex};
@@ -10,9 +11,7 @@ use crate::model::{FailureClass, ImageRule, PageIndex};
 use super::{
     diagnosis,
     library::PDFIUM_BUILD,
-    pixels::Pixels,
     protocol::Refusal,
-    scale,
     size::{PageSize, Target},
     watched_file::{ReadFaults, WatchedFile},
 };
@@ -168,7 +167,7 @@ impl OpenDocument<'_> {
         })?;
         show_what_is_printed(&mut loaded);
         draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot render it: {error}")))?;
-        let pixels = scale::lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
+        let pixels = lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
             .map_err(|error| failed(format!("its image cannot be scaled: {error}")))?;
         Ok(RenderTask { pixels, target, images_missing: images.missing })
     }

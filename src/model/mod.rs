@@ -13,33 +13,33 @@ mod engine;
 pub mod error;
 mod ids;
 mod image;
-mod layout;
 pub mod node;
 mod pages;
 mod rank_summary;
 mod record;
 mod role;
-mod rotation;
 mod run;
+mod shown;
 mod stage;
 mod verdict;
-mod view;
 
 pub use assignment::{Prior, Settlement, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
-pub use block::{BBox, Block};
+pub use block::Block;
 pub use capabilities::Capabilities;
-pub use document::{Document, DocumentState, Edition, Fingerprint, Language};
+pub use document::{Document, DocumentState, Edition, Fingerprint};
 pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
-pub use image::{Grid, ImageFacts, ImageRule, PixelSize, Scaling};
-pub use layout::{Columns, ColumnsReason, Confidence, Divide, LayoutRule, PageLayout, Region, When};
+pub use image::{ImageFacts, ImageRule, Scaling};
+pub use page_image::{
+    BBox, Columns, ColumnsReason, Confidence, Divide, Grid, Language, LayoutRule, PageLayout, PixelSize, Region,
+    Rotation, Skew, View, When,
+};
 pub use pages::{DocumentPages, ParsePagesError};
 pub use rank_summary::{RankSummary, ServerLoad, ServerTime, Spent, TokenTotals};
 pub use record::{Answer, PageRecord, Part, RecordPlace};
 pub use role::{Role, RolePattern};
-pub use rotation::{Rotation, Skew};
 pub use run::{Counts, Outcome, StopReason};
+pub use shown::Shown;
 pub use stage::Stage;
 pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};
-pub use view::{Shown, View};

@@ -3,10 +3,7 @@
 //! The server is the stand-in's model of a GPU under continuous batching. In front of it is the image preprocessing of
 //! vLLM's API server, which no metric shows (`docs/facts/vllm.md`, "Metrics").
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use oorandom::Rand64;
 
@@ -147,6 +144,45 @@ struct Page {
     left: u32,
 }
 
+/// The pages in flight. Their numbers rise in the order in which they were sent, and most are answered in that order.
+#[derive(Debug, Default)]
+struct InFlight {
+    /// Number of the first of `pages`.
+    first: u64,
+    /// `None` for a page that was answered before an earlier one.
+    pages: VecDeque<Option<Page>>,
+    count: usize,
+}
+
+impl InFlight {
+    /// Adds a page; its number.
+    fn add(&mut self, page: Page) -> u64 {
+        self.pages.push_back(Some(page));
+        self.count += 1;
+        self.first + self.pages.len() as u64 - 1
+    }
+
+    fn page(&mut self, id: u64) -> Option<&mut Page> {
+        let place = usize::try_from(id.checked_sub(self.first)?).ok()?;
+        self.pages.get_mut(place)?.as_mut()
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(page) = id.checked_sub(self.first).and_then(|place| self.pages.get_mut(place as usize)) {
+            self.count -= usize::from(page.take().is_some());
+        }
+        while let Some(None) = self.pages.front() {
+            self.pages.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// Numbers of the pages, lowest first.
+    fn ids(&self) -> impl Iterator<Item = u64> {
+        self.pages.iter().zip(self.first..).filter_map(|(page, id)| page.map(|_| id))
+    }
+}
+
 struct Running<'s> {
     server: &'s Server,
     /// Draws the pages: the same pages in the same order, however many are in flight.
@@ -159,8 +195,7 @@ struct Running<'s> {
     rendered: f64,
     now: Duration,
     batch: Batch,
-    next: u64,
-    in_flight: BTreeMap<u64, Page>,
+    in_flight: InFlight,
     /// Pages in image preprocessing, and when each is ready.
     preprocessing: VecDeque<(Duration, u64)>,
     /// When each preprocessing worker is free.
@@ -191,8 +226,7 @@ impl Server {
             rendered: 0.0,
             now: Duration::ZERO,
             batch: Batch::new(self.gpu),
-            next: 0,
-            in_flight: BTreeMap::new(),
+            in_flight: InFlight::default(),
             preprocessing: VecDeque::new(),
             workers: vec![Duration::ZERO; self.preprocessing.1.max(1)],
             finished: 0,
@@ -241,9 +275,9 @@ impl Running<'_> {
             Change::Restart => {
                 self.batch = Batch::new(self.server.gpu);
                 self.preprocessing.clear();
-                let lost: Vec<u64> = self.in_flight.keys().copied().collect();
+                let lost: Vec<u64> = self.in_flight.ids().collect();
                 for id in lost {
-                    if let Some(page) = self.in_flight.get_mut(&id) {
+                    if let Some(page) = self.in_flight.page(id) {
                         page.left = page.answer;
                     }
                     self.preprocess(id);
@@ -254,14 +288,12 @@ impl Running<'_> {
 
     /// Sends pages until the limit is reached.
     fn admit_pages(&mut self, limit: u32) {
-        while self.in_flight.len() < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
+        while self.in_flight.count < limit as usize && (self.supply.is_infinite() || self.rendered >= 1.0) {
             self.rendered -= 1.0;
             let Pages { prompt, median, sigma, loops, cut_after } = self.pages;
             let whole = (median * (sigma * normal(&mut self.lengths)).exp()).clamp(1.0, 12_384.0) as u32;
             let answer = if self.lengths.rand_float() < loops { cut_after } else { whole };
-            let id = self.next;
-            self.next += 1;
-            self.in_flight.insert(id, Page { prompt, answer, left: answer });
+            let id = self.in_flight.add(Page { prompt, answer, left: answer });
             self.preprocess(id);
         }
         self.rendered = self.rendered.clamp(0.0, 4.0);
@@ -279,11 +311,11 @@ impl Running<'_> {
             && ready <= self.now
         {
             self.preprocessing.pop_front();
-            if let Some(page) = self.in_flight.get(&id) {
+            if let Some(page) = self.in_flight.page(id) {
                 self.batch.submit(SequenceId(id), page.prompt, page.answer);
             }
         }
-        let before = self.in_flight.len() as f64;
+        let before = self.in_flight.count as f64;
         let mut events = Vec::new();
         let noise = (self.server.noise * normal(&mut self.noise)).exp();
         let took = if self.batch.is_idle() {
@@ -302,14 +334,14 @@ impl Running<'_> {
             if event != SequenceEvent::Token {
                 continue;
             }
-            let Some(page) = self.in_flight.get_mut(&id) else { continue };
+            let Some(page) = self.in_flight.page(id) else { continue };
             if page.left == page.answer {
                 self.seen.prompt_tokens += u64::from(page.prompt);
             }
             page.left -= 1;
             self.seen.generated_tokens += 1;
             if page.left == 0 {
-                self.in_flight.remove(&id);
+                self.in_flight.remove(id);
                 self.finished += 1;
                 self.seen.finished += 1;
             }

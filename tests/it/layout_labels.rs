@@ -16,9 +16,9 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Renderer, find_library},
-    layout::{Bits, Sheet, columns},
     model::{BBox, Columns, ColumnsReason, Grid, ImageRule, Language, PageIndex, PixelSize, Region, Scaling, When},
 };
+use page_image::layout::{Bits, Sheet, columns};
 use rayon::prelude::*;
 
 /// Cells to an inch of the pages that travel with the repository, which are what the search itself makes of a page.

@@ -12,8 +12,12 @@ use std::{
 
 use bulletin_ocr::{
     imaging::{Renderer, find_library},
-    layout::{Sheet, page_turn, script, skew, turned_region},
     model::{Grid, ImageRule, Language, PageIndex, PixelSize, Rotation, Scaling},
+};
+use page_image::{
+    Pixels,
+    layout::{Sheet, page_turn, script, skew, turned_region},
+    turned,
 };
 
 const RULE: ImageRule = ImageRule {
@@ -51,16 +55,13 @@ impl Page {
         Sheet::new(self.size, self.dpi, self.levels.as_slice().into())
     }
 
+    fn pixels(&self) -> Pixels {
+        Pixels { size: self.size, bytes: self.levels.clone(), grey: true }
+    }
+
     fn turned(&self, turn: Rotation) -> Page {
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
-        if turn == Rotation::None {
-            return self.clone();
-        }
-        let columns = (0..width).flat_map(|x| (0..height).rev().map(move |y| (x, y)));
-        let levels = columns.map(|(x, y)| self.levels[y * width + x]).collect();
-        let right =
-            Page { size: PixelSize { width: self.size.height, height: self.size.width }, levels, dpi: self.dpi };
-        right.turned(turn.then(Rotation::Left))
+        let Pixels { size, bytes, .. } = turned(self.pixels(), turn);
+        Page { size, levels: bytes, dpi: self.dpi }
     }
 
     /// Rotated clockwise about its middle, white where nothing was.

@@ -92,8 +92,8 @@ impl<'ast> Visit<'ast> for SourceFile {
 struct Sources(BTreeMap<Module, SourceFile>);
 
 impl Sources {
-    fn read() -> Sources {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    fn read(folder: &str) -> Sources {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut files = Vec::new();
         find(&root, &mut files);
         let read = |path: &PathBuf| {
@@ -184,7 +184,7 @@ fn a_module_uses_only_modules_below_it() {
     let declared: BTreeSet<_> = lib.lines().filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';')).collect();
     assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), declared, "every module is in the list of src/lib.rs");
     let place = |module: &Module| listed.iter().position(|name| *name == module[0]).unwrap();
-    for (module, used) in Sources::read().uses() {
+    for (module, used) in Sources::read("src").uses() {
         let upwards: Vec<_> =
             used.iter().filter(|other| other[0] != module[0] && place(other) <= place(&module)).collect();
         assert_eq!(upwards, [] as [&Module; 0], "{} uses what stands above it", module.join("::"));
@@ -193,9 +193,12 @@ fn a_module_uses_only_modules_below_it() {
 
 #[test]
 fn no_files_of_a_module_use_each_other_in_a_circle() {
-    let uses = Sources::read().uses();
-    assert!(uses.len() > 200 && uses.values().map(BTreeSet::len).sum::<usize>() > 500, "the sources were read");
-    let circles: Vec<_> = uses.keys().filter_map(|module| circle(module, &uses)).collect();
-    let shown: Vec<_> = circles.iter().map(|way| way.iter().map(|m| m.join("::")).collect::<Vec<_>>()).collect();
-    assert!(shown.is_empty(), "{shown:#?}");
+    for (folder, files, links) in [("src", 200, 500), ("crates/page-image/src", 20, 20)] {
+        let uses = Sources::read(folder).uses();
+        let found = (uses.len(), uses.values().map(BTreeSet::len).sum::<usize>());
+        assert!(found.0 > files && found.1 > links, "the sources of {folder} were read: {found:?}");
+        let circles: Vec<_> = uses.keys().filter_map(|module| circle(module, &uses)).collect();
+        let shown: Vec<_> = circles.iter().map(|way| way.iter().map(|m| m.join("::")).collect::<Vec<_>>()).collect();
+        assert!(shown.is_empty(), "{shown:#?}");
+    }
 }

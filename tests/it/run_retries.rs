@@ -14,12 +14,14 @@ use crate::run_support::{Bench, Killed, text, until};
 use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Stage, Verdict, View};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A run over a page that is struck and one that is not.
+/// A run over a page that is struck, and others.
 struct RetryRun {
     bench: Bench,
     configuration: PathBuf,
     /// Takes the place of the page that is struck.
     page: Option<Vec<u8>>,
+    /// The pages that are not struck.
+    others: &'static [&'static str],
 }
 
 impl RetryRun {
@@ -31,16 +33,16 @@ impl RetryRun {
 
     /// With stand-ins that really read.
     fn reading() -> RetryRun {
-        RetryRun::with(Bench::new(), "")
+        RetryRun { others: &[], ..RetryRun::with(Bench::new(), "") }
     }
 
     fn with(bench: Bench, configuration: &str) -> RetryRun {
         let configuration = bench.write("configuration.toml", configuration);
-        RetryRun { bench, configuration, page: None }
+        RetryRun { bench, configuration, page: None, others: &["pages/scan_fr.pdf"] }
     }
 
     fn command(&self, roles: &str, faults: &str, more: &[&str]) -> Command {
-        let input = self.bench.inputs(&["pages/cover_fr.pdf", "pages/scan_fr.pdf"]);
+        let input = self.bench.inputs(&[&["pages/cover_fr.pdf"], self.others].concat());
         if let Some(page) = &self.page {
             fs::write(input.join("cover_fr.pdf"), page).unwrap();
         }

@@ -666,11 +666,10 @@ fn verification_sees_a_plan_that_is_not_the_files() {
     );
 }
 
-/// Changes an HDF5 file with h5py: `table("pages", field=(row, value))` and `f`.
-fn damage(path: &Path, python_code: &str) {
-    let prelude = "\
-import h5py, sys
-f = h5py.File(sys.argv[1], 'r+')
+/// Changes HDF5 files with h5py, each with its code: `table("pages", field=(row, value))` and `f`.
+fn damage(files: &[(&Path, &str)]) {
+    let program = "\
+import h5py, json, sys
 def table(name, **fields):
     rows = f[name][:]
     for field, (row, value) in fields.items():
@@ -680,10 +679,13 @@ def resize(name, by):
     f[name].resize((f[name].shape[0] + by,))
 def attribute(name, value):
     f.attrs.modify(name, value)
+for path, code in json.loads(sys.argv[1]):
+    f = h5py.File(path, 'r+')
+    exec(code)
+    f.close()
 ";
-    let code = format!("{prelude}\n{python_code}\nf.close()\n");
-    let output = Command::new(python()).args(["-c", &code]).arg(path).output().unwrap();
-    assert!(output.status.success(), "{python_code}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(python()).args(["-c", program, &serde_json::to_string(files).unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn copy_run(from: &Path) -> tempfile::TempDir {
@@ -782,11 +784,12 @@ fn verification_sees_every_row_that_leads_astray() {
         (1, "del f['engines']", "cannot read a table of"),
     ];
     let mut missed = Vec::new();
-    for (shard, code, expected) in cases {
-        let copy = copy_run(whole.path());
-        let layout = Layout::new(copy.path());
-        let path = layout.shard(layout.shards().unwrap()[shard]);
-        damage(&path, code);
+    let shards = Layout::new(whole.path()).shards().unwrap();
+    let copies: Vec<_> = cases.iter().map(|_| copy_run(whole.path())).collect();
+    let paths: Vec<_> =
+        copies.iter().zip(&cases).map(|(copy, case)| Layout::new(copy.path()).shard(shards[case.0])).collect();
+    damage(&paths.iter().zip(&cases).map(|(path, case)| (path.as_path(), case.1)).collect::<Vec<_>>());
+    for ((copy, path), (_, code, expected)) in copies.iter().zip(&paths).zip(cases) {
         let problems = store::verify(copy.path(), &plan(), RUN).unwrap().problems;
         let told: Vec<_> = problems.iter().map(Problem::to_string).collect();
         let name = path.to_str().unwrap();
@@ -821,9 +824,10 @@ fn verification_sees_a_catalogue_that_is_not_true() {
         (&format!("del f['links']['shard-00000-0001']; {link}('store/none.h5', '/')"), "does not lead to"),
         (&format!("del f['links']['shard-00000-0001']; {link}('store/shard-00000-0000.h5', '/')"), "does not lead to"),
     ];
-    for (code, expected) in cases {
-        let copy = copy_run(whole.path());
-        damage(&Layout::new(copy.path()).catalogue(), code);
+    let copies: Vec<_> = cases.iter().map(|_| copy_run(whole.path())).collect();
+    let paths: Vec<_> = copies.iter().map(|copy| Layout::new(copy.path()).catalogue()).collect();
+    damage(&paths.iter().zip(&cases).map(|(path, case)| (path.as_path(), case.0)).collect::<Vec<_>>());
+    for (copy, (code, expected)) in copies.iter().zip(cases) {
         let problems = store::verify(copy.path(), &plan(), RUN).unwrap().problems;
         let told: Vec<_> = problems.iter().map(Problem::to_string).collect();
         assert!(told.iter().any(|problem| problem.contains(expected)), "{code}: {told:#?}");

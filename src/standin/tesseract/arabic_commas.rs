@@ -7,7 +7,7 @@
 
 use image::GrayImage;
 
-use crate::layout::{extent, for_each_mark};
+use page_image::layout::{extent, for_each_mark};
 
 use super::process::{PixelBox, Word};
 

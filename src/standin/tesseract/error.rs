@@ -12,7 +12,7 @@ pub enum ReadingError {
     Decode(#[from] ImageError),
     /// The image cannot be resized.
     #[error("cannot resize the image: {0}")]
-    Resize(#[from] fast_image_resize::ResizeError),
+    Resize(#[from] page_image::ScaleError),
     /// Tesseract failed.
     #[error(transparent)]
     Tesseract(#[from] TesseractError),

@@ -1,9 +1,9 @@
 //! Prepares pixels for Tesseract: converts, shrinks, cuts and stacks grey images.
 
-use fast_image_resize::{
-    FilterType, IntoImageView, IntoImageViewMut, ResizeAlg, ResizeError, ResizeOptions, Resizer, pixels::U8,
-};
 use image::GrayImage;
+use page_image::{Pixels, catmull_rom};
+
+use crate::model::PixelSize;
 
 use super::{error::ReadingError, process::PixelBox};
 
@@ -24,12 +24,10 @@ pub fn resized(image: GrayImage, factor: f32) -> Result<GrayImage, ReadingError>
     }
     let side = |pixels: u32| ((pixels as f32 * factor).round() as u32).max(1);
     let (width, height) = (side(image.width()), side(image.height()));
+    let size = PixelSize { width: image.width(), height: image.height() };
+    let scaled = catmull_rom(Pixels { size, bytes: image.into_raw(), grey: true }, PixelSize { width, height })?;
     let mut smaller = GrayImage::new(width, height);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    match (image.image_view::<U8>(), smaller.image_view_mut::<U8>()) {
-        (Some(from), Some(mut to)) => Resizer::new().resize_typed(&from, &mut to, &options)?,
-        _ => return Err(ResizeError::PixelTypesAreDifferent.into()),
-    }
+    smaller.copy_from_slice(&scaled.bytes);
     Ok(smaller)
 }
 

@@ -5,7 +5,7 @@
 //! there are none. On a whole page it searches for columns (3); without that, full-width French pages lose a tenth of
 //! their words.
 //!
-//! The language is determined from the letters ([`crate::layout::script`]). Where that is not possible, a trial reading
+//! The language is determined from the letters ([`page_image::layout::script`]). Where that is not possible, a trial reading
 //! decides: the tenth of the height with the most ink is read as French. Its mean confidence was 78 to 95 on eight
 //! French pages and 16 to 35 on eight Arabic ones.
 //!
@@ -19,9 +19,9 @@
 use std::sync::Arc;
 
 use image::GrayImage;
+use page_image::layout::{Sheet, script};
 
 use crate::{
-    layout::{Sheet, script},
     model::{Language, PixelSize},
     standin::{dialect::PageBlock, picture::Picture},
 };

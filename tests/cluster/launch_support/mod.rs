@@ -33,7 +33,7 @@ pub const PAGES: u64 = 4;
 /// A server that invents answers at once.
 fn instant(engine: &str) -> String {
     format!(
-        "[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n"
+        "[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\", \"--chunk-tokens\", \"16\"]\n"
     )
 }
 

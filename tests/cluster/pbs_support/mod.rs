@@ -182,7 +182,7 @@ impl<'a> Pbs<'a> {
 fn configuration(time_scale: &str, more: &str) -> String {
     format!(
         "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n\
-         arguments = [\"--time-scale\", \"{time_scale}\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
+         arguments = [\"--time-scale\", \"{time_scale}\", \"--chunk-tokens\", \"16\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
          [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{more}"
     )
 }

@@ -29,6 +29,9 @@ pub struct Bench {
     mark: String,
 }
 
+/// Arguments of a stand-in for tests that do not look at single tokens: a debug build takes long over each event.
+pub const LARGE_CHUNKS: [&str; 2] = ["--chunk-tokens", "16"];
+
 impl Bench {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -82,6 +85,19 @@ impl Bench {
         self.synthetic_configuration(|engine| format!("profile = {:?}\n{more}", self.small_profile(engine)))
     }
 
+    /// A configuration with small images, the usual limits, and one stand-in whose time runs at `time_scale`.
+    pub fn slow_configuration(&self, engine: &str, time_scale: &str, more: &str) -> PathBuf {
+        let profile = self.small_profile(Engine::Chandra);
+        let arguments = [&["--time-scale", time_scale], &LARGE_CHUNKS[..]].concat();
+        self.write(
+            "configuration.toml",
+            &format!(
+                "[engines.chandra]\nprofile = {profile:?}\n{engine}\n\
+                 [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n{more}"
+            ),
+        )
+    }
+
     /// The same with images as the engines want them.
     pub fn full_size_configuration(&self) -> PathBuf {
         self.synthetic_configuration(|_| String::new())
@@ -89,9 +105,10 @@ impl Bench {
 
     fn synthetic_configuration(&self, settings: impl Fn(Engine) -> String) -> PathBuf {
         let stand_in = |engine: Engine| {
+            let arguments = [&["--time-scale", "0"], &LARGE_CHUNKS[..]].concat();
             format!(
                 "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{}\n\
-                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n",
+                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n",
                 settings(engine)
             )
         };

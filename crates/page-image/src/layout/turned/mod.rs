@@ -13,7 +13,7 @@ use self::{
     neighbours::Neighbours,
 };
 use super::{Sheet, letters, mask::Mask};
-use crate::model::{BBox, Confidence, Region, Rotation};
+use crate::{BBox, Confidence, Region, Rotation};
 
 /// Share of ink in upright lines above which text runs up and down. On the corpus's upright pages the share is at most
 /// 0.22 (drawn titles of covers, narrow lists), in tables on their side at least 0.96.
@@ -178,8 +178,8 @@ fn confidence(odds: f32) -> Confidence {
 mod tests {
     use super::*;
     use crate::{
+        Language, PixelSize,
         layout::{script, skew},
-        model::{Language, PixelSize},
     };
 
     #[test]

@@ -79,7 +79,7 @@ impl std::ops::Add for Neighbours {
 #[cfg(test)]
 mod tests {
     use super::{super::super::Sheet, *};
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     #[test]
     fn figures_of_narrow_columns_stand_side_by_side() {

@@ -1,4 +1,4 @@
-//! Scales a rendered page as the models' own pipelines do.
+//! Scales a page.
 
 use fast_image_resize::{
     FilterType, ImageBufferError, IntoImageView, IntoImageViewMut, PixelTrait, PixelType, ResizeAlg, ResizeError,
@@ -7,8 +7,8 @@ use fast_image_resize::{
     pixels::{U8, U8x3},
 };
 
-use super::pixels::Pixels;
-use crate::model::PixelSize;
+use crate::PixelSize;
+use crate::Pixels;
 
 /// The reason why pixels cannot be scaled.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,18 @@ pub enum ScaleError {
 /// # Errors
 /// See [`ScaleError`].
 pub fn lanczos(pixels: Pixels, size: PixelSize) -> Result<Pixels, ScaleError> {
+    scaled(pixels, size, FilterType::Lanczos3)
+}
+
+/// Scales with the cubic filter of Catmull and Rom, which keeps the edges of letters sharp.
+///
+/// # Errors
+/// See [`ScaleError`].
+pub fn catmull_rom(pixels: Pixels, size: PixelSize) -> Result<Pixels, ScaleError> {
+    scaled(pixels, size, FilterType::CatmullRom)
+}
+
+fn scaled(pixels: Pixels, size: PixelSize, filter: FilterType) -> Result<Pixels, ScaleError> {
     if pixels.size == size {
         return Ok(pixels);
     }
@@ -33,15 +45,15 @@ pub fn lanczos(pixels: Pixels, size: PixelSize) -> Result<Pixels, ScaleError> {
     let kind = if grey { PixelType::U8 } else { PixelType::U8x3 };
     let source = Image::from_vec_u8(from.width, from.height, bytes, kind)?;
     let mut scaled = Image::new(size.width, size.height, kind);
-    if grey { scale::<U8>(&source, &mut scaled) } else { scale::<U8x3>(&source, &mut scaled) }?;
+    if grey { scale::<U8>(&source, &mut scaled, filter) } else { scale::<U8x3>(&source, &mut scaled, filter) }?;
     Ok(Pixels { size, bytes: scaled.into_vec(), grey })
 }
 
 /// `Resizer::resize` is built for every kind of pixel there is: a sixth of all the code of this crate.
-fn scale<P: PixelTrait>(source: &Image<'_>, scaled: &mut Image<'_>) -> Result<(), ResizeError> {
+fn scale<P: PixelTrait>(source: &Image<'_>, scaled: &mut Image<'_>, filter: FilterType) -> Result<(), ResizeError> {
     let (Some(from), Some(mut to)) = (source.image_view::<P>(), scaled.image_view_mut::<P>()) else {
         return Err(ResizeError::PixelTypesAreDifferent);
     };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new().resize_typed(&from, &mut to, &options)
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
+    PixelSize,
     layout::{Ink, Sheet},
-    model::PixelSize,
 };
 
 /// Greatest difference between the channels of a pixel that still counts as grey. JPEG scans of black on white have

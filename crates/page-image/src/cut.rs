@@ -1,7 +1,7 @@
 //! Cuts pieces out of a page, rotates them, and pads them to the grid.
 
-use super::pixels::Pixels;
-use crate::model::{BBox, Grid, PixelSize, Region, Rotation};
+use crate::Pixels;
+use crate::{BBox, Grid, PixelSize, Region, Rotation};
 
 /// A piece of a page.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ impl Span {
 }
 
 /// The pixels after a rotation.
-pub(super) fn turned(pixels: Pixels, turn: Rotation) -> Pixels {
+pub fn turned(pixels: Pixels, turn: Rotation) -> Pixels {
     if turn == Rotation::None {
         return pixels;
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::PixelSize;
+use crate::PixelSize;
 
 /// A pixel is dark if it is this many levels darker than the paper.
 const CONTRAST: u8 = 48;

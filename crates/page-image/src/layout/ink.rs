@@ -135,7 +135,7 @@ impl Coarse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const DPI: f32 = 192.0;
     const A4: PixelSize = PixelSize { width: 1596, height: 2240 };

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BBox, Language, Rotation, Skew};
+use crate::{BBox, Language, Rotation, Skew};
 
 /// Confidence of a decision, in hundredths: 50 is a guess, 100 is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{band::Band, page::Page};
-use crate::model::{BBox, Divide, Language, Region, Rotation};
+use crate::{BBox, Divide, Language, Region, Rotation};
 
 /// The line from the top of the first band to the bottom of the last.
 pub(super) fn divide(page: &Page, bands: &[Band]) -> Option<Divide> {

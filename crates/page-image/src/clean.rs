@@ -3,7 +3,7 @@
 //! A cleaned page is grey. An intended grey tone, such as a shaded cell, becomes white if it is smaller than
 //! [`PATCH_INCHES`]. Cleaning is therefore for bad scans only, and [`needs_cleaning`] finds them.
 
-use super::pixels::Pixels;
+use crate::Pixels;
 use crate::layout::{Sheet, extent, for_each_mark};
 
 /// Side of the squares in which the lightness of the paper is measured, in inches. It is wider than a letter of the
@@ -228,7 +228,7 @@ fn is_speck(mark: &[usize], width: usize, limit: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const DPI: f32 = 192.0;
     const SIZE: PixelSize = PixelSize { width: 800, height: 1000 };

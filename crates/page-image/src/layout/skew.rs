@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Sheet, mask::Mask};
-use crate::model::Skew;
+use crate::Skew;
 
 /// Cells for each inch: a tenth of a degree is then half a cell over the width of a column.
 const PER_INCH: f32 = 96.0;
@@ -141,7 +141,7 @@ impl Strips {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const SIZE: PixelSize = PixelSize { width: 1588, height: 2246 };
 

@@ -2,10 +2,10 @@
 
 use std::array;
 
-use super::pixels::Pixels;
+use crate::Pixels;
 use crate::{
+    Skew,
     layout::{Sheet, letter_within},
-    model::Skew,
 };
 
 /// The page, rotated so that its lines are level. The free corners are filled with `paper`. The interpolation makes
@@ -61,7 +61,7 @@ fn rotated<const BYTES: usize>(pixels: &Pixels, angle: f32, paper: u8) -> Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_page_is_rotated_to_the_bit_as_imageproc_rotates_it() {
-        let image = image::open("tests/data/standin/arabic.png").unwrap().into_luma8();
+        let image = image::open("../../tests/data/standin/arabic.png").unwrap().into_luma8();
         let size = PixelSize { width: image.width(), height: image.height() };
         let grey = Pixels { size, bytes: image.into_raw(), grey: true };
         let bytes = grey.bytes.iter().flat_map(|&level| [level, 255 - level, level / 2]).collect();

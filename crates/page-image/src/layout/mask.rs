@@ -207,7 +207,7 @@ pub(super) fn transpose(block: &mut [u64; WORD]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     /// A page whose cells are its pixels.
     fn mask(width: u32, height: u32, is_inked: impl Fn(usize, usize) -> bool) -> Mask {

@@ -3,11 +3,11 @@
 //! [`crate::layout`] analyses the page; this module changes it.
 
 use crate::{
+    BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Rotation, Skew, View, When,
     layout::{Ink, columns, page_turn, script, skew, turned_region},
-    model::{BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Rotation, Skew, View, When},
 };
 
-use super::{
+use crate::{
     clean::{clean, needs_cleaning},
     cut::{Piece, cut, turned},
     pixels::Pixels,
@@ -16,32 +16,34 @@ use super::{
 };
 
 /// A page in its parts.
-pub(super) struct Division {
+pub struct Division {
     /// The layout that was found and the preprocessing that was done.
-    pub(super) layout: PageLayout,
+    pub layout: PageLayout,
     /// The ink of the page before any preprocessing.
-    pub(super) ink: Ink,
+    pub ink: Ink,
     /// The parts in reading order.
-    pub(super) parts: Vec<PartImage>,
+    pub parts: Vec<PartImage>,
 }
 
 /// A part of a page, upright.
-pub(super) struct PartImage {
-    pub(super) pixels: Pixels,
+pub struct PartImage {
+    /// Its pixels.
+    pub pixels: Pixels,
     /// Its place on the page as it is displayed, with its padding.
-    pub(super) bbox: BBox,
+    pub bbox: BBox,
     /// Its place without padding.
-    pub(super) place: BBox,
+    pub place: BBox,
     /// The rotation that brought it upright.
-    pub(super) turn: Rotation,
-    pub(super) ink: Ink,
+    pub turn: Rotation,
+    /// Its ink, after the preprocessing.
+    pub ink: Ink,
 }
 
 /// A part lower than this share of the page's height is not halved.
 const LEAST_HALVED: f64 = 0.4;
 
 /// Divides a page rendered at `dpi`; `None` where the view does not exist, because the page has no place to cut it.
-pub(super) fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
+pub fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {

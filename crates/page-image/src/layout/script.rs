@@ -6,7 +6,7 @@ use super::{
     mask::Mask,
     turned::{head_end, is_on_its_side},
 };
-use crate::model::Language;
+use crate::Language;
 
 /// Least probability at which a piece of a line counts for a script. Figures and dirt are likely in neither.
 const SURE: f32 = 0.8;

@@ -2,9 +2,9 @@
 
 use std::{cmp::Reverse, ops::Range};
 
-use crate::model::BBox;
+use crate::BBox;
 
-use super::pixels::Pixels;
+use crate::Pixels;
 
 /// A row is white if less than this fraction of it is dark. The thin rule between two columns and specks are less; the
 /// vertical rules of a table are more, so that tables are not cut.
@@ -56,7 +56,7 @@ fn cut(pixels: &Pixels, dpi: f32) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const DPI: f32 = 192.0;
     const SIZE: PixelSize = PixelSize { width: 800, height: 1120 };

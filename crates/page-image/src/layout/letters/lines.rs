@@ -153,7 +153,7 @@ mod tests {
         super::super::{Sheet, mask::WORD},
         *,
     };
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     /// Lines of strokes, as high and as far apart as print of ten point.
     fn page(lines: &[(usize, usize)]) -> Mask {

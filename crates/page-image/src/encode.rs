@@ -3,9 +3,10 @@
 //! PNG changes no pixel, and the models' own pipelines send it. Speed is more important than size here, because the
 //! image is sent to a server on the same node.
 
-use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter, PixelDimensions, Unit};
+pub use png::EncodingError;
+use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Unit};
 
-use super::pixels::Pixels;
+use crate::Pixels;
 
 /// Inches in a metre, the unit of PNG's resolution.
 const INCHES_PER_METRE: f32 = 39.370_08;
@@ -36,7 +37,7 @@ pub fn png(pixels: &Pixels, dpi: f32) -> Result<Vec<u8>, EncodingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     fn decode(bytes: &[u8]) -> (png::Info<'static>, Vec<u8>) {
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();

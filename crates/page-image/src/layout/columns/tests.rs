@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::*;
-use crate::model::{BBox, PixelSize};
+use crate::{BBox, PixelSize};
 
 const DPI: f32 = 192.0;
 const WIDTH: usize = 1588;

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use self::{band::Band, evidence::Kind, page::Page, rule::Strokes, stretch::Stretch};
 use super::Sheet;
-use crate::model::{Columns, ColumnsReason, Confidence, Language, Region, When};
+use crate::{Columns, ColumnsReason, Confidence, Language, Region, When};
 
 /// Position of the middle of the rule, as a share of the width: 0.47 to 0.54 (`docs/facts/corpus.md`, "Pages"), with a
 /// tolerance.

@@ -66,7 +66,7 @@ fn is_letter(sheet: &Sheet<'_>, mark: &[usize], darkest: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::PixelSize;
 
     const DPI: f32 = 192.0;
     const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
