@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-// Shared with the other test programs.
+// Shared with the other test program.
 #[path = "../it/run_support/mod.rs"]
 mod run_support;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::run_support::Bench;
 
-const PAGES: usize = 260;
+const PAGES: usize = 180;
 
 /// A document of small pages, no two of which look alike.
 fn write_document(path: &Path) {

@@ -69,14 +69,18 @@ impl Page {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         let (sine, cosine) = degrees.to_radians().sin_cos();
         let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
-        let level = |index: usize| {
-            let (x, y) = ((index % width) as f32 - middle_x, (index / width) as f32 - middle_y);
-            let from = (cosine * x + sine * y + middle_x, cosine * y - sine * x + middle_y);
-            let (x, y) = (from.0.round(), from.1.round());
-            let is_inside = x >= 0.0 && y >= 0.0 && x < width as f32 && y < height as f32;
-            if is_inside { self.levels[y as usize * width + x as usize] } else { 255 }
-        };
-        Page { levels: (0..self.levels.len()).map(level).collect(), ..*self }
+        let mut levels = Vec::with_capacity(self.levels.len());
+        // Plain loops: in a development build each closure costs more than what it does.
+        for row in 0..height {
+            let y = row as f32 - middle_y;
+            for column in 0..width {
+                let x = column as f32 - middle_x;
+                let from = (cosine * x + sine * y + middle_x + 0.5, cosine * y - sine * x + middle_y + 0.5);
+                let is_inside = from.0 >= 0.0 && from.1 >= 0.0 && from.0 < width as f32 && from.1 < height as f32;
+                levels.push(if is_inside { self.levels[from.1 as usize * width + from.0 as usize] } else { 255 });
+            }
+        }
+        Page { levels, ..*self }
     }
 
     /// The page with everything below its running header turned about the middle of the body.

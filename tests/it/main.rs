@@ -1,5 +1,5 @@
-//! Every test that needs neither a launcher nor a batch system: one program, as each program more is compiled and linked
-//! with everything once more.
+//! Every test of the program but the one that needs the machine for itself: one test program, as each program more is
+//! compiled and linked with everything once more.
 //!
 //! `cargo test --test it run_faults` runs the tests of one file.
 
@@ -12,6 +12,8 @@ mod imaging_support {
 mod concurrency_support;
 mod job_support;
 mod judge_support;
+mod launch_support;
+mod pbs_support;
 mod run_support;
 mod schedule_support;
 mod scripts_support;
@@ -30,11 +32,13 @@ mod imaging_fuzz;
 mod imaging_pool;
 mod job_submit;
 mod judge_cases;
+mod launch;
 mod layout_labels;
 mod layout_turned;
 mod module_order;
 mod node_preparation;
 mod page_parts;
+mod pbs_job;
 mod plan_estimate;
 mod run_faults;
 mod run_in_process;

@@ -139,7 +139,7 @@ fn a_rank_killed_outright_leaves_no_server_and_the_next_start_continues() {
     let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf", "gazettes/ar/BO_7412_Ar.pdf"]);
     let run = bench.run_directory();
     let more = "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n";
-    let configuration = bench.slow_configuration("in_flight = 1", "0.1", more);
+    let configuration = bench.slow_configuration("in_flight = 1", "0.3", more);
     let arguments =
         ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
     let child = bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

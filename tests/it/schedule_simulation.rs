@@ -205,7 +205,7 @@ fn ranks_that_turn_end_no_later_than_the_best_split_that_is_fixed_but_for_what_t
 #[test]
 fn a_rank_that_waits_for_failures_does_not_turn_to_and_fro() {
     for loops in [0.245, 0.25, 0.28] {
-        let report = looping("chandra/deepseek", 64, 800, loops);
+        let report = looping("chandra/deepseek", 64, 400, loops);
         assert!((1..=4).contains(&report.turns), "{} turns", report.turns);
     }
 }

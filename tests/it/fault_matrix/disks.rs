@@ -15,7 +15,7 @@ fn on_a_bad_disk(name: &'static str, trouble: &str) {
         eprintln!("NOT RUN: {name}: mounting a file system needs root and mount namespaces");
         return;
     };
-    let row = Row::with(name, Corpus::Large, "", &["--time-scale", "0.05"]);
+    let row = Row::with(name, Corpus::Large, "", &["--time-scale", "0.15"]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fault_matrix/disk.sh");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", propagation, "bash", script.to_str().unwrap(), trouble]);
@@ -56,7 +56,7 @@ fn row_run_directory_gone() {
 /// The clock goes back an hour, then ahead two, under all processes of a run. Nothing is measured by it.
 #[test]
 fn row_clock_stepped() {
-    let row = Row::with("clock stepped", Corpus::Large, "", &["--time-scale", "0.2"]);
+    let row = Row::with("clock stepped", Corpus::Large, "", &["--time-scale", "0.6"]);
     let folders = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
     let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
     let Some(library) = libraries.find(|library| library.exists()) else {

@@ -152,7 +152,7 @@ fn mount(folder: &Path) -> io::Result<(Arc<Hang>, BackgroundSession)> {
 /// reads it when the file system answers again.
 #[test]
 fn row_input_hangs() {
-    let row = Row::with("input hangs", Corpus::Small, "attempts = 2", &["--time-scale", "0.1"]);
+    let row = Row::with("input hangs", Corpus::Small, "attempts = 2", &["--time-scale", "0.3"]);
     let mut settings = fs::File::options().append(true).open(row.bench.path("configuration.toml")).unwrap();
     writeln!(settings, "[imaging]\npage_limit = \"4s\"").unwrap();
     let (hang, session) = match mount(&row.bench.path("input/z")) {

@@ -14,7 +14,7 @@ const LAST: &str = "c/scan_fr.pdf";
 
 #[test]
 fn row_pdf_replaced() {
-    let row = Row::with("PDF replaced", Corpus::Large, "", &["--time-scale", "0.2"]);
+    let row = Row::with("PDF replaced", Corpus::Large, "", &["--time-scale", "0.6"]);
     let mut run = row.start(&[]);
     row.until_settled(3);
     let (file, other) = (row.bench.path("input").join(LAST), row.bench.path("input/c/digital_fr.pdf"));
@@ -39,7 +39,7 @@ fn row_pdf_replaced() {
 
 #[test]
 fn row_pdf_deleted() {
-    let row = Row::with("PDF deleted", Corpus::Large, "", &["--time-scale", "0.2"]);
+    let row = Row::with("PDF deleted", Corpus::Large, "", &["--time-scale", "0.6"]);
     let mut run = row.start(&[]);
     row.until_settled(3);
     let file = row.bench.path("input").join(LAST);
@@ -55,7 +55,7 @@ fn row_pdf_deleted() {
 /// An input that is not mounted, in the middle of a run and at the next start: nothing fails for it.
 #[test]
 fn row_inputs_not_mounted() {
-    let row = Row::with("inputs not mounted", Corpus::Large, "", &["--time-scale", "0.2"]);
+    let row = Row::with("inputs not mounted", Corpus::Large, "", &["--time-scale", "0.6"]);
     let mut run = row.start(&[]);
     row.until_settled(3);
     let (input, kept) = (row.bench.path("input"), row.bench.path("kept"));
@@ -74,7 +74,7 @@ fn row_inputs_not_mounted() {
 /// A file that was another one for a while, and is itself again, is read by the same command.
 #[test]
 fn row_pdf_swapped_for_a_while() {
-    let row = Row::with("PDF swapped for a while", Corpus::Large, "", &["--time-scale", "0.2"]);
+    let row = Row::with("PDF swapped for a while", Corpus::Large, "", &["--time-scale", "0.6"]);
     let mut run = row.start(&[]);
     row.until_settled(3);
     let (file, kept) = (row.bench.path("input").join(LAST), row.bench.path("kept.pdf"));

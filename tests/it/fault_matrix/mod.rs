@@ -32,7 +32,7 @@ fn every_row_has_its_test_and_every_test_its_row() {
     let sources: Vec<_> = fs::read_dir(folder.join("it/fault_matrix"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .chain([folder.join("cluster/launch.rs")])
+        .chain([folder.join("it/launch.rs")])
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();

@@ -51,7 +51,7 @@ fn row_renderer_killed() {
 
 #[test]
 fn row_whole_tree_killed() {
-    let row = Row::with("kill -9 of the whole tree, 20 moments", Corpus::Large, "", &["--time-scale", "0.1"]);
+    let row = Row::with("kill -9 of the whole tree, 20 moments", Corpus::Large, "", &["--time-scale", "0.3"]);
     let mut random = Rand32::new(3);
     let (mut kills, mut most) = (0, 0);
     while kills < 20 {

@@ -11,7 +11,7 @@ use std::{
 use bulletin_ocr::model::{Engine, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::run_support::{Bench, Killed, LARGE_CHUNKS, Pages, text, until};
+use crate::run_support::{Bench, Killed, Pages, SHORT_ANSWERS, text, until};
 
 /// The sample files.
 const FILES: [&str; 9] = [
@@ -88,7 +88,7 @@ impl Row {
                 fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
             }
         }
-        let stand_in = [stand_in, &LARGE_CHUNKS].concat();
+        let stand_in = [stand_in, &SHORT_ANSWERS].concat();
         let profile = bench.small_profile(Engine::Chandra);
         let configuration = bench.write(
             "configuration.toml",

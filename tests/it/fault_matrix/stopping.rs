@@ -11,7 +11,7 @@ use crate::{
 
 #[test]
 fn row_sigterm_while_sealing() {
-    let row = Row::with("SIGTERM during sealing", Corpus::Large, "", &["--time-scale", "0.05"]);
+    let row = Row::with("SIGTERM during sealing", Corpus::Large, "", &["--time-scale", "0.15"]);
     let mut run = row.start(&["--shard", "40KiB"]);
     let sealing = || {
         let store = fs::read_dir(row.bench.run_directory().join("store")).into_iter().flatten().flatten();
@@ -29,7 +29,7 @@ fn row_sigterm_while_sealing() {
 
 #[test]
 fn row_stopped_twice() {
-    let row = Row::with("SIGINT twice", Corpus::Small, "", &["--time-scale", "0.5"]);
+    let row = Row::with("SIGINT twice", Corpus::Small, "", &["--time-scale", "1.5"]);
     let mut run = row.start(&[]);
     row.until_settled(2);
     let process = run.0.id() as i32;
@@ -42,7 +42,7 @@ fn row_stopped_twice() {
 
 #[test]
 fn row_deadline() {
-    let row = Row::with("deadline", Corpus::Small, "", &["--time-scale", "0.5"]);
+    let row = Row::with("deadline", Corpus::Small, "", &["--time-scale", "1.5"]);
     let begin = std::time::Instant::now();
     let mut run = row.start(&["--deadline", "6"]);
     assert_eq!(ended(&mut run), Some(75), "{}", row.bench.log(0));

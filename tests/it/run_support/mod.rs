@@ -29,8 +29,9 @@ pub struct Bench {
     mark: String,
 }
 
-/// Arguments of a stand-in for tests that do not look at single tokens: a debug build takes long over each event.
-pub const LARGE_CHUNKS: [&str; 2] = ["--chunk-tokens", "16"];
+/// Arguments of a stand-in for tests that do not look at single tokens, nor at the length of an answer: a debug build
+/// takes long over each event and each letter.
+pub const SHORT_ANSWERS: [&str; 4] = ["--chunk-tokens", "16", "--answer-median", "300"];
 
 impl Bench {
     pub fn new() -> Self {
@@ -88,7 +89,7 @@ impl Bench {
     /// A configuration with small images, the usual limits, and one stand-in whose time runs at `time_scale`.
     pub fn slow_configuration(&self, engine: &str, time_scale: &str, more: &str) -> PathBuf {
         let profile = self.small_profile(Engine::Chandra);
-        let arguments = [&["--time-scale", time_scale], &LARGE_CHUNKS[..]].concat();
+        let arguments = [&["--time-scale", time_scale], &SHORT_ANSWERS[..]].concat();
         self.write(
             "configuration.toml",
             &format!(
@@ -105,7 +106,7 @@ impl Bench {
 
     fn synthetic_configuration(&self, settings: impl Fn(Engine) -> String) -> PathBuf {
         let stand_in = |engine: Engine| {
-            let arguments = [&["--time-scale", "0"], &LARGE_CHUNKS[..]].concat();
+            let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
             format!(
                 "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{}\n\
                  [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n",

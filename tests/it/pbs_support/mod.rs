@@ -46,7 +46,7 @@ impl<'a> Pbs<'a> {
     pub fn up(bench: &'a Bench) -> Option<Self> {
         let hosts = Hosts::up(bench)?;
         let log = || File::create(bench.path("pbs.log")).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/pbs_support/server.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/pbs_support/server.py");
         let mut command = hosts.command("world");
         command.args(["python3", "-B"]).arg(script).arg(&hosts.directory);
         let server = command.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn().unwrap();

@@ -258,7 +258,7 @@ impl Hosts {
         }
         let directory = bench.path("hosts");
         let (name, value) = bench.mark();
-        let mut keeper = Command::new(project("tests/cluster/launch_support/hosts"))
+        let mut keeper = Command::new(project("tests/it/launch_support/hosts"))
             .arg("hold")
             .arg(&directory)
             .env(name, value)
@@ -276,7 +276,7 @@ impl Hosts {
     }
 
     pub fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(project("tests/cluster/launch_support/hosts"));
+        let mut command = Command::new(project("tests/it/launch_support/hosts"));
         command.arg(verb).arg(&self.directory);
         command
     }
