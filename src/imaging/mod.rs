@@ -8,6 +8,7 @@ mod child;
 mod child_supervisor;
 mod diagnosis;
 mod filled;
+mod glyphs;
 mod library;
 mod overlay;
 mod page;

@@ -1,11 +1,12 @@
 //! The work on a page in a renderer child: rendering, preprocessing, encoding.
 
 use std::{
+    cell::LazyCell,
     io::{self, Write},
     time::{Duration, Instant},
 };
 
-use page_image::{Division, PartImage, divide, png};
+use page_image::{Division, Glyph, PartImage, divide, png};
 
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
@@ -27,7 +28,9 @@ pub(super) fn draw(
     let rule = if view == View::Reduced { rule.reduced() } else { *rule };
     let RenderTask { pixels, target, images_missing } = document.render(page, &rule)?;
     let (size, grey) = (pixels.size, pixels.grey);
-    let Some(Division { layout, ink, parts }) = divide(pixels, target.dpi, rule.grid, layout, view) else {
+    let glyphs = LazyCell::new(|| document.glyphs(page));
+    let glyphs = || -> &[Glyph] { &glyphs };
+    let Some(Division { layout, ink, parts }) = divide(pixels, &glyphs, target.dpi, rule.grid, layout, view) else {
         return Ok((Response::Indivisible, Vec::new()));
     };
     let render_micros = micros(started.elapsed());

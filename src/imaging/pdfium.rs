@@ -1,15 +1,15 @@
-//! Calls PDFium; no other file does. PDFium is not thread-safe and its input is hostile, so this code runs only in the
+//! Calls PDFium; no other file but [`super::glyphs`] does. PDFium is not thread-safe and its input is hostile, so this code runs only in the
 //! renderer child process, on one thread (and in benches).
 
 use std::path::Path;
 
-use page_image::{Pixels, lanczos};
+use page_image::{Glyph, Pixels, lanczos, white_canvas};
 use pdfium_render::prelude::*;
 
 use crate::model::{FailureClass, ImageRule, PageIndex};
 
 use super::{
-    diagnosis,
+    diagnosis, glyphs,
     library::PDFIUM_BUILD,
     protocol::Refusal,
     size::{PageSize, Target},
@@ -55,7 +55,8 @@ pub struct RenderTask {
 /// The library cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot load PDFium from {path}: {source}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)"
+    "cannot load PDFium from {path}: {}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)",
+    cause(source)
 )]
 pub struct LoadLibraryError {
     path: String,
@@ -115,6 +116,22 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
     }
 }
 
+/// An error of PDFium as a part of a sentence. Its own text is the form that Rust prints for debugging.
+fn cause(error: &PdfiumError) -> String {
+    let said = match error {
+        PdfiumError::LoadLibraryError(error) => return error.to_string(),
+        PdfiumError::PdfiumLibraryInternalError(cause) => match cause {
+            PdfiumInternalError::FileError => "the file cannot be read",
+            PdfiumInternalError::FormatError => "its data are damaged",
+            PdfiumInternalError::PasswordError => "a password is missing",
+            PdfiumInternalError::SecurityError => "its protection is not supported",
+            _ => "PDFium gives no reason",
+        },
+        _ => "PDFium gives no reason",
+    };
+    said.into()
+}
+
 fn unreadable(reason: String) -> Refusal {
     Refusal { class: FailureClass::Unreadable, reason }
 }
@@ -145,7 +162,7 @@ impl OpenDocument<'_> {
         let index = i32::try_from(page.0).map_err(|_| failed("no such page".into()))?;
         let mut loaded = self.document.pages().get(index).map_err(|error| match error {
             PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
-            error => failed(format!("PDFium cannot load the page: {error}")),
+            _ => failed("PDFium finds no such page in the file, or its data are damaged: fetch the file again".into()),
         })?;
         let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
         let target = Target::of(points, rule)
@@ -162,24 +179,24 @@ impl OpenDocument<'_> {
                 images.largest
             )));
         }
-        let mut buffer = canvas(target).ok_or_else(|| {
+        let mut buffer = white_canvas(target.drawn).ok_or_else(|| {
             too_large(format!("there is no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
         })?;
         show_what_is_printed(&mut loaded);
-        draw(&loaded, &mut buffer, target).map_err(|error| failed(format!("PDFium cannot render it: {error}")))?;
+        draw(&loaded, &mut buffer, target)
+            .map_err(|error| failed(format!("PDFium cannot render it: {}", cause(&error))))?;
         let pixels = lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
             .map_err(|error| failed(format!("its image cannot be scaled: {error}")))?;
         Ok(RenderTask { pixels, target, images_missing: images.missing })
     }
 }
 
-/// White memory for the bitmap; `None` if there is not enough.
-fn canvas(target: Target) -> Option<Vec<u8>> {
-    let bytes = usize::try_from(target.drawn.area().checked_mul(BYTES_PER_PIXEL)?).ok()?;
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(bytes).ok()?;
-    buffer.resize(bytes, u8::MAX);
-    Some(buffer)
+impl OpenDocument<'_> {
+    /// The glyphs that can be seen on a page as it is displayed; none on a scan, or if PDFium cannot tell.
+    pub fn glyphs(&self, page: PageIndex) -> Vec<Glyph> {
+        let loaded = i32::try_from(page.0).ok().and_then(|index| self.document.pages().get(index).ok());
+        loaded.map_or_else(Vec::new, |page| glyphs::drawn(&page))
+    }
 }
 
 /// Makes annotations visible that are for printing only, because the `chandra-ocr` package renders them too.

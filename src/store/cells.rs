@@ -13,6 +13,8 @@ use crate::model::{
     Skew, Stage, Verdict, View,
 };
 
+/// The label of blocks whose own label has no number in the shard.
+const OTHER_LABEL: &str = "Other";
 /// The largest skew that is valid, in hundredths of a degree: ten degrees. A larger angle would be a rotation.
 const MOST_SKEW: u16 = 1000;
 
@@ -268,10 +270,12 @@ impl Cells<(u64, u32)> for String {
     }
 }
 
-/// A position in `/labels`.
+/// A position in `/labels`. A shard has 65,535 of them, far more than an engine knows; the blocks with further ones are
+/// labelled `Other`.
 impl Cells<(u16,)> for String {
     fn write(&self, writer: &mut RowWriter<'_>) -> Result<(u16,)> {
-        Ok((writer.labels.number(self.as_str()).ok_or_else(|| writer.too_many("labels"))?,))
+        let number = writer.labels.number(self.as_str());
+        Ok((number.unwrap_or_else(|| writer.labels.last(OTHER_LABEL.to_owned())),))
     }
 
     fn read((label,): (u16,), reader: &RowReader<'_>) -> Result<Option<Self>> {

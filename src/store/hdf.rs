@@ -17,6 +17,9 @@ const CHUNKS_WAITING: usize = 16;
 
 const GZIP_LEVEL: u8 = 4;
 
+/// The symbol for a zero byte.
+const ZERO_BYTE: &str = "\u{2400}";
+
 fn options() -> FileBuilder {
     let mut builder = FileBuilder::new();
     builder.with_fapl(|access| {
@@ -39,11 +42,12 @@ pub(super) fn open(path: &Path) -> Result<File> {
     options().open(path).doing("open", path)
 }
 
-/// A string of the HDF5 library; an error where the text has a zero byte, which such a string cannot hold.
+/// A string of the HDF5 library. Such a string cannot hold a zero byte: each becomes the symbol for it, so that whatever
+/// a journal holds can be sealed.
 pub(super) fn text(value: &str) -> Result<VarLenUnicode> {
-    value.parse().map_err(|_| StoreError::Encode {
+    value.replace('\0', ZERO_BYTE).parse().map_err(|error| StoreError::Encode {
         what: "a text for HDF5",
-        reason: format!("it has a zero byte: `{}`", value.escape_debug()),
+        reason: format!("{error}: `{}`", value.escape_debug()),
     })
 }
 

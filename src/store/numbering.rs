@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Kept for the value that stands for those without a number.
+const LAST: u16 = u16::MAX;
+
 /// Numbers values from 0 in the order of their first use.
 #[derive(Debug)]
 pub(super) struct Numbering<T>(BTreeMap<T, u16>);
@@ -11,7 +14,7 @@ impl<T: Ord + Clone> Numbering<T> {
         Numbering(BTreeMap::new())
     }
 
-    /// The number of `value`, a new one on its first use; `None` when all 65,536 numbers are used.
+    /// The number of `value`, a new one on its first use; `None` when all numbers but the last are used.
     pub(super) fn number<Q: Ord + ToOwned<Owned = T> + ?Sized>(&mut self, value: &Q) -> Option<u16>
     where
         T: std::borrow::Borrow<Q>,
@@ -19,9 +22,14 @@ impl<T: Ord + Clone> Numbering<T> {
         if let Some(number) = self.0.get(value) {
             return Some(*number);
         }
-        let number = u16::try_from(self.0.len()).ok()?;
+        let number = u16::try_from(self.0.len()).ok().filter(|number| *number < LAST)?;
         self.0.insert(value.to_owned(), number);
         Some(number)
+    }
+
+    /// The number of the value that stands for all those without a number.
+    pub(super) fn last(&mut self, value: T) -> u16 {
+        *self.0.entry(value).or_insert(LAST)
     }
 
     /// The values in the order of their numbers.

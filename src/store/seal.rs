@@ -17,6 +17,7 @@ use std::{
 
 use super::{
     error::{Context, Result, StoreError},
+    fitted::fitted,
     journal_lock::JournalLock,
     journal_reader::{Damage, Entry, JournalReader},
     layout::{Durability, Layout, Publishing, StoreFile, publish, remove_if_present, sync_directory},
@@ -246,7 +247,7 @@ fn write(
                     };
                     writer.document(document);
                 }
-                writer.page(&record)?;
+                writer.page(&fitted(*record))?;
                 on_step(SealStep::Written(pages));
                 pages += 1;
             }

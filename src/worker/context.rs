@@ -18,7 +18,7 @@ use crate::{
         Verdict, configuration::Configuration,
     },
     server::Service,
-    store::{Recovered, Refused, StoreError, Writer},
+    store::{Recovered, Refused, StoreError, Writer, fitted},
 };
 
 use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine};
@@ -69,6 +69,7 @@ impl Context {
     /// Gives the record to the store. The verdict is reported once the record is on disk. The first `earlier` attempts
     /// are in a record of an earlier start; rank 0 finds them there, so they are not sent.
     pub(super) fn keep(&self, record: PageRecord, earlier: usize) {
+        let record = fitted(record);
         let attempts = match record.verdict {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Blank => Vec::new(),

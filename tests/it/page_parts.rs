@@ -247,7 +247,64 @@ fn bocr_page_tells_a_page_that_cannot_be_drawn_and_which_blank_one_would_be_sent
             assert_eq!((&line["blank"], &line["parts"][0]["sent"]), (&true.into(), &sent.into()), "{line}");
         }
         assert_eq!((&lines[1]["page"], &lines[1]["class"]), (&2.into(), &"render-failed".into()), "{}", lines[1]);
-        assert!(lines[1]["reason"].as_str().unwrap().contains("page 2"), "{}", lines[1]);
+        let reason = lines[1]["reason"].as_str().unwrap();
+        assert!(reason.contains("page 2") && reason.contains("no such page"), "{reason}");
+        assert!(!reason.contains("Error") && !reason.contains('\n'), "a sentence: {reason}");
+    }
+}
+
+/// Tables of numbers and dot leaders, which look turned to a search of pixels alone. Their glyphs say that they are not.
+#[test]
+fn upright_pages_of_numbers_and_leaders_are_not_turned() {
+    let files = ["contents_dot_leaders.pdf", "decimals.pdf", "small_numbers_gazette_head.pdf", "tariff.pdf"];
+    let bench = Bench::new();
+    bench.inputs(&files.map(|file| format!("upright/{file}")).each_ref().map(String::as_str));
+    let mut pages = 0;
+    for file in files {
+        let (code, lines, said) = page(&bench, file, &["--overlay", "false", "--upright", "true"]);
+        assert_eq!(code, Some(0), "{said}");
+        for line in &lines {
+            let parts = line["parts"].as_array().unwrap();
+            let turns: Vec<_> = parts.iter().map(|part| part["turn"].as_u64()).collect();
+            assert!(turns.iter().all(|turn| *turn == Some(0)), "{file}: {line}");
+        }
+        pages += lines.len();
+    }
+    assert_eq!(pages, 13);
+}
+
+/// A square page of text that runs along `matrix`, shown with `/Rotate`.
+fn page_of_text(matrix: &str, rotate: u16) -> String {
+    let words = "Vu la loi relative au regime des terres agricoles et le decret pris pour son application";
+    let lines: String = (0..40).map(|line| format!("1 0 0 1 60 {} Tm ({words}) Tj\n", 730 - 17 * line)).collect();
+    let content = format!("q {matrix} cm BT /F 12 Tf {lines} ET Q");
+    format!(
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
+         3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 800 800]/Rotate {rotate}/Contents 4 0 R\
+         /Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n\
+         4 0 obj<</Length {}>>stream\n{content}\nendstream endobj\ntrailer<</Root 1 0 R>>\n",
+        content.len()
+    )
+}
+
+#[test]
+fn digital_pages_that_are_turned_are_brought_upright() {
+    let bench = Bench::new();
+    let [upright, left, half, right] = ["1 0 0 1 0 0", "0 1 -1 0 800 0", "-1 0 0 -1 800 800", "0 -1 1 0 0 800"];
+    for (matrix, rotate, turn) in [
+        (upright, 0, 0),
+        (left, 0, 90),
+        (half, 0, 180),
+        (right, 0, 270),
+        (upright, 90, 270),
+        (upright, 180, 180),
+        (upright, 270, 90),
+        (left, 90, 0),
+    ] {
+        fs::write(bench.inputs(&[]).join("text.pdf"), page_of_text(matrix, rotate)).unwrap();
+        let (code, lines, said) = page(&bench, "text.pdf", &["--overlay", "false", "--upright", "true"]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(lines[0]["parts"][0]["turn"], turn, "{matrix}, rotated by {rotate}: {}", lines[0]);
     }
 }
 

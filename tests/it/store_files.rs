@@ -666,6 +666,46 @@ fn verification_sees_a_plan_that_is_not_the_files() {
     );
 }
 
+/// A page with these labels, one block each.
+fn labelled(page: PageRef, labels: impl IntoIterator<Item = String>) -> PageRecord {
+    let block = |label| Block { label, bbox: None, html: "<p>x</p>".into() };
+    let attempts = vec![attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "x")];
+    let parts = vec![Part { blocks: labels.into_iter().map(block).collect(), ..part(Vec::new()) }];
+    PageRecord { attempts, parts, ..bare(page, 1, Verdict::Read) }
+}
+
+/// Journals of earlier versions may hold what is now cleaned before it gets there.
+#[test]
+fn whatever_a_journal_holds_is_sealed_and_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let zero = labelled(page_ref(0, 0), ["sce\0au".into(), String::new(), "é".repeat(9_000)]);
+    let many = labelled(page_ref(0, 1), (0..70_000).map(|label| format!("label {label}")));
+    let mut parts = labelled(page_ref(0, 2), ["Text".into()]);
+    parts.parts = vec![parts.parts.remove(0); 300];
+    let mut attempts = labelled(page_ref(1, 0), ["Text".into()]);
+    attempts.attempts = vec![attempts.attempts.remove(0); 65_600];
+    let mut server = labelled(page_ref(1, 1), ["Text".into()]);
+    server.attempts[0].served_by.version = "0.11\0.2".into();
+    leave_journal(directory.path(), &[zero, many, parts, attempts, server]);
+
+    recover(directory.path()).unwrap();
+    let records = records_of(directory.path());
+    let labels = |record: &PageRecord| -> Vec<String> {
+        record.parts.iter().flat_map(|part| &part.blocks).map(|block| block.label.clone()).collect()
+    };
+    assert_eq!(labels(&records[0]), ["sce\u{2400}au", "", &"é".repeat(9_000)]);
+    let labels = labels(&records[1]);
+    assert_eq!(
+        (labels.len(), &*labels[0], &*labels[60_000], &*labels[69_999]),
+        (70_000, "label 0", "label 60000", "Other")
+    );
+    for (record, reason) in [(&records[2], "300 parts"), (&records[3], "65600 times")] {
+        assert_eq!(record.verdict, Verdict::Failed(FailureClass::Unparsable));
+        assert!(record.reason.contains(reason), "{}", record.reason);
+    }
+    assert_eq!(records[4].attempts[0].served_by.version, "0.11\u{2400}.2");
+}
+
 /// Changes HDF5 files with h5py, each with its code: `table("pages", field=(row, value))` and `f`.
 fn damage(files: &[(&Path, &str)]) {
     let program = "\

@@ -3,16 +3,14 @@
 //! [`crate::layout`] analyses the page; this module changes it.
 
 use crate::{
-    BBox, ColumnsReason, Grid, Language, LayoutRule, PageLayout, Region, Rotation, Skew, View, When,
-    layout::{Ink, columns, page_turn, script, skew, turned_region},
-};
-
-use crate::{
+    BBox, ColumnsReason, GlyphSource, Grid, Language, LayoutRule, PageLayout, Pixels, Region, Rotation, Skew,
+    TextDirection, View, When,
     clean::{clean, needs_cleaning},
     cut::{Piece, cut, turned},
-    pixels::Pixels,
+    layout::{Ink, columns, page_turn, script, skew, turned_region},
     split_views,
     straighten::{loses_ink, straightened},
+    text_direction,
 };
 
 /// A page in its parts.
@@ -43,17 +41,27 @@ pub struct PartImage {
 const LEAST_HALVED: f64 = 0.4;
 
 /// Divides a page rendered at `dpi`; `None` where the view does not exist, because the page has no place to cut it.
-pub fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View) -> Option<Division> {
+///
+/// What the pixels suggest to be turned is turned only if the glyphs do not say otherwise: on tables of numbers and
+/// on dot leaders, pixels alone are sometimes wrong.
+pub fn divide(
+    pixels: Pixels,
+    glyphs: GlyphSource<'_>,
+    dpi: f32,
+    grid: Grid,
+    rule: LayoutRule,
+    view: View,
+) -> Option<Division> {
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
         let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Rotation::None, ink };
         return Some(Division { layout, ink, parts: vec![part] });
     }
-    let page = prepare(pixels, dpi, rule, &mut layout);
+    let page = prepare(pixels, glyphs, dpi, rule, &mut layout);
     let regions = match view {
-        View::Whole | View::Reduced => regions(&page, dpi, rule.columns, rule, &mut layout),
-        View::Halves => more_regions(&page, dpi, rule, &mut layout)?,
+        View::Whole | View::Reduced => regions(&page, glyphs, dpi, rule.columns, rule, &mut layout),
+        View::Halves => more_regions(&page, glyphs, dpi, rule, &mut layout)?,
     };
     let back = |bbox: BBox| bbox.turned(layout.turn.inverse());
     let is_as_drawn = regions == [Region::PAGE] && !layout.is_changed();
@@ -79,10 +87,10 @@ pub fn divide(pixels: Pixels, dpi: f32, grid: Grid, rule: LayoutRule, view: View
 }
 
 /// Brings the page upright, straight and clean.
-fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
+fn prepare(pixels: Pixels, glyphs: GlyphSource<'_>, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
     let mut page = pixels;
     if rule.upright {
-        layout.turn = page_turn(&page.sheet(dpi));
+        layout.turn = proved_turn(page_turn(&page.sheet(dpi)), glyphs);
         page = turned(page, layout.turn);
     }
     if rule.straighten {
@@ -105,13 +113,42 @@ fn prepare(pixels: Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) 
     if layout.cleaned { clean(&page, dpi) } else { page }
 }
 
+/// The rotation of a page for which the pixels suggest `suggested`.
+fn proved_turn(suggested: Rotation, glyphs: GlyphSource<'_>) -> Rotation {
+    if suggested == Rotation::None {
+        return suggested;
+    }
+    match text_direction(glyphs(), BBox::PAGE) {
+        TextDirection::Unknown => suggested,
+        TextDirection::Mixed => Rotation::None,
+        TextDirection::Upright(turn) => turn,
+    }
+}
+
+/// Whether the glyphs in `region`, which was found on a page that was rotated by `turn`, allow its rotation.
+fn is_proved(region: Region, turn: Rotation, glyphs: GlyphSource<'_>) -> bool {
+    match text_direction(glyphs(), region.bbox.turned(turn.inverse())) {
+        TextDirection::Unknown => true,
+        TextDirection::Mixed => false,
+        TextDirection::Upright(upright) => upright == turn.then(region.turn),
+    }
+}
+
 /// The parts of a page in the whole view, in reading order.
-fn regions(page: &Pixels, dpi: f32, divided: When, rule: LayoutRule, layout: &mut PageLayout) -> Vec<Region> {
+fn regions(
+    page: &Pixels,
+    glyphs: GlyphSource<'_>,
+    dpi: f32,
+    divided: When,
+    rule: LayoutRule,
+    layout: &mut PageLayout,
+) -> Vec<Region> {
     let sheet = page.sheet(dpi);
     let found = script(&sheet);
     layout.script = found.language;
     if rule.upright
         && let Some((region, confidence)) = turned_region(&sheet)
+        && is_proved(region, layout.turn, glyphs)
     {
         layout.columns.reason = ColumnsReason::Turned;
         layout.columns.confidence = confidence;
@@ -137,9 +174,15 @@ fn surrounding_regions(region: Region) -> Vec<Region> {
 
 /// More parts than in the whole view; `None` if there is no place to cut. If columns are normally not divided, the
 /// division into columns is tried first; otherwise, or without columns, high parts are halved.
-fn more_regions(page: &Pixels, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Option<Vec<Region>> {
+fn more_regions(
+    page: &Pixels,
+    glyphs: GlyphSource<'_>,
+    dpi: f32,
+    rule: LayoutRule,
+    layout: &mut PageLayout,
+) -> Option<Vec<Region>> {
     let divided = if rule.columns == When::Never { When::Auto } else { rule.columns };
-    let regions = regions(page, dpi, divided, rule, layout);
+    let regions = regions(page, glyphs, dpi, divided, rule, layout);
     if rule.columns == When::Never && layout.columns.divide.is_some() {
         return Some(regions);
     }

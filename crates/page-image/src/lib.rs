@@ -8,6 +8,7 @@ mod clean;
 mod cut;
 mod division;
 mod encode;
+mod glyphs;
 mod language;
 pub mod layout;
 mod page_layout;
@@ -23,11 +24,12 @@ pub use bbox::BBox;
 pub use cut::turned;
 pub use division::{Division, PartImage, divide};
 pub use encode::{EncodingError, png};
+pub use glyphs::{Glyph, GlyphSource, TextDirection, text_direction};
 pub use language::Language;
 pub use page_layout::{
     Columns, ColumnsReason, Confidence, Divide, LayoutRule, PageLayout, ParseWhenError, Region, When,
 };
-pub use pixels::Pixels;
+pub use pixels::{Pixels, white_canvas};
 pub use rotation::{Rotation, Skew};
 pub use scale::{ScaleError, catmull_rom, lanczos};
 pub use size::{Grid, PixelSize};

@@ -66,6 +66,15 @@ impl Pixels {
     }
 }
 
+/// White pixels of four bytes for a page of this size; `None` if there is not enough memory.
+pub fn white_canvas(size: PixelSize) -> Option<Vec<u8>> {
+    let bytes = usize::try_from(size.area().checked_mul(4)?).ok()?;
+    let mut canvas = Vec::new();
+    canvas.try_reserve_exact(bytes).ok()?;
+    canvas.resize(bytes, u8::MAX);
+    Some(canvas)
+}
+
 fn is_coloured([red, green, blue, _]: [u8; 4]) -> bool {
     red.max(green).max(blue) - red.min(green).min(blue) > GREY_TOLERANCE
 }

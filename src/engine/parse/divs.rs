@@ -5,12 +5,15 @@ use html5gum::{HtmlString, Token};
 
 use crate::model::{BBox, Block};
 
-use super::html::{Reading, has_open_table, text_of, tokens};
+use super::{
+    html::{Reading, has_open_table, text_of, tokens},
+    label,
+};
 
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently
-/// (`docs/facts/chandra.md`, "Boxes"), labels are kept as they come. A last div that is not closed is a fault, and is
+/// (`docs/facts/chandra.md`, "Boxes"), labels are kept but for control characters and excess length. A last div that is not closed is a fault, and is
 /// not repaired: the answer was cut. Its content is kept, for a page of which there is nothing better. The same holds
 /// for a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
@@ -67,7 +70,7 @@ impl OpenDiv {
         if label == "Blank-Page" && text_of(inner).trim().is_empty() {
             reading.blank = true;
         } else {
-            reading.blocks.push(Block { label: label.into(), bbox: self.bbox, html: inner.trim().into() });
+            reading.blocks.push(Block { label: label::clean(label), bbox: self.bbox, html: inner.trim().into() });
         }
     }
 }

@@ -8,7 +8,10 @@ use crate::{
     model::{BBox, Block},
 };
 
-use super::html::{Reading, escape, has_open_table};
+use super::{
+    html::{Reading, escape, has_open_table},
+    label,
+};
 
 const REF: &str = "<|ref|>";
 const REF_END: &str = "<|/ref|>";
@@ -79,7 +82,7 @@ fn parse_boxes(text: &str, scale: u16) -> Option<BBox> {
 }
 
 fn block(label: &str, bbox: Option<BBox>, markdown: &str) -> Block {
-    Block { label: chandra_label(label).into(), bbox, html: to_html(markdown.trim()) }
+    Block { label: label::clean(chandra_label(label)), bbox, html: to_html(markdown.trim()) }
 }
 
 /// The label in Chandra's vocabulary; an unknown one stays as it is.

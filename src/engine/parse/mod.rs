@@ -3,4 +3,5 @@
 pub(super) mod divs;
 pub(super) mod grounding;
 pub(super) mod html;
+mod label;
 pub(super) mod markdown;
