@@ -55,12 +55,11 @@ pub struct RenderTask {
 /// The library cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot load PDFium from {path}: {}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)",
-    cause(source)
+    "cannot load PDFium from {path}: {reason}; the file must be libpdfium.so of build {PDFIUM_BUILD} (pypdfium2 5.15.2)"
 )]
 pub struct LoadLibraryError {
     path: String,
-    source: PdfiumError,
+    reason: String,
 }
 
 impl Renderer {
@@ -69,8 +68,14 @@ impl Renderer {
     /// # Errors
     /// The library does not exist, or its build lacks one of the functions.
     pub fn load(path: &Path, memory: u64) -> Result<Self, LoadLibraryError> {
-        let bindings = Pdfium::bind_to_library(path)
-            .map_err(|source| LoadLibraryError { path: path.display().to_string(), source })?;
+        let bindings = Pdfium::bind_to_library(path).map_err(|error| LoadLibraryError {
+            path: path.display().to_string(),
+            // The text of PDFium's other errors is the form that Rust prints for debugging.
+            reason: match error {
+                PdfiumError::LoadLibraryError(error) => error.to_string(),
+                _ => "it lacks a function, or this process has loaded it before".into(),
+            },
+        })?;
         Ok(Renderer { pdfium: Pdfium::new(bindings), memory })
     }
 
@@ -116,22 +121,6 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
     }
 }
 
-/// An error of PDFium as a part of a sentence. Its own text is the form that Rust prints for debugging.
-fn cause(error: &PdfiumError) -> String {
-    let said = match error {
-        PdfiumError::LoadLibraryError(error) => return error.to_string(),
-        PdfiumError::PdfiumLibraryInternalError(cause) => match cause {
-            PdfiumInternalError::FileError => "the file cannot be read",
-            PdfiumInternalError::FormatError => "its data are damaged",
-            PdfiumInternalError::PasswordError => "a password is missing",
-            PdfiumInternalError::SecurityError => "its protection is not supported",
-            _ => "PDFium gives no reason",
-        },
-        _ => "PDFium gives no reason",
-    };
-    said.into()
-}
-
 fn unreadable(reason: String) -> Refusal {
     Refusal { class: FailureClass::Unreadable, reason }
 }
@@ -145,6 +134,12 @@ impl OpenDocument<'_> {
     /// Number of pages.
     pub fn pages(&self) -> u32 {
         u32::try_from(self.document.pages().len()).unwrap_or(0)
+    }
+
+    /// The glyphs that can be seen on a page as it is displayed; none on a scan, or if PDFium cannot tell.
+    pub fn glyphs(&self, page: PageIndex) -> Vec<Glyph> {
+        let loaded = i32::try_from(page.0).ok().and_then(|index| self.document.pages().get(index).ok());
+        loaded.map_or_else(Vec::new, |page| glyphs::drawn(&page))
     }
 
     /// Renders a page at the size that `rule` gives, with its forms and annotations, on white. `/Rotate` is applied.
@@ -183,19 +178,10 @@ impl OpenDocument<'_> {
             too_large(format!("there is no memory for {} x {} pixels", target.drawn.width, target.drawn.height))
         })?;
         show_what_is_printed(&mut loaded);
-        draw(&loaded, &mut buffer, target)
-            .map_err(|error| failed(format!("PDFium cannot render it: {}", cause(&error))))?;
+        draw(&loaded, &mut buffer, target).map_err(|_| failed("PDFium cannot render it".into()))?;
         let pixels = lanczos(Pixels::from_rgbx(target.drawn, &buffer), target.size)
             .map_err(|error| failed(format!("its image cannot be scaled: {error}")))?;
         Ok(RenderTask { pixels, target, images_missing: images.missing })
-    }
-}
-
-impl OpenDocument<'_> {
-    /// The glyphs that can be seen on a page as it is displayed; none on a scan, or if PDFium cannot tell.
-    pub fn glyphs(&self, page: PageIndex) -> Vec<Glyph> {
-        let loaded = i32::try_from(page.0).ok().and_then(|index| self.document.pages().get(index).ok());
-        loaded.map_or_else(Vec::new, |page| glyphs::drawn(&page))
     }
 }
 

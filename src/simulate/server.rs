@@ -162,15 +162,17 @@ impl InFlight {
         self.first + self.pages.len() as u64 - 1
     }
 
+    fn slot(&mut self, id: u64) -> Option<&mut Option<Page>> {
+        self.pages.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
     fn page(&mut self, id: u64) -> Option<&mut Page> {
-        let place = usize::try_from(id.checked_sub(self.first)?).ok()?;
-        self.pages.get_mut(place)?.as_mut()
+        self.slot(id)?.as_mut()
     }
 
     fn remove(&mut self, id: u64) {
-        if let Some(page) = id.checked_sub(self.first).and_then(|place| self.pages.get_mut(place as usize)) {
-            self.count -= usize::from(page.take().is_some());
-        }
+        let removed = self.slot(id).and_then(Option::take);
+        self.count -= usize::from(removed.is_some());
         while let Some(None) = self.pages.front() {
             self.pages.pop_front();
             self.first += 1;

@@ -155,8 +155,7 @@ fn what_bocr_page_writes_is_what_the_server_got() {
     let shown = ["--columns", "always"];
     let records = read(&bench, &["mixed_fr.pdf"], &[&["-c", configuration.to_str().unwrap()], &shown[..]].concat());
     let folder = bench.path("images");
-    let page = bench.path("input").join("mixed_fr.pdf");
-    let page = format!("{}:1", page.display());
+    let page = format!("{}:1", bench.path("input").join("mixed_fr.pdf").display());
     let arguments = ["page", &page, "--out", folder.to_str().unwrap()];
     let output = bench.bocr(&[&arguments[..], &shown].concat()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));

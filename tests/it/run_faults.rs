@@ -139,7 +139,7 @@ fn a_rank_killed_outright_leaves_no_server_and_the_next_start_continues() {
     let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf", "gazettes/ar/BO_7412_Ar.pdf"]);
     let run = bench.run_directory();
     let more = "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n";
-    let configuration = bench.slow_configuration("in_flight = 1", "0.3", more);
+    let configuration = bench.one_engine_configuration("in_flight = 1", "0.3", more);
     let arguments =
         ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
     let child = bench.bocr(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -173,7 +173,7 @@ fn the_stop_file_ends_a_run_with_75_and_the_same_command_continues() {
     let input = bench.inputs(&["gazettes/fr/BO_7510_Fr.pdf"]);
     let run = bench.run_directory();
     let faults = bench.write("faults.toml", "[[fault]]\nnth = 2\nkind = \"hang\"\n");
-    let configuration = bench.slow_configuration("", "0", "[schedule]\ndrain = \"100ms\"\n");
+    let configuration = bench.one_engine_configuration("", "0", "[schedule]\ndrain = \"100ms\"\n");
     let plain =
         ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", configuration.to_str().unwrap()];
     let mut arguments = plain.to_vec();

@@ -13,9 +13,9 @@ use super::{
 /// Parses an answer whose boxes run from 0 to `box_scale`.
 ///
 /// Only top-level divs count, and each keeps its inner HTML byte for byte. Boxes are read leniently
-/// (`docs/facts/chandra.md`, "Boxes"), labels are kept but for control characters and excess length. A last div that is not closed is a fault, and is
-/// not repaired: the answer was cut. Its content is kept, for a page of which there is nothing better. The same holds
-/// for a table that is not closed.
+/// (`docs/facts/chandra.md`, "Boxes"), labels are kept but for control characters and excess length. A last div that is
+/// not closed is a fault, and is not repaired: the answer was cut. Its content is kept, for a page of which there is
+/// nothing better. The same holds for a table that is not closed.
 pub fn parse(raw: &str, box_scale: u16) -> Reading {
     let mut reading = Reading::default();
     let mut depth = 0_usize;

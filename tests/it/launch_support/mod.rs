@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::run_support::{Bench, Killed};
+use crate::run_support::{Bench, Killed, SHORT_ANSWERS};
 
 /// The longest that a launched run may take: probing a lost host alone costs up to ten seconds.
 const LIMIT: Duration = Duration::from_secs(150);
@@ -32,9 +32,8 @@ pub const PAGES: u64 = 4;
 
 /// A server that invents answers at once.
 fn instant(engine: &str) -> String {
-    format!(
-        "[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\", \"--chunk-tokens\", \"16\"]\n"
-    )
+    let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
+    format!("[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n")
 }
 
 fn project(path: &str) -> PathBuf {

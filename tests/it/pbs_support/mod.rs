@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     launch_support::{FIRST_LEASE_STALLS, Hosts},
-    run_support::{Bench, text, until},
+    run_support::{Bench, SHORT_ANSWERS, text, until},
 };
 
 /// The longest that a job may take on a busy machine.
@@ -180,9 +180,10 @@ impl<'a> Pbs<'a> {
 }
 
 fn configuration(time_scale: &str, more: &str) -> String {
+    let arguments = [&["--time-scale", time_scale], &SHORT_ANSWERS[..]].concat();
     format!(
-        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n\
-         arguments = [\"--time-scale\", \"{time_scale}\", \"--chunk-tokens\", \"16\"]\n[store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
+        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n\
+         [store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
          [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{more}"
     )
 }

@@ -87,7 +87,7 @@ impl Bench {
     }
 
     /// A configuration with small images, the usual limits, and one stand-in whose time runs at `time_scale`.
-    pub fn slow_configuration(&self, engine: &str, time_scale: &str, more: &str) -> PathBuf {
+    pub fn one_engine_configuration(&self, engine: &str, time_scale: &str, more: &str) -> PathBuf {
         let profile = self.small_profile(Engine::Chandra);
         let arguments = [&["--time-scale", time_scale], &SHORT_ANSWERS[..]].concat();
         self.write(
