@@ -36,6 +36,7 @@ mod launch;
 mod layout_labels;
 mod layout_turned;
 mod module_order;
+mod mpi_transport;
 mod node_preparation;
 mod page_parts;
 mod pbs_job;
