@@ -13,7 +13,7 @@ use crate::{
     },
     report::{Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
-    sys::seconds_text,
+    sys::{PROGRAM_VERSION, seconds_text},
 };
 
 use super::{error::RunError, preparation::Prepared, request::RunRequest};
@@ -231,8 +231,8 @@ impl Coordinator {
     fn check_same_build_and_settings(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
         let ours = env!("CARGO_PKG_VERSION");
         let host = || hello.host.clone();
-        if hello.program_version != ours {
-            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone(), ours });
+        if hello.program_version != PROGRAM_VERSION {
+            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone() });
         }
         if hello.settings != self.settings {
             return Err(RunError::MixedSettings { rank, host: host() });

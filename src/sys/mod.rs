@@ -1,5 +1,6 @@
-//! Functions of the operating system that several modules use: child processes, file locks, `/proc`, the host name,
-//! exit codes, random bytes, and the attributes of a PBS job.
+//! Functions of the operating system that several modules use: child processes, file locks, file names, `/proc`, the
+//! host name, exit codes, random bytes, text for terminals, the version of this program, and the attributes of a PBS
+//! job.
 //!
 //! This module depends on no other module.
 
@@ -8,6 +9,7 @@ mod exit_code;
 mod file_lock;
 mod host;
 mod qstat;
+mod program_version;
 mod random;
 mod replace;
 mod running_process;
@@ -21,6 +23,7 @@ pub use host::{boot_id, host_name};
 pub use qstat::{JobAttributes, parse_walltime};
 pub use random::random_hex;
 pub(crate) use replace::{replace, replace_with_mode};
+pub use program_version::PROGRAM_VERSION;
 pub use running_process::{RunningProcess, peak_address_space};
 pub use seconds::seconds_text;
 pub use sockets::listening_addresses;

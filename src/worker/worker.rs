@@ -21,7 +21,7 @@ use crate::{
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
     server::{DesiredState, GpuPermits, Ready, Service, ServiceEvent},
     store,
-    sys::{ExitCode, host_name},
+    sys::{ExitCode, PROGRAM_VERSION, host_name},
 };
 
 use super::{
@@ -97,7 +97,7 @@ impl Worker {
         let setups = set_up_engines(&request, rank, role, local)?;
         let cores = cores_of(&setups);
         let hello = Hello {
-            program_version: env!("CARGO_PKG_VERSION").into(),
+            program_version: PROGRAM_VERSION.into(),
             settings: request.settings_digest.clone(),
             host: host_name(),
             local_rank: local.rank,
