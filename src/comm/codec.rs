@@ -4,7 +4,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever the format of a message changes.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
 /// Maximum size of a frame, in bytes. A batch of verdicts has a few kilobytes; a larger message is a defect.
 const LIMIT: usize = 8 << 20;
@@ -81,7 +81,7 @@ mod tests {
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
         let golden =
-            "06 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
+            "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }

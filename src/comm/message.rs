@@ -1,6 +1,6 @@
 //! Messages between ranks.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     model::{
@@ -81,7 +81,32 @@ pub enum ToCoordinator {
     /// The shards are sealed and the servers stopped.
     Finished(RankSummary),
     /// A sign of life of this rank.
-    Alive,
+    Alive {
+        /// How often its task side has shown progress since its start. A rank whose number stands still is as good as
+        /// silent, although its main thread goes on.
+        task_beats: u64,
+    },
+}
+
+/// A message that ranks exchange.
+pub trait Message: Serialize + DeserializeOwned {
+    /// The progress of the sender's task side, if the message is a sign of life that tells it.
+    fn task_beats(&self) -> Option<u64>;
+}
+
+impl Message for ToWorker {
+    fn task_beats(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl Message for ToCoordinator {
+    fn task_beats(&self) -> Option<u64> {
+        match self {
+            ToCoordinator::Alive { task_beats } => Some(*task_beats),
+            _ => None,
+        }
+    }
 }
 
 /// A page that a rank returns unsettled.
@@ -102,7 +127,7 @@ pub struct Returned {
 /// The greeting of a rank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Version of this program. All ranks must run the same.
+    /// Version and build of this program. All ranks must run the same.
     pub program_version: String,
     /// Digest of the settings and profiles. All ranks must have the same.
     pub settings: String,

@@ -96,7 +96,7 @@ impl Coordinator {
             ranks,
             start,
             next_clock: start,
-            progress: Progress::new(PROGRESS_LINE),
+            progress: Progress::new(PROGRESS_LINE)?,
             actions: Vec::new(),
             outcome: None,
             summaries: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl Coordinator {
                 self.step(Event::StopRequested { reason }, out);
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
-            ToCoordinator::Alive => self.heard_from(rank, out),
+            ToCoordinator::Alive { .. } => {}
             ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
         }
         Ok(())
@@ -229,7 +229,6 @@ impl Coordinator {
 
     /// Refuses a rank with another build or other settings: it would mix different results.
     fn check_same_build_and_settings(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
-        let ours = env!("CARGO_PKG_VERSION");
         let host = || hello.host.clone();
         if hello.program_version != PROGRAM_VERSION {
             return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone() });

@@ -33,7 +33,7 @@ impl Roster {
             ToCoordinator::EngineReady(engine, server) => self.engines.push((rank, EngineNews::Ready(engine, server))),
             ToCoordinator::EngineLost(engine, reason) => self.engines.push((rank, EngineNews::Lost(engine, reason))),
             ToCoordinator::StopRequested(reason, _) => return Err(RunError::StoppedEarly(reason)),
-            ToCoordinator::Alive => {}
+            ToCoordinator::Alive { .. } => {}
             ToCoordinator::Recovered(_)
             | ToCoordinator::Settled(_)
             | ToCoordinator::Returned(_)

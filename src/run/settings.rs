@@ -71,7 +71,7 @@ pub(super) fn check_and_store(
         return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable });
     }
     for difference in &differences {
-        tracing::warn!("accepted a changed setting:{difference}");
+        tracing::warn!("accepted a changed setting: {}", difference.to_string().trim());
     }
     write(run_directory, CONFIGURATION_FILE, &text)?;
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))

@@ -16,6 +16,7 @@ mod running_process;
 mod seconds;
 mod sockets;
 
+mod terminal;
 pub use child_process::{answer, is_launcher_variable, scrub_environment};
 pub use exit_code::ExitCode;
 pub use file_lock::{LockAttempt, lock_within, try_lock};
@@ -27,3 +28,4 @@ pub use program_version::PROGRAM_VERSION;
 pub use running_process::{RunningProcess, peak_address_space};
 pub use seconds::seconds_text;
 pub use sockets::listening_addresses;
+pub use terminal::{on_one_line, printable, write_stderr, write_stdout};

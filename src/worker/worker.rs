@@ -34,6 +34,7 @@ use super::{
     request::WorkerRequest,
     role_switches::RoleSwitches,
     start_up::StartUp,
+    task_beats::TaskBeats,
 };
 
 /// Maximum number of pages in a message: failed pages carry their attempts, and a frame has a size limit.
@@ -42,8 +43,7 @@ const BATCH: usize = 256;
 /// The same for returned pages, which may carry text ([`super::page`]).
 const RETURNED_BATCH: usize = 32;
 
-/// A rank's worker, driven by its main thread. The main thread waits for no server, no child process, and no disk
-/// except for its log.
+/// A rank's worker, driven by its main thread. The main thread waits for no server, no child process and no disk.
 pub struct Worker {
     request: WorkerRequest,
     rank: RankId,
@@ -59,6 +59,7 @@ pub struct Worker {
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
     runtime: Handle,
+    task_beats: TaskBeats,
     /// Declared last, so that it is dropped last: fields above may have tasks on it.
     _tasks: Tasks,
 }
@@ -96,6 +97,7 @@ impl Worker {
         let (events, inbox) = channel();
         let setups = set_up_engines(&request, rank, role, local)?;
         let cores = cores_of(&setups);
+        let silence_limit = request.configuration.schedule.silence_limit;
         let hello = Hello {
             program_version: PROGRAM_VERSION.into(),
             settings: request.settings_digest.clone(),
@@ -127,6 +129,7 @@ impl Worker {
             under_way: BTreeMap::new(),
             events,
             inbox,
+            task_beats: TaskBeats::start(runtime.handle(), silence_limit),
             runtime: runtime.handle().clone(),
             _tasks: Tasks(Some(runtime)),
         })
@@ -140,6 +143,11 @@ impl Worker {
     /// Its share of the node's cores.
     pub fn cores(&self) -> usize {
         self.cores
+    }
+
+    /// How often the runtime of this rank's tasks has shown progress. It stands still if all its threads hang.
+    pub fn task_beats(&self) -> u64 {
+        self.task_beats.number()
     }
 
     /// The runtime of this rank's tasks.

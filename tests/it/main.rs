@@ -44,6 +44,7 @@ mod plan_estimate;
 mod run_builds;
 mod run_faults;
 mod run_in_process;
+mod run_logs;
 mod run_main_job;
 mod run_retries;
 mod run_role_switches;
