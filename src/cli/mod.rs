@@ -16,7 +16,7 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
-use crate::sys::{ExitCode, PROGRAM_VERSION};
+use crate::sys::{ExitCode, PROGRAM_VERSION, write_stderr};
 
 /// Reads the Moroccan Bulletin Officiel on a GPU cluster, in one multi-node job.
 #[derive(Debug, Parser)]
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Guard(arguments) => guard::run(arguments),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("bocr: {error:#}");
+        write_stderr(&format!("bocr: {error:#}\n"));
         ExitCode::Failure
     })
 }

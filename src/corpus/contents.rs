@@ -6,7 +6,10 @@ use super::{
     CorpusError,
     fingerprint::{Modified, fingerprint, stat_file},
 };
-use crate::model::{DocumentState, FailureClass, Fingerprint};
+use crate::{
+    model::{DocumentState, FailureClass, Fingerprint},
+    sys::on_one_line,
+};
 
 /// The reason why the pages of a document cannot be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl Contents {
 }
 
 pub(super) fn unreadable(path: &Path, problem: &str) -> DocumentState {
-    let reason = format!("{}: {problem}", path.display());
+    let reason = on_one_line(&format!("{}: {problem}", path.display()));
     DocumentState::Refused { class: FailureClass::Unreadable, reason }
 }
 
@@ -90,7 +93,9 @@ pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Resul
     match inspect(path, name) {
         Ok(0) => Ok(unreadable(path, "a PDF without pages")),
         Ok(pages) => Ok(DocumentState::Planned { pages }),
-        Err(InspectFailure::Document { class, reason }) => Ok(DocumentState::Refused { class, reason }),
+        Err(InspectFailure::Document { class, reason }) => {
+            Ok(DocumentState::Refused { class, reason: on_one_line(&reason) })
+        }
         Err(InspectFailure::Machine(reason)) => Err(CorpusError::Inspect { document: name.to_owned(), reason }),
     }
 }

@@ -7,6 +7,7 @@
 mod child_process;
 mod exit_code;
 mod file_lock;
+mod file_name;
 mod host;
 mod qstat;
 mod program_version;
@@ -20,6 +21,7 @@ mod terminal;
 pub use child_process::{answer, is_launcher_variable, scrub_environment};
 pub use exit_code::ExitCode;
 pub use file_lock::{LockAttempt, lock_within, try_lock};
+pub use file_name::{LONGEST_FILE_NAME, shortened};
 pub use host::{boot_id, host_name};
 pub use qstat::{JobAttributes, parse_walltime};
 pub use random::random_hex;

@@ -65,3 +65,4 @@ mod store_damage;
 mod store_export;
 mod store_files;
 mod store_kill;
+mod terminal_output;

@@ -14,6 +14,7 @@ use crate::{
     comm::Returned,
     model::{MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
     store,
+    sys::on_one_line,
 };
 
 /// Maximum size in bytes of the text that a returned page carries: a unit of such pages must fit a frame.
@@ -85,7 +86,7 @@ fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
         counts_from,
         parts: end.answer.parts,
         remaining: end.remaining,
-        reason: end.reason,
+        reason: on_one_line(&end.reason),
         settled_unix_ms: Timestamp::now().as_millisecond(),
     };
     task.context.count_attempts(&record.attempts, before);
