@@ -97,7 +97,7 @@ impl RunError {
             RunError::Link(error) => error.exit_code(),
             RunError::Worker(error) => error.exit_code(),
             RunError::RankSilent { .. } => ExitCode::StoppedEarly,
-            RunError::Walltime(_) => ExitCode::WrongUsage,
+            RunError::Walltime(error) => error.exit_code(),
             RunError::Mpi(_)
             | RunError::Store(_)
             | RunError::Runtime(_)

@@ -48,6 +48,7 @@ mod run_logs;
 mod run_main_job;
 mod run_retries;
 mod run_role_switches;
+mod run_walltime;
 mod schedule_expiry;
 mod schedule_role_switch;
 mod schedule_simulation;
