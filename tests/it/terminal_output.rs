@@ -106,6 +106,11 @@ fn a_document_with_the_longest_name_is_exported_like_any_other() {
         let output = bench.bocr(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output));
     }
+    let documents = fs::read_to_string(run.join("export/documents.jsonl")).unwrap();
+    for line in documents.lines() {
+        let document: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(run.join("export/md").join(document["file"].as_str().unwrap().to_owned() + ".md").exists(), "{line}");
+    }
     for format in ["md", "html", "jsonl"] {
         assert_eq!(fs::read_dir(run.join("export").join(format)).unwrap().count(), 3, "{format}");
     }
