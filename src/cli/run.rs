@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek`: both with role switches; `+`:
-    /// both at once
+    /// both at once [default: chandra/deepseek; chandra, if the only model is Chandra's]
     #[arg(long)]
     roles: Option<RolePattern>,
     /// URL of a running server for Chandra, instead of launching one; several: one for each local rank
@@ -163,9 +163,7 @@ fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuratio
         None => Configuration::default(),
         Some(path) => configuration_file(path)?,
     };
-    if let Some(roles) = &arguments.roles {
-        configuration.roles = roles.clone();
-    }
+    configuration.roles = arguments.roles.clone().or(configuration.roles);
     arguments.imaging.apply(&mut configuration);
     if let Some(shard) = arguments.shard {
         configuration.store.shard = shard;

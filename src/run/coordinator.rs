@@ -68,9 +68,12 @@ impl Coordinator {
         start: Instant,
         time_left: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
+        let (schedule, roles) = (&request.configuration.schedule, request.configuration.roles());
         if !roles.serves(Engine::DeepSeek) {
-            tracing::warn!("no rank serves deepseek: pages that fail on chandra stay failed (see --roles)");
+            tracing::warn!(
+                "no rank serves deepseek: pages that fail on chandra stay failed (see --roles and \
+                 [engines.deepseek.server])"
+            );
         } else if roles.leaves_out_engine(ranks) {
             tracing::warn!(
                 "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last \

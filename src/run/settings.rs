@@ -99,7 +99,8 @@ fn is_free(key: &str) -> bool {
 /// The profiles of the served engines, by engine.
 fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     let mut all = serde_json::Map::new();
-    for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
+    let roles = configuration.roles();
+    for engine in Engine::ALL.into_iter().filter(|engine| roles.serves(*engine)) {
         let profile = configured_profile(configuration, engine)?;
         let mut value = json!(profile);
         value["prompt_sha256"] = json!(profile.prompt_sha256);

@@ -87,7 +87,7 @@ impl Worker {
         local: LocalPosition,
         request: WorkerRequest,
     ) -> Result<Worker, WorkerError> {
-        let role = request.configuration.roles.of(rank, ranks);
+        let role = request.configuration.roles().of(rank, ranks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("bocr-tasks")
