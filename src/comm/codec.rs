@@ -12,7 +12,7 @@ const LIMIT: usize = 8 << 20;
 const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<LIMIT>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>();
 
-/// An error in encoding or decoding a frame.
+/// An error in encoding or decoding a frame. The errors of bincode are Rust debug forms, so they are not passed on.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -24,10 +24,10 @@ pub enum CodecError {
     Empty,
     /// The bytes are no message of this type, or too many.
     #[error("cannot decode a frame of {bytes} bytes: all ranks must run the same build of bocr")]
-    Decode { bytes: usize, source: bincode::error::DecodeError },
+    Decode { bytes: usize },
     /// The message is larger than a frame may be.
     #[error("cannot encode a message for another rank: this is a defect of bocr")]
-    Encode(#[from] bincode::error::EncodeError),
+    Encode,
 }
 
 /// Encodes a message as a frame.
@@ -36,7 +36,7 @@ pub enum CodecError {
 /// The message is larger than a frame may be.
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     let mut frame = vec![VERSION];
-    bincode::serde::encode_into_std_write(message, &mut frame, CONFIGURATION)?;
+    bincode::serde::encode_into_std_write(message, &mut frame, CONFIGURATION).map_err(|_| CodecError::Encode)?;
     Ok(frame)
 }
 
@@ -49,12 +49,10 @@ pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, CodecError> {
     if *version != VERSION {
         return Err(CodecError::Version(*version));
     }
-    let wrong = |source| CodecError::Decode { bytes: frame.len(), source };
-    let (message, used) = bincode::serde::decode_from_slice(body, CONFIGURATION).map_err(wrong)?;
-    if used != body.len() {
-        return Err(wrong(bincode::error::DecodeError::OtherString(format!("{} bytes too many", body.len() - used))));
+    match bincode::serde::decode_from_slice(body, CONFIGURATION) {
+        Ok((message, used)) if used == body.len() => Ok(message),
+        _ => Err(CodecError::Decode { bytes: frame.len() }),
     }
-    Ok(message)
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl Pool {
         let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
         match self.ask(request).await? {
             (Response::Pages(pages), _) => Ok(pages),
-            (other, _) => Err(wrong_answer(&path.display().to_string(), &format!("{other:?}"))),
+            _ => Err(wrong_answer(&path.display().to_string(), "no number of pages")),
         }
     }
 
@@ -131,7 +131,7 @@ impl Pool {
                 }
             }
             (Response::Indivisible, _) => Ok(None),
-            (other, _) => Err(wrong_answer(&name, &format!("{other:?}"))),
+            _ => Err(wrong_answer(&name, "no images of a page")),
         }
     }
 
