@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
+        model::{DocumentId, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
     };
 
     fn message() -> ToCoordinator {
@@ -70,6 +70,7 @@ mod tests {
             page,
             lease: LeaseId(9),
             verdict,
+            engine: Some(Engine::Chandra),
             attempts: Vec::new(),
             remaining: EngineSet::default(),
         }])
@@ -79,7 +80,7 @@ mod tests {
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
         let golden =
-            "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
+            "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }

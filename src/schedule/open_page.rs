@@ -24,12 +24,19 @@ pub(super) struct Suspect {
     pub(super) rank: RankId,
 }
 
+/// A verdict on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GivenVerdict {
+    pub(super) verdict: Verdict,
+    /// The engine that gave it; `None` if no engine saw the page.
+    pub(super) engine: Option<Engine>,
+}
+
 /// A lease under which a page did not come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ExpiredLease {
     pub(super) lease: LeaseId,
     pub(super) rank: RankId,
-    pub(super) engine: Engine,
 }
 
 /// An unsettled page with a history.
@@ -48,11 +55,11 @@ pub(super) struct OpenPage {
     /// Its record of an earlier start. The attempts of that record precede `history`.
     pub(super) sealed: Option<RecordPlace>,
     /// The page is to be read again. It keeps this verdict if the new reading fails.
-    pub(super) kept: Option<Verdict>,
+    pub(super) kept: Option<GivenVerdict>,
     /// Its leases that expired.
     pub(super) expired: Vec<ExpiredLease>,
-    /// A verdict given under an expired lease while the page was assigned again, and the engine of that lease.
-    pub(super) late: Option<(Verdict, Engine)>,
+    /// A verdict given under an expired lease while the page was assigned again.
+    pub(super) late: Option<GivenVerdict>,
     /// It has failed because it did not come back. A rank must still write that record.
     pub(super) given_up: bool,
 }

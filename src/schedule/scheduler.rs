@@ -20,7 +20,7 @@ use super::{
     ending::{Deadline, Phase},
     lease::{Closed, Leases},
     ledger::{Ledger, PageState},
-    open_page::{OpenPage, OpenPages, Suspect},
+    open_page::{GivenVerdict, OpenPage, OpenPages, Suspect},
     page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
@@ -132,8 +132,8 @@ impl Scheduler {
                 // A rank may become silent while it seals its shard. No page is dealt any more, but the run must not
                 // wait for it.
                 Event::Clock => self.handle_timeout(now, out),
-                Event::Settled { rank, settlement: Settlement { page, lease, verdict, .. } } => {
-                    self.settled_late(rank, page, lease, verdict);
+                Event::Settled { rank, settlement: Settlement { page, lease, verdict, engine, .. } } => {
+                    self.settled_late(rank, page, lease, GivenVerdict { verdict, engine });
                 }
                 _ => {}
             }
@@ -210,7 +210,7 @@ impl Scheduler {
         }
         if again {
             let open = self.open.entry(page);
-            (open.sealed, open.kept) = (Some(place), Some(verdict));
+            (open.sealed, open.kept) = (Some(place), Some(GivenVerdict { verdict, engine }));
             return;
         }
         if matches!(verdict, Verdict::Failed(_))
@@ -221,7 +221,7 @@ impl Scheduler {
             return;
         }
         self.counts.restored += 1;
-        self.settle_page(page, verdict, engine == Some(Engine::DeepSeek));
+        self.settle_page(page, GivenVerdict { verdict, engine });
     }
 
     fn fill_first_queue(&mut self) {
@@ -243,13 +243,14 @@ impl Scheduler {
     }
 
     fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
-        let Settlement { page, lease, verdict, attempts, remaining } = settlement;
+        let Settlement { page, lease, verdict, engine: by, attempts, remaining } = settlement;
+        let given = GivenVerdict { verdict, engine: by };
         let given_up = self.open.get(page).is_some_and(|open| open.given_up);
         if !given_up {
             self.ranks.answered(rank, now);
         }
         let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else {
-            return self.settled_late(rank, page, lease, verdict);
+            return self.settled_late(rank, page, lease, given);
         };
         if !given_up {
             self.time_page(engine, assigned, now);
@@ -273,7 +274,7 @@ impl Scheduler {
                 open.history = attempts;
                 self.send_on(page, Escalation { stage, remaining });
             }
-            None => self.settle_page(page, verdict, engine == Engine::DeepSeek),
+            None => self.settle_page(page, given),
         }
     }
 
@@ -333,35 +334,37 @@ impl Scheduler {
         Some(closed)
     }
 
-    pub(super) fn settle_page(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+    /// Settles a page. A failure does not replace a late verdict, nor one that the page keeps if it cannot be read again.
+    pub(super) fn settle_page(&mut self, page: PageRef, given: GivenVerdict) {
         let open = self.open.remove(page).unwrap_or_default();
-        let (verdict, by_second) = match (verdict, open.late, open.kept) {
-            (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
-            (Verdict::Failed(_), None, Some(kept @ (Verdict::Read | Verdict::Blank))) => (kept, by_second),
-            _ => (verdict, by_second),
+        let kept = open.kept.filter(|kept| !matches!(kept.verdict, Verdict::Failed(_)));
+        let given = match given.verdict {
+            Verdict::Failed(_) => open.late.or(kept).unwrap_or(given),
+            Verdict::Read | Verdict::Blank => given,
         };
-        match verdict {
-            Verdict::Read => self.counts.read += 1,
+        self.count(given);
+        self.ledger.set(page, PageState::Settled(given.verdict));
+    }
+
+    fn count(&mut self, given: GivenVerdict) {
+        match given.verdict {
+            Verdict::Read => {
+                self.counts.read += 1;
+                self.counts.recovered += u64::from(given.engine == Some(Engine::DeepSeek));
+            }
             Verdict::Blank => self.counts.blank += 1,
             Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
         }
-        if by_second && verdict == Verdict::Read {
-            self.counts.recovered += 1;
-        }
-        self.ledger.set(page, PageState::Settled(verdict));
     }
 
     /// Corrects the counts: a page that had failed with `class` was read after all.
-    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, verdict: Verdict) {
+    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, given: GivenVerdict) {
         if let Some(failed) = self.counts.failed.get_mut(&class) {
             *failed = failed.saturating_sub(1);
         }
         self.counts.failed.retain(|_, failed| *failed > 0);
-        match verdict {
-            Verdict::Blank => self.counts.blank += 1,
-            Verdict::Read | Verdict::Failed(_) => self.counts.read += 1,
-        }
-        self.ledger.set(page, PageState::Settled(verdict));
+        self.count(given);
+        self.ledger.set(page, PageState::Settled(given.verdict));
     }
 
     /// Puts a page in line for its next stage.
@@ -381,8 +384,8 @@ impl Scheduler {
     /// Puts a page that was in flight at the front of its queue, or apart if it is dealt by itself. A page that was
     /// read under an earlier lease is settled instead.
     pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
-        if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
-            return self.settle_page(page, verdict, of == Engine::DeepSeek);
+        if let Some(late) = self.open.get(page).and_then(|open| open.late) {
+            return self.settle_page(page, late);
         }
         self.ledger.set(page, PageState::Waiting(engine));
         if self.open.get(page).is_some_and(OpenPage::waits_apart) {

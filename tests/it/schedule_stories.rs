@@ -624,6 +624,26 @@ fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_whe
     assert_eq!((counts.read, counts.failed[&class], counts.restored), (3, 1, 1));
 }
 
+/// Chandra read one page and DeepSeek-OCR the other. Both fail on both engines when they are read again.
+#[test]
+fn a_page_that_keeps_its_text_is_credited_to_the_engine_that_gave_it() {
+    let again = |number| Restored { again: true, ..restored(number, Verdict::Read) };
+    let by_second = Restored { engine: Some(Engine::DeepSeek), ..again(2) };
+    let mut story = Story::resume(policy(2), &[2], vec![again(1), by_second]);
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(DEEPSEEK, "deepseek", 2);
+    for _ in 0..2 {
+        for (rank, unit) in story.units() {
+            for page in unit.pages() {
+                story.settles(rank, unit, page, Verdict::Failed(FailureClass::Loop));
+            }
+        }
+    }
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.read, counts.recovered), (2, 1));
+}
+
 #[test]
 fn what_an_earlier_start_failed_stays_failed_where_no_rank_can_do_better() {
     let failed = restored(1, Verdict::Failed(FailureClass::Loop));
