@@ -1,12 +1,14 @@
 //! Frames: one version byte, then bincode 2. No other code knows this format.
 
+use std::io;
+
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever the format of a message changes.
 const VERSION: u8 = 7;
 
-/// Maximum size of a frame, in bytes. A batch of verdicts has a few kilobytes; a larger message is a defect.
+/// Maximum size of a frame, in bytes. Lists are sent in batches; a larger message is a defect.
 const LIMIT: usize = 8 << 20;
 
 const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<LIMIT>> =
@@ -28,6 +30,28 @@ pub enum CodecError {
     /// The message is larger than a frame may be.
     #[error("cannot encode a message for another rank: this is a defect of bocr")]
     Encode,
+}
+
+/// The most bytes of a batch: a frame has room for it, and for an item that is larger by itself.
+const BATCH: usize = LIMIT / 4;
+
+/// Splits items into batches that fit a frame each, in order. An item that is larger than a batch is a batch by itself.
+pub fn batches<T: Serialize>(items: Vec<T>) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut left = 0;
+    for item in items {
+        // An item that cannot be encoded is larger than a frame.
+        let bytes = bincode::serde::encode_into_std_write(&item, &mut io::sink(), CONFIGURATION).unwrap_or(LIMIT);
+        match batches.last_mut().filter(|_| bytes <= left) {
+            Some(batch) => batch.push(item),
+            None => {
+                batches.push(vec![item]);
+                left = BATCH;
+            }
+        }
+        left = left.saturating_sub(bytes);
+    }
+    batches
 }
 
 /// Encodes a message as a frame.
@@ -59,9 +83,16 @@ pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, CodecError> {
 mod tests {
     use super::*;
     use crate::{
-        comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, Engine, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
+        comm::{Returned, ToCoordinator, ToWorker},
+        model::{
+            Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageIndex,
+            PageRef, Settlement, Stage, Verdict,
+        },
     };
+
+    fn sample() -> Attempt {
+        Attempt::sample(Stage::Primary, AttemptOutcome::Interrupted(MachineFault::Overloaded))
+    }
 
     fn message() -> ToCoordinator {
         let page = PageRef { document: DocumentId(7), page: PageIndex(2) };
@@ -79,8 +110,7 @@ mod tests {
     #[test]
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
-        let golden =
-            "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
+        let golden = "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }
@@ -94,6 +124,27 @@ mod tests {
             assert!(decode::<ToCoordinator>(&frame[..length]).is_err(), "cut at {length}");
         }
         assert!(decode::<ToCoordinator>(&[frame.as_slice(), &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn lists_of_any_size_are_sent_in_frames() {
+        let attempts = |number| vec![Attempt { reason: "ج".repeat(500), ..sample() }; number];
+        let returned = |(page, attempts_of): (u32, usize)| Returned {
+            page: PageRef { document: DocumentId(0), page: PageIndex(page) },
+            lease: LeaseId(1),
+            fault: MachineFault::Overloaded,
+            attempts: attempts(attempts_of),
+            text: None,
+        };
+        // Few pages with many attempts, and many pages with few.
+        let pages: Vec<_> = (0..).zip([vec![2000; 32], vec![2; 3000]].concat()).map(returned).collect();
+        assert!(matches!(encode(&ToCoordinator::Returned(pages[..32].to_vec())), Err(CodecError::Encode)));
+        let batches = batches(pages.clone());
+        assert_eq!(batches.concat(), pages);
+        assert!(batches.len() < 64, "{} messages", batches.len());
+        for batch in batches {
+            encode(&ToCoordinator::Returned(batch)).unwrap();
+        }
     }
 
     proptest::proptest! {

@@ -251,7 +251,8 @@ impl Coordinator {
                     if unit.engine == Engine::DeepSeek {
                         tracing::info!(%rank, page = %unit.first, "goes to the second engine");
                     }
-                    out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
+                    let parts = Assignment::parts(unit, priors);
+                    out.extend(parts.into_iter().map(|part| (rank, ToWorker::Assign(part))));
                 }
                 Action::SwitchRole { rank, engine } => {
                     tracing::info!(%rank, %engine, "the rank switches to this engine");

@@ -12,6 +12,7 @@ use crate::{
     },
     retry::{
         escalation::{Escalation, next_stage},
+        folding::folded,
         state::RETURNS_LIMIT,
     },
 };
@@ -296,13 +297,18 @@ impl Scheduler {
         };
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
-            self.open.entry(page).history = attempts;
+            self.open.entry(page).history = folded(attempts);
         }
         if text.is_some() {
             self.open.entry(page).text = text.map(Box::new);
         }
         if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
-            let deaths = probe.map_or(0, |deaths| deaths.saturating_add(1));
+            let deaths = match probe {
+                // A server that refuses requests for a while has not died of the page.
+                Some(deaths) if fault == MachineFault::Overloaded => deaths,
+                Some(deaths) => deaths.saturating_add(1),
+                None => 0,
+            };
             self.open.entry(page).suspect = Some(Suspect { deaths, rank });
         }
         self.wait_again(page, engine);

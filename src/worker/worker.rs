@@ -17,7 +17,7 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
+    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker, batches},
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
     server::{DesiredState, GpuPermits, Ready, Service, ServiceEvent},
     store,
@@ -36,12 +36,6 @@ use super::{
     start_up::StartUp,
     task_beats::TaskBeats,
 };
-
-/// Maximum number of pages in a message: failed pages carry their attempts, and a frame has a size limit.
-const BATCH: usize = 256;
-
-/// The same for returned pages, which may carry text ([`super::page`]).
-const RETURNED_BATCH: usize = 32;
 
 /// A rank's worker, driven by its main thread. The main thread waits for no server, no child process and no disk.
 pub struct Worker {
@@ -224,8 +218,8 @@ impl Worker {
             }
             next = self.inbox.try_recv().ok();
         }
-        messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
-        messages.extend(returned.chunks(RETURNED_BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
+        messages.extend(batches(settled).into_iter().map(ToCoordinator::Settled));
+        messages.extend(batches(returned).into_iter().map(ToCoordinator::Returned));
         // Finished tasks are removed; their results have arrived as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)

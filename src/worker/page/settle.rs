@@ -17,7 +17,7 @@ use crate::{
     sys::on_one_line,
 };
 
-/// Maximum size in bytes of the text that a returned page carries: a unit of such pages must fit a frame.
+/// Maximum size in bytes of the text that a returned page carries: it must fit a frame, with the page's attempts.
 const LARGEST_TEXT: usize = 64 << 10;
 
 /// Works on a page until it is settled, returned or recalled. The result goes to the store or to the main thread.

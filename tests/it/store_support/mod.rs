@@ -90,6 +90,7 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
         step: 1,
         sampling: Sampling { temperature: 0.25, top_p: 0.5 },
         salted: true,
+        repeats: if accepted { 0 } else { 70_000 },
         max_tokens: 12_384,
         tokens: TokenUsage { prompt: 3_000, completion: answer.len() as u32 / 4 },
         started_unix_ms: 1_790_000_000_123,
