@@ -28,7 +28,7 @@ pub enum CodecError {
     #[error("cannot decode a frame of {bytes} bytes: all ranks must run the same build of bocr")]
     Decode { bytes: usize },
     /// The message is larger than a frame may be.
-    #[error("cannot encode a message for another rank: this is a defect of bocr")]
+    #[error("a message for another rank is larger than {LIMIT} bytes: this is a defect of bocr")]
     Encode,
 }
 
@@ -61,7 +61,8 @@ pub fn batches<T: Serialize>(items: Vec<T>) -> Vec<Vec<T>> {
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     let mut frame = vec![VERSION];
     bincode::serde::encode_into_std_write(message, &mut frame, CONFIGURATION).map_err(|_| CodecError::Encode)?;
-    Ok(frame)
+    // bincode applies its limit to decoding only.
+    if frame.len() > LIMIT { Err(CodecError::Encode) } else { Ok(frame) }
 }
 
 /// Decodes the message of a frame.

@@ -201,7 +201,7 @@ mod tests {
             worker.keep_alive(of_worker).unwrap();
             while coordinator.receive::<ToCoordinator>().unwrap().is_some() {}
             while worker.receive::<ToWorker>().unwrap().is_some() {}
-            if since.elapsed() > 2 * LIMIT {
+            if result.is_err() || since.elapsed() > 2 * LIMIT {
                 break;
             }
             std::thread::yield_now();

@@ -6,17 +6,17 @@ use std::{
 };
 
 use crate::{
-    comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
+    comm::{Assignment, Returned, ToCoordinator, ToWorker},
     model::{
         Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
     },
     report::{Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
-    sys::{PROGRAM_VERSION, seconds_text},
+    sys::seconds_text,
 };
 
-use super::{error::RunError, preparation::Prepared, request::RunRequest};
+use super::{error::RunError, preparation::Prepared, request::RunRequest, roster::check_alike};
 
 /// Interval of the clock event, the check for the stop file and the status.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -118,7 +118,7 @@ impl Coordinator {
     pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => {
-                self.check_same_build_and_settings(rank, &hello)?;
+                check_alike(rank, &hello, &self.settings)?;
                 tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
                 self.hosts.insert(rank, hello.host);
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
@@ -228,18 +228,6 @@ impl Coordinator {
         let mut turns = RoleSwitchTimes::default();
         self.scheduler.role_switches().iter().for_each(|took| turns.add(*took));
         Snapshot { turns, ..counted }
-    }
-
-    /// Refuses a rank with another build or other settings: it would mix different results.
-    fn check_same_build_and_settings(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
-        let host = || hello.host.clone();
-        if hello.program_version != PROGRAM_VERSION {
-            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone() });
-        }
-        if hello.settings != self.settings {
-            return Err(RunError::MixedSettings { rank, host: host() });
-        }
-        Ok(())
     }
 
     fn step(&mut self, event: Event, out: &mut Outgoing) {

@@ -43,6 +43,7 @@ mod pbs_job;
 mod plan_estimate;
 mod run_builds;
 mod run_faults;
+mod run_hanging_tasks;
 mod run_in_process;
 mod run_logs;
 mod run_main_job;
