@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek`: both with role switches; `+`:
-    /// both at once [default: chandra/deepseek; chandra, if the only model is Chandra's]
+    /// both at once [default: chandra/deepseek; chandra, if only one of the two has a model]
     #[arg(long)]
     roles: Option<RolePattern>,
     /// URL of a running server for Chandra, instead of launching one; several: one for each local rank
