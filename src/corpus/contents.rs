@@ -6,7 +6,7 @@ use super::{
     CorpusError,
     fingerprint::{Modified, fingerprint, stat_file},
 };
-use crate::model::{DocumentState, FailureClass, Fingerprint};
+use crate::model::{DocumentState, FailureClass, Fingerprint, Inspected};
 
 /// The reason why the pages of a document cannot be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub enum InspectFailure {
 }
 
 /// Counts the pages of a document, given its path and name.
-pub(super) trait Inspect: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync {}
+pub(super) trait Inspect: Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync {}
 
-impl<T: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync> Inspect for T {}
+impl<T: Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync> Inspect for T {}
 
 /// The fingerprint and the time of a file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +88,8 @@ pub(super) fn examine(
 /// Only [`CorpusError::Inspect`], for a cause in the machine.
 pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
     match inspect(path, name) {
-        Ok(0) => Ok(unreadable(path, "a PDF without pages")),
-        Ok(pages) => Ok(DocumentState::Planned { pages }),
+        Ok(Inspected { pages: 0, .. }) => Ok(unreadable(path, "a PDF without pages")),
+        Ok(Inspected { pages, damage }) => Ok(DocumentState::Planned { pages, damage }),
         Err(InspectFailure::Document { class, reason }) => Ok(DocumentState::Refused { class, reason }),
         Err(InspectFailure::Machine(reason)) => Err(CorpusError::Inspect { document: name.to_owned(), reason }),
     }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::LazyCell,
-    io::{self, Write},
     time::{Duration, Instant},
 };
 
@@ -11,6 +10,7 @@ use page_image::{Division, Glyph, PartImage, divide, png};
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
 use super::{
+    content::Missing,
     pdfium::{OpenDocument, RenderTask},
     protocol::{PartFacts, Refusal, Response},
 };
@@ -34,12 +34,17 @@ pub(super) fn draw(
         return Ok((Response::Indivisible, Vec::new()));
     };
     let render_micros = micros(started.elapsed());
-    if images_missing && ink.blank {
-        let why = "an image on the page cannot be decoded, and the page has nothing else".into();
+    let mut missing = document.missing(page);
+    if images_missing {
+        missing.insert(Missing::Image("unknown"));
+    }
+    if ink.blank && missing.is_empty() && document.has_text(page) {
+        missing.insert(Missing::Text);
+    }
+    let missing = missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ");
+    if ink.blank && !missing.is_empty() {
+        let why = format!("nothing could be drawn: {missing}; fetch the file again");
         return Err(refusal(FailureClass::RenderFailed, why));
-    } else if images_missing {
-        let page = page.number();
-        let _ = writeln!(io::stderr(), "{name} page {page}: an image on the page cannot be decoded and is left out");
     }
     let mut images = Vec::new();
     let mut encoded = |part: PartImage| {
@@ -73,7 +78,7 @@ pub(super) fn draw(
         render_micros,
         encode_micros: parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.facts.encode_micros)),
     };
-    Ok((Response::Page { facts, layout, blank: ink.blank, parts }, images))
+    Ok((Response::Page { facts, layout, blank: ink.blank, missing, parts }, images))
 }
 
 fn micros(duration: Duration) -> u32 {

@@ -97,7 +97,7 @@ pub struct PageRecord {
     pub parts: Vec<Part>,
     /// For a failed page, the engines that it may still be given to.
     pub remaining: EngineSet,
-    /// Why the page failed, as a message; empty otherwise.
+    /// Why the page failed, or what of an incomplete page could not be drawn, as a message; empty otherwise.
     pub reason: String,
     /// Time of settlement, in milliseconds since the Unix epoch.
     pub settled_unix_ms: i64,

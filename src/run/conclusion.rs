@@ -18,6 +18,7 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
         ended.scheduler.counts(),
         prepared.documents(),
         prepared.refused(),
+        prepared.lacking_pages(),
         ended.elapsed,
         &ended.summaries,
     )

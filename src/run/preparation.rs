@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::{
     corpus::{self, InspectFailure, Plan},
     imaging::Pool,
-    model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
+    model::{Document, DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration},
     report::{FINISHED_FILE, REPORT_FILE},
     schedule::Restored,
     store::{self, UnfinishedFiles},
@@ -45,6 +45,12 @@ impl Prepared {
             }
         }
         refused
+    }
+
+    /// What the files of planned documents are known to have lost, where pages are missing.
+    pub(super) fn lacking_pages(&self) -> Vec<String> {
+        let damages = self.plan.documents.iter().filter_map(Document::damage);
+        damages.filter(|damage| damage.pages_missing).map(|damage| damage.reason.clone()).collect()
     }
 
     /// Takes in the state of every page at the end of the last start.
@@ -94,6 +100,8 @@ pub(super) fn prepare(
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
             tracing::warn!(%class, "document refused: {reason}");
+        } else if let Some(damage) = document.damage() {
+            tracing::warn!("document damaged: {}", damage.reason);
         }
     }
     let leftovers = UnfinishedFiles::find(run_directory).map_err(PreparationError::from)?;
@@ -137,6 +145,6 @@ fn inspect_with(
     configuration: &Configuration,
     path: &Path,
     name: &str,
-) -> Result<u32, InspectFailure> {
+) -> Result<Inspected, InspectFailure> {
     Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
 }

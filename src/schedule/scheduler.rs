@@ -261,7 +261,7 @@ impl Scheduler {
         let next = match verdict {
             Verdict::Failed(_) if read_late => None,
             Verdict::Failed(_) => next_stage(remaining, self.has_second()),
-            Verdict::Read | Verdict::Blank => None,
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => None,
         };
         if engine == Engine::Chandra {
             self.fallbacks.add(next == Some(Stage::Fallback));
@@ -337,15 +337,18 @@ impl Scheduler {
         let open = self.open.remove(page).unwrap_or_default();
         let (verdict, by_second) = match (verdict, open.late, open.kept) {
             (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
-            (Verdict::Failed(_), None, Some(kept @ (Verdict::Read | Verdict::Blank))) => (kept, by_second),
+            (Verdict::Failed(_), None, Some(kept @ (Verdict::Read | Verdict::Incomplete | Verdict::Blank))) => {
+                (kept, by_second)
+            }
             _ => (verdict, by_second),
         };
         match verdict {
-            Verdict::Read => self.counts.read += 1,
+            Verdict::Read | Verdict::Incomplete => self.counts.read += 1,
             Verdict::Blank => self.counts.blank += 1,
             Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
         }
-        if by_second && verdict == Verdict::Read {
+        self.counts.incomplete += u64::from(verdict == Verdict::Incomplete);
+        if by_second && verdict.is_read() {
             self.counts.recovered += 1;
         }
         self.ledger.set(page, PageState::Settled(verdict));
@@ -359,8 +362,9 @@ impl Scheduler {
         self.counts.failed.retain(|_, failed| *failed > 0);
         match verdict {
             Verdict::Blank => self.counts.blank += 1,
-            Verdict::Read | Verdict::Failed(_) => self.counts.read += 1,
+            Verdict::Read | Verdict::Incomplete | Verdict::Failed(_) => self.counts.read += 1,
         }
+        self.counts.incomplete += u64::from(verdict == Verdict::Incomplete);
         self.ledger.set(page, PageState::Settled(verdict));
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::model::{Document, DocumentId, PageRecord, RankId};
 
 pub(super) const MAGIC: [u8; 8] = *b"BOCRJRNL";
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// Size of the part before the first frame, in bytes: magic and version.
 pub const JOURNAL_HEADER: usize = MAGIC.len() + size_of::<u32>();

@@ -72,7 +72,7 @@ impl Context {
         let record = fitted(record);
         let attempts = match record.verdict {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
-            Verdict::Read | Verdict::Blank => Vec::new(),
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => Vec::new(),
         };
         let (page, lease, verdict, remaining) = (record.page, record.lease, record.verdict, record.remaining);
         let settlement = Settlement { page, lease, verdict, attempts, remaining };

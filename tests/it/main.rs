@@ -10,6 +10,7 @@ mod imaging_support {
     pub mod mutants;
 }
 mod concurrency_support;
+mod damage_support;
 mod job_support;
 mod judge_support;
 mod launch_support;
@@ -37,6 +38,7 @@ mod layout_labels;
 mod layout_turned;
 mod module_order;
 mod node_preparation;
+mod page_damage;
 mod page_parts;
 mod pbs_job;
 mod plan_estimate;

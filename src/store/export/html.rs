@@ -17,7 +17,7 @@ pub(super) fn running(part: &Part, headers: bool) -> impl Iterator<Item = &Block
 /// and in the shard.
 pub(super) fn is_text(record: &PageRecord, options: &ExportOptions) -> bool {
     match record.verdict {
-        Verdict::Read => true,
+        Verdict::Read | Verdict::Incomplete => true,
         Verdict::Blank => false,
         Verdict::Failed(_) => options.partial,
     }

@@ -89,7 +89,7 @@ fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Re
     layout::replace(&output.join("documents.jsonl"), |out| {
         for document in documents {
             let (class, reason) = match &document.state {
-                DocumentState::Planned { .. } => (None, ""),
+                DocumentState::Planned { damage, .. } => (None, damage.as_ref().map_or("", |damage| &*damage.reason)),
                 DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
                 // `export` has removed them from the list.
                 DocumentState::Replaced => continue,
@@ -100,6 +100,7 @@ fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Re
                 "sha256": document.fingerprint.as_ref().map(|fingerprint| &fingerprint.sha256),
                 "bytes": document.fingerprint.as_ref().map(|fingerprint| fingerprint.bytes),
                 "pages": document.pages(),
+                "pages_missing": document.damage().is_some_and(|damage| damage.pages_missing),
                 "settled": reader.pages_of(document.id).len(),
                 "number": document.edition.number,
                 "suffix": document.edition.suffix,
