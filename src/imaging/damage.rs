@@ -58,12 +58,11 @@ impl Linearized {
         let begin = head[..head.find("/Linearized")?].rfind("<<")?;
         let dictionary = head[begin..].split(">>").next()?;
         let number = |key: &str| {
-            let value = dictionary.split(key).skip(1).find_map(|rest| {
+            dictionary.split(key).skip(1).find_map(|rest| {
                 let rest = rest.strip_prefix(|char: char| char.is_ascii_whitespace())?.trim_start();
                 let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
                 rest[..end].parse::<u64>().ok()
-            });
-            value
+            })
         };
         Some(Linearized { bytes: number("/L"), pages: number("/N").and_then(|pages| u32::try_from(pages).ok()) })
     }

@@ -46,6 +46,17 @@ impl RunOutcome {
     }
 }
 
+/// The documents of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlannedDocuments {
+    /// Their number.
+    pub number: u64,
+    /// Refused documents, by class.
+    pub refused: BTreeMap<FailureClass, u64>,
+    /// What documents lack that are known to lack pages.
+    pub lacking_pages: Vec<String>,
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
@@ -116,12 +127,11 @@ impl EndReport {
         run_id: &str,
         outcome: Outcome,
         counts: &Counts,
-        documents: u64,
-        refused: BTreeMap<FailureClass, u64>,
-        lacking_pages: Vec<String>,
+        documents: PlannedDocuments,
         elapsed: Duration,
         summaries: &[RankSummary],
     ) -> Self {
+        let PlannedDocuments { number, refused, lacking_pages } = documents;
         let damaged = refused.values().sum::<u64>() + lacking_pages.len() as u64;
         let outcome = RunOutcome::new(outcome, counts, damaged);
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
@@ -146,7 +156,7 @@ impl EndReport {
             run_id: run_id.to_owned(),
             outcome,
             exit_code: outcome.exit_code(),
-            documents,
+            documents: number,
             refused,
             lacking_pages,
             pages: counts.pages,
@@ -292,17 +302,9 @@ mod tests {
         let counts = Counts { pages: 2, read: 2, ..Counts::default() };
         let mut turns = RoleSwitchTimes::default();
         turns.add(Duration::from_secs(3));
-        EndReport::new(
-            "r",
-            Outcome::Complete,
-            &counts,
-            1,
-            BTreeMap::new(),
-            Vec::new(),
-            Duration::from_secs(10),
-            &[summary],
-        )
-        .with_turns(turns)
+        let documents = PlannedDocuments { number: 1, ..PlannedDocuments::default() };
+        EndReport::new("r", Outcome::Complete, &counts, documents, Duration::from_secs(10), &[summary])
+            .with_turns(turns)
     }
 
     #[test]

@@ -17,8 +17,6 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
         ended.outcome,
         ended.scheduler.counts(),
         prepared.documents(),
-        prepared.refused(),
-        prepared.lacking_pages(),
         ended.elapsed,
         &ended.summaries,
     )

@@ -79,7 +79,20 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Becomes)> {
         content
     };
     let parts = |second: &str| Pdf::new(&[&format!("/Contents [5 0 R {second}] /Resources << {FONT} >>")]);
+    let inches =
+        || page("").replace(4, "0 0 595 842", "0 0 8.27 11.69").replace(4, "/Contents", "/UserUnit 72 /Contents");
+    let small = || page("").replace(4, "0 0 595 842", "0 0 60 85");
     vec![
+        (
+            "line-at-the-edge",
+            page("").stream("", b"BT /F1 5 Tf 60 0.5 Td (Bulletin officiel 7412) Tj ET").bytes(),
+            Read,
+        ),
+        ("pale-line", page("").stream("", b"0.93 g BT /F1 12 Tf 60 700 Td (Bulletin officiel) Tj ET").bytes(), Read),
+        ("page-in-inches", inches().stream("", b"BT /F1 0.17 Tf 1 9 Td (Bulletin officiel) Tj ET").bytes(), Read),
+        ("small-page", small().stream("", b"BT /F1 2 Tf 5 40 Td (Bulletin officiel) Tj ET").bytes(), Read),
+        ("white-text", page("").stream("", b"1 g BT /F1 12 Tf 60 700 Td (Bulletin) Tj ET").bytes(), Blank),
+        ("hidden-text", page("").stream("", b"3 Tr BT /F1 12 Tf 60 700 Td (Bulletin) Tj ET").bytes(), Blank),
         ("whole", page("").stream("", TEXT).bytes(), Read),
         ("no-content", Pdf::new(&[""]).bytes(), Blank),
         ("empty-content", page("").stream("", b"q Q").bytes(), Blank),

@@ -11,7 +11,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use hayro_syntax::Pdf;
+use hayro_syntax::{Pdf, object::Number, page::Page};
 
 use crate::model::PageIndex;
 
@@ -39,14 +39,22 @@ impl Structure {
         self.pdf.pages().len()
     }
 
+    /// Inches of a page for each 1/72 of its own unit (ISO 32000-1, table 30): 1 for almost every page. PDFium ignores it.
+    pub(super) fn user_unit(&self, page: PageIndex) -> f64 {
+        let unit = self.page(page).and_then(|page| page.raw().get::<Number>("UserUnit"));
+        unit.map(|unit| unit.as_f64()).filter(|unit| unit.is_finite() && *unit > 0.0).unwrap_or(1.0)
+    }
+
     /// What of a page cannot be drawn, each once; nothing for a page that is not in the page tree.
     pub(super) fn missing(&self, page: PageIndex) -> BTreeSet<Missing> {
-        let Some(page) = usize::try_from(page.0).ok().and_then(|index| self.pdf.pages().get(index)) else {
-            return BTreeSet::new();
-        };
+        let Some(page) = self.page(page) else { return BTreeSet::new() };
         let mut walk = walk::Walk::default();
         walk.page(page);
         annotation::walk(page, &mut walk);
         walk.missing
+    }
+
+    fn page(&self, page: PageIndex) -> Option<&Page<'_>> {
+        usize::try_from(page.0).ok().and_then(|index| self.pdf.pages().get(index))
     }
 }
