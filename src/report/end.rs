@@ -68,6 +68,9 @@ pub struct EndReport {
     pub read: u64,
     /// Pages among them that the second engine read after the first had failed.
     pub recovered: u64,
+    /// Pages that this start read with a remark: their text is odd.
+    #[serde(default)]
+    pub remarked: u64,
     /// Blank pages.
     pub blank: u64,
     /// Failed pages by class.
@@ -143,6 +146,7 @@ impl EndReport {
             pages: counts.pages,
             read: counts.read,
             recovered: counts.recovered,
+            remarked: summaries.iter().map(|summary| summary.remarked).sum(),
             blank: counts.blank,
             failed: counts.failed.clone(),
             left: counts.pages - counts.settled(),
@@ -203,6 +207,13 @@ impl EndReport {
             self.left,
             if self.restored > 0 { format!("; {} by an earlier start", self.restored) } else { String::new() },
         );
+        if self.remarked > 0 {
+            let _ = writeln!(
+                text,
+                "  read with a remark: {} (`remark` in the JSONL export says what is odd)",
+                self.remarked
+            );
+        }
         for (class, pages) in &self.failed {
             let _ = writeln!(text, "  failed pages: {class} {pages}");
         }

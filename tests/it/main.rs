@@ -40,6 +40,7 @@ mod node_preparation;
 mod page_parts;
 mod pbs_job;
 mod plan_estimate;
+mod run_answers;
 mod run_faults;
 mod run_in_process;
 mod run_main_job;
