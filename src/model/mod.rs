@@ -25,7 +25,7 @@ mod verdict;
 
 pub use assignment::{Prior, Settlement, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
-pub use block::Block;
+pub use block::{Block, FORMULA_TAGS};
 pub use capabilities::Capabilities;
 pub use document::{Damage, Document, DocumentState, Edition, Fingerprint, Inspected};
 pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};

@@ -138,6 +138,12 @@ impl PageRecord {
         self.parts.iter().any(|part| usize::from(part.attempt) == attempt)
     }
 
+    /// What is odd about the accepted text of a part; mostly empty.
+    pub fn remark_on(&self, part: &Part) -> &str {
+        let attempt = self.attempts.get(usize::from(part.attempt));
+        attempt.filter(|attempt| attempt.outcome == AttemptOutcome::Accepted).map_or("", |attempt| &attempt.reason)
+    }
+
     /// The server that gave the verdict: that of the accepted attempt of the record's engine, otherwise of that
     /// engine's last.
     pub fn answered_by(&self) -> Option<&ServedBy> {

@@ -128,6 +128,13 @@ failure_classes! {
     /// No rank returned the page in time, or its file could not be read in time: the file system or the process that
     /// works on the page hangs. The next start reads the page again.
     Stuck = 7, "stuck", Operator;
+    /// The text has replacement characters (U+FFFD) or other signs that its bytes were decoded wrongly.
+    BrokenText = 17, "broken-text", SameEngine;
+    /// The answer says the page twice, or it is the answer that another page got. It is asked for again once: if it
+    /// comes again, the page may be so.
+    Repeated = 18, "repeated", SameEngine;
+    /// The server refused the image as too large. A smaller image or half a page may help.
+    ImageTooLarge = 23, "image-too-large", SameEngine;
 }
 
 impl FailureClass {

@@ -85,6 +85,9 @@ pub struct EndReport {
     /// Pages among them of which some content could not be drawn.
     #[serde(default)]
     pub incomplete: u64,
+    /// Pages that this start read with a remark: their text is odd.
+    #[serde(default)]
+    pub remarked: u64,
     /// Blank pages.
     pub blank: u64,
     /// Failed pages by class.
@@ -163,6 +166,7 @@ impl EndReport {
             read: counts.read,
             recovered: counts.recovered,
             incomplete: counts.incomplete,
+            remarked: summaries.iter().map(|summary| summary.remarked).sum(),
             blank: counts.blank,
             failed: counts.failed.clone(),
             left: counts.pages - counts.settled(),
@@ -223,6 +227,13 @@ impl EndReport {
             self.left,
             if self.restored > 0 { format!("; {} by an earlier start", self.restored) } else { String::new() },
         );
+        if self.remarked > 0 {
+            let _ = writeln!(
+                text,
+                "  read with a remark: {} (`remark` in the JSONL export says what is odd)",
+                self.remarked
+            );
+        }
         for (class, pages) in &self.failed {
             let _ = writeln!(text, "  failed pages: {class} {pages}");
         }

@@ -6,10 +6,12 @@
 //! | `state` | the retry state of a page on one stage: what follows each attempt |
 //! | `escalation` | which engine follows after one has failed the page |
 //! | `blank_check` | whether to believe an engine that finds nothing to read |
+//! | `repetition` | whether to believe an answer that says a page twice, or that another page got |
 
 pub mod blank_check;
 pub mod escalation;
 mod policy;
+pub mod repetition;
 pub mod state;
 
 pub use policy::RetryStep;

@@ -42,6 +42,7 @@ mod page_damage;
 mod page_parts;
 mod pbs_job;
 mod plan_estimate;
+mod run_answers;
 mod run_faults;
 mod run_in_process;
 mod run_main_job;

@@ -6,12 +6,13 @@ use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
-        PageRef, Remedy, Verdict, View,
+        PageRef, Part, Remedy, Verdict, View,
     },
     retry::{
         RetryStep,
         blank_check::{self, ImageEvidence},
         escalation::remaining_engines,
+        repetition,
         state::{AfterAttempt, Budget, RetryState},
     },
     server::Ready,
@@ -204,6 +205,7 @@ impl StageAttempts<'_> {
         let AttemptResult { mut attempt, part: text, language } = result;
         let decides = self.answer.parts.is_empty() && self.part + 1 == image.parts;
         correct_blank(&mut attempt, &image.evidence(decides), self.progress.counting());
+        self.correct_repeated(&mut attempt, &image, text.as_ref());
         let (outcome, reason) = (attempt.outcome, attempt.reason.clone());
         let with = self.answer.clone().with(text, language, attempt.kept_characters, self.progress.total());
         self.progress.add(attempt, &with);
@@ -225,6 +227,20 @@ impl StageAttempts<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Corrects the outcome of an attempt whose text another page got, or that repeats itself as the attempt before did.
+    fn correct_repeated(&self, attempt: &mut Attempt, image: &PartImage, text: Option<&Part>) {
+        let context = &self.task.context;
+        if attempt.outcome == AttemptOutcome::Accepted
+            && let Some(text) = text
+            && let Some(other) = context.answered_texts.earlier_page(self.task.page, &image.image.png, text)
+        {
+            attempt.outcome = AttemptOutcome::Failed(FailureClass::Repeated);
+            let document = &context.documents[other.document.index()].name;
+            attempt.reason = format!("the same text was read on page {} of {document}", other.page.number());
+        }
+        attempt.outcome = repetition::outcome_of(attempt.outcome, attempt.shown, self.progress.counting());
     }
 
     /// Starts the page again, at the first image of another view.
