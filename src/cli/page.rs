@@ -15,7 +15,7 @@ use super::{imaging::ImagingArguments, run::configuration_file};
 use crate::{
     engine::Profile,
     imaging::{EncodedPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
-    model::{DocumentPages, LayoutRule, PageIndex, View, configuration::Configuration},
+    model::{Damage, DocumentPages, Inspected, LayoutRule, PageIndex, View, configuration::Configuration},
     sys::{ExitCode, LONGEST_FILE_NAME, shortened, write_stderr, write_stdout},
 };
 
@@ -69,7 +69,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(wrong_usage(&anyhow!("{} is not a regular file: give a PDF file", document.display())));
         }
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);
-        let last = pool.inspect(&document, password.as_deref()).await?;
+        let Inspected { pages: last, damage } = pool.inspect(&document, password.as_deref()).await?;
+        let mut failed = damage.as_ref().is_some_and(|damage| damage.pages_missing);
+        if let Some(Damage { reason, .. }) = damage {
+            write_stderr(&format!("bocr: {reason}\n"));
+        }
         let numbers = match numbers(&arguments.pages, last) {
             Ok(numbers) => numbers,
             Err(error) => return Ok(wrong_usage(&error)),
@@ -77,7 +81,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
         let mut lines = fs::File::create(arguments.out.join("pages.jsonl"))?;
         let (rule, view, skip_blank) = (profile.image, arguments.view, configuration.imaging.skip_blank);
-        let mut failed = false;
         for number in numbers {
             let files = Files::of(&arguments.out, &document, number, view);
             files.remove_earlier()?;
@@ -89,6 +92,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Ok(None) => json!({ "indivisible": true }),
                 Ok(Some((drawn, as_it_is))) => {
                     files.write(&drawn, as_it_is.as_deref())?;
+                    failed |= !drawn.missing.is_empty();
                     describe(&files, &profile, skip_blank, &drawn)
                 }
                 Err(RenderFailure::Page { class, reason }) => {
@@ -217,6 +221,7 @@ fn describe(files: &Files<'_>, profile: &Profile, skip_blank: bool, drawn: &Enco
         "image": drawn.facts,
         "layout": drawn.layout,
         "blank": drawn.blank,
+        "missing": drawn.missing,
         "parts": parts.collect::<Vec<_>>(),
     })
 }

@@ -7,7 +7,7 @@ use super::{
     fingerprint::{Modified, fingerprint, stat_file},
 };
 use crate::{
-    model::{DocumentState, FailureClass, Fingerprint},
+    model::{Damage, DocumentState, FailureClass, Fingerprint, Inspected},
     sys::on_one_line,
 };
 
@@ -26,9 +26,9 @@ pub enum InspectFailure {
 }
 
 /// Counts the pages of a document, given its path and name.
-pub(super) trait Inspect: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync {}
+pub(super) trait Inspect: Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync {}
 
-impl<T: Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync> Inspect for T {}
+impl<T: Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync> Inspect for T {}
 
 /// The fingerprint and the time of a file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,11 @@ pub(super) fn examine(
 /// Only [`CorpusError::Inspect`], for a cause in the machine.
 pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
     match inspect(path, name) {
-        Ok(0) => Ok(unreadable(path, "a PDF without pages")),
-        Ok(pages) => Ok(DocumentState::Planned { pages }),
+        Ok(Inspected { pages: 0, .. }) => Ok(unreadable(path, "a PDF without pages")),
+        Ok(Inspected { pages, damage }) => {
+            let damage = damage.map(|damage| Damage { reason: on_one_line(&damage.reason), ..damage });
+            Ok(DocumentState::Planned { pages, damage })
+        }
         Err(InspectFailure::Document { class, reason }) => {
             Ok(DocumentState::Refused { class, reason: on_one_line(&reason) })
         }

@@ -24,7 +24,7 @@ use super::{
     edition,
     inputs::roots,
 };
-use crate::model::{Document, DocumentId, DocumentState};
+use crate::model::{Document, DocumentId, DocumentState, Inspected};
 
 /// Name of the file in the run directory.
 pub const PLAN_FILE: &str = "plan.jsonl";
@@ -89,7 +89,7 @@ struct Line<D> {
 /// See [`CorpusError`]; never because of the contents of a document.
 pub fn plan(
     inputs: &Inputs,
-    inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
+    inspect: impl Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync,
     threads: NonZeroUsize,
 ) -> Result<Plan, CorpusError> {
     let roots = roots(&Inputs::default(), inputs)?;

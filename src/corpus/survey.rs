@@ -20,7 +20,7 @@ use super::{
     inputs::roots,
     plan::planning_threads,
 };
-use crate::model::{Document, DocumentId, DocumentState, Edition};
+use crate::model::{Document, DocumentId, DocumentState, Edition, Inspected};
 
 /// The result of a survey of the inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Surveyed {
     /// Its number of pages, 0 where it is refused.
     pub fn pages(&self) -> u32 {
         match self.state {
-            DocumentState::Planned { pages } => pages,
+            DocumentState::Planned { pages, .. } => pages,
             DocumentState::Refused { .. } | DocumentState::Replaced => 0,
         }
     }
@@ -69,7 +69,7 @@ impl Surveyed {
 pub fn survey(
     plan: Option<&Plan>,
     given: &Inputs,
-    inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
+    inspect: impl Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync,
     threads: NonZeroUsize,
 ) -> Result<Survey, CorpusError> {
     let none = Inputs::default();

@@ -9,7 +9,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use crate::model::{Document, DocumentId, DocumentState};
+use crate::model::{Document, DocumentId, DocumentState, Inspected};
 
 use super::{
     Changes, CorpusError, Inputs, InspectFailure, Modified, Plan,
@@ -41,7 +41,7 @@ use super::{
 pub fn update(
     plan: Plan,
     given: Option<&Inputs>,
-    inspect: impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync,
+    inspect: impl Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync,
     threads: NonZeroUsize,
 ) -> Result<(Plan, Changes), CorpusError> {
     let roots = roots(&plan.inputs, given.unwrap_or(&Inputs::default()))?;
@@ -56,7 +56,7 @@ pub fn update(
 }
 
 /// The present state of a document's file.
-struct Inspected {
+struct Examined {
     /// See [`Found::identity`]; `None` where there is no file.
     identity: Option<PathBuf>,
     finding: Finding,
@@ -153,7 +153,7 @@ impl<'a> Update<'a> {
         let mut inspected: Vec<_> = current.iter().zip(inspected).collect();
         inspected.sort_by_key(|(_, file)| file.finding.claim());
         let mut owners: HashMap<PathBuf, DocumentId> = HashMap::new();
-        for (document, Inspected { identity, finding }) in inspected {
+        for (document, Examined { identity, finding }) in inspected {
             let identity = identity.unwrap_or_else(|| document.path.clone());
             let id = match finding {
                 Finding::Other(_) => self.next_id(),
@@ -313,7 +313,7 @@ fn examine_file(
     modified: Option<Modified>,
     entry: Option<&Found>,
     inspect: &impl Inspect,
-) -> Result<Inspected, CorpusError> {
+) -> Result<Examined, CorpusError> {
     let Document { path, name, fingerprint, state, .. } = document;
     let identity = match entry {
         Some(entry) => Some(entry.identity.clone()),
@@ -344,7 +344,7 @@ fn examine_file(
             }
         }
     };
-    Ok(Inspected { identity, finding })
+    Ok(Examined { identity, finding })
 }
 
 /// The documents, of those whose files no longer exist, that a new file can be: it has their bytes, and their name

@@ -48,6 +48,15 @@ pub enum EngineError {
          --served-model-name {wanted} and the model {model}, or choose the profile of the model that it serves"
     )]
     WrongModel { address: String, served: String, profile: String, wanted: String, model: String },
+    /// The server answers a small request with an image in another way than the pages need.
+    #[error("the server at {address} cannot read pages: {reason}")]
+    WrongAnswers { address: String, reason: String },
+    /// The server's context has no room for a page and its text.
+    #[error(
+        "the server at {address} has a context of {context} tokens, far below the {wanted} of profile {profile}: pages \
+         and their text would not fit; start it with --max-model-len {wanted}"
+    )]
+    ShortContext { address: String, context: u32, profile: String, wanted: u32 },
     /// The server's version is too old for the profile's model.
     #[error(
         "the server at {address} is vLLM {version}, but {model} (profile {profile}) needs {needed} or later: \

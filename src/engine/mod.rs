@@ -16,7 +16,7 @@ pub use acceptance::{Acceptance, Expectation, accept, language::language_of};
 pub use client::{
     Client, ServerAddress,
     classify::{Classification, Health, classify},
-    events::{EventParser, StreamEvent},
+    events::{AnswerField, EventParser, StreamEvent},
     health::Gone,
     limits::Limits,
     metrics::ServerMetrics,

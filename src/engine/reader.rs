@@ -8,13 +8,13 @@ use tracing::debug;
 
 use crate::model::{
     Attempt, AttemptOutcome, BBox, Block, Capabilities, FailureClass, FinishReason, Language, Part, RankId, ServedBy,
-    Shown, Stage, TokenUsage,
+    ServerKind, Shown, Stage, TokenUsage,
 };
 
 use super::{
     Acceptance, Classification, Client, Dialect, End, EngineError, EngineRequest, EngineResponse, Expectation, Health,
     Loop, Profile, Reading, TokenBudget, accept,
-    acceptance::without_repeated_blocks,
+    acceptance::{remark_on, repetition::without_repeated_blocks},
     client::classify::{classify, needs_health},
     judge::repeated_tail,
     language_of,
@@ -78,6 +78,20 @@ impl Reader {
     pub async fn connect(profile: Profile, client: Client, rank: RankId) -> Result<Reader, EngineError> {
         let server = client.handshake(&profile).await?;
         Ok(Reader { profile, client, server, rank })
+    }
+
+    /// Checks before the first page that the server has room for pages, and that it answers a small image with a stream of
+    /// text.
+    ///
+    /// # Errors
+    /// The context is far below the profile's, or the answer is no stream, or its text is in another field.
+    pub async fn check_answers(&self) -> Result<(), EngineError> {
+        self.server.check_context(&self.profile, &self.client.address().to_string())?;
+        // A stand-in answers as pages need it, and its script of faults counts the images that it is asked for.
+        match self.server.server {
+            ServerKind::Model => self.client.check_answers(&self.profile, &self.server).await,
+            ServerKind::StandInTesseract | ServerKind::StandInSynthetic => Ok(()),
+        }
     }
 
     /// The engine's profile.
@@ -163,7 +177,7 @@ impl Reader {
             Classification::Whole => {
                 let reading = self.parse(&reply.raw);
                 let (outcome, reason) = match accept(&reading, image.expects) {
-                    Acceptance::Accepted => (AttemptOutcome::Accepted, String::new()),
+                    Acceptance::Accepted => (AttemptOutcome::Accepted, remark_on(&reading)),
                     Acceptance::Blank => (AttemptOutcome::Blank, String::new()),
                     Acceptance::Refused(class, reason) => (AttemptOutcome::Failed(class), reason),
                 };
@@ -249,14 +263,20 @@ fn finish_of(end: &End) -> Option<FinishReason> {
         End::Finished(reason) => Some(*reason),
         End::Cut(_) => Some(FinishReason::Cut),
         End::ErrorEvent { .. } => Some(FinishReason::Error),
-        End::Refused { .. } | End::Lost { .. } | End::Stalled(_) | End::Malformed { .. } => None,
+        End::Refused { .. }
+        | End::Lost { .. }
+        | End::Stalled(_)
+        | End::Elsewhere(_)
+        | End::NotAStream { .. }
+        | End::Malformed { .. } => None,
     }
 }
 
-/// Characters of the text that are not white space. Text of a wrong script or an implausible length counts as one
+/// Characters of the text that are neither white space nor U+FFFD. Text of a wrong script or an implausible length counts as one
 /// character: it is kept only if there is no other text.
 fn usable(outcome: AttemptOutcome, text: &str) -> u32 {
-    let characters = text.chars().filter(|character| !character.is_whitespace()).count() as u32;
+    let is_text = |character: &char| !character.is_whitespace() && *character != char::REPLACEMENT_CHARACTER;
+    let characters = text.chars().filter(is_text).count() as u32;
     match outcome {
         AttemptOutcome::Failed(FailureClass::WrongScript | FailureClass::Implausible) => characters.min(1),
         _ => characters,

@@ -150,7 +150,7 @@ fn settled(run_directory: Option<&Path>, kept: Option<&Plan>) -> Result<Vec<Page
     let records = store::read_only_view(run_directory, &plan.documents, &plan.run_id)?;
     let open = |verdict, remaining: EngineSet| match verdict {
         Verdict::Failed(class) => matches!(class, FailureClass::Changed | FailureClass::Stuck) || !remaining.is_empty(),
-        Verdict::Read | Verdict::Blank => false,
+        Verdict::Read | Verdict::Incomplete | Verdict::Blank => false,
     };
     let done = records.into_iter().filter(|record| !open(record.verdict, record.latest.remaining));
     Ok(done.map(|record| record.page).collect())

@@ -36,6 +36,8 @@ pub struct Documents {
     pub readable: Tally,
     /// Documents that would be refused.
     pub refused: Vec<Refused>,
+    /// What readable documents are known to have lost.
+    pub damaged: Vec<String>,
     /// Size of all files in bytes.
     pub bytes: u64,
     /// Readable documents by the language in their names.
@@ -89,6 +91,9 @@ impl Documents {
     }
 
     fn add(&mut self, document: &Surveyed, settled: &HashMap<DocumentId, u64>) {
+        if let DocumentState::Planned { damage: Some(damage), .. } = &document.state {
+            self.damaged.push(damage.reason.clone());
+        }
         let pages = u64::from(document.pages());
         let done = document.planned.and_then(|id| settled.get(&id)).copied().unwrap_or_default().min(pages);
         self.settled += done;
@@ -140,7 +145,7 @@ mod tests {
     fn document(name: &str, pages: u32, planned: Option<u32>) -> Surveyed {
         let state = match pages {
             0 => DocumentState::Refused { class: FailureClass::Unreadable, reason: format!("{name}: broken") },
-            pages => DocumentState::Planned { pages },
+            pages => DocumentState::Planned { pages, damage: None },
         };
         let file = name.rsplit('/').next().unwrap();
         let path = format!("/no/such/folder/{name}").into();

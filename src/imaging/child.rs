@@ -106,7 +106,7 @@ impl<'a> DocumentCache<'a> {
     fn answer(&mut self, request: Request) -> Result<(Response, Vec<u8>), Refusal> {
         match request {
             Request::Inspect { document, password } => {
-                Ok((Response::Pages(self.document(document, password)?.pages()), Vec::new()))
+                Ok((Response::Inspected(self.document(document, password)?.inspect()), Vec::new()))
             }
             Request::Render { document, password, page, rule, layout, view } => {
                 let name = document.display().to_string();

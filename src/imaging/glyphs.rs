@@ -5,6 +5,8 @@ use pdfium_render::prelude::*;
 
 /// A glyph within this many degrees of a quarter turn counts as turned by it.
 const TOLERANCE: f32 = 20.0;
+/// A colour whose parts are all at least this is paper, not ink.
+const PALE: u8 = 245;
 /// Share of the page that images cover on a scan. Its text layer was made by a program that read the image: it is hidden
 /// or drawn below the image, and it may be wrong.
 const SCAN: f32 = 0.6;
@@ -20,11 +22,7 @@ pub(super) fn drawn(page: &PdfPage<'_>) -> Vec<Glyph> {
     let thousandths = PdfRenderConfig::new().set_fixed_size(scale, scale);
     let clamped = |position: i32| position.clamp(0, scale) as u16;
     let glyph = |char: PdfPageTextChar<'_>| {
-        let is_shown = char.unicode_char().is_some_and(|char| !char.is_whitespace() && !char.is_control())
-            && char.render_mode().is_ok_and(|mode| {
-                !matches!(mode, PdfPageTextRenderMode::Invisible | PdfPageTextRenderMode::InvisibleClipping)
-            });
-        if !is_shown {
+        if !is_shown(&char) {
             return None;
         }
         let (x, y) = char.origin().ok()?;
@@ -34,6 +32,30 @@ pub(super) fn drawn(page: &PdfPage<'_>) -> Vec<Glyph> {
         Some(Glyph { x: clamped(x), y: clamped(y), upright })
     };
     text.chars().iter().filter_map(glyph).collect()
+}
+
+/// Whether a glyph on the page should leave ink: it is shown, in a colour that is ink, on the page. None on a scan.
+pub(super) fn leave_ink(page: &PdfPage<'_>) -> bool {
+    let on_page = |char: &PdfPageTextChar<'_>| {
+        char.origin().is_ok_and(|(x, y)| {
+            (0.0..page.width().value).contains(&x.value) && (0.0..page.height().value).contains(&y.value)
+        })
+    };
+    let is_ink = |char: &PdfPageTextChar<'_>| {
+        char.fill_color().is_ok_and(|colour| {
+            let lightest = colour.red().min(colour.green()).min(colour.blue());
+            colour.alpha() > 0 && lightest < PALE
+        })
+    };
+    let Some(text) = page.text().ok().filter(|_| !is_scan(page)) else { return false };
+    text.chars().iter().any(|char| is_shown(&char) && is_ink(&char) && on_page(&char))
+}
+
+fn is_shown(char: &PdfPageTextChar<'_>) -> bool {
+    char.unicode_char().is_some_and(|char| !char.is_whitespace() && !char.is_control())
+        && char.render_mode().is_ok_and(|mode| {
+            !matches!(mode, PdfPageTextRenderMode::Invisible | PdfPageTextRenderMode::InvisibleClipping)
+        })
 }
 
 /// The quarter turn next to an angle in degrees, clockwise; `None` for an angle in between.

@@ -6,8 +6,11 @@
 
 mod child;
 mod child_supervisor;
+mod content;
+mod damage;
 mod diagnosis;
 mod filled;
+mod fonts;
 mod glyphs;
 mod library;
 mod overlay;

@@ -2,17 +2,18 @@
 
 use std::{
     cell::LazyCell,
-    io::{self, Write},
     time::{Duration, Instant},
 };
 
-use page_image::{Division, Glyph, PartImage, divide, png};
+use page_image::{Division, Glyph, PartImage, divide, layout::Ink, png};
 
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
 use super::{
+    content::Missing,
     pdfium::{OpenDocument, RenderTask},
     protocol::{PartFacts, Refusal, Response},
+    size::Target,
 };
 
 /// Renders a page and encodes the images of one view of it, one after the other.
@@ -30,16 +31,29 @@ pub(super) fn draw(
     let (size, grey) = (pixels.size, pixels.grey);
     let glyphs = LazyCell::new(|| document.glyphs(page));
     let glyphs = || -> &[Glyph] { &glyphs };
-    let Some(Division { layout, ink, parts }) = divide(pixels, &glyphs, target.dpi, rule.grid, layout, view) else {
+    let divided = divide(pixels, &glyphs, letter_dpi(target), rule.grid, layout, view);
+    let Some(Division { layout, mut ink, mut parts }) = divided else {
         return Ok((Response::Indivisible, Vec::new()));
     };
     let render_micros = micros(started.elapsed());
-    if images_missing && ink.blank {
-        let why = "an image on the page cannot be decoded, and the page has nothing else".into();
+    let mut missing = document.missing(page);
+    if images_missing {
+        missing.insert(Missing::Image("unknown"));
+    }
+    if ink.blank && missing.is_empty() && document.has_text(page) {
+        let marked = parts.iter().map(|part| part.pixels.marked()).fold(0.0, f32::max);
+        if marked == 0.0 {
+            missing.insert(Missing::Text);
+        } else {
+            // The ink is too pale, too small or too near to the edge to be told from dirt, but it is text.
+            ink = Ink { fraction: marked, blank: false };
+            parts.iter_mut().for_each(|part| part.ink = ink);
+        }
+    }
+    let missing = missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ");
+    if ink.blank && !missing.is_empty() {
+        let why = format!("nothing could be drawn: {missing}; fetch the file again");
         return Err(refusal(FailureClass::RenderFailed, why));
-    } else if images_missing {
-        let page = page.number();
-        let _ = writeln!(io::stderr(), "{name} page {page}: an image on the page cannot be decoded and is left out");
     }
     let mut images = Vec::new();
     let mut encoded = |part: PartImage| {
@@ -73,7 +87,14 @@ pub(super) fn draw(
         render_micros,
         encode_micros: parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.facts.encode_micros)),
     };
-    Ok((Response::Page { facts, layout, blank: ink.blank, parts }, images))
+    Ok((Response::Page { facts, layout, blank: ink.blank, missing, parts }, images))
+}
+
+/// The resolution that the layout analysis counts with. The letters of a very small page are small too, so it counts as
+/// A6.
+fn letter_dpi(target: Target) -> f32 {
+    const SHORTER_SIDE_OF_A6: f32 = 105.0 / 25.4;
+    target.dpi.min(target.size.width.min(target.size.height) as f32 / SHORTER_SIDE_OF_A6)
 }
 
 fn micros(duration: Duration) -> u32 {

@@ -1,15 +1,19 @@
 //! Calls PDFium; no other file but [`super::glyphs`] does. PDFium is not thread-safe and its input is hostile, so this code runs only in the
 //! renderer child process, on one thread (and in benches).
 
-use std::path::Path;
+use std::{cell::OnceCell, collections::BTreeSet, path::Path};
 
 use page_image::{Glyph, Pixels, lanczos, white_canvas};
 use pdfium_render::prelude::*;
 
-use crate::model::{FailureClass, ImageRule, PageIndex};
+use crate::model::{FailureClass, ImageRule, Inspected, PageIndex};
 
 use super::{
-    diagnosis, glyphs,
+    content::{Missing, Structure},
+    damage::Evidence,
+    diagnosis,
+    fonts::{SubstituteFonts, Substitutes},
+    glyphs,
     library::PDFIUM_BUILD,
     protocol::Refusal,
     size::{PageSize, Target},
@@ -28,6 +32,7 @@ const BYTES_PER_PIXEL: u64 = 4;
 /// The loaded library.
 pub struct Renderer {
     pdfium: Pdfium,
+    substitutes: Substitutes,
     /// Memory limit of this process in bytes.
     memory: u64,
 }
@@ -35,6 +40,10 @@ pub struct Renderer {
 /// An open document.
 pub struct OpenDocument<'a> {
     document: PdfDocument<'a>,
+    /// What the file says of its pages; `None` if it cannot be read, or takes too much memory.
+    structure: OnceCell<Option<Structure>>,
+    password: Option<String>,
+    substitutes: &'a Substitutes,
     /// For messages.
     name: String,
     faults: ReadFaults,
@@ -76,7 +85,9 @@ impl Renderer {
                 _ => "it lacks a function, or this process has loaded it before".into(),
             },
         })?;
-        Ok(Renderer { pdfium: Pdfium::new(bindings), memory })
+        let (mut pdfium, substitutes) = (Pdfium::new(bindings), Substitutes::default());
+        pdfium.set_custom_font_provider(Box::new(SubstituteFonts::new(&substitutes)));
+        Ok(Renderer { pdfium, substitutes, memory })
     }
 
     /// Opens a document.
@@ -91,7 +102,15 @@ impl Renderer {
             .pdfium
             .load_pdf_from_reader(file, password)
             .map_err(|error| refusal_to_open(path, password.is_some(), &error))?;
-        let open = OpenDocument { document, name, faults, most_image: self.memory / LARGE_ALLOCATION };
+        let open = OpenDocument {
+            document,
+            structure: OnceCell::new(),
+            password: password.map(str::to_owned),
+            substitutes: &self.substitutes,
+            name,
+            faults,
+            most_image: self.memory / LARGE_ALLOCATION,
+        };
         match open.pages() {
             0 => Err(unreadable(format!("{}: a PDF without pages", open.name))),
             _ => Ok(open),
@@ -136,10 +155,54 @@ impl OpenDocument<'_> {
         u32::try_from(self.document.pages().len()).unwrap_or(0)
     }
 
+    /// The pages that can be read, and what the file is known to have lost.
+    pub(super) fn inspect(&self) -> Inspected {
+        let said = self.pages();
+        let in_tree = self.structure().and_then(|structure| u32::try_from(structure.pages()).ok());
+        let can_be_read = |&page: &u32| self.loaded(PageIndex(page)).is_some();
+        let pages = match said.checked_sub(1) {
+            Some(last) if !can_be_read(&last) => {
+                let most = in_tree.filter(|&pages| pages > 0).map_or(said, |pages| pages.min(said));
+                (0..most).rev().find(can_be_read).map_or(said, |last| last + 1)
+            }
+            _ => said,
+        };
+        let embedded = self.document.attachments().iter().map(|file| file.name());
+        let evidence = Evidence {
+            name: &self.name,
+            said: in_tree.map_or(said, |in_tree| in_tree.max(said)),
+            readable: pages,
+            embedded: embedded.filter(|name| name.to_lowercase().ends_with(".pdf")).collect(),
+        };
+        Inspected { pages, damage: self.faults.ends().and_then(|ends| evidence.damage(&ends)) }
+    }
+
+    /// What of a page's content PDFium cannot draw, as far as the file says it.
+    pub(super) fn missing(&self, page: PageIndex) -> BTreeSet<Missing> {
+        self.structure().map_or_else(BTreeSet::new, |structure| structure.missing(page))
+    }
+
+    /// The file is read once more for this, so a file that takes as much memory as an image may is not examined.
+    fn structure(&self) -> Option<&Structure> {
+        let read = || {
+            let file = self.faults.contents(self.most_image)?;
+            Structure::read(file, self.password.as_deref())
+        };
+        self.structure.get_or_init(read).as_ref()
+    }
+
     /// The glyphs that can be seen on a page as it is displayed; none on a scan, or if PDFium cannot tell.
     pub fn glyphs(&self, page: PageIndex) -> Vec<Glyph> {
-        let loaded = i32::try_from(page.0).ok().and_then(|index| self.document.pages().get(index).ok());
-        loaded.map_or_else(Vec::new, |page| glyphs::drawn(&page))
+        self.loaded(page).map_or_else(Vec::new, |page| glyphs::drawn(&page))
+    }
+
+    /// Whether text on the page should leave ink, by PDFium.
+    pub(super) fn has_text(&self, page: PageIndex) -> bool {
+        self.loaded(page).is_some_and(|page| glyphs::leave_ink(&page))
+    }
+
+    fn loaded(&self, page: PageIndex) -> Option<PdfPage<'_>> {
+        self.document.pages().get(i32::try_from(page.0).ok()?).ok()
     }
 
     /// Renders a page at the size that `rule` gives, with its forms and annotations, on white. `/Rotate` is applied.
@@ -155,11 +218,15 @@ impl OpenDocument<'_> {
             reason: format!("{} page {}: {why}", self.name, page.number()),
         };
         let index = i32::try_from(page.0).map_err(|_| failed("no such page".into()))?;
+        let absent = self.structure().map(|structure| structure.absent_arabic_fonts.clone());
+        self.substitutes.set(absent.unwrap_or_default());
         let mut loaded = self.document.pages().get(index).map_err(|error| match error {
             PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
             _ => failed("PDFium finds no such page in the file, or its data are damaged: fetch the file again".into()),
         })?;
-        let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
+        let unit = self.structure().map_or(1.0, |structure| structure.user_unit(page));
+        let points =
+            PageSize { width: f64::from(loaded.width().value) * unit, height: f64::from(loaded.height().value) * unit };
         let target = Target::of(points, rule)
             .ok_or_else(|| failed(format!("its size is not valid: {} x {} points", points.width, points.height)))?;
         let too_large = |what: String| Refusal {

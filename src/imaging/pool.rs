@@ -14,7 +14,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Shown, View};
+use crate::model::{
+    BBox, FailureClass, ImageFacts, ImageRule, Inspected, LayoutRule, PageIndex, PageLayout, Shown, View,
+};
 
 use super::{
     child_supervisor::{ChildSupervisor, supervise},
@@ -56,6 +58,8 @@ pub struct EncodedPage {
     pub layout: PageLayout,
     /// Whether the page is blank.
     pub blank: bool,
+    /// What of the page could not be drawn, as a message; empty if all was.
+    pub missing: String,
     /// The images, in reading order; at least one.
     pub parts: Vec<EncodedPart>,
 }
@@ -104,14 +108,14 @@ impl Pool {
         Ok(Pool { events, _tasks: tasks })
     }
 
-    /// Number of pages of a document, at least 1.
+    /// The pages of a document, at least 1.
     ///
     /// # Errors
     /// The document cannot be opened, or the pool is lost.
-    pub async fn inspect(&self, path: &Path, password: Option<&str>) -> Result<u32, RenderFailure> {
+    pub async fn inspect(&self, path: &Path, password: Option<&str>) -> Result<Inspected, RenderFailure> {
         let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
         match self.ask(request).await? {
-            (Response::Pages(pages), _) => Ok(pages),
+            (Response::Inspected(inspected), _) => Ok(inspected),
             _ => Err(wrong_answer(&path.display().to_string(), "no number of pages")),
         }
     }
@@ -124,9 +128,9 @@ impl Pool {
         let RenderJob { document, password, page, rule, layout, view } = job;
         let name = document.display().to_string();
         match self.ask(Request::Render { document, password, page, rule, layout, view }).await? {
-            (Response::Page { facts, layout, blank, parts }, images) => {
+            (Response::Page { facts, layout, blank, missing, parts }, images) => {
                 match drawn_parts(parts, layout, view, images) {
-                    Some(parts) => Ok(Some(EncodedPage { facts, layout, blank, parts })),
+                    Some(parts) => Ok(Some(EncodedPage { facts, layout, blank, missing, parts })),
                     None => Err(wrong_answer(&name, "images of other lengths than announced")),
                 }
             }

@@ -11,7 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::model::{BBox, FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, PageLayout, Rotation, View};
+use crate::model::{
+    BBox, FailureClass, ImageFacts, ImageRule, Inspected, LayoutRule, PageIndex, PageLayout, Rotation, View,
+};
 
 /// First bytes of every frame.
 const MAGIC: [u8; 4] = *b"BOr1";
@@ -76,8 +78,8 @@ pub enum Response {
     Ready,
     /// The only message of a child that cannot work, with the reason.
     Unusable(String),
-    /// Answer to [`Request::Inspect`]: the number of pages.
-    Pages(u32),
+    /// Answer to [`Request::Inspect`].
+    Inspected(Inspected),
     /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one after the other.
     Page {
         /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.
@@ -86,6 +88,8 @@ pub enum Response {
         layout: PageLayout,
         /// Whether the page is blank.
         blank: bool,
+        /// What of the page could not be drawn, as a message; empty if all was.
+        missing: String,
         /// The images, in reading order.
         parts: Vec<PartFacts>,
     },
@@ -219,9 +223,9 @@ mod tests {
     #[tokio::test]
     async fn a_body_arrives_with_its_header() {
         let mut stream = Vec::new();
-        write_frame(&mut stream, &Response::Pages(7), b"image").unwrap();
+        write_frame(&mut stream, &Response::Inspected(Inspected::whole(7)), b"image").unwrap();
         let (response, body): (Response, _) = receive(&mut stream.as_slice()).await.unwrap();
-        assert_eq!((response, body.as_slice()), (Response::Pages(7), b"image".as_slice()));
+        assert_eq!((response, body.as_slice()), (Response::Inspected(Inspected::whole(7)), b"image".as_slice()));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     rc::Rc,
 };
@@ -38,6 +38,20 @@ impl Identity {
     }
 }
 
+/// The bytes at both ends of a file.
+#[derive(Debug)]
+pub struct Ends {
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// The first bytes, at most [`END`].
+    pub head: Vec<u8>,
+    /// The last bytes, at most [`END`].
+    pub tail: Vec<u8>,
+}
+
+/// Most bytes of an end. A header lies in the first 1024 bytes of a PDF, the marker of its end in the last.
+const END: u64 = 1024;
+
 /// The read errors and changes of an open file.
 #[derive(Debug, Clone)]
 pub struct ReadFaults {
@@ -50,6 +64,30 @@ impl ReadFaults {
     /// The identity of the file when it was opened.
     pub fn identity(&self) -> Identity {
         self.opened
+    }
+
+    /// Both ends of the file; `None` if they cannot be read.
+    pub fn ends(&self) -> Option<Ends> {
+        let size = self.opened.bytes;
+        let piece = |from| self.read(from, size.min(END));
+        Some(Ends { size, head: piece(0)?, tail: piece(size.saturating_sub(END))? })
+    }
+
+    /// All bytes of the file; `None` if it has more than `most`, or cannot be read.
+    pub fn contents(&self, most: u64) -> Option<Vec<u8>> {
+        Some(self.opened.bytes).filter(|bytes| *bytes <= most).and_then(|bytes| self.read(0, bytes))
+    }
+
+    /// Reads `bytes` from a place. The place of the reader stays.
+    fn read(&self, from: u64, bytes: u64) -> Option<Vec<u8>> {
+        let mut piece = vec![0; usize::try_from(bytes).ok()?];
+        match self.file.read_exact_at(&mut piece, from) {
+            Ok(()) => Some(piece),
+            Err(error) => {
+                self.first.set(self.first.get().or(Some(error.kind())));
+                None
+            }
+        }
     }
 
     /// The first fault since the file was opened; `None` if all reads succeeded and the file has not changed.

@@ -130,7 +130,7 @@ pub struct Attempt {
     /// Characters of text in the answer, up to where it began to repeat itself. White space does not count; text in the
     /// wrong script or of an implausible length counts as one character.
     pub kept_characters: u32,
-    /// Explanation of the judge or the server; empty for an accepted answer.
+    /// Explanation of the judge or the server; for an accepted answer, what is odd about it, mostly empty.
     pub reason: String,
     /// The raw answer, whole or partial. Empty in copies that are sent between ranks.
     pub answer: String,

@@ -4,6 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::BBox;
 
+/// Elements of MathML and of chemical formulas that engines write.
+pub const FORMULA_TAGS: [&str; 21] = [
+    "math",
+    "semantics",
+    "mrow",
+    "mi",
+    "mn",
+    "mo",
+    "ms",
+    "mspace",
+    "msub",
+    "msup",
+    "msubsup",
+    "mfrac",
+    "msqrt",
+    "mroot",
+    "mover",
+    "munder",
+    "munderover",
+    "mtable",
+    "mtr",
+    "mtd",
+    "chem",
+];
+
 /// A piece of a page in reading order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
@@ -12,7 +37,8 @@ pub struct Block {
     pub label: String,
     /// Its place on the page; `None` if the engine gave no usable box.
     pub bbox: Option<BBox>,
-    /// Inner HTML as the engine wrote it. It is not sanitised; the export does that.
+    /// Inner HTML as the engine wrote it, but that a `<` or `&` of the text is escaped. It is not sanitised; the export
+    /// does that.
     pub html: String,
 }
 

@@ -26,6 +26,31 @@ pub struct Fingerprint {
     pub sha256: String,
 }
 
+/// The pages of a document that was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Number of pages that can be read.
+    pub pages: u32,
+    /// What the file is known to have lost.
+    pub damage: Option<Damage>,
+}
+
+impl Inspected {
+    /// A document that has all its pages.
+    pub fn whole(pages: u32) -> Self {
+        Inspected { pages, damage: None }
+    }
+}
+
+/// What a file that can be read is known to have lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Explanation with the remedy, for the user.
+    pub reason: String,
+    /// Whether pages are known to be missing. Otherwise the file was repaired, and nothing may be missing.
+    pub pages_missing: bool,
+}
+
 /// Whether a document can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -34,6 +59,9 @@ pub enum DocumentState {
     Planned {
         /// Number of pages, at least 1.
         pages: u32,
+        /// What its file is known to have lost.
+        #[serde(default)]
+        damage: Option<Damage>,
     },
     /// It cannot be read, and has no pages in the ledger.
     Refused {
@@ -69,8 +97,16 @@ impl Document {
     /// Number of pages in the ledger; 0 for a refused or replaced document.
     pub fn pages(&self) -> u32 {
         match self.state {
-            DocumentState::Planned { pages } => pages,
+            DocumentState::Planned { pages, .. } => pages,
             DocumentState::Refused { .. } | DocumentState::Replaced => 0,
+        }
+    }
+
+    /// What the file of a planned document is known to have lost.
+    pub fn damage(&self) -> Option<&Damage> {
+        match &self.state {
+            DocumentState::Planned { damage, .. } => damage.as_ref(),
+            DocumentState::Refused { .. } | DocumentState::Replaced => None,
         }
     }
 }

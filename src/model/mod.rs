@@ -25,9 +25,9 @@ mod verdict;
 
 pub use assignment::{Prior, Settlement, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
-pub use block::Block;
+pub use block::{Block, FORMULA_TAGS};
 pub use capabilities::Capabilities;
-pub use document::{Document, DocumentState, Edition, Fingerprint};
+pub use document::{Damage, Document, DocumentState, Edition, Fingerprint, Inspected};
 pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
 pub use image::{ImageFacts, ImageRule, Scaling};

@@ -11,6 +11,8 @@ use super::{Engine, ServedBy};
 pub struct RankSummary {
     /// Number of pages whose records this rank wrote.
     pub pages: u64,
+    /// Pages among them that were read with a remark.
+    pub remarked: u64,
     /// Number of shards that it sealed.
     pub shards: u32,
     /// Its store failed: a journal is left for the next start.

@@ -97,7 +97,7 @@ pub struct PageRecord {
     pub parts: Vec<Part>,
     /// For a failed page, the engines that it may still be given to.
     pub remaining: EngineSet,
-    /// Why the page failed, as a message; empty otherwise.
+    /// Why the page failed, or what of an incomplete page could not be drawn, as a message; empty otherwise.
     pub reason: String,
     /// Time of settlement, in milliseconds since the Unix epoch.
     pub settled_unix_ms: i64,
@@ -136,6 +136,12 @@ impl PageRecord {
     /// Whether the record keeps text of this attempt.
     pub fn keeps(&self, attempt: usize) -> bool {
         self.parts.iter().any(|part| usize::from(part.attempt) == attempt)
+    }
+
+    /// What is odd about the accepted text of a part; mostly empty.
+    pub fn remark_on(&self, part: &Part) -> &str {
+        let attempt = self.attempts.get(usize::from(part.attempt));
+        attempt.filter(|attempt| attempt.outcome == AttemptOutcome::Accepted).map_or("", |attempt| &attempt.reason)
     }
 
     /// The server that gave the verdict: that of the accepted attempt of the record's engine, otherwise of that

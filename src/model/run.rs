@@ -13,6 +13,8 @@ pub struct Counts {
     pub pages: u64,
     /// Pages read by either engine.
     pub read: u64,
+    /// Pages among them of which some content could not be drawn.
+    pub incomplete: u64,
     /// Blank pages.
     pub blank: u64,
     /// Pages read by the second engine after the first had failed; included in `read`.

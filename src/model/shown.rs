@@ -33,6 +33,11 @@ impl Shown {
         inner.turned(self.turn.inverse()).within(self.bbox).rotated(self.skew, self.page_aspect())
     }
 
+    /// Whether the image shows about the same place of the page as another one, or a part of it.
+    pub fn shares_place(&self, other: Shown) -> bool {
+        self.bbox.lies_mostly_in(other.bbox) || other.bbox.lies_mostly_in(self.bbox)
+    }
+
     /// Width of the page over its height.
     fn page_aspect(&self) -> f64 {
         let (width, height) = if self.turn.is_sideways() {

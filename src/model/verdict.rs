@@ -13,13 +13,16 @@ pub enum Verdict {
     Blank,
     /// No engine's answer was accepted. The class says what can help.
     Failed(FailureClass),
+    /// As [`Verdict::Read`], but some content of the page could not be drawn. The record's reason names it.
+    Incomplete,
 }
 
 impl Verdict {
-    /// Name in shards, exports and reports: `read`, `blank` or `failed`.
+    /// Name in shards, exports and reports: `read`, `incomplete`, `blank` or `failed`.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Read => "read",
+            Verdict::Incomplete => "incomplete",
             Verdict::Blank => "blank",
             Verdict::Failed(_) => "failed",
         }
@@ -29,8 +32,13 @@ impl Verdict {
     pub fn class(self) -> Option<FailureClass> {
         match self {
             Verdict::Failed(class) => Some(class),
-            Verdict::Read | Verdict::Blank => None,
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => None,
         }
+    }
+
+    /// Whether an engine's answer was accepted.
+    pub fn is_read(self) -> bool {
+        matches!(self, Verdict::Read | Verdict::Incomplete)
     }
 }
 
@@ -81,7 +89,7 @@ macro_rules! failure_classes {
     };
 }
 
-// A new class is declared last: journals store a class as its position here.
+// A new class is declared last, as a new verdict is: journals store a class as its position here.
 failure_classes! {
     /// The file cannot be opened as a PDF (empty, truncated, not a PDF, no pages). The operator must fetch it again.
     Unreadable = 1, "unreadable", Operator;
@@ -120,6 +128,13 @@ failure_classes! {
     /// No rank returned the page in time, or its file could not be read in time: the file system or the process that
     /// works on the page hangs. The next start reads the page again.
     Stuck = 7, "stuck", Operator;
+    /// The text has replacement characters (U+FFFD) or other signs that its bytes were decoded wrongly.
+    BrokenText = 17, "broken-text", SameEngine;
+    /// The answer says the page twice, or it is the answer that another page got. It is asked for again once: if it
+    /// comes again, the page may be so.
+    Repeated = 18, "repeated", SameEngine;
+    /// The server refused the image as too large. A smaller image or half a page may help.
+    ImageTooLarge = 23, "image-too-large", SameEngine;
 }
 
 impl FailureClass {

@@ -18,20 +18,20 @@ use super::{FIRST_VERSION, REPORT_FILE, RoleSwitchTimes, SERVERS_FILE, VERSION, 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
-    /// Every page is read or blank, every document was readable.
+    /// Every page is read or blank, with all its content, and every document has its pages.
     Complete,
-    /// Every page is settled, but some pages or documents failed.
+    /// Every page is settled, but some pages or documents failed or are not whole.
     CompleteWithFailures,
     /// Stopped early: the same command continues.
     Stopped(StopReason),
 }
 
 impl RunOutcome {
-    /// The outcome of a schedule over a plan with this many refused documents.
-    pub fn new(outcome: Outcome, counts: &Counts, refused: u64) -> Self {
+    /// The outcome of a schedule over a plan with this many documents that are refused or lack pages.
+    pub fn new(outcome: Outcome, counts: &Counts, damaged: u64) -> Self {
         match outcome {
             Outcome::Stopped(reason) => RunOutcome::Stopped(reason),
-            Outcome::Complete if counts.failed_total() + refused == 0 => RunOutcome::Complete,
+            Outcome::Complete if counts.failed_total() + counts.incomplete + damaged == 0 => RunOutcome::Complete,
             Outcome::Complete => RunOutcome::CompleteWithFailures,
         }
     }
@@ -44,6 +44,17 @@ impl RunOutcome {
             RunOutcome::Stopped(_) => ExitCode::StoppedEarly,
         }
     }
+}
+
+/// The documents of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlannedDocuments {
+    /// Their number.
+    pub number: u64,
+    /// Refused documents, by class.
+    pub refused: BTreeMap<FailureClass, u64>,
+    /// What documents lack that are known to lack pages.
+    pub lacking_pages: Vec<String>,
 }
 
 /// What a run did.
@@ -62,12 +73,21 @@ pub struct EndReport {
     pub documents: u64,
     /// Refused documents by class.
     pub refused: BTreeMap<FailureClass, u64>,
+    /// What documents of the plan lack that are known to lack pages.
+    #[serde(default)]
+    pub lacking_pages: Vec<String>,
     /// Number of pages in the plan.
     pub pages: u64,
     /// Pages read.
     pub read: u64,
     /// Pages among them that the second engine read after the first had failed.
     pub recovered: u64,
+    /// Pages among them of which some content could not be drawn.
+    #[serde(default)]
+    pub incomplete: u64,
+    /// Pages that this start read with a remark: their text is odd.
+    #[serde(default)]
+    pub remarked: u64,
     /// Blank pages.
     pub blank: u64,
     /// Failed pages by class.
@@ -113,12 +133,13 @@ impl EndReport {
         run_id: &str,
         outcome: Outcome,
         counts: &Counts,
-        documents: u64,
-        refused: BTreeMap<FailureClass, u64>,
+        documents: PlannedDocuments,
         elapsed: Duration,
         summaries: &[RankSummary],
     ) -> Self {
-        let outcome = RunOutcome::new(outcome, counts, refused.values().sum());
+        let PlannedDocuments { number, refused, lacking_pages } = documents;
+        let damaged = refused.values().sum::<u64>() + lacking_pages.len() as u64;
+        let outcome = RunOutcome::new(outcome, counts, damaged);
         let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
         let mut server_time: BTreeMap<Engine, ServerTime> = BTreeMap::new();
         let mut server_load: BTreeMap<Engine, ServerLoad> = BTreeMap::new();
@@ -141,11 +162,14 @@ impl EndReport {
             run_id: run_id.to_owned(),
             outcome,
             exit_code: outcome.exit_code(),
-            documents,
+            documents: number,
             refused,
+            lacking_pages,
             pages: counts.pages,
             read: counts.read,
             recovered: counts.recovered,
+            incomplete: counts.incomplete,
+            remarked: summaries.iter().map(|summary| summary.remarked).sum(),
             blank: counts.blank,
             failed: counts.failed.clone(),
             left: counts.pages - counts.settled(),
@@ -207,8 +231,25 @@ impl EndReport {
             self.left,
             if self.restored > 0 { format!("; {} by an earlier start", self.restored) } else { String::new() },
         );
+        if self.remarked > 0 {
+            let _ = writeln!(
+                text,
+                "  read with a remark: {} (`remark` in the JSONL export says what is odd)",
+                self.remarked
+            );
+        }
         for (class, pages) in &self.failed {
             let _ = writeln!(text, "  failed pages: {class} {pages}");
+        }
+        if self.incomplete > 0 {
+            let _ = writeln!(
+                text,
+                "  incomplete: {} of the pages read, because content of them could not be drawn; each record says what",
+                self.incomplete
+            );
+        }
+        for lacking in &self.lacking_pages {
+            let _ = writeln!(text, "  pages are missing: {lacking}");
         }
         if refused > 0 {
             let classes: Vec<_> = self.refused.iter().map(|(class, count)| format!("{class} {count}")).collect();
@@ -283,7 +324,8 @@ mod tests {
         let counts = Counts { pages: 2, read: 2, ..Counts::default() };
         let mut turns = RoleSwitchTimes::default();
         turns.add(Duration::from_secs(3));
-        EndReport::new("r", Outcome::Complete, &counts, 1, BTreeMap::new(), Duration::from_secs(10), &[summary])
+        let documents = PlannedDocuments { number: 1, ..PlannedDocuments::default() };
+        EndReport::new("r", Outcome::Complete, &counts, documents, Duration::from_secs(10), &[summary])
             .with_turns(turns)
     }
 

@@ -55,6 +55,9 @@ const TRUNCATED: &[RetryStep] = &[whole(1), halves(0)];
 /// smaller.
 const CONTEXT_FULL: &[RetryStep] = &[halves(0), reduced(0)];
 
+/// A smaller image of the whole page comes before its halves, because nothing is cut.
+const IMAGE_TOO_LARGE: &[RetryStep] = &[reduced(0), halves(0)];
+
 /// The answer is no reading of the page: first another sampling, then another image.
 const UNUSABLE: &[RetryStep] = &[whole(1), reduced(2)];
 
@@ -64,6 +67,7 @@ pub(crate) fn retry_steps(class: FailureClass) -> RetryOptions {
         FailureClass::Loop => RetryOptions::Others(LOOP),
         FailureClass::Truncated => RetryOptions::Others(TRUNCATED),
         FailureClass::ContextFull => RetryOptions::Others(CONTEXT_FULL),
+        FailureClass::ImageTooLarge => RetryOptions::Others(IMAGE_TOO_LARGE),
         FailureClass::ServerError | FailureClass::Stalled => RetryOptions::SameAgain,
         class if class.remedy() == Remedy::SameEngine => RetryOptions::Others(UNUSABLE),
         // A rejected request is rejected again, and a page that kills its engine kills it again.

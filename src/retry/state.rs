@@ -63,7 +63,8 @@ pub struct RetryState {
     step: RetryStep,
     /// Steps that failed, on this stage or an earlier one.
     tried: Vec<RetryStep>,
-    /// Image and answer of the whole page do not fit the context together. Another sampling does not change that.
+    /// The image of the whole page is too large, for the server or for the context together with its answer. Another
+    /// sampling does not change that.
     whole_overflows: bool,
     failed_on_stage: u32,
     failed_on_page: u32,
@@ -207,7 +208,8 @@ impl RetryState {
             RetryOptions::SameAgain => self.server_failures += 1,
             RetryOptions::Others(_) => self.tried.push(self.step),
         }
-        self.whole_overflows |= class == FailureClass::ContextFull && self.step.view == View::Whole;
+        let overflows = matches!(class, FailureClass::ContextFull | FailureClass::ImageTooLarge);
+        self.whole_overflows |= overflows && self.step.view == View::Whole;
     }
 
     fn has_budget(&self) -> bool {
@@ -275,6 +277,11 @@ pub(crate) mod tests {
             (vec![Failed(Class::Truncated); 2], again(0, View::Halves, 0)),
             (vec![Failed(Class::Truncated); 3], SettleFailed(Class::Truncated)),
             (vec![Failed(Class::ContextFull)], again(0, View::Halves, 0)),
+            (vec![Failed(Class::ImageTooLarge)], again(0, View::Reduced, 0)),
+            (vec![Failed(Class::ImageTooLarge); 2], again(0, View::Halves, 0)),
+            (vec![Failed(Class::ImageTooLarge), Failed(Class::Loop)], again(2, View::Reduced, 0)),
+            (vec![Failed(Class::BrokenText)], again(1, View::Whole, 0)),
+            (vec![Failed(Class::Repeated)], again(1, View::Whole, 0)),
             (vec![Failed(Class::Empty); 2], again(2, View::Reduced, 0)),
             (vec![Failed(Class::Unparsable); 3], SettleFailed(Class::Unparsable)),
             (vec![Failed(Class::ServerError)], again(0, View::Whole, 500)),

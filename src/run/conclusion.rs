@@ -17,7 +17,6 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
         ended.outcome,
         ended.scheduler.counts(),
         prepared.documents(),
-        prepared.refused(),
         ended.elapsed,
         &ended.summaries,
     )

@@ -1,14 +1,14 @@
 //! What rank 0 does before the first page: run directory, lock, settings, plan, and the state of every page.
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 use tokio::runtime::Handle;
 
 use crate::{
     corpus::{self, InspectFailure, Plan},
     imaging::Pool,
-    model::{DocumentState, FailureClass, LeaseId, Verdict, configuration::Configuration},
-    report::{FINISHED_FILE, REPORT_FILE},
+    model::{DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration},
+    report::{FINISHED_FILE, PlannedDocuments, REPORT_FILE},
     schedule::Restored,
     store::{self, UnfinishedFiles},
     worker::WorkerError,
@@ -31,20 +31,18 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Number of documents of the run, without replaced ones.
-    pub(super) fn documents(&self) -> u64 {
-        self.plan.documents.iter().filter(|document| document.state != DocumentState::Replaced).count() as u64
-    }
-
-    /// Refused documents, by class.
-    pub(super) fn refused(&self) -> BTreeMap<FailureClass, u64> {
-        let mut refused = BTreeMap::new();
+    /// The documents of the run, without replaced ones.
+    pub(super) fn documents(&self) -> PlannedDocuments {
+        let mut documents = PlannedDocuments::default();
         for document in &self.plan.documents {
+            documents.number += u64::from(document.state != DocumentState::Replaced);
             if let DocumentState::Refused { class, .. } = document.state {
-                *refused.entry(class).or_default() += 1;
+                *documents.refused.entry(class).or_default() += 1;
             }
+            let damage = document.damage().filter(|damage| damage.pages_missing);
+            documents.lacking_pages.extend(damage.map(|damage| damage.reason.clone()));
         }
-        refused
+        documents
     }
 
     /// Takes in the state of every page at the end of the last start.
@@ -94,6 +92,8 @@ pub(super) fn prepare(
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
             tracing::warn!(%class, "document refused: {reason}");
+        } else if let Some(damage) = document.damage() {
+            tracing::warn!("document damaged: {}", damage.reason);
         }
     }
     let leftovers = UnfinishedFiles::find(run_directory).map_err(PreparationError::from)?;
@@ -137,6 +137,6 @@ fn inspect_with(
     configuration: &Configuration,
     path: &Path,
     name: &str,
-) -> Result<u32, InspectFailure> {
+) -> Result<Inspected, InspectFailure> {
     Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
 }

@@ -91,7 +91,7 @@ fn select(request: &ReprocessRequest, plan: &Plan, finals: &[LatestRecord]) -> R
     match request {
         ReprocessRequest::Failed(classes) => Ok(chosen(&|record| match record.verdict {
             Verdict::Failed(class) => classes.is_empty() || classes.contains(&class),
-            Verdict::Read | Verdict::Blank => false,
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => false,
         })),
         ReprocessRequest::Document(DocumentPages { name, pages }) => {
             let current = || plan.documents.iter().filter(|document| document.state != DocumentState::Replaced);

@@ -96,7 +96,7 @@ impl Scheduler {
     /// the page's final one.
     pub(super) fn settled_late(&mut self, rank: RankId, page: PageRef, lease: LeaseId, given: GivenVerdict) {
         self.counts.stale += 1;
-        let is_final = matches!(given.verdict, Verdict::Read | Verdict::Blank);
+        let is_final = !matches!(given.verdict, Verdict::Failed(_));
         // The journal of a lost rank is not known before the next start.
         if !is_final || self.ranks.is_gone(rank) || !self.ledger.contains(page) {
             return;

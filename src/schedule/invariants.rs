@@ -142,7 +142,7 @@ impl Scheduler {
                 PageState::Settled(_) if self.open.get(page).is_some() => {
                     return Err(format!("{page} is settled but still open"));
                 }
-                PageState::Settled(Verdict::Read) => read += 1,
+                PageState::Settled(Verdict::Read | Verdict::Incomplete) => read += 1,
                 PageState::Settled(Verdict::Blank) => blank += 1,
                 PageState::Settled(Verdict::Failed(_)) => failed += 1,
                 PageState::Waiting(_) | PageState::Leased(_) => {}

@@ -263,7 +263,7 @@ impl Scheduler {
         let next = match verdict {
             Verdict::Failed(_) if read_late => None,
             Verdict::Failed(_) => next_stage(remaining, self.has_second()),
-            Verdict::Read | Verdict::Blank => None,
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => None,
         };
         if engine == Engine::Chandra {
             self.fallbacks.add(next == Some(Stage::Fallback));
@@ -346,7 +346,7 @@ impl Scheduler {
         let kept = open.kept.filter(|kept| !matches!(kept.verdict, Verdict::Failed(_)));
         let given = match given.verdict {
             Verdict::Failed(_) => open.late.or(kept).unwrap_or(given),
-            Verdict::Read | Verdict::Blank => given,
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => given,
         };
         self.count(given);
         self.ledger.set(page, PageState::Settled(given.verdict));
@@ -354,9 +354,10 @@ impl Scheduler {
 
     fn count(&mut self, given: GivenVerdict) {
         match given.verdict {
-            Verdict::Read => {
+            Verdict::Read | Verdict::Incomplete => {
                 self.counts.read += 1;
                 self.counts.recovered += u64::from(given.engine == Some(Engine::DeepSeek));
+                self.counts.incomplete += u64::from(given.verdict == Verdict::Incomplete);
             }
             Verdict::Blank => self.counts.blank += 1,
             Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,

@@ -199,7 +199,9 @@ async fn wake(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartEr
 }
 
 async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineError> {
-    Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await
+    let reader = Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await?;
+    reader.check_answers().await?;
+    Ok(reader)
 }
 
 /// The reader, if its engine answers a canary request.

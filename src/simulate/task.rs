@@ -75,7 +75,7 @@ impl Task {
                     self.open.and(remaining_engines(self.stage, class, &self.retry, &self.attempts, BUDGET));
                 Settlement { page, lease, verdict, engine, attempts: self.attempts, remaining }
             }
-            Verdict::Read | Verdict::Blank => {
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => {
                 Settlement { page, lease, verdict, engine, attempts: Vec::new(), remaining: EngineSet::default() }
             }
         };

@@ -35,6 +35,7 @@ pub(super) fn verdict(verdict: Verdict) -> (u8, u8) {
         Verdict::Read => (1, 0),
         Verdict::Blank => (2, 0),
         Verdict::Failed(class) => (3, class as u8),
+        Verdict::Incomplete => (4, 0),
     }
 }
 
@@ -44,6 +45,7 @@ pub(super) fn verdict_from(verdict: u8, class: u8) -> Option<Verdict> {
         1 => Some(Verdict::Read),
         2 => Some(Verdict::Blank),
         3 => FailureClass::from_code(class).map(Verdict::Failed),
+        4 => Some(Verdict::Incomplete),
         _ => None,
     }
 }
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn every_value_survives_its_code() {
         let failed = FailureClass::ALL.iter().map(|class| Verdict::Failed(*class));
-        for value in [Verdict::Read, Verdict::Blank].into_iter().chain(failed) {
+        for value in [Verdict::Read, Verdict::Blank, Verdict::Incomplete].into_iter().chain(failed) {
             let (code, class) = verdict(value);
             assert_eq!(verdict_from(code, class), Some(value));
         }

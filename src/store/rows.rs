@@ -289,7 +289,7 @@ pub(super) struct DocumentRow {
     pub id: u32,
     /// 0 for a refused document.
     pub pages: u32,
-    /// 0 for a planned document.
+    /// 0 for a document that has all its pages. A planned document that is known to lack pages is `unreadable`.
     pub class: u8,
     /// The language that the file name gives.
     pub language: u8,
@@ -302,7 +302,7 @@ pub(super) struct DocumentRow {
     /// Empty where the file could not be read.
     pub sha256: VarLenUnicode,
     pub suffix: VarLenUnicode,
-    /// Why it was refused.
+    /// Why it was refused, or what it lacks.
     pub reason: VarLenUnicode,
 }
 

@@ -10,7 +10,8 @@ use super::{
     rows::{DocumentRow, EngineRow},
 };
 use crate::model::{
-    Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy, ServerKind,
+    Damage, Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy,
+    ServerKind,
 };
 
 /// Writes a whole table in one piece: it is small, and HDF5 does not compress variable-length text.
@@ -82,7 +83,11 @@ fn document_row(document: &Document) -> Result<DocumentRow> {
     let not_utf8 =
         || StoreError::Encode { what: "a document's path", reason: format!("{} is not valid UTF-8", path.display()) };
     let (class, reason) = match state {
-        DocumentState::Planned { .. } => (0, ""),
+        DocumentState::Planned { damage: None, .. } => (0, ""),
+        DocumentState::Planned { damage: Some(damage), .. } if damage.pages_missing => {
+            (FailureClass::Unreadable as u8, damage.reason.as_str())
+        }
+        DocumentState::Planned { damage: Some(damage), .. } => (0, damage.reason.as_str()),
         DocumentState::Refused { class, reason } => (*class as u8, reason.as_str()),
         DocumentState::Replaced => (FailureClass::Changed as u8, ""),
     };
@@ -104,7 +109,11 @@ fn document_row(document: &Document) -> Result<DocumentRow> {
 fn document(row: &DocumentRow, path: &Path) -> Result<Document> {
     let damaged = || StoreError::damaged(path, format!("unknown code in document {}", row.id));
     let state = match row.class {
-        0 => DocumentState::Planned { pages: row.pages },
+        class if class == 0 || row.pages > 0 => {
+            let reason = row.reason.as_str();
+            let damage = || Damage { reason: reason.into(), pages_missing: class != 0 };
+            DocumentState::Planned { pages: row.pages, damage: (!reason.is_empty()).then(damage) }
+        }
         // A refused document has a reason.
         code if code == FailureClass::Changed as u8 && row.reason.is_empty() => DocumentState::Replaced,
         code => DocumentState::Refused {

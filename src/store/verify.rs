@@ -32,6 +32,8 @@ pub struct VerifyReport {
     pub declared: u64,
     /// Final records of pages that were read.
     pub read: u64,
+    /// Final records among them of pages of which some content could not be drawn.
+    pub incomplete: u64,
     /// Final records of blank pages.
     pub blank: u64,
     /// Final records of failed pages, by class.
@@ -61,7 +63,11 @@ impl fmt::Display for VerifyReport {
             write!(f, ", {} replaced", self.replaced)?;
         }
         writeln!(f, "; {} pages declared", self.declared)?;
-        write!(f, "{} read, {} blank, {failed} failed", self.read, self.blank)?;
+        write!(f, "{} read", self.read)?;
+        if self.incomplete > 0 {
+            write!(f, " ({} incomplete)", self.incomplete)?;
+        }
+        write!(f, ", {} blank, {failed} failed", self.blank)?;
         for (class, pages) in &self.failed {
             write!(f, "{}{class}: {pages}", if Some(class) == self.failed.keys().next() { " (" } else { ", " })?;
         }
@@ -196,10 +202,11 @@ fn count(index: &Index, report: &mut VerifyReport) {
     report.superseded = index.superseded;
     for entry in &index.entries {
         match entry.settled.verdict {
-            Verdict::Read => report.read += 1,
+            Verdict::Read | Verdict::Incomplete => report.read += 1,
             Verdict::Blank => report.blank += 1,
             Verdict::Failed(class) => *report.failed.entry(class).or_default() += 1,
         }
+        report.incomplete += u64::from(entry.settled.verdict == Verdict::Incomplete);
         let server = entry.settled.server;
         report.stand_in += u64::from(server.is_some_and(|server| server != ServerKind::Model));
     }

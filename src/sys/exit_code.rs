@@ -14,7 +14,7 @@ pub enum ExitCode {
     Failure,
     /// 2: wrong usage or configuration, or a run directory that another run uses. The user must change something.
     WrongUsage,
-    /// 3: the run is finished, and some pages or documents failed.
+    /// 3: the run is finished, and some pages or documents failed or are not whole.
     PagesFailed,
     /// 75: stopped early; the same command continues (`EX_TEMPFAIL` of `sysexits.h`).
     StoppedEarly,

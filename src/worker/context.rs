@@ -21,7 +21,9 @@ use crate::{
     store::{Recovered, Refused, StoreError, Writer, fitted},
 };
 
-use super::{error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine};
+use super::{
+    answered_texts::AnsweredTexts, error::WorkerError, image_memory::ImageMemory, mutex::lock, rank_engine::RankEngine,
+};
 
 /// An event inside a rank, sent to its main thread.
 pub(super) enum LocalEvent {
@@ -58,6 +60,7 @@ pub(super) struct Context {
     /// Set to recall all unsettled pages.
     pub(super) recall: watch::Sender<bool>,
     pub(super) summary: Mutex<RankSummary>,
+    pub(super) answered_texts: AnsweredTexts,
 }
 
 impl Context {
@@ -72,7 +75,7 @@ impl Context {
         let record = fitted(record);
         let attempts = match record.verdict {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
-            Verdict::Read | Verdict::Blank => Vec::new(),
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => Vec::new(),
         };
         let settlement = Settlement {
             page: record.page,
@@ -120,11 +123,18 @@ impl Context {
         summary.encoding += Duration::from_micros(u64::from(image.encode_micros));
     }
 
+    /// Counts the page if it was read with a remark.
+    pub(super) fn count_remark(&self, record: &PageRecord) {
+        if record.verdict == Verdict::Read && record.parts.iter().any(|part| !record.remark_on(part).is_empty()) {
+            lock(&self.summary).remarked += 1;
+        }
+    }
+
     /// Adds the attempts on a page to the summary. The first `prior` of them were counted before.
     pub(super) fn count_attempts(&self, attempts: &[Attempt], prior: usize) {
         let mut summary = lock(&self.summary);
         for (place, attempt) in attempts.iter().enumerate().skip(prior) {
-            let is_retry = attempts[..place].iter().any(|earlier| repeats(attempt, earlier));
+            let is_retry = attempts[..place].iter().any(|earlier| attempt.shown.shares_place(earlier.shown));
             summary.tokens.entry(attempt.served_by.engine).or_default().count(attempt, is_retry);
             if !summary.served_by.contains(&attempt.served_by) {
                 summary.served_by.push(attempt.served_by.clone());
@@ -137,12 +147,6 @@ impl Context {
 pub(super) fn give_back(settlement: Settlement) -> Returned {
     let Settlement { page, lease, attempts, .. } = settlement;
     Returned { page, lease, fault: MachineFault::Draining, attempts, text: None }
-}
-
-/// Whether an attempt asked for the same part of the page as an earlier one.
-fn repeats(attempt: &Attempt, earlier: &Attempt) -> bool {
-    let (now, before) = (attempt.shown.bbox, earlier.shown.bbox);
-    now.lies_mostly_in(before) || before.lies_mostly_in(now)
 }
 
 /// Copies of attempts for messages: without answers, and with reasons of limited length.

@@ -12,6 +12,7 @@
 //! | `start_up` | start-up after the plan is written |
 //! | `renderer_pool` | the renderer children |
 //! | `context` | what the tasks of its pages share |
+//! | `answered_texts` | the long texts that were accepted, so that one answer for different pages is seen |
 //! | `page` | one page, from its assignment to its record |
 //! | `image_memory` | limit on the memory of page images |
 //! | `limiter` | limit on the requests in flight on a server, and accounting of its time |
@@ -24,6 +25,7 @@
 //! | `mutex` | locking a mutex where panics end the process |
 //! | `error` | errors that keep a rank from reading pages |
 
+mod answered_texts;
 mod context;
 mod cores;
 mod engine_setup;

@@ -17,6 +17,7 @@ use crate::{
 };
 
 use super::{
+    answered_texts::AnsweredTexts,
     context::{Context, LocalEvent},
     error::WorkerError,
     image_memory::ImageMemory,
@@ -79,6 +80,7 @@ impl StartUp {
             events: self.events,
             recall: watch::channel(false).0,
             summary: Mutex::default(),
+            answered_texts: AnsweredTexts::default(),
             configuration: self.configuration,
         })
     }

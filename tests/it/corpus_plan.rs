@@ -12,7 +12,7 @@ use std::{
 
 use bulletin_ocr::{
     corpus::{Candidate, CorpusError, Inputs, InspectFailure, PLAN_FILE, Plan, discover, plan, read, write},
-    model::{DocumentState, FailureClass, Language},
+    model::{DocumentState, FailureClass, Inspected, Language},
 };
 use rustix::{process::getuid, thread::set_thread_res_uid};
 use tempfile::TempDir;
@@ -102,7 +102,7 @@ fn names_that_are_not_utf_8_and_links_to_nowhere_are_refused_alone() {
     symlink("nowhere.pdf", folder.path().join("dangling.pdf")).unwrap();
     symlink("circle.pdf", folder.path().join("circle.pdf")).unwrap();
     symlink("nowhere", folder.path().join("not-ours.txt")).unwrap();
-    let plan = plan(&inputs(&[folder.path()]), |_, _| Ok(1), threads()).unwrap();
+    let plan = plan(&inputs(&[folder.path()]), |_, _| Ok(Inspected::whole(1)), threads()).unwrap();
     let states: Vec<_> = plan.documents.iter().map(|document| (document.name.as_str(), document.pages())).collect();
     assert_eq!(states, [("BO_\\xe9t\\xe9.pdf", 0), ("circle.pdf", 0), ("dangling.pdf", 0), ("good.pdf", 1)]);
     for (document, words) in plan.documents.iter().zip(["not UTF-8: rename it", "symbolic links", "No such file"]) {
@@ -143,7 +143,7 @@ fn sample() -> (TempDir, Plan) {
             "fr/BO_7500_Fr.pdf" => {
                 Err(InspectFailure::Document { class: FailureClass::Encrypted, reason: "locked".into() })
             }
-            name => Ok(name.len() as u32),
+            name => Ok(Inspected::whole(name.len() as u32)),
         }
     };
     let plan = plan(&inputs(&[folder.path()]), inspect, threads()).unwrap();

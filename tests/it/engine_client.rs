@@ -299,6 +299,11 @@ async fn refusals_and_faults_are_told_apart() {
     let table = [
         (400, error("cannot identify image file <_io.BytesIO object>", 400), Failed(FailureClass::Rejected)),
         (400, error(too_long, 400), Failed(FailureClass::ContextFull)),
+        (
+            400,
+            error("an image item with length 4200, which exceeds the pre-allocated encoder cache size 3721", 400),
+            Failed(FailureClass::ImageTooLarge),
+        ),
         (404, error("The model `nope` does not exist.", 404), Interrupted(MachineFault::ServerDied)),
         (404, json!({ "detail": "Not Found" }).to_string(), Interrupted(MachineFault::ServerDied)),
         (500, error(engine_death, 500), Interrupted(MachineFault::ServerDied)),
@@ -312,6 +317,44 @@ async fn refusals_and_faults_are_told_apart() {
         assert!(result.attempt.reason.contains(&status.to_string()), "{}", result.attempt.reason);
         assert!(result.part.is_none());
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_stream_of_text_is_told_at_once_with_the_remedy() {
+    use AttemptOutcome::{Failed, Interrupted};
+    let setup = setup("chandra-2", LIMITS).await;
+    let overloaded = json!({ "object": "error", "message": "model is overloaded", "code": 503 }).to_string();
+    for body in ["<html><body>login</body></html>".to_owned(), overloaded.clone(), "\n [1]".to_owned(), "no".to_owned()]
+    {
+        let attempt = setup.attempt(Script::Plain(200, body.clone())).await.attempt;
+        assert_eq!(attempt.outcome, Interrupted(MachineFault::ServerDied), "{body}");
+        assert!(
+            attempt.reason.contains(body.trim()) && attempt.reason.contains("address of vLLM"),
+            "{}",
+            attempt.reason
+        );
+    }
+    // A proxy that copies the type of the stream.
+    let attempt = setup.attempt(streamed(overloaded)).await.attempt;
+    assert_eq!(attempt.outcome, Interrupted(MachineFault::ServerDied));
+    let elsewhere = delta(PAGE, None).replace("\"content\"", "\"reasoning_content\"");
+    let attempt = setup.attempt(Script::Stream(vec![elsewhere.into_bytes()], After::Silence)).await.attempt;
+    assert_eq!(attempt.outcome, Failed(FailureClass::ServerError), "at the first event");
+    assert!(attempt.reason.contains("--reasoning-parser"), "{}", attempt.reason);
+}
+
+#[tokio::test]
+async fn the_canary_of_a_start_finds_a_server_that_cannot_read_pages() {
+    let profile = Profile::load("chandra-2", None).unwrap();
+    let server = server_of(&profile);
+    let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
+    let reader = Reader::connect(profile.clone(), client.clone(), RankId(0)).await.unwrap();
+    let error = reader.check_answers().await.unwrap_err();
+    assert!(error.to_string().contains("no event stream"), "the canary is answered with JSON: {error}");
+    server.models.lock().unwrap()[0]["max_model_len"] = json!(4096);
+    let reader = Reader::connect(profile, client, RankId(0)).await.unwrap();
+    let error = reader.check_answers().await.unwrap_err();
+    assert!(error.to_string().contains("--max-model-len 18000"), "{error}");
 }
 
 #[tokio::test]

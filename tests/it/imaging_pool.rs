@@ -95,7 +95,7 @@ async fn gazette_pages_are_drawn_at_the_size_of_the_engine() {
         [("digital_fr.pdf", 2), ("digital_ar.pdf", 1), ("scan_fr.pdf", 1), ("scan_ar.pdf", 1), ("cover_fr.pdf", 1)];
     for (name, count) in pages {
         let document = data("pages").join(name);
-        assert_eq!(pool.inspect(&document, None).await.unwrap(), count, "{name}");
+        assert_eq!(pool.inspect(&document, None).await.unwrap().pages, count, "{name}");
         for page in 0..count {
             let image = pool.render(job(document.clone(), page)).await.unwrap().unwrap();
             let facts = image.facts;
@@ -237,7 +237,7 @@ async fn a_file_that_is_no_pdf_is_refused_with_what_it_looks_like() {
 async fn a_password_opens_a_document_and_a_wrong_one_is_named() {
     let pool = pool().await;
     let path = data("nasty/BO_7500_Fr_userpw.pdf");
-    assert_eq!(pool.inspect(&path, Some("user-secret")).await.unwrap(), 3);
+    assert_eq!(pool.inspect(&path, Some("user-secret")).await.unwrap().pages, 3);
     let with = |password: &str| RenderJob { password: Some(password.into()), ..job(path.clone(), 2) };
     assert!(!pool.render(with("user-secret")).await.unwrap().unwrap().blank);
     let (class, reason) = class(pool.render(with("guess")).await.unwrap_err());

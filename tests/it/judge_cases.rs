@@ -66,6 +66,74 @@ fn legitimate_repetition_passes() {
         ("drawn bonds", (0..400).map(|n| format!("{} ", 1_000 + n * n % 7_919)).collect()),
         ("a refrain", "<p>Le reste sans changement.</p>".repeat(10)),
         ("articles that say the same", (1..25).map(|n| format!("<p>Article {n}. – (abrogé)</p>\n")).collect()),
+        (
+            "lots in rows, with two more counters",
+            table(
+                (1..=60)
+                    .map(|n| {
+                        format!(
+                            "<tr><td>{n}</td><td>Lot n° {n}</td><td>Habitation économique</td><td>Titre {}/T</td></tr>",
+                            40_000 + n
+                        )
+                    })
+                    .collect(),
+            ),
+        ),
+        (
+            "lots in lines",
+            (1..=90).map(|n| format!("Lot n° {n} : parcelle {} de 12 ares<br/>\n", 300 + 2 * n)).collect(),
+        ),
+        (
+            "articles without change, in blocks",
+            (1..=75).map(|n| div("Text", &format!("<p>Article {n} (sans changement).</p>"))).collect(),
+        ),
+        (
+            "articles without change, in grounded blocks",
+            (1..=75).map(|n| grounded("text", &format!("المادة {n} (دون تغيير)."), n)).collect(),
+        ),
+        (
+            "a scale in words",
+            (0..60)
+                .map(|n| {
+                    let (from, to, tax) = (1_001 + 100 * n, 1_100 + 100 * n, 10 + 3 * n);
+                    format!("De {from} à {to} dirhams : {tax} dirhams<br/>")
+                })
+                .collect(),
+        ),
+        (
+            "a scale in Arabic words",
+            (0..80)
+                .map(|n| format!("<p>من {} إلى {} درهم : {} درهما</p>\n", 1_001 + 100 * n, 1_100 + 100 * n, 10 + 3 * n))
+                .collect(),
+        ),
+        (
+            "contents whose numbers rise by steps",
+            (0..60)
+                .map(|n| {
+                    let (number, day, page) = (31 * n, n + 1, 1_000 + n);
+                    format!("<p>Arrêté du ministre n° {number}-26 du {day} mai 2026 {} {page}</p>", ". ".repeat(60))
+                })
+                .collect(),
+        ),
+        (
+            "numbered lines of a form",
+            (1..70)
+                .map(|n| format!("<p>{n}. Nom et prénom : {} CIN : {}</p>", ".".repeat(80), ".".repeat(40)))
+                .collect(),
+        ),
+        (
+            "a scale whose numbers are written out",
+            (20..80)
+                .map(|n| {
+                    format!(
+                        "De {} mille à {} mille dirhams : {} dirhams\n",
+                        in_words(n),
+                        in_words(n + 1),
+                        in_words(n - 9)
+                    )
+                })
+                .collect(),
+        ),
         ("lots that were sold", (1..30).map(|n| format!("Lot n° {n} : adjugé\n")).collect()),
         (
             "one title for every name",
@@ -138,6 +206,14 @@ fn names() -> impl Iterator<Item = String> {
     ];
     let given = ["Ahmed", "Fatima", "Youssef", "Khadija", "Omar", "Zineb", "Driss"];
     (0..60_usize).map(move |n| format!("{} {}", given[n * 5 % given.len()], family[n * 7 % family.len()]))
+}
+
+/// A number below 100, near enough to French.
+fn in_words(n: usize) -> String {
+    const UNITS: [&str; 10] = ["", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"];
+    const TENS: [&str; 10] =
+        ["", "dix", "vingt", "trente", "quarante", "cinquante", "soixante", "septante", "octante", "nonante"];
+    format!("{} {}", TENS[n / 10], UNITS[n % 10]).trim().to_owned()
 }
 
 /// A loop: what stands before it, and what it writes at each round.
@@ -267,13 +343,14 @@ fn counters() -> Vec<Case> {
         turns("a numbered line", |n| format!("{n}. Vu la loi n° 5-96 ;\n"), 3_800),
         turns("Arabic digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '٠')), 3_800).after(ARABIC),
         turns("Persian digits", |n| format!("المادة {} : تنسخ\n", in_script(n, '۰')), 3_800).after(ARABIC),
-        turns("counting down by tens", |n| format!("Dahir du {} avril\n", 99_990 - 10 * n), 1_800),
-        turns("two counters", |n| format!("N° {n} : lot {} de la parcelle\n", 3 * n + 7), 1_800),
-        turns("counters in blocks whose boxes move", |n| grounded("text", &format!("Article {n}"), n * n), 4_700).after(grounded("text", FRENCH, 1)),
-        turns("rows with running numbers", |n| format!("<tr><td>{n}</td><td>Technicien</td><td>{}</td></tr>\n", 2 * n), 3_300).after("<table>"),
+        turns("counting down by tens", |n| format!("Dahir du {} avril\n", 99_990 - 10 * n), 2_400),
+        turns("two counters", |n| format!("N° {n} : lot {} de la parcelle\n", 3 * n + 7), 3_400),
+        turns("counters in blocks whose boxes move", |n| grounded("text", &format!("Article {n}"), n * n), 8_000).after(grounded("text", FRENCH, 1)),
+        turns("rows with running numbers", |n| format!("<tr><td>{n}</td><td>Technicien</td><td>{}</td></tr>\n", 2 * n), 6_200).after("<table>"),
         turns("rows of nothing but running numbers", |n| format!("<tr><td>{n}</td><td>{}</td></tr>\n", n + 1), 5_100).after("<table>"),
         turns("numbers in a row", |n| format!("{n} "), 3_800),
-        turns("an endless contents page", |n| format!("قرار لوزير التعليم العالي والبحث العلمي والابتكار رقم {}.24 صادر في 18 من جمادى الأولى 1446 (21 نوفمبر 2024) بتحديد بعض المعادلات بين الشهادات ......... {}\n", 2_784 + n, 8_845 + n), 6_000).after(passage("contents-ar-equal-orders")),
+        turns("an endless contents page", |n| format!("قرار لوزير التعليم العالي والبحث العلمي والابتكار رقم {}.24 صادر في 18 من جمادى الأولى 1446 (21 نوفمبر 2024) بتحديد بعض المعادلات بين الشهادات ......... {}\n", 2_784 + n, 8_845 + n), 8_800).after(passage("contents-ar-equal-orders")),
+        turns("numbered lines of a form, for ever", |n| format!("<p>{n}. Nom et prénom : {}</p>\n", ".".repeat(60)), 9_600),
         turns("orders of 500 characters", |n| format!("Article {n}. {}\n", part_of(FRENCH, 500).replace(char::is_numeric, "")), 6_000),
     ]
 }

@@ -10,6 +10,7 @@ mod imaging_support {
     pub mod mutants;
 }
 mod concurrency_support;
+mod damage_support;
 mod job_support;
 mod judge_support;
 mod launch_support;
@@ -38,9 +39,11 @@ mod layout_turned;
 mod module_order;
 mod mpi_transport;
 mod node_preparation;
+mod page_damage;
 mod page_parts;
 mod pbs_job;
 mod plan_estimate;
+mod run_answers;
 mod run_builds;
 mod run_faults;
 mod run_hanging_tasks;

@@ -5,10 +5,13 @@ use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 
 use crate::store_support::*;
 use bulletin_ocr::{
-    engine::block_to_markdown,
-    model::{Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, PageRecord, Part, Verdict},
+    engine::{self, Dialect, block_to_markdown, text_of},
+    model::{
+        Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, Language, PageRecord, Part, Verdict,
+    },
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
+use proptest::prelude::*;
 
 fn options(output: &Path) -> ExportOptions {
     ExportOptions {
@@ -70,6 +73,52 @@ fn a_hostile_answer_is_harmless_in_every_form() {
             assert!(!text.contains(gone), "{gone} in {text}");
         }
     }
+}
+
+#[test]
+fn blocks_have_their_direction_and_tables_of_arabic_pages_run_from_right_to_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = |number, language, table: &str| {
+        let block = |html: &str| Block { label: "Table".into(), bbox: None, html: html.into() };
+        let parts = vec![part(vec![block(table), block("<p>نص Décret</p>")])];
+        PageRecord { parts, language, ..bare(page_ref(0, number), 1, Verdict::Read) }
+    };
+    let arabic = "<table dir=\"ltr\" border=\"1\"><tr><td>N°</td><td>المادة</td></tr></table>";
+    let records = [page(0, Language::Arabic, arabic), page(1, Language::French, "<table><tr><td>1</td></tr></table>")];
+    write(directory.path(), 0, 1 << 20, &plan(), &records);
+    catalogue::write(directory.path(), &plan()).unwrap();
+    let output = directory.path().join("export");
+    store::export(directory.path(), &ExportOptions { markdown: block_to_markdown, ..options(&output) }).unwrap();
+    let read = |file: &str| fs::read_to_string(output.join(file)).unwrap();
+    for file in ["md/1998/BO_1.md", "html/1998/BO_1.html"] {
+        let text = read(file);
+        assert!(text.contains("<table dir=\"rtl\"><tbody><tr><td>N°</td>"), "{file}: {text}");
+        assert!(text.contains("<table><tbody><tr><td>1</td>") && !text.contains("ltr"), "{file}: {text}");
+    }
+    assert_eq!(read("html/1998/BO_1.html").matches("<div data-label=\"Table\" dir=\"auto\">").count(), 4);
+    assert!(read("jsonl/1998/BO_1.jsonl").contains("dir=\\\"ltr\\\""), "as the engine wrote it");
+}
+
+#[test]
+fn a_remark_on_an_accepted_text_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let reason = "a replacement \"character\"";
+    let accepted = Attempt { reason: reason.into(), ..attempt(Engine::Chandra, AttemptOutcome::Accepted, "x") };
+    let block = Block { label: "Text".into(), bbox: None, html: "d\u{FFFD}cret".into() };
+    let record = PageRecord {
+        attempts: vec![accepted],
+        parts: vec![part(vec![block])],
+        ..bare(page_ref(0, 0), 1, Verdict::Read)
+    };
+    write(directory.path(), 0, 1 << 20, &plan(), &[record]);
+    catalogue::write(directory.path(), &plan()).unwrap();
+    let output = directory.path().join("export");
+    store::export(directory.path(), &options(&output)).unwrap();
+    let html = fs::read_to_string(output.join("html/1998/BO_1.html")).unwrap();
+    assert!(html.contains("data-remark=\"a replacement &quot;character&quot;\""), "{html}");
+    let lines = fs::read_to_string(output.join("jsonl/1998/BO_1.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((line["remark"].as_str(), line["reason"].as_str()), (Some(reason), Some("")));
 }
 
 #[test]
@@ -187,4 +236,82 @@ fn plain_h5py_reads_what_the_export_says() {
     let bad = compare();
     assert!(!bad.status.success());
     assert!(String::from_utf8_lossy(&bad.stderr).contains("1999/big.pdf page 1"), "{bad:?}");
+}
+
+/// Pieces of an answer, and what a reader sees of them.
+const PIECES: [(&str, &str); 22] = [
+    ("Vu la loi", "Vu la loi"),
+    ("نص المادة", "نص المادة"),
+    ("<<mot>>", "<<mot>>"),
+    ("<sgg@sgg.gov.ma>", "<sgg@sgg.gov.ma>"),
+    ("<http://www.sgg.gov.ma>", "<http://www.sgg.gov.ma>"),
+    ("<NOM>", "<NOM>"),
+    ("<Article premier>", "<Article premier>"),
+    ("si a<b alors", "si a<b alors"),
+    ("a<b>c", "a<b>c"),
+    ("x>y", "x>y"),
+    ("<= 5", "<= 5"),
+    ("<10 DH", "<10 DH"),
+    ("<!-- note -->", "<!-- note -->"),
+    ("</nom>", "</nom>"),
+    ("<المادة 5>", "<المادة 5>"),
+    ("<script>", "<script>"),
+    ("\n<tableau 3>\n", "<tableau 3>"),
+    ("R&D", "R&D"),
+    ("S&copie", "S&copie"),
+    ("&lt;ok&gt;", "<ok>"),
+    ("<b>gras</b>", "gras"),
+    ("3<sup>e</sup>", "3e"),
+];
+
+fn visible(text: &str) -> String {
+    text.chars().filter(|character| !character.is_whitespace()).collect()
+}
+
+fn visible_in_markdown(markdown: &str) -> String {
+    let mut html = String::new();
+    pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(markdown));
+    visible(&text_of(&html))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_visible_character_is_lost_between_the_answer_and_any_form(
+        pages in prop::collection::vec(prop::collection::vec(0..PIECES.len(), 1..9), 3)
+    ) {
+        let answer = |pieces: &[usize]| pieces.iter().map(|at| PIECES[*at].0).collect::<Vec<_>>().join(" ");
+        let readings = [
+            engine::parse_divs(&format!("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>{}</p></div>", answer(&pages[0])), 1000),
+            engine::parse_grounding(&format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}\n", answer(&pages[1])), Dialect::Grounding { box_scale: 999 }),
+            engine::parse_grounding(&format!("<table><tr><td>{0}</td></tr></table>\n\n{0}", answer(&pages[2])), Dialect::Free),
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let records = readings.into_iter().enumerate().map(|(page, reading)| {
+            assert_eq!(reading.fault, None);
+            let (html, markdown) = (engine::to_html(&reading.blocks), engine::to_markdown(&reading.blocks));
+            let parts = vec![Part { bbox: BBox::PAGE, attempt: 0, html, markdown, blocks: reading.blocks }];
+            PageRecord { parts, ..bare(page_ref(0, page as u32), 1, Verdict::Read) }
+        });
+        write(directory.path(), 0, 1 << 20, &plan(), &records.collect::<Vec<_>>());
+        catalogue::write(directory.path(), &plan()).unwrap();
+        let output = directory.path().join("export");
+        store::export(directory.path(), &ExportOptions { markdown: block_to_markdown, ..options(&output) }).unwrap();
+        let read = |file: &str| fs::read_to_string(output.join(file)).unwrap();
+        let (html, markdown, lines) = (read("html/1998/BO_1.html"), read("md/1998/BO_1.md"), read("jsonl/1998/BO_1.jsonl"));
+        let html: Vec<&str> = html.split("<section").skip(1).collect();
+        let markdown: Vec<&str> = markdown.split("<!-- page").skip(1).map(|page| page.split_once("-->").unwrap().1).collect();
+        for (page, line) in lines.lines().enumerate() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let of_line = |text: &serde_json::Value| text.as_str().unwrap().to_owned();
+            let said = visible(&pages[page].iter().map(|at| PIECES[*at].1).collect::<String>());
+            let said = if page == 2 { said.repeat(2) } else { said };
+            prop_assert_eq!(visible(&text_of(html[page].split_once('>').unwrap().1)), said.clone(), "HTML, {}", page);
+            prop_assert_eq!(visible_in_markdown(markdown[page]), said.clone(), "Markdown {}: {}", page, markdown[page]);
+            prop_assert_eq!(visible(&text_of(&of_line(&line["html"]))), said.clone(), "JSONL, HTML, {}", page);
+            prop_assert_eq!(visible(&text_of(&of_line(&line["blocks"][0]["html"]))), said.clone(), "JSONL, block, {}", page);
+            prop_assert_eq!(visible_in_markdown(&of_line(&line["text"])), said, "JSONL, text, {}", page);
+        }
+    }
 }

@@ -44,6 +44,15 @@ impl Pixels {
         self.shaded(dpi, luma)
     }
 
+    /// Share of the pixels that differ from the paper, however little: 0.0..=1.0. Everything that was drawn counts, and
+    /// so does the grain of a scan.
+    pub fn marked(&self) -> f32 {
+        const SLACK: u8 = 2;
+        let sheet = self.sheet(1.0);
+        let marked = sheet.levels.iter().filter(|level| level.abs_diff(sheet.paper) > SLACK).count();
+        marked as f32 / sheet.levels.len().max(1) as f32
+    }
+
     /// The ink of the page, rendered at `dpi`. A page that is blank in levels of grey is checked again with the darkest
     /// channel of each pixel, because in grey a pink stamp is as light as paper.
     pub fn ink(&self, dpi: f32) -> Ink {

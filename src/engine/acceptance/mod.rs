@@ -17,14 +17,18 @@
 //! text in Latin letters that is not French, English or Spanish. That is a transliteration. A page in one of these
 //! languages passes.
 
+mod decoding;
 pub(super) mod language;
-
-use std::collections::{HashMap, HashSet};
+mod leaks;
+pub(super) mod repetition;
 
 use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
 
 use super::{Reading, text_of};
+use decoding::broken_signs;
 use language::Letters;
+use leaks::{special_token, tool_markup};
+use repetition::{repeated_blocks, said_twice};
 
 /// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,11 +70,6 @@ pub enum Acceptance {
     /// The answer is refused, for this class of failure and this reason.
     Refused(FailureClass, String),
 }
-
-/// Blocks with fewer letters and digits may repeat without limit: the blocks of a form are mostly leaders.
-const LEAST_BLOCK: usize = 20;
-/// Fewest blocks of text for which the share of repeated ones means anything.
-const ENOUGH_BLOCKS: usize = 10;
 
 /// Letters of foreign scripts from which they count: fewer may be misread ornaments.
 const FOREIGN: usize = 20;
@@ -122,11 +121,14 @@ pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
     }
     refused(FailureClass::Empty, empty(reading, &texts))
         .or_else(|| refused(FailureClass::Unparsable, special_token(&texts)))
+        .or_else(|| refused(FailureClass::Unparsable, tool_markup(&texts)))
+        .or_else(|| refused(FailureClass::BrokenText, broken_text(&texts)))
         .or_else(|| refused(FailureClass::Loop, repeated_blocks(&texts)))
         .or_else(|| refused(FailureClass::WrongScript, foreign_script(&texts)))
         .or_else(|| refused(FailureClass::WrongScript, not_arabic(reading, &texts, expects)))
         .or_else(|| refused(FailureClass::Implausible, too_little(reading, &texts, expects)))
         .or_else(|| refused(FailureClass::Implausible, too_much(&texts, expects)))
+        .or_else(|| refused(FailureClass::Repeated, said_twice(reading)))
         .unwrap_or(Acceptance::Accepted)
 }
 
@@ -135,48 +137,26 @@ fn empty(reading: &Reading, texts: &[String]) -> Option<String> {
     (!has_text && !reading.blocks.iter().any(is_picture)).then(|| "the answer has no text and no picture".into())
 }
 
-/// A control token of the model that the server should have removed: the answer after it does not follow the grammar.
-fn special_token(texts: &[String]) -> Option<String> {
-    let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
-    Some(format!("the special token {found} is in the text"))
+/// Signs of broken decoding from which an answer is refused. A single one may be a sign that no model knows.
+const BROKEN: usize = 2;
+
+fn broken_text(texts: &[String]) -> Option<String> {
+    let signs = signs_in(texts);
+    (signs >= BROKEN)
+        .then(|| format!("{signs} replacement characters or other signs of broken decoding are in the text"))
 }
 
-/// The brackets of a special token, in ASCII and in full-width form.
-const SPECIAL_TOKENS: [(&str, &str); 2] = [("<|", "|>"), ("<｜", "｜>")];
-/// Characters of a token's name. A single character is part of a formula.
-const TOKEN_NAME: std::ops::RangeInclusive<usize> = 2..=32;
-
-fn token_between<'a>(text: &'a str, (open, close): &(&str, &str)) -> Option<&'a str> {
-    text.match_indices(open).find_map(|(start, _)| {
-        let behind = &text[start + open.len()..];
-        let name = &behind[..behind.find(|c: char| !c.is_ascii_alphanumeric() && !"_/▁".contains(c))?];
-        let ends = behind[name.len()..].starts_with(close) && TOKEN_NAME.contains(&name.chars().count());
-        ends.then(|| &text[start..start + open.len() + name.len() + close.len()])
-    })
-}
-
-fn repeated_blocks(texts: &[String]) -> Option<String> {
-    let long: Vec<&str> = texts.iter().map(|text| text.trim()).filter(|text| is_long(text)).collect();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for text in &long {
-        *counts.entry(text).or_default() += 1;
+/// What is odd about an accepted answer; empty if nothing is.
+pub(super) fn remark_on(reading: &Reading) -> String {
+    let texts: Vec<String> = reading.blocks.iter().map(|block| text_of(&block.html)).collect();
+    match signs_in(&texts) {
+        0 => String::new(),
+        _ => "a replacement character or another sign of broken decoding is in the text".into(),
     }
-    (long.len() >= ENOUGH_BLOCKS && counts.len() * 5 <= long.len() * 2)
-        .then(|| format!("{} blocks of text, but only {} different ones", long.len(), counts.len()))
 }
 
-/// The reading without the repeated blocks that [`accept`] refuses it for: of equal blocks only the first is kept.
-pub(super) fn without_repeated_blocks(mut reading: Reading) -> Reading {
-    let mut said = HashSet::new();
-    reading.blocks.retain(|block| {
-        let text = text_of(&block.html).trim().to_owned();
-        !is_long(&text) || said.insert(text)
-    });
-    reading
-}
-
-fn is_long(text: &str) -> bool {
-    text.chars().filter(|character| character.is_alphanumeric()).count() >= LEAST_BLOCK
+fn signs_in(texts: &[String]) -> usize {
+    texts.iter().map(|text| broken_signs(text)).sum()
 }
 
 fn foreign_script(texts: &[String]) -> Option<String> {
@@ -311,6 +291,24 @@ mod tests {
     }
 
     #[test]
+    fn broken_decoding_is_refused_and_a_single_sign_is_kept_and_told() {
+        let broken = [FRENCH.replace('é', "\u{FFFD}"), FRENCH.replace('é', "Ã©"), ARABIC.replace('ا', "\u{FFFD}")];
+        for text in broken {
+            assert_eq!(class(&reading(&[&text]), Expectation::NONE), Some(FailureClass::BrokenText));
+        }
+        let one = reading(&[&FRENCH.replacen('é', "\u{FFFD}", 1)]);
+        assert_eq!(accept(&one, Expectation::NONE), Acceptance::Accepted);
+        assert!(!remark_on(&one).is_empty());
+        assert_eq!(remark_on(&reading(&[FRENCH, ARABIC])), "");
+    }
+
+    #[test]
+    fn a_page_that_is_said_twice_is_refused() {
+        assert_eq!(class(&reading(&[FRENCH, FRENCH]), Expectation::NONE), Some(FailureClass::Repeated));
+        assert_eq!(class(&reading(&[FRENCH, ARABIC]), Expectation::NONE), None);
+    }
+
+    #[test]
     fn a_foreign_script_is_refused_and_a_misread_ornament_is_not() {
         let page = |html: &str| class(&reading(&[html, FRENCH]), Expectation::NONE);
         assert_eq!(page("摩洛哥王国政府公报第七千五百号二零二六年四月十六日出版"), Some(FailureClass::WrongScript));
@@ -343,7 +341,7 @@ mod tests {
         assert_eq!(accept(&blank, a4(0.05)), Acceptance::Blank, "the shadow of a fold");
         assert_eq!(class(&reading(&[ARABIC]), a4(0.001)), implausible, "a page of text about a stamp");
         let poster = Expectation { print: Some(Print { ink: 0.01, sheets: 16.0 }), ..Expectation::NONE };
-        let long = ARABIC.repeat(6);
+        let long = [FRENCH, ARABIC, PRICES].concat();
         assert_eq!(class(&reading(&[&long]), a4(0.01)), implausible);
         assert_eq!(class(&reading(&[&long]), poster), None);
     }
@@ -387,15 +385,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_for_repeated_blocks_is_kept_without_them() {
-        let said = "<p>Vu la loi organique relative aux finances</p>";
-        let kept =
-            without_repeated_blocks(reading(&["<p>Article 1</p>", said, said, "<p>Idem</p>", "<p>Idem</p>", said]));
-        let htmls: Vec<&str> = kept.blocks.iter().map(|block| block.html.as_str()).collect();
-        assert_eq!(htmls, ["<p>Article 1</p>", said, "<p>Idem</p>", "<p>Idem</p>"]);
-    }
-
-    #[test]
     fn an_annex_in_english_or_spanish_of_an_arabic_issue_is_read() {
         let arabic = Expectation { edition: Language::Arabic, ..Expectation::NONE };
         let english = "The contracting parties shall agree on the terms of this convention and its protocols. ";
@@ -403,14 +392,6 @@ mod tests {
         for text in [english, spanish] {
             assert_eq!(class(&reading(&[&text.repeat(6)]), arabic), None, "{text}");
         }
-    }
-
-    #[test]
-    fn comparisons_and_formulas_are_no_tokens_of_the_model() {
-        for text in ["si a <|b| et |c|> d", "<|x|>", "<| un texte de la page |>", "<||>"] {
-            assert_eq!(special_token(&[text.to_owned()]), None, "{text}");
-        }
-        assert!(special_token(&["a <| b <|im_end|>".to_owned()]).is_some());
     }
 
     #[test]

@@ -11,6 +11,10 @@ use crate::{
 /// "Endings and sampling").
 const REPETITION_DETECTION: Version = Version::new(0, 17, 0);
 
+/// A server's context may be smaller than the profile's by at most this factor. A page and an answer of ordinary length
+/// take half of it.
+const LEAST_CONTEXT: u64 = 2;
+
 impl Capabilities {
     /// The capabilities that follow from a server's version and model. A version that names no release has no optional
     /// ones.
@@ -72,6 +76,19 @@ impl Capabilities {
         Ok(())
     }
 
+    /// Refuses a server whose context is far below the profile's.
+    pub(in crate::engine) fn check_context(&self, profile: &Profile, address: &str) -> Result<(), EngineError> {
+        if u64::from(self.max_model_len) * LEAST_CONTEXT < u64::from(profile.context_length) {
+            return Err(EngineError::ShortContext {
+                address: address.into(),
+                context: self.max_model_len,
+                profile: profile.name.clone(),
+                wanted: profile.context_length,
+            });
+        }
+        Ok(())
+    }
+
     /// Warns of missing capabilities that a run would use.
     pub(in crate::engine) fn warn_of_gaps(&self, profile: &Profile, address: &str) {
         if self.ngram_processor == Some(false) {
@@ -124,6 +141,19 @@ mod tests {
         }
         let first = Profile::load("chandra", None).unwrap();
         assert!(of("0.11.2").check_version(&first, "").is_ok());
+    }
+
+    #[test]
+    fn a_context_far_below_the_profiles_is_refused_with_the_remedy() {
+        let profile = Profile::load("chandra-2", None).unwrap();
+        let with = |context| Capabilities::new("0.17.0", "m", context, ServerKind::Model);
+        for context in [9_000, 18_000, 262_144] {
+            assert!(with(context).check_context(&profile, "").is_ok(), "{context}");
+        }
+        for context in [2_048, 4_096, 8_999] {
+            let error = with(context).check_context(&profile, "http://n7").unwrap_err().to_string();
+            assert!(error.contains("http://n7") && error.contains("--max-model-len 18000"), "{error}");
+        }
     }
 
     #[test]

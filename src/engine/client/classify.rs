@@ -37,7 +37,7 @@ pub(in crate::engine) fn needs_health(end: &End) -> bool {
         End::ErrorEvent { message } => !is_engine_death(message),
         End::Finished(FinishReason::Error) | End::Stalled(_) | End::Malformed { .. } => true,
         End::Lost { sent, .. } => *sent,
-        End::Finished(_) | End::Cut(_) => false,
+        End::Finished(_) | End::Cut(_) | End::Elsewhere(_) | End::NotAStream { .. } => false,
     }
 }
 
@@ -72,6 +72,9 @@ pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, hea
         }
         End::Stalled(deadline) => unless_dead(Stalled, stalled(*deadline)),
         End::Malformed { message } => unless_dead(ServerError, message),
+        End::Elsewhere(field) => failed(ServerError, &field.to_string()),
+        // Another program answers there: the next handshake reports which.
+        End::NotAStream { message } => interrupted(ServerDied, message),
         End::Refused { status, message } => {
             let reason = format!("HTTP {status}: {message}");
             match status {
@@ -80,6 +83,8 @@ pub fn classify(reply: &EngineResponse, max_tokens: u32, max_model_len: u32, hea
                 401 | 403 | 404 | 405 => interrupted(ServerDied, &reason),
                 408 | 502 | 504 => interrupted(ConnectionLost, &reason),
                 _ if is_too_long(message) => failed(FailureClass::ContextFull, &reason),
+                413 => failed(FailureClass::ImageTooLarge, &reason),
+                400..500 if is_image_too_large(message) => failed(FailureClass::ImageTooLarge, &reason),
                 500.. if is_bad_image(message) => failed(Rejected, &reason),
                 500.. if is_engine_death(message) => interrupted(ServerDied, &reason),
                 500.. => unless_dead(ServerError, &reason),
@@ -114,6 +119,15 @@ fn is_too_long(message: &str) -> bool {
     message.contains("maximum context length") || message.contains("maximum model length")
 }
 
+/// Whether a message is about the size of the image (`docs/facts/vllm.md`, "Errors").
+fn is_image_too_large(message: &str) -> bool {
+    const SIZE: [&str; 8] =
+        ["too large", "too big", "exceed", "larger than", "reduce", "too many pixels", "maximum size", "size limit"];
+    let message = message.to_lowercase();
+    let is_about_size = || SIZE.iter().any(|word| message.contains(word));
+    message.contains("encoder cache") || message.contains("image") && is_about_size()
+}
+
 /// Whether a message is one of a dying engine, or of a server that shuts down. `/health` may still give 200 when it
 /// arrives (`docs/facts/vllm.md`, "Deaths").
 fn is_engine_death(message: &str) -> bool {
@@ -130,7 +144,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::TokenUsage;
+    use crate::{engine::AnswerField, model::TokenUsage};
     use FailureClass as Class;
     use Health::{Alive, Dead, Hung};
     use MachineFault as Fault;
@@ -170,6 +184,8 @@ mod tests {
         let interrupted = AttemptOutcome::Interrupted;
         let engine_death = "EngineCore encountered an issue. See stack trace (above) for the root cause.";
         let too_long = "The decoder prompt (length 8607) is longer than the maximum model length of 2048. Make sure";
+        let encoder_cache = "The decoder prompt contains a(n) image item with length 4200, which exceeds the \
+                             pre-allocated encoder cache size 3721. Please reduce the input size";
         let lost = |sent, message: &str| End::Lost { sent, message: message.into() };
         let seen_loop = crate::engine::Loop { proof: crate::engine::Proof::Copies { period: 7, copies: 60 }, at: 12 };
         let table = [
@@ -196,6 +212,16 @@ mod tests {
             (refused(400, "cannot identify image file"), Alive, failed(Class::Rejected)),
             (refused(400, too_long), Alive, failed(Class::ContextFull)),
             (refused(422, "media"), Alive, failed(Class::Rejected)),
+            (refused(400, encoder_cache), Alive, failed(Class::ImageTooLarge)),
+            (
+                refused(400, "Image size (4000, 6000) exceeds the maximum of 6291456"),
+                Alive,
+                failed(Class::ImageTooLarge),
+            ),
+            (refused(413, "Request Entity Too Large"), Alive, failed(Class::ImageTooLarge)),
+            (refused(400, "At most 0 image(s) may be provided in one prompt."), Alive, failed(Class::Rejected)),
+            (End::Elsewhere(AnswerField::Reasoning), Alive, failed(Class::ServerError)),
+            (End::NotAStream { message: "html".into() }, Alive, interrupted(Fault::ServerDied)),
             (refused(404, "The model `nope` does not exist."), Alive, interrupted(Fault::ServerDied)),
             (refused(401, "Unauthorized"), Alive, interrupted(Fault::ServerDied)),
             (refused(429, ""), Alive, interrupted(Fault::Overloaded)),

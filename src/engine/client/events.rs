@@ -1,5 +1,7 @@
 //! Server-sent events, and vLLM's messages in them.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ pub enum StreamEvent {
         /// Token counts so far, or the final ones.
         usage: Option<TokenUsage>,
     },
+    /// The text comes in another field than `content`: the server takes it for something else.
+    Elsewhere(AnswerField),
     /// The engine failed: a `[DONE]` after it does not make the answer complete (`docs/facts/vllm.md`, "Errors").
     Error {
         /// Message of the server.
@@ -26,6 +30,30 @@ pub enum StreamEvent {
     },
     /// `[DONE]`.
     Done,
+}
+
+/// A field of an answer other than `content`, to which a server with the wrong options moves the text of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerField {
+    /// `reasoning_content`, in later releases `reasoning`.
+    Reasoning,
+    /// `tool_calls`.
+    ToolCalls,
+}
+
+impl fmt::Display for AnswerField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AnswerField::Reasoning => {
+                "the text of the page arrives as `reasoning_content` and not as `content`: start the server without \
+                 --reasoning-parser"
+            }
+            AnswerField::ToolCalls => {
+                "the text of the page arrives as `tool_calls` and not as `content`: start the server without \
+                 --enable-auto-tool-choice and --tool-call-parser"
+            }
+        })
+    }
 }
 
 /// Splits a byte stream into events. Lines may be split anywhere, also within a character; comments and unknown fields
@@ -90,6 +118,7 @@ fn interpret(data: &str) -> Result<StreamEvent, String> {
         return Ok(StreamEvent::Done);
     }
     let chunk: Chunk = serde_json::from_str(data)
+        .or_else(|error| serde_json::from_str(&without_lone_surrogates(data).ok_or(error)?))
         .map_err(|error| format!("an event is not vLLM's: {error}: {}", data.chars().take(200).collect::<String>()))?;
     if let Some(error) = chunk.error {
         return Ok(error_event(&error));
@@ -99,9 +128,48 @@ fn interpret(data: &str) -> Result<StreamEvent, String> {
     let Some(choice) = chunk.choices.unwrap_or_default().into_iter().next() else {
         return Ok(StreamEvent::Piece { text: String::new(), finish: None, usage });
     };
+    let delta = choice.delta.unwrap_or_default();
+    if [delta.reasoning_content, delta.reasoning].iter().any(has_text) {
+        return Ok(StreamEvent::Elsewhere(AnswerField::Reasoning));
+    }
+    if delta.tool_calls.as_array().is_some_and(|calls| !calls.is_empty())
+        || matches!(choice.finish_reason.as_deref(), Some("tool_calls" | "function_call"))
+    {
+        return Ok(StreamEvent::Elsewhere(AnswerField::ToolCalls));
+    }
     let finish = choice.finish_reason.as_deref().map(finish_reason).transpose()?;
-    let text = choice.delta.and_then(|delta| delta.content).unwrap_or_default();
-    Ok(StreamEvent::Piece { text, finish, usage })
+    Ok(StreamEvent::Piece { text: delta.content.unwrap_or_default(), finish, usage })
+}
+
+fn has_text(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.trim().is_empty())
+}
+
+/// The JSON with U+FFFD in place of every half of a surrogate pair without its other half, which is no character; `None`
+/// if it has none. A server writes such a half where a token ends within a character.
+fn without_lone_surrogates(json: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let number = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(number, 16).ok()
+    };
+    let mut mended = String::with_capacity(json.len());
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = json[at..].find('\\') {
+        at += found;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.push_str(&json[copied..at]);
+                mended.push_str("\\ufffd");
+                copied = at + 6;
+                6
+            }
+            // The character after the backslash may be a backslash, or be longer than a byte in JSON that is not valid.
+            _ => 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    mended.push_str(&json[copied..]);
+    (copied > 0).then_some(mended)
 }
 
 /// An error in either of its forms: `{"message":…,"code":…}`, or a bare text.
@@ -136,9 +204,13 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Delta {
     content: Option<String>,
+    reasoning_content: Value,
+    reasoning: Value,
+    tool_calls: Value,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +303,40 @@ mod tests {
         let (mut parser, mut events) = (EventParser::new(100), Vec::new());
         (0..50).for_each(|_| parser.push(b"data: {\"choices\":null}\n\n", &mut events).unwrap());
         assert_eq!(events.len(), 50, "the limit is on one event, not on all");
+    }
+
+    #[test]
+    fn text_in_another_field_is_told_with_the_remedy() {
+        let event_of = |choice: &str| {
+            let mut events = Vec::new();
+            parser().push(format!("data: {{\"choices\":[{choice}]}}\n\n").as_bytes(), &mut events).unwrap();
+            events.remove(0)
+        };
+        for (choice, field, option) in [
+            (r#"{"delta":{"reasoning_content":"Vu"}}"#, AnswerField::Reasoning, "--reasoning-parser"),
+            (r#"{"delta":{"content":null,"reasoning":"Vu"}}"#, AnswerField::Reasoning, "--reasoning-parser"),
+            (r#"{"delta":{"tool_calls":[{"index":0}]}}"#, AnswerField::ToolCalls, "--tool-call-parser"),
+            (r#"{"delta":{},"finish_reason":"tool_calls"}"#, AnswerField::ToolCalls, "--tool-call-parser"),
+        ] {
+            assert_eq!(event_of(choice), StreamEvent::Elsewhere(field), "{choice}");
+            assert!(field.to_string().contains(option));
+        }
+        let piece = StreamEvent::Piece { text: "Vu".into(), finish: None, usage: None };
+        assert_eq!(event_of(r#"{"delta":{"content":"Vu","reasoning_content":"","tool_calls":[]}}"#), piece);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_a_replacement_character() {
+        let text_of = |content: &str| {
+            let mut events = Vec::new();
+            let data = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n");
+            parser().push(data.as_bytes(), &mut events).unwrap();
+            let StreamEvent::Piece { text, .. } = events.remove(0) else { panic!("no piece") };
+            text
+        };
+        assert_eq!(text_of("a\\ud83d b"), "a\u{FFFD} b");
+        assert_eq!(text_of("\\ude00\\ud83d\\ude00\\ud83d"), "\u{FFFD}😀\u{FFFD}");
+        assert_eq!(text_of("\\\\ud83d \\ud83d\\u0627"), "\\ud83d \u{FFFD}ا");
     }
 
     #[test]

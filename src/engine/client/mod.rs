@@ -1,5 +1,6 @@
 //! The HTTP client of one server: no TLS, no proxy, no hidden retry of a page.
 
+mod canary;
 pub(super) mod capabilities;
 pub(super) mod classify;
 pub(super) mod events;

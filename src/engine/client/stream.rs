@@ -2,13 +2,14 @@
 
 use std::{future::Future, time::Duration};
 
-use reqwest::{Response, StatusCode};
+use bytes::Bytes;
+use reqwest::{Response, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
     engine::{
-        EventParser, Limits, StreamEvent,
+        AnswerField, EventParser, Limits, StreamEvent,
         judge::{Judge, Judgement, Loop},
     },
     model::{FinishReason, TokenUsage, error::chain},
@@ -73,7 +74,14 @@ pub enum End {
     },
     /// A deadline passed.
     Stalled(Deadline),
-    /// HTTP 200 with a body that is not vLLM's stream, or that is longer than the token budget allows.
+    /// The text comes in another field of the answer.
+    Elsewhere(AnswerField),
+    /// HTTP 200 with a page of HTML or with JSON: no server of the profile's model answers.
+    NotAStream {
+        /// What came instead, and the remedy.
+        message: String,
+    },
+    /// HTTP 200 with a stream that is not vLLM's, or that is longer than the token budget allows.
     Malformed {
         /// What is wrong with the body.
         message: String,
@@ -153,6 +161,7 @@ impl<'t> Answer<'t> {
             return Err(refused(response, deadline, which).await);
         }
         let (mut parser, mut events) = (EventParser::new(self.most_bytes), Vec::new());
+        let mut begun = false;
         loop {
             let (deadline, which) = self.deadline();
             // If bytes were always ready, `timeout_at` would never check its timer.
@@ -166,6 +175,9 @@ impl<'t> Answer<'t> {
                 Some(Err(error)) => return Err(lost(chain(&error))),
                 None => return Err(End::Stalled(which)),
             };
+            if !std::mem::replace(&mut begun, true) && !is_event_stream(&response, &bytes) {
+                return Err(not_a_stream(response, &bytes, deadline).await);
+            }
             let parsed = parser.push(&bytes, &mut events);
             for event in events.drain(..) {
                 if let Some(end) = self.handle_event(event)? {
@@ -179,6 +191,7 @@ impl<'t> Answer<'t> {
     fn handle_event(&mut self, event: StreamEvent) -> Result<Option<End>, End> {
         match event {
             StreamEvent::Error { message, .. } => Err(End::ErrorEvent { message }),
+            StreamEvent::Elsewhere(field) => Err(End::Elsewhere(field)),
             StreamEvent::Done => self.whole().map(Some),
             StreamEvent::Piece { text, finish, usage } => {
                 self.usage = usage.or(self.usage);
@@ -243,6 +256,32 @@ impl<'t> Answer<'t> {
 /// The end of a connection that was lost while the server was answering.
 fn lost(message: String) -> End {
     End::Lost { sent: true, message }
+}
+
+/// Whether an answer with HTTP 200 is a stream of events, by its type and its first bytes: no event begins as HTML or
+/// JSON does.
+fn is_event_stream(response: &Response, first: &[u8]) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let named = kind.is_none_or(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"));
+    named && !matches!(first.trim_ascii_start().first(), Some(b'<' | b'{' | b'['))
+}
+
+async fn not_a_stream(mut response: Response, first: &Bytes, deadline: Instant) -> End {
+    const SHOWN: usize = 200;
+    let mut body = first.to_vec();
+    while body.len() < SHOWN
+        && let Ok(Ok(Some(bytes))) = timeout_at(deadline, response.chunk()).await
+    {
+        body.extend_from_slice(&bytes);
+    }
+    let body: String = String::from_utf8_lossy(&body).split_whitespace().collect::<Vec<_>>().join(" ");
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no type");
+    let message = format!(
+        "HTTP 200 is no event stream ({kind}) but begins with `{}`: another program answers at this address, such as a \
+         proxy or a login page; give the address of vLLM itself",
+        body.chars().take(SHOWN).collect::<String>()
+    );
+    End::NotAStream { message }
 }
 
 /// Reads the message of a refusal: `{"error":{"message":…}}`, `{"detail":…}`, or the text itself.

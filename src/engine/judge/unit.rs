@@ -7,8 +7,6 @@ use super::symbols::{Symbol, is_mark_of_direction};
 pub(super) struct Unit {
     content: Content,
     cells: bool,
-    /// Whether it consists of whole blocks of an answer, and not of lines of one.
-    blocks: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +70,7 @@ impl Unit {
             _ if marks <= SHORT_LINE && !blocks && line() => Content::Line,
             _ => Content::Words,
         };
-        Unit { content, cells, blocks }
+        Unit { content, cells }
     }
 
     /// Number of characters from which equal copies of `period` characters are a loop.
@@ -90,16 +88,14 @@ impl Unit {
     }
 
     /// Whether this many copies that differ only in counters are a loop. `characters` is their length, `text` that of
-    /// the page's text in them.
+    /// the page's text in them, without leaders.
     pub(super) fn forbids_counters(self, counting: Counting, copies: usize, characters: usize, text: usize) -> bool {
         let many = match (self.content, self.cells) {
-            (Content::Words | Content::Line | Content::Led | Content::Signs, false) => copies >= 32,
-            (Content::Words | Content::Line | Content::Led | Content::Signs, true) => copies >= 48,
+            (Content::Words | Content::Line | Content::Led | Content::Form | Content::Signs, _) => copies >= LIST,
             (Content::Filling, false) => characters >= 1_500,
-            (Content::Filling, true) | (Content::Form, _) => characters >= 4_000,
+            (Content::Filling, true) => characters >= 4_000,
         };
-        let runs_on =
-            counting == Counting::Stepping || copies >= if self.blocks { BLOCKS } else { LIST } && characters >= 3_000;
+        let runs_on = counting == Counting::Stepping || copies >= LIST && characters >= 3_000;
         text >= FULLEST_PAGE || many && runs_on
     }
 
@@ -119,10 +115,9 @@ const LEAST_LETTERS: usize = 30;
 const SHORT_LINE: usize = 20;
 /// Lines of a column, with a margin.
 const COLUMN: usize = 50;
-/// Entries of a list with a running number, with a margin.
+/// Entries of a list that counts, with a margin: lots, articles without change, the lines of a scale. A page of two
+/// columns has no more.
 const LIST: usize = 100;
-/// The same, where each entry is a block.
-const BLOCKS: usize = 48;
 /// Commands of formulas that draw lines, dots or space.
 const RULES: [&str; 9] = ["hline", "quad", "qquad", "dots", "ldots", "cdots", "hfill", "dotfill", "hrulefill"];
 
@@ -144,6 +139,17 @@ const FULLEST_PAGE: usize = 7_000;
 /// The smallest allowance of any unit of this length.
 pub(super) fn least_of_copies(period: usize) -> usize {
     Unit::LEAST_OF_COPIES.max((4 * period).min(1_000 + 2 * period))
+}
+
+/// Number of characters of the page's text, without the dots of leaders and the spaces between them.
+pub(super) fn text_without_leaders(symbols: &[Symbol]) -> usize {
+    let is_leader = |symbol: &Symbol| ".․‥…⋯·_".contains(symbol.character);
+    let counts = |at: usize| {
+        let symbol = &symbols[at];
+        let in_leader = symbol.character.is_whitespace() && at > 0 && is_leader(&symbols[at - 1]);
+        symbol.is_text && !is_leader(symbol) && !in_leader
+    };
+    (0..symbols.len()).filter(|at| counts(*at)).count()
 }
 
 fn is_filler(character: char) -> bool {

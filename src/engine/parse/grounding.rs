@@ -9,6 +9,7 @@ use crate::{
 };
 
 use super::{
+    brackets::{escape_text, text_brackets},
     html::{Reading, escape, has_open_table},
     label,
 };
@@ -32,7 +33,7 @@ pub fn parse(raw: &str, dialect: Dialect) -> Reading {
         Dialect::Grounding { box_scale } | Dialect::Divs { box_scale } => box_scale,
         Dialect::Free => {
             reading.blocks.push(block("text", None, raw));
-            reading.fault = open_table(raw);
+            reading.fault = open_table(&reading.blocks);
             return reading;
         }
     };
@@ -52,12 +53,12 @@ pub fn parse(raw: &str, dialect: Dialect) -> Reading {
             }
         }
     }
-    reading.fault = reading.fault.or_else(|| open_table(raw));
+    reading.fault = reading.fault.or_else(|| open_table(&reading.blocks));
     reading
 }
 
-fn open_table(raw: &str) -> Option<String> {
-    has_open_table(raw).then(|| "a table is not closed".into())
+fn open_table(blocks: &[Block]) -> Option<String> {
+    blocks.iter().any(|block| has_open_table(&block.html)).then(|| "a table is not closed".into())
 }
 
 /// `label<|/ref|><|det|>[[…]]<|/det|>` and the Markdown up to the next tag.
@@ -105,19 +106,36 @@ fn chandra_label(label: &str) -> &str {
 }
 
 /// Converts Markdown to HTML. Tables come as HTML and stay; `\(…\)` and `\[…\]` become Chandra's `<math>`; a dollar
-/// sign is text.
+/// sign is text, and so is a `<` that opens no known tag: it makes no link and no HTML.
 fn to_html(markdown: &str) -> String {
+    let markdown = &*with_marked_brackets(markdown);
     let mut html = String::with_capacity(markdown.len() * 2);
     let mut rest = markdown;
     // CommonMark leaves the HTML of a table untouched, with the formulas in it. So tables are converted separately.
     while let Some(start) = rest.find("<table") {
         let end = rest[start..].find("</table>").map_or(rest.len(), |length| start + length + "</table>".len());
         html.push_str(&prose_to_html(&rest[..start]));
-        html.push_str(&formulas_to_math(&rest[start..end]));
+        html.push_str(&escape_text(&formulas_to_math(&rest[start..end])));
         rest = &rest[end..];
     }
     html.push_str(&prose_to_html(rest));
-    html.trim().into()
+    html.trim().replace(LESS, "&lt;")
+}
+
+/// The Markdown with [`LESS`] for every `<` of the text. A `<` after a backslash is text already.
+fn with_marked_brackets(markdown: &str) -> String {
+    let mut marked = String::with_capacity(markdown.len());
+    let mut copied = 0;
+    for at in text_brackets(markdown) {
+        let before = &markdown[copied..at];
+        let backslashes = before.len() - before.trim_end_matches('\\').len();
+        if backslashes.is_multiple_of(2) {
+            marked.push_str(before);
+            marked.push(LESS);
+            copied = at + 1;
+        }
+    }
+    marked + &markdown[copied..]
 }
 
 /// Converts the formulas of an HTML fragment; its other text stays as it is.
@@ -163,6 +181,9 @@ fn prose_to_html(markdown: &str) -> String {
 
 /// A noncharacter of Unicode, never in text; stands for `\\` during the conversion.
 const LINE_BREAK: char = '\u{FDD2}';
+
+/// A noncharacter, too; stands for a `<` of the text.
+const LESS: char = '\u{FDD4}';
 
 fn math<'a>(open: &str, latex: &CowStr<'_>) -> Event<'a> {
     Event::InlineHtml(format!("{open}{}</math>", escape(latex.trim())).into())

@@ -36,6 +36,27 @@ pub fn text_of(html: &str) -> String {
     text
 }
 
+/// The lines of text that a piece of HTML shows: its paragraphs, items, rows, and what a line break divides.
+pub(in crate::engine) fn lines_of(html: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for token in tokens(html) {
+        match token {
+            Token::String(string) => lines.last_mut().into_iter().for_each(|line| {
+                line.push_str(&String::from_utf8_lossy(&string).replace('\n', " "));
+            }),
+            Token::StartTag(tag) if divides_lines(&tag.name) => lines.push(String::new()),
+            Token::EndTag(tag) if divides_lines(&tag.name) => lines.push(String::new()),
+            _ => lines.last_mut().into_iter().for_each(|line| line.push(' ')),
+        }
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines
+}
+
+fn divides_lines(name: &[u8]) -> bool {
+    [&b"br"[..], b"p", b"li", b"tr", b"div", b"h1", b"h2", b"h3", b"h4", b"h5", b"h6"].contains(&name)
+}
+
 /// Whether a table is opened and not closed. Rows, cells and paragraphs may stay open in HTML; after an open table it
 /// is unknown which text belongs to the table.
 pub(in crate::engine) fn has_open_table(html: &str) -> bool {
@@ -68,6 +89,13 @@ mod tests {
             .map(|span| &html[span.start..span.end])
             .collect();
         assert_eq!(spans, ["<p>", "</p>", "<div a=\"١ > 0\">", "</div>"]);
+    }
+
+    #[test]
+    fn lines_end_where_a_reader_sees_them_end() {
+        let html = "<p>un <b>deux</b><br/>trois</p><table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table>";
+        let lines: Vec<String> = lines_of(html).iter().map(|line| line.trim().to_owned()).collect();
+        assert_eq!(lines, ["un  deux", "trois", "1  2", "3"].map(str::to_owned));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn running(part: &Part, headers: bool) -> impl Iterator<Item = &Block
 /// and in the shard.
 pub(super) fn is_text(record: &PageRecord, options: &ExportOptions) -> bool {
     match record.verdict {
-        Verdict::Read => true,
+        Verdict::Read | Verdict::Incomplete => true,
         Verdict::Blank => false,
         Verdict::Failed(_) => options.partial,
     }
@@ -55,6 +55,11 @@ fn section(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fm
     if options.partial && is_partial(record) {
         write!(out, " data-partial=\"true\"")?;
     }
+    let remarks = record.parts.iter().map(|part| record.remark_on(part)).filter(|remark| !remark.is_empty());
+    let remarks = remarks.collect::<Vec<_>>().join("; ");
+    if !remarks.is_empty() {
+        write!(out, " data-remark=\"{}\"", escape(&remarks))?;
+    }
     writeln!(out, "{}>", language_attributes(record.language))?;
     if is_text(record, options) {
         for part in &record.parts {
@@ -62,7 +67,8 @@ fn section(out: &mut String, record: &PageRecord, options: &ExportOptions) -> fm
                 writeln!(out, "{}", part.html)?;
             }
             for block in running(part, options.headers) {
-                writeln!(out, "<div data-label=\"{}\">{}</div>", escape(&block.label), block.html)?;
+                // Its first letter decides: pages have blocks in both languages.
+                writeln!(out, "<div data-label=\"{}\" dir=\"auto\">{}</div>", escape(&block.label), block.html)?;
             }
         }
     }

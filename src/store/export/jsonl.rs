@@ -24,6 +24,9 @@ struct Line<'a> {
     verdict: &'static str,
     class: Option<&'static str>,
     reason: &'a str,
+    /// What is odd about an accepted text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'a str>,
     /// The page failed, and the text is only a part of its text.
     partial: bool,
     engine: Option<&'static str>,
@@ -181,6 +184,7 @@ fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attemp
         verdict: record.verdict.name(),
         class: record.verdict.class().map(|class| class.name()),
         reason: &record.reason,
+        remark: part.map(|part| record.remark_on(part)).filter(|remark| !remark.is_empty()),
         partial: is_partial(record),
         engine: given_by.map(|served_by| served_by.engine).or(record.engine).map(|engine| engine.name()),
         server: given_by.map(|served_by| served_by.server.name()),

@@ -3,76 +3,66 @@
 
 use ammonia::Builder;
 
-use crate::model::{Block, PageRecord, Part};
+use crate::model::{Block, FORMULA_TAGS, Language, PageRecord, Part};
 
-/// Tags of Chandra's HTML (`docs/facts/chandra.md`, "Answer") and of MathML that the library does not allow by default.
-const TAGS: [&str; 24] = [
-    "math",
-    "semantics",
-    "mrow",
-    "mi",
-    "mn",
-    "mo",
-    "ms",
-    "mspace",
-    "msub",
-    "msup",
-    "msubsup",
-    "mfrac",
-    "msqrt",
-    "mroot",
-    "mover",
-    "munder",
-    "munderover",
-    "mtable",
-    "mtr",
-    "mtd",
-    "chem",
-    "input",
-    "u",
-    "big",
-];
+/// Tags of Chandra's HTML (`docs/facts/chandra.md`, "Answer") that the library does not allow by default, besides those
+/// of formulas.
+const TAGS: [&str; 3] = ["input", "u", "big"];
 
 /// Allows tables with spans, superscripts, lists, formulas and check boxes. Removes scripts, styles, event handlers,
 /// links that run or load something, and the sources of pictures, because a model has no picture to link to.
 pub(super) struct Sanitiser {
     html: Builder<'static>,
+    /// For pages in Arabic: the columns of their tables run from right to left.
+    arabic: Builder<'static>,
     markdown: fn(&Block) -> String,
 }
 
 impl Sanitiser {
     /// `markdown` converts one block to Markdown.
     pub(super) fn new(markdown: fn(&Block) -> String) -> Self {
-        let mut html = Builder::default();
-        html.add_tags(TAGS)
-            .add_generic_attributes(["dir", "data-label", "data-bbox"])
-            .add_tag_attributes("math", ["display"])
-            .add_tag_attributes("input", ["type", "checked", "value"])
-            .rm_tag_attributes("img", ["src"])
-            .url_schemes(["http", "https", "mailto"].into())
-            .url_relative(ammonia::UrlRelative::Deny)
-            .link_rel(Some("noopener noreferrer nofollow"));
-        Sanitiser { html, markdown }
+        let mut arabic = builder();
+        arabic.set_tag_attribute_value("table", "dir", "rtl");
+        Sanitiser { html: builder(), arabic, markdown }
     }
-
     /// The record with sanitised HTML and Markdown in its parts.
     pub(super) fn record(&self, record: PageRecord) -> PageRecord {
-        PageRecord { parts: record.parts.into_iter().map(|part| self.part(part)).collect(), ..record }
+        self.with(&self.html, record)
     }
 
-    fn part(&self, part: Part) -> Part {
-        let clean = |block: Block| Block { html: self.clean(&block.html), ..block };
-        let blocks: Vec<Block> = part.blocks.into_iter().map(clean).collect();
-        let html = self.clean(&part.html);
+    /// The sanitised record as readers are to see it: tables of a page in Arabic from right to left.
+    pub(super) fn with_direction(&self, record: PageRecord) -> PageRecord {
+        if record.language == Language::Arabic { self.with(&self.arabic, record) } else { record }
+    }
+
+    fn with(&self, builder: &Builder<'_>, record: PageRecord) -> PageRecord {
+        PageRecord { parts: record.parts.into_iter().map(|part| self.part(builder, part)).collect(), ..record }
+    }
+
+    fn part(&self, builder: &Builder<'_>, part: Part) -> Part {
+        let clean = |html: &str| builder.clean(html).to_string();
+        let clean_block = |block: Block| Block { html: clean(&block.html), ..block };
+        let blocks: Vec<Block> = part.blocks.into_iter().map(clean_block).collect();
+        let html = clean(&part.html);
         let whole = [Block { label: String::new(), bbox: None, html: html.clone() }];
         let pieces = if blocks.is_empty() { &whole[..] } else { &blocks };
         let pieces: Vec<String> = pieces.iter().map(self.markdown).filter(|piece| !piece.is_empty()).collect();
         Part { html, markdown: pieces.join("\n\n"), blocks, ..part }
     }
+}
 
-    fn clean(&self, html: &str) -> String {
-        self.html.clean(html).to_string()
-    }
+fn builder() -> Builder<'static> {
+    let mut html = Builder::default();
+    html.add_tags(TAGS)
+        .add_tags(FORMULA_TAGS)
+        .add_generic_attributes(["dir", "data-label", "data-bbox"])
+        .add_tag_attributes("math", ["display"])
+        .add_tag_attributes("input", ["type", "checked", "value"])
+        .rm_tag_attributes("img", ["src"])
+        .url_schemes(["http", "https", "mailto"].into())
+        .url_relative(ammonia::UrlRelative::Deny)
+        .link_rel(Some("noopener noreferrer nofollow"));
+    html
 }
 
 #[cfg(test)]
@@ -81,8 +71,8 @@ mod tests {
 
     use super::*;
 
-    fn sanitiser() -> Sanitiser {
-        Sanitiser::new(|block| block.html.clone())
+    fn clean(html: &str) -> String {
+        builder().clean(html).to_string()
     }
 
     #[test]
@@ -98,7 +88,7 @@ mod tests {
             r#"<img alt="Sceau">"#,
             r#"<div data-label="Text" data-bbox="1 2 3 4">Vu la loi</div>"#,
         ] {
-            assert_eq!(sanitiser().clean(kept), kept);
+            assert_eq!(clean(kept), kept);
         }
     }
 
@@ -142,7 +132,7 @@ mod tests {
     #[test]
     fn what_runs_or_loads_something_does_not_pass() {
         for hostile in HOSTILE {
-            let clean = sanitiser().clean(hostile).to_lowercase();
+            let clean = clean(hostile).to_lowercase();
             for gone in ["script", "alert", "onclick", "onerror", "onload", "style", "evil", "iframe", "<form"] {
                 let escaped = clean.replace("&lt;img src=x onerror=alert(1)&gt;", "");
                 assert!(!escaped.contains(gone), "{gone} in {clean} of {hostile}");
@@ -153,7 +143,7 @@ mod tests {
     #[test]
     fn nothing_that_runs_or_loads_something_comes_back_in_the_markdown() {
         for hostile in HOSTILE.iter().chain(HOSTILE_IN_MARKDOWN) {
-            let html = sanitiser().clean(hostile);
+            let html = clean(hostile);
             let block = Block { label: "Text".into(), bbox: None, html };
             let markdown = crate::engine::block_to_markdown(&block);
             let mut live = String::new();

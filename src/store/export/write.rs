@@ -51,13 +51,22 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
             .map(|document| {
                 let records = reader.lock().unwrap_or_else(PoisonError::into_inner).read_document(document.id)?;
                 let records: Vec<PageRecord> = records.into_iter().map(|record| sanitiser.record(record)).collect();
-                for format in &options.formats {
+                let write = |format: ExportFormat, records: &[PageRecord]| {
                     let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
                     let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
-                    let content = content(*format, document, &records, options)?;
-                    layout::replace(&file, |out| out.write_all(&content))?;
+                    let content = content(format, document, records, options)?;
+                    layout::replace(&file, |out| out.write_all(&content))
+                };
+                // JSONL is data: it keeps the tables as the engine wrote them.
+                let (data, shown): (Vec<_>, Vec<_>) =
+                    options.formats.iter().copied().partition(|format| *format == ExportFormat::Jsonl);
+                data.into_iter().try_for_each(|format| write(format, &records))?;
+                let pages = records.len();
+                if !shown.is_empty() {
+                    let records: Vec<_> = records.into_iter().map(|record| sanitiser.with_direction(record)).collect();
+                    shown.into_iter().try_for_each(|format| write(format, &records))?;
                 }
-                Ok(records.len())
+                Ok(pages)
             })
             .try_reduce(|| 0, |a, b| Ok(a + b))
     })?;
@@ -95,7 +104,7 @@ fn write_documents(
     layout::replace(&output.join("documents.jsonl"), |out| {
         for document in documents {
             let (class, reason) = match &document.state {
-                DocumentState::Planned { .. } => (None, ""),
+                DocumentState::Planned { damage, .. } => (None, damage.as_ref().map_or("", |damage| &*damage.reason)),
                 DocumentState::Refused { class, reason } => (Some(class.name()), reason.as_str()),
                 // `export` has removed them from the list.
                 DocumentState::Replaced => continue,
@@ -107,6 +116,7 @@ fn write_documents(
                 "sha256": document.fingerprint.as_ref().map(|fingerprint| &fingerprint.sha256),
                 "bytes": document.fingerprint.as_ref().map(|fingerprint| fingerprint.bytes),
                 "pages": document.pages(),
+                "pages_missing": document.damage().is_some_and(|damage| damage.pages_missing),
                 "settled": reader.pages_of(document.id).len(),
                 "number": document.edition.number,
                 "suffix": document.edition.suffix,

@@ -6,12 +6,13 @@ use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
-        PageRef, Remedy, Verdict, View,
+        PageRef, Part, Remedy, Verdict, View,
     },
     retry::{
         RetryStep,
         blank_check::{self, ImageEvidence},
         escalation::remaining_engines,
+        repetition,
         state::{AfterAttempt, Budget, RetryState},
     },
     server::Ready,
@@ -30,7 +31,7 @@ pub(super) struct StageEnd {
     pub(super) answer: Answer,
     /// Facts and layout of the whole page, if it was rendered.
     pub(super) rendered: Option<(ImageFacts, PageLayout)>,
-    /// Why the page failed; empty if it did not.
+    /// Why the page failed, or what of it could not be drawn; else empty.
     pub(super) reason: String,
     /// The engine that settled the page; `None` if the page cannot be rendered, or is blank by its ink.
     pub(super) engine: Option<Engine>,
@@ -68,6 +69,7 @@ pub(super) async fn run_stage(task: &PageTask, progress: &mut PageProgress) -> R
         engine,
         retry,
         rendered: None,
+        missing: None,
         page: None,
         part: 0,
         answer: Answer::NONE,
@@ -85,6 +87,8 @@ struct StageAttempts<'t> {
     retry: RetryState,
     /// Facts and layout of the whole page, once it is rendered.
     rendered: Option<(ImageFacts, PageLayout)>,
+    /// What of it could not be drawn, as a message.
+    missing: Option<String>,
     /// The page in the view of the last request.
     page: Option<RenderedPage>,
     /// Index of its next image.
@@ -159,6 +163,7 @@ impl StageAttempts<'_> {
             if view == View::Whole {
                 self.rendered.get_or_insert((page.page.facts, page.page.layout));
             }
+            self.missing = Some(&page.page.missing).filter(|missing| !missing.is_empty()).cloned();
             let image = page.image(self.part);
             self.page = Some(page);
             match image {
@@ -200,6 +205,7 @@ impl StageAttempts<'_> {
         let AttemptResult { mut attempt, part: text, language } = result;
         let decides = self.answer.parts.is_empty() && self.part + 1 == image.parts;
         correct_blank(&mut attempt, &image.evidence(decides), self.progress.counting());
+        self.correct_repeated(&mut attempt, &image, text.as_ref());
         let (outcome, reason) = (attempt.outcome, attempt.reason.clone());
         let with = self.answer.clone().with(text, language, attempt.kept_characters, self.progress.total());
         self.progress.add(attempt, &with);
@@ -223,6 +229,20 @@ impl StageAttempts<'_> {
         Ok(None)
     }
 
+    /// Corrects the outcome of an attempt whose text another page got, or that repeats itself as the attempt before did.
+    fn correct_repeated(&self, attempt: &mut Attempt, image: &PartImage, text: Option<&Part>) {
+        let context = &self.task.context;
+        if attempt.outcome == AttemptOutcome::Accepted
+            && let Some(text) = text
+            && let Some(other) = context.answered_texts.earlier_page(self.task.page, &image.image.png, text)
+        {
+            attempt.outcome = AttemptOutcome::Failed(FailureClass::Repeated);
+            let document = &context.documents[other.document.index()].name;
+            attempt.reason = format!("the same text was read on page {} of {document}", other.page.number());
+        }
+        attempt.outcome = repetition::outcome_of(attempt.outcome, attempt.shown, self.progress.counting());
+    }
+
     /// Starts the page again, at the first image of another view.
     fn restart_answer(&mut self) {
         (self.answer, self.part) = (Answer::NONE, 0);
@@ -232,9 +252,22 @@ impl StageAttempts<'_> {
         Reading { verdict: Verdict::Failed(class), answer: self.progress.best().clone(), reason }
     }
 
+    /// Names what of the page could not be drawn. No engine can say that such a page is blank.
+    fn with_missing(&self, reading: Reading) -> Reading {
+        match (&self.missing, reading.verdict) {
+            (Some(missing), Verdict::Read) => {
+                Reading { verdict: Verdict::Incomplete, reason: missing.clone(), ..reading }
+            }
+            (Some(missing), Verdict::Blank) => {
+                Reading { verdict: Verdict::Failed(FailureClass::RenderFailed), reason: missing.clone(), ..reading }
+            }
+            _ => reading,
+        }
+    }
+
     /// Decides which engine settled the page, and which engines it may still be given to.
     fn end(self, reading: Reading) -> StageEnd {
-        let Reading { verdict, answer, reason } = reading;
+        let Reading { verdict, answer, reason } = self.with_missing(reading);
         let task = self.task;
         let (by_engine, remaining) = match verdict {
             Verdict::Failed(class) => {
@@ -242,7 +275,9 @@ impl StageAttempts<'_> {
                 let open = remaining_engines(task.stage, class, &self.retry, self.progress.counting(), chandra);
                 (class.remedy() != Remedy::Operator, task.remaining.and(open))
             }
-            Verdict::Read | Verdict::Blank => (self.progress.made_here() > 0, EngineSet::default()),
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => {
+                (self.progress.made_here() > 0, EngineSet::default())
+            }
         };
         let engine = by_engine.then_some(task.unit.engine);
         StageEnd { verdict, answer, rendered: self.rendered, reason, engine, remaining }

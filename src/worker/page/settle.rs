@@ -90,6 +90,7 @@ fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
         settled_unix_ms: Timestamp::now().as_millisecond(),
     };
     task.context.count_attempts(&record.attempts, before);
+    task.context.count_remark(&record);
     task.context.keep(record, recorded);
 }
 

@@ -16,7 +16,7 @@ use bulletin_ocr::{
         update, write,
     },
     imaging::{Pool, PoolSettings, RenderFailure, find_library},
-    model::{Document, DocumentId, DocumentState, Fingerprint},
+    model::{Document, DocumentId, DocumentState, Fingerprint, Inspected},
 };
 use oorandom::Rand32;
 use rustix::{fs::CWD, process::getuid, thread::set_thread_res_uid};
@@ -120,7 +120,7 @@ impl Pdfium {
         Pdfium { pool: runtime.block_on(Pool::start(settings)).unwrap(), password, runtime }
     }
 
-    fn inspect(&self) -> impl Fn(&Path, &str) -> Result<u32, InspectFailure> + Sync {
+    fn inspect(&self) -> impl Fn(&Path, &str) -> Result<Inspected, InspectFailure> + Sync {
         |path, _| {
             self.runtime.block_on(self.pool.inspect(path, self.password)).map_err(|failure| match failure {
                 RenderFailure::Page { class, reason } => InspectFailure::Document { class, reason },
@@ -142,7 +142,7 @@ fn updated(plan: &Plan, given: Option<&Inputs>) -> (Plan, Changes) {
 }
 
 /// For updates in which nothing is to be inspected.
-fn never(path: &Path, _: &str) -> Result<u32, InspectFailure> {
+fn never(path: &Path, _: &str) -> Result<Inspected, InspectFailure> {
     panic!("{} is inspected", path.display())
 }
 
@@ -325,7 +325,7 @@ fn a_folder_that_can_be_listed_at_last_gives_way_to_its_documents() {
             let nobody = rustix::process::Uid::from_raw(65534);
             set_thread_res_uid(nobody, nobody, nobody).unwrap();
         }
-        plan(&inputs, |_, _| Ok(1), threads()).unwrap()
+        plan(&inputs, |_, _| Ok(Inspected::whole(1)), threads()).unwrap()
     });
     let plan = planning.join().unwrap();
     assert_eq!(standing(&plan), [("closed", 0), ("good.pdf", 1)]);

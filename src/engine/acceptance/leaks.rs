@@ -1,0 +1,67 @@
+//! What belongs to the server or to the model's protocol, and stands in the text of the page.
+
+/// A control token of the model that the server should have removed: the answer after it does not follow the grammar.
+pub(super) fn special_token(texts: &[String]) -> Option<String> {
+    let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
+    Some(format!("the special token {found} is in the text"))
+}
+
+/// The brackets of a special token, in ASCII and in full-width form.
+const SPECIAL_TOKENS: [(&str, &str); 2] = [("<|", "|>"), ("<｜", "｜>")];
+/// Characters of a token's name. A single character is part of a formula.
+const TOKEN_NAME: std::ops::RangeInclusive<usize> = 2..=32;
+
+fn token_between<'a>(text: &'a str, (open, close): &(&str, &str)) -> Option<&'a str> {
+    text.match_indices(open).find_map(|(start, _)| {
+        let behind = &text[start + open.len()..];
+        let name = &behind[..behind.find(|c: char| !c.is_ascii_alphanumeric() && !"_/▁".contains(c))?];
+        let ends = behind[name.len()..].starts_with(close) && TOKEN_NAME.contains(&name.chars().count());
+        ends.then(|| &text[start..start + open.len() + name.len() + close.len()])
+    })
+}
+
+/// Markup of a call of a tool, in the forms of Hermes, Qwen, Llama and Mistral, and of a model's thoughts.
+const TOOL_MARKUP: [&str; 9] = [
+    "<tool_call>",
+    "</tool_call>",
+    "<tool_response>",
+    "<function_call>",
+    "<function=",
+    "<parameter=",
+    "[TOOL_CALLS]",
+    "<think>",
+    "</think>",
+];
+
+/// A call of a tool, or a thought, between the text of the page.
+pub(super) fn tool_markup(texts: &[String]) -> Option<String> {
+    let found = TOOL_MARKUP.iter().find(|markup| texts.iter().any(|text| text.contains(**markup)))?;
+    Some(format!(
+        "{found} is in the text: the model calls tools or thinks; start the server with the profile's model and its own \
+         chat template, without tools"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparisons_and_formulas_are_no_tokens_of_the_model() {
+        for text in ["si a <|b| et |c|> d", "<|x|>", "<| un texte de la page |>", "<||>"] {
+            assert_eq!(special_token(&[text.to_owned()]), None, "{text}");
+        }
+        assert!(special_token(&["a <| b <|im_end|>".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn a_call_of_a_tool_is_told_from_text_in_brackets() {
+        for text in
+            ["<tool_call>{\"name\": \"ocr\"}</tool_call>", "[TOOL_CALLS] [{}]", "a <function=ocr>", "</think> b"]
+        {
+            let reason = tool_markup(&[text.to_owned()]).unwrap();
+            assert!(reason.contains("chat template"), "{reason}");
+        }
+        assert_eq!(tool_markup(&["<NOM> <function> [5] <tool>".to_owned()]), None);
+    }
+}
