@@ -224,9 +224,11 @@ impl OpenDocument<'_> {
             PdfiumError::PageIndexOutOfBounds => failed(format!("no such page: the document has {}", self.pages())),
             _ => failed("PDFium finds no such page in the file, or its data are damaged: fetch the file again".into()),
         })?;
-        let unit = self.structure().map_or(1.0, |structure| structure.user_unit(page));
-        let points =
-            PageSize { width: f64::from(loaded.width().value) * unit, height: f64::from(loaded.height().value) * unit };
+        let points = PageSize { width: loaded.width().value.into(), height: loaded.height().value.into() };
+        let points = match self.structure() {
+            Some(structure) if points.is_tiny() => points.times(structure.user_unit(page)),
+            _ => points,
+        };
         let target = Target::of(points, rule)
             .ok_or_else(|| failed(format!("its size is not valid: {} x {} points", points.width, points.height)))?;
         let too_large = |what: String| Refusal {
