@@ -1,5 +1,6 @@
 # Makes and checks environments of vLLM from pinned packages. Changes no environment that it did not make. Part of
 # scripts/env-chandra and scripts/env-deepseek.
+# not empty where expanded: base_command pip_options
 # shellcheck shell=bash
 
 # Files of an environment's folder:

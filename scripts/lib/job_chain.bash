@@ -1,4 +1,5 @@
 # Decides whether a job follows this one, and submits it. Part of scripts/pbs-job.
+# not empty where expanded: others
 # shellcheck shell=bash
 
 # Seconds.

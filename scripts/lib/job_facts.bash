@@ -18,7 +18,7 @@ pbs_value() {
 seconds_of() {
     local part total=0 parts
     IFS=: read -ra parts <<<"$1"
-    for part in "${parts[@]}"; do total=$((60 * total + 10#$part)); done
+    for part in ${parts[@]+"${parts[@]}"}; do total=$((60 * total + 10#$part)); done
     echo "$total"
 }
 

@@ -1,4 +1,5 @@
 # Reads the hosts of a PBS job, and finds out what its mpirun supports. Part of scripts/pbs-job.
+# not empty where expanded: hosts probe
 # shellcheck shell=bash
 
 # Hosts of the job, in order, and ranks on each.

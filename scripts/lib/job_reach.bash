@@ -1,4 +1,5 @@
 # Chooses how commands and their environment reach the other hosts of a PBS job. Part of scripts/pbs-job.
+# not empty where expanded: names
 # shellcheck shell=bash
 
 # `way` describes how ranks are started. `carrying` has the options of mpirun that send this host's environment to the others.

@@ -36,6 +36,6 @@ describe() {
     if is_this_host "$1"; then
         timeout "$HOST_LIMIT" "${describe[@]}"
     elif [[ ${#probe[@]} -gt 0 ]]; then
-        timeout -k 1 "$HOST_LIMIT" "${probe[@]}" "$1" "${describe[@]@Q}" >/dev/null 2>&1
+        timeout -k 1 "$HOST_LIMIT" "${probe[@]}" "$1" "$(printf '%q ' "${describe[@]}")" >/dev/null 2>&1
     fi || true
 }

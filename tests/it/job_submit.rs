@@ -385,6 +385,31 @@ fn the_example_job_file_makes_a_script_of_good_bash() {
     assert!(node.submit(&["--dry-run"]).succeeds().contains("#PBS -W umask=027\n"));
 }
 
+#[test]
+fn what_runs_on_nodes_works_with_bash_4_2() {
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/lib/check_bash.py");
+    let node = LoginNode::new("home");
+    node.job_file("chain = 1\nnodes = 2\nsetup = \"module load openmpi\"", "");
+    fs::write(node.path("job.pbs"), node.submit(&["--dry-run"]).succeeds()).unwrap();
+    Ended::of(&Command::new(&check).output().unwrap()).succeeds();
+    Ended::of(&Command::new(&check).arg(node.path("job.pbs")).output().unwrap()).succeeds();
+    for newer in [
+        "echo $EPOCHSECONDS",
+        "printf '%s' \"${words[@]@Q}\"",
+        "mapfile -d '' words <list",
+        "wait -n",
+        "local -n other=$1",
+        "[[ -v words[0] ]]",
+        "words=()\nrun \"${words[@]}\"",
+        "words=(\"$@\")\nrun \"${words[*]}\"",
+    ] {
+        fs::write(node.path("newer"), format!("#!/bin/bash\nset -u\n{newer}\n")).unwrap();
+        Ended::of(&Command::new(&check).arg(node.path("newer")).output().unwrap()).refuses(1, &["newer:", "use "]);
+    }
+    fs::write(node.path("guarded"), "words=()\nrun ${words[@]+\"${words[@]}\"} \"${words[*]-}\"\n").unwrap();
+    Ended::of(&Command::new(&check).arg(node.path("guarded")).output().unwrap()).succeeds();
+}
+
 /// A line `# key = value` without its mark.
 fn uncommented(line: &str) -> String {
     match line.strip_prefix("# ") {
