@@ -275,7 +275,9 @@ fn a_machine_with_what_bocr_needs_passes_and_one_without_does_not() {
     for line in [
         "ok      bocr: bocr ",
         "ok      PBS support: Open MPI supports PBS",
-        "ok      queue: gpu_1d: enabled=True, resources_max.walltime=24:00:00",
+        "ok      bash: GNU bash",
+        "login shell: /",
+        "ok      queue: gpu_1d: enabled=True, kill_delay=10 (the default), resources_max.walltime=24:00:00",
         "note    queue: closed: enabled=False",
         "ok      GPU: 0 NVIDIA H200, 4 of 143771 MiB used (GPU-aaaa)",
         "note    GPU: 1 NVIDIA H200, 90000 of 143771 MiB used (GPU-bbbb); another process uses it",
@@ -350,6 +352,30 @@ fn setup_without_root_fetches_pdfium_and_goes_on_without_tesseract() {
     assert!(code == Some(0) && said.contains("Tesseract with fra, ara, osd is missing"), "{code:?} {said}");
     let (code, said) = setup(&["--tests"], Some("/lib"));
     assert!(code == Some(2) && said.contains("  Tesseract with fra"), "{code:?} {said}");
+}
+
+#[test]
+fn inside_a_job_the_page_says_whether_nodes_may_submit() {
+    let site = Site::new();
+    let folder = site.path("runs");
+    fs::create_dir(&folder).unwrap();
+    let program = |name: &str, script: &str| {
+        let path = site.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\necho {name} \"$*\" >>\"$SITE/submitted\"\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    // The number of a hierarchy of /proc/self/cgroup is not that of a job.
+    let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let job = format!("{}.pbs", cgroups.split(':').next().unwrap());
+    let page = || site.run_with("site-check", &["--folder", folder.to_str().unwrap()], &[("PBS_JOBID", &job)]);
+    program("qsub", "echo 77.pbs");
+    program("qdel", "");
+    let good = page();
+    good.says("ok      qsub on nodes: works");
+    good.says("note    cgroup: not one of this job");
+    assert_eq!(fs::read_to_string(site.path("submitted")).unwrap().lines().last(), Some("qdel 77.pbs"));
+    program("qsub", "echo 'qsub: Bad UID for job execution' >&2; exit 1");
+    page().says("note    qsub on nodes: fails here: qsub: Bad UID for job execution");
 }
 
 #[test]

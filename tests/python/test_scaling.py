@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import tempfile
 import unittest
+import unittest.mock
 
 from scaling import corpus, hosts, row, servers, speedup, table
 
@@ -99,6 +100,30 @@ class Files(unittest.TestCase):
     def test_a_synthetic_server_takes_its_time_by_the_token(self):
         text = servers.synthetic(self.folder, rate=10.0).read_text()
         self.assertIn(f'"--step-per-sequence", "{round(100_000 / servers.TOKENS_A_PAGE)}"', text)
+
+
+class Reaching(unittest.TestCase):
+    """How mpirun reaches other hosts of a PBS job. Programs are those of a folder of the test."""
+
+    def chosen(self, programs, names=("localhost", "elsewhere")):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, script in {"mpirun": "", **programs}.items():
+                path = pathlib.Path(folder, name)
+                path.write_text(f"#!/bin/sh\n{script}\n")
+                path.chmod(0o755)
+            path = f"{folder}:/usr/bin:/bin"
+            with unittest.mock.patch.dict("os.environ", {"PATH": path, "PBS_JOBID": "1.pbs", "PBS_CONF_FILE": "/none"}):
+                return hosts.agent(list(names), "mpirun")
+
+    def test_pbs_starts_the_ranks_where_it_can(self):
+        self.assertIsNone(self.chosen({"ssh": "exit 1"}, ["localhost"]))
+        self.assertIsNone(self.chosen({"ompi_info": "echo mca:plm:tm:version:4", "ssh": "exit 1"}))
+        self.assertEqual(self.chosen({"pbs_tmrsh": ""}), str(hosts.TMRSH_AGENT))
+
+    def test_a_host_that_does_not_answer_is_named(self):
+        self.assertIsNone(self.chosen({"ompi_info": "", "ssh": ""}))
+        with self.assertRaisesRegex(hosts.HostsError, "elsewhere does not answer ssh"):
+            self.chosen({"ompi_info": "", "ssh": "exit 255"})
 
 
 if __name__ == "__main__":

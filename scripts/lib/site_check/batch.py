@@ -1,4 +1,7 @@
-"""Checks PBS: version, server, queues with their limits, hooks if they can be read, and the current job."""
+"""Checks PBS: version, server, queues with their limits, hooks if they can be read, and the current job.
+
+Inside a job it also submits a held job and deletes it again: some sites forbid qsub on nodes.
+"""
 
 import os
 import re
@@ -7,6 +10,8 @@ from .report import ask
 
 SERVER_FIELDS = ("pbs_version", "default_queue", "resources_max", "max_run", "job_history_enable", "node_fail_requeue")
 QUEUE_FIELDS = ("enabled", "started", "resources_max", "resources_default", "max_run", "kill_delay", "acl_user_enable")
+# Seconds from SIGTERM to SIGKILL, if a queue sets none.
+DEFAULT_KILL_DELAY = 10
 
 
 def attributes(text):
@@ -46,6 +51,7 @@ def look(page):
     queues = ask(["qstat", "-Qf"])
     for name, fields in attributes(queues.text) if queues.good else []:
         open_for_jobs = fields.get("enabled") == "True" and fields.get("started") == "True"
+        fields.setdefault("kill_delay", "{} (the default)".format(DEFAULT_KILL_DELAY))
         (page.good if open_for_jobs else page.note)("queue", "{}: {}".format(name, _chosen(fields, QUEUE_FIELDS)))
     _look_at_nodes(page)
     _look_at_hooks(page)
@@ -88,5 +94,25 @@ def _look_at_job(page):
     else:
         page.note("walltime", "qstat does not show it inside the job", "give --walltime to scripts/pbs-job")
     with open("/proc/self/cgroup", encoding="utf-8") as file:
-        held = job.split(".")[0] in file.read()
+        held = is_cgroup_of(job, file.read())
     page.note("cgroup", "of this job" if held else "not one of this job", "" if held else "PBS does not end processes that outlive the job")
+    _look_at_submitting(page)
+
+
+def is_cgroup_of(job, cgroups):
+    """Whether a line of /proc/self/cgroup names the job, as a part of a path. The number of a job alone may be anything."""
+    parts = (part for line in cgroups.splitlines() for part in line.split(":", 2)[-1].split("/"))
+    return any(part == job or part.startswith(job + ".") or part == "jobid-" + job for part in parts)
+
+
+def _look_at_submitting(page):
+    submitted = ask(["qsub", "-h", "-N", "bocr-site-check", "-l", "select=1:ncpus=1,walltime=00:01:00", "--", "/bin/true"], 60)
+    if submitted.good:
+        ids = [line for line in submitted.text.splitlines() if re.match(r"\d+\S*$", line)]
+        deleted = ask(["qdel"] + ids, 60) if ids else None
+        if deleted and deleted.good:
+            page.good("qsub on nodes", "works: a job can submit the next one")
+        else:
+            page.note("qsub on nodes", "works, but the held job bocr-site-check is left: {}".format(submitted.last), "delete it with qdel")
+    else:
+        page.note("qsub on nodes", "fails here: {}".format(submitted.fault), "set chain = 0, and queue the next job with `bocr submit --after` on the login node")

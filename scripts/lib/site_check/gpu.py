@@ -30,6 +30,15 @@ def look(page):
     if rows:
         _look_at_driver(page, rows[0][5])
     _look_at_visible(page, visible, rows)
+    _look_at_compiler(page)
+
+
+def _look_at_compiler(page):
+    compiler = ask(["nvcc", "--version"])
+    if compiler.good:
+        page.good("nvcc", compiler.last)
+    else:
+        page.note("nvcc", compiler.fault, "vLLM compiles some kernels of newer models at their first use: load the module of CUDA in `activate`")
 
 
 def _look_at_driver(page, driver):

@@ -3,6 +3,7 @@
 import glob
 import os
 import platform
+import pwd
 import re
 import resource
 import shutil
@@ -14,6 +15,10 @@ from .report import ask
 
 # The glibc that the vLLM wheels of scripts/environments need.
 GLIBC_OF_ENVIRONMENTS = {"chandra-1": (2, 28), "chandra-2, deepseek": (2, 31)}
+# The oldest bash that scripts/lib/check_bash.py allows.
+OLDEST_BASH = (4, 2)
+# Login shells for which Open MPI can write a remote command (plm_rsh).
+KNOWN_SHELLS = ("bash", "zsh", "tcsh", "csh", "ksh", "sh")
 # Tesseract models that the stand-in needs: two languages, and the orientation data.
 TESSERACT_LANGUAGES = ("fra", "ara", "osd")
 # Enough open files for a rank, its renderers and its server.
@@ -39,7 +44,24 @@ def look(page, project):
     else:
         page.good("libc", found)
     page.good("python3", "{} ({})".format(platform.python_version(), sys.executable))
+    _look_at_shells(page)
     _look_at_environments(page)
+
+
+def _look_at_shells(page):
+    version = ask(["/bin/bash", "--version"])
+    found = re.search(r"version (\d+)\.(\d+)", version.text)
+    if not version.good or not found:
+        page.lack("bash", "/bin/bash: {}".format(version.fault), "jobs need bash {}.{} or later on every node".format(*OLDEST_BASH))
+    elif tuple(int(part) for part in found.groups()) < OLDEST_BASH:
+        page.lack("bash", version.first, "jobs need bash {}.{} or later on every node".format(*OLDEST_BASH))
+    else:
+        page.good("bash", version.first)
+    shell = pwd.getpwuid(os.getuid()).pw_shell
+    if os.path.basename(shell) in KNOWN_SHELLS:
+        page.good("login shell", shell)
+    else:
+        page.note("login shell", shell, "mpirun knows only {}: give a job of several nodes another one".format(", ".join(KNOWN_SHELLS)))
 
 
 def _look_at_environments(page):

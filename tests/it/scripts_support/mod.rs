@@ -71,6 +71,11 @@ impl Site {
 
     /// Runs a script to its end.
     pub fn run(&self, script: &str, arguments: &[&str]) -> Said {
+        self.run_with(script, arguments, &[])
+    }
+
+    /// As [`Self::run`], with these variables more.
+    pub fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let path = std::env::var("PATH").unwrap();
         let mut command = Command::new(Path::new(PROJECT).join("scripts").join(script));
         for name in NOT_OURS {
@@ -86,6 +91,7 @@ impl Site {
             .env("CUDA_VISIBLE_DEVICES", "GPU-aaaa")
             // No network in tests.
             .env("PIP_NO_INDEX", "1")
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Said { output }
