@@ -225,8 +225,13 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
 /// The words before a command that let bash activate an environment first. Modules and Conda are functions of an
 /// interactive or login shell. Not all of them work under `set -e`, so a failed line does not end the script: the error
 /// shows when the command is not found.
+///
+/// The profile of a login shell may set `PATH` anew (Debian) while `LOADEDMODULES` stays, and `module load` then does
+/// nothing for a module that the job has loaded. So the earlier `PATH` is put before that of the profile.
 fn activated_variables(lines: &str) -> Vec<String> {
-    ["/bin/bash", "-l", "-c", &format!("{lines}\nexec \"$@\""), "activate"].map(str::to_owned).into()
+    const KEEP_PATH: &str = "BOCR_PATH=$PATH exec \"$@\"";
+    let script = format!("PATH=$BOCR_PATH:$PATH\nunset BOCR_PATH\n{lines}\nexec \"$@\"");
+    ["/bin/sh", "-c", KEEP_PATH, "sh", "/bin/bash", "-l", "-c", &script, "activate"].map(str::to_owned).into()
 }
 
 fn free_port() -> Result<u16, LaunchError> {
@@ -236,8 +241,26 @@ fn free_port() -> Result<u16, LaunchError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
     use super::*;
     use crate::model::configuration::Secret;
+
+    #[test]
+    fn a_module_of_the_job_is_found_though_the_profile_sets_the_path_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = folder.path().join("bin/some-server");
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        fs::write(&server, "#!/bin/sh\necho \"$1 $ADDED ${BOCR_PATH-none}\"\n").unwrap();
+        fs::set_permissions(&server, PermissionsExt::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join(".bash_profile"), "PATH=/usr/bin:/bin\n").unwrap();
+        let words = activated_variables("export ADDED=yes");
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["some-server", "serve"]).env("HOME", folder.path());
+        command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().join("bin").display()));
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "serve yes none\n", "{output:?}");
+    }
 
     fn share() -> Share {
         Share { program: "bocr".into(), cores: 2, gpu: Some("GPU-1".into()), preparation: None }
