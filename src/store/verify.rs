@@ -12,12 +12,12 @@ use super::{
     cells::page_ref,
     error::{Result, StoreError, check_run},
     journal_reader::{Damage, JournalReader},
-    latest::Summary,
+    latest::{Settled, Summary},
     layout::{Layout, StoreFile},
     problem::{Count, Problem},
     shard_reader::ShardReader,
 };
-use crate::model::{Document, DocumentState, FailureClass, PageRef, ServerKind, Verdict};
+use crate::model::{Document, DocumentState, FailureClass, LeaseId, PageRecord, PageRef, ServerKind, Verdict};
 
 /// The counts that the files give, and the problems found.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub struct VerifyReport {
     pub failed: BTreeMap<FailureClass, u64>,
     /// Final records whose text comes from a stand-in and not from the model.
     pub stand_in: u64,
+    /// Final records that are in journals, and not yet in a shard.
+    pub unsealed: u64,
     /// Records that are not final.
     pub superseded: u64,
     /// Shards in the run directory.
@@ -73,6 +75,9 @@ impl fmt::Display for VerifyReport {
         }
         f.write_str(if self.failed.is_empty() { "" } else { ")" })?;
         write!(f, "; {} superseded records; {} shards", self.superseded, self.shards)?;
+        if self.unsealed > 0 {
+            write!(f, "\n{} of these pages are in journals that are not sealed yet", self.unsealed)?;
+        }
         if self.stand_in > 0 {
             write!(f, "\n{} pages were read by a stand-in, not by the model", self.stand_in)?;
         }
@@ -97,9 +102,10 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     let listing = layout.listing()?;
     report.shards = listing.shards.len();
     let problems = &mut report.problems;
+    let mut unsealed = BTreeMap::new();
     for file in &listing.journals {
         let path = layout.journal(*file);
-        match check_journal(&path, run_id) {
+        match check_journal(&path, run_id, &mut unsealed) {
             Ok(damage) if damage.places > 0 => problems.push(Problem::JournalDamaged { path: path.clone(), damage }),
             Ok(_) => {}
             Err(error) => problems.push(error.into()),
@@ -124,8 +130,13 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     // The final records are known only if every shard is readable.
     if readable.len() == listing.shards.len() {
         let index = Index::new(readable, documents);
-        count(&index, &mut report);
-        check_pages(&index, documents, &mut report.problems);
+        unsealed.retain(|page, record: &mut FinalRecord| {
+            let sealed = index.find(*page).map(|entry| FinalRecord::from(entry.settled));
+            let replaced = documents.get(page.document.index()).is_some_and(|of| of.state == DocumentState::Replaced);
+            !replaced && sealed.is_none_or(|sealed| record.precedes(&sealed))
+        });
+        count(&index, &unsealed, &mut report);
+        check_pages(&index, &unsealed, documents, &mut report.problems);
         if let Some(catalogue) = catalogue {
             let expected = catalogue::summarise(&index, documents, listing.journals.len());
             compare_counts(&layout.catalogue(), &catalogue, &index, expected, &mut report.problems);
@@ -135,11 +146,38 @@ pub fn verify(run_directory: &Path, documents: &[Document], run_id: &str) -> Res
     Ok(report)
 }
 
-/// Reads a journal to its end.
-fn check_journal(path: &Path, run_id: &str) -> Result<Damage> {
+/// What counts of the final record of a page.
+#[derive(Debug, Clone, Copy)]
+struct FinalRecord {
+    verdict: Verdict,
+    lease: LeaseId,
+    server: Option<ServerKind>,
+}
+
+impl From<Settled> for FinalRecord {
+    fn from(Settled { verdict, lease, server, .. }: Settled) -> Self {
+        FinalRecord { verdict, lease, server }
+    }
+}
+
+impl FinalRecord {
+    fn precedes(&self, other: &FinalRecord) -> bool {
+        PageRecord::precedence(self.verdict, self.lease) > PageRecord::precedence(other.verdict, other.lease)
+    }
+}
+
+/// Reads a journal to its end, and adds its records to the final ones of all journals.
+fn check_journal(path: &Path, run_id: &str, records: &mut BTreeMap<PageRef, FinalRecord>) -> Result<Damage> {
     let Some(mut reader) = JournalReader::open(path)? else { return Ok(Damage::default()) };
     check_run(path, &reader.opening().provenance.run_id, run_id)?;
-    while reader.next_entry()?.is_some() {}
+    while let Some(record) = reader.next_record()? {
+        let server = record.answered_by().map(|served_by| served_by.server);
+        let read = FinalRecord { verdict: record.verdict, lease: record.lease, server };
+        let known = records.entry(record.page).or_insert(read);
+        if read.precedes(known) {
+            *known = read;
+        }
+    }
     Ok(reader.damage())
 }
 
@@ -198,23 +236,34 @@ fn check_shard(
     shard.summaries()
 }
 
-fn count(index: &Index, report: &mut VerifyReport) {
+/// Counts the final records, of which `unsealed` are in journals.
+fn count(index: &Index, unsealed: &BTreeMap<PageRef, FinalRecord>, report: &mut VerifyReport) {
     report.superseded = index.superseded;
-    for entry in &index.entries {
-        match entry.settled.verdict {
+    report.unsealed = unsealed.len() as u64;
+    let sealed = index.entries.iter().map(|entry| entry.settled);
+    let sealed = sealed.filter(|settled| !unsealed.contains_key(&settled.page)).map(FinalRecord::from);
+    for FinalRecord { verdict, server, .. } in sealed.chain(unsealed.values().copied()) {
+        match verdict {
             Verdict::Read | Verdict::Incomplete => report.read += 1,
             Verdict::Blank => report.blank += 1,
             Verdict::Failed(class) => *report.failed.entry(class).or_default() += 1,
         }
-        report.incomplete += u64::from(entry.settled.verdict == Verdict::Incomplete);
-        let server = entry.settled.server;
+        report.incomplete += u64::from(verdict == Verdict::Incomplete);
         report.stand_in += u64::from(server.is_some_and(|server| server != ServerKind::Model));
     }
 }
 
-fn check_pages(index: &Index, documents: &[Document], problems: &mut Vec<Problem>) {
+fn check_pages(
+    index: &Index,
+    unsealed: &BTreeMap<PageRef, FinalRecord>,
+    documents: &[Document],
+    problems: &mut Vec<Problem>,
+) {
     for document in documents {
-        let unsettled = |page: &u32| index.find(page_ref(document.id.0, *page)).is_none();
+        let unsettled = |page: &u32| {
+            let page = page_ref(document.id.0, *page);
+            index.find(page).is_none() && !unsealed.contains_key(&page)
+        };
         let mut missing = (0..document.pages()).filter(unsettled);
         if let Some(first) = missing.next() {
             let (name, declared) = (document.name.clone(), document.pages());

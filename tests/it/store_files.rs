@@ -1,7 +1,15 @@
 //! Journals, sealing, shards, catalogue and verification, on real files.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::{fs, num::NonZeroUsize, os::unix::fs::FileExt, path::Path, process::Command, sync::mpsc, time::Duration};
+use std::{
+    fs,
+    num::NonZeroUsize,
+    os::unix::fs::FileExt,
+    path::Path,
+    process::{Command, Output},
+    sync::mpsc,
+    time::Duration,
+};
 
 use crate::store_support::*;
 use bulletin_ocr::{
@@ -921,6 +929,12 @@ fn the_command_line_repairs_and_then_verifies() {
     let before = verify(&[]);
     assert_eq!(before.status.code(), Some(1), "{before:?}");
     assert!(String::from_utf8_lossy(&before.stderr).contains("verify --repair"), "{before:?}");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let unsealed = format!("\n{} of these pages are in journals that are not sealed yet", varied().len() - 2);
+    assert!(
+        said(&before).contains(&unsealed) && !String::from_utf8_lossy(&before.stderr).contains("not settled"),
+        "{before:?}"
+    );
     let held = fs::OpenOptions::new().append(true).open(layout.journal(FILE)).unwrap();
     held.try_lock().unwrap();
     let refused = verify(&["--repair"]);
@@ -932,6 +946,9 @@ fn the_command_line_repairs_and_then_verifies() {
     assert!(repaired.status.success(), "{repaired:?}");
     let told = String::from_utf8_lossy(&repaired.stdout).into_owned();
     assert!(told.starts_with("deleted 1 interrupted files, sealed 1 journals"), "{told}");
-    assert!(verify(&[]).status.success());
+    let after = verify(&[]);
+    assert!(after.status.success());
+    let counts = |output: &Output| said(output).lines().nth(1).unwrap().split(';').next().unwrap().to_owned();
+    assert_eq!(counts(&before), counts(&after), "sealed or not, a page counts");
     assert_eq!(records_of(directory.path()), varied());
 }
