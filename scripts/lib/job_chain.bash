@@ -4,6 +4,7 @@
 
 # Seconds.
 readonly SUBMIT_LIMIT=60        # limit for qsub
+readonly SUBMIT_PAUSE=2         # before qsub is tried again
 readonly LIST_LIMIT=10          # limit for the lock on jobs.tsv
 
 # State of the run before this job.
@@ -63,7 +64,7 @@ jobs_list() {
 }
 
 list_job() {
-    printf '%s\t%s\t%s\n' "$1" "$(date -u +%FT%TZ)" "$2" >>"$(jobs_list)"
+    printf '%s\t%s\t%s\n' "$1" "$(date -u +%FT%TZ)" "$2" >>"$(jobs_list)" || say "cannot write $(jobs_list): \`bocr follow\` does not show job $1"
 }
 
 # Locks the list. `bocr submit` adds a job after qsub has printed its id; the job may have started before that.
@@ -87,7 +88,7 @@ list_this_job() {
 # Id of another job of this run that is queued, held or running. Empty if there is none.
 successor() {
     local others
-    mapfile -t others < <(cut -f1 "$(jobs_list)" | grep -v "^${PBS_JOBID%%.*}\." | sort -u)
+    mapfile -t others < <(cut -f1 "$(jobs_list)" | awk -v own="${PBS_JOBID%%.*}." 'index($0, own) != 1' | sort -u)
     [[ ${#others[@]} -gt 0 ]] || return 0
     # qstat prints nothing about jobs that have ended; its exit code reports them, so it is ignored.
     timeout "$ANSWER_LIMIT" qstat -f "${others[@]}" 2>/dev/null </dev/null \
@@ -110,15 +111,22 @@ submit_next() {
 }
 
 submit_successor() {
-    local answer command other
+    local answer command other try failure
     other=$(successor) || true
     if [[ -n $other ]]; then
         say "job $other of this run is in the queue already: submitting no other job"
         return
     fi
     command=(qsub -W "depend=afterany:$PBS_JOBID" -v "BOCR_CHAIN=$((chain - 1))" "$script")
-    # Submits from the folder from which this job was submitted: the script may rely on that.
-    if ! answer=$(cd "${PBS_O_WORKDIR:-.}" && timeout "$SUBMIT_LIMIT" "${command[@]}" 2>&1 </dev/null {list_lock}>&-); then
+    for try in 1 2 3; do
+        # Submits from the folder from which this job was submitted: the script may rely on that.
+        failure=0
+        answer=$(cd "${PBS_O_WORKDIR:-.}" && timeout "$SUBMIT_LIMIT" "${command[@]}" 2>&1 </dev/null {list_lock}>&-) || failure=$?
+        # A qsub without an answer (124) may have submitted the job.
+        if [[ $failure -eq 0 || $failure -eq 124 || $try -eq 3 ]]; then break; fi
+        sleep "$SUBMIT_PAUSE"
+    done
+    if [[ $failure -ne 0 ]]; then
         say "the next job could not be submitted ($(tail -n1 <<<"$answer")): run on a login node: qsub -v BOCR_CHAIN=$((chain - 1)) $script"
         return
     fi

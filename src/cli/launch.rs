@@ -54,6 +54,9 @@ pub struct Arguments {
     /// Seconds without a change of RUNDIR/status.json, after which mpirun is ended
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = count::<u64>, overrides_with = "silence")]
     silence: u64,
+    /// Seconds from a signal to the launcher until all processes are killed: the run ends before that [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = count::<u64>, overrides_with = "kill_delay")]
+    kill_delay: Option<u64>,
     /// Seconds for which servers outlive a killed rank, so that the next start can take them over
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = count::<u64>, overrides_with = "linger")]
     linger: u64,
@@ -81,6 +84,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         attempts: arguments.attempts,
         time: arguments.time,
         silence: arguments.silence,
+        kill_delay: arguments.kill_delay,
         linger: arguments.linger,
         run_arguments: arguments.run_arguments.clone(),
     };

@@ -1,6 +1,7 @@
 //! `bocr run`: reads the inputs into the run directory.
 
 use std::{
+    ffi::OsStr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use bytesize::ByteSize;
+use clap::Parser as _;
 
 use super::imaging::ImagingArguments;
 use crate::{
@@ -16,8 +18,9 @@ use crate::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
     },
+    pbs::RunSettings,
     run::{ReprocessRequest, RunRequest, TimeLimit},
-    sys::{ExitCode, parse_walltime, write_stderr, write_stdout},
+    sys::{ExitCode, ProcessLimits, host_name, parse_walltime, write_stderr, write_stdout},
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
@@ -81,6 +84,12 @@ pub struct Arguments {
     /// Seconds for which a server outlives a killed rank, so that the next start can take it over (for scripts/launch)
     #[arg(long, value_name = "SECONDS", default_value = "0")]
     linger: u64,
+    /// End with 0 when finished.json has the exit code of the run: mpirun calls any other code of a rank an abort
+    #[arg(long, hide = true)]
+    code_in_file: bool,
+    /// Limits and umask of the launcher, for the ranks on other hosts
+    #[arg(long, hide = true)]
+    process_limits: Option<ProcessLimits>,
 }
 
 /// How a stand-in answers.
@@ -106,6 +115,11 @@ impl From<Mode> for StandInMode {
 /// # Errors
 /// A failure of the program or the machine that prevents the run from starting. Pages are not lost.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(limits) = &arguments.process_limits {
+        for refused in limits.apply() {
+            write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
+        }
+    }
     let configuration = match effective_configuration(arguments) {
         Ok(configuration) => configuration,
         Err(error) => {
@@ -133,7 +147,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(Some(report)) => {
             // An error is ignored: the report is in the run directory, and the exit code must be that of the run.
             let _ = write_stdout(&format!("{}  in {}\n", report.text(), request.run_directory.display()));
-            Ok(report.exit_code)
+            Ok(if arguments.code_in_file { ExitCode::Success } else { report.exit_code })
         }
         Err(error) => {
             let code = error.exit_code();
@@ -149,6 +163,22 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
         Some(time) => Ok(TimeLimit::After(time)),
         None => Err("give auto, HH:MM:SS or seconds".into()),
     }
+}
+
+/// The settings of `bocr run` with these arguments.
+///
+/// # Errors
+/// The arguments, or the configuration that they name, are wrong.
+pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+    let words = [OsStr::new("bocr run")].into_iter().chain(arguments.iter().copied());
+    let CommandLine { arguments } = CommandLine::try_parse_from(words).map_err(|error| error.to_string())?;
+    let configuration = effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?;
+    Ok(RunSettings { configuration, accept_config: arguments.accept_config })
 }
 
 /// Reads a configuration file.

@@ -7,7 +7,7 @@ use crate::{
     sys::{ExitCode, write_stderr, write_stdout},
 };
 
-use super::follow;
+use super::{follow, run};
 
 /// Submit a job file to PBS
 #[derive(Debug, clap::Args)]
@@ -48,6 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         overrides: Overrides { nodes: arguments.nodes, walltime: arguments.walltime, chain: arguments.chain },
         after: arguments.after.clone().map(|id| id.map_or(After::OfRun, After::Job)),
         again: arguments.again,
+        read_settings: run::settings,
     };
     let done = if arguments.dry_run {
         pbs::preview(&request).map(|script| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Account, Action, AttemptEnd, EarlyEnd, KillReason, Policy, RunFiles,
-    policy::{ACCOUNT_GRACE, LOOK, OVERTIME, SHORT_ACCOUNT_GRACE, SIGNAL_GRACE},
+    policy::{ACCOUNT_GRACE, KILL_RESERVE, LOOK, OVERTIME, SHORT_ACCOUNT_GRACE, SIGNAL_GRACE},
 };
 use crate::{report::Finished, sys::ExitCode};
 
@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     /// When mpirun's process group gets its next SIGKILL; `None` while mpirun is left running.
     next_kill: Option<Duration>,
     next_look: Duration,
+    /// When the run must have ended, because its processes are killed soon after.
+    end_by: Option<Duration>,
 }
 
 /// What the end of an attempt means.
@@ -51,6 +53,7 @@ impl Attempt {
             killed: None,
             next_kill: None,
             next_look: now + LOOK,
+            end_by: None,
         }
     }
 
@@ -60,9 +63,10 @@ impl Attempt {
     }
 
     /// Handles a signal; `signals` counts it too.
-    pub(super) fn on_signal(&mut self, now: Duration, signals: u32) -> Vec<Action> {
+    pub(super) fn on_signal(&mut self, now: Duration, signals: u32, policy: &Policy) -> Vec<Action> {
         if signals == 1 {
-            return vec![Action::AskToStop];
+            self.end_by = policy.kill_delay.map(|delay| now + delay.saturating_sub(KILL_RESERVE));
+            return vec![self.ask_to_stop(now)];
         }
         self.killed = Some(KillReason::SecondSignal);
         self.kill_now(now)
@@ -77,8 +81,12 @@ impl Attempt {
         }
         self.next_look = now + LOOK;
         // Written at every check: a run that has just started removes the stop file of an earlier one.
-        let ask = (signals > 0).then_some(Action::AskToStop);
+        let ask = (signals > 0).then(|| self.ask_to_stop(now));
         ask.into_iter().chain([Action::ReadRunFiles]).collect()
+    }
+
+    fn ask_to_stop(&self, now: Duration) -> Action {
+        Action::AskToStop { time_left: self.end_by.map(|end| end.saturating_sub(now)) }
     }
 
     /// Checks the files of the run while mpirun runs.

@@ -66,8 +66,8 @@ impl Driver {
             Action::Say(message) => print(&message.to_string()),
             Action::ReadRunFiles => return Done::Event(Event::RunFiles(self.run_directory.read())),
             Action::StartMpirun { hosts, time_left } => return self.start(&hosts, time_left),
-            Action::AskToStop => {
-                if let Err(error) = self.run_directory.ask_to_stop() {
+            Action::AskToStop { time_left } => {
+                if let Err(error) = self.run_directory.ask_to_stop(time_left) {
                     return Done::Event(Event::NotAsked { error: error.to_string() });
                 }
             }

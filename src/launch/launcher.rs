@@ -93,7 +93,7 @@ impl Launcher {
     fn on_signal(&mut self, now: Duration) -> Vec<Action> {
         self.signals = self.signals.saturating_add(1);
         match &mut self.phase {
-            Phase::Watching(attempt) => attempt.on_signal(now, self.signals),
+            Phase::Watching(attempt) => attempt.on_signal(now, self.signals, &self.policy),
             Phase::Probing { .. } | Phase::Pausing { .. } => self.leave_early(EarlyEnd::Signal),
             // The handler of the next event checks the number of signals.
             Phase::New | Phase::Preparing | Phase::Judging(..) | Phase::Over => Vec::new(),

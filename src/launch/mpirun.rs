@@ -7,12 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    LaunchError,
-    probe::Probe,
-    programs::{find_program, is_program},
-};
-use crate::sys;
+use super::{LaunchError, probe::Probe, programs::find_program};
+use crate::sys::{self, is_program};
 
 /// Time limit for a program to print its version. On a cluster the program may come over a slow network.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);

@@ -14,6 +14,9 @@ pub(super) const SHORT_ACCOUNT_GRACE: Duration = Duration::from_secs(2);
 /// Time for mpirun to end after a signal.
 pub(super) const SIGNAL_GRACE: Duration = Duration::from_secs(3);
 
+/// Time that mpirun needs to end after the run, before the processes are killed.
+pub(super) const KILL_RESERVE: Duration = Duration::from_secs(2);
+
 /// With less time left no attempt starts.
 pub(super) const SHORTEST_ATTEMPT: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,8 @@ pub struct Policy {
     pub time: Option<Duration>,
     /// mpirun is ended if the status file of the run does not change for this long.
     pub silence: Duration,
+    /// After a signal, all processes are killed in this time; `None` if nothing kills them.
+    pub kill_delay: Option<Duration>,
     /// Path of the stop file in the run directory, for messages.
     pub stop_file: PathBuf,
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Access, access};
+use crate::sys::is_program;
 
 /// Finds a program as a shell does: on the `PATH`, or at the path if the name has a slash. `None` if there is no
 /// executable file.
@@ -15,11 +15,6 @@ pub(super) fn find_program(name: &Path) -> Option<PathBuf> {
     }
     let folders = env::var_os("PATH")?;
     env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| is_program(path))
-}
-
-/// Whether this is an executable file.
-pub(super) fn is_program(path: &Path) -> bool {
-    path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }
 
 #[cfg(test)]

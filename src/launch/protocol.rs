@@ -53,7 +53,10 @@ pub enum Action {
         time_left: Option<Duration>,
     },
     /// Create the stop file, if it does not exist; [`Event::NotAsked`] follows if that fails.
-    AskToStop,
+    AskToStop {
+        /// Time in which the run must end; `None` without a limit.
+        time_left: Option<Duration>,
+    },
     /// Send SIGTERM to mpirun.
     TerminateMpirun,
     /// Send SIGKILL to mpirun's process group.

@@ -15,7 +15,7 @@ use super::{
     processes::Processes, programs::find_program, run_arguments::RunArguments, run_files::RunDirectory,
     shell_word::shell_line, signals::Signals,
 };
-use crate::sys::{ExitCode, host_name};
+use crate::sys::{ExitCode, ProcessLimits, host_name};
 
 /// A request to start a run under mpirun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct LaunchRequest {
     pub time: Option<u64>,
     /// Seconds without a change of the status file after which mpirun is ended.
     pub silence: u64,
+    /// Seconds from a signal until all processes are killed; `None` if nothing kills them.
+    pub kill_delay: Option<u64>,
     /// Orphan grace: seconds that a server stays after its rank was killed.
     pub linger: u64,
     /// Arguments of `bocr run`.
@@ -106,13 +108,14 @@ impl Plan {
         let here = host_name();
         let hosts = find_hosts(request, &here)?;
         let (mpirun, probe) = Mpirun::inspect(mpirun, request.agent.clone())?;
-        let mut run_arguments = arguments.own_options(request.linger);
+        let mut run_arguments = arguments.own_options(request.linger, &ProcessLimits::of_this_process());
         run_arguments.extend(request.run_arguments.iter().cloned());
         let run_directory = RunDirectory(arguments.run_directory);
         let policy = Policy {
             attempts: request.attempts,
             time: time.map(Duration::from_secs),
             silence: Duration::from_secs(request.silence),
+            kill_delay: request.kill_delay.map(Duration::from_secs),
             stop_file: run_directory.stop_file(),
         };
         let mpirun_options = request.mpirun_options.split_whitespace().map(str::to_owned).collect();

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::LaunchError;
+use crate::sys::ProcessLimits;
 
 /// Seconds that a run waits until an earlier attempt has released the run directory.
 const EARLIER_ATTEMPT: u64 = 30;
@@ -66,12 +67,13 @@ impl RunArguments {
         Ok(time)
     }
 
-    /// Options that the launcher adds if the user did not give them. `linger` is the orphan grace of the servers in
-    /// seconds.
-    pub(super) fn own_options(&self, linger: u64) -> Vec<OsString> {
+    /// Options that the launcher adds. `linger`, the orphan grace of the servers in seconds, counts if the user gave
+    /// none. The ranks get these `limits`.
+    pub(super) fn own_options(&self, linger: u64, limits: &ProcessLimits) -> Vec<OsString> {
         let linger = (!self.has_linger).then(|| ["--linger".to_owned(), linger.to_string()]);
         let wait = (!self.has_wait).then(|| ["--wait".to_owned(), EARLIER_ATTEMPT.to_string()]);
-        linger.into_iter().chain(wait).flatten().map(OsString::from).collect()
+        let own = ["--code-in-file".to_owned(), "--process-limits".to_owned(), limits.to_string()];
+        linger.into_iter().chain(wait).flatten().chain(own).map(OsString::from).collect()
     }
 }
 
@@ -134,9 +136,10 @@ mod tests {
 
     #[test]
     fn options_of_the_user_win_over_those_of_the_launcher() {
-        let own = |line: &str| read(line).unwrap().own_options(120).join(OsStr::new(" "));
-        assert_eq!(own("-o run"), "--linger 120 --wait 30");
-        assert_eq!(own("-o run --wait=5"), "--linger 120");
-        assert_eq!(own("-o run --linger 7 --wait 1"), "");
+        let limits = "umask=022,nofile=99".parse().unwrap();
+        let own = |line: &str| read(line).unwrap().own_options(120, &limits).join(OsStr::new(" "));
+        assert_eq!(own("-o run"), "--linger 120 --wait 30 --code-in-file --process-limits umask=022,nofile=99");
+        assert_eq!(own("-o run --wait=5"), "--linger 120 --code-in-file --process-limits umask=022,nofile=99");
+        assert_eq!(own("-o run --linger 7 --wait 1"), "--code-in-file --process-limits umask=022,nofile=99");
     }
 }

@@ -5,12 +5,13 @@ use std::{
     io::{self, ErrorKind, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{Account, FileIdentity, RunFiles};
 use crate::{
     report::{FINISHED_FILE, STATUS_FILE},
-    run::STOP_FILE,
+    run::{STOP_FILE, StopRequest},
 };
 
 /// A run directory as the launcher uses it.
@@ -34,13 +35,13 @@ impl RunDirectory {
         }
     }
 
-    /// Creates the stop file, if it does not exist.
+    /// Creates the stop file, if it does not exist. `time_left` is the time until the processes are killed.
     ///
     /// # Errors
     /// The run directory cannot be written.
-    pub(super) fn ask_to_stop(&self) -> io::Result<()> {
+    pub(super) fn ask_to_stop(&self, time_left: Option<Duration>) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        File::options().append(true).create(true).open(self.stop_file()).map(drop)
+        StopRequest { time_left }.write(&self.stop_file())
     }
 
     /// Removes the stop file.
@@ -86,8 +87,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = RunDirectory(folder.path().join("run"));
         assert_eq!(directory.read(), RunFiles::default());
-        directory.ask_to_stop().unwrap();
-        directory.ask_to_stop().unwrap();
+        directory.ask_to_stop(None).unwrap();
+        directory.ask_to_stop(Some(Duration::from_secs(8))).unwrap();
         assert!(directory.read().stop_requested);
         let path = directory.0.join(FINISHED_FILE);
         let text = r#"{"exit_code":75,"outcome":{"stopped":"deadline"},"again":false,"silent_hosts":[]}"#;

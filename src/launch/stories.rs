@@ -15,7 +15,7 @@ fn seconds(seconds: u64) -> Duration {
 
 /// Five attempts, no time limit, a silence limit of 180 s.
 fn policy() -> Policy {
-    Policy { attempts: 5, time: None, silence: seconds(180), stop_file: "run/stop".into() }
+    Policy { attempts: 5, time: None, silence: seconds(180), kill_delay: None, stop_file: "run/stop".into() }
 }
 
 fn here() -> Hosts {
@@ -334,12 +334,22 @@ fn a_signal_asks_for_an_orderly_end() {
     story.take();
     story.handle(Event::Signal);
     story.pass(seconds(2));
-    let asked = [Action::AskToStop, Action::AskToStop, Action::AskToStop];
+    let asked = [const { Action::AskToStop { time_left: None } }; 3];
     assert_eq!(story.take(), asked, "again: a run that has just begun removes the file");
     story.account(STOPPED, None);
     story.mpirun_ends(75);
     assert_eq!(story.take(), [Action::KillLeftovers, Action::RemoveStopFile]);
     assert_eq!((story.exit, story.said.len()), (Some(ExitCode::StoppedEarly), 1));
+}
+
+#[test]
+fn a_run_whose_processes_are_killed_after_a_signal_is_told_how_much_time_is_left() {
+    let mut story = Story::begin(Policy { kill_delay: Some(seconds(10)), ..policy() }, here());
+    story.take();
+    story.handle(Event::Signal);
+    story.pass(seconds(1));
+    let asked = [8, 7].map(|left| Action::AskToStop { time_left: Some(seconds(left)) });
+    assert_eq!(story.take(), asked, "mpirun needs two seconds");
 }
 
 #[test]

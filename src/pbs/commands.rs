@@ -9,7 +9,7 @@ use std::{
 
 use crate::sys::answer;
 
-use super::{JobId, PbsError, state::JobStatus};
+use super::{JobId, PbsError, PbsVersion, state::JobStatus};
 
 /// Longest wait for an answer of qstat: a busy PBS server answers late, one that hangs not at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -36,6 +36,16 @@ pub fn submit(script: &Path, after: &[JobId]) -> Result<JobId, PbsError> {
 /// The job id in an answer of qsub. A site's wrapper of qsub may print more text, before and after the id.
 fn named(answer: &str) -> Option<JobId> {
     answer.lines().rev().find_map(|line| line.trim().parse().ok())
+}
+
+/// The version of PBS on this node.
+///
+/// # Errors
+/// There is no qsub on this node, or its answer names no version.
+pub fn version() -> Result<PbsVersion, PbsError> {
+    let output = answer(Command::new("qsub").arg("--version"), ANSWER_LIMIT).map_err(|error| not_run("qsub", error))?;
+    let said = output_text(&output);
+    PbsVersion::read(&said).ok_or(PbsError::Answer { command: "qsub --version", said })
 }
 
 /// The state of a job; `None` when PBS does not know the id, or no longer knows it.

@@ -1,4 +1,4 @@
-//! Checks the files that the run's configuration names, before the job waits in a queue.
+//! Checks the files that a job file names, before the job waits in a queue.
 
 use std::{
     fs,
@@ -8,16 +8,25 @@ use std::{
 use crate::{
     engine::Profile,
     model::{Engine, configuration::ServerSource, error::chain},
+    sys::is_program,
 };
 
 use super::{JobFile, JobFileError};
 
-/// Checks the profiles, the prompts, PDFium and the fault scripts that the configuration of `job` names. Relative paths
-/// begin at the job file's folder, because the job changes there.
+/// Checks the programs, the profiles, the prompts, PDFium and the fault scripts that `job` names. Relative paths begin at
+/// the job file's folder, because the job changes there.
 ///
 /// # Errors
 /// A file cannot be read or used, or its path begins with `~`, which the job does not expand.
 pub(crate) fn check(job: &JobFile) -> Result<(), JobFileError> {
+    // A bare name of mpirun is searched in the job's `PATH`.
+    let mpirun = job.mpirun.as_ref().map(Path::new).filter(|mpirun| mpirun.is_absolute());
+    for (key, program) in [("[job] bocr", job.bocr.as_deref()), ("[job] mpirun", mpirun)] {
+        if let Some(program) = program.filter(|program| !is_program(program)) {
+            let problem = format!("{} is not a program that this user can run: correct the path", program.display());
+            return Err(job.wrong(key, problem));
+        }
+    }
     let configuration = &job.configuration;
     if let Some(pdfium) = &configuration.pdfium {
         job.find("pdfium", pdfium)?;

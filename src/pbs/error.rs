@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::sys::ExitCode;
+use crate::{run::PreparationError, sys::ExitCode};
 
 use super::{JobId, quote::ControlCharacter};
 /// A job file that cannot be used.
@@ -24,7 +24,7 @@ pub enum JobFileError {
     /// A value does not fit the others.
     #[error("{}: [job] {key}: {remedy}", .path.display())]
     Value { path: PathBuf, key: &'static str, remedy: String },
-    /// A path in the run's configuration on which the job would fail.
+    /// A path on which the job would fail.
     #[error("{}: {key}: {problem}", .path.display())]
     Configured { path: PathBuf, key: String, problem: String },
     /// The file is the copy that an earlier submit made.
@@ -138,12 +138,21 @@ pub enum SubmitError {
     /// The state of an earlier job is unknown.
     #[error("cannot ask PBS whether job {job} is queued or running: submit from a node where PBS answers")]
     Unknown { job: JobId, source: PbsError },
-    /// qsub refused the job, or does not exist here. The files are written.
+    /// There is no qsub here, or it cannot be run. The files are written.
     #[error(
         "the job is not submitted, but its files are written: `qsub {}` on a login node submits it",
         .script.display()
     )]
     NotSubmitted { script: PathBuf, source: PbsError },
+    /// qsub refused the job.
+    #[error("the job is not submitted: correct the job file by what qsub says, then submit it again")]
+    Refused(#[source] PbsError),
+    /// The run would refuse these settings.
+    #[error("the run would refuse this job's settings")]
+    Settings(#[source] Box<PreparationError>),
+    /// The run would refuse these arguments.
+    #[error("{}: [job] arguments: {problem}", .path.display())]
+    Arguments { path: PathBuf, problem: String },
     /// qsub took the job and did not print its id.
     #[error(
         "the job is submitted, but qsub printed no job id ({said}): do not submit it again; `qstat` shows the job, and \
@@ -162,6 +171,8 @@ impl SubmitError {
             SubmitError::JobFile(_)
             | SubmitError::Script(_)
             | SubmitError::Input { .. }
+            | SubmitError::Settings(_)
+            | SubmitError::Arguments { .. }
             | SubmitError::NothingBefore => ExitCode::WrongUsage,
             _ => ExitCode::Failure,
         }

@@ -11,7 +11,8 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    report::{FINISHED_FILE, Finished, Progress, Snapshot, Status},
+    model::StopReason,
+    report::{FINISHED_FILE, Finished, Progress, RunOutcome, Snapshot, Status},
     sys::{ExitCode, write_stderr, write_stdout},
 };
 
@@ -77,12 +78,19 @@ impl Followed<'_> {
     fn to_its_end(&self, every: Duration) -> Result<ExitCode, FollowError> {
         let mut shown = String::new();
         let mut work = Work::new(self.run_directory, every);
+        let mut output = self.folder.output(&self.entry.id);
         let mut next = Instant::now();
         let end = loop {
             if Instant::now() >= next {
                 next = Instant::now() + every;
                 let (line, end) = match commands::query_job(&self.entry.id) {
-                    Ok(Some(status)) => self.assess(&status, &mut work),
+                    Ok(Some(status)) => {
+                        // A job by plain qsub has its output elsewhere.
+                        if let Some(path) = status.output.as_ref().filter(|path| !output.exists() && path.is_file()) {
+                            output.clone_from(path);
+                        }
+                        self.assess(&status, &output, &mut work)?
+                    }
                     Ok(None) => ("ended; PBS no longer knows the job".into(), Some(None)),
                     Err(error @ PbsError::NoCommand(_)) => {
                         return Err(FollowError::Pbs { job: self.entry.id.clone(), source: error });
@@ -107,21 +115,32 @@ impl Followed<'_> {
             thread::sleep(LOOK.min(every));
         };
         work.finish();
-        self.show_output()?;
+        show_output(&output)?;
         self.code(end)
     }
 
     /// The line that describes a job, and its exit status if it has ended.
-    fn assess(&self, status: &JobStatus, work: &mut Work) -> (String, Option<Option<ExitStatus>>) {
+    fn assess(
+        &self,
+        status: &JobStatus,
+        output: &Path,
+        work: &mut Work,
+    ) -> Result<(String, Option<Option<ExitStatus>>), FollowError> {
         let words = status.state.words();
         work.going_on = status.state == JobState::Running;
-        match (status.state, &status.exit, &status.comment, &self.entry.origin) {
+        Ok(match (status.state, &status.exit, &status.comment, &self.entry.origin) {
             (JobState::Running | JobState::Exiting, ..) => (format!("{words} on {}", named(&status.hosts)), None),
-            (JobState::Ended, Some(exit), ..) if self.gave_way(*exit) => {
+            (JobState::Ended, Some(exit), ..) if gave_way(*exit, output) => {
                 let why = "another job of this run is still running; this job did nothing";
                 (format!("{words} with {}: {why}", exit.0), Some(Some(*exit)))
             }
-            (JobState::Ended, Some(exit), ..) => (format!("{words} with {exit}"), Some(Some(*exit))),
+            (JobState::Ended, Some(exit), ..) => {
+                let line = match self.how_it_stopped(*exit)? {
+                    Some(how) => format!("{words} with {}: {how}", exit.0),
+                    None => format!("{words} with {exit}"),
+                };
+                (line, Some(Some(*exit)))
+            }
             (JobState::Ended, None, comment, _) => {
                 let comment = comment.as_deref().unwrap_or("PBS does not report how");
                 (format!("{words}: {comment}"), Some(None))
@@ -129,26 +148,32 @@ impl Followed<'_> {
             (_, _, Some(comment), _) => (format!("{words}: {comment}"), None),
             (JobState::Held, _, None, Origin::After(job)) => (format!("{words} until {job} has ended"), None),
             _ => (words.into(), None),
+        })
+    }
+
+    /// How the run stopped early, where the exit status alone would mislead.
+    fn how_it_stopped(&self, exit: ExitStatus) -> Result<Option<String>, FollowError> {
+        if !exit.is_terminated() && exit.code() != Some(ExitCode::StoppedEarly) {
+            return Ok(None);
         }
-    }
-
-    /// Whether the job ended because the run directory was in use. It then has the exit code of wrong usage.
-    fn gave_way(&self, exit: ExitStatus) -> bool {
-        let output = || last_lines(&self.folder.output(&self.entry.id)).unwrap_or_default();
-        exit.code() == Some(ExitCode::WrongUsage) && output().contains(IN_USE)
-    }
-
-    /// Shows the end of the job's output.
-    fn show_output(&self) -> Result<(), FollowError> {
-        let path = self.folder.output(&self.entry.id);
-        match last_lines(&path) {
-            Ok(lines) => print_line(&format!("the end of {}:\n{lines}", path.display())),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                print_line(&format!("the job printed nothing into {}", path.display()))
+        Ok(match self.account()?.map(|account| account.outcome) {
+            Some(RunOutcome::Stopped(reason @ (StopReason::NoEngine(_) | StopReason::Store))) => Some(format!(
+                "stopped early: {reason}; the output and the logs say why; correct that, then submit it again"
+            )),
+            Some(_) if exit.is_terminated() => {
+                Some("the run ended in order after qdel or the walltime; submit it again to continue".into())
             }
-            Err(source) => return Err(FollowError::Read { path, source }),
-        }
-        Ok(())
+            _ => None,
+        })
+    }
+
+    /// The run's `finished.json`, if this job wrote it.
+    fn account(&self) -> Result<Option<Finished>, FollowError> {
+        let path = self.run_directory.join(FINISHED_FILE);
+        let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+        let of_this_job = written.is_some_and(|written| written >= SystemTime::from(self.entry.submitted));
+        let account = Finished::read(self.run_directory).map_err(|source| FollowError::Read { path, source })?;
+        Ok(account.filter(|_| of_this_job))
     }
 
     /// The exit code of the job's script, or else that in the run's `finished.json`, if this job wrote it.
@@ -156,17 +181,29 @@ impl Followed<'_> {
         if let Some(code) = end.and_then(ExitStatus::code) {
             return Ok(code);
         }
-        let path = self.run_directory.join(FINISHED_FILE);
-        let failed = |source| FollowError::Read { path: path.clone(), source };
-        let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-        let account = Finished::read(self.run_directory).map_err(failed)?;
-        let of_this_job = written.is_some_and(|written| written >= SystemTime::from(self.entry.submitted));
-        Ok(match account.filter(|_| of_this_job) {
+        Ok(match self.account()? {
             Some(account) => account.exit_code,
             None if end.is_some_and(ExitStatus::is_cut_short) => ExitCode::StoppedEarly,
             None => ExitCode::Failure,
         })
     }
+}
+
+/// Whether the job ended because the run directory was in use. It then has the exit code of wrong usage.
+fn gave_way(exit: ExitStatus, output: &Path) -> bool {
+    exit.code() == Some(ExitCode::WrongUsage) && last_lines(output).unwrap_or_default().contains(IN_USE)
+}
+
+/// Shows the end of a job's output.
+fn show_output(path: &Path) -> Result<(), FollowError> {
+    match last_lines(path) {
+        Ok(lines) => print_line(&format!("the end of {}:\n{lines}", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            print_line(&format!("the job printed nothing into {}", path.display()))
+        }
+        Err(source) => return Err(FollowError::Read { path: path.to_owned(), source }),
+    }
+    Ok(())
 }
 
 /// The progress of a running job.

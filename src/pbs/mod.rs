@@ -18,6 +18,7 @@ mod select;
 mod state;
 mod submit;
 mod values;
+mod version;
 
 pub use error::{FollowError, JobFileError, JobListError, PbsError, ScriptError, SubmitError};
 pub use file::JobFile;
@@ -25,8 +26,9 @@ pub use follow::follow;
 pub use id::JobId;
 pub use quote::ControlCharacter;
 pub use select::Select;
-pub use submit::{After, SubmitRequest, Submitted, preview, submit};
+pub use submit::{After, ReadSettings, RunSettings, SubmitRequest, Submitted, preview, submit};
 pub use values::{JobName, MailEvents, Memory, Overrides, PbsOption, PbsWord, Place, SetupLines, ValueError, Walltime};
+pub use version::PbsVersion;
 
 use folder::JobFolder;
 use programs::Programs;

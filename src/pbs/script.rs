@@ -2,30 +2,52 @@
 
 use std::path::Path;
 
-use super::{JobFile, JobFolder, Programs, ScriptError, quote::quote, values::PbsWord};
+use super::{
+    JobFile, JobFolder, Programs, ScriptError,
+    quote::quote,
+    values::{PbsWord, TOLERATE_NODE_FAILURES},
+};
+
+/// What PBS does with a job when a node other than its first is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LostNodes {
+    /// The script asks PBS to let the job go on.
+    Tolerated,
+    /// The script asks for nothing. PBS kills the job after some minutes (`docs/facts/pbs.md`, "Lost nodes").
+    AsPbsDecides,
+}
 
 /// The script of this job.
 ///
 /// # Errors
 /// A path cannot be written into a `#PBS` line or a bash script.
-pub fn script(job: &JobFile, programs: &Programs) -> Result<String, ScriptError> {
+pub fn script(job: &JobFile, programs: &Programs, lost_nodes: LostNodes) -> Result<String, ScriptError> {
     let folder = JobFolder::of(&job.run);
     // A login shell, because many sites define `module` in login shells only.
     let mut text = String::from("#!/bin/bash -l\n");
-    for line in directives(job, &folder)? {
+    for line in directives(job, &folder, lost_nodes)? {
         text += &format!("#PBS {line}\n");
     }
     let (made_of, run) = (quoted(&job.path)?, quoted(&job.run)?);
     text += &format!("# Reads into {run}.\n# Written by `bocr submit` from {made_of}: edit that file.\n\n");
     text += &format!("# Relative paths of the configuration begin here.\ncd {} || exit\n\n", quoted(&job.folder)?);
     if let Some(setup) = &job.setup {
-        text += &format!("{setup}\n\n");
+        text += &format!("{BEFORE_SETUP}{setup}\n{AFTER_SETUP}\n");
     }
     Ok(text + &command(job, &folder, programs)?)
 }
 
+/// If the set-up lines end the job, their exit code must not be taken for that of the run. A signal keeps its code.
+const BEFORE_SETUP: &str = "\
+# An `exit` in `setup` ends the job with 2, and not as a run ends.
+trap 'code=$?; [ $code -le 128 ] || exit $code; echo \"bocr: setup of the job file ended the job with exit code $code, \
+before the run\" >&2; exit 2' EXIT
+";
+
+const AFTER_SETUP: &str = "trap - EXIT\n";
+
 /// The `#PBS` lines, without `#PBS`.
-fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptError> {
+fn directives(job: &JobFile, folder: &JobFolder, lost_nodes: LostNodes) -> Result<Vec<String>, ScriptError> {
     let mut lines = vec![format!("-N {}", job.name)];
     for (option, value) in [
         ("-q ", text_of(&job.queue)),
@@ -41,6 +63,9 @@ fn directives(job: &JobFile, folder: &JobFolder) -> Result<Vec<String>, ScriptEr
     }
     // Both outputs go into one file, which is written live into the folder of -o (`docs/facts/pbs.md`, "Output").
     lines.extend(["-j oe".to_owned(), "-k oed".to_owned(), format!("-o {}/", in_directive(job, &folder.outputs())?)]);
+    if lost_nodes == LostNodes::Tolerated {
+        lines.push(format!("-W {TOLERATE_NODE_FAILURES}=all"));
+    }
     lines.extend(job.options.iter().map(ToString::to_string));
     Ok(lines)
 }
@@ -149,6 +174,7 @@ mod tests {
 #PBS -j oe
 #PBS -k oed
 #PBS -o /runs/all/job/output/
+#PBS -W tolerate_node_failures=all
 #PBS -W umask=022
 # Reads into /runs/all.
 # Written by `bocr submit` from /home/me/job.toml: edit that file.
@@ -156,7 +182,10 @@ mod tests {
 # Relative paths of the configuration begin here.
 cd /home/me || exit
 
+# An `exit` in `setup` ends the job with 2, and not as a run ends.
+trap 'code=$?; [ $code -le 128 ] || exit $code; echo \"bocr: setup of the job file ended the job with exit code $code, before the run\" >&2; exit 2' EXIT
 module load openmpi
+trap - EXIT
 
 exec /bo/scripts/pbs-job \\
     --bocr /bo/bocr \\
@@ -169,17 +198,17 @@ exec /bo/scripts/pbs-job \\
     --retry \\
     failed
 ";
-        assert_eq!(script(&job, &programs()).unwrap(), expected);
+        assert_eq!(script(&job, &programs(), LostNodes::Tolerated).unwrap(), expected);
     }
 
     #[test]
     fn a_run_directory_that_no_pbs_line_carries_is_refused_with_the_remedy() {
         for run in ["/runs/of 1912", "/runs/العربية", "/runs/a:b", "/runs/$(x)"] {
             let job = job(&format!("run = \"{run}\"\ninput = [\"x\"]\n"));
-            let error = script(&job, &programs()).unwrap_err().to_string();
+            let error = script(&job, &programs(), LostNodes::AsPbsDecides).unwrap_err().to_string();
             assert!(error.contains(run) && error.contains("symbolic link"), "{error}");
         }
         let job = job("run = \"/runs/all\"\ninput = [\"a\\nb\"]\n");
-        assert!(script(&job, &programs()).unwrap_err().to_string().contains("rename it"));
+        assert!(script(&job, &programs(), LostNodes::AsPbsDecides).unwrap_err().to_string().contains("rename it"));
     }
 }

@@ -1,6 +1,6 @@
 //! The state of a job according to PBS, and the meaning of its exit status.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use crate::sys::{ExitCode, JobAttributes};
 
@@ -62,6 +62,8 @@ pub struct JobStatus {
     pub hosts: Vec<String>,
     /// Exit status; only of a job that has ended.
     pub exit: Option<ExitStatus>,
+    /// Path of the job's output.
+    pub output: Option<PathBuf>,
 }
 
 impl JobStatus {
@@ -73,6 +75,8 @@ impl JobStatus {
             comment: job.get("comment").map(str::to_owned),
             hosts: job.get("exec_host").map(hosts_of).unwrap_or_default(),
             exit: job.get("Exit_status").and_then(|status| status.parse().ok()).map(ExitStatus),
+            // A host stands before the path.
+            output: job.get("Output_Path").and_then(|output| output.split_once(':')).map(|(_, path)| path.into()),
         })
     }
 }
@@ -112,6 +116,12 @@ impl ExitStatus {
     pub fn is_cut_short(self) -> bool {
         let signals = [AFTER_SIGNAL + SIGNAL_TERM, AFTER_SIGNAL + SIGNAL_KILL];
         signals.contains(&self.0) || [OVER_WALLTIME, FIRST_NODE_LOST, OTHER_NODE_LOST, BEGUN_AGAIN].contains(&self.0)
+    }
+
+    /// Whether SIGTERM ended the script. The run may have ended in order before that: the login shell above the
+    /// script dies of the signal of qdel (`docs/facts/pbs.md`, "Signals and walltime").
+    pub fn is_terminated(self) -> bool {
+        self.0 == AFTER_SIGNAL + SIGNAL_TERM
     }
 
     fn words(self) -> &'static str {

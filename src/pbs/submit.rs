@@ -1,6 +1,7 @@
 //! Submits a job.
 
 use std::{
+    ffi::OsStr,
     fmt, fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -9,17 +10,18 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    model::configuration::Configuration,
+    model::{configuration::Configuration, error::chain},
     report::{FINISHED_FILE, Finished},
-    sys::ExitCode,
+    run,
+    sys::{ExitCode, write_stderr},
 };
 
 use super::{
-    JobFile, JobFileError, JobFolder, JobId, PbsError, Programs, SubmitError, commands, configured,
+    JobFile, JobFileError, JobFolder, JobId, PbsError, Programs, ScriptError, SubmitError, commands, configured,
     jobs::{JobEntry, JobList, Origin, jobs},
-    script::script,
+    script::{LostNodes, script},
     state::JobState,
-    values::Overrides,
+    values::{Overrides, PbsOption},
 };
 
 /// Longest wait for the lock on the list of jobs, which a job of the run takes while it adds itself or its successor.
@@ -36,6 +38,21 @@ pub struct SubmitRequest {
     pub after: Option<After>,
     /// Whether to submit although the run has finished.
     pub again: bool,
+    /// Reads the arguments of `bocr run`.
+    pub read_settings: ReadSettings,
+}
+
+/// Gives the settings of `bocr run` with these arguments, or what is wrong with the arguments. Relative paths begin at
+/// the current folder.
+pub type ReadSettings = fn(&[&OsStr]) -> Result<RunSettings, String>;
+
+/// Settings of a run.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// The effective configuration.
+    pub configuration: Configuration,
+    /// Whether it may differ from that of earlier starts.
+    pub accept_config: bool,
 }
 
 /// Jobs that must end before another starts.
@@ -102,8 +119,7 @@ impl fmt::Display for Submitted {
 /// # Errors
 /// The job file is wrong, or a path in it cannot be written into a script.
 pub fn preview(request: &SubmitRequest) -> Result<String, SubmitError> {
-    let job = read(request)?;
-    Ok(script(&job, &Programs::of(&job)?)?)
+    Ok(script_of(&read(request)?)?)
 }
 
 /// Writes `RUNDIR/job` and submits the job to PBS.
@@ -113,11 +129,12 @@ pub fn preview(request: &SubmitRequest) -> Result<String, SubmitError> {
 /// PBS does not take the job.
 pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     let job = read(request)?;
-    let script = script(&job, &Programs::of(&job)?)?;
+    let script = script_of(&job)?;
     for path in job.input.iter().chain(&job.list) {
         fs::metadata(path).map_err(|source| SubmitError::Input { path: path.clone(), source })?;
     }
     configured::check(&job)?;
+    check_settings(request, &job)?;
     if let Some(exit_code) = finished(&job.run)?.filter(|_| !request.again) {
         return Ok(Submitted::Finished { run: job.run, exit_code });
     }
@@ -135,6 +152,7 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     folder.write_script(&script).map_err(cannot_write(&folder.script()))?;
     let id = commands::submit(&folder.script(), &after).map_err(|error| match error {
         PbsError::Answer { said, .. } => SubmitError::Unnamed { said },
+        refused @ PbsError::Refused { .. } => SubmitError::Refused(refused),
         source => SubmitError::NotSubmitted { script: folder.script(), source },
     })?;
     let origin = after.last().map_or(Origin::Submitted, |job| Origin::After(job.clone()));
@@ -143,12 +161,47 @@ pub fn submit(request: &SubmitRequest) -> Result<Submitted, SubmitError> {
     Ok(Submitted::Job { id, run: job.run, after })
 }
 
+fn script_of(job: &JobFile) -> Result<String, ScriptError> {
+    script(job, &Programs::of(job)?, lost_nodes(job))
+}
+
+/// What PBS does with this job when one of its nodes is lost.
+fn lost_nodes(job: &JobFile) -> LostNodes {
+    if job.select.nodes.get() == 1 || job.options.iter().any(PbsOption::says_what_lost_nodes_mean) {
+        return LostNodes::AsPbsDecides;
+    }
+    match commands::version() {
+        Ok(version) if version.can_tolerate_lost_nodes() => LostNodes::Tolerated,
+        Ok(_) => LostNodes::AsPbsDecides,
+        Err(error) => {
+            write_stderr(&format!(
+                "bocr: the version of PBS is unknown ({}), so the script leaves out -W tolerate_node_failures=all: if a \
+                 node is lost, PBS ends the job some minutes later; on PBS 18.2 and later, add this option to \
+                 `options` in the job file\n",
+                chain(&error)
+            ));
+            LostNodes::AsPbsDecides
+        }
+    }
+}
+
 fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
     let job = JobFile::read(&request.job_file)?;
     if JobFolder::holds_copy(&job.path) {
         return Err(JobFileError::Copy(job.path).into());
     }
     Ok(job.with(&request.overrides)?)
+}
+
+/// Checks that the run accepts the arguments and the settings of the job.
+fn check_settings(request: &SubmitRequest, job: &JobFile) -> Result<(), SubmitError> {
+    // As the script does: relative paths of the configuration begin there.
+    std::env::set_current_dir(&job.folder).map_err(cannot_write(&job.folder))?;
+    let own = [OsStr::new("--output"), job.run.as_os_str(), OsStr::new("--config"), job.path.as_os_str()];
+    let words: Vec<_> = own.into_iter().chain(job.arguments.iter().map(OsStr::new)).collect();
+    let RunSettings { configuration, accept_config } = (request.read_settings)(&words)
+        .map_err(|problem| SubmitError::Arguments { path: job.path.clone(), problem })?;
+    run::check_settings(&job.run, &configuration, accept_config).map_err(|error| SubmitError::Settings(Box::new(error)))
 }
 
 /// The exit code of a run that has settled all pages.

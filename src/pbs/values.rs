@@ -241,7 +241,15 @@ impl PbsOption {
     pub(crate) fn sets_variables(&self) -> bool {
         options_of(&self.0).iter().any(|(letter, _)| *letter == 'v')
     }
+
+    /// Whether it says if the job goes on after the loss of a node.
+    pub(crate) fn says_what_lost_nodes_mean(&self) -> bool {
+        options_of(&self.0).iter().any(|(letter, value)| *letter == 'W' && value.contains(TOLERATE_NODE_FAILURES))
+    }
 }
+
+/// The attribute of `-W` for jobs that lose a node (pbs_job_attributes(7B)).
+pub(crate) const TOLERATE_NODE_FAILURES: &str = "tolerate_node_failures";
 
 /// Options of qsub that have no value (qsub(1B)).
 const WITHOUT_VALUE: &str = "fhIVXz";
@@ -270,6 +278,10 @@ fn said_otherwise(letter: char, value: &str) -> Option<String> {
         'M' => "mail",
         'm' => "mail_on",
         'r' => "rerunnable",
+        'J' => return Some("every job of an array would work in the same run directory: ask for more `nodes`".into()),
+        'W' if value.starts_with("block") => {
+            return Some("qsub would wait for the end of the job: use `bocr submit --follow`".into());
+        }
         'o' | 'e' | 'j' | 'k' => return Some("the output goes to RUN/job/output, where `bocr follow` looks".into()),
         'l' => {
             value.split(',').find_map(|resource| match resource.trim_start_matches(['"', '\'']).split('=').next() {
@@ -367,6 +379,8 @@ mod tests {
         for (option, instead) in [
             ("-o /tmp", "RUN/job/output"),
             ("-j oe", "RUN/job/output"),
+            ("-J 0-3", "same run directory"),
+            ("-W umask=022 -Wblock=true", "--follow"),
             ("-N x", "name"),
             ("-W umask=022 -rn", "rerunnable"),
             ("-l software=x,walltime=1:00:00", "walltime"),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Writes the catalogue, the report and the file that marks the end. A run that stops early, perhaps because the disk
-/// is full, ends without them if they cannot be written: the next start writes them.
+/// is full, ends without those that cannot be written: the next start writes them.
 pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<EndReport, RunError> {
     let report = EndReport::new(
         &prepared.plan.run_id,
@@ -22,19 +22,27 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
     )
     .without(ended.lost.iter().copied().collect())
     .with_turns(ended.turns);
-    match write_conclusion(run_directory, prepared, &report, ended) {
-        Err(error) if matches!(ended.outcome, Outcome::Stopped(_)) => tracing::warn!("{}", chain(&error)),
-        result => result?,
+    let has_stopped = matches!(ended.outcome, Outcome::Stopped(_));
+    let accept = |written: Result<(), RunError>| match written {
+        Err(error) if has_stopped => {
+            tracing::warn!("{}", chain(&error));
+            Ok(())
+        }
+        written => written,
+    };
+    // The catalogue of a large run takes long.
+    let finished_first = has_stopped && ended.is_hurried;
+    if finished_first {
+        accept(write_finished(run_directory, &report, ended))?;
+    }
+    accept(write_tables(run_directory, prepared, &report, ended))?;
+    if !finished_first {
+        accept(write_finished(run_directory, &report, ended))?;
     }
     Ok(report)
 }
 
-fn write_conclusion(
-    run_directory: &Path,
-    prepared: &Prepared,
-    report: &EndReport,
-    ended: &Ended,
-) -> Result<(), RunError> {
+fn write_tables(run_directory: &Path, prepared: &Prepared, report: &EndReport, ended: &Ended) -> Result<(), RunError> {
     let output = |source| RunError::Output { path: run_directory.to_owned(), source };
     catalogue::write(run_directory, &prepared.plan.documents)?;
     if ended.outcome == Outcome::Complete {
@@ -44,11 +52,15 @@ fn write_conclusion(
     if !report.did_nothing() || !run_directory.join(REPORT_FILE).exists() {
         report.write(run_directory).map_err(output)?;
     }
+    Ok(())
+}
+
+fn write_finished(run_directory: &Path, report: &EndReport, ended: &Ended) -> Result<(), RunError> {
     let finished = Finished {
         exit_code: report.exit_code,
         outcome: report.outcome,
         again: matches!(ended.outcome, Outcome::Stopped(StopReason::RankSilent(_))),
         silent_hosts: ended.silent_hosts.clone(),
     };
-    finished.write(run_directory).map_err(output)
+    finished.write(run_directory).map_err(|source| RunError::Output { path: run_directory.to_owned(), source })
 }

@@ -16,10 +16,13 @@ use crate::{
     sys::seconds_text,
 };
 
-use super::{error::RunError, preparation::Prepared, request::RunRequest, roster::check_alike};
+use super::{error::RunError, preparation::Prepared, request::RunRequest, roster::check_alike, stop_file::StopRequest};
 
 /// Interval of the clock event, the check for the stop file and the status.
 const CLOCK: Duration = Duration::from_secs(1);
+
+/// Part of the time that is left before the processes are killed, for sealing and ending; pages in flight have the rest.
+const SEALING_SHARE: f64 = 0.625;
 
 /// Interval of progress lines if standard error is no terminal.
 const PROGRESS_LINE: Duration = Duration::from_secs(10);
@@ -42,6 +45,9 @@ pub(super) struct Coordinator {
     settings: String,
     servers: ServersFile,
     documents: Vec<Document>,
+    stop: Option<StopRequest>,
+    /// When the run ends although ranks are still sealing: soon after, they are killed.
+    conclude_by: Option<Instant>,
 }
 
 /// What the coordinator knows after the end of the run.
@@ -55,6 +61,8 @@ pub(super) struct Ended {
     /// Hosts of those ranks, if they had reported them.
     pub(super) silent_hosts: Vec<String>,
     pub(super) turns: RoleSwitchTimes,
+    /// Whether the processes of the run are killed soon.
+    pub(super) is_hurried: bool,
     /// Kept so that it is dropped off the main thread: dropping it waits until the file is written.
     _servers: ServersFile,
 }
@@ -106,6 +114,8 @@ impl Coordinator {
             hosts: BTreeMap::new(),
             settings,
             documents: prepared.plan.documents.clone(),
+            stop: None,
+            conclude_by: None,
         })
     }
 
@@ -162,21 +172,32 @@ impl Coordinator {
     }
 
     /// Handles what is due: the scheduler's timers, the stop file, progress and status.
-    pub(super) fn tick(&mut self, stop_wanted: bool, status: &StatusFile, out: &mut Outgoing) {
+    pub(super) fn tick(&mut self, stop: Option<StopRequest>, status: &StatusFile, out: &mut Outgoing) {
+        if let Some(request) = stop.filter(|_| stop != self.stop) {
+            self.stop(request, out);
+        }
         let now = Instant::now();
         if now < self.next_clock {
             return self.send_clock(out);
         }
         self.next_clock = now + CLOCK;
-        if stop_wanted {
-            self.step(Event::StopRequested { reason: StopReason::Requested }, out);
-        }
         self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
         self.send_clock(out);
         let snapshot = self.snapshot();
         self.progress.show(&snapshot);
         let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };
         status.write(phase, Some(snapshot));
+    }
+
+    fn stop(&mut self, request: StopRequest, out: &mut Outgoing) {
+        self.stop = Some(request);
+        if let Some(left) = request.time_left {
+            tracing::info!("the processes are killed in {}: the run ends before that", seconds_text(left));
+            let end = Tick(self.start.elapsed() + left);
+            self.scheduler.limit(Deadline { end, reserve: left.mul_f64(SEALING_SHARE) });
+            self.conclude_by = Some(Instant::now() + left);
+        }
+        self.step(Event::StopRequested { reason: StopReason::Requested }, out);
     }
 
     /// Sends the scheduler a clock event, if a timer is due.
@@ -187,10 +208,11 @@ impl Coordinator {
         }
     }
 
-    /// Whether every rank has reported its end or is lost.
+    /// Whether every rank has reported its end or is lost, or the time for that is over.
     pub(super) fn is_over(&self) -> bool {
         let ended = |rank: &RankId| self.summaries.contains_key(rank) || self.scheduler.is_lost(*rank);
-        self.outcome.is_some() && (0..self.ranks).map(RankId).all(|rank| ended(&rank))
+        let is_late = self.conclude_by.is_some_and(|time| Instant::now() >= time);
+        self.outcome.is_some() && (is_late || (0..self.ranks).map(RankId).all(|rank| ended(&rank)))
     }
 
     /// The final state; `None` before the end. If a rank is lost or could not seal, the next start seals its journal,
@@ -212,6 +234,7 @@ impl Coordinator {
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
         Some(Ended {
+            is_hurried: self.conclude_by.is_some(),
             scheduler: self.scheduler,
             outcome,
             summaries,

@@ -56,5 +56,6 @@ pub use preparation_error::PreparationError;
 pub use reprocess_request::{ParseReprocessError, ReprocessRequest};
 pub use request::RunRequest;
 pub use run::{run, run_on};
-pub(crate) use stop_file::STOP_FILE;
+pub use settings::check_settings;
+pub(crate) use stop_file::{STOP_FILE, StopRequest};
 pub use walltime::{Remaining, TimeLimit, WalltimeError};

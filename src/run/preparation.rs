@@ -5,12 +5,13 @@ use std::{path::Path, sync::OnceLock};
 use tokio::runtime::Handle;
 
 use crate::{
-    corpus::{self, InspectFailure, Plan},
+    corpus::{self, CorpusError, InspectFailure, Plan},
     imaging::Pool,
-    model::{DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration},
+    model::{DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration, error::chain},
     report::{FINISHED_FILE, PlannedDocuments, REPORT_FILE},
     schedule::Restored,
     store::{self, UnfinishedFiles},
+    sys::ExitCode,
     worker::WorkerError,
 };
 
@@ -106,10 +107,10 @@ fn plan(
 ) -> Result<Plan, RunError> {
     let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
     // The renderers start with the first document to inspect. A resume usually inspects none.
-    let started: OnceLock<Result<(Pool, Handle), String>> = OnceLock::new();
+    let started: OnceLock<Result<(Pool, Handle), WorkerError>> = OnceLock::new();
     let inspect = |path: &Path, name: &str| {
-        let pool = started.get_or_init(|| renderers().map_err(|error| crate::model::error::chain(&error)));
-        let (pool, runtime) = pool.as_ref().map_err(|reason| InspectFailure::Machine(reason.clone()))?;
+        let pool = started.get_or_init(&renderers);
+        let (pool, runtime) = pool.as_ref().map_err(|error| InspectFailure::Machine(chain(error)))?;
         inspect_with(pool, runtime, configuration, path, name)
     };
     let corpus_error = PreparationError::from;
@@ -117,11 +118,12 @@ fn plan(
         if inputs.paths.is_empty() && inputs.lists.is_empty() {
             return Err(PreparationError::NoInput(run_directory.to_owned()).into());
         }
-        let plan = corpus::plan(inputs, inspect, *threads).map_err(corpus_error)?;
+        let plan = corpus::plan(inputs, inspect, *threads).map_err(|error| not_planned(error, started))?;
         corpus::write(run_directory, &plan).map_err(corpus_error)?;
         return Ok(plan);
     };
-    let (plan, changes) = corpus::update(kept, Some(inputs), inspect, *threads).map_err(corpus_error)?;
+    let (plan, changes) =
+        corpus::update(kept, Some(inputs), inspect, *threads).map_err(|error| not_planned(error, started))?;
     for line in changes.lines(&plan) {
         tracing::warn!("{line}");
     }
@@ -129,6 +131,15 @@ fn plan(
         corpus::write(run_directory, &plan).map_err(corpus_error)?;
     }
     Ok(plan)
+}
+
+/// Why there is no plan. If the user must correct something before renderers can start, e.g. PDFium is missing, that is
+/// the reason.
+fn not_planned(error: CorpusError, renderers: OnceLock<Result<(Pool, Handle), WorkerError>>) -> RunError {
+    match renderers.into_inner() {
+        Some(Err(cause)) if cause.exit_code() == ExitCode::WrongUsage => cause.into(),
+        _ => PreparationError::from(error).into(),
+    }
 }
 
 fn inspect_with(

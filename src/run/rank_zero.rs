@@ -175,7 +175,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
         for rank in self.link.take_heard() {
             coordinator.heard_from(rank, &mut out);
         }
-        coordinator.tick(reading.stop_file.is_there(), &self.status, &mut out);
+        coordinator.tick(reading.stop_file.request(), &self.status, &mut out);
         self.send_all(out)?;
         if !reading.coordinator.is_over() {
             return Ok(Phase::Reading(reading));

@@ -42,6 +42,37 @@ pub(super) fn check_and_store(
     configuration: &Configuration,
     accept: bool,
 ) -> Result<(), PreparationError> {
+    let Checked { text, profiles, differences } = check(run_directory, configuration, accept)?;
+    for difference in &differences {
+        tracing::warn!("accepted a changed setting: {}", difference.to_string().trim());
+    }
+    write(run_directory, CONFIGURATION_FILE, &text)?;
+    write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
+}
+
+/// Compares the settings with those of earlier starts in the run directory, which may not exist. Relative paths in them
+/// begin at the current folder.
+///
+/// # Errors
+/// As [`check_and_store`].
+pub fn check_settings(
+    run_directory: &Path,
+    configuration: &Configuration,
+    accept: bool,
+) -> Result<(), PreparationError> {
+    check(run_directory, configuration, accept).map(drop)
+}
+
+/// Settings that a start may have.
+struct Checked {
+    /// The configuration as TOML.
+    text: String,
+    profiles: Value,
+    /// Differences from earlier starts, which are accepted.
+    differences: Vec<Difference>,
+}
+
+fn check(run_directory: &Path, configuration: &Configuration, accept: bool) -> Result<Checked, PreparationError> {
     let text = configuration.to_toml().map_err(PreparationError::Configuration)?;
     let mut profiles = profiles(configuration)?;
     let kept_profiles: Value = match read(run_directory, PROFILES_FILE)? {
@@ -70,11 +101,7 @@ pub(super) fn check_and_store(
         let refusable = differences.iter().any(|difference| difference.mixes);
         return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable });
     }
-    for difference in &differences {
-        tracing::warn!("accepted a changed setting: {}", difference.to_string().trim());
-    }
-    write(run_directory, CONFIGURATION_FILE, &text)?;
-    write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
+    Ok(Checked { text, profiles, differences })
 }
 
 /// A digest of the settings that all ranks of a run must share.

@@ -60,6 +60,13 @@ impl Scheduler {
         }
     }
 
+    /// Sets a deadline, unless the run has an earlier one.
+    pub fn limit(&mut self, deadline: Deadline) {
+        if self.policy.deadline.is_none_or(|known| deadline.end < known.end) {
+            self.policy.deadline = Some(deadline);
+        }
+    }
+
     /// Enters the next phase when it is due.
     pub(super) fn advance(&mut self, now: Tick, out: &mut Vec<Action>) {
         if let Some(recall) = self.policy.deadline.map(Deadline::recall) {

@@ -1,5 +1,5 @@
 //! Functions of the operating system that several modules use: child processes, file locks, file names, `/proc`, the
-//! host name, exit codes, random bytes, text for terminals, the version of this program, and the attributes of a PBS
+//! host name, limits of processes, exit codes, random bytes, text for terminals, the version of this program, and the attributes of a PBS
 //! job.
 //!
 //! This module depends on no other module.
@@ -9,6 +9,8 @@ mod exit_code;
 mod file_lock;
 mod file_name;
 mod host;
+mod process_limits;
+mod program_file;
 mod program_version;
 mod qstat;
 mod random;
@@ -23,6 +25,8 @@ pub use exit_code::ExitCode;
 pub use file_lock::{LockAttempt, lock_within, try_lock};
 pub use file_name::{LONGEST_FILE_NAME, shortened};
 pub use host::{boot_id, host_name};
+pub use process_limits::ProcessLimits;
+pub use program_file::is_program;
 pub use program_version::PROGRAM_VERSION;
 pub use qstat::{JobAttributes, parse_walltime};
 pub use random::random_hex;

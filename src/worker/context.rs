@@ -93,12 +93,12 @@ impl Context {
         }
     }
 
-    /// Seals the open journal. No page is in progress any more.
-    pub(super) fn close(self) -> (BTreeMap<Engine, Service>, Result<RankSummary, WorkerError>) {
+    /// Hands the servers to `release`, then seals the open journal. No page is in progress any more.
+    pub(super) fn close(self, release: impl FnOnce(BTreeMap<Engine, Service>)) -> Result<RankSummary, WorkerError> {
         let mut summary = self.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.servers = self.engines.iter().map(|(engine, entry)| (*engine, entry.limiter.totals())).collect();
-        let services = self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect();
-        let summary = match self.writer.finish() {
+        release(self.engines.into_iter().map(|(engine, entry)| (engine, entry.service)).collect());
+        match self.writer.finish() {
             Ok(written) => {
                 summary.pages = written.pages;
                 summary.shards = written.shards as u32;
@@ -112,8 +112,7 @@ impl Context {
                 Ok(summary)
             }
             Err(error) => Err(error.into()),
-        };
-        (services, summary)
+        }
     }
 
     /// Adds the times of an image to the summary.

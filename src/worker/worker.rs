@@ -304,8 +304,11 @@ impl Worker {
             let summary = match Arc::into_inner(context) {
                 None => Err(WorkerError::Busy),
                 Some(context) => {
-                    let (services, summary) = context.close();
-                    runtime.block_on(stop_all(services));
+                    // The servers end meanwhile: PBS may kill this process before a large journal is sealed.
+                    let mut stopping = None;
+                    let summary = context.close(|services| stopping = Some(runtime.spawn(stop_all(services))));
+                    // A stop that panicked has ended too.
+                    let _ = stopping.map(|stopping| runtime.block_on(stopping));
                     summary
                 }
             };

@@ -107,6 +107,48 @@ fn a_job_waits_for_those_before_it() {
 }
 
 #[test]
+fn a_job_of_several_nodes_goes_on_after_the_loss_of_one_where_pbs_can_do_that() {
+    const ASKED: &str = "#PBS -W tolerate_node_failures=all\n";
+    let node = LoginNode::new("home");
+    let shown = |more: &str| {
+        node.job_file(more, "");
+        node.submit(&["--dry-run"])
+    };
+    assert!(shown("nodes = 2").succeeds().contains(ASKED));
+    assert!(!shown("").succeeds().contains(ASKED), "one node");
+    let own = shown("nodes = 2\noptions = [\"-W tolerate_node_failures=job_start\"]");
+    assert!(!own.succeeds().contains(ASKED));
+    fs::write(node.path("version"), "pbs_version = 14.2.5.20171012\n").unwrap();
+    let old = shown("nodes = 2");
+    assert!(!old.succeeds().contains("tolerate") && old.told.is_empty(), "{old:?}");
+    fs::write(node.path("version"), "Version: 6.1\n").unwrap();
+    let unknown = shown("nodes = 2");
+    assert!(!unknown.succeeds().contains("tolerate"));
+    assert!(
+        unknown.told.contains("the version of PBS is unknown") && unknown.told.contains("`options`"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn what_the_run_would_refuse_is_refused_before_the_job_waits() {
+    let node = LoginNode::new("home");
+    fs::create_dir(node.path("run")).unwrap();
+    fs::write(node.run("configuration.toml"), "[schedule]\nunit_pages = 3\n").unwrap();
+    node.job_file("", "");
+    node.submit(&[]).refuses(2, &["the run would refuse", "schedule.unit_pages", "--accept-config"]);
+    node.job_file("arguments = [\"--accept-config\", \"--retyr\", \"failed\"]", "");
+    node.submit(&[]).refuses(2, &["[job] arguments", "--retyr"]);
+    for key in ["bocr", "mpirun"] {
+        node.job_file(&format!("{key} = \"bin/{key}\""), "");
+        node.submit(&[]).refuses(2, &[&format!("[job] {key}"), &format!("home/bin/{key}"), "correct the path"]);
+    }
+    assert!(!node.run("job").exists());
+    node.job_file("arguments = [\"--accept-config\"]", "");
+    node.submit(&[]).succeeds();
+}
+
+#[test]
 fn settings_that_a_job_still_reads_are_not_changed_under_it() {
     let node = LoginNode::new("home");
     node.job_file("", "");
@@ -151,7 +193,9 @@ fn where_pbs_does_not_take_the_job_all_is_written_and_the_remedy_is_said() {
     without.refuses(1, &["no qsub", &format!("`qsub {}` on a login node", script.display())]);
     assert!(script.exists());
     fs::write(node.path("refuse"), "qsub: Unknown queue\n").unwrap();
-    node.submit(&[]).refuses(1, &["qsub refused: qsub: Unknown queue"]);
+    let refused = node.submit(&[]);
+    refused.refuses(1, &["qsub refused: qsub: Unknown queue", "correct the job file"]);
+    assert!(!refused.told.contains("`qsub "), "it has just refused: {refused:?}");
     fs::remove_file(node.path("refuse")).unwrap();
     node.submit(&[]).succeeds();
     let blind = Ended::of(&node.bocr_with_path(&["submit", file], "/nowhere").output().unwrap());
@@ -282,6 +326,52 @@ fn the_end_that_pbs_gave_a_job_is_explained() {
     fs::write(node.run("finished.json"), account).unwrap();
     node.says("1.fake", &[&ended(265)]);
     assert_eq!(node.follow().code, Some(0));
+}
+
+#[test]
+fn a_run_that_cannot_go_on_by_itself_is_not_called_ready_to_continue() {
+    let node = LoginNode::new("home");
+    node.job_file("", "");
+    node.submit(&[]).succeeds();
+    let account = |stopped: &str| {
+        let text =
+            format!("{{\"exit_code\":75,\"outcome\":{{\"stopped\":{stopped}}},\"again\":false,\"silent_hosts\":[]}}");
+        fs::write(node.run("finished.json"), text).unwrap();
+    };
+    account("{\"no-engine\":\"chandra\"}");
+    node.says("1.fake", &[&ended(75)]);
+    let followed = node.follow();
+    assert!(followed.code == Some(75) && followed.said.contains("no rank can serve chandra"), "{followed:?}");
+    assert!(followed.said.contains("correct that") && !followed.said.contains("to continue"), "{followed:?}");
+    account("\"requested\"");
+    node.says("1.fake", &[&ended(271)]);
+    let followed = node.follow();
+    assert!(followed.said.contains("ended with 271: the run ended in order after qdel"), "{followed:?}");
+}
+
+#[test]
+fn the_output_of_a_job_by_plain_qsub_is_found() {
+    let node = LoginNode::new("home");
+    node.job_file("", "");
+    node.submit(&[]).succeeds();
+    let output = node.path("bocr.o1");
+    fs::write(&output, "the end of a template\n").unwrap();
+    node.says("1.fake", &[&format!("{}; echo '    Output_Path = login:{}'", ended(0), output.display())]);
+    let followed = node.follow();
+    assert!(followed.said.contains("the end of a template") && followed.said.contains("bocr.o1:"), "{followed:?}");
+}
+
+#[test]
+fn set_up_lines_that_end_the_job_are_not_the_end_of_a_run() {
+    for code in [0, 3, 75] {
+        let node = LoginNode::new("home");
+        node.job_file(&format!("setup = \"exit {code}\""), "");
+        node.submit(&[]).succeeds();
+        let mut script = Command::new(node.run("job/job.pbs"));
+        let ended = Ended::of(&script.env("RECORD", node.path("record")).env("HOME", node.path("")).output().unwrap());
+        ended.refuses(2, &["setup of the job file ended the job", &format!("exit code {code}")]);
+        assert!(!node.path("record").exists());
+    }
 }
 
 #[test]

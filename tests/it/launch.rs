@@ -55,6 +55,18 @@ fn wrong_usage_of_bocr_is_final() {
 }
 
 #[test]
+fn without_pdfium_no_start_is_tried_again() {
+    let bench = Bench::new();
+    let launch = Launch::new(&bench, "").options(&["--ranks", "2"]);
+    let configuration = fs::read_to_string(bench.path("configuration.toml")).unwrap();
+    bench.write("configuration.toml", &format!("pdfium = \"/no/such/libpdfium.so\"\n{configuration}"));
+    let mut run = launch.start();
+    assert_eq!(run.end(), Some(2), "{}", run.stderr());
+    let said = run.stderr();
+    assert!(said.contains("/no/such/libpdfium.so") && !said.contains("attempt 2"), "{said}");
+}
+
+#[test]
 fn usage_errors_name_the_remedy() {
     let launch = |arguments: &[&str]| {
         let bocr = ["--bocr", env!("CARGO_BIN_EXE_bocr")];

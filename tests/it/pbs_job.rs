@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeSet, fs, io::Write, process::Command};
+use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
 
 use crate::pbs_support::{
-    JobScript, Pbs,
+    JobScript, OPEN_FILES, Pbs, Site,
     alone::{Alone, JOB, NEXT, SETTLES_A_PAGE},
 };
 use crate::run_support::{Bench, Killed, text, until};
@@ -76,6 +76,7 @@ fn a_job_that_runs_out_of_walltime_is_followed_by_the_next() {
     assert!(jobs.ends_with(&format!("\tchain {job}\n")), "{jobs}");
     assert_eq!(pbs.end(&next), 0, "{}", pbs.output(&next));
     assert!(pbs.output(&next).contains("3 by an earlier start"), "{}", pbs.output(&next));
+    assert!(!pbs.output(&job).contains("has been aborted"), "an end in order is none to mpirun: {}", pbs.output(&job));
     assert_eq!(pbs.file("jobs.tsv"), jobs, "and no other");
     assert_whole(&bench, 4);
 }
@@ -126,15 +127,78 @@ fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_job_goes_on_without_a_host_that_lost_its_power() {
+fn qdel_ends_the_run_in_order_before_pbs_kills_it_however_slow_its_pages_are() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up_at(&bench, &Site { kill_delay: 9, ..Site::default() }) else { return };
+    let arguments = format!("--faults {}", pbs.stalling_inputs().display());
+    pbs.configure_with_long_drain();
+    let job = pbs.submit(&JobScript { arguments: &arguments, ..JobScript::default() });
+    pbs.all_but_one_settled(&job);
+    pbs.command("qdel", &[&job]);
+    assert_eq!(pbs.end(&job), 256 + 15, "{}", pbs.output(&job));
+    assert_eq!(pbs.events(&job), ["TERM"], "no kill was needed: {}", pbs.output(&job));
+    let account = fs::read_to_string(bench.run_directory().join("finished.json")).unwrap();
+    assert!(account.contains("requested"), "{account}");
+    let verified = text(&bench.bocr(&["verify", bench.run_directory().to_str().unwrap()]).output().unwrap());
+    assert!(verified.contains("\n3 read, ") && !verified.contains("not sealed"), "{verified}");
+    assert_nothing_runs(&bench);
+}
+
+#[test]
+fn a_job_whose_walltime_a_person_made_shorter_is_followed_by_the_next() {
     let bench = Bench::new();
     let Some(pbs) = Pbs::up(&bench) else { return };
-    let job = pbs.submit_stalling(&JobScript::default());
+    let job = pbs.submit_stalling(&JobScript { options: "--chain 1", ..JobScript::default() });
+    pbs.all_but_one_settled(&job);
+    pbs.command("qalter", &["-l", "walltime=00:00:02", &job]);
+    pbs.end(&job);
+    let told = pbs.output(&job);
+    assert!(told.contains("the walltime is over") && told.contains("pages are left: job "), "{told}");
+    let jobs = pbs.file("jobs.tsv");
+    let next = jobs.lines().last().unwrap().split('\t').next().unwrap().to_owned();
+    assert_eq!(pbs.end(&next), 0, "{}", pbs.output(&next));
+    assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_goes_on_without_a_host_that_lost_its_power() {
+    let bench = Bench::new();
+    // The launcher alone needs longer to find out that the host does not answer.
+    let Some(pbs) = Pbs::up_at(&bench, &Site { max_poll_downtime: 2, ..Site::default() }) else { return };
+    let arguments = ["--faults".into(), pbs.stalling_inputs().display().to_string()];
+    let asked = format!("nodes = 3\ngpus = 0\nranks = 1\ncores = 2\narguments = {arguments:?}");
+    let job = pbs.submit_file(&asked);
     pbs.all_but_one_settled(&job);
     pbs.hosts.off("n2");
     assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    assert_eq!(pbs.attribute(&job, "run_count").as_deref(), Some("1"), "PBS did not end it: {}", pbs.output(&job));
     assert!(pbs.output(&job).contains("attempt 2: 2 ranks on n1 n3;"), "{}", pbs.output(&job));
     assert_whole(&bench, 4);
+}
+
+#[test]
+fn a_job_of_a_user_of_csh_has_its_set_up_on_every_host() {
+    const CSH: &str = "/bin/tcsh";
+    if !Path::new(CSH).exists() {
+        eprintln!("NOT RUN: csh as login shell: tcsh is not installed (scripts/setup --tests)");
+        return;
+    }
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up_at(&bench, &Site { login_shell: CSH, ..Site::default() }) else { return };
+    let arguments = ["--faults".into(), pbs.stalling_inputs().display().to_string()];
+    let job = pbs.submit_file(&format!("nodes = 3\ngpus = 0\nranks = 1\ncores = 2\narguments = {arguments:?}"));
+    pbs.all_but_one_settled(&job);
+    let is_rank = |line: &str| line.starts_with(concat!(env!("CARGO_BIN_EXE_bocr"), " run "));
+    let ranks: Vec<_> = bench.marked_processes().into_iter().filter(|(_, line)| is_rank(line)).collect();
+    assert_eq!(ranks.len(), 3, "{ranks:#?}");
+    for (process, line) in ranks {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let files = limits.lines().find(|limit| limit.starts_with("Max open files")).unwrap();
+        assert!(files.contains(&format!(" {OPEN_FILES} ")), "{line}: {files}");
+    }
+    pbs.command("qdel", &[&job]);
+    pbs.end(&job);
+    assert_nothing_runs(&bench);
 }
 
 #[test]
@@ -206,6 +270,55 @@ fn a_job_that_begins_before_its_submit_has_listed_it_is_listed_once() {
     drop(list);
     child.0.wait().unwrap();
     assert_eq!(job.read("run/job/jobs.tsv").matches(JOB).count(), 1, "{}", job.read("output"));
+}
+
+#[test]
+fn the_script_of_the_next_job_is_kept_at_the_start() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    fs::remove_file(job.path("run/job/job.pbs")).unwrap();
+    let (code, said) = job.run(&["--chain", "1"]);
+    assert!(
+        code == Some(2) && said.contains("cannot read the script of the next job") && said.contains("--script"),
+        "{said}"
+    );
+    assert!(!job.path("run/status.json").exists(), "the run has not begun");
+    // PBS's own copy, which is gone when the job ends.
+    job.write("spool.SC", "#!/bin/bash\n");
+    let (code, said) = job.run(&["--chain", "1", "--script", job.path("spool.SC").to_str().unwrap()]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(job.read("submitted").ends_with(&format!(" {}\n", job.path("run/job/chain.pbs").display())), "{said}");
+    assert_eq!(job.read("run/job/chain.pbs"), "#!/bin/bash\n");
+}
+
+#[test]
+fn the_next_job_is_submitted_though_qsub_fails_at_first() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let fails_once = format!("echo try >>$folder/tries; [[ $(wc -l <$folder/tries) -gt 1 ]] || exit 1; echo {NEXT}");
+    job.program("bin/qsub", &fails_once);
+    let (code, said) = job.run(&["--chain", "1"]);
+    assert!(code == Some(75) && said.contains(&format!("job {NEXT} follows")), "{said}");
+}
+
+#[test]
+fn the_commands_of_pbs_are_found_where_the_path_lacks_them() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    fs::create_dir_all(job.path("exec/bin")).unwrap();
+    for name in ["qsub", "qstat"] {
+        fs::rename(job.path("bin").join(name), job.path("exec/bin").join(name)).unwrap();
+    }
+    job.write("pbs.conf", &format!("PBS_SERVER=pbs\nPBS_EXEC={}\n", job.path("exec").display()));
+    job.qstat(JOB, "Resource_List.walltime = 00:10:00");
+    let (code, said) = job.run(&["--chain", "1", "--reserve", "100"]);
+    assert!(code == Some(75) && !said.contains("NO deadline") && said.contains("time limit of the run: "), "{said}");
+    assert!(said.contains(&format!("job {NEXT} follows")), "{said}");
+}
+
+#[test]
+fn a_full_disk_under_the_output_does_not_change_how_the_job_ends() {
+    let job = Alone::new(SETTLES_A_PAGE);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(job.start_with(&["--chain", "1"], full()).wait().unwrap().code(), Some(75));
+    assert!(job.path("submitted").exists());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use bulletin_ocr::{
         Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, Stage, StopReason, TokenUsage,
         Unit, Verdict,
     },
-    schedule::{Action, Deadline, Event, PageState, Policy, Restored},
+    schedule::{Action, Deadline, Event, PageState, Policy, Restored, Tick},
 };
 
 const DEEPSEEK: RankId = RankId(1);
@@ -537,6 +537,29 @@ fn a_run_that_is_asked_to_stop_lets_pages_end_for_a_while_and_calls_the_rest_bac
     });
     story.assert_finished(Outcome::Stopped(StopReason::Requested));
     assert_eq!(story.scheduler.counts().read, 1);
+}
+
+#[test]
+fn a_run_whose_processes_are_killed_soon_calls_pages_back_before_the_drain_is_over() {
+    let mut story = Story::resume(Policy { drain: Duration::from_secs(15), ..policy(2) }, &[9], Vec::new());
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(RankId(1), "chandra", 2);
+    story.now = Duration::from_secs(100);
+    let deadline = |seconds| Deadline { end: Tick(Duration::from_secs(seconds)), reserve: Duration::from_secs(5) };
+    story.scheduler.limit(deadline(108));
+    story.scheduler.limit(deadline(500));
+    let units = story.units();
+    story.happens(Event::StopRequested { reason: StopReason::Requested });
+    story.now = Duration::from_secs(103);
+    story.happens(Event::Clock);
+    assert_eq!(story.actions.drain(..).count(), 2, "both ranks are asked to give their pages back");
+    for (rank, unit) in units.into_iter().filter(|(rank, _)| *rank == CHANDRA) {
+        story.returns(rank, unit, MachineFault::Draining);
+    }
+    // The other rank has returned nothing when half of the time for sealing is over.
+    story.now = Duration::from_millis(105_500);
+    story.happens(Event::Clock);
+    story.assert_finished(Outcome::Stopped(StopReason::Requested));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::{
 use tempfile::TempDir;
 
 /// Prints an id, and keeps its arguments. Refuses where a file `refuse` says why; says also what is in a file `says`, and
-/// no id where there is a file `silent`.
+/// no id where there is a file `silent`. A file `version` is the answer to --version.
 const QSUB: &str = r#"
+[[ $1 != --version ]] || { cat "$fake/version" 2>/dev/null || echo "pbs_version = 23.06.06"; exit; }
 [[ ! -e $fake/refuse ]] || { cat "$fake/refuse" >&2; exit 1; }
 number=$(($(cat "$fake/last" 2>/dev/null || echo 0) + 1))
 echo "$number" >"$fake/last"

@@ -251,6 +251,11 @@ pub struct Hosts {
 impl Hosts {
     /// `None`, said loudly, where this user may not make network namespaces.
     pub fn up(bench: &Bench) -> Option<Hosts> {
+        Self::up_for(bench, "/bin/bash")
+    }
+
+    /// With this login shell of the user.
+    pub fn up_for(bench: &Bench, login_shell: &str) -> Option<Hosts> {
         if !networks_can_be_made() {
             eprintln!("NOT RUN: three hosts on one machine need root, network namespaces and iproute2");
             return None;
@@ -261,6 +266,7 @@ impl Hosts {
             .arg("hold")
             .arg(&directory)
             .env(name, value)
+            .env("LOGIN_SHELL", login_shell)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -44,13 +44,18 @@ impl Alone {
         let mpirun = format!("case $1 in --version) echo 'mpirun (Open MPI) 4.1.4' && exit ;; esac\n{mpirun}");
         let qsub = format!("echo \"$*\" >>\"$folder/submitted\"; echo {NEXT}");
         for (name, lines) in [("mpirun", mpirun.as_str()), ("qstat", QSTAT), ("qsub", &qsub)] {
-            let path = alone.path("bin").join(name);
-            fs::write(&path, format!("#!/bin/bash\nfolder={}\n{lines}\n", alone.path("").display())).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            alone.program(&format!("bin/{name}"), lines);
         }
         alone.write("nodes", "localhost\n");
+        alone.write("run/job/job.pbs", "");
         alone.qstat(JOB, "job_state = R");
         alone
+    }
+
+    /// Writes a program of these lines.
+    pub fn program(&self, name: &str, lines: &str) {
+        self.write(name, &format!("#!/bin/bash\nfolder={}\n{lines}\n", self.path("").display()));
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -74,6 +79,11 @@ impl Alone {
 
     /// Starts the job, in a session of its own as PBS does; what it says comes into the file `output`.
     pub fn start(&self, options: &[&str]) -> Child {
+        self.start_with(options, fs::File::create(self.path("output")).unwrap())
+    }
+
+    /// As [`Self::start`], with this file for what it says.
+    pub fn start_with(&self, options: &[&str], output: fs::File) -> Child {
         let mut command = Command::new("setsid");
         command.args([
             "--wait",
@@ -87,8 +97,8 @@ impl Alone {
             .env("PATH", path)
             .env("PBS_JOBID", JOB)
             .env("PBS_NODEFILE", self.path("nodes"))
+            .env("PBS_CONF_FILE", self.path("pbs.conf"))
             .env_remove("BOCR_CHAIN");
-        let output = fs::File::create(self.path("output")).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).spawn().unwrap()
     }
 

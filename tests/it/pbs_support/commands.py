@@ -4,13 +4,16 @@ import json
 import signal
 import time
 
-from job import Job, Refused
+from job import Job, Refused, seconds
 from mom import LOST
 
 POLL = 0.02
+DEFAULT_KILL_DELAY = 10
 
 
 def qsub(pbs, arguments, request):
+    if arguments == ["--version"]:
+        return "pbs_version = 23.06.06\n", "", 0
     with pbs.lock:
         try:
             job = Job(len(pbs.jobs), arguments, request)
@@ -22,7 +25,18 @@ def qsub(pbs, arguments, request):
     return f"{job.id}\n", "", 0
 
 
+def qalter(pbs, arguments, request):
+    job, resources = find(pbs, arguments[-1]), Job.read_resources([arguments[arguments.index("-l") + 1]])
+    with pbs.lock:
+        job.resources |= resources
+        job.walltime = seconds(resources["walltime"])
+    return "", "", 0
+
+
 def qstat(pbs, arguments, request):
+    if arguments[0].startswith("-Q"):
+        limits = f"    kill_delay = {int(pbs.kill_delay)}\n" if pbs.kill_delay != DEFAULT_KILL_DELAY else ""
+        return f"Queue: workq\n    queue_type = Execution\n    enabled = True\n{limits}    started = True\n", "", 0
     history, as_json = "x" in "".join(each for each in arguments if each.startswith("-")), "json" in arguments
     out, err, code, told = "", "", 0, {}
     for name in (each for each in arguments if not each.startswith("-") and each != "json"):
@@ -157,7 +171,7 @@ def pbsdsh(pbs, arguments, request):
     return "", "", max(await_task(task) for task in tasks)
 
 
-COMMANDS = {each.__name__: each for each in (qsub, qstat, qdel, qrerun, qsig, pbs_tmrsh, pbsdsh)}
+COMMANDS = {each.__name__: each for each in (qsub, qalter, qstat, qdel, qrerun, qsig, pbs_tmrsh, pbsdsh)}
 
 
 def answer(pbs, request):

@@ -52,7 +52,7 @@ class Job:
                 break
         of_script, _ = self._options(directives)
         # The command line wins, and what both say of resources is put together.
-        self.resources = {**self._resources(of_script.get("l", [])), **self._resources(options.get("l", []))}
+        self.resources = {**self.read_resources(of_script.get("l", [])), **self.read_resources(options.get("l", []))}
         if "select" in self.resources and {"ncpus", "ngpus", "mem"} & set(self.resources):
             raise Refused('qsub: "-lresource=" cannot be used with "select" or "place", resource is: ncpus')
         merged = {**of_script, **options}
@@ -66,7 +66,10 @@ class Job:
             name, equals, value = each.partition("=")
             # A `$HOME` in it stays as it is.
             self.variables[name] = value if equals else request["environment"].get(name, "")
-        self.depend = [part.split(":") for part in last("W", "").removeprefix("depend=").split(",") if part]
+        # Each attribute of -W by itself.
+        attributes = dict(each.partition("=")[::2] for each in of_script.get("W", []) + options.get("W", []))
+        self.depend = [part.split(":") for part in attributes.get("depend", "").split(",") if part]
+        self.tolerates_lost_nodes = attributes.get("tolerate_node_failures") == "all"
         self.chunks = self._chunks(self.resources.get("select", "1:ncpus=1"))
         self.walltime = seconds(self.resources["walltime"]) if "walltime" in self.resources else None
         self.state, self.comment, self.exit_status, self.run_count = "Q", "", None, 0
@@ -90,7 +93,7 @@ class Job:
         return options, files
 
     @staticmethod
-    def _resources(values):
+    def read_resources(values):
         found = {}
         for value in values:
             for each in value.split(","):
@@ -119,7 +122,7 @@ class Job:
 
     def described(self):
         """Attributes as in `qstat -f`."""
-        told = {"Job_Name": self.name, "job_state": self.state, "Rerunable": "y" if self.rerunnable else "n"}
+        told = {"Job_Name": self.name, "job_state": self.state, "queue": "workq", "Rerunable": "y" if self.rerunnable else "n"}
         told |= {f"Resource_List.{name}": value for name, value in self.resources.items()}
         if self.started and self.state in "RE":
             # The mom tells only when it looks: every ten seconds at first.

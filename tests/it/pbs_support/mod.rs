@@ -25,6 +25,28 @@ pub struct Pbs<'a> {
     server: Child,
 }
 
+/// The limit on open files in the set-up lines of a job file.
+pub const OPEN_FILES: u32 = 3210;
+
+/// Seconds until a job whose first node is lost is queued again.
+const NODE_FAIL_REQUEUE: u32 = 1;
+
+/// How a site has set up its PBS.
+pub struct Site {
+    /// Seconds from SIGTERM to SIGKILL.
+    pub kill_delay: u32,
+    /// Seconds from the loss of a node to the end of a job that does not tolerate it.
+    pub max_poll_downtime: u32,
+    /// The user's login shell.
+    pub login_shell: &'static str,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Site { kill_delay: 10, max_poll_downtime: 300, login_shell: "/bin/bash" }
+    }
+}
+
 /// What a job asks for, and which run it does.
 pub struct JobScript<'a> {
     pub select: &'a str,
@@ -44,11 +66,18 @@ impl Default for JobScript<'_> {
 impl<'a> Pbs<'a> {
     /// `None`, said loudly, where this user may not make network namespaces.
     pub fn up(bench: &'a Bench) -> Option<Self> {
-        let hosts = Hosts::up(bench)?;
+        Self::up_at(bench, &Site::default())
+    }
+
+    /// With a PBS that is set up like this.
+    pub fn up_at(bench: &'a Bench, site: &Site) -> Option<Self> {
+        let hosts = Hosts::up_for(bench, site.login_shell)?;
         let log = || File::create(bench.path("pbs.log")).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/pbs_support/server.py");
         let mut command = hosts.command("world");
+        command.env("LOGIN_SHELL", site.login_shell);
         command.args(["python3", "-B"]).arg(script).arg(&hosts.directory);
+        command.args([site.kill_delay, NODE_FAIL_REQUEUE, site.max_poll_downtime].map(|limit| limit.to_string()));
         let server = command.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn().unwrap();
         let pbs = Pbs { bench, hosts, server };
         until("PBS is up", || pbs.folder("socket").exists());
@@ -79,12 +108,20 @@ impl<'a> Pbs<'a> {
         self.bench.bocr(arguments).env("PATH", path).output().unwrap()
     }
 
+    /// Submits a job file with these lines of `[job]` more, and returns the job's id.
+    pub fn submit_file(&self, asked: &str) -> String {
+        let file = self.job_file(asked, "0", "");
+        let submitted = self.bocr(&["submit", file.to_str().unwrap()]);
+        assert!(submitted.status.success(), "{}", text(&submitted));
+        String::from_utf8(submitted.stdout).unwrap().lines().next().unwrap().to_owned()
+    }
+
     /// Writes a job file with these lines of `[job]` more, and a configuration as [`Self::configure`] does.
     pub fn job_file(&self, asked: &str, time_scale: &str, more: &str) -> PathBuf {
         let (name, value) = self.bench.mark();
         let (run, input) = (self.bench.run_directory(), self.bench.path("input"));
         let text = format!(
-            "roles = \"chandra\"\n[job]\nrun = {run:?}\ninput = [{input:?}]\nsetup = \"export {name}={value}\"\n{asked}\n{}",
+            "roles = \"chandra\"\n[job]\nrun = {run:?}\ninput = [{input:?}]\nsetup = \"export {name}={value}; ulimit -S -n {OPEN_FILES}\"\n{asked}\n{}",
             configuration(time_scale, more)
         );
         self.bench.write("job.toml", &text)
@@ -113,16 +150,26 @@ impl<'a> Pbs<'a> {
 
     /// Submits a run of four pages, one of which gets no answer under its first lease.
     pub fn submit_stalling(&self, script: &JobScript<'_>) -> String {
-        self.bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf", "pages/digital_ar.pdf"]);
         self.configure("0", "");
-        let faults = self.bench.write("faults.toml", FIRST_LEASE_STALLS);
-        let arguments = format!("--faults {}", faults.display());
+        let arguments = format!("--faults {}", self.stalling_inputs().display());
         self.submit(&JobScript { arguments: &arguments, ..*script })
+    }
+
+    /// Inputs of four pages, and the fault script by which one of them gets no answer under its first lease.
+    pub fn stalling_inputs(&self) -> PathBuf {
+        self.bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf", "pages/digital_ar.pdf"]);
+        self.bench.write("faults.toml", FIRST_LEASE_STALLS)
     }
 
     /// Stand-ins that answer at this pace, a disk that is written at once, and short phases of an end.
     pub fn configure(&self, time_scale: &str, more: &str) {
         self.bench.write("configuration.toml", &configuration(time_scale, more));
+    }
+
+    /// As [`Self::configure`], but pages in flight may go on for as long as by default after a stop.
+    pub fn configure_with_long_drain(&self) {
+        let text = configuration("0", "");
+        self.bench.write("configuration.toml", &text.replace("drain = \"1s\"\n", ""));
     }
 
     /// Submits it, and returns its id.

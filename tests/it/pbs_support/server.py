@@ -1,7 +1,8 @@
 """A small OpenPBS for tests, on the three hosts of tests/launch_support/hosts. It does what
 docs/facts/pbs.md says of OpenPBS.
 
-    server.py DIRECTORY [KILL_DELAY [NODE_FAIL_REQUEUE]]     seconds; in the hosts' process space, until it is killed
+    server.py DIRECTORY [KILL_DELAY [NODE_FAIL_REQUEUE [MAX_POLL_DOWNTIME]]]
+                                 seconds; in the hosts' process space, until it is killed
 
 DIRECTORY is that of the hosts. In its folder `pbs`: `bin` with the commands, `socket`, `home` (the user's), and `events`,
 one line for each signal that PBS sent.
@@ -25,14 +26,15 @@ import commands
 from mom import SPOOL, Host
 
 POLL = 0.05
+LOGIN_SHELL = pathlib.Path(os.environ.get("LOGIN_SHELL", "/bin/bash"))
 CORES = 4
 
 
 class Server:
-    def __init__(self, directory, kill_delay, node_fail_requeue):
+    def __init__(self, directory, kill_delay, node_fail_requeue, max_poll_downtime):
         self.directory = pathlib.Path(directory)
         self.pbs = self.directory / "pbs"
-        self.kill_delay, self.node_fail_requeue = kill_delay, node_fail_requeue
+        self.kill_delay, self.node_fail_requeue, self.max_poll_downtime = kill_delay, node_fail_requeue, max_poll_downtime
         names = (self.directory / "nodes").read_text().split()
         self.hosts = {name: Host(directory, name) for name in names}
         self.jobs, self.lock = {}, threading.RLock()
@@ -86,7 +88,7 @@ class Server:
         """Of what PBS starts. In tasks on the first node the node file is unset."""
         chunk = job.chunks[job.hosts.index(host)]
         home = str(self.pbs / "home")
-        told = {"HOME": home, "USER": "root", "LOGNAME": "root", "SHELL": "/bin/bash", "PATH": "/bin:/usr/bin"}
+        told = {"HOME": home, "USER": "root", "LOGNAME": "root", "SHELL": str(LOGIN_SHELL), "PATH": "/bin:/usr/bin"}
         told |= job.variables
         told |= {"PBS_JOBID": job.id, "PBS_JOBNAME": job.name, "PBS_O_WORKDIR": job.work, "PBS_O_HOME": "/root",
                  "PBS_O_HOST": "login", "PBS_QUEUE": "workq", "PBS_ENVIRONMENT": "PBS_BATCH",
@@ -117,13 +119,13 @@ class Server:
             self.hosts[host].call(
                 f"mkdir -m 700 -p /var/tmp/pbs.{job.id} && mkdir -p {SPOOL}/aux && cat >{SPOOL}/aux/{job.id}", nodes)
         first, script = self.hosts[job.hosts[0]], f"{SPOOL}/mom_priv/jobs/{job.id}.SC"
-        first.call(f"mkdir -p {SPOOL}/mom_priv/jobs && cat >{script}", job.script)
+        first.call(f"mkdir -p {SPOOL}/mom_priv/jobs && cat >{script} && chmod 700 {script}", job.script)
         # A login shell that reads the path of the copy from a pipe.
         reading, writing = os.pipe()
-        os.write(writing, f"/bin/bash {script}\n".encode())
+        os.write(writing, f"{script}\n".encode())
         os.close(writing)
         with self.output(job) as output:
-            shell = ["/bin/bash", "-c", "exec -a -bash /bin/bash"]
+            shell = ["/bin/bash", "-c", f"exec -a -{LOGIN_SHELL.name} {LOGIN_SHELL}"]
             task = first.start(shell, self.environment(job, job.hosts[0], 1), output, reading)
         os.close(reading)
         with self.lock:
@@ -132,7 +134,7 @@ class Server:
 
     def _run(self, job):
         top = self._begin(job)
-        lost_at = None
+        lost_at = other_lost_at = None
         while True:
             now, over = time.monotonic(), top.exit_code() is not None
             if not self.hosts[job.hosts[0]].alive():
@@ -143,6 +145,13 @@ class Server:
                     break
             elif over and (job.ending is None or not top.members()):
                 break
+            elif not job.tolerates_lost_nodes and not all(self.hosts[name].alive() for name in job.hosts):
+                # The first node waits for the others, then kills the job at once.
+                other_lost_at = other_lost_at or now
+                if now - other_lost_at >= self.max_poll_downtime:
+                    job.ending = "other lost"
+                    self.note(job, "KILL")
+                    break
             elif job.kill_at is not None and now >= job.kill_at:
                 self.note(job, "KILL")
                 break
@@ -178,11 +187,11 @@ class Server:
                 self.hosts[host].call(f"rm -rf /var/tmp/pbs.{job.id} {SPOOL}/aux/{job.id}")
         code = top.process.wait()
         with self.lock:
-            if job.ending == "rerun" or (job.ending == "lost" and job.rerunnable):
+            if job.ending == "rerun" or (job.ending in ("lost", "other lost") and job.rerunnable):
                 job.state = "Q"
                 return
             status = code if code >= 0 else 256 - code
-            job.exit_status = {"walltime": -29, "lost": -20}.get(job.ending, status)
+            job.exit_status = {"walltime": -29, "lost": -20, "other lost": -14}.get(job.ending, status)
             job.comment = "job exceeded resource walltime" if job.ending == "walltime" else job.comment
             job.state = "F"
 
@@ -204,7 +213,7 @@ class Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 def main():
     directory = sys.argv[1]
-    pbs = Server(directory, *(float(each) for each in (sys.argv[2:] + ["10", "1"][len(sys.argv) - 2:])))
+    pbs = Server(directory, *(float(each) for each in (sys.argv[2:] + ["10", "1", "300"][len(sys.argv) - 2:])))
     here = pathlib.Path(__file__).parent
     for folder in ("bin", "home"):
         (pbs.pbs / folder).mkdir(parents=True)
