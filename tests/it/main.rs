@@ -49,6 +49,7 @@ mod run_main_job;
 mod run_retries;
 mod run_role_switches;
 mod schedule_expiry;
+mod schedule_failures;
 mod schedule_role_switch;
 mod schedule_simulation;
 mod schedule_stories;
