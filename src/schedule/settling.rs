@@ -81,9 +81,6 @@ impl Scheduler {
             }
             _ => (verdict, by_second),
         };
-        if let Some(doubt) = open.doubt {
-            self.resolve_doubt(page, engine, &doubt.failed_by, verdict.is_read());
-        }
         match verdict {
             Verdict::Read | Verdict::Incomplete => self.counts.read += 1,
             Verdict::Blank => self.counts.blank += 1,
@@ -94,6 +91,10 @@ impl Scheduler {
             self.counts.recovered += 1;
         }
         self.ledger.set(page, PageState::Settled(verdict));
+        // Afterwards, because it may take failures back, and this page may be among them.
+        if let Some(doubt) = open.doubt {
+            self.resolve_doubt(page, engine, &doubt.failed_by, verdict.is_read());
+        }
     }
 
     /// A page that had failed with `class` is not failed any more.
