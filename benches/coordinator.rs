@@ -96,6 +96,7 @@ impl Swing {
                 page,
                 lease: unit.lease,
                 verdict: Verdict::Read,
+                engine: Some(unit.engine),
                 attempts: Vec::new(),
                 remaining: EngineSet::default(),
             };
@@ -147,6 +148,7 @@ fn codec(criterion: &mut Criterion) {
             page,
             lease: unit.lease,
             verdict: Verdict::Read,
+            engine: Some(unit.engine),
             attempts: Vec::new(),
             remaining: EngineSet::default(),
         };

@@ -25,9 +25,12 @@
 //! | [`standin`] | the stand-in server |
 //! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
-//! | [`sys`] | child processes, file locks, `/proc`, host name, exit codes, random bytes |
+//! | [`sys`] | child processes, file locks and names, `/proc`, host name, exit codes, random bytes, text for terminals |
 //!
 //! Below all of them is the package [`page_image`]: layout analysis of a page, and the changes of its image; pure.
+
+// These macros panic on a closed pipe, and print control characters: `sys::write_stdout` and `write_stderr` do not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod cli;
 pub mod comm;

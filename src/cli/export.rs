@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::{
     engine,
     store::{self, ExportFormat, ExportOptions, Layout},
-    sys::ExitCode,
+    sys::{ExitCode, write_stdout},
 };
 
 /// Writes Markdown, HTML and JSONL.
@@ -49,6 +49,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let summary = store::export(&arguments.run_directory, &options)
         .with_context(|| format!("cannot export {}", arguments.run_directory.display()))?;
-    println!("{} pages of {} documents in {}", summary.pages, summary.documents, options.output.display());
+    let (pages, documents) = (summary.pages, summary.documents);
+    write_stdout(&format!("{pages} pages of {documents} documents in {}\n", options.output.display()))?;
     Ok(ExitCode::Success)
 }

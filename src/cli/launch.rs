@@ -1,10 +1,10 @@
 //! `bocr launch`: runs `bocr run` under mpirun until the run has ended.
 
-use std::{ffi::OsString, io, io::Write as _, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 use crate::{
     launch::{self, LaunchRequest},
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr, write_stdout},
 };
 
 /// The end of the help text.
@@ -86,8 +86,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let done = if arguments.dry_run {
         launch::preview(&request).map(|line| {
-            // An error is ignored: the reader may have closed the pipe.
-            let _ = writeln!(io::stdout(), "{line}");
+            // An error is ignored: the line is for the reader only.
+            let _ = write_stdout(&format!("{line}\n"));
             ExitCode::Success
         })
     } else {
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     Ok(done.unwrap_or_else(|error| {
         let code = error.exit_code();
-        eprintln!("launch: {:#}", anyhow::Error::from(error));
+        write_stderr(&format!("launch: {:#}\n", anyhow::Error::from(error)));
         code
     }))
 }

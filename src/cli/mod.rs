@@ -16,11 +16,11 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
-use crate::sys::ExitCode;
+use crate::sys::{ExitCode, PROGRAM_VERSION, write_stderr};
 
 /// Reads the Moroccan Bulletin Officiel on a GPU cluster, in one multi-node job.
 #[derive(Debug, Parser)]
-#[command(name = "bocr", version, max_term_width = 110)]
+#[command(name = "bocr", version = PROGRAM_VERSION, max_term_width = 110)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Guard(arguments) => guard::run(arguments),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("bocr: {error:#}");
+        write_stderr(&format!("bocr: {error:#}\n"));
         ExitCode::Failure
     })
 }

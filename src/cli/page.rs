@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
     engine::Profile,
     imaging::{EncodedPage, Pool, PoolSettings, RenderFailure, RenderJob, find_library, overlay},
     model::{Damage, DocumentPages, Inspected, LayoutRule, PageIndex, View, configuration::Configuration},
-    sys::ExitCode,
+    sys::{ExitCode, LONGEST_FILE_NAME, shortened, write_stderr, write_stdout},
 };
 
 /// Writes the images of a page that a server would get, byte for byte, a picture of the decisions about it, and one
@@ -64,11 +64,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let settings = PoolSettings::new(std::env::current_exe()?, pdfium, &configuration.imaging, 1);
         let pool = Pool::start(PoolSettings { children: NonZeroU32::MIN, ..settings }).await?;
         let document = PathBuf::from(&arguments.pages.name);
+        // Opening a FIFO would wait for a writer. A file that does not exist is reported by the renderer.
+        if fs::metadata(&document).is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(wrong_usage(&anyhow!("{} is not a regular file: give a PDF file", document.display())));
+        }
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);
-        let Inspected { pages: last, damage } = pool.inspect(&document, password.as_deref()).await?;
+        let Inspected { pages: last, damage, embedded } = pool.inspect(&document, password.as_deref()).await?;
+        if embedded > 0 {
+            let name = &arguments.pages.name;
+            write_stderr(&format!(
+                "bocr: {name}: {embedded} PDFs are embedded in it; a run reads them, this command does not\n"
+            ));
+        }
         let mut failed = damage.as_ref().is_some_and(|damage| damage.pages_missing);
         if let Some(Damage { reason, .. }) = damage {
-            eprintln!("bocr: {reason}");
+            write_stderr(&format!("bocr: {reason}\n"));
         }
         let numbers = match numbers(&arguments.pages, last) {
             Ok(numbers) => numbers,
@@ -101,7 +111,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 line.extend(found);
             }
             writeln!(lines, "{line}")?;
-            println!("{line}");
+            write_stdout(&format!("{line}\n"))?;
         }
         Ok(if failed { ExitCode::PagesFailed } else { ExitCode::Success })
     })
@@ -117,7 +127,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<(Configuration, Profile)> {
 }
 
 fn wrong_usage(error: &anyhow::Error) -> ExitCode {
-    eprintln!("bocr: {error:#}");
+    write_stderr(&format!("bocr: {error:#}\n"));
     ExitCode::WrongUsage
 }
 
@@ -151,7 +161,10 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn of<'a>(folder: &'a Path, document: &Path, number: u32, view: View) -> Files<'a> {
+        /// Room for page number, view, and the longest ending.
+        const ROOM: usize = 48;
         let stem = document.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = shortened(&stem, LONGEST_FILE_NAME - ROOM);
         Files { folder, name: format!("{stem}.p{number:03}.{}", view.name()) }
     }
 

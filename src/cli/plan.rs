@@ -1,7 +1,7 @@
 //! `bocr plan`: estimates what a run will find and cost.
 
 use std::{
-    io::{self, IsTerminal, Write, stderr},
+    io::{IsTerminal, stderr},
     num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     time::Duration,
@@ -14,7 +14,7 @@ use crate::{
     estimate::{EstimateRequest, EstimateTarget, Reserve, estimate},
     model::configuration::{Configuration, ServerSource},
     pbs::{JobFile, JobFileError, Walltime},
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr, write_stdout},
 };
 
 use super::{imaging::ImagingArguments, run::configuration_file};
@@ -63,7 +63,7 @@ pub struct Arguments {
 /// A failure of the machine: PDFium is missing, the renderer fails, or the run directory cannot be read.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let wrong_usage = |error: anyhow::Error| {
-        eprintln!("bocr: {error:#}");
+        write_stderr(&format!("bocr: {error:#}\n"));
         Ok(ExitCode::WrongUsage)
     };
     let request = match request(arguments) {
@@ -78,20 +78,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let estimated = estimate(&request, &progress);
     bar.finish_and_clear();
     match estimated {
-        Ok(estimate) if arguments.json => print(&(serde_json::to_string_pretty(&estimate)? + "\n"))?,
-        Ok(estimate) => print(&estimate.to_string())?,
+        Ok(estimate) if arguments.json => write_stdout(&(serde_json::to_string_pretty(&estimate)? + "\n"))?,
+        Ok(estimate) => write_stdout(&estimate.to_string())?,
         Err(error) if error.exit_code() == ExitCode::WrongUsage => return wrong_usage(error.into()),
         Err(error) => return Err(error.into()),
     }
     Ok(ExitCode::Success)
-}
-
-/// Prints the text. A closed pipe is no error: the reader may have seen enough, as `head` has.
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
 }
 
 /// The request: options take precedence over the job file.

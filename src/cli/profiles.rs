@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{engine::Profile, sys::ExitCode};
+use crate::{
+    engine::Profile,
+    sys::{ExitCode, write_stdout},
+};
 
 /// Shows the engine profiles and the sources of their values. The output for one profile is itself a profile file.
 #[derive(Debug, clap::Args)]
@@ -23,13 +26,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => {
             for name in Profile::built_in() {
                 let profile = Profile::load(name, None)?;
-                println!(
-                    "{name:<16}{:<10}{:<28}vLLM {} or later, prompt sha256 {}",
+                write_stdout(&format!(
+                    "{name:<16}{:<10}{:<28}vLLM {} or later, prompt sha256 {}\n",
                     profile.engine.name(),
                     profile.model,
                     profile.min_version,
                     &profile.prompt_sha256[..12]
-                );
+                ))?;
             }
         }
         Some(name) => {
@@ -38,7 +41,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             if !profile.has_built_in_prompt() {
                 profile.prompt = std::path::absolute(&profile.prompt)?;
             }
-            print!("{}", profile.to_toml()?);
+            write_stdout(&profile.to_toml()?)?;
         }
     }
     Ok(ExitCode::Success)

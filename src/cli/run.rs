@@ -17,7 +17,7 @@ use crate::{
         configuration::{Configuration, ServerSource, StandInMode},
     },
     run::{ReprocessRequest, RunRequest, TimeLimit},
-    sys::{ExitCode, parse_walltime},
+    sys::{ExitCode, parse_walltime, write_stderr, write_stdout},
 };
 
 /// Read every page of the inputs into the run directory (the main job; alone or under mpirun)
@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek`: both with role switches; `+`:
-    /// both at once
+    /// both at once [default: chandra/deepseek; chandra, if only one of the two has a model]
     #[arg(long)]
     roles: Option<RolePattern>,
     /// URL of a running server for Chandra, instead of launching one; several: one for each local rank
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let configuration = match effective_configuration(arguments) {
         Ok(configuration) => configuration,
         Err(error) => {
-            eprintln!("bocr: {error:#}");
+            write_stderr(&format!("bocr: {error:#}\n"));
             return Ok(ExitCode::WrongUsage);
         }
     };
@@ -131,13 +131,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match crate::run::run(&request) {
         Ok(None) => Ok(ExitCode::Success),
         Ok(Some(report)) => {
-            print!("{}", report.text());
-            println!("  in {}", request.run_directory.display());
+            // An error is ignored: the report is in the run directory, and the exit code must be that of the run.
+            let _ = write_stdout(&format!("{}  in {}\n", report.text(), request.run_directory.display()));
             Ok(report.exit_code)
         }
         Err(error) => {
             let code = error.exit_code();
-            eprintln!("bocr: {:#}", anyhow::Error::from(error));
+            write_stderr(&format!("bocr: {:#}\n", anyhow::Error::from(error)));
             Ok(code)
         }
     }
@@ -163,9 +163,7 @@ fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuratio
         None => Configuration::default(),
         Some(path) => configuration_file(path)?,
     };
-    if let Some(roles) = &arguments.roles {
-        configuration.roles = roles.clone();
-    }
+    configuration.roles = arguments.roles.clone().or(configuration.roles);
     arguments.imaging.apply(&mut configuration);
     if let Some(shard) = arguments.shard {
         configuration.store.shard = shard;

@@ -12,7 +12,7 @@ use crate::{
     standin::{
         self, AnswerLengths, BoxScale, ListenAddress, Mode, Options, Release, SleepMode, StandInError, TimeScale,
     },
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr},
 };
 
 /// How it answers a request with an image.
@@ -167,7 +167,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match standin::run(arguments.options()) {
         Ok(()) => Ok(ExitCode::Success),
         Err(error @ StandInError::Faults(_)) => {
-            eprintln!("bocr: {error}");
+            write_stderr(&format!("bocr: {error}\n"));
             Ok(ExitCode::WrongUsage)
         }
         Err(error) => Err(error.into()),

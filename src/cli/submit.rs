@@ -1,14 +1,10 @@
 //! `bocr submit`: submits `bocr run` as a PBS job.
 
-use std::{
-    io::{self, Write},
-    num::NonZeroU32,
-    path::PathBuf,
-};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use crate::{
     pbs::{self, After, JobId, Overrides, SubmitRequest, Submitted, Walltime},
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr, write_stdout},
 };
 
 use super::follow;
@@ -64,7 +60,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match done {
         Err(error) => {
             let code = error.exit_code();
-            eprintln!("bocr: {:#}", anyhow::Error::from(error));
+            write_stderr(&format!("bocr: {:#}\n", anyhow::Error::from(error)));
             Ok(code)
         }
         Ok(None) => Ok(ExitCode::Success),
@@ -79,7 +75,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints the text. An error is ignored: the reader may have seen enough, as `head` has, and the job is in the queue.
+/// Prints the text. An error is ignored: the job is in the queue.
 fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = write_stdout(text);
 }

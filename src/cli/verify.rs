@@ -11,7 +11,7 @@ use crate::{
     corpus::{self, Plan},
     run::RunLock,
     store,
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr, write_stdout},
 };
 
 /// Counts every page of a run directory again from its files, and checks them.
@@ -38,9 +38,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         repair(directory, &plan)?;
     }
     let report = store::verify(directory, &plan.documents, &plan.run_id).with_context(cannot)?;
-    println!("{report}");
+    write_stdout(&format!("{report}\n"))?;
     for problem in &report.problems {
-        eprintln!("bocr: {problem}");
+        write_stderr(&format!("bocr: {problem}\n"));
     }
     Ok(if report.is_good() { ExitCode::Success } else { ExitCode::Failure })
 }
@@ -50,10 +50,10 @@ fn repair(directory: &Path, plan: &Plan) -> anyhow::Result<()> {
     let _lock = RunLock::take(directory, Duration::ZERO)?;
     let repaired = store::repair(directory, &plan.documents, &plan.run_id)
         .with_context(|| format!("cannot repair {}", directory.display()))?;
-    println!(
-        "deleted {} interrupted files, sealed {} journals, wrote the catalogue again",
+    write_stdout(&format!(
+        "deleted {} interrupted files, sealed {} journals, wrote the catalogue again\n",
         repaired.deleted,
         repaired.sealed.len()
-    );
+    ))?;
     Ok(())
 }

@@ -1,18 +1,20 @@
 //! Frames: one version byte, then bincode 2. No other code knows this format.
 
+use std::io;
+
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever the format of a message changes.
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 
-/// Maximum size of a frame, in bytes. A batch of verdicts has a few kilobytes; a larger message is a defect.
+/// Maximum size of a frame, in bytes. Lists are sent in batches; a larger message is a defect.
 const LIMIT: usize = 8 << 20;
 
 const CONFIGURATION: Configuration<LittleEndian, Fixint, Limit<LIMIT>> =
     bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>();
 
-/// An error in encoding or decoding a frame.
+/// An error in encoding or decoding a frame. The errors of bincode are Rust debug forms, so they are not passed on.
 #[allow(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -24,10 +26,32 @@ pub enum CodecError {
     Empty,
     /// The bytes are no message of this type, or too many.
     #[error("cannot decode a frame of {bytes} bytes: all ranks must run the same build of bocr")]
-    Decode { bytes: usize, source: bincode::error::DecodeError },
+    Decode { bytes: usize },
     /// The message is larger than a frame may be.
-    #[error("cannot encode a message for another rank: this is a defect of bocr")]
-    Encode(#[from] bincode::error::EncodeError),
+    #[error("a message for another rank is larger than {LIMIT} bytes: this is a defect of bocr")]
+    Encode,
+}
+
+/// The most bytes of a batch: a frame has room for it, and for an item that is larger by itself.
+const BATCH: usize = LIMIT / 4;
+
+/// Splits items into batches that fit a frame each, in order. An item that is larger than a batch is a batch by itself.
+pub fn batches<T: Serialize>(items: Vec<T>) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut left = 0;
+    for item in items {
+        // An item that cannot be encoded is larger than a frame.
+        let bytes = bincode::serde::encode_into_std_write(&item, &mut io::sink(), CONFIGURATION).unwrap_or(LIMIT);
+        match batches.last_mut().filter(|_| bytes <= left) {
+            Some(batch) => batch.push(item),
+            None => {
+                batches.push(vec![item]);
+                left = BATCH;
+            }
+        }
+        left = left.saturating_sub(bytes);
+    }
+    batches
 }
 
 /// Encodes a message as a frame.
@@ -36,8 +60,9 @@ pub enum CodecError {
 /// The message is larger than a frame may be.
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     let mut frame = vec![VERSION];
-    bincode::serde::encode_into_std_write(message, &mut frame, CONFIGURATION)?;
-    Ok(frame)
+    bincode::serde::encode_into_std_write(message, &mut frame, CONFIGURATION).map_err(|_| CodecError::Encode)?;
+    // bincode applies its limit to decoding only.
+    if frame.len() > LIMIT { Err(CodecError::Encode) } else { Ok(frame) }
 }
 
 /// Decodes the message of a frame.
@@ -49,21 +74,26 @@ pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, CodecError> {
     if *version != VERSION {
         return Err(CodecError::Version(*version));
     }
-    let wrong = |source| CodecError::Decode { bytes: frame.len(), source };
-    let (message, used) = bincode::serde::decode_from_slice(body, CONFIGURATION).map_err(wrong)?;
-    if used != body.len() {
-        return Err(wrong(bincode::error::DecodeError::OtherString(format!("{} bytes too many", body.len() - used))));
+    match bincode::serde::decode_from_slice(body, CONFIGURATION) {
+        Ok((message, used)) if used == body.len() => Ok(message),
+        _ => Err(CodecError::Decode { bytes: frame.len() }),
     }
-    Ok(message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        comm::{ToCoordinator, ToWorker},
-        model::{DocumentId, EngineSet, FailureClass, LeaseId, PageIndex, PageRef, Settlement, Verdict},
+        comm::{Returned, ToCoordinator, ToWorker},
+        model::{
+            Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageIndex,
+            PageRef, Settlement, Stage, Verdict,
+        },
     };
+
+    fn sample() -> Attempt {
+        Attempt::sample(Stage::Primary, AttemptOutcome::Interrupted(MachineFault::Overloaded))
+    }
 
     fn message() -> ToCoordinator {
         let page = PageRef { document: DocumentId(7), page: PageIndex(2) };
@@ -72,6 +102,7 @@ mod tests {
             page,
             lease: LeaseId(9),
             verdict,
+            engine: Some(Engine::Chandra),
             attempts: Vec::new(),
             remaining: EngineSet::default(),
         }])
@@ -80,8 +111,7 @@ mod tests {
     #[test]
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
-        let golden =
-            "06 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 0000000000000000 00";
+        let golden = "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }
@@ -95,6 +125,27 @@ mod tests {
             assert!(decode::<ToCoordinator>(&frame[..length]).is_err(), "cut at {length}");
         }
         assert!(decode::<ToCoordinator>(&[frame.as_slice(), &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn lists_of_any_size_are_sent_in_frames() {
+        let attempts = |number| vec![Attempt { reason: "ج".repeat(500), ..sample() }; number];
+        let returned = |(page, attempts_of): (u32, usize)| Returned {
+            page: PageRef { document: DocumentId(0), page: PageIndex(page) },
+            lease: LeaseId(1),
+            fault: MachineFault::Overloaded,
+            attempts: attempts(attempts_of),
+            text: None,
+        };
+        // Few pages with many attempts, and many pages with few.
+        let pages: Vec<_> = (0..).zip([vec![2000; 32], vec![2; 3000]].concat()).map(returned).collect();
+        assert!(matches!(encode(&ToCoordinator::Returned(pages[..32].to_vec())), Err(CodecError::Encode)));
+        let batches = batches(pages.clone());
+        assert_eq!(batches.concat(), pages);
+        assert!(batches.len() < 64, "{} messages", batches.len());
+        for batch in batches {
+            encode(&ToCoordinator::Returned(batch)).unwrap();
+        }
     }
 
     proptest::proptest! {

@@ -1,11 +1,12 @@
 //! Messages between ranks.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::codec::batches;
 use crate::{
     model::{
-        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageRef, Prior, RankSummary, Role, Settlement,
-        StopReason, Unit,
+        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageIndex, PageRef, Prior, RankSummary, Role,
+        Settlement, StopReason, Unit,
     },
     store::{LatestRecord, UnfinishedFiles},
 };
@@ -52,6 +53,29 @@ pub struct Assignment {
     pub priors: Vec<Prior>,
 }
 
+impl Assignment {
+    /// The assignment in parts that fit a frame each: parts of the unit under its lease. `priors` is in page order.
+    pub fn parts(unit: Unit, priors: Vec<Prior>) -> Vec<Assignment> {
+        let mut parts = Vec::new();
+        let mut rest = unit;
+        let mut batches = batches(priors).into_iter().peekable();
+        loop {
+            let priors = batches.next().unwrap_or_default();
+            let end = match (priors.last(), batches.peek()) {
+                (Some(last), Some(_)) => last.page.page.0 + 1,
+                _ => rest.first.page.0 + rest.count,
+            };
+            let count = end - rest.first.page.0;
+            parts.push(Assignment { unit: Unit { count, ..rest }, priors });
+            let first = PageRef { page: PageIndex(end), ..rest.first };
+            rest = Unit { first, count: rest.count - count, ..rest };
+            if rest.count == 0 {
+                return parts;
+            }
+        }
+    }
+}
+
 /// Records of earlier starts that one rank has read, in parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveredPart {
@@ -83,7 +107,32 @@ pub enum ToCoordinator {
     /// The shards are sealed and the servers stopped.
     Finished(RankSummary),
     /// A sign of life of this rank.
-    Alive,
+    Alive {
+        /// How often its task side has shown progress since its start. A rank whose number stands still is as good as
+        /// silent, although its main thread goes on.
+        task_beats: u64,
+    },
+}
+
+/// A message that ranks exchange.
+pub trait Message: Serialize + DeserializeOwned {
+    /// The progress of the sender's task side, if the message is a sign of life that tells it.
+    fn task_beats(&self) -> Option<u64>;
+}
+
+impl Message for ToWorker {
+    fn task_beats(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl Message for ToCoordinator {
+    fn task_beats(&self) -> Option<u64> {
+        match self {
+            ToCoordinator::Alive { task_beats } => Some(*task_beats),
+            _ => None,
+        }
+    }
 }
 
 /// A page that a rank returns unsettled.
@@ -104,7 +153,7 @@ pub struct Returned {
 /// The greeting of a rank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Version of this program. All ranks must run the same.
+    /// Version and build of this program. All ranks must run the same.
     pub program_version: String,
     /// Digest of the settings and profiles. All ranks must have the same.
     pub settings: String,
@@ -118,4 +167,34 @@ pub struct Hello {
     pub role: Role,
     /// Maximum number of pages that it holds.
     pub credits: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        comm::encode,
+        model::{AttemptOutcome, DocumentId, Stage},
+    };
+
+    #[test]
+    fn a_unit_with_long_histories_is_sent_in_parts() {
+        let page = |number| PageRef { document: DocumentId(3), page: PageIndex(number) };
+        let sample = Attempt::sample(Stage::Primary, AttemptOutcome::Interrupted(MachineFault::Overloaded));
+        let long = vec![Attempt { reason: "r".repeat(500), ..sample }; 3000];
+        let unit = Unit { lease: LeaseId(7), engine: Engine::Chandra, first: page(10), count: 8, probe: None };
+        // Two pages of the unit have no history.
+        let priors: Vec<_> =
+            [10, 12, 13, 14, 15, 16].map(|number| Prior { attempts: long.clone(), ..Prior::none(page(number)) }).into();
+        let parts = Assignment::parts(unit, priors.clone());
+        assert!(parts.len() > 1);
+        assert!(parts.iter().all(|part| encode(&ToWorker::Assign(part.clone())).is_ok()));
+        assert!(
+            parts.iter().all(|part| part.priors.iter().all(|prior| part.unit.pages().any(|page| page == prior.page)))
+        );
+        let pages: Vec<_> = parts.iter().flat_map(|part| part.unit.pages()).collect();
+        assert_eq!(pages, unit.pages().collect::<Vec<_>>());
+        assert_eq!(parts.into_iter().flat_map(|part| part.priors).collect::<Vec<_>>(), priors);
+        assert_eq!(Assignment::parts(unit, Vec::new()), [Assignment { unit, priors: Vec::new() }]);
+    }
 }

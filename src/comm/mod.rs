@@ -12,9 +12,9 @@ mod peer_link;
 mod poll_backoff;
 mod transport;
 
-pub use codec::{CodecError, decode, encode};
+pub use codec::{CodecError, batches, decode, encode};
 pub use in_process::InProcess;
-pub use message::{Assignment, Hello, RecoveredPart, Returned, ToCoordinator, ToWorker};
+pub use message::{Assignment, Hello, Message, RecoveredPart, Returned, ToCoordinator, ToWorker};
 pub use mpi_transport::{MpiError, MpiTransport, launched_by_mpi};
 pub use peer_link::{LinkError, PeerLink};
 pub use poll_backoff::PollBackoff;

@@ -1,14 +1,17 @@
-//! MPI, from the main thread only: non-blocking sends, matched probes, no collective calls after the start.
+//! MPI, from the main thread only: non-blocking sends and receives, matched probes, no collective calls after the start.
 
-use std::{collections::VecDeque, env, ptr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    env,
+};
 
 use mpi::{
     Threading,
     environment::Universe,
-    point_to_point::MatchedReceiveVec,
+    point_to_point::{Message, Status},
     request::{Request, StaticScope},
-    topology::SimpleCommunicator,
-    traits::{Communicator, Destination, Source},
+    topology::{Process, SimpleCommunicator},
+    traits::{Communicator, Destination, Equivalence, Source},
 };
 
 use crate::model::RankId;
@@ -49,12 +52,54 @@ pub struct MpiTransport {
     world: SimpleCommunicator,
     local: LocalPosition,
     /// One queue per peer, so that the queue of a dead peer does not block the others.
-    outboxes: Vec<VecDeque<Outgoing>>,
+    outboxes: Vec<VecDeque<Transfer>>,
+    /// Frames whose beginning has arrived, by sender and in order. The rest of one never arrives if its sender is cut
+    /// off.
+    arriving: BTreeMap<RankId, VecDeque<Transfer>>,
     /// Declared last, so that it is dropped last: MPI must end after everything that uses it.
     _universe: Universe,
 }
 
-type Outgoing = Request<'static, [u8], StaticScope>;
+/// A frame that MPI sends or receives.
+struct Transfer {
+    request: Request<'static, [u8], StaticScope>,
+    /// Made from a box, which MPI uses until the request has completed.
+    frame: *mut [u8],
+}
+
+impl Transfer {
+    fn send(to: &Process<'_>, frame: Vec<u8>) -> Transfer {
+        let frame = Box::into_raw(frame.into_boxed_slice());
+        // SAFETY: the pointer is of a box that is freed only after the request has completed.
+        let request = to.immediate_send(StaticScope, unsafe { &*frame });
+        Transfer { request, frame }
+    }
+
+    fn receive(message: Message, status: &Status) -> Transfer {
+        let length = status.count(u8::equivalent_datatype());
+        let frame = Box::into_raw(vec![0; usize::try_from(length).unwrap_or_default()].into_boxed_slice());
+        // SAFETY: as in `send`, and nothing else refers to the box.
+        let request = message.immediate_matched_receive_into(StaticScope, unsafe { &mut *frame });
+        Transfer { request, frame }
+    }
+
+    /// The frame, if the transfer has completed.
+    fn complete(self) -> Result<Vec<u8>, Transfer> {
+        let Transfer { request, frame } = self;
+        match request.test() {
+            // SAFETY: the pointer is that of `Box::into_raw`, MPI no longer uses it, and the request that held the
+            // only reference is consumed.
+            Ok(_) => Ok(unsafe { Box::from_raw(frame) }.into_vec()),
+            Err(request) => Err(Transfer { request, frame }),
+        }
+    }
+}
+
+/// Removes the first transfer of a queue and gives its frame, if it has completed.
+fn take_first(queue: &mut VecDeque<Transfer>) -> Option<Vec<u8>> {
+    let completed = queue.pop_front()?.complete();
+    completed.map_err(|transfer| queue.push_front(transfer)).ok()
+}
 
 impl MpiTransport {
     /// Initialises MPI on this thread, which must be the main thread and the only one to use the transport.
@@ -71,7 +116,14 @@ impl MpiTransport {
         let node = world.split_shared(world.rank());
         let local = LocalPosition { rank: node.rank() as u32, size: node.size() as u32 };
         let outboxes = (0..world.size()).map(|_| VecDeque::new()).collect();
-        Ok(MpiTransport { world, local, outboxes, _universe: universe })
+        Ok(MpiTransport { world, local, outboxes, arriving: BTreeMap::new(), _universe: universe })
+    }
+
+    /// The first frame of a sender that has arrived as a whole.
+    fn take_arrived(&mut self) -> Option<(RankId, Vec<u8>)> {
+        let found = self.arriving.iter_mut().find_map(|(from, queue)| Some((*from, take_first(queue)?)));
+        self.arriving.retain(|_, queue| !queue.is_empty());
+        found
     }
 }
 
@@ -89,33 +141,26 @@ impl Transport for MpiTransport {
     }
 
     fn send(&mut self, to: RankId, frame: Vec<u8>) {
-        let frame: &'static [u8] = Box::leak(frame.into_boxed_slice());
-        let request = self.world.process_at_rank(to.0 as i32).immediate_send(StaticScope, frame);
-        self.outboxes[to.0 as usize].push_back(request);
+        let transfer = Transfer::send(&self.world.process_at_rank(to.0 as i32), frame);
+        self.outboxes[to.0 as usize].push_back(transfer);
     }
 
     fn receive(&mut self) -> Option<(RankId, Vec<u8>)> {
-        let (frame, status) = self.world.any_process().immediate_matched_probe()?.matched_receive_vec::<u8>();
-        Some((RankId(status.source_rank() as u32), frame))
+        loop {
+            if let Some(arrived) = self.take_arrived() {
+                return Some(arrived);
+            }
+            let (message, status) = self.world.any_process().immediate_matched_probe()?;
+            let from = RankId(status.source_rank() as u32);
+            self.arriving.entry(from).or_default().push_back(Transfer::receive(message, &status));
+        }
     }
 
     fn progress(&mut self) -> bool {
-        let mut empty = true;
         for outbox in &mut self.outboxes {
-            while let Some(request) = outbox.pop_front() {
-                match request.test_with_data() {
-                    // SAFETY: `send` leaked this very slice from a box, MPI no longer uses it, and the request that
-                    // held the only reference is consumed.
-                    Ok((_, frame)) => drop(unsafe { Box::from_raw(ptr::from_ref(frame).cast_mut()) }),
-                    Err(request) => {
-                        outbox.push_front(request);
-                        empty = false;
-                        break;
-                    }
-                }
-            }
+            while take_first(outbox).is_some() {}
         }
-        empty
+        self.outboxes.iter().all(VecDeque::is_empty)
     }
 
     fn abort(&self, code: i32) -> ! {
@@ -127,8 +172,9 @@ impl Drop for MpiTransport {
     fn drop(&mut self) {
         // A request that did not complete belongs to a peer that has ended. Its frame stays leaked on purpose, because
         // dropping an open request panics.
-        for request in self.outboxes.drain(..).flatten() {
-            std::mem::forget(request);
+        let arriving = std::mem::take(&mut self.arriving).into_values();
+        for transfer in self.outboxes.drain(..).chain(arriving).flatten() {
+            std::mem::forget(transfer);
         }
     }
 }

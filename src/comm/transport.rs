@@ -11,8 +11,7 @@ pub struct LocalPosition {
     pub size: u32,
 }
 
-/// Carries frames between ranks. It is used from one thread only. Sends never block; a receive waits only for the rest
-/// of a frame whose beginning has arrived.
+/// Carries frames between ranks. It is used from one thread only. It never waits for a peer.
 pub trait Transport {
     /// This rank.
     fn rank(&self) -> RankId;
@@ -26,7 +25,7 @@ pub trait Transport {
     /// Puts a frame into the peer's outbox.
     fn send(&mut self, to: RankId, frame: Vec<u8>);
 
-    /// The next frame that has arrived, if any. Frames of one sender arrive in order.
+    /// The next frame that has arrived as a whole, if any. Frames of one sender arrive in order.
     fn receive(&mut self) -> Option<(RankId, Vec<u8>)>;
 
     /// Advances outgoing frames; true when every outbox is empty.

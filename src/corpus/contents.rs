@@ -6,7 +6,10 @@ use super::{
     CorpusError,
     fingerprint::{Modified, fingerprint, stat_file},
 };
-use crate::model::{DocumentState, FailureClass, Fingerprint, Inspected};
+use crate::{
+    model::{Damage, DocumentState, FailureClass, Fingerprint, Inspected},
+    sys::on_one_line,
+};
 
 /// The reason why the pages of a document cannot be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl Contents {
 }
 
 pub(super) fn unreadable(path: &Path, problem: &str) -> DocumentState {
-    let reason = format!("{}: {problem}", path.display());
+    let reason = on_one_line(&format!("{}: {problem}", path.display()));
     DocumentState::Refused { class: FailureClass::Unreadable, reason }
 }
 
@@ -89,8 +92,13 @@ pub(super) fn examine(
 pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
     match inspect(path, name) {
         Ok(Inspected { pages: 0, .. }) => Ok(unreadable(path, "a PDF without pages")),
-        Ok(Inspected { pages, damage }) => Ok(DocumentState::Planned { pages, damage }),
-        Err(InspectFailure::Document { class, reason }) => Ok(DocumentState::Refused { class, reason }),
+        Ok(Inspected { pages, damage, embedded }) => {
+            let damage = damage.map(|damage| Damage { reason: on_one_line(&damage.reason), ..damage });
+            Ok(DocumentState::Planned { pages, damage, embedded })
+        }
+        Err(InspectFailure::Document { class, reason }) => {
+            Ok(DocumentState::Refused { class, reason: on_one_line(&reason) })
+        }
         Err(InspectFailure::Machine(reason)) => Err(CorpusError::Inspect { document: name.to_owned(), reason }),
     }
 }

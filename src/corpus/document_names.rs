@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::found::Found;
+use crate::sys::on_one_line;
 
 /// For each input, the number of components of its own path that come before the names of its documents.
 pub(super) type Extra = HashMap<usize, usize>;
@@ -62,7 +63,7 @@ pub(super) fn named(found: &[&Found], taken: &HashSet<&str>, mut extra: Extra) -
 /// The last components of a path: the path relative to its input, and `extra` components before it.
 pub(super) fn name(found: &Found, extra: usize) -> String {
     let normal = found.path.components().filter_map(|component| match component {
-        Component::Normal(part) => Some(escaped(part)),
+        Component::Normal(part) => Some(on_one_line(&escaped(part))),
         _ => None,
     });
     let parts: Vec<_> = normal.collect();
@@ -122,6 +123,12 @@ mod tests {
     fn names_are_paths_below_their_input() {
         let found = [entry(0, "/in/fr/a.pdf", 2), entry(0, "/in/ar/a.pdf", 2), entry(1, "/more/b.pdf", 1)];
         assert_eq!(names(&found), ["fr/a.pdf", "ar/a.pdf", "b.pdf"]);
+    }
+
+    #[test]
+    fn a_name_is_one_line_without_control_characters() {
+        let found = [entry(0, "/in/a\u{1b}[2J\nbocr: 0 failed.pdf", 1)];
+        assert_eq!(names(&found), ["a\\u001b[2J\\nbocr: 0 failed.pdf"]);
     }
 
     #[test]

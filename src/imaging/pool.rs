@@ -116,7 +116,19 @@ impl Pool {
         let request = Request::Inspect { document: path.to_owned(), password: password.map(str::to_owned) };
         match self.ask(request).await? {
             (Response::Inspected(inspected), _) => Ok(inspected),
-            (other, _) => Err(wrong_answer(&path.display().to_string(), &format!("{other:?}"))),
+            _ => Err(wrong_answer(&path.display().to_string(), "no number of pages")),
+        }
+    }
+
+    /// Writes the PDFs that are embedded in a document to a folder, which exists, and returns their number.
+    ///
+    /// # Errors
+    /// The document cannot be opened, a file cannot be written, or the pool is lost.
+    pub async fn extract(&self, path: &Path, password: Option<&str>, folder: &Path) -> Result<u32, RenderFailure> {
+        let (document, password) = (path.to_owned(), password.map(str::to_owned));
+        match self.ask(Request::Extract { document, password, folder: folder.to_owned() }).await? {
+            (Response::Extracted(files), _) => Ok(files),
+            _ => Err(wrong_answer(&path.display().to_string(), "no number of files")),
         }
     }
 
@@ -135,7 +147,7 @@ impl Pool {
                 }
             }
             (Response::Indivisible, _) => Ok(None),
-            (other, _) => Err(wrong_answer(&name, &format!("{other:?}"))),
+            _ => Err(wrong_answer(&name, "no images of a page")),
         }
     }
 

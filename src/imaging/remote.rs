@@ -94,7 +94,7 @@ impl RemoteChild {
         match timeout(START_LIMIT, protocol::receive(&mut child.output)).await {
             Ok(Ok((Response::Ready, _))) => Ok(child),
             Ok(Ok((Response::Unusable(reason), _))) => Err(StartError::Unusable(reason)),
-            Ok(Ok((other, _))) => Err(StartError::Silent(format!("its first message was {other:?}"))),
+            Ok(Ok(_)) => Err(StartError::Silent("its first message was the answer to a request".into())),
             Ok(Err(error)) => Err(StartError::Silent(child.loss_of(error).await.to_string())),
             Err(_) => Err(StartError::Silent(format!("it was not ready after {} s", START_LIMIT.as_secs()))),
         }

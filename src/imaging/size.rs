@@ -17,6 +17,19 @@ pub struct PageSize {
     pub height: f64,
 }
 
+impl PageSize {
+    /// Whether the page is smaller than an inch, so that its size must be in another unit.
+    pub(super) fn is_tiny(self) -> bool {
+        self.width.min(self.height) < POINTS_PER_INCH
+    }
+
+    /// The size of a page whose unit is `unit` points. The models' packages ignore the unit, so it counts only for a
+    /// page that is tiny without it.
+    pub(super) fn times(self, unit: f64) -> PageSize {
+        PageSize { width: self.width * unit, height: self.height * unit }
+    }
+}
+
 /// The size and resolution of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {

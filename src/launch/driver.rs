@@ -1,6 +1,6 @@
 //! The driver of the state machine: it carries out the actions and reports events.
 
-use std::{collections::VecDeque, future::Future, io, io::Write as _, pin::Pin, time::Duration};
+use std::{collections::VecDeque, future::Future, io, pin::Pin, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -8,7 +8,7 @@ use super::{
     Action, Event, Hosts, LaunchError, Launcher, command::StartCommand, probe::Probe, processes::Processes,
     run_files::RunDirectory, signals::Signals,
 };
-use crate::sys::ExitCode;
+use crate::sys::{ExitCode, write_stderr};
 
 /// The probe in progress; it gives the hosts that do not answer.
 type Probing = Pin<Box<dyn Future<Output = Vec<String>>>>;
@@ -117,9 +117,8 @@ async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
     }
 }
 
-/// The terminal may be gone: that must not end the run.
 pub(super) fn print(text: &str) {
-    let _ = writeln!(io::stderr(), "launch: {text}");
+    write_stderr(&format!("launch: {text}\n"));
 }
 
 fn report(result: io::Result<()>, what: &str) {

@@ -76,6 +76,8 @@ pub struct Settlement {
     pub lease: LeaseId,
     /// Its verdict on this engine.
     pub verdict: Verdict,
+    /// The engine that gave the verdict; `None` if no engine saw the page.
+    pub engine: Option<Engine>,
     /// For a failed page, its attempts without answers, so that the final record holds all of them. Empty otherwise.
     pub attempts: Vec<Attempt>,
     /// For a failed page, the engines that it may still be given to.

@@ -114,6 +114,9 @@ pub struct Attempt {
     pub sampling: Sampling,
     /// Whether the request carried a cache salt; the salt is its own id.
     pub salted: bool,
+    /// Number of earlier requests that ended alike, in the same series of interruptions, and are folded into this one.
+    /// Tokens and time are sums over all of them; the time of sending is that of the first.
+    pub repeats: u32,
     /// Token budget of the request.
     pub max_tokens: u32,
     /// Tokens that it used.
@@ -156,6 +159,7 @@ impl Attempt {
             step: 0,
             sampling: Sampling { temperature: 0.0, top_p: 0.1 },
             salted: false,
+            repeats: 0,
             max_tokens: 1,
             tokens: TokenUsage::default(),
             started_unix_ms: 0,

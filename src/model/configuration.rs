@@ -15,8 +15,10 @@ use super::{Engine, LayoutRule, RolePattern, When, node::NodeSettings};
 #[serde(default, deny_unknown_fields)]
 pub struct Configuration {
     /// Which rank serves which engines, e.g. `7*chandra,deepseek`; the pattern repeats over the ranks. If there are too
-    /// few ranks for an engine that it names, the last rank serves both, one at a time.
-    pub roles: RolePattern,
+    /// few ranks for an engine that it names, the last rank serves both, one at a time. For the default see
+    /// [`Configuration::roles`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<RolePattern>,
     /// Path of libpdfium.so, build 8149. By default it is looked for in the project's `.deps`, beside the binary, and
     /// in `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,
@@ -40,7 +42,7 @@ pub struct Configuration {
 impl Default for Configuration {
     fn default() -> Self {
         Configuration {
-            roles: RolePattern::all_chandra(),
+            roles: None,
             pdfium: None,
             passwords: Vec::new(),
             engines: Engines::default(),
@@ -67,7 +69,19 @@ impl Configuration {
     /// # Errors
     /// A value has no TOML form. This cannot happen with a valid configuration.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string_pretty(self)
+        toml::to_string_pretty(&Configuration { roles: Some(self.roles()), ..self.clone() })
+    }
+
+    /// The roles of the ranks. By default every rank serves both engines, one at a time, so that the second can recover
+    /// what the first fails. But if only one of them has a model, the stand-in of the other is not served: its text must
+    /// not come beside that of a model unasked.
+    pub fn roles(&self) -> RolePattern {
+        let [chandra, deepseek] = Engine::ALL.map(|engine| self.engines.of(engine).server.is_stand_in());
+        match &self.roles {
+            Some(roles) => roles.clone(),
+            None if chandra == deepseek => RolePattern::both_in_turn(),
+            None => RolePattern::all_chandra(),
+        }
     }
 
     /// The layout rule for pages that `engine` reads; `profiled` is the rule of its profile.
@@ -253,6 +267,11 @@ impl ServerSource {
         matches!(self, ServerSource::Launch { .. })
     }
 
+    /// Whether no model reads the pages.
+    pub fn is_stand_in(&self) -> bool {
+        matches!(self, ServerSource::StandIn { .. })
+    }
+
     /// Whether Tesseract reads the pages, on the cores of this node.
     pub fn is_tesseract(&self) -> bool {
         matches!(self, ServerSource::StandIn { mode: StandInMode::Tesseract, .. })
@@ -397,7 +416,22 @@ mod tests {
     #[test]
     fn defaults_survive_a_round_trip_through_the_file() {
         let text = Configuration::default().to_toml().unwrap();
-        assert_eq!(Configuration::from_toml(&text).unwrap(), Configuration::default());
+        let written = Configuration { roles: Some(RolePattern::both_in_turn()), ..Configuration::default() };
+        assert_eq!(Configuration::from_toml(&text).unwrap(), written);
+    }
+
+    #[test]
+    fn by_default_every_rank_serves_both_engines_but_no_stand_in_beside_a_model() {
+        let launched = |engine: &str| format!("[engines.{engine}.server]\nkind = \"launch\"\n");
+        for (text, roles) in [
+            (String::new(), "chandra/deepseek"),
+            (launched("chandra") + &launched("deepseek"), "chandra/deepseek"),
+            (launched("chandra"), "chandra"),
+            (launched("deepseek"), "chandra"),
+            ("roles = \"3*chandra,deepseek\"".to_owned(), "3*chandra,deepseek"),
+        ] {
+            assert_eq!(Configuration::from_toml(&text).unwrap().roles().to_string(), roles, "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Selected pages of a document, as users write them.
 
-use std::{ops::RangeInclusive, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 /// A document and some of its pages: `fr/BO_7510_Fr.pdf:2-4,9`. Text after the last colon counts as pages if it has
 /// only digits, commas and hyphens.
@@ -16,6 +16,20 @@ pub struct DocumentPages {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}`: pages are given as 3 or 1-5 or 1-5,8, counted from 1")]
 pub struct ParsePagesError(String);
+
+impl fmt::Display for DocumentPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (place, range) in self.pages.iter().enumerate() {
+            f.write_str(if place == 0 { ":" } else { "," })?;
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(f, "{first}")?,
+                (first, last) => write!(f, "{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
 
 impl FromStr for DocumentPages {
     type Err = ParsePagesError;

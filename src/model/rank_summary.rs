@@ -27,6 +27,8 @@ pub struct RankSummary {
     pub rendering: Duration,
     /// Time spent encoding images.
     pub encoding: Duration,
+    /// Number of lines that its log lacks, because they could not be written in time.
+    pub dropped_log_lines: u64,
 }
 
 /// Number and tokens of a kind of attempts.

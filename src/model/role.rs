@@ -77,6 +77,11 @@ impl RolePattern {
         RolePattern(vec![Role::One(Engine::Chandra)])
     }
 
+    /// Both engines on every rank, one at a time.
+    pub fn both_in_turn() -> Self {
+        RolePattern(vec![Role::OneAtATime])
+    }
+
     /// The role of a rank; `ranks` is the number of ranks.
     pub fn of(&self, rank: RankId, ranks: u32) -> Role {
         if rank.0 + 1 == ranks && self.leaves_out_engine(ranks) {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write, stdout},
+    io::{self, ErrorKind, Read, Seek, SeekFrom},
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     report::{FINISHED_FILE, Finished, Progress, Snapshot, Status},
-    sys::ExitCode,
+    sys::{ExitCode, write_stderr, write_stdout},
 };
 
 use super::{
@@ -195,10 +195,15 @@ impl<'a> Work<'a> {
         }
         self.known = status;
         if let Some(snapshot) = self.known.as_ref().and_then(|status| status.snapshot.clone()) {
-            let shown = self.shown.take();
-            let mut progress = shown.map_or_else(|| Progress::new(self.every), |(progress, _)| progress);
-            progress.show(&snapshot);
-            self.shown = Some((progress, snapshot));
+            let progress = match self.shown.take() {
+                Some((progress, _)) => Ok(progress),
+                None => Progress::new(self.every),
+            };
+            // Without the display, the state of the job is still shown.
+            if let Ok(progress) = progress {
+                progress.show(&snapshot);
+                self.shown = Some((progress, snapshot));
+            }
         }
     }
 
@@ -234,7 +239,7 @@ fn last_lines(path: &Path) -> io::Result<String> {
 
 /// Prints a line. An error is ignored: if the reader is gone, the exit code of the run is still wanted.
 fn print_line(line: &str) {
-    let _ = writeln!(stdout(), "{line}");
+    let _ = write_stdout(&format!("{line}\n"));
 }
 
 fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
@@ -245,7 +250,7 @@ fn leave_alone_on_interrupt(run_directory: &Path) -> Result<(), FollowError> {
     drop(entered);
     let waiting = move || {
         if runtime.block_on(interrupts.recv()).is_some() {
-            eprintln!("\n{line}");
+            write_stderr(&format!("\n{line}\n"));
             ExitCode::Interrupted.exit();
         }
     };

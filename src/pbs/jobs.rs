@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::sys::{LockAttempt, lock_within};
+use crate::sys::{LockAttempt, lock_within, write_stderr};
 
 use super::{JobFolder, JobId, JobListError};
 /// A job of a run.
@@ -100,10 +100,10 @@ impl JobList {
         match lock_within(&file, wait).map_err(failed(&path))? {
             LockAttempt::Taken => {}
             LockAttempt::Busy => return Err(JobListError::Locked(path)),
-            LockAttempt::NoLocks(error) => eprintln!(
-                "bocr: {} cannot be locked ({error}): make sure that no other `bocr submit` of this run runs now",
+            LockAttempt::NoLocks(error) => write_stderr(&format!(
+                "bocr: {} cannot be locked ({error}): make sure that no other `bocr submit` of this run runs now\n",
                 path.display()
-            ),
+            )),
         }
         Ok(JobList { file, path })
     }

@@ -140,6 +140,9 @@ pub struct EndReport {
     pub failing_servers: Vec<FailingServer>,
     /// Seconds spent rendering and encoding pages, summed over all ranks.
     pub imaging_seconds: f64,
+    /// Number of lines that the logs of the ranks lack, because they could not be written in time.
+    #[serde(default)]
+    pub dropped_log_lines: u64,
     /// Engine, model, profile and prompt that answered.
     pub served_by: Vec<ServedBy>,
 }
@@ -205,6 +208,7 @@ impl EndReport {
             turns: RoleSwitchTimes::default(),
             failing_servers: Vec::new(),
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
+            dropped_log_lines: summaries.iter().map(|one| one.dropped_log_lines).sum(),
             served_by,
         }
     }
@@ -316,6 +320,13 @@ impl EndReport {
         }
         if self.served_by.iter().any(|served| served.server != ServerKind::Model) {
             let _ = writeln!(text, "  NOTE: a stand-in server read these pages, not the models. Every record says so.");
+        }
+        if self.dropped_log_lines > 0 {
+            let lines = self.dropped_log_lines;
+            let _ = writeln!(
+                text,
+                "  the logs lack {lines} lines: the disk of RUNDIR/logs, or the reader of standard error, was too slow"
+            );
         }
         if let RunOutcome::Stopped(reason) = self.outcome {
             let _ = writeln!(text, "  stopped early ({reason}): run the same command again to continue");

@@ -1,15 +1,17 @@
 //! Progress on standard error: a bar on a terminal, a plain line at intervals elsewhere.
 
 use std::{
-    io::{IsTerminal, Write, stderr},
-    time::Duration,
+    io::{self, IsTerminal, stderr},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::RoleSwitchTimes;
-use crate::model::Counts;
+use crate::{model::Counts, sys::write_stderr};
 
 /// Counts of a run at a moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,51 +81,96 @@ impl Snapshot {
     }
 }
 
-/// Shows snapshots.
+/// Shows snapshots. A thread writes them, so that a terminal that hangs delays nothing else.
 #[derive(Debug)]
 pub struct Progress {
+    snapshots: SyncSender<Snapshot>,
+    thread: JoinHandle<()>,
+}
+
+/// Longest wait for the end of the display.
+const FINISH_LIMIT: Duration = Duration::from_secs(1);
+
+impl Progress {
+    /// A bar if standard error is a terminal, otherwise a line every `interval`.
+    ///
+    /// # Errors
+    /// The system refuses the thread.
+    pub fn new(interval: Duration) -> io::Result<Self> {
+        let (snapshots, shown) = sync_channel(1);
+        let thread = thread::Builder::new().name("bocr-progress".into());
+        let thread = thread.spawn(move || Display::new(interval).show_all(&shown))?;
+        Ok(Progress { snapshots, thread })
+    }
+
+    /// Shows the snapshot, if one is due. It is skipped if the terminal is slow.
+    pub fn show(&self, snapshot: &Snapshot) {
+        let _ = self.snapshots.try_send(snapshot.clone());
+    }
+
+    /// Ends the display with the last snapshot. Waits for a slow terminal for a moment only.
+    pub fn finish(self, snapshot: &Snapshot) {
+        let last = Instant::now() + FINISH_LIMIT;
+        let wait_until = |done: &dyn Fn() -> bool| {
+            while !done() && Instant::now() < last {
+                thread::sleep(FINISH_LIMIT / 200);
+            }
+        };
+        wait_until(&|| !matches!(self.snapshots.try_send(snapshot.clone()), Err(TrySendError::Full(_))));
+        drop(self.snapshots);
+        wait_until(&|| self.thread.is_finished());
+    }
+}
+
+/// The bar, or the lines.
+struct Display {
     bar: Option<ProgressBar>,
     interval: Duration,
     next_line: Duration,
 }
 
-impl Progress {
-    /// A bar if standard error is a terminal, otherwise a line every `interval`.
-    pub fn new(interval: Duration) -> Self {
+impl Display {
+    fn new(interval: Duration) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:32} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
-        Progress { bar, interval, next_line: Duration::ZERO }
+        Display { bar, interval, next_line: Duration::ZERO }
     }
 
-    /// Shows the snapshot, if one is due.
-    pub fn show(&mut self, snapshot: &Snapshot) {
+    /// Shows snapshots until the last; of a display of lines, the last has a line.
+    fn show_all(mut self, snapshots: &Receiver<Snapshot>) {
+        let mut last = None;
+        while let Ok(snapshot) = snapshots.recv() {
+            last = (!self.show(&snapshot)).then_some(snapshot);
+        }
+        match (self.bar, last) {
+            (Some(bar), _) => bar.finish_and_clear(),
+            (None, Some(snapshot)) => print(&snapshot),
+            (None, None) => {}
+        }
+    }
+
+    /// Shows a snapshot; false if no line was due.
+    fn show(&mut self, snapshot: &Snapshot) -> bool {
         if let Some(bar) = &self.bar {
             bar.set_length(snapshot.pages);
             bar.set_position(snapshot.settled);
             bar.set_message(snapshot.line());
-            return;
+            return true;
         }
         let elapsed = Duration::from_secs_f64(snapshot.seconds);
-        if elapsed >= self.next_line {
+        let due = elapsed >= self.next_line;
+        if due {
             print(snapshot);
             self.next_line = elapsed + self.interval;
         }
-    }
-
-    /// Ends the display with the last snapshot.
-    pub fn finish(self, snapshot: &Snapshot) {
-        match self.bar {
-            Some(bar) => bar.finish_and_clear(),
-            None => print(snapshot),
-        }
+        due
     }
 }
 
-/// The process that reads standard error may have ended: that must not end the run.
 fn print(snapshot: &Snapshot) {
-    let _ = writeln!(stderr(), "bocr: {}", snapshot.line());
+    write_stderr(&format!("bocr: {}\n", snapshot.line()));
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl RetryState {
     }
 
     fn after_interruption(&self, fault: MachineFault) -> AfterAttempt {
-        let last_probe = self.probe.is_some_and(|deaths| deaths + 1 >= POISON_DEATHS);
+        let last_probe = self.probe.is_some_and(|deaths| deaths.saturating_add(1) >= POISON_DEATHS);
         match fault {
             MachineFault::Overloaded | MachineFault::ConnectionLost | MachineFault::Aborted
                 if self.interruptions < INTERRUPTIONS_LIMIT =>

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    comm::{Assignment, Hello, Returned, ToCoordinator, ToWorker},
+    comm::{Assignment, Returned, ToCoordinator, ToWorker},
     model::{
         Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
@@ -16,7 +16,7 @@ use crate::{
     sys::seconds_text,
 };
 
-use super::{error::RunError, preparation::Prepared, request::RunRequest};
+use super::{error::RunError, preparation::Prepared, request::RunRequest, roster::check_alike};
 
 /// Interval of the clock event, the check for the stop file and the status.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -70,9 +70,12 @@ impl Coordinator {
         start: Instant,
         time_left: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let (schedule, roles) = (&request.configuration.schedule, &request.configuration.roles);
+        let (schedule, roles) = (&request.configuration.schedule, request.configuration.roles());
         if !roles.serves(Engine::DeepSeek) {
-            tracing::warn!("no rank serves deepseek: pages that fail on chandra stay failed (see --roles)");
+            tracing::warn!(
+                "no rank serves deepseek: pages that fail on chandra stay failed (see --roles and \
+                 [engines.deepseek.server])"
+            );
         } else if roles.leaves_out_engine(ranks) {
             tracing::warn!(
                 "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last \
@@ -98,7 +101,7 @@ impl Coordinator {
             ranks,
             start,
             next_clock: start,
-            progress: Progress::new(PROGRESS_LINE),
+            progress: Progress::new(PROGRESS_LINE)?,
             actions: Vec::new(),
             outcome: None,
             summaries: BTreeMap::new(),
@@ -118,7 +121,7 @@ impl Coordinator {
     pub(super) fn handle(&mut self, rank: RankId, message: ToCoordinator, out: &mut Outgoing) -> Result<(), RunError> {
         match message {
             ToCoordinator::Hello(hello) => {
-                self.check_same_build_and_settings(rank, &hello)?;
+                check_alike(rank, &hello, &self.settings)?;
                 tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
                 self.hosts.insert(rank, hello.host);
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
@@ -155,7 +158,7 @@ impl Coordinator {
                 self.step(Event::StopRequested { reason }, out);
             }
             ToCoordinator::Finished(summary) => drop(self.summaries.insert(rank, summary)),
-            ToCoordinator::Alive => self.heard_from(rank, out),
+            ToCoordinator::Alive { .. } => {}
             ToCoordinator::Recovered(_) => return Err(RunError::OutOfPhase(rank)),
         }
         Ok(())
@@ -233,19 +236,6 @@ impl Coordinator {
         Snapshot { turns, ..counted }
     }
 
-    /// Refuses a rank with another build or other settings: it would mix different results.
-    fn check_same_build_and_settings(&self, rank: RankId, hello: &Hello) -> Result<(), RunError> {
-        let ours = env!("CARGO_PKG_VERSION");
-        let host = || hello.host.clone();
-        if hello.program_version != ours {
-            return Err(RunError::MixedVersions { rank, host: host(), theirs: hello.program_version.clone(), ours });
-        }
-        if hello.settings != self.settings {
-            return Err(RunError::MixedSettings { rank, host: host() });
-        }
-        Ok(())
-    }
-
     fn step(&mut self, event: Event, out: &mut Outgoing) {
         let mut actions = std::mem::take(&mut self.actions);
         self.scheduler.step(Tick(self.start.elapsed()), event, &mut actions);
@@ -255,7 +245,8 @@ impl Coordinator {
                     if unit.engine == Engine::DeepSeek {
                         tracing::info!(%rank, page = %unit.first, "goes to the second engine");
                     }
-                    out.push((rank, ToWorker::Assign(Assignment { unit, priors })));
+                    let parts = Assignment::parts(unit, priors);
+                    out.extend(parts.into_iter().map(|part| (rank, ToWorker::Assign(part))));
                 }
                 Action::SwitchRole { rank, engine } => {
                     tracing::info!(%rank, %engine, "the rank switches to this engine");

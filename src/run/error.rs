@@ -10,7 +10,7 @@ use crate::{
     comm::{LinkError, MpiError},
     model::{RankId, StopReason},
     store::StoreError,
-    sys::{ExitCode, seconds_text},
+    sys::{ExitCode, PROGRAM_VERSION, seconds_text},
     worker::WorkerError,
 };
 
@@ -28,8 +28,10 @@ pub enum RunError {
     #[error(transparent)]
     Worker(Box<WorkerError>),
     /// Ranks run different builds.
-    #[error("{rank} on {host} runs bocr {theirs}, but rank 0 runs {ours}: start the same build on all hosts")]
-    MixedVersions { rank: RankId, host: String, theirs: String, ours: &'static str },
+    #[error(
+        "{rank} on {host} runs bocr {theirs}, but rank 0 runs {PROGRAM_VERSION}: start the same build on all hosts"
+    )]
+    MixedVersions { rank: RankId, host: String, theirs: String },
     /// Ranks have different settings.
     #[error(
         "{rank} on {host} has other settings or profiles than rank 0: give all ranks the same configuration, profile and prompt files"
@@ -95,7 +97,7 @@ impl RunError {
             RunError::Link(error) => error.exit_code(),
             RunError::Worker(error) => error.exit_code(),
             RunError::RankSilent { .. } => ExitCode::StoppedEarly,
-            RunError::Walltime(_) => ExitCode::WrongUsage,
+            RunError::Walltime(error) => error.exit_code(),
             RunError::Mpi(_)
             | RunError::Store(_)
             | RunError::Runtime(_)

@@ -1,13 +1,11 @@
 //! What rank 0 does before the first page: run directory, lock, settings, plan, and the state of every page.
 
-use std::{path::Path, sync::OnceLock};
-
 use tokio::runtime::Handle;
 
 use crate::{
-    corpus::{self, InspectFailure, Plan},
+    corpus::Plan,
     imaging::Pool,
-    model::{DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration},
+    model::{DocumentState, FailureClass, LeaseId, Verdict},
     report::{FINISHED_FILE, PlannedDocuments, REPORT_FILE},
     schedule::Restored,
     store::{self, UnfinishedFiles},
@@ -15,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    error::RunError, lock::RunLock, preparation_error::PreparationError, recovery::Collected, reprocess_record,
-    request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
+    error::RunError, lock::RunLock, planning, preparation_error::PreparationError, recovery::Collected,
+    reprocess_record, request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
 };
 
 /// A prepared run directory, locked until it is dropped.
@@ -88,7 +86,7 @@ pub(super) fn prepare(
     // From here on this start owns the run. A start that is refused must not remove these files.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;
-    let plan = plan(request, renderers)?;
+    let plan = planning::plan(request, renderers)?;
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
             tracing::warn!(%class, "document refused: {reason}");
@@ -98,45 +96,4 @@ pub(super) fn prepare(
     }
     let leftovers = UnfinishedFiles::find(run_directory).map_err(PreparationError::from)?;
     Ok(Prepared { plan, leftovers, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
-}
-
-fn plan(
-    request: &RunRequest,
-    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
-) -> Result<Plan, RunError> {
-    let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
-    // The renderers start with the first document to inspect. A resume usually inspects none.
-    let started: OnceLock<Result<(Pool, Handle), String>> = OnceLock::new();
-    let inspect = |path: &Path, name: &str| {
-        let pool = started.get_or_init(|| renderers().map_err(|error| crate::model::error::chain(&error)));
-        let (pool, runtime) = pool.as_ref().map_err(|reason| InspectFailure::Machine(reason.clone()))?;
-        inspect_with(pool, runtime, configuration, path, name)
-    };
-    let corpus_error = PreparationError::from;
-    let Some(kept) = corpus::read(run_directory).map_err(corpus_error)? else {
-        if inputs.paths.is_empty() && inputs.lists.is_empty() {
-            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
-        }
-        let plan = corpus::plan(inputs, inspect, *threads).map_err(corpus_error)?;
-        corpus::write(run_directory, &plan).map_err(corpus_error)?;
-        return Ok(plan);
-    };
-    let (plan, changes) = corpus::update(kept, Some(inputs), inspect, *threads).map_err(corpus_error)?;
-    for line in changes.lines(&plan) {
-        tracing::warn!("{line}");
-    }
-    if changes.must_be_written() {
-        corpus::write(run_directory, &plan).map_err(corpus_error)?;
-    }
-    Ok(plan)
-}
-
-fn inspect_with(
-    pool: &Pool,
-    runtime: &Handle,
-    configuration: &Configuration,
-    path: &Path,
-    name: &str,
-) -> Result<Inspected, InspectFailure> {
-    Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
 }

@@ -1,5 +1,5 @@
 //! Rank 0 from its start to the end of the run, in phases. Its main thread also runs its own worker. It waits for no
-//! disk except for its log: all other work that waits runs in other threads.
+//! disk: all work that waits runs in other threads.
 
 use std::{
     collections::BTreeSet,
@@ -13,6 +13,7 @@ use super::{
     coordinator::{Coordinator, Outgoing},
     error::RunError,
     gathering::Gathering,
+    logging::with_log_count,
     preparation::Prepared,
     recovering::Recovering,
     request::RunRequest,
@@ -20,7 +21,7 @@ use super::{
     stop_file::StopFile,
 };
 use crate::{
-    comm::{PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport},
+    comm::{Message, PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport},
     model::{RankId, StopReason},
     report::{EndReport, RunPhase, StatusFile},
     sys::seconds_text,
@@ -191,13 +192,14 @@ impl<T: Transport> RankZero<'_, '_, T> {
     /// Waits up to `wait` for messages of this rank's worker, then receives the messages of the other ranks.
     fn listen(&mut self, wait: Duration) -> Result<Heard, RunError> {
         let own = self.worker.poll(wait)?;
-        let mut heard: Heard = own.into_iter().map(|message| (RankId::COORDINATOR, message)).collect();
+        let own = own.into_iter().map(with_log_count);
+        let mut heard: Heard = own.map(|message| (RankId::COORDINATOR, message)).collect();
         while let Some((rank, message)) = self.link.receive::<ToCoordinator>()? {
-            if message != ToCoordinator::Alive {
+            if message.task_beats().is_none() {
                 heard.push((rank, message));
             }
         }
-        self.link.keep_alive()?;
+        self.link.keep_alive(self.worker.task_beats())?;
         self.link.progress();
         Ok(heard)
     }

@@ -62,7 +62,7 @@ impl fmt::Display for ReprocessRequest {
                 let names: Vec<_> = classes.iter().map(|class| class.name()).collect();
                 write!(f, "retry failed={}", names.join(","))
             }
-            ReprocessRequest::Document(DocumentPages { name, pages }) => write!(f, "redo {name}:{pages:?}"),
+            ReprocessRequest::Document(pages) => write!(f, "redo {pages}"),
         }
     }
 }
@@ -86,6 +86,8 @@ mod tests {
         assert_eq!(ReprocessRequest::redo("fr/BO_1.pdf"), document("fr/BO_1.pdf", &[]));
         assert_eq!(ReprocessRequest::redo("fr/BO_1.pdf:2-4,9"), document("fr/BO_1.pdf", &[2..=4, 9..=9]));
         assert_eq!(ReprocessRequest::redo("odd:name.pdf"), document("odd:name.pdf", &[]));
+        assert_eq!(ReprocessRequest::redo("a.pdf:2-4,9").unwrap().to_string(), "redo a.pdf:2-4,9");
+        assert_eq!(ReprocessRequest::redo("a.pdf").unwrap().to_string(), "redo a.pdf");
         assert!(ReprocessRequest::redo("fr/BO_1.pdf:0").is_err() && ReprocessRequest::redo("fr/BO_1.pdf:4-2").is_err());
     }
 }

@@ -6,6 +6,7 @@ use super::error::RunError;
 use crate::{
     comm::{Hello, ToCoordinator},
     model::{Capabilities, Engine, RankId},
+    sys::PROGRAM_VERSION,
 };
 
 /// The ranks that have reported, and the state of their engines.
@@ -26,14 +27,20 @@ impl Roster {
     /// Handles a message of a rank before the first page.
     ///
     /// # Errors
-    /// The rank asks the run to stop: there is nothing to recall or to seal yet. Or the message is out of phase.
+    /// The rank asks the run to stop: there is nothing to recall or to seal yet. Or the rank has another build or other
+    /// settings than rank 0, or the message is out of phase.
     pub(super) fn record(&mut self, rank: RankId, message: ToCoordinator) -> Result<(), RunError> {
         match message {
-            ToCoordinator::Hello(hello) => drop(self.hellos.insert(rank, hello)),
+            ToCoordinator::Hello(hello) => {
+                if let Some(own) = self.hellos.get(&RankId::COORDINATOR) {
+                    check_alike(rank, &hello, &own.settings)?;
+                }
+                self.hellos.insert(rank, hello);
+            }
             ToCoordinator::EngineReady(engine, server) => self.engines.push((rank, EngineNews::Ready(engine, server))),
             ToCoordinator::EngineLost(engine, reason) => self.engines.push((rank, EngineNews::Lost(engine, reason))),
             ToCoordinator::StopRequested(reason, _) => return Err(RunError::StoppedEarly(reason)),
-            ToCoordinator::Alive => {}
+            ToCoordinator::Alive { .. } => {}
             ToCoordinator::Recovered(_)
             | ToCoordinator::Settled(_)
             | ToCoordinator::Returned(_)
@@ -55,6 +62,21 @@ impl Roster {
             EngineNews::Lost(engine, reason) => (rank, ToCoordinator::EngineLost(engine, reason)),
         }))
     }
+}
+
+/// Refuses a rank with another build than this one or other settings than these: it would mix different results.
+///
+/// # Errors
+/// The rank differs.
+pub(super) fn check_alike(rank: RankId, hello: &Hello, settings: &str) -> Result<(), RunError> {
+    let host = hello.host.clone();
+    if hello.program_version != PROGRAM_VERSION {
+        return Err(RunError::MixedVersions { rank, host, theirs: hello.program_version.clone() });
+    }
+    if hello.settings != settings {
+        return Err(RunError::MixedSettings { rank, host });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -81,6 +103,11 @@ mod tests {
         assert!(matches!(roster.record(RankId(2), ToCoordinator::Settled(Vec::new())), Err(RunError::OutOfPhase(_))));
         let stop = ToCoordinator::StopRequested(StopReason::Requested, "a signal".into());
         assert!(matches!(roster.record(RankId(2), stop), Err(RunError::StoppedEarly(StopReason::Requested))));
+        let other_build = ToCoordinator::Hello(Hello { program_version: "0.1.0+0".into(), ..hello.clone() });
+        let own = Hello { program_version: PROGRAM_VERSION.into(), ..hello.clone() };
+        let mut with_rank_zero = Roster::default();
+        with_rank_zero.record(RankId::COORDINATOR, ToCoordinator::Hello(own)).unwrap();
+        assert!(matches!(with_rank_zero.record(RankId(1), other_build), Err(RunError::MixedVersions { .. })));
         let messages: Vec<_> = roster.into_messages().collect();
         assert_eq!(messages, [(RankId(1), ToCoordinator::Hello(hello)), (RankId(1), lost)]);
     }

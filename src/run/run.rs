@@ -1,19 +1,22 @@
 //! A run from start to exit code.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     comm::{InProcess, MpiTransport, PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport, launched_by_mpi},
     model::{RankId, error::chain},
     report::EndReport,
-    sys::host_name,
+    sys::{host_name, write_stderr},
     worker::{Worker, WorkerRequest},
 };
 
-use super::{error::RunError, logging, rank_zero::coordinate, request::RunRequest, settings};
+use super::{
+    error::RunError,
+    logging::{self, with_log_count},
+    rank_zero::coordinate,
+    request::RunRequest,
+    settings,
+};
 
 /// Runs the rank of this process to its end. Rank 0 returns the run's report, the other ranks `None`.
 ///
@@ -54,12 +57,13 @@ pub fn run_on(transport: &mut impl Transport, request: &RunRequest) -> Result<Op
         tracing::info!("this rank ends: {}", chain(error));
         if transport.size() > 1 {
             let host = host_name();
-            // The launcher that reads standard error may have ended.
-            let _ = writeln!(std::io::stderr(), "bocr: {rank} on {host}: {}", chain(error));
+            write_stderr(&format!("bocr: {rank} on {host}: {}\n", chain(error)));
+            logging::flush();
             abort_if_mpi_hangs();
             transport.abort(i32::from(error.exit_code()));
         }
     }
+    logging::flush();
     result
 }
 
@@ -84,7 +88,7 @@ fn serve_rank(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result
     let mut leaving = false;
     loop {
         let mut busy = false;
-        for message in worker.poll(backoff.wait())? {
+        for message in worker.poll(backoff.wait())?.into_iter().map(with_log_count) {
             link.send(RankId::COORDINATOR, &message)?;
             busy = true;
         }
@@ -96,7 +100,7 @@ fn serve_rank(link: &mut PeerLink<impl Transport>, mut worker: Worker) -> Result
         if link.progress() && leaving {
             return Ok(());
         }
-        link.keep_alive()?;
+        link.keep_alive(worker.task_beats())?;
         backoff.after(busy);
     }
 }

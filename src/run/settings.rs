@@ -71,7 +71,7 @@ pub(super) fn check_and_store(
         return Err(PreparationError::OtherSettings { directory: run_directory.into(), differences, refusable });
     }
     for difference in &differences {
-        tracing::warn!("accepted a changed setting:{difference}");
+        tracing::warn!("accepted a changed setting: {}", difference.to_string().trim());
     }
     write(run_directory, CONFIGURATION_FILE, &text)?;
     write(run_directory, PROFILES_FILE, &format!("{profiles:#}"))
@@ -99,7 +99,8 @@ fn is_free(key: &str) -> bool {
 /// The profiles of the served engines, by engine.
 fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     let mut all = serde_json::Map::new();
-    for engine in Engine::ALL.into_iter().filter(|engine| configuration.roles.serves(*engine)) {
+    let roles = configuration.roles();
+    for engine in Engine::ALL.into_iter().filter(|engine| roles.serves(*engine)) {
         let profile = configured_profile(configuration, engine)?;
         let mut value = json!(profile);
         value["prompt_sha256"] = json!(profile.prompt_sha256);

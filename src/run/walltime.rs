@@ -1,8 +1,8 @@
 //! How long the job may still run, as its scheduler (PBS or Slurm) reports it.
 
-use std::{process::Command, time::Duration};
+use std::{io::ErrorKind, process::Command, time::Duration};
 
-use crate::sys::{JobAttributes, answer, parse_walltime};
+use crate::sys::{ExitCode, JobAttributes, answer, parse_walltime, printable};
 
 /// When a run must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,28 @@ pub enum WalltimeError {
         "--walltime auto: neither PBS_JOBID nor SLURM_JOB_ID is set; give --walltime HH:MM:SS or --deadline SECONDS"
     )]
     NoJob,
-    /// The scheduler's command failed or its answer has no walltime.
+    /// The scheduler's command is not installed on this host.
     #[error(
-        "--walltime auto: `{command}` did not give the walltime ({reason}); give --walltime HH:MM:SS or --deadline SECONDS"
+        "--walltime auto: there is no {0} on the PATH of this host; add its folder to the PATH, or give --walltime \
+         HH:MM:SS or --deadline SECONDS"
+    )]
+    NoCommand(&'static str),
+    /// The scheduler's command failed in every try, or its answers had no walltime.
+    #[error(
+        "--walltime auto: `{command}` did not give the walltime in {TRIES} tries ({reason}); run the same command \
+         again to continue, or give --walltime HH:MM:SS or --deadline SECONDS"
     )]
     NoAnswer { command: String, reason: String },
+}
+
+impl WalltimeError {
+    /// The exit code: 75 if a later start may get the walltime, 2 if the user must change something.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            WalltimeError::NoJob | WalltimeError::NoCommand(_) => ExitCode::WrongUsage,
+            WalltimeError::NoAnswer { .. } => ExitCode::StoppedEarly,
+        }
+    }
 }
 
 /// Time left; `None` for a job without a walltime.
@@ -49,40 +66,52 @@ impl TimeLimit {
 /// A busy scheduler answers late; one that hangs does not answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
+/// A busy scheduler refuses a connection, or cuts its answer. The next answer is often whole.
+const TRIES: usize = 3;
+
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// Time kept free before the end of the walltime.
 const MARGIN: Duration = Duration::from_secs(120);
 
 fn left_in_job() -> Result<Remaining, WalltimeError> {
     let job = |name| std::env::var(name).ok().filter(|job| !job.is_empty());
     if let Some(job) = job("PBS_JOBID") {
-        let command = ["qstat", "-f", &job];
-        let answer = query_scheduler(&command)?;
-        let job = JobAttributes::parse(&answer).ok_or_else(|| no_walltime(&command, "no job in its answer".into()))?;
-        return job.walltime_left().map_err(|reason| no_walltime(&command, reason));
+        return ask("qstat", &["-f", &job], |answer| {
+            JobAttributes::parse(answer).ok_or("its answer describes no job")?.walltime_left()
+        });
     }
     if let Some(job) = job("SLURM_JOB_ID") {
-        let command = ["squeue", "-h", "-j", &job, "-o", "%L"];
-        let answer = query_scheduler(&command)?;
-        return match answer.trim() {
+        return ask("squeue", &["-h", "-j", &job, "-o", "%L"], |answer| match answer.trim() {
             "UNLIMITED" => Ok(None),
-            left => match parse_walltime(left) {
-                Some(left) => Ok(Some(left)),
-                None => Err(no_walltime(&command, format!("it answered `{left}`"))),
-            },
-        };
+            left => parse_walltime(left).map(Some).ok_or_else(|| format!("it answered `{}`", printable(left))),
+        });
     }
     Err(WalltimeError::NoJob)
 }
 
-fn query_scheduler(command: &[&str]) -> Result<String, WalltimeError> {
-    let output = answer(Command::new(command[0]).args(&command[1..]), ANSWER_LIMIT);
-    let output = output.map_err(|error| no_walltime(command, error.to_string()))?;
-    if !output.status.success() {
-        return Err(no_walltime(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+/// Runs the scheduler's command until an answer can be read, at most [`TRIES`] times.
+fn ask(
+    program: &'static str,
+    arguments: &[&str],
+    read: impl Fn(&str) -> Result<Remaining, String>,
+) -> Result<Remaining, WalltimeError> {
+    let mut reason = String::new();
+    for attempt in 1..=TRIES {
+        if attempt > 1 {
+            std::thread::sleep(PAUSE);
+        }
+        reason = match answer(Command::new(program).args(arguments), ANSWER_LIMIT) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(WalltimeError::NoCommand(program)),
+            Err(error) => error.to_string(),
+            Ok(output) if !output.status.success() => printable(String::from_utf8_lossy(&output.stderr).trim()),
+            Ok(output) => match read(&String::from_utf8_lossy(&output.stdout)) {
+                Ok(left) => return Ok(left),
+                Err(reason) => reason,
+            },
+        };
+        tracing::warn!(attempt, "`{program}` did not give the walltime: {reason}");
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn no_walltime(command: &[&str], reason: String) -> WalltimeError {
-    WalltimeError::NoAnswer { command: command.join(" "), reason }
+    Err(WalltimeError::NoAnswer { command: format!("{program} {}", arguments.join(" ")), reason })
 }

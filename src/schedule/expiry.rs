@@ -18,7 +18,7 @@ use super::{
     ending::Phase,
     lease::{Assigned, Lease},
     ledger::PageState,
-    open_page::{ExpiredLease, MOST_EXPIRIES, OpenPage},
+    open_page::{ExpiredLease, GivenVerdict, MOST_EXPIRIES, OpenPage},
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
@@ -83,7 +83,7 @@ impl Scheduler {
         out.push(Action::Expire { rank, page, lease });
         let open = self.open.entry(page);
         let was_given_up = open.given_up;
-        open.expired.push(ExpiredLease { lease, rank, engine });
+        open.expired.push(ExpiredLease { lease, rank });
         open.given_up |= open.expired.len() >= MOST_EXPIRIES;
         if was_given_up {
             // Even the record of its failure could not be written.
@@ -94,24 +94,21 @@ impl Scheduler {
 
     /// A rank has settled a page under a lease that is no longer open. If that lease expired, the record may still be
     /// the page's final one.
-    pub(super) fn settled_late(&mut self, rank: RankId, page: PageRef, lease: LeaseId, verdict: Verdict) {
+    pub(super) fn settled_late(&mut self, rank: RankId, page: PageRef, lease: LeaseId, given: GivenVerdict) {
         self.counts.stale += 1;
-        let is_final = !matches!(verdict, Verdict::Failed(_));
+        let is_final = !matches!(given.verdict, Verdict::Failed(_));
         // The journal of a lost rank is not known before the next start.
         if !is_final || self.ranks.is_gone(rank) || !self.ledger.contains(page) {
             return;
         }
-        let lease_of = |expired: &&ExpiredLease| (expired.lease, expired.rank) == (lease, rank);
-        let expired = self.open.get(page).and_then(|open| open.expired.iter().find(lease_of).copied());
-        match (self.ledger.stage(page), expired) {
-            (PageState::Waiting(engine), Some(expired)) => {
+        let expired = self.open.get(page).is_some_and(|open| open.expired.contains(&ExpiredLease { lease, rank }));
+        match self.ledger.stage(page) {
+            PageState::Waiting(engine) if expired => {
                 self.apart.entry(engine).or_default().remove(&page);
-                self.settle_page(page, verdict, expired.engine == Engine::DeepSeek);
+                self.settle_page(page, given);
             }
-            (PageState::Leased(_), Some(expired)) => {
-                self.open.entry(page).late = Some((verdict, expired.engine));
-            }
-            (PageState::Settled(Verdict::Failed(class)), _) => self.correct(page, class, verdict),
+            PageState::Leased(_) if expired => self.open.entry(page).late = Some(given),
+            PageState::Settled(Verdict::Failed(class)) => self.correct(page, class, given),
             _ => {}
         }
     }

@@ -25,12 +25,19 @@ pub(super) struct Suspect {
     pub(super) rank: RankId,
 }
 
+/// A verdict on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GivenVerdict {
+    pub(super) verdict: Verdict,
+    /// The engine that gave it; `None` if no engine saw the page.
+    pub(super) engine: Option<Engine>,
+}
+
 /// A lease under which a page did not come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ExpiredLease {
     pub(super) lease: LeaseId,
     pub(super) rank: RankId,
-    pub(super) engine: Engine,
 }
 
 /// A failure that does not count yet: its server may be at fault, and another server is to try the page.
@@ -58,11 +65,11 @@ pub(super) struct OpenPage {
     /// Its record of an earlier start. The attempts of that record precede `history`.
     pub(super) sealed: Option<RecordPlace>,
     /// The page is to be read again. It keeps this verdict if the new reading fails.
-    pub(super) kept: Option<Verdict>,
+    pub(super) kept: Option<GivenVerdict>,
     /// Its leases that expired.
     pub(super) expired: Vec<ExpiredLease>,
-    /// A verdict given under an expired lease while the page was assigned again, and the engine of that lease.
-    pub(super) late: Option<(Verdict, Engine)>,
+    /// A verdict given under an expired lease while the page was assigned again.
+    pub(super) late: Option<GivenVerdict>,
     /// Set while its failure is in doubt.
     pub(super) doubt: Option<Box<Doubt>>,
     /// Its failure on an earlier stage was taken back after it had gone on. If it fails here too, it continues from this.

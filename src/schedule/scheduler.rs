@@ -12,6 +12,7 @@ use crate::{
     },
     retry::{
         escalation::{Escalation, next_stage},
+        folding::folded,
         state::RETURNS_LIMIT,
     },
 };
@@ -21,7 +22,7 @@ use super::{
     failures::EngineFailures,
     lease::{Closed, Leases},
     ledger::{Ledger, PageState},
-    open_page::{OpenPage, OpenPages, Suspect},
+    open_page::{GivenVerdict, OpenPage, OpenPages, Suspect},
     page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
@@ -142,8 +143,8 @@ impl Scheduler {
                 // A rank may become silent while it seals its shard. No page is dealt any more, but the run must not
                 // wait for it.
                 Event::Clock => self.handle_timeout(now, out),
-                Event::Settled { rank, settlement: Settlement { page, lease, verdict, .. } } => {
-                    self.settled_late(rank, page, lease, verdict);
+                Event::Settled { rank, settlement: Settlement { page, lease, verdict, engine, .. } } => {
+                    self.settled_late(rank, page, lease, GivenVerdict { verdict, engine });
                 }
                 _ => {}
             }
@@ -234,7 +235,7 @@ impl Scheduler {
         }
         if again {
             let open = self.open.entry(page);
-            (open.sealed, open.kept) = (Some(place), Some(verdict));
+            (open.sealed, open.kept) = (Some(place), Some(GivenVerdict { verdict, engine }));
             return;
         }
         if matches!(verdict, Verdict::Failed(_))
@@ -245,7 +246,7 @@ impl Scheduler {
             return;
         }
         self.counts.restored += 1;
-        self.settle_page(page, verdict, engine == Some(Engine::DeepSeek));
+        self.settle_page(page, GivenVerdict { verdict, engine });
     }
 
     fn fill_first_queue(&mut self) {
@@ -284,13 +285,18 @@ impl Scheduler {
         };
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
-            self.open.entry(page).history = attempts;
+            self.open.entry(page).history = folded(attempts);
         }
         if text.is_some() {
             self.open.entry(page).text = text.map(Box::new);
         }
         if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
-            let deaths = probe.map_or(0, |deaths| deaths.saturating_add(1));
+            let deaths = match probe {
+                // A server that refuses requests for a while has not died of the page.
+                Some(deaths) if fault == MachineFault::Overloaded => deaths,
+                Some(deaths) => deaths.saturating_add(1),
+                None => 0,
+            };
             self.open.entry(page).suspect = Some(Suspect { deaths, rank });
         }
         self.wait_again(page, engine);
@@ -339,8 +345,8 @@ impl Scheduler {
     /// Puts a page that was in flight at the front of its queue, or apart if it is dealt by itself. A page that was
     /// read under an earlier lease is settled instead.
     pub(super) fn wait_again(&mut self, page: PageRef, engine: Engine) {
-        if let Some((verdict, of)) = self.open.get(page).and_then(|open| open.late) {
-            return self.settle_page(page, verdict, of == Engine::DeepSeek);
+        if let Some(late) = self.open.get(page).and_then(|open| open.late) {
+            return self.settle_page(page, late);
         }
         self.ledger.set(page, PageState::Waiting(engine));
         if self.open.get(page).is_some_and(OpenPage::waits_apart) {

@@ -9,6 +9,7 @@ use super::{
     failures::failed_by_its_answer,
     lease::Closed,
     ledger::PageState,
+    open_page::GivenVerdict,
     protocol::{Action, Tick},
     scheduler::Scheduler,
     server_trust::PageBefore,
@@ -16,13 +17,13 @@ use super::{
 
 impl Scheduler {
     pub(super) fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick, out: &mut Vec<Action>) {
-        let Settlement { page, lease, verdict, .. } = settlement;
+        let Settlement { page, lease, verdict, engine: by, .. } = settlement;
         let given_up = self.open.get(page).is_some_and(|open| open.given_up);
         if !given_up {
             self.ranks.answered(rank, now);
         }
         let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else {
-            return self.settled_late(rank, page, lease, verdict);
+            return self.settled_late(rank, page, lease, GivenVerdict { verdict, engine: by });
         };
         if !given_up {
             self.time_page(engine, assigned, now);
@@ -39,7 +40,7 @@ impl Scheduler {
 
     /// Sends a page to its next stage, or settles it.
     pub(super) fn conclude_stage(&mut self, engine: Engine, settlement: Settlement) {
-        let Settlement { page, verdict, attempts, remaining, .. } = settlement;
+        let Settlement { page, verdict, engine: by, attempts, remaining, .. } = settlement;
         // An engine that had nothing left to try on an earlier stage has nothing left now.
         let escalation = self.open.get(page).and_then(|open| open.escalation);
         let remaining = escalation.map_or(remaining, |escalation| escalation.remaining.and(remaining));
@@ -64,36 +65,39 @@ impl Scheduler {
                 let taken_back = self.open.get(page).and_then(|open| open.taken_back.clone()).filter(|_| has_failed);
                 match taken_back {
                     Some(before) => self.reopen(PageBefore { page, open: *before }),
-                    None => self.settle_page(page, verdict, engine == Engine::DeepSeek),
+                    None => self.settle_page(page, GivenVerdict { verdict, engine: by }),
                 }
             }
         }
     }
 
-    pub(super) fn settle_page(&mut self, page: PageRef, verdict: Verdict, by_second: bool) {
+    /// Settles a page. A failure does not replace a late verdict, nor one that the page keeps if it cannot be read again.
+    pub(super) fn settle_page(&mut self, page: PageRef, given: GivenVerdict) {
         let open = self.open.remove(page).unwrap_or_default();
         self.taken_back.remove(&page);
         let engine = open.stage().engine();
-        let (verdict, by_second) = match (verdict, open.late, open.kept) {
-            (Verdict::Failed(_), Some((late, engine)), _) => (late, engine == Engine::DeepSeek),
-            (Verdict::Failed(_), None, Some(kept @ (Verdict::Read | Verdict::Incomplete | Verdict::Blank))) => {
-                (kept, by_second)
-            }
-            _ => (verdict, by_second),
+        let kept = open.kept.filter(|kept| !matches!(kept.verdict, Verdict::Failed(_)));
+        let given = match given.verdict {
+            Verdict::Failed(_) => open.late.or(kept).unwrap_or(given),
+            Verdict::Read | Verdict::Incomplete | Verdict::Blank => given,
         };
-        match verdict {
-            Verdict::Read | Verdict::Incomplete => self.counts.read += 1,
-            Verdict::Blank => self.counts.blank += 1,
-            Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
-        }
-        self.counts.incomplete += u64::from(verdict == Verdict::Incomplete);
-        if by_second && verdict.is_read() {
-            self.counts.recovered += 1;
-        }
-        self.ledger.set(page, PageState::Settled(verdict));
+        self.count(given);
+        self.ledger.set(page, PageState::Settled(given.verdict));
         // Afterwards, because it may take failures back, and this page may be among them.
         if let Some(doubt) = open.doubt {
-            self.resolve_doubt(page, engine, &doubt.failed_by, verdict.is_read());
+            self.resolve_doubt(page, engine, &doubt.failed_by, given.verdict.is_read());
+        }
+    }
+
+    fn count(&mut self, given: GivenVerdict) {
+        match given.verdict {
+            Verdict::Read | Verdict::Incomplete => {
+                self.counts.read += 1;
+                self.counts.recovered += u64::from(given.engine == Some(Engine::DeepSeek));
+                self.counts.incomplete += u64::from(given.verdict == Verdict::Incomplete);
+            }
+            Verdict::Blank => self.counts.blank += 1,
+            Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
         }
     }
 
@@ -106,13 +110,9 @@ impl Scheduler {
     }
 
     /// Corrects the counts: a page that had failed with `class` was read after all.
-    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, verdict: Verdict) {
+    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, given: GivenVerdict) {
         self.uncount_failure(class);
-        match verdict {
-            Verdict::Blank => self.counts.blank += 1,
-            Verdict::Read | Verdict::Incomplete | Verdict::Failed(_) => self.counts.read += 1,
-        }
-        self.counts.incomplete += u64::from(verdict == Verdict::Incomplete);
-        self.ledger.set(page, PageState::Settled(verdict));
+        self.count(given);
+        self.ledger.set(page, PageState::Settled(given.verdict));
     }
 }

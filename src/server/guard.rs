@@ -25,7 +25,7 @@ use super::{
     launch_hash::LaunchHash,
     limits::REAP,
 };
-use crate::sys::{RunningProcess, boot_id, seconds_text};
+use crate::sys::{RunningProcess, boot_id, seconds_text, write_stderr};
 
 /// How long a guard waits for the lock of the folder. A rank that checks for a guard holds that lock for a moment.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
@@ -202,7 +202,8 @@ async fn end(child: &mut Child, group: Option<Pid>, grace: Option<Duration>) -> 
         let _ = spawn_blocking(reap).await;
     };
     if timeout_at(deadline, reaped).await.is_err() {
-        eprintln!("bocr: processes of the server still run {} after SIGKILL", seconds_text(REAP));
+        let limit = seconds_text(REAP);
+        write_stderr(&format!("bocr: processes of the server still run {limit} after SIGKILL\n"));
     }
     deadline
 }

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     engine::Reader,
-    model::{Role, error::chain},
+    model::{Role, ServedBy, error::chain},
     sys::seconds_text,
 };
 
@@ -137,7 +137,8 @@ impl Supervisor {
         if self.plan.memory_share.role == Role::Together {
             self.admitted = None;
         }
-        tracing::info!(%engine, start, served_by = ?reader.served_by(), "the server is ready");
+        let ServedBy { model, version, profile, .. } = reader.served_by();
+        tracing::info!(%engine, start, model, version, profile, "the server is ready");
         self.plan.gpu_permits.serves();
         let since = Instant::now();
         self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));

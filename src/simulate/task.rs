@@ -45,7 +45,8 @@ impl Task {
         let Prior { stage, remaining: open, attempts, give_up, .. } = prior;
         let settled = |class, attempts| {
             let (lease, verdict) = (unit.lease, Verdict::Failed(class));
-            let settlement = Settlement { page, lease, verdict, attempts, remaining: EngineSet::default() };
+            let remaining = EngineSet::default();
+            let settlement = Settlement { page, lease, verdict, engine: None, attempts, remaining };
             Next::Tell(Event::Settled { rank, settlement })
         };
         if let Some(class) = give_up {
@@ -67,15 +68,15 @@ impl Task {
             AfterAttempt::AskAgain { .. } => return Next::Ask(self),
             AfterAttempt::Return(fault) => return Next::Tell(self.give_back(rank, fault)),
         };
-        let (page, lease) = (self.page, self.unit.lease);
+        let (page, lease, engine) = (self.page, self.unit.lease, Some(self.unit.engine));
         let settlement = match verdict {
             Verdict::Failed(class) => {
                 let remaining =
                     self.open.and(remaining_engines(self.stage, class, &self.retry, &self.attempts, BUDGET));
-                Settlement { page, lease, verdict, attempts: self.attempts, remaining }
+                Settlement { page, lease, verdict, engine, attempts: self.attempts, remaining }
             }
             Verdict::Read | Verdict::Incomplete | Verdict::Blank => {
-                Settlement { page, lease, verdict, attempts: Vec::new(), remaining: EngineSet::default() }
+                Settlement { page, lease, verdict, engine, attempts: Vec::new(), remaining: EngineSet::default() }
             }
         };
         Next::Tell(Event::Settled { rank, settlement })

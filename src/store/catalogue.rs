@@ -17,7 +17,10 @@ use super::{
     shard_reader::ShardReader,
     tables,
 };
-use crate::model::{Document, DocumentState, PageRef, RecordPlace};
+use crate::{
+    model::{Document, DocumentState, PageRef, RecordPlace},
+    sys::PROGRAM_VERSION,
+};
 
 /// The totals of a catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +151,7 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
         attributes.text("run_id", &provenance.run_id)?;
         attributes.text("configuration", &provenance.configuration_toml)?;
     }
-    attributes.text("program_version", env!("CARGO_PKG_VERSION"))?;
+    attributes.text("program_version", PROGRAM_VERSION)?;
     attributes.scalar("declared", &summary.declared)?;
     attributes.scalar("pages", &summary.settled)?;
     attributes.scalar("superseded", &summary.superseded)?;

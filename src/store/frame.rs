@@ -63,9 +63,9 @@ pub(super) fn encode(kind: FrameKind, value: &impl Serialize, out: &mut Vec<u8>)
     let encoding = |reason: String| StoreError::Encode { what: "a journal frame", reason };
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEADER]);
-    if let Err(error) = bincode::serde::encode_into_std_write(value, out, bincode::config::standard()) {
+    if bincode::serde::encode_into_std_write(value, out, bincode::config::standard()).is_err() {
         out.truncate(start);
-        return Err(encoding(error.to_string()));
+        return Err(encoding("it has a value without a form in a journal".into()));
     }
     let (header, payload) = out[start..].split_at_mut(FRAME_HEADER);
     let length = u32::try_from(payload.len()).map_err(|error| encoding(error.to_string()))?;
@@ -77,7 +77,8 @@ pub(super) fn encode(kind: FrameKind, value: &impl Serialize, out: &mut Vec<u8>)
 
 /// Decodes a payload whose checksum matches. Bytes after the value are an error.
 pub(super) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(payload, bincode::config::standard()).map_err(|error| error.to_string())?;
+    // The error of bincode is a Rust debug form.
+    let (value, used) = bincode::serde::decode_from_slice(payload, bincode::config::standard())
+        .map_err(|_| "its bytes are no value of this format".to_owned())?;
     if used == payload.len() { Ok(value) } else { Err(format!("{} bytes too many", payload.len() - used)) }
 }

@@ -27,7 +27,7 @@ pub struct Provenance {
     pub run_id: String,
     /// The effective configuration, passwords hidden.
     pub configuration_toml: String,
-    /// Version of the program, with the source revision if it is known.
+    /// Version and build of the program.
     pub program_version: String,
 }
 

@@ -21,7 +21,7 @@ use crate::model::{
 };
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
-pub(super) const SHARD_VERSION: u32 = 4;
+pub(super) const SHARD_VERSION: u32 = 5;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
 pub(super) const CATALOGUE_VERSION: u32 = 2;
 
@@ -203,7 +203,7 @@ row! {
     AttemptRow, AttemptLinks: Attempt = {
         Attempt {
             served_by, rank, stage, shown: Shown { view, part, bbox, turn, skew, size }, request_id, outcome, finish, step,
-            sampling: Sampling { temperature, top_p }, salted, max_tokens,
+            sampling: Sampling { temperature, top_p }, salted, repeats, max_tokens,
             tokens: TokenUsage { prompt, completion }, started_unix_ms, time_to_first_token, duration, kept_characters,
             reason, answer,
         }
@@ -225,6 +225,7 @@ row! {
     temperature: f32 => temperature: f32;
     top_p: f32 => top_p: f32;
     salted: bool => salted: u8;
+    repeats: u32 => repeats: u32;
     max_tokens: u32 => max_tokens: u32;
     prompt: u32 => prompt_tokens: u32;
     completion: u32 => completion_tokens: u32;
@@ -327,7 +328,7 @@ mod tests {
         compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty)).collect()
     }
 
-    /// As plain h5py shows the files of format versions 4 and 2.
+    /// As plain h5py shows the files of format versions 5 and 2.
     #[test]
     fn the_columns_of_the_tables_do_not_change_by_accident() {
         let expected = |text: &str| text.split_whitespace().map(|column| format!("{column} ")).collect::<String>();
@@ -366,7 +367,7 @@ mod tests {
                 "page_row:uint32 visit:uint8 view:uint8 part:uint8 left:uint16 top:uint16 right:uint16 bottom:uint16
                 turn:uint16 skew:int16 width:uint32 height:uint32 outcome:uint8 class:uint8 fault:uint8 finish:uint8
                 served_by:uint16 rank:uint32 step:uint8 temperature:float32 top_p:float32 salted:uint8
-                max_tokens:uint32 prompt_tokens:uint32 completion_tokens:uint32 started_unix_ms:int64
+                repeats:uint32 max_tokens:uint32 prompt_tokens:uint32 completion_tokens:uint32 started_unix_ms:int64
                 first_token_us:int64 duration_us:int64 kept_characters:uint32 request_id_offset:uint64
                 request_id_length:uint32 reason_offset:uint64 reason_length:uint32 answer_offset:uint64
                 answer_length:uint32"

@@ -77,8 +77,14 @@ impl Context {
             Verdict::Failed(_) => without_answers(&record.attempts[earlier.min(record.attempts.len())..]),
             Verdict::Read | Verdict::Incomplete | Verdict::Blank => Vec::new(),
         };
-        let (page, lease, verdict, remaining) = (record.page, record.lease, record.verdict, record.remaining);
-        let settlement = Settlement { page, lease, verdict, attempts, remaining };
+        let settlement = Settlement {
+            page: record.page,
+            lease: record.lease,
+            verdict: record.verdict,
+            engine: record.engine,
+            attempts,
+            remaining: record.remaining,
+        };
         // The store blocks while the disk is slow.
         let kept = tokio::task::block_in_place(|| self.writer.append(record, settlement));
         if let Err(Refused { error, receipt }) = kept {

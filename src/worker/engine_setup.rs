@@ -32,8 +32,9 @@ pub(super) fn set_up_engines(
     local: LocalPosition,
 ) -> Result<BTreeMap<Engine, EngineSetup>, WorkerError> {
     let configuration = &request.configuration;
-    if !configuration.roles.serves(Engine::Chandra) {
-        return Err(WorkerError::NoFirstEngine(configuration.roles.to_string()));
+    let roles = configuration.roles();
+    if !roles.serves(Engine::Chandra) {
+        return Err(WorkerError::NoFirstEngine(roles.to_string()));
     }
     let gpu = gpu(request, role, local)?;
     let cores = cores::of_rank(local.size);

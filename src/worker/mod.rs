@@ -20,6 +20,7 @@
 //! | `server_monitor` | observes a server, and sets its limit |
 //! | `observation_log` | the lines that the monitor writes |
 //! | `recovered_parts` | the records of earlier starts, as messages |
+//! | `task_beats` | whether the runtime of its tasks makes progress |
 //! | `cores` | the rank's share of the node's cores |
 //! | `mutex` | locking a mutex where panics end the process |
 //! | `error` | errors that keep a rank from reading pages |
@@ -42,6 +43,7 @@ mod role_switches;
 mod server_monitor;
 mod slots;
 mod start_up;
+mod task_beats;
 #[allow(clippy::module_inception, reason = "the module's main type, in a file of its own")]
 mod worker;
 

@@ -13,6 +13,7 @@ use crate::{
     corpus::{self, SourceIntegrity},
     model::{Document, Engine, RankId, configuration::Configuration, error::chain},
     store::{Provenance, StoreEvent, Writer},
+    sys::PROGRAM_VERSION,
 };
 
 use super::{
@@ -50,7 +51,7 @@ impl StartUp {
         let provenance = Provenance {
             run_id: self.run_id,
             configuration_toml: self.configuration.to_toml().map_err(WorkerError::Configuration)?,
-            program_version: env!("CARGO_PKG_VERSION").into(),
+            program_version: PROGRAM_VERSION.into(),
         };
         let events = self.events.clone();
         let on_event = move |event| match event {

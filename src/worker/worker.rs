@@ -17,11 +17,11 @@ use tokio::{
 use tracing::Instrument;
 
 use crate::{
-    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker},
+    comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker, batches},
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
     server::{DesiredState, GpuPermits, Ready, ReportedDeath, Service, ServiceEvent},
     store,
-    sys::{ExitCode, host_name},
+    sys::{ExitCode, PROGRAM_VERSION, host_name},
 };
 
 use super::{
@@ -34,16 +34,10 @@ use super::{
     request::WorkerRequest,
     role_switches::RoleSwitches,
     start_up::StartUp,
+    task_beats::TaskBeats,
 };
 
-/// Maximum number of pages in a message: failed pages carry their attempts, and a frame has a size limit.
-const BATCH: usize = 256;
-
-/// The same for returned pages, which may carry text ([`super::page`]).
-const RETURNED_BATCH: usize = 32;
-
-/// A rank's worker, driven by its main thread. The main thread waits for no server, no child process, and no disk
-/// except for its log.
+/// A rank's worker, driven by its main thread. The main thread waits for no server, no child process and no disk.
 pub struct Worker {
     request: WorkerRequest,
     rank: RankId,
@@ -59,6 +53,7 @@ pub struct Worker {
     events: Sender<LocalEvent>,
     inbox: Receiver<LocalEvent>,
     runtime: Handle,
+    task_beats: TaskBeats,
     /// Declared last, so that it is dropped last: fields above may have tasks on it.
     _tasks: Tasks,
 }
@@ -86,7 +81,7 @@ impl Worker {
         local: LocalPosition,
         request: WorkerRequest,
     ) -> Result<Worker, WorkerError> {
-        let role = request.configuration.roles.of(rank, ranks);
+        let role = request.configuration.roles().of(rank, ranks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("bocr-tasks")
@@ -96,8 +91,9 @@ impl Worker {
         let (events, inbox) = channel();
         let setups = set_up_engines(&request, rank, role, local)?;
         let cores = cores_of(&setups);
+        let silence_limit = request.configuration.schedule.silence_limit;
         let hello = Hello {
-            program_version: env!("CARGO_PKG_VERSION").into(),
+            program_version: PROGRAM_VERSION.into(),
             settings: request.settings_digest.clone(),
             host: host_name(),
             local_rank: local.rank,
@@ -127,6 +123,7 @@ impl Worker {
             under_way: BTreeMap::new(),
             events,
             inbox,
+            task_beats: TaskBeats::start(runtime.handle(), silence_limit),
             runtime: runtime.handle().clone(),
             _tasks: Tasks(Some(runtime)),
         })
@@ -140,6 +137,11 @@ impl Worker {
     /// Its share of the node's cores.
     pub fn cores(&self) -> usize {
         self.cores
+    }
+
+    /// How often the runtime of this rank's tasks has shown progress. It stands still if all its threads hang.
+    pub fn task_beats(&self) -> u64 {
+        self.task_beats.number()
     }
 
     /// The runtime of this rank's tasks.
@@ -224,8 +226,8 @@ impl Worker {
             }
             next = self.inbox.try_recv().ok();
         }
-        messages.extend(settled.chunks(BATCH).map(|batch| ToCoordinator::Settled(batch.to_vec())));
-        messages.extend(returned.chunks(RETURNED_BATCH).map(|batch| ToCoordinator::Returned(batch.to_vec())));
+        messages.extend(batches(settled).into_iter().map(ToCoordinator::Settled));
+        messages.extend(batches(returned).into_iter().map(ToCoordinator::Returned));
         // Finished tasks are removed; their results have arrived as events.
         while self.pages.try_join_next().is_some() {}
         Ok(messages)

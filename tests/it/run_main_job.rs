@@ -111,6 +111,27 @@ fn assert_read_by_tesseract(bench: &Bench, name: &str, word: &str) {
     assert!(records.iter().flat_map(|record| &record.parts).all(|part| !part.blocks.is_empty()));
 }
 
+/// Without a word about roles: the second engine recovers what the first fails.
+#[test]
+fn by_default_a_page_that_chandra_fails_is_recovered() {
+    let bench = Bench::new();
+    let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
+    let fault = "[[fault]]\npage = \"digital_fr.p1\"\nengine = \"chandra\"\nkind = \"loop\"\n";
+    let (faults, run) = (bench.write("faults.toml", fault), bench.run_directory());
+    let configuration = bench.instant_configuration("");
+    let arguments = ["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap()];
+    let mut command = bench.bocr(&arguments);
+    command.args(["-c", configuration.to_str().unwrap(), "--faults", faults.to_str().unwrap()]);
+    let output = command.output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("deepseek 1 after chandra failed") && !said.contains("no rank serves"), "{said}");
+    assert_recovered(&bench);
+    let used = fs::read_to_string(run.join("configuration.toml")).unwrap();
+    assert!(used.contains("roles = \"chandra/deepseek\""), "{used}");
+    bench.assert_nothing_left();
+}
+
 #[test]
 fn one_rank_under_mpirun_with_a_password_and_an_upper_case_name() {
     let bench = Bench::new();

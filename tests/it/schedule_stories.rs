@@ -271,6 +271,7 @@ fn attempt() -> Attempt {
         step: 0,
         sampling: Sampling { temperature: 0.0, top_p: 0.1 },
         salted: false,
+        repeats: 0,
         max_tokens: 12_384,
         tokens: TokenUsage::default(),
         started_unix_ms: 0,
@@ -280,6 +281,29 @@ fn attempt() -> Attempt {
         reason: "7 copies".into(),
         answer: String::new(),
     }
+}
+
+/// The server refuses the page and cuts the connection by turns, for as long as ten thousand returns.
+#[test]
+fn a_page_that_a_long_overload_returns_again_and_again_stays_small_and_is_read_in_the_end() {
+    const RETURNS: u32 = 10_000;
+    let mut story = Story::begin(1, &[1]);
+    story.joins(CHANDRA, "chandra", 1);
+    let mut history: Vec<Attempt> = Vec::new();
+    for number in 0..RETURNS {
+        let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("the page is dealt") };
+        history = priors.first().map(|prior| prior.attempts.clone()).unwrap_or_default();
+        assert!(history.len() <= 2, "{} attempts after {number} returns", history.len());
+        let fault = if number % 2 == 0 { MachineFault::Overloaded } else { MachineFault::ConnectionLost };
+        history.push(Attempt { outcome: AttemptOutcome::Interrupted(fault), ..attempt() });
+        story.actions.clear();
+        let (rank, page, lease) = (CHANDRA, page(0, 1), unit.lease);
+        story.happens(Event::Returned { rank, page, lease, fault, attempts: history.clone(), text: None });
+    }
+    assert_eq!(history.iter().map(|attempt| attempt.repeats + 1).sum::<u32>(), RETURNS);
+    let (rank, unit) = story.units()[0];
+    story.reads(rank, unit);
+    story.assert_finished(Outcome::Complete);
 }
 
 #[test]
@@ -622,6 +646,26 @@ fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_whe
     story.assert_finished(Outcome::Complete);
     let counts = story.scheduler.counts();
     assert_eq!((counts.read, counts.failed[&class], counts.restored), (3, 1, 1));
+}
+
+/// Chandra read one page and DeepSeek-OCR the other. Both fail on both engines when they are read again.
+#[test]
+fn a_page_that_keeps_its_text_is_credited_to_the_engine_that_gave_it() {
+    let again = |number| Restored { again: true, ..restored(number, Verdict::Read) };
+    let by_second = Restored { engine: Some(Engine::DeepSeek), ..again(2) };
+    let mut story = Story::resume(policy(2), &[2], vec![again(1), by_second]);
+    story.joins(CHANDRA, "chandra", 2);
+    story.joins(DEEPSEEK, "deepseek", 2);
+    for _ in 0..2 {
+        for (rank, unit) in story.units() {
+            for page in unit.pages() {
+                story.settles(rank, unit, page, Verdict::Failed(FailureClass::Loop));
+            }
+        }
+    }
+    story.assert_finished(Outcome::Complete);
+    let counts = story.scheduler.counts();
+    assert_eq!((counts.read, counts.recovered), (2, 1));
 }
 
 #[test]

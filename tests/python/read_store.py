@@ -154,6 +154,7 @@ class Shard:
             "temperature": float(row["temperature"]),
             "top_p": float(row["top_p"]),
             "salted": bool(row["salted"]),
+            "repeats": int(row["repeats"]),
             "max_tokens": int(row["max_tokens"]),
             "prompt_tokens": int(row["prompt_tokens"]),
             "completion_tokens": int(row["completion_tokens"]),

@@ -27,7 +27,9 @@ dpi = 48.0
 min_side = 256
 """
 
-CONFIGURATION = """[store]
+CONFIGURATION = """roles = "chandra"
+
+[store]
 sync_records = {sync_records}
 
 [engines.chandra]

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::{
     model::{Engine, error::chain},
     node::{EarlierGpus, NotPrivate},
-    sys::{LockAttempt, RunningProcess, boot_id, try_lock},
+    sys::{LockAttempt, RunningProcess, boot_id, try_lock, write_stderr},
 };
 
 use super::launch_hash::LaunchHash;
@@ -252,7 +252,8 @@ impl ServerFolder {
                 return Ok(());
             }
             if !reported {
-                eprintln!("bocr: ending {} processes that an earlier server left in {}", left.len(), self.0.display());
+                let (number, folder) = (left.len(), self.0.display());
+                write_stderr(&format!("bocr: ending {number} processes that an earlier server left in {folder}\n"));
                 reported = true;
             }
             if let Some(group) = group.and_then(Pid::from_raw) {

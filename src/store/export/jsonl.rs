@@ -122,6 +122,7 @@ impl Serialize for AttemptLine<'_> {
         line.serialize_entry("temperature", &attempt.sampling.temperature)?;
         line.serialize_entry("top_p", &attempt.sampling.top_p)?;
         line.serialize_entry("salted", &attempt.salted)?;
+        line.serialize_entry("repeats", &attempt.repeats)?;
         line.serialize_entry("max_tokens", &attempt.max_tokens)?;
         line.serialize_entry("prompt_tokens", &attempt.tokens.prompt)?;
         line.serialize_entry("completion_tokens", &attempt.tokens.completion)?;

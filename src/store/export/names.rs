@@ -5,13 +5,16 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use super::options::ExportFormat;
 use crate::{
     model::{Document, DocumentId},
     store::{StoreError, error::Result},
+    sys::{LONGEST_FILE_NAME, shortened},
 };
 
 /// The path of each document's exports in a format's folder, without extension. Folders are kept. The `.pdf` is
-/// removed, unless two documents would then have the same name; upper and lower case count as equal.
+/// removed, unless two documents would then have the same name; upper and lower case count as equal. A name that would
+/// be too long for a file system is shortened.
 ///
 /// # Errors
 /// A name leads out of the folder.
@@ -30,9 +33,16 @@ pub(super) fn file_stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, 
             }
             let short = without_extension(name);
             let alone = uses.get(&short.to_lowercase()) == Some(&1);
-            Ok((document.id, PathBuf::from(if alone { short } else { name })))
+            Ok((document.id, fitting(if alone { short } else { name })))
         })
         .collect()
+}
+
+/// The path with names that leave room for the longest ending.
+fn fitting(path: &str) -> PathBuf {
+    let longest_ending = ExportFormat::ALL.map(|format| ".".len() + format.ending().len()).into_iter().max();
+    let most = LONGEST_FILE_NAME - longest_ending.unwrap_or_default();
+    path.split('/').map(|name| shortened(name, most)).collect()
 }
 
 fn without_extension(name: &str) -> &str {
@@ -65,7 +75,7 @@ mod tests {
             name: (*name).into(),
             fingerprint: None,
             edition: Edition { number: None, suffix: None, language: Language::Unknown },
-            state: DocumentState::Planned { pages: 1, damage: None },
+            state: DocumentState::Planned { pages: 1, damage: None, embedded: 0 },
         };
         names.iter().enumerate().map(document).collect()
     }
@@ -76,6 +86,20 @@ mod tests {
         let stems: Vec<_> = file_stems(&documents(&names)).unwrap().into_values().collect();
         assert_eq!(stems, ["1998/BO_1", "1999/BO_1", "a.pdf", "A.PDF", "v1.2", ".pdf"].map(PathBuf::from));
         assert_eq!(with_ending(Path::new("v1.2"), "md"), Path::new("v1.2.md"));
+    }
+
+    #[test]
+    fn a_name_as_long_as_the_file_system_allows_leaves_room_for_every_ending() {
+        let long = |letter: &str| format!("fr/{}.pdf", letter.repeat(251));
+        let names = [long("x"), long("X"), format!("{}.pdf", "ج".repeat(125)), format!("{}.pdf", "y".repeat(245))];
+        let names = names.each_ref().map(String::as_str);
+        let stems: Vec<_> = file_stems(&documents(&names)).unwrap().into_values().collect();
+        for stem in &stems {
+            let name = with_ending(stem.file_name().map(Path::new).unwrap(), "jsonl");
+            assert!(name.as_os_str().len() <= LONGEST_FILE_NAME, "{}", name.display());
+        }
+        assert!(stems[0].starts_with("fr") && stems[0] != stems[1]);
+        assert_eq!(stems[3], Path::new(&"y".repeat(245)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Exports a run directory: one thread at a time reads the shards, many threads format documents.
 
 use std::{
+    collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -14,7 +15,7 @@ use super::{
     sanitise::Sanitiser,
 };
 use crate::{
-    model::{Document, DocumentState, PageRecord},
+    model::{Document, DocumentId, DocumentState, PageRecord},
     store::{Reader, StoreError, error::Result, layout},
 };
 
@@ -36,7 +37,7 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let replaced = |document: &&Document| document.state == DocumentState::Replaced;
     let documents: Vec<Document> = reader.documents().iter().filter(|document| !replaced(document)).cloned().collect();
     let stems = names::file_stems(&documents)?;
-    write_documents(&reader, &documents, &options.output)?;
+    write_documents(&reader, &documents, &stems, &options.output)?;
     let planned: Vec<&Document> = documents.iter().filter(|document| document.pages() > 0).collect();
     let threads = options.threads.get();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -94,7 +95,12 @@ fn content(
 }
 
 /// Writes `documents.jsonl`: every document of the plan, refused ones with the reason.
-fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Result<()> {
+fn write_documents(
+    reader: &Reader,
+    documents: &[Document],
+    stems: &BTreeMap<DocumentId, PathBuf>,
+    output: &Path,
+) -> Result<()> {
     layout::replace(&output.join("documents.jsonl"), |out| {
         for document in documents {
             let (class, reason) = match &document.state {
@@ -106,6 +112,7 @@ fn write_documents(reader: &Reader, documents: &[Document], output: &Path) -> Re
             let line = serde_json::json!({
                 "document": document.name,
                 "path": document.path,
+                "file": stems.get(&document.id),
                 "sha256": document.fingerprint.as_ref().map(|fingerprint| &fingerprint.sha256),
                 "bytes": document.fingerprint.as_ref().map(|fingerprint| fingerprint.bytes),
                 "pages": document.pages(),

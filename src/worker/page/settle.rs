@@ -14,9 +14,10 @@ use crate::{
     comm::Returned,
     model::{MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
     store,
+    sys::on_one_line,
 };
 
-/// Maximum size in bytes of the text that a returned page carries: a unit of such pages must fit a frame.
+/// Maximum size in bytes of the text that a returned page carries: it must fit a frame, with the page's attempts.
 const LARGEST_TEXT: usize = 64 << 10;
 
 /// Works on a page until it is settled, returned or recalled. The result goes to the store or to the main thread.
@@ -85,7 +86,7 @@ fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
         counts_from,
         parts: end.answer.parts,
         remaining: end.remaining,
-        reason: end.reason,
+        reason: on_one_line(&end.reason),
         settled_unix_ms: Timestamp::now().as_millisecond(),
     };
     task.context.count_attempts(&record.attempts, before);

@@ -66,7 +66,8 @@ impl Story {
     /// With these engines remaining for the page.
     pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, remaining: &str) {
         let remaining = if remaining.is_empty() { EngineSet::default() } else { remaining.parse().unwrap() };
-        let settlement = Settlement { page, lease: unit.lease, verdict, attempts: Vec::new(), remaining };
+        let (lease, engine) = (unit.lease, Some(unit.engine));
+        let settlement = Settlement { page, lease, verdict, engine, attempts: Vec::new(), remaining };
         self.happens(Event::Settled { rank, settlement });
     }
 

@@ -39,7 +39,7 @@ pub fn document(id: u32, name: &str, pages: u32) -> Document {
         name: name.into(),
         fingerprint: Some(Fingerprint { bytes: 1000 + u64::from(id), sha256: format!("{id:064x}") }),
         edition: Edition { number: Some(5705 + id), suffix: Some("bis".into()), language: Language::Arabic },
-        state: DocumentState::Planned { pages, damage: None },
+        state: DocumentState::Planned { pages, damage: None, embedded: 0 },
     }
 }
 
@@ -90,6 +90,7 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
         step: 1,
         sampling: Sampling { temperature: 0.25, top_p: 0.5 },
         salted: true,
+        repeats: if accepted { 0 } else { 70_000 },
         max_tokens: 12_384,
         tokens: TokenUsage { prompt: 3_000, completion: answer.len() as u32 / 4 },
         started_unix_ms: 1_790_000_000_123,
