@@ -69,7 +69,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(wrong_usage(&anyhow!("{} is not a regular file: give a PDF file", document.display())));
         }
         let password = configuration.password_for(&arguments.pages.name).map(str::to_owned);
-        let Inspected { pages: last, damage } = pool.inspect(&document, password.as_deref()).await?;
+        let Inspected { pages: last, damage, embedded } = pool.inspect(&document, password.as_deref()).await?;
+        if embedded > 0 {
+            let name = &arguments.pages.name;
+            write_stderr(&format!(
+                "bocr: {name}: {embedded} PDFs are embedded in it; a run reads them, this command does not\n"
+            ));
+        }
         let mut failed = damage.as_ref().is_some_and(|damage| damage.pages_missing);
         if let Some(Damage { reason, .. }) = damage {
             write_stderr(&format!("bocr: {reason}\n"));

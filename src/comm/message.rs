@@ -30,6 +30,8 @@ pub enum ToWorker {
     Assign(Assignment),
     /// Serve this engine from now on, and not the other.
     SwitchRole(Engine),
+    /// Restart the server of this engine: it fails pages that other servers read.
+    RestartServer(Engine),
     /// The lease of this page has expired: drop the page and report nothing about it.
     ReleasePage(PageRef, LeaseId),
     /// Return every page that is not settled.

@@ -92,9 +92,9 @@ pub(super) fn examine(
 pub(super) fn state_of(path: &Path, name: &str, inspect: &impl Inspect) -> Result<DocumentState, CorpusError> {
     match inspect(path, name) {
         Ok(Inspected { pages: 0, .. }) => Ok(unreadable(path, "a PDF without pages")),
-        Ok(Inspected { pages, damage }) => {
+        Ok(Inspected { pages, damage, embedded }) => {
             let damage = damage.map(|damage| Damage { reason: on_one_line(&damage.reason), ..damage });
-            Ok(DocumentState::Planned { pages, damage })
+            Ok(DocumentState::Planned { pages, damage, embedded })
         }
         Err(InspectFailure::Document { class, reason }) => {
             Ok(DocumentState::Refused { class, reason: on_one_line(&reason) })

@@ -38,6 +38,8 @@ pub struct Documents {
     pub refused: Vec<Refused>,
     /// What readable documents are known to have lost.
     pub damaged: Vec<String>,
+    /// Readable documents with embedded PDFs, whose pages are not counted.
+    pub covers: Vec<String>,
     /// Size of all files in bytes.
     pub bytes: u64,
     /// Readable documents by the language in their names.
@@ -91,8 +93,11 @@ impl Documents {
     }
 
     fn add(&mut self, document: &Surveyed, settled: &HashMap<DocumentId, u64>) {
-        if let DocumentState::Planned { damage: Some(damage), .. } = &document.state {
-            self.damaged.push(damage.reason.clone());
+        if let DocumentState::Planned { damage, embedded, .. } = &document.state {
+            self.damaged.extend(damage.as_ref().map(|damage| damage.reason.clone()));
+            if *embedded > 0 {
+                self.covers.push(format!("{}: {embedded}", document.name));
+            }
         }
         let pages = u64::from(document.pages());
         let done = document.planned.and_then(|id| settled.get(&id)).copied().unwrap_or_default().min(pages);
@@ -145,7 +150,7 @@ mod tests {
     fn document(name: &str, pages: u32, planned: Option<u32>) -> Surveyed {
         let state = match pages {
             0 => DocumentState::Refused { class: FailureClass::Unreadable, reason: format!("{name}: broken") },
-            pages => DocumentState::Planned { pages, damage: None },
+            pages => DocumentState::Planned { pages, damage: None, embedded: 0 },
         };
         let file = name.rsplit('/').next().unwrap();
         let path = format!("/no/such/folder/{name}").into();

@@ -61,6 +61,8 @@ fn documents(f: &mut fmt::Formatter<'_>, documents: &Documents) -> fmt::Result {
     let line = |refused: &Refused| format!("{}: {}", refused.class, refused.reason);
     list(f, "  refused", &refused.iter().map(line).collect::<Vec<_>>(), SHOWN)?;
     list(f, "  damaged", &documents.damaged, SHOWN)?;
+    let covers = "  with embedded PDFs, which a run reads as documents of their own and this plan does not count";
+    list(f, covers, &documents.covers, SHOWN)?;
     let together = |groups: &[Vec<String>]| groups.iter().map(|names| names.join(" = ")).collect::<Vec<_>>();
     let twins = format!("  copies of one file, by size and both ends; {} pages too many", documents.twin_pages);
     list(f, &twins, &together(&documents.twins), SHOWN)?;

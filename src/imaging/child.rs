@@ -108,6 +108,9 @@ impl<'a> DocumentCache<'a> {
             Request::Inspect { document, password } => {
                 Ok((Response::Inspected(self.document(document, password)?.inspect()), Vec::new()))
             }
+            Request::Extract { document, password, folder } => {
+                Ok((Response::Extracted(self.document(document, password)?.extract(&folder)?), Vec::new()))
+            }
             Request::Render { document, password, page, rule, layout, view } => {
                 let name = document.display().to_string();
                 let mut fault = String::new();

@@ -13,8 +13,6 @@ pub(super) struct Evidence<'a> {
     pub(super) said: u32,
     /// Pages that can be read.
     pub(super) readable: u32,
-    /// Names of the PDFs that are embedded in the file.
-    pub(super) embedded: Vec<String>,
 }
 
 impl Evidence<'_> {
@@ -30,10 +28,6 @@ impl Evidence<'_> {
         }
         if let Some(bytes) = whole_size {
             losses.push(format!("it has {} bytes of {bytes}: fetch it again", ends.size));
-        }
-        if !self.embedded.is_empty() {
-            let files = self.embedded.join(", ");
-            losses.push(format!("the PDFs inside it are not read: save them as files of their own ({files})"));
         }
         let pages_missing = !losses.is_empty();
         if !has_end(&ends.tail) {
@@ -87,7 +81,7 @@ mod tests {
     const TAIL: &[u8] = b"trailer <<>>\nstartxref\n900\n%%EOF\n";
 
     fn evidence(said: u32, readable: u32) -> Evidence<'static> {
-        Evidence { name: "BO_1.pdf", said, readable, embedded: Vec::new() }
+        Evidence { name: "BO_1.pdf", said, readable }
     }
 
     fn ends(head: &[u8], tail: &[u8]) -> Ends {
@@ -112,8 +106,6 @@ mod tests {
         assert!(counted.pages_missing && counted.reason.contains("the file says 50"), "{}", counted.reason);
         let no_end = said(evidence(3, 3), &ends(b"", b"endobj"));
         assert!(!no_end.pages_missing && no_end.reason.contains("cut off"), "{}", no_end.reason);
-        let embedded = Evidence { embedded: vec!["a.pdf".into()], ..evidence(1, 1) };
-        assert!(said(embedded, &ends(b"", TAIL)).reason.contains("not read: save them as files of their own (a.pdf)"));
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::{cell::OnceCell, collections::BTreeSet, path::Path};
 use page_image::{Glyph, Pixels, lanczos, white_canvas};
 use pdfium_render::prelude::*;
 
-use crate::model::{FailureClass, ImageRule, Inspected, PageIndex};
+use crate::{
+    model::{FailureClass, ImageRule, Inspected, PageIndex},
+    sys::{replace, shortened},
+};
 
 use super::{
     content::{Missing, Structure},
@@ -26,6 +29,8 @@ use super::{
 pub const LARGE_ALLOCATION: u64 = 8;
 /// How many levels of forms inside forms are searched for images.
 const MOST_NESTED: u32 = 8;
+/// Longest name in bytes that an embedded file gets, without its ending.
+const LONGEST_EMBEDDED_NAME: usize = 200;
 /// Bytes of a pixel in PDFium's bitmap.
 const BYTES_PER_PIXEL: u64 = 4;
 
@@ -111,9 +116,27 @@ impl Renderer {
             faults,
             most_image: self.memory / LARGE_ALLOCATION,
         };
+        let open = self.with_all_pages(open, path, password);
         match open.pages() {
             0 => Err(unreadable(format!("{}: a PDF without pages", open.name))),
             _ => Ok(open),
+        }
+    }
+}
+
+impl Renderer {
+    /// The document opened so that PDFium counts its pages itself, if the file says fewer than it has.
+    fn with_all_pages<'a>(&'a self, open: OpenDocument<'a>, path: &Path, password: Option<&str>) -> OpenDocument<'a> {
+        let in_tree = open.structure().map_or(0, Structure::pages);
+        let count = open.structure().and_then(Structure::count);
+        let Some(count) = count.filter(|_| in_tree > open.pages() as usize) else { return open };
+        let counted = WatchedFile::open(path).ok().and_then(|(file, faults)| {
+            let document = self.pdfium.load_pdf_from_reader(file.with_zero(count), password).ok()?;
+            Some((document, faults))
+        });
+        match counted {
+            Some((document, faults)) => OpenDocument { document, faults, ..open },
+            None => open,
         }
     }
 }
@@ -138,6 +161,16 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
             Err(error) => format!("{name}: {error}"),
         }),
     }
+}
+
+/// The last part of a name that a document gives a file inside it, as the name of a file.
+fn plain_file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let plain: String = last.chars().map(|char| if char.is_control() { '_' } else { char }).collect();
+    // Hidden files are no input of a run.
+    let shown = plain.trim_start_matches('.');
+    let stem = shown.get(..shown.len().saturating_sub(4)).unwrap_or_default();
+    format!("{}.pdf", shortened(if stem.is_empty() { "embedded" } else { stem }, LONGEST_EMBEDDED_NAME))
 }
 
 fn unreadable(reason: String) -> Refusal {
@@ -167,14 +200,33 @@ impl OpenDocument<'_> {
             }
             _ => said,
         };
-        let embedded = self.document.attachments().iter().map(|file| file.name());
-        let evidence = Evidence {
-            name: &self.name,
-            said: in_tree.map_or(said, |in_tree| in_tree.max(said)),
-            readable: pages,
-            embedded: embedded.filter(|name| name.to_lowercase().ends_with(".pdf")).collect(),
-        };
-        Inspected { pages, damage: self.faults.ends().and_then(|ends| evidence.damage(&ends)) }
+        let said = in_tree.map_or(said, |in_tree| in_tree.max(said));
+        let evidence = Evidence { name: &self.name, said, readable: pages };
+        let damage = self.faults.ends().and_then(|ends| evidence.damage(&ends));
+        Inspected { pages, damage, embedded: u32::try_from(self.embedded().count()).unwrap_or(u32::MAX) }
+    }
+
+    /// The PDFs that are embedded in the file.
+    fn embedded(&self) -> impl Iterator<Item = PdfAttachment<'_>> {
+        self.document.attachments().iter().filter(|file| file.name().to_lowercase().ends_with(".pdf"))
+    }
+
+    /// Writes the PDFs that are embedded in the file to a folder, which exists, and returns their number.
+    ///
+    /// # Errors
+    /// [`FailureClass::Unreadable`] if one cannot be read or written.
+    pub(super) fn extract(&self, folder: &Path) -> Result<u32, Refusal> {
+        let mut names = BTreeSet::new();
+        for file in self.embedded() {
+            let failed = |why: &str| unreadable(format!("{}: the PDF {} inside it {why}", self.name, file.name()));
+            let bytes = file.save_to_bytes().map_err(|_| failed("cannot be read: save it as a file of its own"))?;
+            let mut name = plain_file_name(&file.name());
+            while !names.insert(name.clone()) {
+                name.insert(0, '_');
+            }
+            replace(&folder.join(name), &bytes).map_err(|error| failed(&format!("cannot be written: {error}")))?;
+        }
+        Ok(u32::try_from(names.len()).unwrap_or(u32::MAX))
     }
 
     /// What of a page's content PDFium cannot draw, as far as the file says it.

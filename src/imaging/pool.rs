@@ -120,6 +120,18 @@ impl Pool {
         }
     }
 
+    /// Writes the PDFs that are embedded in a document to a folder, which exists, and returns their number.
+    ///
+    /// # Errors
+    /// The document cannot be opened, a file cannot be written, or the pool is lost.
+    pub async fn extract(&self, path: &Path, password: Option<&str>, folder: &Path) -> Result<u32, RenderFailure> {
+        let (document, password) = (path.to_owned(), password.map(str::to_owned));
+        match self.ask(Request::Extract { document, password, folder: folder.to_owned() }).await? {
+            (Response::Extracted(files), _) => Ok(files),
+            _ => Err(wrong_answer(&path.display().to_string(), "no number of files")),
+        }
+    }
+
     /// Renders a page; `None` where the view does not exist, because the page has no place to cut it.
     ///
     /// # Errors

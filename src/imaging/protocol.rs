@@ -37,6 +37,15 @@ pub enum Request {
         /// User password of the document.
         password: Option<String>,
     },
+    /// Write the PDFs that are embedded in a document to a folder.
+    Extract {
+        /// Path of the document.
+        document: PathBuf,
+        /// User password of the document.
+        password: Option<String>,
+        /// The folder, which exists.
+        folder: PathBuf,
+    },
     /// The images of a page as PNGs.
     Render {
         /// Path of the document.
@@ -58,14 +67,16 @@ impl Request {
     /// Path of the document.
     pub fn document(&self) -> &Path {
         match self {
-            Request::Inspect { document, .. } | Request::Render { document, .. } => document,
+            Request::Inspect { document, .. }
+            | Request::Extract { document, .. }
+            | Request::Render { document, .. } => document,
         }
     }
 
     /// File and page, for messages.
     pub fn subject(&self) -> String {
         match self {
-            Request::Inspect { document, .. } => document.display().to_string(),
+            Request::Inspect { document, .. } | Request::Extract { document, .. } => document.display().to_string(),
             Request::Render { document, page, .. } => format!("{} page {}", document.display(), page.number()),
         }
     }
@@ -80,6 +91,8 @@ pub enum Response {
     Unusable(String),
     /// Answer to [`Request::Inspect`].
     Inspected(Inspected),
+    /// Answer to [`Request::Extract`]: the number of files.
+    Extracted(u32),
     /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one after the other.
     Page {
         /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.

@@ -5,6 +5,7 @@ use std::{
     cell::Cell,
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     rc::Rc,
@@ -111,6 +112,8 @@ impl ReadFaults {
 pub struct WatchedFile {
     file: Rc<File>,
     first: Rc<Cell<Option<io::ErrorKind>>>,
+    /// A number that reads as zero.
+    zeroed: Option<Range<u64>>,
 }
 
 impl WatchedFile {
@@ -123,13 +126,31 @@ impl WatchedFile {
         let opened = Identity::of(&file.metadata()?);
         let (file, first) = (Rc::new(file), Rc::new(Cell::new(None)));
         let faults = ReadFaults { file: Rc::clone(&file), opened, first: Rc::clone(&first) };
-        Ok((WatchedFile { file, first }, faults))
+        Ok((WatchedFile { file, first, zeroed: None }, faults))
+    }
+
+    /// The same file with a number, at these bytes, that reads as zero.
+    pub fn with_zero(self, number: Range<u64>) -> Self {
+        WatchedFile { zeroed: Some(number), ..self }
+    }
+
+    /// Writes the digit zero over the bytes of the number in a piece that begins at byte `from`.
+    fn write_zeros(&self, piece: &mut [u8], from: u64) {
+        for (place, byte) in (from..).zip(piece) {
+            if self.zeroed.as_ref().is_some_and(|number| number.contains(&place)) {
+                *byte = b'0';
+            }
+        }
     }
 }
 
 impl Read for WatchedFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let from = if self.zeroed.is_some() { (&*self.file).stream_position()? } else { 0 };
         let result = (&*self.file).read(buffer);
+        if let (Ok(read), Some(_)) = (&result, &self.zeroed) {
+            self.write_zeros(&mut buffer[..*read], from);
+        }
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::Interrupted
             && self.first.get().is_none()

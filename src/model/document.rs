@@ -33,12 +33,14 @@ pub struct Inspected {
     pub pages: u32,
     /// What the file is known to have lost.
     pub damage: Option<Damage>,
+    /// Number of PDFs that are embedded in the file.
+    pub embedded: u32,
 }
 
 impl Inspected {
     /// A document that has all its pages.
     pub fn whole(pages: u32) -> Self {
-        Inspected { pages, damage: None }
+        Inspected { pages, damage: None, embedded: 0 }
     }
 }
 
@@ -62,6 +64,9 @@ pub enum DocumentState {
         /// What its file is known to have lost.
         #[serde(default)]
         damage: Option<Damage>,
+        /// Number of PDFs that are embedded in its file and are no documents of the plan yet: 0 in a finished plan.
+        #[serde(default)]
+        embedded: u32,
     },
     /// It cannot be read, and has no pages in the ledger.
     Refused {

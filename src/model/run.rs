@@ -53,6 +53,8 @@ pub enum StopReason {
     NoEngine(Engine),
     /// This rank has been silent for too long.
     RankSilent(RankId),
+    /// Every server of this engine fails every page.
+    AllServersFail(Engine),
 }
 
 impl fmt::Display for StopReason {
@@ -62,6 +64,9 @@ impl fmt::Display for StopReason {
             StopReason::Requested => f.write_str("asked to stop"),
             StopReason::Store => f.write_str("a rank cannot write its records"),
             StopReason::NoEngine(engine) => write!(f, "no rank can serve {engine}"),
+            StopReason::AllServersFail(engine) => {
+                write!(f, "every {engine} server fails every page; the log of rank 0 has the reason")
+            }
             StopReason::RankSilent(rank) => write!(f, "{rank} became silent"),
         }
     }

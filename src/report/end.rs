@@ -57,6 +57,27 @@ pub struct PlannedDocuments {
     pub lacking_pages: Vec<String>,
 }
 
+/// A server that failed pages which other servers of its engine read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingServer {
+    /// Its rank.
+    pub rank: RankId,
+    /// Its engine.
+    pub engine: Engine,
+    /// What became of it.
+    pub end: FailingServerEnd,
+}
+
+/// What became of a server that failed pages which others read. Its failures do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailingServerEnd {
+    /// It was restarted.
+    Restarted,
+    /// It was restarted, failed further pages that others read, and got no more pages.
+    GivenUp,
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
@@ -114,6 +135,9 @@ pub struct EndReport {
     /// Role switches of ranks.
     #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: RoleSwitchTimes,
+    /// Servers that failed pages which others read.
+    #[serde(default)]
+    pub failing_servers: Vec<FailingServer>,
     /// Seconds spent rendering and encoding pages, summed over all ranks.
     pub imaging_seconds: f64,
     /// Number of lines that the logs of the ranks lack, because they could not be written in time.
@@ -182,6 +206,7 @@ impl EndReport {
             server_time,
             server_load,
             turns: RoleSwitchTimes::default(),
+            failing_servers: Vec::new(),
             imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
             dropped_log_lines: summaries.iter().map(|one| one.dropped_log_lines).sum(),
             served_by,
@@ -191,6 +216,11 @@ impl EndReport {
     /// Adds the role switches.
     pub fn with_turns(self, turns: RoleSwitchTimes) -> Self {
         EndReport { turns, ..self }
+    }
+
+    /// Adds the servers that failed pages which others read.
+    pub fn with_failing_servers(self, failing_servers: Vec<FailingServer>) -> Self {
+        EndReport { failing_servers, ..self }
     }
 
     /// Adds the ranks that were lost.
@@ -266,6 +296,13 @@ impl EndReport {
         }
         if self.turns.number > 0 {
             let _ = writeln!(text, "  {}", self.turns);
+        }
+        for FailingServer { rank, engine, end } in &self.failing_servers {
+            let end = match end {
+                FailingServerEnd::Restarted => "it was restarted",
+                FailingServerEnd::GivenUp => "it was restarted, failed more of them, and got no more pages",
+            };
+            let _ = writeln!(text, "  the {engine} server of {rank} failed pages that other servers read: {end}");
         }
         for served in &self.served_by {
             let _ = writeln!(

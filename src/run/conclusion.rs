@@ -21,7 +21,8 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
         &ended.summaries,
     )
     .without(ended.lost.iter().copied().collect())
-    .with_turns(ended.turns);
+    .with_turns(ended.turns)
+    .with_failing_servers(ended.failing_servers.clone());
     let has_stopped = matches!(ended.outcome, Outcome::Stopped(_));
     let accept = |written: Result<(), RunError>| match written {
         Err(error) if has_stopped => {
@@ -44,6 +45,10 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
 
 fn write_tables(run_directory: &Path, prepared: &Prepared, report: &EndReport, ended: &Ended) -> Result<(), RunError> {
     let output = |source| RunError::Output { path: run_directory.to_owned(), source };
+    let taken_back = ended.scheduler.taken_back();
+    if !taken_back.is_empty() {
+        reprocess_record::add_taken_back(run_directory, taken_back, ended.scheduler.last_lease())?;
+    }
     catalogue::write(run_directory, &prepared.plan.documents)?;
     if ended.outcome == Outcome::Complete {
         reprocess_record::remove_record(run_directory)?;

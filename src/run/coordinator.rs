@@ -11,7 +11,7 @@ use crate::{
         Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
     },
-    report::{Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
+    report::{FailingServer, FailingServerEnd, Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
     schedule::{Action, Deadline, Event, Policy, Scheduler, Tick},
     sys::seconds_text,
 };
@@ -44,6 +44,7 @@ pub(super) struct Coordinator {
     /// Digest of the settings of rank 0. All ranks must have the same.
     settings: String,
     servers: ServersFile,
+    failing_servers: BTreeMap<(RankId, Engine), FailingServerEnd>,
     documents: Vec<Document>,
     stop: Option<StopRequest>,
     /// When the run ends although ranks are still sealing: soon after, they are killed.
@@ -63,6 +64,7 @@ pub(super) struct Ended {
     pub(super) turns: RoleSwitchTimes,
     /// Whether the processes of the run are killed soon.
     pub(super) is_hurried: bool,
+    pub(super) failing_servers: Vec<FailingServer>,
     /// Kept so that it is dropped off the main thread: dropping it waits until the file is written.
     _servers: ServersFile,
 }
@@ -113,6 +115,7 @@ impl Coordinator {
             summaries: BTreeMap::new(),
             hosts: BTreeMap::new(),
             settings,
+            failing_servers: BTreeMap::new(),
             documents: prepared.plan.documents.clone(),
             stop: None,
             conclude_by: None,
@@ -233,6 +236,8 @@ impl Coordinator {
         let turns = snapshot.turns;
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
+        let failing_server = |((rank, engine), end)| FailingServer { rank, engine, end };
+        let failing_servers = self.failing_servers.into_iter().map(failing_server).collect();
         Some(Ended {
             is_hurried: self.conclude_by.is_some(),
             scheduler: self.scheduler,
@@ -242,6 +247,7 @@ impl Coordinator {
             lost,
             silent_hosts,
             turns,
+            failing_servers,
             _servers: self.servers,
         })
     }
@@ -268,6 +274,18 @@ impl Coordinator {
                 Action::SwitchRole { rank, engine } => {
                     tracing::info!(%rank, %engine, "the rank switches to this engine");
                     out.push((rank, ToWorker::SwitchRole(engine)));
+                }
+                Action::RestartServer { rank, engine } => {
+                    tracing::error!(%rank, %engine, "the server of this rank failed pages in a row that other servers read: these failures do not count; it is restarted if its rank started it, and then tried with single pages");
+                    self.failing_servers.entry((rank, engine)).or_insert(FailingServerEnd::Restarted);
+                    out.push((rank, ToWorker::RestartServer(engine)));
+                }
+                Action::GiveServerUp { rank, engine } => {
+                    tracing::error!(%rank, %engine, "the server of this rank gets no more pages: after its restart, too, it failed pages that other servers read; check its command, its model and its GPU");
+                    self.failing_servers.insert((rank, engine), FailingServerEnd::GivenUp);
+                }
+                Action::AllServersFail { engine, pages, documents, class, reason } => {
+                    tracing::error!(%engine, %class, "every {engine} server fails every page, so no rank is given more: {pages} pages of {documents} documents failed in a row, and none was read in between; these failures do not count. Correct what the last one says and run the same command again: {reason}");
                 }
                 Action::TooLate { engine, turn, left } => {
                     tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));

@@ -11,6 +11,7 @@
 //! | `roster` | messages of the ranks before there is a scheduler |
 //! | `background` | a thread for work that waits |
 //! | `preparation` | before the first page: run directory, lock, settings, plan, state of the pages |
+//! | `planning` | the plan of the inputs, with embedded PDFs |
 //! | `lock` | one run at a time in a run directory |
 //! | `settings` | which settings a later start may change |
 //! | `difference` | a setting that has changed |
@@ -33,6 +34,7 @@ mod error;
 mod gathering;
 mod lock;
 mod logging;
+mod planning;
 mod preparation;
 mod preparation_error;
 mod rank_zero;

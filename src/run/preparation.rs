@@ -1,23 +1,20 @@
 //! What rank 0 does before the first page: run directory, lock, settings, plan, and the state of every page.
 
-use std::{path::Path, sync::OnceLock};
-
 use tokio::runtime::Handle;
 
 use crate::{
-    corpus::{self, CorpusError, InspectFailure, Plan},
+    corpus::Plan,
     imaging::Pool,
-    model::{DocumentState, FailureClass, Inspected, LeaseId, Verdict, configuration::Configuration, error::chain},
+    model::{DocumentState, FailureClass, LeaseId, Verdict},
     report::{FINISHED_FILE, PlannedDocuments, REPORT_FILE},
     schedule::Restored,
     store::{self, UnfinishedFiles},
-    sys::ExitCode,
     worker::WorkerError,
 };
 
 use super::{
-    error::RunError, lock::RunLock, preparation_error::PreparationError, recovery::Collected, reprocess_record,
-    request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
+    error::RunError, lock::RunLock, planning, preparation_error::PreparationError, recovery::Collected,
+    reprocess_record, request::RunRequest, run_directory::remove_if_present, settings, stop_file::STOP_FILE,
 };
 
 /// A prepared run directory, locked until it is dropped.
@@ -89,7 +86,7 @@ pub(super) fn prepare(
     // From here on this start owns the run. A start that is refused must not remove these files.
     remove_if_present(run_directory.join(STOP_FILE))?;
     remove_if_present(run_directory.join(FINISHED_FILE))?;
-    let plan = plan(request, renderers)?;
+    let plan = planning::plan(request, renderers)?;
     for document in &plan.documents {
         if let DocumentState::Refused { class, reason } = &document.state {
             tracing::warn!(%class, "document refused: {reason}");
@@ -99,55 +96,4 @@ pub(super) fn prepare(
     }
     let leftovers = UnfinishedFiles::find(run_directory).map_err(PreparationError::from)?;
     Ok(Prepared { plan, leftovers, restored: Vec::new(), last_lease: LeaseId(0), _lock: lock })
-}
-
-fn plan(
-    request: &RunRequest,
-    renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
-) -> Result<Plan, RunError> {
-    let RunRequest { run_directory, inputs, configuration, threads, .. } = request;
-    // The renderers start with the first document to inspect. A resume usually inspects none.
-    let started: OnceLock<Result<(Pool, Handle), WorkerError>> = OnceLock::new();
-    let inspect = |path: &Path, name: &str| {
-        let pool = started.get_or_init(&renderers);
-        let (pool, runtime) = pool.as_ref().map_err(|error| InspectFailure::Machine(chain(error)))?;
-        inspect_with(pool, runtime, configuration, path, name)
-    };
-    let corpus_error = PreparationError::from;
-    let Some(kept) = corpus::read(run_directory).map_err(corpus_error)? else {
-        if inputs.paths.is_empty() && inputs.lists.is_empty() {
-            return Err(PreparationError::NoInput(run_directory.to_owned()).into());
-        }
-        let plan = corpus::plan(inputs, inspect, *threads).map_err(|error| not_planned(error, started))?;
-        corpus::write(run_directory, &plan).map_err(corpus_error)?;
-        return Ok(plan);
-    };
-    let (plan, changes) =
-        corpus::update(kept, Some(inputs), inspect, *threads).map_err(|error| not_planned(error, started))?;
-    for line in changes.lines(&plan) {
-        tracing::warn!("{line}");
-    }
-    if changes.must_be_written() {
-        corpus::write(run_directory, &plan).map_err(corpus_error)?;
-    }
-    Ok(plan)
-}
-
-/// Why there is no plan. If the user must correct something before renderers can start, e.g. PDFium is missing, that is
-/// the reason.
-fn not_planned(error: CorpusError, renderers: OnceLock<Result<(Pool, Handle), WorkerError>>) -> RunError {
-    match renderers.into_inner() {
-        Some(Err(cause)) if cause.exit_code() == ExitCode::WrongUsage => cause.into(),
-        _ => PreparationError::from(error).into(),
-    }
-}
-
-fn inspect_with(
-    pool: &Pool,
-    runtime: &Handle,
-    configuration: &Configuration,
-    path: &Path,
-    name: &str,
-) -> Result<Inspected, InspectFailure> {
-    Ok(runtime.block_on(pool.inspect(path, configuration.password_for(name)))?)
 }

@@ -40,6 +40,38 @@ pub(super) fn remove_record(run_directory: &Path) -> Result<(), PreparationError
     remove_if_present(run_directory.join(REQUESTS_FILE))
 }
 
+/// Adds pages whose recorded failure does not count, because their servers may be at fault. `since` is the highest lease
+/// number so far.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(super) fn add_taken_back(
+    run_directory: &Path,
+    pages: Vec<PageRef>,
+    since: LeaseId,
+) -> Result<(), PreparationError> {
+    let mut kept = read(run_directory)?;
+    kept.push(KeptRequest { asked: "failed by servers that may be at fault".into(), since, pages });
+    write(run_directory, &kept)
+}
+
+fn read(run_directory: &Path) -> Result<Vec<KeptRequest>, PreparationError> {
+    let path = run_directory.join(REQUESTS_FILE);
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(PreparationError::RunDirectory { path, source }),
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|error| PreparationError::Damaged { path, reason: error.to_string() })
+        }
+    }
+}
+
+fn write(run_directory: &Path, kept: &[KeptRequest]) -> Result<(), PreparationError> {
+    let path = run_directory.join(REQUESTS_FILE);
+    let written = serde_json::to_vec(kept).map_err(std::io::Error::from).and_then(|text| replace(&path, &text));
+    written.map_err(|source| PreparationError::RunDirectory { path, source })
+}
+
 /// The settled pages to be read again. New requests are added to the file in the run directory.
 ///
 /// # Errors
@@ -51,13 +83,7 @@ pub(super) fn open_pages(
     finals: &[LatestRecord],
     highest_lease: LeaseId,
 ) -> Result<BTreeSet<PageRef>, PreparationError> {
-    let path = run_directory.join(REQUESTS_FILE);
-    let failed = |source| PreparationError::RunDirectory { path: path.clone(), source };
-    let mut kept: Vec<KeptRequest> = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        read => serde_json::from_slice(&read.map_err(failed)?)
-            .map_err(|error| PreparationError::Damaged { path: path.clone(), reason: error.to_string() })?,
-    };
+    let mut kept = read(run_directory)?;
     if requests.is_empty() && kept.is_empty() {
         return Ok(BTreeSet::new());
     }
@@ -78,8 +104,7 @@ pub(super) fn open_pages(
         tracing::info!(pages = pages.len(), "reading settled pages again as requested: `{asked}`");
         kept.push(KeptRequest { asked, since: highest_lease, pages });
     }
-    let text = serde_json::to_vec(&kept).map_err(|error| failed(error.into()))?;
-    replace(&path, &text).map_err(failed)?;
+    write(run_directory, &kept)?;
     Ok(kept.iter().flat_map(|request| request.pages.iter().copied().filter(|page| is_open(request, page))).collect())
 }
 

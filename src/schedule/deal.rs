@@ -4,12 +4,14 @@
 //! * A rank never holds more than an even share of the pages left, so that the last pages are spread over all ranks.
 //! * The ranks with free credits get one unit each in turn, until no page waits or no rank has credits.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
+//! * A page whose failure is in doubt is dealt by itself: see [`super::failures`].
 //! * A suspect page runs alone, on the rank where its server died. While one waits there, that rank is not refilled, so
 //!   that it drains.
 
 use crate::model::{Engine, PageRef, RankId, Unit};
 
 use super::{
+    failures::EngineFailures,
     lease::Assigned,
     ledger::PageState,
     protocol::{Action, Tick},
@@ -20,6 +22,7 @@ impl Scheduler {
     pub(super) fn deal(&mut self, now: Tick, out: &mut Vec<Action>) {
         self.deal_given_up(now, out);
         let set_aside = self.deal_suspects(now, out);
+        self.deal_doubted(&set_aside, now, out);
         for engine in Engine::ALL.into_iter().rev() {
             while self.waiting(engine) > 0 {
                 let mut wanting = self.ranks.underfilled(engine);
@@ -58,9 +61,13 @@ impl Scheduler {
                 homes.iter().filter_map(|(_, home)| *home).collect()
             };
             for rank in ready {
-                let ready = self.ranks.get(rank).filter(|state| state.takes(engine));
+                let ready = self.ranks.get(rank).filter(|state| state.takes(engine) || state.may_try(engine));
                 let Some(held) = ready.map(|state| state.held).filter(|_| !set_aside.contains(&rank)) else { continue };
-                let place = homes.iter().position(|(_, home)| home.is_none_or(|home| home == rank));
+                let has_failed = |page: PageRef| self.open.get(page).is_some_and(|open| open.was_failed_by(rank));
+                let is_for_rank = |(page, home): &(PageRef, Option<RankId>)| {
+                    home.is_none_or(|home| home == rank) && !has_failed(*page)
+                };
+                let place = homes.iter().position(is_for_rank);
                 let Some((page, _)) = place.map(|place| homes.remove(place)) else { continue };
                 if held == 0 {
                     let deaths = self.open.suspect(page).map(|suspect| suspect.deaths).unwrap_or_default();
@@ -81,8 +88,17 @@ impl Scheduler {
         if most == 0 {
             return false;
         }
-        // A rank that may hang gets a page of another document than the pages that did not come back.
-        let range = if is_probed { self.queue(engine).take_last() } else { self.queue(engine).take(most) };
+        let doubted = self.failures.get(&engine).and_then(EngineFailures::doubted_documents);
+        let elsewhere = doubted.and_then(|documents| self.queues.get(&engine)?.last_of_others(documents));
+        let range = match elsewhere {
+            // One page at a time, until one of another document is read: either the documents or the servers are at
+            // fault.
+            Some(_) if held > 0 => return false,
+            Some(range) => self.queue(engine).take_last_of(range),
+            // A rank that may hang gets a page of another document than the pages that did not come back.
+            None if is_probed => self.queue(engine).take_last(),
+            None => self.queue(engine).take(most),
+        };
         let Some(range) = range else { return false };
         let assigned = Assigned { at: now, load: held + range.count };
         let unit = self.leases.issue(rank, engine, range.start(), range.count, None, assigned);

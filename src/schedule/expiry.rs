@@ -18,7 +18,7 @@ use super::{
     ending::Phase,
     lease::{Assigned, Lease},
     ledger::PageState,
-    open_page::{ExpiredLease, GivenVerdict, MOST_EXPIRIES},
+    open_page::{ExpiredLease, GivenVerdict, MOST_EXPIRIES, OpenPage},
     protocol::{Action, Tick},
     scheduler::Scheduler,
 };
@@ -131,8 +131,7 @@ impl Scheduler {
             if self.waiting(engine) > 0 || self.waiting_apart(engine).next().is_none() {
                 continue;
             }
-            let is_plain =
-                |page: &PageRef| self.open.get(*page).is_some_and(|open| !open.given_up && open.suspect.is_none());
+            let is_plain = |page: &PageRef| self.open.get(*page).is_some_and(OpenPage::waits_for_expiry);
             let pages: Vec<_> = self.waiting_apart(engine).filter(is_plain).collect();
             for page in pages {
                 let last = self.open.get(page).and_then(|open| open.expired.last()).map(|expired| expired.rank);

@@ -97,6 +97,9 @@ impl Scheduler {
             if state.holds_suspect && state.held != 1 {
                 return Err(format!("{rank} holds a suspect among {} pages", state.held));
             }
+            if let Some((engine, page)) = self.forgotten_doubt(rank) {
+                return Err(format!("{rank} waits for another verdict on {page}, which is not in doubt for {engine}"));
+            }
             if state.is_turning() && (state.held > 0 || !state.ready.is_empty()) {
                 return Err(format!("{rank} switches with {} pages, ready for {}", state.held, state.ready));
             }
@@ -108,6 +111,12 @@ impl Scheduler {
             Some(rank) => Err(format!("{rank} is gone but holds pages")),
             None => Ok(()),
         }
+    }
+
+    /// A page that another server is to try because of the rank, although nothing about it is in doubt.
+    fn forgotten_doubt(&self, rank: RankId) -> Option<(Engine, PageRef)> {
+        let is_open = |page: PageRef| self.open.get(page).is_some_and(|open| open.was_failed_by(rank));
+        self.ranks.get(rank)?.all_doubts().find(|(_, page)| !is_open(*page))
     }
 
     /// No page waits for an unserved engine while an idle rank could switch to it. With a deadline the check is

@@ -102,6 +102,11 @@ impl Leases {
         }
     }
 
+    /// The highest number of an assignment so far.
+    pub(super) fn last(&self) -> LeaseId {
+        LeaseId(self.next.0 - 1)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }

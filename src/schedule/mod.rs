@@ -8,8 +8,10 @@
 //! |---|---|
 //! | `protocol` | events, actions and the order in which a driver must carry them out |
 //! | `scheduler` | the state machine |
+//! | `settling` | verdicts: a page goes on to its next stage, or is settled |
 //! | `deal` | which pages go to which rank next |
 //! | `timer` | timers: what happens when time passes |
+//! | `failures` | pages that servers fail by their answers: whose fault it is |
 //! | `expiry` | leases of pages that do not come back |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
 //! | `role_switch` | which ranks switch to their other engine, and when |
@@ -20,11 +22,13 @@
 //! | `queue` | waiting pages, as ranges |
 //! | `ranks` | all ranks together |
 //! | `rank_state` | what one rank serves and holds |
+//! | `server_trust` | how far the failures of a rank's server are believed |
 //! | `invariants` | what holds after every step |
 
 mod deal;
 mod ending;
 mod expiry;
+mod failures;
 mod invariants;
 mod lease;
 mod ledger;
@@ -36,6 +40,8 @@ mod rank_state;
 mod ranks;
 mod role_switch;
 mod scheduler;
+mod server_trust;
+mod settling;
 mod timer;
 
 pub use ending::Deadline;

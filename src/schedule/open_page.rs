@@ -1,10 +1,11 @@
 //! What the scheduler knows of a page besides its state in the ledger. Only pages with a history have an entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{
-        Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageRef, Prior, RankId, RecordPlace, Stage, Verdict,
+        Answer, Attempt, Engine, EngineSet, FailureClass, LeaseId, PageRef, Prior, RankId, RecordPlace, Settlement,
+        Stage, Verdict,
     },
     retry::escalation::Escalation,
 };
@@ -39,8 +40,17 @@ pub(super) struct ExpiredLease {
     pub(super) rank: RankId,
 }
 
+/// A failure that does not count yet: its server may be at fault, and another server is to try the page.
+#[derive(Debug, Clone)]
+pub(super) struct Doubt {
+    /// The ranks that have failed the page on this stage.
+    pub(super) failed_by: BTreeSet<RankId>,
+    /// The last of these failures.
+    pub(super) failure: Settlement,
+}
+
 /// An unsettled page with a history.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct OpenPage {
     /// Set if the page was in flight when its engine died.
     pub(super) suspect: Option<Suspect>,
@@ -60,6 +70,10 @@ pub(super) struct OpenPage {
     pub(super) expired: Vec<ExpiredLease>,
     /// A verdict given under an expired lease while the page was assigned again.
     pub(super) late: Option<GivenVerdict>,
+    /// Set while its failure is in doubt.
+    pub(super) doubt: Option<Box<Doubt>>,
+    /// Its failure on an earlier stage was taken back after it had gone on. If it fails here too, it continues from this.
+    pub(super) taken_back: Option<Box<OpenPage>>,
     /// It has failed because it did not come back. A rank must still write that record.
     pub(super) given_up: bool,
 }
@@ -71,7 +85,17 @@ impl OpenPage {
 
     /// Whether it waits in no queue and is dealt by itself.
     pub(super) fn waits_apart(&self) -> bool {
-        self.suspect.is_some() || !self.expired.is_empty()
+        self.suspect.is_some() || self.doubt.is_some() || !self.expired.is_empty()
+    }
+
+    /// Whether the rank's server has failed it, and that is in doubt.
+    pub(super) fn was_failed_by(&self, rank: RankId) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| doubt.failed_by.contains(&rank))
+    }
+
+    /// Whether it waits apart only because leases of it expired.
+    pub(super) fn waits_for_expiry(&self) -> bool {
+        !self.given_up && self.suspect.is_none() && self.doubt.is_none()
     }
 
     /// What its next rank must know of earlier work; `None` if there was none.
@@ -106,6 +130,11 @@ impl OpenPages {
     /// The entry of the page; a new one if there is none.
     pub(super) fn entry(&mut self, page: PageRef) -> &mut OpenPage {
         self.0.entry(page).or_default()
+    }
+
+    /// Replaces the entry of the page.
+    pub(super) fn insert(&mut self, page: PageRef, open: OpenPage) {
+        self.0.insert(page, open);
     }
 
     /// Removes the entry of a settled page.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Answer, Attempt, Engine, LeaseId, MachineFault, Outcome, PageRef, Prior, RankId, Role, Settlement, StopReason, Unit,
+    Answer, Attempt, Engine, FailureClass, LeaseId, MachineFault, Outcome, PageRef, Prior, RankId, Role, Settlement,
+    StopReason, Unit,
 };
 
 /// Time since the start of the run. The driver reads the clock; the scheduler does not.
@@ -126,6 +127,35 @@ pub enum Action {
         rank: RankId,
         /// The engine to serve from now on.
         engine: Engine,
+    },
+    /// Restart the rank's server of this engine: it failed pages that other servers read. The rank holds no pages. No
+    /// page is given to that server until the rank reports the engine as ready.
+    RestartServer {
+        /// The rank.
+        rank: RankId,
+        /// The engine.
+        engine: Engine,
+    },
+    /// Report that the rank's server gets no more pages: after its restart, too, it failed pages that others read.
+    GiveServerUp {
+        /// The rank.
+        rank: RankId,
+        /// The engine.
+        engine: Engine,
+    },
+    /// Report why no rank gets pages for the engine any more: all its servers fail all pages. The run goes on with the
+    /// other engine as far as it can.
+    AllServersFail {
+        /// The engine.
+        engine: Engine,
+        /// Number of pages that failed in a row.
+        pages: usize,
+        /// Number of their documents.
+        documents: usize,
+        /// Why the last page failed.
+        class: FailureClass,
+        /// Explanation of that failure.
+        reason: String,
     },
     /// Report why the run ends before its deadline: it could go on only after a role switch, which would come too late.
     TooLate {

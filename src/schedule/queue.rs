@@ -1,6 +1,6 @@
 //! Pages that wait for an engine, kept as ranges: a million pages take little memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::model::{DocumentId, PageIndex, PageRef};
 
@@ -71,14 +71,24 @@ impl PageQueue {
 
     /// Takes the last page.
     pub(super) fn take_last(&mut self) -> Option<PageRange> {
-        let back = self.ranges.back_mut()?;
-        back.count -= 1;
-        let taken = PageRange { first: back.first + back.count, count: 1, ..*back };
-        if back.count == 0 {
-            self.ranges.pop_back();
+        self.take_last_of(self.ranges.len().checked_sub(1)?)
+    }
+
+    /// Takes the last page of the range at this index.
+    pub(super) fn take_last_of(&mut self, index: usize) -> Option<PageRange> {
+        let range = self.ranges.get_mut(index)?;
+        range.count -= 1;
+        let taken = PageRange { first: range.first + range.count, count: 1, ..*range };
+        if range.count == 0 {
+            self.ranges.remove(index);
         }
         self.len -= 1;
         Some(taken)
+    }
+
+    /// The index of the last range that is of none of these documents.
+    pub(super) fn last_of_others(&self, documents: &BTreeSet<DocumentId>) -> Option<usize> {
+        self.ranges.iter().rposition(|range| !documents.contains(&range.document))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = PageRef> {

@@ -1,10 +1,14 @@
 //! The state of one rank: what it serves, and how many pages it holds.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{Engine, EngineSet, RankId, Role};
+use crate::model::{Engine, EngineSet, PageRef, RankId, Role};
 
-use super::{open_page::MOST_EXPIRIES, protocol::Tick};
+use super::{
+    open_page::MOST_EXPIRIES,
+    protocol::Tick,
+    server_trust::{ServerTrust, Standing},
+};
 
 /// A rank that has reported.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct RankState {
     pub(super) heard: Tick,
     /// When it last settled or returned a page.
     pub(super) answered: Option<Tick>,
+    /// How far failures of its servers are believed; only of servers that failed pages lately.
+    trust: BTreeMap<Engine, ServerTrust>,
     /// Only for a rank that serves one engine at a time.
     in_turn: Option<OneAtATime>,
 }
@@ -92,6 +98,7 @@ impl RankState {
             joined: now,
             heard: now,
             answered: None,
+            trust: BTreeMap::new(),
             in_turn: role.first().iter().next().filter(|_| role == Role::OneAtATime).map(in_turn),
         }
     }
@@ -103,7 +110,77 @@ impl RankState {
 
     /// Whether it may be given pages for the engine now.
     pub(super) fn takes(&self, engine: Engine) -> bool {
+        let trust = self.trust.get(&engine);
+        let alone = self.held == 0 || self.standing(engine) != Standing::OnTrial;
+        self.is_able(engine) && alone && trust.is_none_or(ServerTrust::takes_pages)
+    }
+
+    /// Whether it may be given pages for the engine now that other servers have failed.
+    pub(super) fn may_try(&self, engine: Engine) -> bool {
+        self.is_able(engine) && self.standing(engine) == Standing::Trusted
+    }
+
+    /// Whether it serves the engine or will, and its server gets pages.
+    pub(super) fn is_of_use(&self, engine: Engine) -> bool {
+        let is_trusted = |trust: &ServerTrust| trust.standing() == Standing::Trusted && trust.takes_pages();
+        self.serves(engine) && self.trust.get(&engine).is_none_or(is_trusted)
+    }
+
+    fn is_able(&self, engine: Engine) -> bool {
         self.ready.contains(engine) && self.serves(engine) && !self.is_exhausted()
+    }
+
+    /// What its server of the engine may do.
+    pub(super) fn standing(&self, engine: Engine) -> Standing {
+        self.trust.get(&engine).map_or(Standing::Trusted, ServerTrust::standing)
+    }
+
+    /// Number of pages that its server has failed in a row.
+    pub(super) fn failures(&self, engine: Engine) -> u32 {
+        self.trust.get(&engine).map_or(0, ServerTrust::failures)
+    }
+
+    /// How far failures of its server are believed.
+    pub(super) fn trust(&mut self, engine: Engine) -> &mut ServerTrust {
+        self.trust.entry(engine).or_default()
+    }
+
+    /// Whether its server has failed pages lately.
+    pub(super) fn has_failures(&self, engine: Engine) -> bool {
+        self.trust.contains_key(&engine)
+    }
+
+    /// Its server has read a page.
+    pub(super) fn server_read(&mut self, engine: Engine) {
+        if self.trust.get_mut(&engine).is_some_and(ServerTrust::read) {
+            self.trust.remove(&engine);
+        }
+    }
+
+    /// Whether a failure of its server on this page is in doubt.
+    pub(super) fn doubts(&self, engine: Engine, page: PageRef) -> bool {
+        self.trust.get(&engine).is_some_and(|trust| trust.doubts(page))
+    }
+
+    /// All pages on which a failure of one of its servers is in doubt.
+    pub(super) fn all_doubts(&self) -> impl Iterator<Item = (Engine, PageRef)> {
+        self.trust.iter().flat_map(|(engine, trust)| trust.all_doubts().map(|page| (*engine, page)))
+    }
+
+    /// The engine whose server is to be restarted or given up now, and what it may do.
+    pub(super) fn failing_server(&self) -> Option<(Engine, Standing)> {
+        let mut servers = self.trust.iter().map(|(engine, trust)| (*engine, trust.standing()));
+        servers.find(|(engine, standing)| match standing {
+            Standing::Suspended => self.held == 0 && self.ready.contains(*engine),
+            Standing::GivenUp => true,
+            Standing::Trusted | Standing::Restarting | Standing::OnTrial => false,
+        })
+    }
+
+    /// Its server is to be restarted.
+    pub(super) fn restart_server(&mut self, engine: Engine) {
+        self.ready = self.ready.without(engine);
+        self.trust(engine).restart();
     }
 
     /// A rank is refilled when a quarter of its credits is free, so that a message carries several pages.
@@ -166,6 +243,9 @@ impl RankState {
         if !self.engines.contains(engine) {
             return None;
         }
+        if let Some(trust) = self.trust.get_mut(&engine) {
+            trust.ready();
+        }
         let started = CompletedSwitch { kind: SwitchKind::Start, took: now.0.saturating_sub(self.joined.0) };
         let Some(turn) = self.in_turn.as_mut() else {
             let known = self.ready.contains(engine);
@@ -190,6 +270,7 @@ impl RankState {
     pub(super) fn engine_lost(&mut self, engine: Engine) {
         self.engines = self.engines.without(engine);
         self.ready = self.ready.without(engine);
+        self.trust.remove(&engine);
         let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.engine == engine) else { return };
         if turn.step == SwitchStep::Draining {
             turn.engine = other(engine);

@@ -5,11 +5,12 @@ use std::{
     ops::Bound,
 };
 
-use crate::model::{Engine, EngineSet, RankId, Role};
+use crate::model::{Engine, EngineSet, PageRef, RankId, Role};
 
 use super::{
     protocol::Tick,
     rank_state::{CompletedSwitch, RankState, SwitchCandidate, other},
+    server_trust::{PageBefore, Standing},
 };
 
 /// All ranks of the run.
@@ -33,6 +34,8 @@ pub(super) struct Ranks {
     turnable: BTreeMap<Engine, SwitchableRanks>,
     /// Ranks that are draining for a switch and hold no pages any more.
     drained: BTreeSet<RankId>,
+    /// Ranks with a server to be restarted or given up now.
+    failing: BTreeSet<RankId>,
     totals: BTreeMap<Engine, Totals>,
 }
 
@@ -50,7 +53,7 @@ struct SwitchableRanks {
 pub(super) struct Totals {
     /// Ranks that serve it or will, including those that would first have to be told to switch.
     able: u64,
-    /// Ranks that serve it or will, without such an order.
+    /// Ranks that serve it or will, without such an order, and whose server gets pages.
     pub(super) serving: u64,
     /// Ranks that may be given pages for it.
     pub(super) ready: u64,
@@ -72,6 +75,7 @@ impl Ranks {
             underfilled,
             turnable: BTreeMap::new(),
             drained: BTreeSet::new(),
+            failing: BTreeSet::new(),
             totals: BTreeMap::new(),
         }
     }
@@ -138,7 +142,9 @@ impl Ranks {
 
     /// Whether a rank besides `one` serves the engine, or will, and returns pages.
     pub(super) fn another_serves(&self, engine: Engine, one: Option<RankId>) -> bool {
-        let serves = |state: &RankState| state.serves(engine) && !state.is_exhausted();
+        let serves = |state: &RankState| {
+            state.serves(engine) && !state.is_exhausted() && state.standing(engine) == Standing::Trusted
+        };
         self.awaited > 0 || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
     }
 
@@ -146,6 +152,85 @@ impl Ranks {
     pub(super) fn all_exhausted(&self, engine: Engine) -> bool {
         let mut serving = self.iter().filter(|(_, state)| state.serves(engine)).peekable();
         self.awaited == 0 && serving.peek().is_some() && serving.all(|(_, state)| state.is_exhausted())
+    }
+
+    /// The rank's server has read a page.
+    pub(super) fn server_read(&mut self, rank: RankId, engine: Engine) {
+        if self.get(rank).is_some_and(|state| state.has_failures(engine)) {
+            self.update(rank, |state| state.server_read(engine));
+        }
+    }
+
+    /// The rank's server has failed a page. Gives whether that is believed at once.
+    pub(super) fn server_failed(&mut self, rank: RankId, engine: Engine) -> bool {
+        self.update(rank, |state| state.trust(engine).failed()).unwrap_or_default()
+    }
+
+    /// The failure of the rank's server on the page is in doubt.
+    pub(super) fn doubt(&mut self, rank: RankId, engine: Engine, page: PageRef) {
+        self.update(rank, |state| state.trust(engine).doubt(page));
+    }
+
+    /// The failure of the rank's server on the page counts.
+    pub(super) fn believe(&mut self, rank: RankId, engine: Engine, before: PageBefore) {
+        self.update(rank, |state| state.trust(engine).believe(before));
+    }
+
+    /// The failure of the rank's server on the page, which was in doubt, is confirmed by others.
+    pub(super) fn confirmed(&mut self, rank: RankId, engine: Engine, page: PageRef) {
+        self.update(rank, |state| state.trust(engine).confirmed(page));
+    }
+
+    /// Another server has read the page. Gives the failures of this one that are no longer believed.
+    pub(super) fn contradicted(&mut self, rank: RankId, engine: Engine, page: PageRef) -> Vec<PageBefore> {
+        self.update(rank, |state| state.trust(engine).contradicted(page)).unwrap_or_default()
+    }
+
+    /// Servers to be restarted or given up now.
+    pub(super) fn failing(&self) -> Vec<(RankId, Engine, Standing)> {
+        let server = |rank: &RankId| {
+            let (engine, standing) = self.get(*rank)?.failing_server()?;
+            Some((*rank, engine, standing))
+        };
+        self.failing.iter().filter_map(server).collect()
+    }
+
+    /// The rank's server is to be restarted.
+    pub(super) fn restart_server(&mut self, rank: RankId, engine: Engine) {
+        self.update(rank, |state| state.restart_server(engine));
+    }
+
+    /// Whether a server besides those of `failed_by` can read pages of the engine, or will.
+    pub(super) fn another_can_try(&self, engine: Engine, failed_by: &BTreeSet<RankId>) -> bool {
+        let none_serves = self.totals(engine).serving == 0;
+        self.awaited > 0
+            || self.iter().any(|(rank, state)| {
+                state.engines.contains(engine)
+                    && (state.serves(engine) || none_serves)
+                    && state.standing(engine) == Standing::Trusted
+                    && !state.is_exhausted()
+                    && !failed_by.contains(&rank)
+            })
+    }
+
+    /// The rank with the fewest failures that can be given a page which servers of the ranks `failed_by` have failed.
+    pub(super) fn that_can_try(
+        &self,
+        engine: Engine,
+        failed_by: &BTreeSet<RankId>,
+        set_aside: &[RankId],
+    ) -> Option<RankId> {
+        let can_try = |(rank, state): &(RankId, &RankState)| {
+            let has_room = !state.holds_suspect && state.held < state.capacity();
+            state.may_try(engine) && has_room && !failed_by.contains(rank) && !set_aside.contains(rank)
+        };
+        let candidates = self.iter().filter(can_try);
+        candidates.min_by_key(|(rank, state)| (state.failures(engine), state.held, *rank)).map(|(rank, _)| rank)
+    }
+
+    /// Whether every rank that may be given pages for the engine has failed its last one.
+    pub(super) fn all_fail(&self, engine: Engine) -> bool {
+        self.iter().filter(|(_, state)| state.may_try(engine)).all(|(_, state)| state.failures(engine) > 0)
     }
 
     /// Marks the engine as ready. Gives the switch or start that this completes, if any.
@@ -170,6 +255,12 @@ impl Ranks {
 
     pub(super) fn engine_lost(&mut self, rank: RankId, engine: Engine) {
         self.update(rank, |state| state.engine_lost(engine));
+    }
+
+    /// All ranks lose the engine.
+    pub(super) fn all_lose(&mut self, engine: Engine) {
+        let ranks: Vec<_> = self.states.keys().copied().collect();
+        ranks.into_iter().for_each(|rank| self.engine_lost(rank, engine));
     }
 
     /// The rank gets no more pages until it switches to `engine`.
@@ -251,9 +342,10 @@ impl Ranks {
         self.gone.contains(&rank)
     }
 
-    /// Ranks that may be given pages for the engine, in order.
+    /// Ranks that may be given single pages for the engine, in order.
     pub(super) fn ready(&self, engine: Engine) -> Vec<RankId> {
-        self.iter().filter(|(_, state)| state.takes(engine)).map(|(rank, _)| rank).collect()
+        let ready = |state: &RankState| state.takes(engine) || state.may_try(engine);
+        self.iter().filter(|(_, state)| ready(state)).map(|(rank, _)| rank).collect()
     }
 
     /// Sums over the ranks of the engine. A rank that has not reported yet counts as serving it.
@@ -265,7 +357,7 @@ impl Ranks {
     /// Adds a rank's state to the totals (`sign` 1) or subtracts it (-1).
     fn total(&mut self, state: &RankState, sign: i64) {
         for engine in state.engines.iter() {
-            let (serves, takes) = (i64::from(state.serves(engine)), i64::from(state.takes(engine)));
+            let (serves, takes) = (i64::from(state.is_of_use(engine)), i64::from(state.takes(engine)));
             let totals = self.totals.entry(engine).or_default();
             totals.able = totals.able.saturating_add_signed(sign);
             totals.serving = totals.serving.saturating_add_signed(sign * serves);
@@ -289,6 +381,9 @@ impl Ranks {
         if state.drains_for().is_some() && state.held == 0 {
             self.drained.insert(rank);
         }
+        if state.failing_server().is_some() {
+            self.failing.insert(rank);
+        }
     }
 
     /// Removes it from them.
@@ -304,6 +399,7 @@ impl Ranks {
             turnable.busy.remove(&candidate);
         }
         self.drained.remove(&rank);
+        self.failing.remove(&rank);
     }
 
     fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     model::{
-        Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageRef, RankId, RecordPlace, Settlement, Stage, StopReason, Verdict,
+        Answer, Attempt, AttemptOutcome, Counts, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageRef, RankId,
+        RecordPlace, Settlement, Stage, StopReason, Verdict,
     },
     retry::{
         escalation::{Escalation, next_stage},
@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     ending::{Deadline, Phase},
+    failures::EngineFailures,
     lease::{Closed, Leases},
     ledger::{Ledger, PageState},
     open_page::{GivenVerdict, OpenPage, OpenPages, Suspect},
@@ -84,6 +85,12 @@ pub struct Scheduler {
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
     pub(super) turn_times: SwitchTimes,
     pub(super) fallbacks: FallbackRate,
+    /// Failures of each engine since any of its servers read a page.
+    pub(super) failures: BTreeMap<Engine, EngineFailures>,
+    /// Engines that are given up because all their servers failed all pages.
+    pub(super) failed_engines: EngineSet,
+    /// Pages whose recorded failure does not count, because their servers may be at fault.
+    pub(super) taken_back: BTreeSet<PageRef>,
     /// When a page was last settled.
     pub(super) last_settled: Option<Tick>,
     /// Number of leases that expired.
@@ -109,6 +116,9 @@ impl Scheduler {
             rank_times: BTreeMap::new(),
             turn_times: SwitchTimes::default(),
             fallbacks: FallbackRate::default(),
+            failures: BTreeMap::new(),
+            failed_engines: EngineSet::default(),
+            taken_back: BTreeSet::new(),
             last_settled: None,
             expired: 0,
             counts: Counts::default(),
@@ -141,14 +151,17 @@ impl Scheduler {
             return;
         }
         match event {
-            Event::RankJoined { rank, role, credits } => self.ranks.join(rank, role, credits, now),
+            Event::RankJoined { rank, role, credits } => {
+                self.ranks.join(rank, role, credits, now);
+                self.failed_engines.iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
+            }
             Event::EngineReady { rank, engine } => {
                 if let Some(turned) = self.ranks.engine_ready(rank, engine, now) {
                     self.turn_times.add(engine, turned);
                 }
             }
             Event::EngineLost { rank, engine } => self.ranks.server_lost(rank, engine),
-            Event::Settled { rank, settlement } => self.settled(rank, settlement, now),
+            Event::Settled { rank, settlement } => self.settled(rank, settlement, now, out),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
                 self.ranks.answered(rank, now);
                 self.returned(rank, page, lease, fault, attempts, text);
@@ -157,6 +170,7 @@ impl Scheduler {
             Event::Clock => self.handle_timeout(now, out),
             Event::Alive { .. } => {}
         }
+        self.handle_failing_servers(out);
         self.stop_if_unserved(now);
         self.advance(now, out);
         if self.phase == Phase::Dealing {
@@ -192,6 +206,16 @@ impl Scheduler {
     /// Whether no rank switches to the engine any more: it failed to start on several ranks and never started on any.
     pub fn is_given_up(&self, engine: Engine) -> bool {
         self.ranks.is_given_up(engine)
+    }
+
+    /// Unsettled pages of which a failure is recorded that does not count, because their servers may be at fault.
+    pub fn taken_back(&self) -> Vec<PageRef> {
+        self.taken_back.iter().copied().collect()
+    }
+
+    /// The highest lease number so far.
+    pub fn last_lease(&self) -> LeaseId {
+        self.leases.last()
     }
 
     /// Whether the rank is lost.
@@ -240,42 +264,6 @@ impl Scheduler {
         }
         for range in ranges {
             self.queue(Engine::Chandra).push_back(range);
-        }
-    }
-
-    fn settled(&mut self, rank: RankId, settlement: Settlement, now: Tick) {
-        let Settlement { page, lease, verdict, engine: by, attempts, remaining } = settlement;
-        let given = GivenVerdict { verdict, engine: by };
-        let given_up = self.open.get(page).is_some_and(|open| open.given_up);
-        if !given_up {
-            self.ranks.answered(rank, now);
-        }
-        let Some(Closed { engine, assigned, .. }) = self.close(rank, page, lease) else {
-            return self.settled_late(rank, page, lease, given);
-        };
-        if !given_up {
-            self.time_page(engine, assigned, now);
-        }
-        // An engine that had nothing left to try on an earlier stage has nothing left now.
-        let escalation = self.open.get(page).and_then(|open| open.escalation);
-        let remaining = escalation.map_or(remaining, |escalation| escalation.remaining.and(remaining));
-        let read_late = self.open.get(page).is_some_and(|open| open.late.is_some());
-        let next = match verdict {
-            Verdict::Failed(_) if read_late => None,
-            Verdict::Failed(_) => next_stage(remaining, self.has_second()),
-            Verdict::Read | Verdict::Incomplete | Verdict::Blank => None,
-        };
-        if engine == Engine::Chandra {
-            self.fallbacks.add(next == Some(Stage::Fallback));
-        }
-        match next {
-            Some(stage) => {
-                let open = self.open.entry(page);
-                (open.suspect, open.returns, open.text) = (None, 0, None);
-                open.history = attempts;
-                self.send_on(page, Escalation { stage, remaining });
-            }
-            None => self.settle_page(page, given),
         }
     }
 
@@ -334,48 +322,14 @@ impl Scheduler {
     }
 
     /// Closes a page of a lease and frees the credit; `None` for an answer to an older lease.
-    fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
+    pub(super) fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
         let closed = self.leases.close(lease, rank, page)?;
         self.ranks.release(rank, closed.probe.is_some());
         Some(closed)
     }
 
-    /// Settles a page. A failure does not replace a late verdict, nor one that the page keeps if it cannot be read again.
-    pub(super) fn settle_page(&mut self, page: PageRef, given: GivenVerdict) {
-        let open = self.open.remove(page).unwrap_or_default();
-        let kept = open.kept.filter(|kept| !matches!(kept.verdict, Verdict::Failed(_)));
-        let given = match given.verdict {
-            Verdict::Failed(_) => open.late.or(kept).unwrap_or(given),
-            Verdict::Read | Verdict::Incomplete | Verdict::Blank => given,
-        };
-        self.count(given);
-        self.ledger.set(page, PageState::Settled(given.verdict));
-    }
-
-    fn count(&mut self, given: GivenVerdict) {
-        match given.verdict {
-            Verdict::Read | Verdict::Incomplete => {
-                self.counts.read += 1;
-                self.counts.recovered += u64::from(given.engine == Some(Engine::DeepSeek));
-                self.counts.incomplete += u64::from(given.verdict == Verdict::Incomplete);
-            }
-            Verdict::Blank => self.counts.blank += 1,
-            Verdict::Failed(class) => *self.counts.failed.entry(class).or_default() += 1,
-        }
-    }
-
-    /// Corrects the counts: a page that had failed with `class` was read after all.
-    pub(super) fn correct(&mut self, page: PageRef, class: FailureClass, given: GivenVerdict) {
-        if let Some(failed) = self.counts.failed.get_mut(&class) {
-            *failed = failed.saturating_sub(1);
-        }
-        self.counts.failed.retain(|_, failed| *failed > 0);
-        self.count(given);
-        self.ledger.set(page, PageState::Settled(given.verdict));
-    }
-
     /// Puts a page in line for its next stage.
-    fn send_on(&mut self, page: PageRef, escalation: Escalation) {
+    pub(super) fn send_on(&mut self, page: PageRef, escalation: Escalation) {
         let engine = escalation.stage.engine();
         let open = self.open.entry(page);
         open.escalation = Some(escalation);
@@ -408,7 +362,7 @@ impl Scheduler {
 
     /// Whether the run should have the second engine. Without it, a failed page returns to the first engine or keeps
     /// its verdict.
-    fn has_second(&self) -> bool {
+    pub(super) fn has_second(&self) -> bool {
         self.policy.engines.contains(Engine::DeepSeek)
     }
 
@@ -417,10 +371,14 @@ impl Scheduler {
     fn stop_if_unserved(&mut self, now: Tick) {
         let unserved = |engine| self.all_waiting(engine) > 0 && !self.ranks.may_serve(engine);
         let nothing_else = self.all_waiting(Engine::Chandra) == 0 && self.leases.is_empty();
+        let failed = self.failed_engines;
+        let reason = |engine| {
+            if failed.contains(engine) { StopReason::AllServersFail(engine) } else { StopReason::NoEngine(engine) }
+        };
         if unserved(Engine::Chandra) {
-            self.stop(StopReason::NoEngine(Engine::Chandra), now);
+            self.stop(reason(Engine::Chandra), now);
         } else if unserved(Engine::DeepSeek) && nothing_else {
-            self.stop(StopReason::NoEngine(Engine::DeepSeek), now);
+            self.stop(reason(Engine::DeepSeek), now);
         }
     }
 

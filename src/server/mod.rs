@@ -75,4 +75,4 @@ pub use memory_share::{MemoryShare, MemoryShareError};
 pub use plan::ServicePlan;
 pub use process::{CheckError, Server, ServerError};
 pub use service::Service;
-pub use state::{LifeWatch, Ready, ServiceEvent};
+pub use state::{LifeWatch, Ready, ReportedDeath, ServiceEvent};

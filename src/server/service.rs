@@ -15,7 +15,7 @@ use crate::model::MachineFault;
 use super::{
     desired_state::{DesiredState, DesiredStateSwitch},
     plan::ServicePlan,
-    state::{LifeWatch, Ready, ServiceEvent, State},
+    state::{LifeWatch, Ready, ReportedDeath, ServiceEvent, State},
     supervisor::Supervisor,
 };
 
@@ -62,10 +62,12 @@ impl Service {
     /// The engine is given up on this rank, or its server rests.
     pub async fn ready(&self) -> Result<Ready, MachineFault> {
         let mut state = self.state.subscribe();
-        let settled = state.wait_for(|state| !matches!(state, State::Starting)).await;
+        let settled = state.wait_for(|state| !matches!(state, State::Starting | State::Reported(_))).await;
         match settled.as_deref() {
             Ok(State::Ready(ready)) => Ok(ready.clone()),
-            Ok(State::Starting | State::Resting | State::Lost) | Err(_) => Err(MachineFault::ConnectionLost),
+            Ok(State::Starting | State::Reported(_) | State::Resting | State::Lost) | Err(_) => {
+                Err(MachineFault::ConnectionLost)
+            }
         }
     }
 
@@ -79,13 +81,13 @@ impl Service {
         self.desired_state.clone()
     }
 
-    /// Reports that the engine of this start is dead, though its process may still run. From now on the start is not
-    /// given out. A report about an earlier start changes nothing.
-    pub fn report_death(&self, start: u32) {
+    /// Reports that this start is dead or of no use, though its process may still run. From now on it is not given out, and
+    /// the server is restarted. A report about an earlier start changes nothing.
+    pub fn report_death(&self, start: u32, report: ReportedDeath) {
         self.state.send_if_modified(|state| {
             let dead = state.is_start(start);
             if dead {
-                *state = State::Starting;
+                *state = State::Reported(report);
             }
             dead
         });

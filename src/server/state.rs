@@ -27,9 +27,22 @@ pub struct Ready {
     pub reader: Arc<Reader>,
 }
 
+/// Why a server that still answers is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReportedDeath {
+    /// The answer to a page said so.
+    #[error("the answer to a page said that its engine is dead")]
+    EngineDead,
+    /// Rank 0 compared it with others.
+    #[error("it failed pages that other servers read")]
+    FailsPages,
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Starting,
+    /// It is no longer used and will be restarted.
+    Reported(ReportedDeath),
     Ready(Ready),
     /// The desired state is [`super::DesiredState::Rest`]: the server sleeps or has ended.
     Resting,
@@ -51,7 +64,7 @@ impl LifeWatch {
     pub fn ready(&self) -> Option<Ready> {
         match &*self.0.borrow() {
             State::Ready(ready) => Some(ready.clone()),
-            State::Starting | State::Resting | State::Lost => None,
+            State::Starting | State::Reported(_) | State::Resting | State::Lost => None,
         }
     }
 

@@ -155,13 +155,16 @@ impl Supervisor {
         Ok(End::Died(since.elapsed(), cause))
     }
 
-    /// Waits until the process ends, a page reports its engine dead, or a health probe fails. Returns the cause.
+    /// Waits until the process ends, it is reported as dead, or a health probe fails. Returns the cause.
     async fn until_death(&mut self, start: u32, reader: &Reader) -> String {
         let mut state = self.state.subscribe();
         let reported = state.wait_for(|state| !state.is_start(start));
         tokio::select! {
             () = ended(&mut self.server) => "its process ended".into(),
-            _ = reported => "the answer to a page said that its engine is dead".into(),
+            reported = reported => match reported.as_deref() {
+                Ok(State::Reported(report)) => report.to_string(),
+                _ => "its state changed".into(),
+            },
             death = death(reader.client(), &reader.server().model, self.plan.settings.hang_limit) => death.to_string(),
         }
     }

@@ -49,12 +49,25 @@ pub struct Cluster {
     pub hanging_pages: BTreeMap<PageRef, Option<Duration>>,
     /// Ranks on which every page hangs for ever, and from when on. They send signs of life.
     pub hanging_ranks: BTreeMap<RankId, Duration>,
+    /// Servers that fail every page by their answers.
+    pub failing_servers: BTreeMap<RankId, FailingServer>,
     /// Whether hanging pages continue to hang although their ranks are told to drop them.
     pub holds_on: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
     /// Check every invariant after every step: slow, for tests.
     pub check: bool,
+}
+
+/// A server that fails every page.
+#[derive(Debug, Clone, Copy)]
+pub struct FailingServer {
+    /// From when on.
+    pub since: Duration,
+    /// Time of an answer.
+    pub answer_time: Duration,
+    /// Whether it reads pages after a restart.
+    pub mended_by_restart: bool,
 }
 
 /// A rank that is silent for this long is lost.

@@ -10,6 +10,6 @@ mod simulation;
 mod task;
 mod timeline;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, FailingServer};
 pub use run::{Report, simulate};
 pub use server::{Change, LoadCurve, Pacing, Pages, Second, Server};

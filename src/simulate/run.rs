@@ -23,6 +23,10 @@ pub struct Report {
     pub elapsed: Duration,
     /// Time that servers spent on answers, summed over all ranks.
     pub busy: Duration,
+    /// Answers of failing servers: their number, and their time.
+    pub failing_answers: (u64, Duration),
+    /// Number of servers that were restarted because they failed pages, and of those given up.
+    pub failing_servers: (u32, u32),
     /// Number of leases that expired.
     pub expired: u64,
     /// Number of role switches.
@@ -44,7 +48,6 @@ const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
 /// # Errors
 /// The scheduler asked a rank for what it cannot do; or [`Cluster::check`] is set and an invariant is broken. The
 /// message has the simulated time.
-/// message has the simulated time.
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     let policy = Policy {
         ranks: cluster.ranks,
@@ -63,6 +66,8 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         counts: Counts::default(),
         elapsed: Duration::ZERO,
         busy: Duration::ZERO,
+        failing_answers: (0, Duration::ZERO),
+        failing_servers: (0, 0),
         expired: 0,
         turns: 0,
         turns_lost: 0,
@@ -98,7 +103,12 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                 Action::SwitchRole { rank, engine } => {
                     simulation.timeline.after(cluster.latency, SimulationEvent::SwitchRole(rank, engine));
                 }
-                Action::TooLate { .. } => {}
+                Action::RestartServer { rank, engine } => {
+                    report.failing_servers.0 += 1;
+                    simulation.timeline.after(cluster.latency, SimulationEvent::RestartServer(rank, engine));
+                }
+                Action::GiveServerUp { .. } => report.failing_servers.1 += 1,
+                Action::TooLate { .. } | Action::AllServersFail { .. } => {}
                 Action::Finish { outcome } => report.outcome = Some(outcome),
             }
         }
@@ -110,7 +120,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     report.counts = scheduler.counts().clone();
     report.expired = scheduler.expired();
     report.elapsed = simulation.timeline.now();
-    report.busy = simulation.busy;
+    (report.busy, report.failing_answers) = (simulation.busy, simulation.failing_answers);
     (report.turns, report.turns_lost) = (simulation.turns, simulation.turns_lost);
     Ok(report)
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    cluster::{Cluster, SILENCE_LIMIT},
+    cluster::{Cluster, FailingServer, SILENCE_LIMIT},
     task::{Next, Task},
     timeline::Timeline,
 };
@@ -33,6 +33,7 @@ pub(super) enum SimulationEvent {
         turn: u32,
     },
     SwitchRole(RankId, Engine),
+    RestartServer(RankId, Engine),
     Vanish(RankId),
     /// A sign of life. It schedules the next one.
     Beat(RankId),
@@ -55,6 +56,8 @@ struct SimulatedRank {
     started: EngineSet,
     /// Engines that it will never serve again.
     lost: EngineSet,
+    /// Its servers were restarted on an order of rank 0.
+    restarted: bool,
     waiting: VecDeque<Task>,
     in_flight: Vec<Task>,
     /// Hanging pages. They are not in flight: their files hang, or the process that works on them.
@@ -68,6 +71,7 @@ pub(super) struct Simulation<'a> {
     pub(super) timeline: Timeline<SimulationEvent>,
     ranks: Vec<SimulatedRank>,
     pub(super) busy: Duration,
+    pub(super) failing_answers: (u64, Duration),
     pub(super) turns: u32,
     pub(super) turns_lost: u32,
     /// When the scheduler gets the next [`Event::Clock`].
@@ -84,6 +88,7 @@ impl<'a> Simulation<'a> {
             timeline: Timeline::new(),
             ranks: Vec::new(),
             busy: Duration::ZERO,
+            failing_answers: (0, Duration::ZERO),
             turns: 0,
             turns_lost: 0,
             wake: None,
@@ -130,6 +135,7 @@ impl<'a> Simulation<'a> {
             }
             SimulationEvent::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
             SimulationEvent::SwitchRole(rank, engine) => self.switch_role(rank, engine),
+            SimulationEvent::RestartServer(rank, engine) => self.restart_server(rank, engine),
             SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
             SimulationEvent::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
             SimulationEvent::Vanish(rank) => {
@@ -241,6 +247,26 @@ impl<'a> Simulation<'a> {
         self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
     }
 
+    /// The rank restarts a server that holds no pages; but not one that the rank has left for the other engine.
+    fn restart_server(&mut self, rank: RankId, engine: Engine) {
+        let state = &mut self.ranks[rank.0 as usize];
+        if !state.alive || !state.up.contains(engine) {
+            return;
+        }
+        state.up = state.up.without(engine);
+        state.restarted = true;
+        let turn = state.turn;
+        let ready = self.cluster.turn_first / 2 + self.jitter(self.cluster.turn_first);
+        self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
+    }
+
+    /// The failing server of the rank, if it fails pages now.
+    fn failing_server(&self, rank: RankId) -> Option<FailingServer> {
+        let failing = self.cluster.failing_servers.get(&rank).copied()?;
+        let mended = failing.mended_by_restart && self.ranks[rank.0 as usize].restarted;
+        (self.timeline.now() >= failing.since && !mended).then_some(failing)
+    }
+
     fn lose_engine(&mut self, rank: RankId, engine: Engine) {
         let state = &mut self.ranks[rank.0 as usize];
         (state.up, state.lost) = (state.up.without(engine), state.lost.with(engine));
@@ -257,7 +283,14 @@ impl<'a> Simulation<'a> {
         while self.ranks[index].alive && (self.ranks[index].in_flight.len() as u32) < self.cluster.in_flight {
             let Some(task) = self.ranks[index].waiting.pop_front() else { return };
             self.ranks[index].in_flight.push(task.clone());
-            let time = self.jitter(self.cluster.answer_time * 2);
+            let time = match self.failing_server(rank) {
+                Some(failing) => {
+                    self.failing_answers.0 += 1;
+                    self.failing_answers.1 += failing.answer_time;
+                    failing.answer_time
+                }
+                None => self.jitter(self.cluster.answer_time * 2),
+            };
             self.busy += time;
             let server_start = self.ranks[index].server_start;
             self.timeline.after(time, SimulationEvent::Answered { rank, server_start, task });
@@ -282,7 +315,10 @@ impl<'a> Simulation<'a> {
             self.server_died(rank, task);
             return;
         }
-        let outcome = self.outcome();
+        let outcome = match self.failing_server(rank) {
+            Some(_) => AttemptOutcome::Failed(FailureClass::Rejected),
+            None => self.outcome(),
+        };
         self.continue_page(rank, task, outcome);
         self.start_tasks(rank);
     }

@@ -112,7 +112,7 @@ fn document(row: &DocumentRow, path: &Path) -> Result<Document> {
         class if class == 0 || row.pages > 0 => {
             let reason = row.reason.as_str();
             let damage = || Damage { reason: reason.into(), pages_missing: class != 0 };
-            DocumentState::Planned { pages: row.pages, damage: (!reason.is_empty()).then(damage) }
+            DocumentState::Planned { pages: row.pages, damage: (!reason.is_empty()).then(damage), embedded: 0 }
         }
         // A refused document has a reason.
         code if code == FailureClass::Changed as u8 && row.reason.is_empty() => DocumentState::Replaced,

@@ -94,6 +94,7 @@ mod tests {
         assert!(matches!(try_lock(&first).unwrap(), LockAttempt::Taken));
         assert!(matches!(lock_within(&second, Duration::from_millis(60)).unwrap(), LockAttempt::Busy));
         drop(first);
-        assert!(matches!(lock_within(&second, Duration::ZERO).unwrap(), LockAttempt::Taken));
+        // A process that another test starts at this moment may hold the lock until it executes.
+        assert!(matches!(lock_within(&second, Duration::from_secs(10)).unwrap(), LockAttempt::Taken));
     }
 }

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker, batches},
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
-    server::{DesiredState, GpuPermits, Ready, Service, ServiceEvent},
+    server::{DesiredState, GpuPermits, Ready, ReportedDeath, Service, ServiceEvent},
     store,
     sys::{ExitCode, PROGRAM_VERSION, host_name},
 };
@@ -178,6 +178,14 @@ impl Worker {
             ToWorker::SwitchRole(engine) => {
                 if let Some(Ready { reader, .. }) = self.switches.switch_to(engine) {
                     let _ = self.events.send(LocalEvent::EngineReady(engine, Box::new(reader.server().clone())));
+                }
+            }
+            ToWorker::RestartServer(engine) => {
+                if let WorkerStage::Reading(context) = &self.stage
+                    && let Some(engine) = context.engines.get(&engine)
+                    && let Some(ready) = engine.service.life().ready()
+                {
+                    engine.service.report_death(ready.start, ReportedDeath::FailsPages);
                 }
             }
             ToWorker::Finish => self.finish()?,

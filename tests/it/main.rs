@@ -54,6 +54,7 @@ mod run_retries;
 mod run_role_switches;
 mod run_walltime;
 mod schedule_expiry;
+mod schedule_failures;
 mod schedule_role_switch;
 mod schedule_simulation;
 mod schedule_stories;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bulletin_ocr::{
-    model::{DocumentId, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
-    simulate::{Cluster, Report, simulate},
+    model::{DocumentId, Engine, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
+    simulate::{Cluster, FailingServer, Report, simulate},
 };
 use oorandom::Rand64;
 
@@ -44,6 +44,7 @@ fn troubled(seed: u64) -> Cluster {
         }
     }
     let (hanging_pages, hanging_ranks) = hanging(seed, ranks, &page_counts);
+    let failing_servers = failing(seed, ranks);
     Cluster {
         seed,
         ranks,
@@ -64,6 +65,7 @@ fn troubled(seed: u64) -> Cluster {
         rank_losses: rank_losses.into_iter().collect(),
         hanging_pages,
         hanging_ranks,
+        failing_servers,
         holds_on: below(3) == 0,
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
         check: true,
@@ -95,10 +97,24 @@ fn hanging(
     (pages, hanging_ranks)
 }
 
+/// In some clusters a server that fails every page from some time on.
+fn failing(seed: u64, ranks: u32) -> BTreeMap<RankId, FailingServer> {
+    let mut random = Rand64::new(u128::from(seed) ^ 0xfa11);
+    let mut below = |limit: u64| random.rand_range(0..limit);
+    let failing = FailingServer {
+        since: Duration::from_millis(below(5_000)),
+        answer_time: Duration::from_millis(1 + below(500)),
+        mended_by_restart: below(2) == 0,
+    };
+    let rank = RankId(below(u64::from(ranks)) as u32);
+    if below(6) == 0 { BTreeMap::from([(rank, failing)]) } else { BTreeMap::new() }
+}
+
 #[test]
 fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     let (mut complete, mut recovered, mut poisoned, mut stale, mut returned) = (0, 0, 0, 0, 0);
     let (mut turns, mut turns_lost, mut expired, mut stuck) = (0, 0, 0, 0);
+    let (mut restarted, mut given_up) = (0, 0);
     let seeds = std::env::var("BOCR_SEEDS").map_or(1_000, |seeds| seeds.parse().unwrap());
     for seed in 0..seeds {
         let cluster = troubled(seed);
@@ -123,6 +139,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
         stale += counts.stale;
         turns += report.turns;
         turns_lost += report.turns_lost;
+        (restarted, given_up) = (restarted + report.failing_servers.0, given_up + report.failing_servers.1);
         let failed_stuck = counts.failed.get(&FailureClass::Stuck).copied().unwrap_or_default();
         assert!(failed_stuck == 0 || report.expired > 0, "seed {seed}: {failed_stuck} pages failed without a cause");
         if cluster.hanging_ranks.is_empty() {
@@ -134,11 +151,12 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     }
     println!(
         "{seeds} clusters: {complete} complete, {recovered} recovered, {poisoned} poison, {stale} stale, {returned} returned, \
-         {turns} turns ({turns_lost} lost), {expired} leases expired, {stuck} stuck"
+         {turns} turns ({turns_lost} lost), {expired} leases expired, {stuck} stuck, {restarted} servers restarted, {given_up} given up"
     );
     // The troubles must really have happened, or the test proves nothing.
     assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
     assert!(turns > 150 && turns_lost > 15, "{turns} turns, {turns_lost} of them lost");
+    assert!(restarted > 10 && given_up > 2, "{restarted} servers restarted, {given_up} given up");
     assert!(returned > 50, "only {returned} pages went back to the first engine");
     assert!(recovered > 100 && poisoned > 20 && stale >= 10, "{recovered} recovered, {poisoned} poison, {stale} stale");
 }
@@ -173,6 +191,7 @@ fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
         rank_losses: BTreeMap::new(),
         hanging_pages: BTreeMap::new(),
         hanging_ranks: BTreeMap::new(),
+        failing_servers: BTreeMap::new(),
         holds_on: false,
         deadline: None,
         check: false,
@@ -207,5 +226,78 @@ fn a_rank_that_waits_for_failures_does_not_turn_to_and_fro() {
     for loops in [0.245, 0.25, 0.28] {
         let report = looping("chandra/deepseek", 64, 400, loops);
         assert!((1..=4).contains(&report.turns), "{} turns", report.turns);
+    }
+}
+
+/// Some servers of a healthy cluster fail every page, faster than the others read them.
+fn failing_beside(good: u32, failing: u32, server: FailingServer) -> Report {
+    let ranks = good + failing;
+    let cluster = Cluster {
+        seed: 11,
+        ranks,
+        roles: "chandra".parse().unwrap(),
+        page_counts: vec![40; 200],
+        unit_pages: 8,
+        credits: 16,
+        in_flight: 8,
+        answer_time: Duration::from_secs(10),
+        latency: Duration::from_millis(10),
+        loops: 0.1,
+        blank: 0.0,
+        poison: BTreeSet::new(),
+        server_deaths: 0.0,
+        engine_losses: 0.0,
+        turn_first: Duration::from_secs(130),
+        turn_back: Duration::from_secs(14),
+        rank_losses: BTreeMap::new(),
+        hanging_pages: BTreeMap::new(),
+        hanging_ranks: BTreeMap::new(),
+        failing_servers: (0..failing).map(|rank| (RankId(rank), server)).collect(),
+        holds_on: false,
+        deadline: None,
+        check: false,
+    };
+    let report = simulate(&cluster).unwrap();
+    let (answers, time) = report.failing_answers;
+    println!(
+        "{good} good, {failing} failing: {:?}, {answers} answers of failing servers, {:.3} % of the time, {:?}",
+        report.counts.failed,
+        100.0 * time.as_secs_f64() / report.busy.as_secs_f64(),
+        report.failing_servers
+    );
+    report
+}
+
+/// Fast refusals, slow ones, and a server that breaks after an hour.
+#[test]
+fn servers_that_fail_everything_harm_no_page_and_get_little_of_the_work() {
+    let seconds = Duration::from_secs;
+    for (since, answer_time) in [(0, 1), (0, 5_000), (600, 1), (600, 5_000)] {
+        for (good, failing) in [(1, 1), (2, 1), (1, 2), (8, 3)] {
+            let answer_time = Duration::from_millis(answer_time);
+            let server = FailingServer { since: seconds(since), answer_time, mended_by_restart: false };
+            let report = failing_beside(good, failing, server);
+            assert_eq!(report.outcome, Some(Outcome::Complete));
+            assert!(!report.counts.failed.contains_key(&FailureClass::Rejected), "{:?}", report.counts);
+            assert_eq!(report.failing_servers, (failing, failing));
+            let (answers, time) = report.failing_answers;
+            assert!(answers <= u64::from(failing) * 80, "{answers} answers for {failing} servers");
+            assert!(time <= report.busy / 100, "{time:?} of {:?}", report.busy);
+        }
+    }
+    let mended = FailingServer { since: seconds(600), answer_time: Duration::from_millis(1), mended_by_restart: true };
+    assert_eq!(failing_beside(2, 1, mended).failing_servers, (1, 0));
+}
+
+#[test]
+fn a_cluster_whose_servers_all_fail_everything_stops_at_once() {
+    for failing in [1, 2, 8] {
+        let server =
+            FailingServer { since: Duration::ZERO, answer_time: Duration::from_millis(1), mended_by_restart: false };
+        let report = failing_beside(0, failing, server);
+        assert_eq!(report.outcome, Some(Outcome::Stopped(StopReason::AllServersFail(Engine::Chandra))));
+        assert_eq!(report.counts.settled(), 0);
+        let (answers, _) = report.failing_answers;
+        assert!(answers <= 40 + 30 * u64::from(failing), "{answers} answers");
     }
 }

@@ -22,7 +22,7 @@ use bulletin_ocr::{
         AttemptOutcome, BBox, Engine, FailureClass, MachineFault, PixelSize, RankId, Role, Shown, Stage,
         configuration::{EngineSettings, Secret, ServerSource},
     },
-    server::{DesiredState, GpuPermits, MemoryShare, Ready, Service, ServiceEvent, ServicePlan, Share},
+    server::{DesiredState, GpuPermits, MemoryShare, Ready, ReportedDeath, Service, ServiceEvent, ServicePlan, Share},
 };
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
@@ -185,11 +185,11 @@ async fn a_death_that_many_pages_report_is_one_death() {
     let (service, heard) = stand_in(&bench);
     assert_eq!(service.ready().await.unwrap().start, 1);
     for _ in 0..20 {
-        service.report_death(1);
+        service.report_death(1, ReportedDeath::EngineDead);
     }
     // At once, although the old process is still there.
     assert_eq!(service.ready().await.unwrap().start, 2);
-    service.report_death(1);
+    service.report_death(1, ReportedDeath::EngineDead);
     assert_eq!(service.ready().await.unwrap().start, 2, "late reports are about a start that is long gone");
     assert_eq!(folders(&bench).len(), 1, "the first server was gone before the second came");
     let folders = folders(&bench);

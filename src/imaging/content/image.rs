@@ -140,10 +140,47 @@ fn is_jbig2_whole(image: &Stream<'_>) -> bool {
 
 /// A photograph is decoded only where its bytes give a reason: its end is missing, or it has a hole.
 fn is_jpeg_whole(data: &[u8]) -> bool {
+    if stream::has_hole(data) && !may_have_zeros(data) {
+        return false;
+    }
     let options = DecoderOptions::default().set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
     let has_end = data[data.len().saturating_sub(TAIL)..].windows(2).any(|pair| pair == [0xFF, 0xD9]);
     if has_end && !stream::has_hole(data) { decoder.decode_headers().is_ok() } else { decoder.decode().is_ok() }
+}
+
+/// Whether a JPEG may have long runs of zeros: its code of zeros ends a block, so that they are an even area, or it is
+/// progressive. With the tables of the standard (ITU T.81, annex K) it does not.
+fn may_have_zeros(data: &[u8]) -> bool {
+    const TABLES: u8 = 0xC4;
+    const PROGRESSIVE: u8 = 0xC2;
+    const SCAN: u8 = 0xDA;
+    /// Class and number of a table, and the number of its codes of each length.
+    const HEAD: usize = 17;
+    let mut at = 2;
+    while let Some(&[0xFF, marker, high, low]) = data.get(at..at + 4) {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let segment = data.get(at + 4..at + 2 + length).unwrap_or_default();
+        match marker {
+            PROGRESSIVE => return true,
+            SCAN => return false,
+            TABLES => {
+                let mut tables = segment;
+                while let Some((head, symbols)) = tables.split_at_checked(HEAD) {
+                    let is_of_ac = head[0] >> 4 == 1;
+                    // The shortest code is all zeros; the symbol 0 is the end of a block.
+                    if is_of_ac && symbols.first() == Some(&0) {
+                        return true;
+                    }
+                    let codes = head[1..].iter().map(|&codes| usize::from(codes)).sum();
+                    tables = symbols.get(codes..).unwrap_or_default();
+                }
+            }
+            _ => {}
+        }
+        at += 2 + length;
+    }
+    false
 }
 
 fn is_jpx_whole(image: &Stream<'_>, size: Size) -> bool {
@@ -159,4 +196,26 @@ fn is_jpx_whole(image: &Stream<'_>, size: Size) -> bool {
 /// Whether a stream is an image.
 pub(super) fn is_image(stream: &Stream<'_>) -> bool {
     stream.dict().get::<Name<'_>>("Subtype").as_deref() == Some(b"Image")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A JPEG up to its scan, with a table whose shortest code stands for `symbol`.
+    fn jpeg(frame: u8, class: u8, symbol: u8) -> Vec<u8> {
+        let mut codes = [0; 16];
+        codes[1] = 2;
+        let table = [&[0xFF, 0xC4, 0, 21, class << 4], &codes[..], &[symbol, 5]].concat();
+        [&[0xFF, 0xD8, 0xFF, frame, 0, 3, 8], &table[..], &[0xFF, 0xDA, 0, 2], &[0; 700]].concat()
+    }
+
+    #[test]
+    fn a_run_of_zeros_in_a_jpeg_is_a_hole_unless_its_tables_allow_it() {
+        assert!(!is_jpeg_whole(&jpeg(0xC0, 1, 0x01)), "the tables of the standard");
+        assert!(may_have_zeros(&jpeg(0xC0, 1, 0x00)), "zeros end a block");
+        assert!(!may_have_zeros(&jpeg(0xC0, 0, 0x00)), "a table of DC");
+        assert!(may_have_zeros(&jpeg(0xC2, 1, 0x01)), "progressive");
+        assert!(!may_have_zeros(b"\xFF\xD8\xFF"));
+    }
 }

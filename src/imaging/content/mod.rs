@@ -9,9 +9,13 @@ mod missing;
 mod stream;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
-use hayro_syntax::{Pdf, object::Number, page::Page};
+use hayro_syntax::{
+    Pdf,
+    object::{Dict, Number},
+    page::Page,
+};
 
 use crate::model::PageIndex;
 
@@ -37,6 +41,21 @@ impl Structure {
     /// Number of pages in the page tree.
     pub(super) fn pages(&self) -> usize {
         self.pdf.pages().len()
+    }
+
+    /// Where in the file the number of pages stands that the root of the page tree gives; `None` if it cannot be told.
+    pub(super) fn count(&self) -> Option<Range<u64>> {
+        const KEY: &[u8] = b"/Count";
+        let xref = self.pdf.xref();
+        let root = xref.get::<Dict<'_>>(xref.root_id())?.get::<Dict<'_>>("Pages")?.data();
+        let file = self.pdf.data().as_ref();
+        // An object of a compressed stream is not in the file as it is.
+        let at =
+            (root.as_ptr() as usize).checked_sub(file.as_ptr() as usize).filter(|at| at + root.len() <= file.len())?;
+        let after = at + root.windows(KEY.len()).position(|word| word == KEY)? + KEY.len();
+        let begin = after + file[after..].iter().position(u8::is_ascii_digit)?;
+        let end = begin + file[begin..].iter().position(|byte| !byte.is_ascii_digit())?;
+        file[after..begin].iter().all(u8::is_ascii_whitespace).then_some(begin as u64..end as u64)
     }
 
     /// Inches of a page for each 1/72 of its own unit (ISO 32000-1, table 30): 1 for almost every page. PDFium ignores it.

@@ -3,7 +3,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 use hayro_syntax::{Filter, object::Stream};
 
-/// Bytes of zero in a row that neither text nor compressed data have. A copy that was cut off has whole disk blocks of them.
+/// Bytes of zero in a row that no text has, and compressed data rarely. A copy that was cut off has whole disk blocks of them.
 const HOLE: usize = 512;
 /// Bytes that are inflated at once.
 const PIECE: usize = 1 << 16;
@@ -25,7 +25,7 @@ pub(super) fn is_whole(stream: &Stream<'_>) -> bool {
         return !is_shorter_than_said(stream, 0);
     }
     match stream.filters().as_slice() {
-        [] => !has_hole(&raw) && !is_shorter_than_said(stream, raw.len() as u64),
+        [] => !is_shorter_than_said(stream, raw.len() as u64),
         [Filter::FlateDecode] => inflates(&raw),
         _ => stream.decoded_data().is_ok(),
     }

@@ -75,7 +75,7 @@ mod tests {
             name: (*name).into(),
             fingerprint: None,
             edition: Edition { number: None, suffix: None, language: Language::Unknown },
-            state: DocumentState::Planned { pages: 1, damage: None },
+            state: DocumentState::Planned { pages: 1, damage: None, embedded: 0 },
         };
         names.iter().enumerate().map(document).collect()
     }

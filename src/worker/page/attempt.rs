@@ -15,7 +15,7 @@ use crate::{
         repetition,
         state::{AfterAttempt, Budget, RetryState},
     },
-    server::Ready,
+    server::{Ready, ReportedDeath},
     worker::{rank_engine::RankEngine, slots::Slot},
 };
 
@@ -326,7 +326,7 @@ async fn report_death(engine: &RankEngine, ready: &Ready, fault: MachineFault) {
         _ => false,
     };
     if dead {
-        engine.service.report_death(ready.start);
+        engine.service.report_death(ready.start, ReportedDeath::EngineDead);
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod answers;
 mod disks;
+mod failing_servers;
 mod hanging;
 mod inputs;
 mod processes;

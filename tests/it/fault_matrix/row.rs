@@ -79,6 +79,13 @@ impl Row {
 
     /// With more settings for the engine, and other arguments for its stand-in.
     pub fn with(name: &'static str, corpus: Corpus, engine: &str, stand_in: &[&str]) -> Row {
+        let arguments = [stand_in, &SHORT_ANSWERS].concat();
+        let server = format!("kind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n");
+        Row::with_server(name, corpus, engine, |_| server)
+    }
+
+    /// With these settings of the engine's server.
+    pub fn with_server(name: &'static str, corpus: Corpus, engine: &str, server: impl FnOnce(&Bench) -> String) -> Row {
         let bench = Bench::new();
         for folder in corpus.folders() {
             let folder = bench.path("input").join(folder);
@@ -88,7 +95,7 @@ impl Row {
                 fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
             }
         }
-        let stand_in = [stand_in, &SHORT_ANSWERS].concat();
+        let server = server(&bench);
         let profile = bench.small_profile(Engine::Chandra);
         let configuration = bench.write(
             "configuration.toml",
@@ -97,7 +104,7 @@ impl Row {
                  [store]\nsync_interval = \"50ms\"\n\
                  [engines.chandra]\nprofile = {profile:?}\nin_flight = 4\nfirst_token_limit = \"5s\"\n\
                  token_gap_limit = \"1s\"\nhang_limit = \"1s\"\n{engine}\n\
-                 [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {stand_in:?}\n"
+                 [engines.chandra.server]\n{server}"
             ),
         );
         Row { name, bench, corpus, configuration }

@@ -39,7 +39,7 @@ pub fn document(id: u32, name: &str, pages: u32) -> Document {
         name: name.into(),
         fingerprint: Some(Fingerprint { bytes: 1000 + u64::from(id), sha256: format!("{id:064x}") }),
         edition: Edition { number: Some(5705 + id), suffix: Some("bis".into()), language: Language::Arabic },
-        state: DocumentState::Planned { pages, damage: None },
+        state: DocumentState::Planned { pages, damage: None, embedded: 0 },
     }
 }
 
