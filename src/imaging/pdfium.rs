@@ -122,9 +122,7 @@ impl Renderer {
             _ => Ok(open),
         }
     }
-}
 
-impl Renderer {
     /// The document opened so that PDFium counts its pages itself, if the file says fewer than it has.
     fn with_all_pages<'a>(&'a self, open: OpenDocument<'a>, path: &Path, password: Option<&str>) -> OpenDocument<'a> {
         let in_tree = open.structure().map_or(0, Structure::pages);
@@ -234,10 +232,11 @@ impl OpenDocument<'_> {
         self.structure().map_or_else(BTreeSet::new, |structure| structure.missing(page))
     }
 
-    /// The file is read once more for this, so a file that takes as much memory as an image may is not examined.
+    /// The file is read once more for this. A child has several documents open, so a file larger than half of the largest
+    /// image is not examined.
     fn structure(&self) -> Option<&Structure> {
         let read = || {
-            let file = self.faults.contents(self.most_image)?;
+            let file = self.faults.contents(self.most_image / 2)?;
             Structure::read(file, self.password.as_deref())
         };
         self.structure.get_or_init(read).as_ref()
