@@ -161,10 +161,10 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn of<'a>(folder: &'a Path, document: &Path, number: u32, view: View) -> Files<'a> {
-        /// Room for page number, view, and the longest ending.
-        const ROOM: usize = 48;
+        /// Most bytes of page number, view and ending.
+        const REST: usize = 48;
         let stem = document.file_stem().unwrap_or_default().to_string_lossy();
-        let stem = shortened(&stem, LONGEST_FILE_NAME - ROOM);
+        let stem = shortened(&stem, LONGEST_FILE_NAME - REST);
         Files { folder, name: format!("{stem}.p{number:03}.{}", view.name()) }
     }
 

@@ -32,7 +32,7 @@ pub enum CodecError {
     Encode,
 }
 
-/// The most bytes of a batch: a frame has room for it, and for an item that is larger by itself.
+/// The most bytes of a batch. An item that is larger by itself still fits a frame.
 const BATCH: usize = LIMIT / 4;
 
 /// Splits items into batches that fit a frame each, in order. An item that is larger than a batch is a batch by itself.

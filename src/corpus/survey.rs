@@ -1,4 +1,4 @@
-//! A survey of the inputs: what a plan of them would contain, without reading whole files.
+//! A survey of the inputs: what a plan of them would contain, without checksums.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -62,7 +62,7 @@ impl Surveyed {
 }
 
 /// Finds all documents like [`super::plan()`] and [`super::update`], and counts their pages on `threads` threads,
-/// without reading whole files: documents of `plan` are recognised by path, size and time.
+/// without checksums: documents of `plan` are recognised by path, size and time.
 ///
 /// # Errors
 /// See [`CorpusError`]; never because of the contents of a document.

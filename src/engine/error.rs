@@ -51,7 +51,7 @@ pub enum EngineError {
     /// The server answers a small request with an image in another way than the pages need.
     #[error("the server at {address} cannot read pages: {reason}")]
     WrongAnswers { address: String, reason: String },
-    /// The server's context has no room for a page and its text.
+    /// A page and its text do not fit the server's context.
     #[error(
         "the server at {address} has a context of {context} tokens, far below the {wanted} of profile {profile}: pages \
          and their text would not fit; start it with --max-model-len {wanted}"

@@ -80,7 +80,7 @@ impl Reader {
         Ok(Reader { profile, client, server, rank })
     }
 
-    /// Checks before the first page that the server has room for pages, and that it answers a small image with a stream of
+    /// Checks before the first page that pages fit the server's context, and that it answers a small image with a stream of
     /// text.
     ///
     /// # Errors

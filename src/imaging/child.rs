@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{
     page::draw,
     pdfium::{LARGE_ALLOCATION, OpenDocument, Renderer},
-    protocol::{OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
+    protocol::{MOST_BODY, OUT_OF_MEMORY, Refusal, Request, Response, read_frame, write_frame},
     watched_file::Identity,
 };
 use crate::{model::FailureClass, sys::peak_address_space};
@@ -108,8 +108,13 @@ impl<'a> DocumentCache<'a> {
             Request::Inspect { document, password } => {
                 Ok((Response::Inspected(self.document(document, password)?.inspect()), Vec::new()))
             }
-            Request::Extract { document, password, folder } => {
-                Ok((Response::Extracted(self.document(document, password)?.extract(&folder)?), Vec::new()))
+            Request::Extract { document, password } => {
+                let (mut files, mut bytes) = (Vec::new(), Vec::new());
+                for (name, file) in self.document(document, password)?.extract(MOST_BODY)? {
+                    files.push((name, u32::try_from(file.len()).unwrap_or(u32::MAX)));
+                    bytes.extend(file);
+                }
+                Ok((Response::Extracted(files), bytes))
             }
             Request::Render { document, password, page, rule, layout, view } => {
                 let name = document.display().to_string();

@@ -37,8 +37,8 @@ pub(super) fn draw(
     };
     let render_micros = micros(started.elapsed());
     let mut missing = document.missing(page);
-    if images_missing {
-        missing.insert(Missing::Image("unknown"));
+    if images_missing && !missing.iter().any(|missing| matches!(missing, Missing::Image(_))) {
+        missing.insert(Missing::Image("of a kind that PDFium does not know"));
     }
     if ink.blank && missing.is_empty() && document.has_text(page) {
         let marked = parts.iter().map(|part| part.pixels.marked()).fold(0.0, f32::max);

@@ -6,10 +6,7 @@ use std::{cell::OnceCell, collections::BTreeSet, path::Path};
 use page_image::{Glyph, Pixels, lanczos, white_canvas};
 use pdfium_render::prelude::*;
 
-use crate::{
-    model::{FailureClass, ImageRule, Inspected, PageIndex},
-    sys::{replace, shortened},
-};
+use crate::model::{FailureClass, ImageRule, Inspected, PageIndex};
 
 use super::{
     content::{Missing, Structure},
@@ -29,8 +26,6 @@ use super::{
 pub const LARGE_ALLOCATION: u64 = 8;
 /// How many levels of forms inside forms are searched for images.
 const MOST_NESTED: u32 = 8;
-/// Longest name in bytes that an embedded file gets, without its ending.
-const LONGEST_EMBEDDED_NAME: usize = 200;
 /// Bytes of a pixel in PDFium's bitmap.
 const BYTES_PER_PIXEL: u64 = 4;
 
@@ -161,16 +156,6 @@ fn refusal_to_open(path: &Path, password_given: bool, error: &PdfiumError) -> Re
     }
 }
 
-/// The last part of a name that a document gives a file inside it, as the name of a file.
-fn plain_file_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let plain: String = last.chars().map(|char| if char.is_control() { '_' } else { char }).collect();
-    // Hidden files are no input of a run.
-    let shown = plain.trim_start_matches('.');
-    let stem = shown.get(..shown.len().saturating_sub(4)).unwrap_or_default();
-    format!("{}.pdf", shortened(if stem.is_empty() { "embedded" } else { stem }, LONGEST_EMBEDDED_NAME))
-}
-
 fn unreadable(reason: String) -> Refusal {
     Refusal { class: FailureClass::Unreadable, reason }
 }
@@ -209,22 +194,25 @@ impl OpenDocument<'_> {
         self.document.attachments().iter().filter(|file| file.name().to_lowercase().ends_with(".pdf"))
     }
 
-    /// Writes the PDFs that are embedded in the file to a folder, which exists, and returns their number.
+    /// The PDFs that are embedded in the file, with the names that the file gives them.
     ///
     /// # Errors
-    /// [`FailureClass::Unreadable`] if one cannot be read or written.
-    pub(super) fn extract(&self, folder: &Path) -> Result<u32, Refusal> {
-        let mut names = BTreeSet::new();
-        for file in self.embedded() {
-            let failed = |why: &str| unreadable(format!("{}: the PDF {} inside it {why}", self.name, file.name()));
-            let bytes = file.save_to_bytes().map_err(|_| failed("cannot be read: save it as a file of its own"))?;
-            let mut name = plain_file_name(&file.name());
-            while !names.insert(name.clone()) {
-                name.insert(0, '_');
-            }
-            replace(&folder.join(name), &bytes).map_err(|error| failed(&format!("cannot be written: {error}")))?;
+    /// [`FailureClass::Unreadable`] if one cannot be read, [`FailureClass::TooLarge`] if all together have more than
+    /// `most` bytes.
+    pub(super) fn extract(&self, most: usize) -> Result<Vec<(String, Vec<u8>)>, Refusal> {
+        let bytes: usize = self.embedded().map(|file| file.len()).sum();
+        if bytes > most {
+            let reason =
+                format!("{}: the PDFs inside it have {bytes} bytes: save them as files of their own", self.name);
+            return Err(Refusal { class: FailureClass::TooLarge, reason });
         }
-        Ok(u32::try_from(names.len()).unwrap_or(u32::MAX))
+        let read = |file: PdfAttachment<'_>| {
+            let (name, bytes) = (file.name(), file.save_to_bytes());
+            let failed =
+                || format!("{}: the PDF {name} inside it cannot be read: save it as a file of its own", self.name);
+            bytes.map_err(|_| unreadable(failed())).map(|bytes| (name, bytes))
+        };
+        self.embedded().map(read).collect()
     }
 
     /// What of a page's content PDFium cannot draw, as far as the file says it.

@@ -120,16 +120,22 @@ impl Pool {
         }
     }
 
-    /// Writes the PDFs that are embedded in a document to a folder, which exists, and returns their number.
+    /// The PDFs that are embedded in a document, with the names that it gives them.
     ///
     /// # Errors
-    /// The document cannot be opened, a file cannot be written, or the pool is lost.
-    pub async fn extract(&self, path: &Path, password: Option<&str>, folder: &Path) -> Result<u32, RenderFailure> {
-        let (document, password) = (path.to_owned(), password.map(str::to_owned));
-        match self.ask(Request::Extract { document, password, folder: folder.to_owned() }).await? {
-            (Response::Extracted(files), _) => Ok(files),
-            _ => Err(wrong_answer(&path.display().to_string(), "no number of files")),
-        }
+    /// The document cannot be opened, a file in it cannot be read, or the pool is lost.
+    pub async fn extract(&self, path: &Path, password: Option<&str>) -> Result<Vec<(String, Bytes)>, RenderFailure> {
+        let request = Request::Extract { document: path.to_owned(), password: password.map(str::to_owned) };
+        let (response, mut bytes) = self.ask(request).await?;
+        let files = match response {
+            Response::Extracted(files) => files.into_iter().map(|(name, length)| {
+                let length = usize::try_from(length).ok().filter(|length| *length <= bytes.len())?;
+                Some((name, bytes.split_to(length)))
+            }),
+            _ => return Err(wrong_answer(&path.display().to_string(), "no files")),
+        };
+        let files: Option<Vec<_>> = files.collect();
+        files.ok_or_else(|| wrong_answer(&path.display().to_string(), "files of other lengths than announced"))
     }
 
     /// Renders a page; `None` where the view does not exist, because the page has no place to cut it.

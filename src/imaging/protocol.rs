@@ -24,8 +24,8 @@ pub const OUT_OF_MEMORY: &str = "memory allocation";
 const PRELUDE: usize = 12;
 /// Most bytes of a header.
 const MOST_HEADER: usize = 1 << 20;
-/// Most bytes of the images. A page of the largest rule, uncompressed and in colour, has a tenth of this.
-const MOST_BODY: usize = 1 << 28;
+/// Most bytes of the images or files of a frame. A page of the largest rule, uncompressed and in colour, has a tenth of this.
+pub const MOST_BODY: usize = 1 << 28;
 
 /// A request to a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,14 +37,12 @@ pub enum Request {
         /// User password of the document.
         password: Option<String>,
     },
-    /// Write the PDFs that are embedded in a document to a folder.
+    /// The PDFs that are embedded in a document.
     Extract {
         /// Path of the document.
         document: PathBuf,
         /// User password of the document.
         password: Option<String>,
-        /// The folder, which exists.
-        folder: PathBuf,
     },
     /// The images of a page as PNGs.
     Render {
@@ -91,8 +89,8 @@ pub enum Response {
     Unusable(String),
     /// Answer to [`Request::Inspect`].
     Inspected(Inspected),
-    /// Answer to [`Request::Extract`]: the number of files.
-    Extracted(u32),
+    /// Answer to [`Request::Extract`]: names and sizes in bytes; the files follow as the frame's body.
+    Extracted(Vec<(String, u32)>),
     /// Answer to [`Request::Render`]; the PNGs follow as the frame's body, one after the other.
     Page {
         /// Facts of the whole page: its size, its ink, and the sums of bytes and times of its images.

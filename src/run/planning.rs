@@ -1,8 +1,9 @@
 //! The plan of a run directory: a new one, or that of an earlier start, updated for the inputs. PDFs that are embedded in
 //! documents are written below the run directory and planned as documents of their own.
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{collections::BTreeSet, fs, path::Path, sync::OnceLock};
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::{error::RunError, preparation_error::PreparationError, request::RunRequest};
@@ -10,13 +11,15 @@ use crate::{
     corpus::{self, CorpusError, Inputs, InspectFailure, Plan},
     imaging::Pool,
     model::{Damage, Document, DocumentState, Inspected, configuration::Configuration, error::chain},
-    sys::ExitCode,
+    sys::{ExitCode, replace, shortened},
     worker::WorkerError,
 };
 
 /// The folder in the run directory with the embedded PDFs. A document that has some is a folder in it, under its own name
 /// without the ending.
 const EMBEDDED_FOLDER: &str = "embedded";
+/// Longest name in bytes that an embedded PDF gets, without its ending.
+const LONGEST_EMBEDDED_NAME: usize = 200;
 /// How many levels of PDFs inside PDFs are read.
 const MOST_NESTED: u32 = 3;
 
@@ -25,11 +28,11 @@ pub(super) fn plan(
     request: &RunRequest,
     renderers: impl Fn() -> Result<(Pool, Handle), WorkerError> + Sync,
 ) -> Result<Plan, RunError> {
-    let examiner = Examiner { configuration: &request.configuration, start: renderers, started: OnceLock::new() };
+    let examiner = Examiner { configuration: &request.configuration, start: &renderers, started: OnceLock::new() };
     plan_with(request, &examiner).map_err(|error| examiner.cause_of(error))
 }
 
-fn plan_with<S: StartPool>(request: &RunRequest, examiner: &Examiner<'_, S>) -> Result<Plan, RunError> {
+fn plan_with(request: &RunRequest, examiner: &Examiner<'_>) -> Result<Plan, RunError> {
     let RunRequest { run_directory, inputs, threads, .. } = request;
     let inspect = |path: &Path, name: &str| examiner.inspect(path, name);
     let corpus_error = PreparationError::from;
@@ -68,7 +71,7 @@ fn plan_with<S: StartPool>(request: &RunRequest, examiner: &Examiner<'_, S>) -> 
 /// extracted is noted in the document.
 fn take_embedded(
     plan: &mut Plan,
-    mut extract: impl FnMut(&Document) -> Result<u32, ExtractError>,
+    mut extract: impl FnMut(&Document) -> Result<usize, ExtractError>,
 ) -> Result<bool, RunError> {
     let mut any = false;
     for document in &mut plan.documents {
@@ -103,35 +106,52 @@ enum ExtractError {
     Run(RunError),
 }
 
-/// Writes the embedded PDFs of a document to its folder in `folder`.
-fn extract<S: StartPool>(document: &Document, folder: &Path, examiner: &Examiner<'_, S>) -> Result<u32, ExtractError> {
-    let into = folder.join(Path::new(&document.name).with_extension(""));
-    let failed = |source| ExtractError::Run(RunError::Output { path: into.clone(), source });
-    fs::create_dir_all(&into).map_err(failed)?;
-    examiner.extract(document, &into).map_err(|failure| match failure {
+/// Writes the embedded PDFs of a document to its folder in `folder`, and returns their number.
+fn extract(document: &Document, folder: &Path, examiner: &Examiner<'_>) -> Result<usize, ExtractError> {
+    let files = examiner.extract(document).map_err(|failure| match failure {
         InspectFailure::Document { reason, .. } => ExtractError::Document(reason),
         InspectFailure::Machine(reason) => {
             let document = document.name.clone();
             ExtractError::Run(PreparationError::from(CorpusError::Inspect { document, reason }).into())
         }
-    })
+    })?;
+    let into = folder.join(Path::new(&document.name).with_extension(""));
+    let failed = |source| ExtractError::Run(RunError::Output { path: into.clone(), source });
+    fs::create_dir_all(&into).map_err(failed)?;
+    let mut names = BTreeSet::new();
+    for (name, bytes) in files {
+        let mut name = plain_file_name(&name);
+        while !names.insert(name.clone()) {
+            name.insert(0, '_');
+        }
+        replace(&into.join(name), &bytes).map_err(failed)?;
+    }
+    Ok(names.len())
+}
+
+/// The last part of a name that a document gives a file inside it, as the name of a file.
+fn plain_file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let plain: String = last.chars().map(|char| if char.is_control() { '_' } else { char }).collect();
+    // Hidden files are no input of a run.
+    let shown = plain.trim_start_matches('.');
+    let stem = shown.get(..shown.len().saturating_sub(4)).unwrap_or_default();
+    format!("{}.pdf", shortened(if stem.is_empty() { "embedded" } else { stem }, LONGEST_EMBEDDED_NAME))
 }
 
 /// Starts a pool of renderers.
-trait StartPool: Fn() -> Result<(Pool, Handle), WorkerError> + Sync {}
-
-impl<T: Fn() -> Result<(Pool, Handle), WorkerError> + Sync> StartPool for T {}
+type StartPool<'a> = dyn Fn() -> Result<(Pool, Handle), WorkerError> + Sync + 'a;
 
 /// Examines documents. Its renderers start with the first; a start that resumes usually needs none.
-struct Examiner<'a, S> {
+struct Examiner<'a> {
     configuration: &'a Configuration,
-    start: S,
+    start: &'a StartPool<'a>,
     started: OnceLock<Result<(Pool, Handle), WorkerError>>,
 }
 
-impl<S: StartPool> Examiner<'_, S> {
+impl Examiner<'_> {
     fn pool(&self) -> Result<&(Pool, Handle), InspectFailure> {
-        let started = self.started.get_or_init(|| (self.start)());
+        let started = self.started.get_or_init(self.start);
         started.as_ref().map_err(|error| InspectFailure::Machine(chain(error)))
     }
 
@@ -149,9 +169,8 @@ impl<S: StartPool> Examiner<'_, S> {
         Ok(runtime.block_on(pool.inspect(path, self.configuration.password_for(name)))?)
     }
 
-    fn extract(&self, document: &Document, folder: &Path) -> Result<u32, InspectFailure> {
+    fn extract(&self, document: &Document) -> Result<Vec<(String, Bytes)>, InspectFailure> {
         let (pool, runtime) = self.pool()?;
-        let password = self.configuration.password_for(&document.name);
-        Ok(runtime.block_on(pool.extract(&document.path, password, folder))?)
+        Ok(runtime.block_on(pool.extract(&document.path, self.configuration.password_for(&document.name)))?)
     }
 }

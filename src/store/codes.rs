@@ -7,7 +7,7 @@ use crate::model::{
     Verdict, View,
 };
 
-const VERDICTS: [(u8, &str); 3] = [(1, "read"), (2, "blank"), (3, "failed")];
+const VERDICTS: [(u8, &str); 4] = [(1, "read"), (2, "blank"), (3, "failed"), (4, "incomplete")];
 const OUTCOMES: [(u8, &str); 4] = [(1, "accepted"), (2, "blank"), (3, "failed"), (4, "interrupted")];
 const FINISHES: [FinishReason; 6] = [
     FinishReason::Stop,
@@ -141,7 +141,9 @@ mod tests {
     #[test]
     fn the_published_names_are_those_of_the_model() {
         let codes: Value = serde_json::from_str(&json()).unwrap();
-        assert_eq!(codes["verdict"]["1"], Verdict::Read.name());
+        for value in [Verdict::Read, Verdict::Blank, Verdict::Failed(FailureClass::Loop), Verdict::Incomplete] {
+            assert_eq!(codes["verdict"][verdict(value).0.to_string()], value.name());
+        }
         assert_eq!(codes["class"]["10"], FailureClass::Loop.name());
         assert_eq!(codes["fault"]["1"], "server-died");
         assert_eq!(codes["language"]["2"], "ar");

@@ -12,9 +12,9 @@ pub fn shortened(name: &str, most: usize) -> String {
         return name.to_owned();
     }
     let digest = hex::encode(&Sha256::digest(name)[..8]);
-    let room = most.saturating_sub(digest.len() + 1);
+    let left = most.saturating_sub(digest.len() + 1);
     let kept =
-        name.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|end| *end <= room).last();
+        name.char_indices().map(|(at, character)| at + character.len_utf8()).take_while(|end| *end <= left).last();
     format!("{}~{digest}", &name[..kept.unwrap_or(0)])
 }
 

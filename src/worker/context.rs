@@ -124,7 +124,7 @@ impl Context {
 
     /// Counts the page if it was read with a remark.
     pub(super) fn count_remark(&self, record: &PageRecord) {
-        if record.verdict == Verdict::Read && record.parts.iter().any(|part| !record.remark_on(part).is_empty()) {
+        if record.verdict.is_read() && record.parts.iter().any(|part| !record.remark_on(part).is_empty()) {
             lock(&self.summary).remarked += 1;
         }
     }

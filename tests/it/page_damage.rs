@@ -1,6 +1,11 @@
 //! Pages and files that have lost something: PDFium draws what is left without an error, and the run must say so.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use bulletin_ocr::model::{FailureClass, PageRecord, Verdict};
 
@@ -115,18 +120,41 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Becomes)> {
     ]
 }
 
+/// Files of a run on one rank with invented answers.
+struct Files {
+    bench: Bench,
+    configuration: PathBuf,
+}
+
+impl Files {
+    fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let bench = Bench::new();
+        let input = bench.inputs(&[]);
+        for (name, file) in files {
+            fs::write(input.join(name), file).unwrap();
+        }
+        let configuration = bench.instant_configuration("");
+        Files { bench, configuration }
+    }
+
+    fn plan(&self) -> String {
+        text(&self.command("plan").output().unwrap())
+    }
+
+    fn run(&self) -> Output {
+        self.command("run").arg("-o").arg(self.bench.run_directory()).output().unwrap()
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let input = self.bench.inputs(&[]);
+        self.bench.bocr(&[name, "-i", input.to_str().unwrap(), "--config", self.configuration.to_str().unwrap()])
+    }
+}
+
 #[test]
 fn no_page_that_lost_content_counts_as_blank_or_whole() {
-    let bench = Bench::new();
-    let input = bench.path("in");
-    fs::create_dir_all(&input).unwrap();
-    for (name, file, _) in cases() {
-        fs::write(input.join(format!("{name}.pdf")), file).unwrap();
-    }
-    let configuration = bench.instant_configuration("");
-    let run = bench.run_directory();
-    let [input, configuration, output] = [&input, &configuration, &run].map(|path| path.to_str().unwrap());
-    let ended = bench.bocr(&["run", "-i", input, "-o", output, "--config", configuration]).output().unwrap();
+    let files = Files::new(cases().into_iter().map(|(name, file, _)| (format!("{name}.pdf"), file)));
+    let (bench, ended) = (&files.bench, files.run());
     assert_eq!(ended.status.code(), Some(3), "{}", text(&ended));
     let report = text(&ended);
     assert!(report.contains("incomplete: 7 of the pages read"), "{report}");
@@ -169,17 +197,8 @@ fn a_file_that_lacks_pages_is_read_and_said_to_lack_them() {
         ("no-end.pdf", cut(whole().bytes()), "it has no end"),
         ("repaired.pdf", shifted(whole().bytes()), "its cross-reference is wrong"),
     ];
-    let bench = Bench::new();
-    let input = bench.path("in");
-    fs::create_dir_all(&input).unwrap();
-    for (name, file, _) in &files {
-        fs::write(input.join(name), file).unwrap();
-    }
-    let configuration = bench.instant_configuration("");
-    let run = bench.run_directory();
-    let [input, configuration, output] = [&input, &configuration, &run].map(|path| path.to_str().unwrap());
-    let plan = text(&bench.bocr(&["plan", "-i", input, "--config", configuration]).output().unwrap());
-    let ended = bench.bocr(&["run", "-i", input, "-o", output, "--config", configuration]).output().unwrap();
+    let run = Files::new(files.iter().map(|(name, file, _)| ((*name).to_owned(), file.clone())));
+    let (bench, plan, ended) = (&run.bench, run.plan(), run.run());
     let said = text(&ended);
     assert_eq!(ended.status.code(), Some(3), "{said}");
     for (name, _, reason) in files.iter().filter(|(_, _, reason)| !reason.is_empty()) {
@@ -211,17 +230,10 @@ fn pdfs_inside_a_pdf_are_documents_of_their_own() {
     };
     let third = inner(b"BT /F1 24 Tf 60 700 Td (trois) Tj ET").bytes();
     let file = cover(&[("../BO_1_Fr.pdf", inner(TEXT).bytes()), ("BO_2.PDF", cover(&[("BO_3.pdf", third)]))]);
-    let bench = Bench::new();
-    let input = bench.path("in");
-    fs::create_dir_all(&input).unwrap();
-    fs::write(input.join("BO_0.pdf"), file).unwrap();
-    let configuration = bench.instant_configuration("");
-    let run = bench.run_directory();
-    let [input, configuration, output] = [&input, &configuration, &run].map(|path| path.to_str().unwrap());
-    let plan = text(&bench.bocr(&["plan", "-i", input, "--config", configuration]).output().unwrap());
+    let files = Files::new([("BO_0.pdf".to_owned(), file)]);
+    let (bench, plan) = (&files.bench, files.plan());
     assert!(plan.contains("with embedded PDFs") && plan.contains("BO_0.pdf: 2"), "{plan}");
-    let read = || bench.bocr(&["run", "-i", input, "-o", output, "--config", configuration]).output().unwrap();
-    let ended = read();
+    let ended = files.run();
     assert_eq!(ended.status.code(), Some(0), "{}", text(&ended));
     bench.assert_verified();
     let names = || -> Vec<(String, u32)> {
@@ -230,7 +242,7 @@ fn pdfs_inside_a_pdf_are_documents_of_their_own() {
     };
     let expected = ["BO_0.pdf", "BO_0/BO_1_Fr.pdf", "BO_0/BO_2.pdf", "BO_0/BO_2/BO_3.pdf"];
     assert_eq!(names(), expected.map(|name| (name.to_owned(), 1)));
-    let again = read();
+    let again = files.run();
     assert_eq!(again.status.code(), Some(0), "{}", text(&again));
     assert_eq!(names().len(), 4, "{}", text(&again));
 }

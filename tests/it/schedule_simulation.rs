@@ -169,9 +169,9 @@ fn the_same_seed_gives_the_same_actions() {
     }
 }
 
-/// A cluster without trouble, but for pages that loop: `loops` is of one attempt, its cube of all three.
-fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
-    let cluster = Cluster {
+/// A cluster without trouble.
+fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
+    Cluster {
         seed: 6,
         ranks,
         roles: roles.parse().unwrap(),
@@ -181,7 +181,7 @@ fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
         in_flight: 8,
         answer_time: Duration::from_secs(10),
         latency: Duration::from_millis(10),
-        loops,
+        loops: 0.0,
         blank: 0.0,
         poison: BTreeSet::new(),
         server_deaths: 0.0,
@@ -195,7 +195,12 @@ fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
         holds_on: false,
         deadline: None,
         check: false,
-    };
+    }
+}
+
+/// A cluster without trouble, but for pages that loop: `loops` is of one attempt, its cube of all three.
+fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
+    let cluster = Cluster { loops, ..steady(ranks, roles, documents) };
     let report = simulate(&cluster).unwrap();
     assert_eq!(report.outcome, Some(Outcome::Complete), "{roles}");
     println!("{loops:.2} {ranks} {roles:28} {:5.0} s, {} turns", report.elapsed.as_secs_f64(), report.turns);
@@ -234,28 +239,9 @@ fn failing_beside(good: u32, failing: u32, server: FailingServer) -> Report {
     let ranks = good + failing;
     let cluster = Cluster {
         seed: 11,
-        ranks,
-        roles: "chandra".parse().unwrap(),
-        page_counts: vec![40; 200],
-        unit_pages: 8,
-        credits: 16,
-        in_flight: 8,
-        answer_time: Duration::from_secs(10),
-        latency: Duration::from_millis(10),
         loops: 0.1,
-        blank: 0.0,
-        poison: BTreeSet::new(),
-        server_deaths: 0.0,
-        engine_losses: 0.0,
-        turn_first: Duration::from_secs(130),
-        turn_back: Duration::from_secs(14),
-        rank_losses: BTreeMap::new(),
-        hanging_pages: BTreeMap::new(),
-        hanging_ranks: BTreeMap::new(),
         failing_servers: (0..failing).map(|rank| (RankId(rank), server)).collect(),
-        holds_on: false,
-        deadline: None,
-        check: false,
+        ..steady(ranks, "chandra", 200)
     };
     let report = simulate(&cluster).unwrap();
     let (answers, time) = report.failing_answers;

@@ -38,7 +38,7 @@ pub(super) fn file_stems(documents: &[Document]) -> Result<BTreeMap<DocumentId, 
         .collect()
 }
 
-/// The path with names that leave room for the longest ending.
+/// The path with names to which the longest ending can be added.
 fn fitting(path: &str) -> PathBuf {
     let longest_ending = ExportFormat::ALL.map(|format| ".".len() + format.ending().len()).into_iter().max();
     let most = LONGEST_FILE_NAME - longest_ending.unwrap_or_default();
