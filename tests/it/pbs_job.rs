@@ -66,7 +66,7 @@ fn a_job_reads_with_all_ranks_of_its_hosts() {
 fn a_job_that_runs_out_of_walltime_is_followed_by_the_next() {
     let bench = Bench::new();
     let Some(pbs) = Pbs::up(&bench) else { return };
-    let script = JobScript { walltime: "00:00:22", options: "--reserve 4 --chain 1", ..JobScript::default() };
+    let script = JobScript { walltime: "00:00:48", options: "--reserve 24 --chain 1", ..JobScript::default() };
     let job = pbs.submit_stalling(&script);
     assert_eq!(pbs.end(&job), 75, "{}", pbs.output(&job));
     assert_eq!(pbs.events(&job), [""; 0], "it ended before PBS had to: {}", pbs.output(&job));
