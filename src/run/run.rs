@@ -6,7 +6,7 @@ use crate::{
     comm::{InProcess, MpiTransport, PeerLink, PollBackoff, ToCoordinator, ToWorker, Transport, launched_by_mpi},
     model::{RankId, error::chain},
     report::EndReport,
-    sys::{host_name, write_stderr},
+    sys::{host_name, remove_dead_segments, write_stderr},
     worker::{Worker, WorkerRequest},
 };
 
@@ -28,6 +28,10 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     if !launched_by_mpi() {
         let [mut alone]: [InProcess; 1] = InProcess::set(1).try_into().unwrap_or_else(|_| unreachable!("a set of one"));
         return run_on(&mut alone, request);
+    }
+    // Those of this start do not exist yet, or are used by another rank of this node.
+    if let Err(error) = remove_dead_segments() {
+        write_stderr(&format!("bocr: cannot remove the shared memory of killed ranks from {}: {error}\n", host_name()));
     }
     let mut transport = MpiTransport::start()?;
     let result = run_on(&mut transport, request);

@@ -3,19 +3,21 @@
 use std::{
     io,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, set_child_subreaper, waitpgid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getsid, kill_process_group, set_child_subreaper, setpgid, setsid, waitpgid,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Stdin},
     net::{UnixListener, UnixStream},
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
     task::spawn_blocking,
-    time::{Instant, sleep, sleep_until, timeout, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{
@@ -25,10 +27,16 @@ use super::{
     launch_hash::LaunchHash,
     limits::REAP,
 };
-use crate::sys::{RunningProcess, boot_id, seconds_text, write_stderr};
+use crate::sys::{RunningProcess, boot_id, remove_dead_segments, seconds_text, write_stderr};
 
 /// How long a guard waits for the lock of the folder. A rank that checks for a guard holds that lock for a moment.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Interval between checks whether the folder still exists.
+const FOLDER_CHECK: Duration = Duration::from_secs(1);
+
+/// Variable that PBS sets to the id of the job.
+const JOB_VARIABLE: &str = "PBS_JOBID";
 
 /// What a guard starts and for how long it keeps it.
 #[derive(Debug, Clone)]
@@ -37,7 +45,8 @@ pub struct Guarded {
     pub command: Vec<String>,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// Orphan grace: how long the server outlives a lease holder that went away without a request.
+    /// Orphan grace: how long the server outlives a lease holder that went away without a request. It ends with the
+    /// folder.
     pub linger: Duration,
     /// Folder of the server; the guard makes it and removes it at the end.
     pub folder: PathBuf,
@@ -69,9 +78,11 @@ pub enum GuardError {
 }
 
 /// Runs the server until the first of these: it ends by itself; the guard receives a signal; the lease holder sends a
-/// [`ShutdownRequest`]; there has been no lease holder for `linger`. Then ends the server's whole process group and
-/// waits until it is gone. Returns the server's exit code (128 + the signal that killed it), or 0 if the guard ended
-/// it.
+/// [`ShutdownRequest`]; there has been no lease holder for `linger`; the folder is removed, as PBS removes the `TMPDIR`
+/// of a job at its end. Then ends the server's whole process group and waits until it is gone. Returns the server's
+/// exit code (128 + the signal that killed it), or 0 if the guard ended it.
+///
+/// The guard leaves the session of the rank: see [`leave_session`].
 ///
 /// The first lease holder is connected by standard input, later ones by the control socket: see the module `control`.
 /// Processes that an earlier guard left in the folder are ended first.
@@ -84,6 +95,12 @@ pub enum GuardError {
 /// The folder is not private to this user, the program cannot be started, or processes do not end. Only in the last
 /// case the folder stays, with the record of those processes.
 pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
+    let is_removed = is_removed_with_its_job(&guarded.folder, std::env::var(JOB_VARIABLE).ok().as_deref());
+    if is_removed {
+        leave_session()?
+    } else {
+        leave_group()?
+    }
     // From here on a signal ends the server as well, and not only the guard.
     let holder = LeaseHolder::First(tokio::io::stdin());
     let mut orphan_guard = OrphanGuard { linger: guarded.linger, holder, signals: Signals::listen()? };
@@ -99,13 +116,41 @@ pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
         // An unusable folder is reported even if a shutdown was requested at the same moment.
         biased;
         lock = clear => lock?,
-        _ = orphan_guard.await_end(None) => return Ok(0),
+        _ = orphan_guard.await_end(None, &folder) => return Ok(0),
     };
     let (result, deadline) = serve(guarded, &folder, &lock, orphan_guard).await;
     // Ends processes that have left the group. If some remain, the error returns before the record is removed.
     folder.end_orphans(&lock, deadline).await?;
     folder.remove(lock);
+    // At the end of a job that PBS kills, this is the last process of the job on its node.
+    if let Err(error) = remove_dead_segments() {
+        write_stderr(&format!("bocr: cannot remove the shared memory of killed ranks: {error}\n"));
+    }
     result
+}
+
+/// Makes this process the leader of a session of its own, so that its server outlives the rank. PBS kills the session of
+/// a task on another node when the daemon of mpirun ends there, which is at the death of any rank
+/// (`docs/facts/pbs.md`, "Sessions").
+fn leave_session() -> io::Result<()> {
+    if getsid(None)? != getpid() {
+        setsid()?;
+    }
+    Ok(())
+}
+
+/// Makes this process the leader of a process group of its own: mpirun kills the group of a rank.
+fn leave_group() -> io::Result<()> {
+    Ok(setpgid(None, None)?)
+}
+
+/// Whether the folder goes with the job of this id: it lies below a folder with the job's name, such as the `TMPDIR` that
+/// PBS makes. Nothing but the removal of its folder tells a guard outside of the job's sessions that the job has ended.
+/// Without a job, nothing kills sessions.
+fn is_removed_with_its_job(folder: &Path, job: Option<&str>) -> bool {
+    let Some(job) = job else { return true };
+    let number = job.split('.').next().unwrap_or(job);
+    folder.iter().any(|part| part.to_string_lossy().contains(job) || part == number)
 }
 
 async fn lock(folder: &ServerFolder) -> Result<FolderLock, GuardError> {
@@ -137,7 +182,7 @@ async fn serve(
     let ended = match prepare(&guarded, group, folder, lock) {
         Ok(control) => tokio::select! {
             status = child.wait() => status.map(Ended::ByItself),
-            request = orphan_guard.await_end(Some(&control)) => Ok(Ended::Requested(request)),
+            request = orphan_guard.await_end(Some(&control), folder) => Ok(Ended::Requested(request)),
         },
         Err(error) => Err(error),
     };
@@ -254,8 +299,11 @@ impl LeaseHolder {
 }
 
 impl OrphanGuard {
-    /// Waits until the server is to end. Without a control socket there is no holder after the first.
-    async fn await_end(&mut self, control: Option<&UnixListener>) -> ShutdownRequest {
+    /// Waits until the server is to end. Without a control socket there is no holder after the first, and `folder` may
+    /// not exist yet.
+    async fn await_end(&mut self, control: Option<&UnixListener>, folder: &ServerFolder) -> ShutdownRequest {
+        let mut checks = interval(FOLDER_CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = async {
                 match control {
@@ -268,6 +316,14 @@ impl OrphanGuard {
                 // otherwise.
                 biased;
                 () = self.signals.received() => return ShutdownRequest::Goodbye,
+                // The job has ended, and its GPU may already belong to another one.
+                _ = checks.tick() => if control.is_some() && folder.is_gone() {
+                    write_stderr(&format!(
+                        "bocr: {} was removed, as at the end of a job: ending its server\n",
+                        folder.path().display()
+                    ));
+                    return ShutdownRequest::Kill;
+                },
                 request = self.holder.shutdown_request() => match request {
                     Some(request) => return request,
                     None => self.holder = LeaseHolder::Orphaned(Instant::now() + self.linger),
@@ -301,5 +357,19 @@ impl Signals {
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_job_is_recognised_by_the_id_of_the_job() {
+        let is_removed = |folder: &str, job| is_removed_with_its_job(Path::new(folder), job);
+        assert!(is_removed("/var/tmp/pbs.7.server/bocr-0-a/chandra-0", Some("7.server")));
+        assert!(is_removed("/scratch/7/bocr-0-a/chandra-0", Some("7.server")));
+        assert!(!is_removed("/tmp/bocr-7-a/chandra-0", Some("7.server")));
+        assert!(is_removed("/tmp/bocr-0-a/chandra-0", None));
     }
 }

@@ -34,6 +34,9 @@
 //! | rank killed, guard lives | the server lives on for the orphan grace; the next attempt adopts it if it was launched alike, is healthy within the start limit, and answers a canary request; otherwise the attempt ends it | `start`, `control` |
 //! | an orphaned server on the rank's GPU is of an engine that the rank no longer serves | ended before the next is launched | `process` |
 //! | no attempt comes within the orphan grace | the guard ends the server | [`guard`] |
+//! | the launcher ends, and no attempt follows | it ends the servers that no rank holds, on every host | `orphans` |
+//! | the job ends, however: PBS removes the job's `TMPDIR`, and the server's folder with it | the guard ends the server within 1 s | [`guard`] |
+//! | PBS kills the session of a rank on another node | the guard has left that session: the server lives on for the orphan grace | [`guard`] |
 //! | an earlier attempt still holds the lease | the rank waits for up to 30 s, then reports an error | `process` |
 //! | an orphaned server is of the engine that is to rest | put to sleep, or ended, before the other starts or wakes up | `switch` |
 //! | guard killed, rank lives | the rank ends the group by the record that the guard wrote into the folder | `process`, `folder` |
@@ -55,6 +58,7 @@ mod launch;
 mod launch_hash;
 mod limits;
 mod memory_share;
+mod orphans;
 mod plan;
 mod port;
 mod process;
@@ -72,6 +76,7 @@ pub use gpu_permit::GpuPermits;
 pub use launch::{Launch, LaunchError, Share};
 pub use launch_hash::LaunchHash;
 pub use memory_share::{MemoryShare, MemoryShareError};
+pub use orphans::end_orphans;
 pub use plan::ServicePlan;
 pub use process::{CheckError, Server, ServerError};
 pub use service::Service;

@@ -102,7 +102,8 @@ impl Server {
             command.env(GPU_VARIABLE, gpu);
         }
         let mut command = Command::from(command);
-        command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
+        // No group of its own: the leader of a group could not leave the session.
+        command.stdin(Stdio::piped()).stdout(output).stderr(errors);
         let mut guard =
             command.spawn().map_err(|source| ServerError::Spawn { program: launch.guard.clone(), source })?;
         let pipe = guard.stdin.take();
@@ -202,6 +203,29 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Ends the server of a folder, if no process holds its lease within `limit`. Returns whether it has ended.
+    ///
+    /// # Errors
+    /// The folder is not private, or the server does not end.
+    pub(super) async fn end_orphan(folder: &ServerFolder, limit: Duration) -> Result<bool, ServerError> {
+        let deadline = Instant::now() + limit;
+        while folder.exists()? {
+            match request_status(folder).await {
+                Some((Answer::Held, stream)) => {
+                    Server::taken_over(folder, folder.record(), stream).end(ShutdownRequest::Goodbye).await?;
+                }
+                Some((Answer::Busy, _)) => {}
+                // The guard is just starting or ending, or was killed.
+                None => drop(end_unguarded(folder).await?),
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(true)
     }
 
     /// The address at which the server answers.

@@ -20,8 +20,8 @@ pub enum ExitCode {
     StoppedEarly,
     /// 130: ended by an interrupt from the keyboard (128 + SIGINT, as in a shell).
     Interrupted,
-    /// The exit code of another program that the command passes on: the server of `bocr guard`, the job of `bocr
-    /// follow`.
+    /// A code of one command: that of another program which it passes on (the server of `bocr guard`, the job of `bocr
+    /// follow`), or what a node lacks (`bocr node check`).
     OfProgram(u8),
 }
 

@@ -1,6 +1,6 @@
 //! Functions of the operating system that several modules use: child processes, file locks, file names, `/proc`, the
-//! host name, limits of processes, exit codes, random bytes, text for terminals, the version of this program, and the attributes of a PBS
-//! job.
+//! host name, limits of processes, shared memory, exit codes, random bytes, text for terminals, the version of this
+//! program, and the attributes of a PBS job.
 //!
 //! This module depends on no other module.
 
@@ -17,6 +17,7 @@ mod random;
 mod replace;
 mod running_process;
 mod seconds;
+mod shared_memory;
 mod sockets;
 mod terminal;
 
@@ -33,5 +34,6 @@ pub use random::random_hex;
 pub(crate) use replace::{replace, replace_with_mode};
 pub use running_process::{RunningProcess, peak_address_space};
 pub use seconds::seconds_text;
+pub use shared_memory::remove_dead_segments;
 pub use sockets::listening_addresses;
 pub use terminal::{on_one_line, printable, write_stderr, write_stdout};

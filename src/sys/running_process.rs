@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs, io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use rustix::process::{getpid, getuid};
@@ -62,6 +62,19 @@ impl RunningProcess {
         let variables = fs::read(format!("/proc/{}/environ", self.id)).unwrap_or_default();
         let wanted = [name.as_bytes(), b"=", value.as_bytes()].concat();
         variables.split(|byte| *byte == 0).any(|variable| variable == wanted)
+    }
+
+    /// Whether it has a file of this name, in any folder, open or mapped. A process that cannot be looked at uses none.
+    pub fn uses_file_named(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name() else { return false };
+        let is_named = |target: &Path| target.file_name() == Some(name);
+        // Open files before maps: a process that creates a segment opens it, maps it, and then closes it.
+        let open = fs::read_dir(format!("/proc/{}/fd", self.id)).into_iter().flatten().flatten();
+        if open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| is_named(&target)) {
+            return true;
+        }
+        let maps = fs::read(format!("/proc/{}/maps", self.id)).unwrap_or_default();
+        maps.split(|byte| *byte == b'\n').any(|line| is_named(Path::new(OsStr::from_bytes(line))))
     }
 
     /// Target of an open file descriptor: a path, or a name such as `pipe:[7]`.

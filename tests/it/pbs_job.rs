@@ -5,6 +5,9 @@
 
 use std::{collections::BTreeSet, fs, io::Write, path::Path, process::Command};
 
+use rustix::process::Signal;
+
+use crate::launch_support::signal;
 use crate::pbs_support::{
     JobScript, OPEN_FILES, Pbs, Site,
     alone::{Alone, JOB, NEXT, SETTLES_A_PAGE},
@@ -142,6 +145,29 @@ fn qdel_ends_the_run_in_order_before_pbs_kills_it_however_slow_its_pages_are() {
     let verified = text(&bench.bocr(&["verify", bench.run_directory().to_str().unwrap()]).output().unwrap());
     assert!(verified.contains("\n3 read, ") && !verified.contains("not sealed"), "{verified}");
     assert_nothing_runs(&bench);
+}
+
+/// PBS kills the session of a task on another host when the daemon of mpirun ends there.
+#[test]
+fn the_servers_of_all_hosts_outlive_a_killed_rank_and_end_with_the_job() {
+    let bench = Bench::new();
+    let Some(pbs) = Pbs::up(&bench) else { return };
+    let job = pbs.submit_stalling(&JobScript::default());
+    pbs.all_but_one_settled(&job);
+    let is_rank_on_n2 = |process: i32| {
+        let variables = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        variables.split(|byte| *byte == 0).any(|variable| variable == b"OMPI_COMM_WORLD_RANK=1")
+    };
+    let rank = |line: &str| line.starts_with(concat!(env!("CARGO_BIN_EXE_bocr"), " run "));
+    let processes = bench.marked_processes();
+    let (victim, _) = processes.iter().find(|(process, line)| rank(line) && is_rank_on_n2(*process)).unwrap();
+    signal(*victim, Signal::KILL);
+    assert_eq!(pbs.end(&job), 0, "{}", pbs.output(&job));
+    assert!(pbs.output(&job).contains("attempt 2: 3 ranks on n1 n2 n3;"), "{}", pbs.output(&job));
+    for rank in 0..3 {
+        assert!(bench.log(rank).contains("adopted the server of an earlier attempt"), "{}", bench.log(rank));
+    }
+    assert_whole(&bench, 4);
 }
 
 #[test]

@@ -146,6 +146,11 @@ impl ServerFolder {
         Ok(true)
     }
 
+    /// Whether the folder was removed. A folder that cannot be looked at counts as existing.
+    pub fn is_gone(&self) -> bool {
+        std::fs::symlink_metadata(&self.0).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    }
+
     /// Makes the folder and takes its lock; `None` while another guard has it.
     ///
     /// # Errors

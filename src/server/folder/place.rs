@@ -35,10 +35,24 @@ impl ServerFolder {
     /// # Errors
     /// No place can be used, or the run directory does not exist.
     pub fn of(run_directory: &Path, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-        let mut roots = vec![std::env::temp_dir(), PathBuf::from(FALLBACK)];
-        roots.extend(runtime);
-        Self::below(&roots, &run_name(run_directory)?, engine, local_rank)
+        Self::below(&roots(), &run_name(run_directory)?, engine, local_rank)
+    }
+
+    /// Existing folders of all servers of a run on this node, in every place where [`ServerFolder::of`] may put them.
+    ///
+    /// # Errors
+    /// The run directory does not exist.
+    pub fn all_of(run_directory: &Path) -> Result<Vec<ServerFolder>, FolderError> {
+        let name = run_name(run_directory)?;
+        let is_of_run = |path: &PathBuf| {
+            let folder = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            folder.strip_prefix(&name).is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('-'))
+        };
+        let runs = roots().into_iter().flat_map(|root| entries_of(&root)).filter(is_of_run);
+        let mut folders: Vec<PathBuf> = runs.flat_map(|run| entries_of(&run)).collect();
+        folders.sort();
+        folders.dedup();
+        Ok(folders.into_iter().map(ServerFolder).collect())
     }
 
     fn below(roots: &[PathBuf], run: &str, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
@@ -81,6 +95,17 @@ impl ServerFolder {
             .map_err(|error| FolderError::Io { folder: root.to_owned(), source: error.into() })?;
         self.exists().map(drop)
     }
+}
+
+/// The places for folders, in order of preference.
+fn roots() -> Vec<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    [std::env::temp_dir(), PathBuf::from(FALLBACK)].into_iter().chain(runtime).collect()
+}
+
+/// A folder that cannot be read has none.
+fn entries_of(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// Name of the run's folder. It depends on the directory itself and not only on its path, which may be another
