@@ -35,7 +35,8 @@ choose_carried() {
     mapfile -t names < <(compgen -e | grep -vE "$OF_ONE_HOST")
     case $family in
         open-mpi) for name in "${names[@]}"; do carrying+=(-x "$name"); done ;;
-        hydra) carrying=(-genvlist "$(IFS=, && echo "${names[*]},BOCR_JOB")") ;;
+        # The launcher sets MPIEXEC_BOCR_LAUNCH; by it `bocr node clean-up` knows the ranks on other hosts.
+        hydra) carrying=(-genvlist "$(IFS=, && echo "${names[*]},BOCR_JOB,MPIEXEC_BOCR_LAUNCH")") ;;
     esac
 }
 

@@ -5,6 +5,7 @@ mod follow;
 mod guard;
 mod imaging;
 mod launch;
+mod node;
 mod page;
 mod plan;
 mod profiles;
@@ -52,6 +53,8 @@ enum Command {
     RenderChild(render_child::Arguments),
     #[command(hide = true)]
     Guard(guard::Arguments),
+    #[command(hide = true)]
+    Node(node::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::StandIn(arguments) => stand_in::run(arguments),
         Command::RenderChild(arguments) => render_child::run(arguments),
         Command::Guard(arguments) => guard::run(arguments),
+        Command::Node(arguments) => node::run(arguments),
     };
     result.unwrap_or_else(|error| {
         write_stderr(&format!("bocr: {error:#}\n"));

@@ -14,6 +14,7 @@ use clap::Parser as _;
 use super::imaging::ImagingArguments;
 use crate::{
     corpus::Inputs,
+    launch::NodeNeeds,
     model::{
         Engine, RolePattern,
         configuration::{Configuration, ServerSource, StandInMode},
@@ -165,18 +166,37 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
-/// The settings of `bocr run` with these arguments.
-///
-/// # Errors
-/// The arguments, or the configuration that they name, are wrong.
-pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
+/// Parses the arguments of `bocr run`.
+fn parse(arguments: &[&OsStr]) -> Result<Arguments, String> {
     #[derive(clap::Parser)]
     struct CommandLine {
         #[command(flatten)]
         arguments: Arguments,
     }
     let words = [OsStr::new("bocr run")].into_iter().chain(arguments.iter().copied());
-    let CommandLine { arguments } = CommandLine::try_parse_from(words).map_err(|error| error.to_string())?;
+    CommandLine::try_parse_from(words).map(|line| line.arguments).map_err(|error| error.to_string())
+}
+
+/// What a run of this program's version `program_version` with these arguments needs of its nodes.
+///
+/// # Errors
+/// The arguments, or the configuration that they name, are wrong.
+pub(super) fn node_needs(program_version: String, arguments: &[&OsStr]) -> Result<NodeNeeds, String> {
+    let arguments = parse(arguments)?;
+    Ok(NodeNeeds {
+        program_version,
+        configuration: effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?,
+        run_directory: arguments.output,
+        inputs: Inputs { paths: arguments.input, lists: arguments.list },
+    })
+}
+
+/// The settings of `bocr run` with these arguments.
+///
+/// # Errors
+/// The arguments, or the configuration that they name, are wrong.
+pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
+    let arguments = parse(arguments)?;
     let configuration = effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?;
     Ok(RunSettings { configuration, accept_config: arguments.accept_config })
 }

@@ -6,7 +6,10 @@ use super::{
     Account, Action, AttemptEnd, EarlyEnd, KillReason, Policy, RunFiles,
     policy::{ACCOUNT_GRACE, KILL_RESERVE, LOOK, OVERTIME, SHORT_ACCOUNT_GRACE, SIGNAL_GRACE},
 };
-use crate::{report::Finished, sys::ExitCode};
+use crate::{
+    report::{Finished, RunPhase, Status},
+    sys::ExitCode,
+};
 
 /// An attempt in progress.
 #[derive(Debug)]
@@ -138,6 +141,28 @@ impl Attempt {
             return Vec::new();
         }
         self.end_for(KillReason::NotAsked { stop_file: policy.stop_file.clone(), error }, now)
+    }
+
+    /// Ends mpirun, so that the next attempt has ranks on these hosts too. It is killed: after a polite signal the run
+    /// would end in order, and its servers with it.
+    pub(super) fn end_for_hosts(&mut self, now: Duration, hosts: Vec<String>) -> Vec<Action> {
+        if self.next_kill.is_some() || self.account_seen.is_some() {
+            return Vec::new();
+        }
+        self.killed = Some(KillReason::HostsReturned(hosts));
+        self.kill_now(now)
+    }
+
+    /// Time until all pages are settled, as the run estimates it; `None` while it does not read.
+    pub(super) fn estimated_time_left(&self) -> Option<Duration> {
+        let status: Status = serde_json::from_slice(self.status.as_ref()?).ok()?;
+        let snapshot = status.snapshot.filter(|_| status.phase == RunPhase::Reading)?;
+        snapshot.time_left()
+    }
+
+    /// Whether the launcher has ended mpirun.
+    pub(super) fn is_ended_by_launcher(&self) -> bool {
+        self.next_kill.is_some()
     }
 
     fn end_for(&mut self, reason: KillReason, now: Duration) -> Vec<Action> {

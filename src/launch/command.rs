@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use super::{
     Hosts,
     mpirun::{Family, Mpirun},
+    processes::MARK_VARIABLE,
 };
 
 /// What all attempts have in common.
@@ -52,6 +53,10 @@ impl StartCommand {
             set(&format!("plm_{launcher}_agent"), agent);
             // Without this option the daemon detaches itself from the agent, and PBS kills it or loses track of it.
             options.push("--leave-session-attached".to_owned());
+        }
+        if matches!(hosts, Hosts::Listed { .. }) {
+            // mpirun gives its own variables to the ranks on this host only.
+            options.extend(["-x".to_owned(), MARK_VARIABLE.to_owned()]);
         }
         options.extend(["--host".to_owned(), hosts.mpirun_list()]);
         let ranks = hosts.total_ranks().to_string();
@@ -117,7 +122,8 @@ mod tests {
     fn an_agent_is_named_as_each_family_wants_it() {
         let hosts = listed("n1\nn2\n");
         let line = command_line(Family::OpenMpi(4), Some("rsh -q"), &hosts, None);
-        let agent = "--mca plm rsh --mca plm_rsh_agent rsh -q --leave-session-attached --host n1:1,n2:1";
+        let agent =
+            "--mca plm rsh --mca plm_rsh_agent rsh -q --leave-session-attached -x MPIEXEC_BOCR_LAUNCH --host n1:1,n2:1";
         assert!(line.contains(agent), "{line}");
         let line = command_line(Family::OpenMpi(5), Some("rsh"), &hosts, None);
         assert!(line.contains("--prtemca plm ssh --prtemca plm_ssh_agent rsh "), "{line}");

@@ -5,25 +5,26 @@ use std::{collections::VecDeque, future::Future, io, pin::Pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Action, Event, Hosts, LaunchError, Launcher, command::StartCommand, probe::Probe, processes::Processes,
-    run_files::RunDirectory, signals::Signals,
+    Action, Event, Hosts, LaunchError, Launcher, command::StartCommand, node_commands::NodeCommands,
+    processes::Processes, run_files::RunDirectory, signals::Signals,
 };
 use crate::sys::{ExitCode, write_stderr};
 
-/// The probe in progress; it gives the hosts that do not answer.
-type Probing = Pin<Box<dyn Future<Output = Vec<String>>>>;
+/// A command in progress on hosts; it gives the event that follows.
+pub(super) type OnHosts = Pin<Box<dyn Future<Output = Event>>>;
 
 /// The processes, files and signals of a launcher.
 pub(super) struct Driver {
     pub(super) launcher: Launcher,
     pub(super) command: StartCommand,
-    pub(super) probe: Option<Probe>,
+    pub(super) node_commands: NodeCommands,
     pub(super) run_directory: RunDirectory,
     pub(super) processes: Processes,
     pub(super) signals: Signals,
     /// Start of the launcher's time.
     pub(super) begin: Instant,
-    pub(super) probing: Option<Probing>,
+    /// A later command replaces it: its result would be out of date.
+    pub(super) on_hosts: Option<OnHosts>,
 }
 
 /// The immediate result of an action.
@@ -75,10 +76,8 @@ impl Driver {
             Action::KillMpirun => self.processes.kill(),
             Action::KillLeftovers => self.processes.kill_leftovers(),
             Action::RemoveAccount => report(self.run_directory.remove_account(), "remove the run's finished.json"),
-            Action::ProbeHosts(hosts) => match self.probe.clone() {
-                None => return Done::Event(Event::HostsProbed { unanswering: Vec::new() }),
-                Some(probe) => self.probing = Some(Box::pin(probe.find_unanswering(hosts))),
-            },
+            Action::CheckHosts(hosts) => self.on_hosts = Some(self.node_commands.check(hosts)),
+            Action::CleanUp(hosts) => self.on_hosts = Some(self.node_commands.clean_up(hosts, self.processes.mark())),
             Action::RemoveStopFile => report(self.run_directory.remove_stop_file(), "remove the run's stop file"),
             Action::Exit(code) => return Done::Exit(code),
         }
@@ -99,11 +98,11 @@ impl Driver {
             biased;
             () = self.signals.next() => Event::Signal,
             code = self.processes.wait() => Event::MpirunEnded { code: code? },
-            unanswering = or_never(self.probing.as_mut()) => Event::HostsProbed { unanswering },
+            event = or_never(self.on_hosts.as_mut()) => event,
             () = or_never(wake.map(sleep_until)) => Event::Clock,
         };
-        if matches!(event, Event::HostsProbed { .. }) {
-            self.probing = None;
+        if matches!(event, Event::HostsChecked { .. } | Event::CleanedUp) {
+            self.on_hosts = None;
         }
         Ok(event)
     }

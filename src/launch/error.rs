@@ -47,6 +47,9 @@ pub enum LaunchError {
         program.display()
     )]
     UnknownMpirun { program: PathBuf, said: String },
+    /// The working directory cannot be determined.
+    #[error("cannot determine the working directory: start the launcher in a folder that exists")]
+    WorkingDirectory { source: io::Error },
     /// The system refuses signal handlers or process monitoring.
     #[error("cannot watch signals and processes")]
     Watch(#[source] io::Error),

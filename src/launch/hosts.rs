@@ -96,11 +96,16 @@ impl Hosts {
         }
     }
 
-    /// Splits the listed hosts, without this one, into (those among `silent`, the others).
-    pub(super) fn split_silent(&self, silent: &[String]) -> (Vec<String>, Vec<String>) {
-        let Hosts::Listed { here, hosts } = self else { return (Vec::new(), Vec::new()) };
-        let others = hosts.iter().map(|host| host.name.clone()).filter(|name| !is_local(name, here));
-        others.partition(|name| silent.iter().any(|other| is_same_host(name, other)))
+    /// Names of the listed hosts other than this one.
+    pub(super) fn others(&self) -> Vec<String> {
+        let Hosts::Listed { here, hosts } = self else { return Vec::new() };
+        hosts.iter().map(|host| host.name.clone()).filter(|name| !is_local(name, here)).collect()
+    }
+
+    /// The listed hosts other than this one that are among `silent`, which may have other forms of the names.
+    pub(super) fn silent_among(&self, silent: &[String]) -> Vec<String> {
+        let is_silent = |name: &String| silent.iter().any(|other| is_same_host(name, other));
+        self.others().into_iter().filter(is_silent).collect()
     }
 
     /// Removes hosts by their names in the list.
@@ -147,6 +152,7 @@ mod tests {
     fn silent_hosts_are_found_by_their_short_names_and_this_host_is_never_among_them() {
         let hosts = Hosts::of_file("n1\nn2.site\nn3\nlocalhost\n", "n1.site", None).unwrap();
         let silent = ["n1".to_owned(), "n2".to_owned(), "localhost".to_owned()];
-        assert_eq!(hosts.split_silent(&silent), (vec!["n2.site".to_owned()], vec!["n3".to_owned()]));
+        assert_eq!(hosts.silent_among(&silent), ["n2.site"]);
+        assert_eq!(hosts.others(), ["n2.site", "n3"]);
     }
 }

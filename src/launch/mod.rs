@@ -20,7 +20,11 @@
 //! | `shell_word` | quotes words for a shell |
 //! | `driver` | carries out the actions of the state machine |
 //! | `processes` | mpirun and the processes that it leaves on this host |
-//! | `probe` | checks whether hosts answer |
+//! | `host_fault` | why a host gets no ranks |
+//! | `host_pool` | the hosts that get ranks, and those that are left out for now |
+//! | `remote_shell` | runs commands on hosts |
+//! | `node_commands` | the commands that the launcher runs on hosts |
+//! | `node_check` | the check of a node, as it runs there |
 //! | `signals` | signals to the launcher |
 //! | `run_files` | the files of the run directory that show the state of an attempt |
 //! | `error` | errors before the first attempt |
@@ -29,14 +33,18 @@ mod attempt;
 mod command;
 mod driver;
 mod error;
+mod host_fault;
+mod host_pool;
 mod hosts;
 mod launcher;
 mod mpirun;
+mod node_check;
+mod node_commands;
 mod policy;
-mod probe;
 mod processes;
 mod programs;
 mod protocol;
+mod remote_shell;
 mod request;
 mod run_arguments;
 mod run_files;
@@ -47,8 +55,11 @@ mod signals;
 mod stories;
 
 pub use error::LaunchError;
+pub use host_fault::HostFault;
 pub use hosts::{HostRanks, Hosts, is_same_host};
 pub use launcher::Launcher;
+pub use node_check::{NodeLack, NodeNeeds, check_node};
 pub use policy::Policy;
+pub use processes::kill_marked;
 pub use protocol::{Account, Action, AttemptEnd, EarlyEnd, Event, FileIdentity, KillReason, Message, RunFiles};
 pub use request::{LaunchRequest, launch, preview};

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{LaunchError, probe::Probe, programs::find_program};
+use super::{LaunchError, programs::find_program, remote_shell::RemoteShell};
 use crate::sys::{self, is_program};
 
 /// Time limit for a program to print its version. On a cluster the program may come over a slow network.
@@ -36,11 +36,14 @@ pub(super) struct Mpirun {
 }
 
 impl Mpirun {
-    /// Runs `program --version`, and determines how hosts are probed: `None` if there is no way.
+    /// Runs `program --version`, and determines how commands reach hosts: `None` if there is no way.
     ///
     /// # Errors
     /// Its family is unknown.
-    pub(super) fn inspect(program: PathBuf, agent: Option<String>) -> Result<(Mpirun, Option<Probe>), LaunchError> {
+    pub(super) fn inspect(
+        program: PathBuf,
+        agent: Option<String>,
+    ) -> Result<(Mpirun, Option<RemoteShell>), LaunchError> {
         let version = output_of(Command::new(&program).arg("--version"));
         let Some(family) = family_of(&version) else {
             let said = version.lines().next().unwrap_or_default().to_owned();
@@ -49,13 +52,13 @@ impl Mpirun {
         let is_in_job = |variable: &str| env::var_os(variable).is_some_and(|job| !job.is_empty());
         let is_open_mpi = matches!(family, Family::OpenMpi(_));
         let is_started_by_pbs = agent.is_none() && is_open_mpi && is_in_job("PBS_JOBID") && knows_pbs(&program);
-        let probe = match &agent {
-            Some(agent) => Some(Probe::by_agent(agent)),
-            None if is_started_by_pbs => find_tmrsh().map(Probe::by_pbs),
+        let way = match &agent {
+            Some(agent) => Some(RemoteShell::by_agent(agent)),
+            None if is_started_by_pbs => find_tmrsh().map(RemoteShell::by_pbs),
             None if is_in_job("SLURM_JOB_ID") => None,
-            None => Some(Probe::by_ssh()),
+            None => Some(RemoteShell::by_ssh()),
         };
-        Ok((Mpirun { program, family, agent, is_started_by_pbs, cores: count_cores() }, probe))
+        Ok((Mpirun { program, family, agent, is_started_by_pbs, cores: count_cores() }, way))
     }
 }
 

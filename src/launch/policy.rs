@@ -26,6 +26,22 @@ pub(super) const OVERTIME: Duration = Duration::from_secs(10);
 /// Longest pause between attempts that settle no page.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Time from the start of an attempt to the first check of the hosts that are left out. It doubles from check to check.
+pub(super) const FIRST_HOST_CHECK: Duration = Duration::from_secs(60);
+
+/// Longest time between two such checks.
+pub(super) const LONGEST_HOST_CHECK: Duration = Duration::from_secs(600);
+
+/// What the end of an attempt costs each rank that works: the start of the next one, and the pages in flight, which are
+/// read again.
+const RESTART_COST: Duration = Duration::from_secs(120);
+
+/// Time until a host that returns reads pages: its servers load their models.
+const HOST_START: Duration = Duration::from_secs(180);
+
+/// The gain of a restart must be this many times its cost.
+const GAIN_FACTOR: u32 = 2;
+
 /// The user's settings for the attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -51,9 +67,24 @@ pub(super) fn pause_after(fruitless: u32) -> Duration {
     2u64.checked_pow(exponent).map_or(LONGEST_PAUSE, |seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
+/// Whether an attempt on `working` ranks with this time left is to be ended, so that the next one has `returned` ranks
+/// more. Without an estimate of the time left it is not.
+pub(super) fn is_restart_worthwhile(working: u32, returned: u32, left: Option<Duration>) -> bool {
+    let gain = left.unwrap_or_default().saturating_sub(HOST_START).saturating_mul(returned);
+    returned > 0 && gain >= RESTART_COST.saturating_mul(working).saturating_mul(GAIN_FACTOR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restart_is_worthwhile_if_the_returned_ranks_read_more_than_it_costs() {
+        let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+        assert!(!is_restart_worthwhile(4, 2, minutes(10)) && is_restart_worthwhile(4, 2, minutes(11)));
+        assert!(!is_restart_worthwhile(63, 1, minutes(254)) && is_restart_worthwhile(63, 1, minutes(255)));
+        assert!(!is_restart_worthwhile(4, 4, None) && !is_restart_worthwhile(0, 0, minutes(60)));
+    }
 
     #[test]
     fn pauses_double_up_to_a_limit() {

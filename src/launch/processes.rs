@@ -13,9 +13,9 @@ use tokio::process::{Child, Command};
 
 use crate::sys::RunningProcess;
 
-/// Every process that mpirun starts on this host has this variable. A rank does not pass variables of MPI launchers on
+/// Every process that mpirun starts has this variable, on all hosts. A rank does not pass variables of MPI launchers on
 /// to its children: its server must outlive it.
-const MARK_VARIABLE: &str = "MPIEXEC_BOCR_LAUNCH";
+pub(super) const MARK_VARIABLE: &str = "MPIEXEC_BOCR_LAUNCH";
 
 /// Open MPI starts nothing for root unless these are set.
 const ROOT_VARIABLES: [(&str, &str); 2] = [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
@@ -35,6 +35,11 @@ impl Processes {
     pub(super) fn new(host: &str) -> Processes {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Processes { mark: format!("{host}.{}.{seconds}", process::id()), mpirun: None, group: None }
+    }
+
+    /// The value that distinguishes the processes of this launcher.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// Starts mpirun in its own process group: an interrupt from the keyboard must not reach it before the run is asked
@@ -84,12 +89,23 @@ impl Processes {
     /// Kills the processes that the ended mpirun left on this host: ranks, and agents that connect to other hosts.
     pub(super) fn kill_leftovers(&self) {
         self.kill();
-        for process in RunningProcess::all_of_this_user().into_iter().flatten() {
-            if process.has_variable(MARK_VARIABLE, OsStr::new(&self.mark)) {
-                let _ = Pid::from_raw(process.id).map(|id| kill_process(id, Signal::KILL));
-            }
+        // Without a list of processes there is nothing to kill.
+        let _ = kill_marked(&self.mark);
+    }
+}
+
+/// Kills the processes on this host that a launcher with this mark has started through mpirun.
+///
+/// # Errors
+/// The processes of this user cannot be listed.
+pub fn kill_marked(mark: &str) -> io::Result<()> {
+    for process in RunningProcess::all_of_this_user()? {
+        if process.has_variable(MARK_VARIABLE, OsStr::new(mark)) {
+            // It may have ended just now.
+            let _ = Pid::from_raw(process.id).map(|id| kill_process(id, Signal::KILL));
         }
     }
+    Ok(())
 }
 
 impl Drop for Processes {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::Hosts;
+use super::{HostFault, Hosts};
 use crate::{report::Finished, sys::ExitCode};
 
 /// An event.
@@ -31,11 +31,15 @@ pub enum Event {
         /// The system's error message.
         error: String,
     },
-    /// The answer to [`Action::ProbeHosts`].
-    HostsProbed {
-        /// The hosts that did not answer.
-        unanswering: Vec<String>,
+    /// The answer to [`Action::CheckHosts`].
+    HostsChecked {
+        /// What this host lacks; `None` if it has all that a rank needs.
+        here: Option<HostFault>,
+        /// The other hosts that have a fault.
+        faults: Vec<(String, HostFault)>,
     },
+    /// The answer to [`Action::CleanUp`].
+    CleanedUp,
 }
 
 /// An order to the driver. Actions are carried out in order.
@@ -65,8 +69,10 @@ pub enum Action {
     KillLeftovers,
     /// Remove the account of the run (`finished.json`).
     RemoveAccount,
-    /// Probe these hosts; [`Event::HostsProbed`] follows.
-    ProbeHosts(Vec<String>),
+    /// Check these hosts and this one; [`Event::HostsChecked`] follows.
+    CheckHosts(Vec<String>),
+    /// End all processes that killed ranks have left on these hosts and on this one; [`Event::CleanedUp`] follows.
+    CleanUp(Vec<String>),
     /// Remove the stop file, which was created because of a signal.
     RemoveStopFile,
     /// End with this exit code. This is the last action.
@@ -112,6 +118,8 @@ pub enum KillReason {
     Overtime,
     /// A second signal arrived.
     SecondSignal,
+    /// These hosts can get ranks again.
+    HostsReturned(Vec<String>),
     /// The run could not be asked to stop.
     NotAsked {
         /// Path of the stop file.
@@ -165,13 +173,10 @@ pub enum Message {
         /// How the last attempt ended.
         last: Option<AttemptEnd>,
     },
-    /// Hosts are dropped for the rest of the launch.
-    HostsDropped {
-        /// Hosts whose ranks became silent.
-        silent: Vec<String>,
-        /// Hosts that did not answer a probe.
-        unanswering: Vec<String>,
-    },
+    /// Hosts get no ranks.
+    HostsLeftOut(Vec<(String, HostFault)>),
+    /// Hosts get ranks again.
+    HostsBack(Vec<String>),
     /// The launcher ends before the run.
     StoppedEarly(EarlyEnd),
 }
@@ -182,6 +187,7 @@ impl fmt::Display for KillReason {
             KillReason::Silence(limit) => write!(f, "status.json did not change for {} s", limit.as_secs()),
             KillReason::Overtime => f.write_str("it did not end in time"),
             KillReason::SecondSignal => f.write_str("a second signal came"),
+            KillReason::HostsReturned(hosts) => write!(f, "ended to start ranks on {} again", hosts.join(" ")),
             KillReason::NotAsked { stop_file, error } => {
                 write!(f, "{} could not be written ({error})", stop_file.display())
             }
@@ -229,12 +235,11 @@ impl fmt::Display for Message {
                     None => Ok(()),
                 }
             }
-            Message::HostsDropped { silent, unanswering } => {
-                let silent = silent.iter().map(|host| format!("{host} (silent)"));
-                let dropped: Vec<_> =
-                    silent.chain(unanswering.iter().map(|host| format!("{host} (no answer)"))).collect();
-                write!(f, "without {} from now on", dropped.join(","))
+            Message::HostsLeftOut(hosts) => {
+                let hosts: Vec<_> = hosts.iter().map(|(host, fault)| format!("{host} ({fault})")).collect();
+                write!(f, "without {}", hosts.join(", "))
             }
+            Message::HostsBack(hosts) => write!(f, "with {} again", hosts.join(", ")),
             Message::StoppedEarly(reason) => write!(f, "stopped early: {reason}; the same command continues"),
         }
     }

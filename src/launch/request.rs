@@ -11,9 +11,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Hosts, LaunchError, Launcher, Policy, command::StartCommand, driver::Driver, mpirun::Mpirun, probe::Probe,
-    processes::Processes, programs::find_program, run_arguments::RunArguments, run_files::RunDirectory,
-    shell_word::shell_line, signals::Signals,
+    Hosts, LaunchError, Launcher, Policy, command::StartCommand, driver::Driver, mpirun::Mpirun,
+    node_commands::NodeCommands, processes::Processes, programs::find_program, run_arguments::RunArguments,
+    run_files::RunDirectory, shell_word::shell_line, signals::Signals,
 };
 use crate::sys::{ExitCode, ProcessLimits, host_name};
 
@@ -54,7 +54,7 @@ struct Plan {
     hosts: Hosts,
     here: String,
     command: StartCommand,
-    probe: Option<Probe>,
+    node_commands: NodeCommands,
     run_directory: RunDirectory,
 }
 
@@ -79,15 +79,19 @@ pub fn launch(request: &LaunchRequest) -> Result<ExitCode, LaunchError> {
         // From here on a signal asks the run to stop; it no longer ends the launcher.
         let signals = Signals::listen().map_err(LaunchError::Watch)?;
         let plan = Plan::new(request)?;
+        if matches!(plan.hosts, Hosts::Listed { .. }) {
+            // The check of a host looks for it. A rank reports the error.
+            let _ = fs::create_dir_all(&plan.run_directory.0);
+        }
         let driver = Driver {
             launcher: Launcher::new(plan.policy, plan.hosts),
             command: plan.command,
-            probe: plan.probe,
+            node_commands: plan.node_commands,
             run_directory: plan.run_directory,
             processes: Processes::new(&plan.here),
             signals,
             begin: Instant::now(),
-            probing: None,
+            on_hosts: None,
         };
         driver.run().await
     })
@@ -107,7 +111,7 @@ impl Plan {
         let mpirun = find_program(&request.mpirun).ok_or(LaunchError::NoMpirun)?;
         let here = host_name();
         let hosts = find_hosts(request, &here)?;
-        let (mpirun, probe) = Mpirun::inspect(mpirun, request.agent.clone())?;
+        let (mpirun, way) = Mpirun::inspect(mpirun, request.agent.clone())?;
         let mut run_arguments = arguments.own_options(request.linger, &ProcessLimits::of_this_process());
         run_arguments.extend(request.run_arguments.iter().cloned());
         let run_directory = RunDirectory(arguments.run_directory);
@@ -118,9 +122,17 @@ impl Plan {
             kill_delay: request.kill_delay.map(Duration::from_secs),
             stop_file: run_directory.stop_file(),
         };
+        let path = |source| LaunchError::WorkingDirectory { source };
+        let node_commands = NodeCommands {
+            way,
+            bocr: bocr.clone(),
+            directory: env::current_dir().map_err(path)?,
+            run_directory: std::path::absolute(&run_directory.0).map_err(path)?,
+            run_arguments: request.run_arguments.clone(),
+        };
         let mpirun_options = request.mpirun_options.split_whitespace().map(str::to_owned).collect();
         let command = StartCommand { mpirun, mpirun_options, bocr, run_arguments };
-        Ok(Plan { policy, hosts, here, command, probe, run_directory })
+        Ok(Plan { policy, hosts, here, command, node_commands, run_directory })
     }
 }
 

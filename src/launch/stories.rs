@@ -1,8 +1,10 @@
 //! Stories of the launcher: events, and the actions that must follow.
 
+mod hosts;
+
 use std::time::Duration;
 
-use super::{Account, Action, Event, FileIdentity, Hosts, Launcher, Policy, RunFiles};
+use super::{Account, Action, Event, FileIdentity, HostFault, Hosts, Launcher, Policy, RunFiles};
 use crate::{
     model::StopReason,
     report::{Finished, RunOutcome},
@@ -27,8 +29,8 @@ fn hosts() -> Hosts {
     Hosts::of_file("n1\nn2\nn3\n", "n1.site", None).unwrap()
 }
 
-/// A launcher with its time and the files of its run. Files are read whenever the launcher asks for them; all other
-/// actions are kept until the story takes them.
+/// A launcher with its time and the files of its run. Files are read, and hosts cleaned up, whenever the launcher asks
+/// for it; all other actions are kept until the story takes them.
 struct Story {
     launcher: Launcher,
     now: Duration,
@@ -40,9 +42,14 @@ struct Story {
 }
 
 impl Story {
+    /// Every host has all that a rank needs.
     fn begin(policy: Policy, hosts: Hosts) -> Story {
         let mut story = Story::new(policy, hosts);
         story.handle(Event::Begin);
+        if matches!(story.actions[..], [Action::CheckHosts(_)]) {
+            story.take();
+            story.hosts_checked(&[]);
+        }
         story
     }
 
@@ -65,6 +72,10 @@ impl Story {
             match actions.remove(0) {
                 Action::ReadRunFiles => {
                     actions.extend(self.launcher.handle(self.now, Event::RunFiles(self.files.clone())));
+                }
+                action @ Action::CleanUp(_) => {
+                    self.actions.push(action);
+                    actions.extend(self.launcher.handle(self.now, Event::CleanedUp));
                 }
                 Action::Say(message) => self.said.push(message.to_string()),
                 Action::Exit(code) => self.exit = Some(code),
@@ -102,6 +113,16 @@ impl Story {
         self.files.status = Some(text.into());
     }
 
+    /// The run has settled so many of its pages in so many seconds.
+    fn reads(&mut self, settled: u64, pages: u64, seconds: u64) {
+        self.versions += 1;
+        let counts = format!("\"pages\":{pages},\"settled\":{settled},\"restored\":0,\"read\":{settled}");
+        let rest = "\"recovered\":0,\"blank\":0,\"failed\":0,\"in_flight\":8";
+        let beat = self.versions;
+        let text = format!("{{\"phase\":\"reading\",\"beat\":{beat},{counts},{rest},\"seconds\":{seconds}}}");
+        self.files.status = Some(text.into());
+    }
+
     fn account(&mut self, outcome: RunOutcome, silent: Option<&[&str]>) {
         self.versions += 1;
         let finished = Finished {
@@ -112,6 +133,11 @@ impl Story {
         };
         let identity = FileIdentity { inode: 7, changed: (0, self.versions as i64) };
         self.files.account = Some(Account { identity, finished: Some(finished) });
+    }
+
+    fn hosts_checked(&mut self, faults: &[(&str, HostFault)]) {
+        let faults = faults.iter().map(|(host, fault)| ((*host).to_owned(), *fault)).collect();
+        self.handle(Event::HostsChecked { here: None, faults });
     }
 
     fn mpirun_ends(&mut self, code: i32) {
@@ -283,52 +309,6 @@ fn an_mpirun_that_outlives_its_run_is_ended() {
 }
 
 #[test]
-fn an_mpirun_that_waits_for_a_lost_host_is_killed_and_the_host_left_out() {
-    let mut story = Story::begin(policy(), hosts());
-    story.take();
-    story.account(STOPPED, Some(&["n2.site"]));
-    story.pass(seconds(3));
-    assert_eq!(story.take(), [Action::KillMpirun], "without a polite signal, which makes it crash");
-    story.mpirun_ends(137);
-    assert_eq!(story.take(), [Action::KillLeftovers, Action::ProbeHosts(vec!["n3".into()])]);
-    story.handle(Event::HostsProbed { unanswering: Vec::new() });
-    assert_eq!(
-        story.said[1..],
-        [
-            "without n2 (silent) from now on",
-            "attempt 2: 2 ranks on n1 n3; the last one ended: a rank became silent on n2.site",
-        ]
-    );
-    story.assert_starts();
-}
-
-#[test]
-fn hosts_that_do_not_answer_are_left_out_for_good() {
-    let mut story = Story::begin(policy(), hosts());
-    story.take();
-    story.mpirun_ends(1);
-    assert_eq!(story.take(), [Action::KillLeftovers, Action::ProbeHosts(vec!["n2".into(), "n3".into()])]);
-    story.handle(Event::HostsProbed { unanswering: vec!["n2".into()] });
-    story.assert_starts();
-    assert_eq!(story.said[1], "without n2 (no answer) from now on");
-    story.account(STOPPED, Some(&["n3", "n1"]));
-    story.mpirun_ends(1);
-    story.pass(seconds(1));
-    assert_eq!(story.said[3], "without n3 (silent) from now on");
-    assert!(story.last_message().starts_with("attempt 3: 1 ranks on n1;"), "this host stays: {:?}", story.said);
-}
-
-#[test]
-fn without_a_host_there_is_no_further_attempt() {
-    let mut story = Story::begin(policy(), Hosts::of_file("n2\nn3\n", "login", None).unwrap());
-    story.account(STOPPED, Some(&["n2"]));
-    story.mpirun_ends(1);
-    story.handle(Event::HostsProbed { unanswering: vec!["n3".into()] });
-    assert_eq!(story.said[1], "without n2 (silent),n3 (no answer) from now on");
-    story.assert_stopped_early("no host is left");
-}
-
-#[test]
 fn a_signal_asks_for_an_orderly_end() {
     let mut story = Story::begin(policy(), here());
     story.take();
@@ -408,10 +388,11 @@ fn a_signal_between_attempts_ends_the_launcher() {
     pausing.mpirun_ends(1);
     pausing.mpirun_ends(1);
     pausing.handle(Event::Signal);
-    let mut probing = Story::begin(policy(), hosts());
-    probing.mpirun_ends(1);
-    probing.handle(Event::Signal);
-    for story in [before, pausing, probing] {
+    let mut checking = Story::begin(policy(), hosts());
+    checking.take();
+    checking.mpirun_ends(1);
+    checking.handle(Event::Signal);
+    for story in [before, pausing, checking] {
         story.assert_stopped_early("a signal came");
     }
 }
@@ -439,7 +420,7 @@ fn a_run_that_does_not_end_in_time_is_ended() {
     assert_eq!(story.take(), [Action::TerminateMpirun]);
     story.account(STOPPED, None);
     story.mpirun_ends(75);
-    assert_eq!(story.take(), [Action::KillLeftovers, Action::RemoveAccount]);
+    assert_eq!(story.take(), [Action::KillLeftovers, Action::RemoveAccount, Action::CleanUp(Vec::new())]);
     story.assert_stopped_early("no time is left (it did not end in time)");
 }
 

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, getsid, kill_process_group, set_child_subreaper, setpgid, setsid, waitpgid,
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, getpid, kill_process_group, set_child_subreaper, setpgid, setsid, waitpgid},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Stdin},
@@ -133,10 +134,11 @@ pub async fn guard(guarded: Guarded) -> Result<i32, GuardError> {
 /// a task on another node when the daemon of mpirun ends there, which is at the death of any rank
 /// (`docs/facts/pbs.md`, "Sessions").
 fn leave_session() -> io::Result<()> {
-    if getsid(None)? != getpid() {
-        setsid()?;
+    match setsid() {
+        // The leader of a process group cannot leave its session. A rank starts no guard as one, but a shell may.
+        Ok(_) | Err(Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 /// Makes this process the leader of a process group of its own: mpirun kills the group of a rank.

@@ -42,6 +42,7 @@ mod node_preparation;
 mod page_damage;
 mod page_parts;
 mod pbs_job;
+mod pbs_job_alone;
 mod plan_estimate;
 mod run_answers;
 mod run_builds;
