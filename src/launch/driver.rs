@@ -1,17 +1,18 @@
 //! The driver of the state machine: it carries out the actions and reports events.
 
-use std::{collections::VecDeque, future::Future, io, pin::Pin, time::Duration};
+use std::{collections::VecDeque, future::Future, io, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Action, Event, Hosts, LaunchError, Launcher, command::StartCommand, node_commands::NodeCommands,
-    processes::Processes, run_files::RunDirectory, signals::Signals,
+    Action, Event, Hosts, LaunchError, Launcher,
+    command::StartCommand,
+    node_commands::{NodeCommands, OnHosts},
+    processes::Processes,
+    run_files::RunDirectory,
+    signals::Signals,
 };
 use crate::sys::{ExitCode, write_stderr};
-
-/// A command in progress on hosts; it gives the event that follows.
-pub(super) type OnHosts = Pin<Box<dyn Future<Output = Event>>>;
 
 /// The processes, files and signals of a launcher.
 pub(super) struct Driver {

@@ -1,13 +1,15 @@
 //! The commands of `bocr node` that the launcher runs on the hosts.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, future::Future, path::PathBuf, pin::Pin};
 
 use super::{
     Event,
-    driver::OnHosts,
     remote_shell::{RemoteShell, run_on_hosts},
 };
 use crate::sys::PROGRAM_VERSION;
+
+/// A command in progress on hosts; it gives the event that follows.
+pub(super) type OnHosts = Pin<Box<dyn Future<Output = Event>>>;
 
 /// What the commands of all hosts have in common.
 #[derive(Debug, Clone)]

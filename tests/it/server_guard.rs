@@ -17,7 +17,7 @@ use std::{
 use crate::run_support::{Bench, Killed, text, until};
 use rustix::{
     fs::{FlockOperation, flock},
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, getsid, kill_process},
 };
 
 /// A server that ignores SIGTERM, and so do its children, one of them a grandchild.
@@ -121,6 +121,18 @@ fn a_missing_program_is_named_and_the_folder_goes() {
     let said = text(&output);
     assert!(said.contains("cannot start the server's program `no-such-vllm`") && said.contains("PATH"), "{said}");
     assert!(!folder.exists());
+}
+
+/// As at the end of a PBS job, whose `TMPDIR` has the folder. Until then nothing that ends the rank's session ends it.
+#[test]
+fn a_guard_has_its_own_session_and_ends_when_its_folder_is_removed() {
+    let bench = Bench::new();
+    let (mut guard, folder) = lingering_guard(&bench, 1000, STUBBORN);
+    until_all_run(&bench);
+    let process = Pid::from_child(&guard.0);
+    assert_eq!(getsid(Some(process)).unwrap(), process);
+    std::fs::remove_dir_all(folder.parent().unwrap()).unwrap();
+    assert_eq!(ended(&bench, &mut guard, folder).code(), Some(0));
 }
 
 #[test]
