@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    env,
+    env, fs, io,
+    os::fd::{BorrowedFd, RawFd},
 };
 
 use mpi::{
@@ -13,6 +14,7 @@ use mpi::{
     topology::{Process, SimpleCommunicator},
     traits::{Communicator, Destination, Equivalence, Source},
 };
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 use crate::model::RankId;
 
@@ -27,6 +29,9 @@ pub enum MpiError {
     /// The library does not provide the thread level that bocr needs.
     #[error("the MPI library only provides thread level {}, but bocr needs Funneled: unset OMPI_MPI_THREAD_LEVEL", level_name(*.0))]
     ThreadLevel(Threading),
+    /// The open files of this process cannot be listed.
+    #[error("cannot keep the connections of mpirun from the servers of this rank")]
+    Descriptors(#[from] io::Error),
 }
 
 fn level_name(level: Threading) -> &'static str {
@@ -101,22 +106,49 @@ fn take_first(queue: &mut VecDeque<Transfer>) -> Option<Vec<u8>> {
     completed.map_err(|transfer| queue.push_front(transfer)).ok()
 }
 
+/// Keeps the open files of MPI and of its launcher from the children of this process. A server that outlives its rank
+/// would hold the connections of the rank to MPICH's launcher, which then does not notice the death of the rank
+/// (`docs/facts/mpi.md`, "Children of a rank").
+fn keep_descriptors_from_children() -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // SAFETY: it is borrowed for one call, which only sets a flag. A thread of MPI may have closed it just now.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            match fcntl_setfd(descriptor, FdFlags::CLOEXEC) {
+                Ok(()) | Err(Errno::BADF) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
 impl MpiTransport {
     /// Initialises MPI on this thread, which must be the main thread and the only one to use the transport.
     ///
     /// # Errors
-    /// MPI is already initialised, or it provides no thread level that allows other threads.
+    /// MPI is already initialised, it provides no thread level that allows other threads, or the open files of this
+    /// process cannot be listed.
     pub fn start() -> Result<Self, MpiError> {
         let (universe, provided) =
             mpi::initialize_with_threading(Threading::Funneled).ok_or(MpiError::AlreadyInitialized)?;
         if provided < Threading::Funneled {
             return Err(MpiError::ThreadLevel(provided));
         }
+        keep_descriptors_from_children()?;
         let world = universe.world();
         let node = world.split_shared(world.rank());
         let local = LocalPosition { rank: node.rank() as u32, size: node.size() as u32 };
         let outboxes = (0..world.size()).map(|_| VecDeque::new()).collect();
         Ok(MpiTransport { world, local, outboxes, arriving: BTreeMap::new(), _universe: universe })
+    }
+
+    /// Whether `MPI_Finalize` may wait for ever although all ranks call it: with MPICH on several hosts
+    /// (`docs/facts/mpi.md`, "The end of MPICH").
+    pub fn may_hang_in_finalize(&self) -> bool {
+        let is_mpich = mpi::environment::library_version().is_ok_and(|version| version.contains("MPICH"));
+        is_mpich && self.local.size < self.size()
     }
 
     /// The first frame of a sender that has arrived as a whole.

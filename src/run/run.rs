@@ -18,6 +18,9 @@ use super::{
     settings,
 };
 
+/// Time for rank 0 to print its report before the other ranks end without `MPI_Finalize`.
+const REPORT_TIME: Duration = Duration::from_secs(1);
+
 /// Runs the rank of this process to its end. Rank 0 returns the run's report, the other ranks `None`.
 ///
 /// # Errors
@@ -35,10 +38,19 @@ pub fn run(request: &RunRequest) -> Result<Option<EndReport>, RunError> {
     }
     let mut transport = MpiTransport::start()?;
     let result = run_on(&mut transport, request);
-    if result.as_ref().is_ok_and(|report| report.as_ref().is_some_and(|report| !report.lost_ranks.is_empty())) {
+    let Ok(report) = &result else { return result };
+    match report {
         // MPI_Finalize would wait for the lost rank for ever. Without it the launcher ends the other ranks, which have
         // nothing left to do.
-        std::mem::forget(transport);
+        Some(report) if !report.lost_ranks.is_empty() => std::mem::forget(transport),
+        _ if transport.may_hang_in_finalize() => {
+            if transport.rank() != RankId::COORDINATOR {
+                // The launcher ends all ranks when the first has ended.
+                std::thread::sleep(REPORT_TIME);
+            }
+            std::mem::forget(transport);
+        }
+        _ => {}
     }
     result
 }

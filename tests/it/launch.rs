@@ -142,8 +142,16 @@ fn the_agent_says_that_there_is_no_pbs() {
 /// Kills something of a run under way; the next attempt ends it.
 fn survives(what: &str, victim: impl FnOnce(&launch_support::Launched) -> i32) {
     let bench = Bench::new();
-    let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).start();
+    // A rank inherits open files of its launcher, as from MPICH's.
+    let script = concat!("exec 9<\"$0\"; exec ", env!("CARGO_BIN_EXE_bocr"), " \"$@\"");
+    let program = launch_support::rank_program(&bench, script);
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2"]).bocr(&program).start();
     run.all_but_one_settled();
+    for (process, line) in bench.marked_processes().iter().filter(|(_, line)| line.contains(" guard ")) {
+        let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+        let mut files = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        assert!(!files.any(|file| file == program), "the launcher would wait for {line}");
+    }
     let moment = signal(victim(&run), Signal::KILL);
     let next = run.attempt(2) - moment.instant;
     let code = run.end_after_death(what, moment, next);
