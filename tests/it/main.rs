@@ -58,6 +58,7 @@ mod schedule_failures;
 mod schedule_role_switch;
 mod schedule_simulation;
 mod schedule_stories;
+mod schedule_trials;
 mod scripts_character_errors;
 mod scripts_environments;
 mod scripts_scaling;
