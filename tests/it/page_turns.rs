@@ -255,7 +255,7 @@ fn labels(corpus: &Path) -> Vec<Label> {
 async fn labelled(pool: &Pool, folder: &TempDir, label: &Label, turn: Rotation) -> (String, EncodedPage) {
     let picture = turned(picture(pool, &label.file, label.page - 1, 200.0).await, turn);
     let name = format!("{}-{}-{}", turn.degrees(), label.page, label.file.file_name().unwrap().to_str().unwrap());
-    let levels = if label.page % 2 == 0 { Levels::Grey } else { Levels::Bilevel(150) };
+    let levels = if label.page.is_multiple_of(2) { Levels::Grey } else { Levels::Bilevel(150) };
     let page = scanned(pool, folder.path(), &name, &picture, 200.0, levels).await;
     (name, page)
 }

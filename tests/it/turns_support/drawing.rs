@@ -134,8 +134,8 @@ pub fn scan(picture: &Pixels, dpi: f32, levels: Levels) -> Vec<u8> {
             for row in picture.bytes.chunks(across) {
                 for eight in row.chunks(8) {
                     let mut byte = 0;
-                    for place in 0..eight.len() {
-                        byte |= u8::from(eight[place] >= threshold) << (7 - place);
+                    for (place, level) in eight.iter().enumerate() {
+                        byte |= u8::from(*level >= threshold) << (7 - place);
                     }
                     packed.push(byte);
                 }
