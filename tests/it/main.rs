@@ -20,6 +20,7 @@ mod schedule_support;
 mod scripts_support;
 mod standin_common;
 mod store_support;
+mod turns_support;
 
 mod concurrency_simulation;
 mod conformance;
@@ -41,6 +42,7 @@ mod mpi_transport;
 mod node_preparation;
 mod page_damage;
 mod page_parts;
+mod page_turns;
 mod pbs_job;
 mod plan_estimate;
 mod run_answers;
