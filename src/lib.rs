@@ -24,6 +24,7 @@
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
 //! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
+//! | [`tesseract`] | Tesseract as a child process |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 //! | [`sys`] | child processes, file locks and names, `/proc`, host name, exit codes, random bytes, text for terminals |
 //!
@@ -53,4 +54,5 @@ pub mod simulate;
 pub mod standin;
 pub mod store;
 pub mod sys;
+pub mod tesseract;
 pub mod worker;

@@ -96,6 +96,7 @@ make_environment() {
     fi
     if [[ $(marker_field state) == complete ]]; then
         say "$prefix is complete: nothing to do (--check tests it)"
+        compile_hopper_kernel
         print_job_file_lines
         return
     fi
@@ -105,6 +106,7 @@ make_environment() {
     create
     check_environment
     write_marker complete
+    compile_hopper_kernel
     print_job_file_lines
 }
 
@@ -292,6 +294,28 @@ check_environment() {
     if [[ $engine == chandra ]]; then
         "$prefix/env/bin/python" "$project/scripts/extract-prompts" --python "$prefix/env/bin/python" \
             --output "$prefix/prompts" >&2 || exit "$NOT_USABLE"
+    fi
+}
+
+# vLLM 0.17 takes a kernel of FlashInfer on Hopper GPUs, which nvcc compiles at the first page unless it is in the cache:
+# 32 files of some 150 s and 6.5 GB each (docs/facts/vllm.md, "FlashInfer").
+compile_hopper_kernel() {
+    local jobs memory_jobs
+    local -r compile='from flashinfer.jit.gdn import gen_gdn_prefill_sm90_module as kernel; kernel().build(verbose=False)'
+    [[ $name == chandra-2 ]] || return 0
+    if ! command -v nvcc >/dev/null; then
+        say "no nvcc here, so a kernel for Hopper GPUs (H100, H200) is not compiled: the first server on such a GPU does that for" \
+            "minutes and needs nvcc on its node. To do it now, load a module of CUDA and run scripts/$program again"
+        return
+    fi
+    memory_jobs=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 7000000))
+    jobs=$(nproc)
+    if [[ $memory_jobs -lt $jobs ]]; then jobs=$memory_jobs; fi
+    say "compiling a kernel for Hopper GPUs into ${FLASHINFER_WORKSPACE_BASE:-$HOME}/.cache/flashinfer: some 80 minutes of CPU time on" \
+        "$((jobs > 0 ? jobs : 1)) cores, nothing if it is there"
+    if ! FLASHINFER_CUDA_ARCH_LIST=9.0a MAX_JOBS=$((jobs > 0 ? jobs : 1)) \
+        bash -c 'source "$1" && exec python -c "$2"' compile "$prefix/activate" "$compile" >&2; then
+        say "the kernel was not compiled: the first server on a Hopper GPU will do it"
     fi
 }
 

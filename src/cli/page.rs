@@ -99,6 +99,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Ok(Some((drawn, as_it_is))) => {
                     files.write(&drawn, as_it_is.as_deref())?;
                     failed |= !drawn.missing.is_empty();
+                    tell_unread(&document, number, &drawn);
                     describe(&files, &profile, skip_blank, &drawn)
                 }
                 Err(RenderFailure::Page { class, reason }) => {
@@ -115,6 +116,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Ok(if failed { ExitCode::PagesFailed } else { ExitCode::Success })
     })
+}
+
+/// Says where a page looks turned and Tesseract could not confirm it.
+fn tell_unread(document: &Path, number: u32, drawn: &EncodedPage) {
+    for reason in drawn.turn_checks.iter().filter_map(|check| check.read.as_ref().err()) {
+        let name = document.display();
+        write_stderr(&format!(
+            "bocr: {name} page {number}: its letters look turned, which Tesseract could not confirm, so it stays as it is: {reason}\n"
+        ));
+    }
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<(Configuration, Profile)> {
@@ -223,9 +234,21 @@ fn describe(files: &Files<'_>, profile: &Profile, skip_blank: bool, drawn: &Enco
             "visual_tokens": profile.visual_tokens.count(part.shown.size),
         })
     });
+    let turn_checks = drawn.turn_checks.iter().map(|check| {
+        json!({
+            "place": check.place,
+            "turn": check.turn.degrees(),
+            "proof": check.proof,
+            "read": match &check.read {
+                Ok(read) => json!({ "as_it_is": read.as_it_is, "turned": read.turned }),
+                Err(reason) => json!({ "failed": reason }),
+            },
+        })
+    });
     json!({
         "image": drawn.facts,
         "layout": drawn.layout,
+        "turn_checks": turn_checks.collect::<Vec<_>>(),
         "blank": drawn.blank,
         "missing": drawn.missing,
         "parts": parts.collect::<Vec<_>>(),

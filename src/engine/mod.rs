@@ -33,7 +33,7 @@ pub use parse::{
     markdown::{block_to_markdown, normalise, to_html, to_markdown},
 };
 pub use profile::{
-    Avoided, Dialect, Launch, Profile, RepetitionDetection,
+    Avoided, Dialect, Launch, Profile, RepetitionDetection, Since,
     version::{ParseVersionError, Version},
     visual::VisualTokens,
 };

@@ -80,16 +80,16 @@ impl Reader {
         Ok(Reader { profile, client, server, rank })
     }
 
-    /// Checks before the first page that pages fit the server's context, and that it answers a small image with a stream of
-    /// text.
+    /// Checks before the first page that pages fit the server's context, and that it answers an image with a stream of text, within
+    /// `limit`.
     ///
     /// # Errors
     /// The context is far below the profile's, or the answer is no stream, or its text is in another field.
-    pub async fn check_answers(&self) -> Result<(), EngineError> {
+    pub async fn check_answers(&self, limit: Duration) -> Result<(), EngineError> {
         self.server.check_context(&self.profile, &self.client.address().to_string())?;
         // A stand-in answers as pages need it, and its script of faults counts the images that it is asked for.
         match self.server.server {
-            ServerKind::Model => self.client.check_answers(&self.profile, &self.server).await,
+            ServerKind::Model => self.client.check_answers(&self.profile, &self.server, limit).await,
             ServerKind::StandInTesseract | ServerKind::StandInSynthetic => Ok(()),
         }
     }

@@ -116,14 +116,14 @@ impl<'a> DocumentCache<'a> {
                 }
                 Ok((Response::Extracted(files), bytes))
             }
-            Request::Render { document, password, page, rule, layout, view } => {
+            Request::Render { document, password, page, rule, layout, view, proofs } => {
                 let name = document.display().to_string();
                 let mut fault = String::new();
                 // If the file changed during the rendering, the page is rendered once more from the reopened file. A
                 // second change fails the page.
                 for _ in 0..2 {
                     let open = self.document(document.clone(), password.clone())?;
-                    let drawn = draw(open, &name, page, (&rule, layout), view);
+                    let drawn = draw(open, &name, page, (&rule, layout, proofs), view);
                     match open.faults().found() {
                         None => return drawn,
                         Some(found) => fault = found,

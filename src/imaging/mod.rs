@@ -23,6 +23,7 @@ mod protocol;
 mod remote;
 mod render_failure;
 mod size;
+mod turn_prover;
 mod watched_file;
 
 pub use child::{ChildError, serve as serve_child};
@@ -35,3 +36,4 @@ pub use protocol::Refusal;
 pub use remote::StartError;
 pub use render_failure::RenderFailure;
 pub use size::{PageSize, Target};
+pub use turn_prover::{Readings, TurnCheck};

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use page_image::{Division, Glyph, PartImage, divide, layout::Ink, png};
+use page_image::{Division, Evidence, Glyph, PartImage, TurnProofs, TurnProposal, Undivided, divide, layout::Ink, png};
 
 use crate::model::{FailureClass, ImageFacts, ImageRule, LayoutRule, PageIndex, View};
 
 use super::{
     content::Missing,
     pdfium::{OpenDocument, RenderTask},
-    protocol::{PartFacts, Refusal, Response},
+    protocol::{PartFacts, Question, Refusal, Response},
     size::Target,
 };
 
@@ -21,7 +21,7 @@ pub(super) fn draw(
     document: &OpenDocument<'_>,
     name: &str,
     page: PageIndex,
-    (rule, layout): (&ImageRule, LayoutRule),
+    (rule, layout, proofs): (&ImageRule, LayoutRule, TurnProofs),
     view: View,
 ) -> Result<(Response, Vec<u8>), Refusal> {
     let refusal = |class, why: String| Refusal { class, reason: format!("{name} page {}: {why}", page.number()) };
@@ -31,10 +31,13 @@ pub(super) fn draw(
     let (size, grey) = (pixels.size, pixels.grey);
     let glyphs = LazyCell::new(|| document.glyphs(page));
     let glyphs = || -> &[Glyph] { &glyphs };
-    let divided = divide(pixels, &glyphs, letter_dpi(target), rule.grid, layout, view);
-    let Some(Division { layout, mut ink, mut parts }) = divided else {
-        return Ok((Response::Indivisible, Vec::new()));
-    };
+    let evidence = Evidence { glyphs: &glyphs, proofs };
+    let Division { layout, mut ink, mut parts } =
+        match divide(pixels, evidence, letter_dpi(target), rule.grid, layout, view) {
+            Ok(division) => division,
+            Err(Undivided::NoPlace) => return Ok((Response::Indivisible, Vec::new())),
+            Err(Undivided::TurnInQuestion(proposal)) => return Ok(question(*proposal, target)),
+        };
     let render_micros = micros(started.elapsed());
     let mut missing = document.missing(page);
     if images_missing && !missing.iter().any(|missing| matches!(missing, Missing::Image(_))) {
@@ -88,6 +91,13 @@ pub(super) fn draw(
         encode_micros: parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.facts.encode_micros)),
     };
     Ok((Response::Page { facts, layout, blank: ink.blank, missing, parts }, images))
+}
+
+/// The answer that asks about a proposed rotation.
+fn question(proposal: TurnProposal, target: Target) -> (Response, Vec<u8>) {
+    let TurnProposal { place, turn, language, as_it_is, turned } = proposal;
+    let question = Question { place, turn, language, dpi: target.dpi, sizes: [as_it_is.size, turned.size] };
+    (Response::TurnInQuestion(question), [as_it_is.bytes, turned.bytes].concat())
 }
 
 /// The resolution that the layout analysis counts with. The letters of a very small page are small too, so it counts as

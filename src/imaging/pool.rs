@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use page_image::TurnProofs;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -25,6 +26,7 @@ use super::{
     protocol::{PartFacts, Request, Response},
     remote::{RemoteChild, StartError},
     render_failure::RenderFailure,
+    turn_prover::{TurnCheck, TurnProver},
 };
 
 /// How many waiting requests are searched for one with the document that an idle child has open.
@@ -49,6 +51,13 @@ pub struct RenderJob {
     pub view: View,
 }
 
+impl RenderJob {
+    fn request(&self, proofs: TurnProofs) -> Request {
+        let RenderJob { document, password, page, rule, layout, view } = self.clone();
+        Request::Render { document, password, page, rule, layout, view, proofs }
+    }
+}
+
 /// A rendered page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedPage {
@@ -56,6 +65,8 @@ pub struct EncodedPage {
     pub facts: ImageFacts,
     /// The layout that was found and the preprocessing that was done.
     pub layout: PageLayout,
+    /// Rotations that the letters proposed where the glyphs settled nothing.
+    pub turn_checks: Vec<TurnCheck>,
     /// Whether the page is blank.
     pub blank: bool,
     /// What of the page could not be drawn, as a message; empty if all was.
@@ -83,6 +94,7 @@ pub struct EncodedPart {
 #[derive(Debug)]
 pub struct Pool {
     events: mpsc::UnboundedSender<Event>,
+    prover: TurnProver,
     /// Aborted when the pool is dropped, which kills the children.
     _tasks: JoinSet<()>,
 }
@@ -105,7 +117,7 @@ impl Pool {
             tasks.spawn(supervise(slot, supervisor, jobs, events.clone()));
         }
         tasks.spawn(Dealer { slots, waiting: VecDeque::new(), reason: String::new() }.run(received));
-        Ok(Pool { events, _tasks: tasks })
+        Ok(Pool { events, prover: TurnProver::new(settings.children), _tasks: tasks })
     }
 
     /// The pages of a document, at least 1.
@@ -143,12 +155,23 @@ impl Pool {
     /// # Errors
     /// The page cannot be rendered, or the pool is lost.
     pub async fn render(&self, job: RenderJob) -> Result<Option<EncodedPage>, RenderFailure> {
-        let RenderJob { document, password, page, rule, layout, view } = job;
-        let name = document.display().to_string();
-        match self.ask(Request::Render { document, password, page, rule, layout, view }).await? {
+        let name = format!("{} page {}", job.document.display(), job.page.number());
+        let view = job.view;
+        let (mut proofs, mut turn_checks) = (TurnProofs::default(), Vec::new());
+        let answer = loop {
+            match self.ask(job.request(proofs)).await? {
+                (Response::TurnInQuestion(question), samples) if proofs.get(question.place).is_none() => {
+                    let check = self.prover.check(&name, question, samples).await;
+                    proofs.set(check.place, check.proof);
+                    turn_checks.push(check);
+                }
+                answer => break answer,
+            }
+        };
+        match answer {
             (Response::Page { facts, layout, blank, missing, parts }, images) => {
                 match drawn_parts(parts, layout, view, images) {
-                    Some(parts) => Ok(Some(EncodedPage { facts, layout, blank, missing, parts })),
+                    Some(parts) => Ok(Some(EncodedPage { facts, layout, turn_checks, blank, missing, parts })),
                     None => Err(wrong_answer(&name, "images of other lengths than announced")),
                 }
             }

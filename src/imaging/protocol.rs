@@ -8,11 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use page_image::{TurnPlace, TurnProofs};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::model::{
-    BBox, FailureClass, ImageFacts, ImageRule, Inspected, LayoutRule, PageIndex, PageLayout, Rotation, View,
+    BBox, FailureClass, ImageFacts, ImageRule, Inspected, Language, LayoutRule, PageIndex, PageLayout, PixelSize,
+    Rotation, View,
 };
 
 /// First bytes of every frame.
@@ -58,6 +60,8 @@ pub enum Request {
         layout: LayoutRule,
         /// The view of the page to make.
         view: View,
+        /// Which of the proposed rotations were examined.
+        proofs: TurnProofs,
     },
 }
 
@@ -104,10 +108,28 @@ pub enum Response {
         /// The images, in reading order.
         parts: Vec<PartFacts>,
     },
+    /// Answer to [`Request::Render`]: a rotation is proposed that the request says nothing of. The samples follow as the
+    /// frame's body, a byte for each pixel, as they stand and as proposed.
+    TurnInQuestion(Question),
     /// Answer to [`Request::Render`]: the page has no place to cut it.
     Indivisible,
     /// The document or the page is the cause of a failure.
     Refused(Refusal),
+}
+
+/// A rotation that a renderer asks about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The part of the page.
+    pub place: TurnPlace,
+    /// The proposed rotation.
+    pub turn: Rotation,
+    /// The language by the look of the letters after the rotation.
+    pub language: Language,
+    /// Dots per inch of the samples.
+    pub dpi: f32,
+    /// Sizes of the samples as they stand and as proposed.
+    pub sizes: [PixelSize; 2],
 }
 
 /// An image of a page, or of a part of one.

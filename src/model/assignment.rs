@@ -17,9 +17,38 @@ pub struct Unit {
     pub first: PageRef,
     /// Number of pages, at least 1.
     pub count: u32,
-    /// Only for a page suspected of killing its engine: the number of earlier engine deaths while it was alone in
-    /// flight. No other page may be in flight on the rank meanwhile.
-    pub probe: Option<u8>,
+    /// Only for a page that was in flight when its engine died.
+    pub trial: Option<Trial>,
+}
+
+/// How a page that was in flight when its engine died is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trial {
+    /// Among any other pages: most deaths are the fault of no page.
+    AmongOthers,
+    /// With other such pages, and no page besides them is in flight on the rank: one of them is likely to kill the
+    /// engine.
+    Together,
+    /// Alone in flight on the rank, after so many engine deaths while it was.
+    Alone {
+        /// Number of engine deaths.
+        deaths: u8,
+    },
+}
+
+impl Trial {
+    /// Whether no page is in flight on the rank that is not tried again.
+    pub fn is_isolated(self) -> bool {
+        self != Trial::AmongOthers
+    }
+
+    /// For a page that is alone in flight, the number of earlier engine deaths while it was.
+    pub fn deaths_alone(self) -> Option<u8> {
+        match self {
+            Trial::Alone { deaths } => Some(deaths),
+            Trial::AmongOthers | Trial::Together => None,
+        }
+    }
 }
 
 impl Unit {

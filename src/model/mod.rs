@@ -23,7 +23,7 @@ mod shown;
 mod stage;
 mod verdict;
 
-pub use assignment::{Prior, Settlement, Unit};
+pub use assignment::{Prior, Settlement, Trial, Unit};
 pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, TokenUsage};
 pub use block::{Block, FORMULA_TAGS};
 pub use capabilities::Capabilities;

@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub turns: RoleSwitchTimes,
     /// Seconds since the beginning of this start.
     pub seconds: f64,
+    /// Seconds since the first server of this start was ready; `None` before.
+    #[serde(default)]
+    pub reading_seconds: Option<f64>,
 }
 
 impl Snapshot {
@@ -53,12 +56,14 @@ impl Snapshot {
             in_flight,
             turns: RoleSwitchTimes::default(),
             seconds: elapsed.as_secs_f64(),
+            reading_seconds: None,
         }
     }
 
-    /// Pages per second in this start.
+    /// Pages per second since the first server of this start was ready: the start of servers says nothing about the
+    /// time that is left.
     pub fn rate(&self) -> f64 {
-        (self.settled - self.restored) as f64 / self.seconds.max(0.001)
+        (self.settled - self.restored) as f64 / self.reading_seconds.unwrap_or(self.seconds).max(0.001)
     }
 
     /// Time left at this rate; `None` before the first page.
@@ -178,9 +183,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restored_pages_do_not_count_for_the_rate() {
+    fn neither_restored_pages_nor_the_start_of_servers_count_for_the_rate() {
         let counts = Counts { pages: 100, read: 60, restored: 50, ..Counts::default() };
-        let snapshot = Snapshot::new(&counts, 4, Duration::from_secs(5));
+        let snapshot = Snapshot { reading_seconds: Some(5.0), ..Snapshot::new(&counts, 4, Duration::from_secs(105)) };
         assert_eq!(snapshot.rate(), 2.0);
         assert_eq!(snapshot.time_left(), Some(Duration::from_secs(20)));
         assert!(Snapshot::new(&Counts::default(), 0, Duration::ZERO).time_left().is_none());

@@ -35,6 +35,8 @@ pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
     start: Instant,
+    /// When the first server was ready, since `start`.
+    first_ready: Option<Duration>,
     next_clock: Instant,
     progress: Progress,
     actions: Vec<Action>,
@@ -108,6 +110,7 @@ impl Coordinator {
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
             start,
+            first_ready: None,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE)?,
             actions: Vec::new(),
@@ -138,6 +141,7 @@ impl Coordinator {
             }
             ToCoordinator::EngineReady(engine, server) => {
                 self.servers.record(rank, engine, *server);
+                self.first_ready.get_or_insert(self.start.elapsed());
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
@@ -256,7 +260,8 @@ impl Coordinator {
         let counted = Snapshot::new(self.scheduler.counts(), self.scheduler.in_flight(), self.start.elapsed());
         let mut turns = RoleSwitchTimes::default();
         self.scheduler.role_switches().iter().for_each(|took| turns.add(*took));
-        Snapshot { turns, ..counted }
+        let reading_seconds = self.first_ready.map(|ready| (self.start.elapsed() - ready).as_secs_f64());
+        Snapshot { turns, reading_seconds, ..counted }
     }
 
     fn step(&mut self, event: Event, out: &mut Outgoing) {

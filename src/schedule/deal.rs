@@ -5,16 +5,16 @@
 //! * The ranks with free credits get one unit each in turn, until no page waits or no rank has credits.
 //! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
 //! * A page whose failure is in doubt is dealt by itself: see [`super::failures`].
-//! * A suspect page runs alone, on the rank where its server died. While one waits there, that rank is not refilled, so
-//!   that it drains.
+//! * A page that was in flight when its engine died is dealt by itself: see [`super::trial`].
 
-use crate::model::{Engine, PageRef, RankId, Unit};
+use crate::model::{Engine, RankId, Trial, Unit};
 
 use super::{
     failures::EngineFailures,
     lease::Assigned,
     ledger::PageState,
     protocol::{Action, Tick},
+    queue::PageRange,
     scheduler::Scheduler,
 };
 
@@ -34,49 +34,6 @@ impl Scheduler {
             }
         }
         self.deal_expired(&set_aside, now, out);
-    }
-
-    /// Deals waiting suspects to ranks that are set aside for them, each once the rank holds nothing else: the rank
-    /// where the server died, or any rank if that one no longer serves the engine or no other page waits. Gives the
-    /// ranks set aside.
-    fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
-        let mut set_aside = Vec::new();
-        for engine in Engine::ALL {
-            let is_suspect = |page: &PageRef| self.open.suspect(*page).is_some();
-            let waiting: Vec<_> = self.waiting_apart(engine).filter(is_suspect).collect();
-            if waiting.is_empty() {
-                continue;
-            }
-            let nothing_else = self.waiting(engine) == 0;
-            // The rank where each is to be tried; `None` for any.
-            let home = |page: &PageRef| {
-                let rank = self.open.suspect(*page)?.rank;
-                let serves = self.ranks.get(rank).is_some_and(|state| state.serves(engine));
-                (serves && !nothing_else).then_some(rank)
-            };
-            let mut homes: Vec<_> = waiting.iter().map(|page| (*page, home(page))).collect();
-            let ready = if homes.iter().any(|(_, home)| home.is_none()) {
-                self.ranks.ready(engine)
-            } else {
-                homes.iter().filter_map(|(_, home)| *home).collect()
-            };
-            for rank in ready {
-                let ready = self.ranks.get(rank).filter(|state| state.takes(engine) || state.may_try(engine));
-                let Some(held) = ready.map(|state| state.held).filter(|_| !set_aside.contains(&rank)) else { continue };
-                let has_failed = |page: PageRef| self.open.get(page).is_some_and(|open| open.was_failed_by(rank));
-                let is_for_rank = |(page, home): &(PageRef, Option<RankId>)| {
-                    home.is_none_or(|home| home == rank) && !has_failed(*page)
-                };
-                let place = homes.iter().position(is_for_rank);
-                let Some((page, _)) = place.map(|place| homes.remove(place)) else { continue };
-                if held == 0 {
-                    let deaths = self.open.suspect(page).map(|suspect| suspect.deaths).unwrap_or_default();
-                    self.deal_apart(rank, engine, page, Some(deaths), now, out);
-                }
-                set_aside.push(rank);
-            }
-        }
-        set_aside
     }
 
     /// Deals one unit; false if the rank holds its share or no page waits.
@@ -100,17 +57,30 @@ impl Scheduler {
             None => self.queue(engine).take(most),
         };
         let Some(range) = range else { return false };
+        self.deal_range(rank, engine, range, now, out);
+        true
+    }
+
+    /// Deals pages that waited in a queue.
+    pub(super) fn deal_range(
+        &mut self,
+        rank: RankId,
+        engine: Engine,
+        range: PageRange,
+        now: Tick,
+        out: &mut Vec<Action>,
+    ) {
+        let held = self.ranks.get(rank).map_or(0, |state| state.held);
         let assigned = Assigned { at: now, load: held + range.count };
         let unit = self.leases.issue(rank, engine, range.start(), range.count, None, assigned);
         self.assign(rank, unit, out);
-        true
     }
 
     pub(super) fn assign(&mut self, rank: RankId, unit: Unit, out: &mut Vec<Action>) {
         for page in unit.pages() {
             self.ledger.set(page, PageState::Leased(unit.lease));
         }
-        self.ranks.take(rank, unit.count, unit.probe.is_some());
+        self.ranks.take(rank, unit.count, unit.trial.is_some_and(Trial::is_isolated));
         out.push(Action::Assign {
             rank,
             unit,

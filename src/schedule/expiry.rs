@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Engine, LeaseId, PageRef, RankId, StopReason, Verdict};
+use crate::model::{Engine, LeaseId, PageRef, RankId, StopReason, Trial, Verdict};
 
 use super::{
     ending::Phase,
@@ -77,7 +77,7 @@ impl Scheduler {
     fn expire(&mut self, rank: RankId, page: PageRef, lease: LeaseId, now: Tick, out: &mut Vec<Action>) {
         let Some(closed) = self.leases.close(lease, rank, page) else { return };
         let engine = closed.engine;
-        self.ranks.release(rank, closed.probe.is_some());
+        self.ranks.release(rank);
         self.ranks.unanswered(rank);
         self.expired = self.expired.saturating_add(1);
         out.push(Action::Expire { rank, page, lease });
@@ -152,12 +152,12 @@ impl Scheduler {
         rank: RankId,
         engine: Engine,
         page: PageRef,
-        probe: Option<u8>,
+        trial: Option<Trial>,
         now: Tick,
         out: &mut Vec<Action>,
     ) {
         let held = self.ranks.get(rank).map_or(0, |state| state.held);
-        let unit = self.leases.issue(rank, engine, page, 1, probe, Assigned { at: now, load: held + 1 });
+        let unit = self.leases.issue(rank, engine, page, 1, trial, Assigned { at: now, load: held + 1 });
         self.apart.entry(engine).or_default().remove(&page);
         self.assign(rank, unit, out);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, PageRef, RankId, Verdict};
+use crate::model::{Engine, PageRef, RankId, Trial, Verdict};
 
 use super::{ending::Phase, ledger::PageState, open_page::OpenPage, rank_state::other, scheduler::Scheduler};
 
@@ -75,8 +75,12 @@ impl Scheduler {
                 if open.is_some_and(|open| open.given_up && lease.open.len() > 1) {
                     return Err(format!("{page} is given up among others under {id}"));
                 }
-                if lease.probe.is_some() && self.open.suspect(*page).is_none() {
-                    return Err(format!("{page} runs alone under {id} but is no suspect"));
+                if lease.trial.is_some() && self.open.suspect(*page).is_none() {
+                    return Err(format!("{page} is tried again under {id} but is no suspect"));
+                }
+                let is_isolated = lease.trial.is_some_and(Trial::is_isolated);
+                if self.ranks.get(lease.rank).is_some_and(|state| state.is_isolated != is_isolated) {
+                    return Err(format!("{page} runs under {id} beside the pages of an isolated trial"));
                 }
                 *held.entry(lease.rank).or_default() += 1;
             }
@@ -84,7 +88,7 @@ impl Scheduler {
         Ok(held)
     }
 
-    /// A rank holds what its leases say, within its credits. A suspect is alone.
+    /// A rank holds what its leases say, within its credits.
     fn check_ranks(&self, held: &BTreeMap<RankId, u32>) -> Result<(), String> {
         for (rank, state) in self.ranks.iter() {
             let leased = held.get(&rank).copied().unwrap_or_default();
@@ -93,9 +97,6 @@ impl Scheduler {
                     "{rank} holds {} pages, leases say {leased}, credits {}",
                     state.held, state.credits
                 ));
-            }
-            if state.holds_suspect && state.held != 1 {
-                return Err(format!("{rank} holds a suspect among {} pages", state.held));
             }
             if let Some((engine, page)) = self.forgotten_doubt(rank) {
                 return Err(format!("{rank} waits for another verdict on {page}, which is not in doubt for {engine}"));

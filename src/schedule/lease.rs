@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, LeaseId, PageRef, RankId, Unit};
+use crate::model::{Engine, LeaseId, PageRef, RankId, Trial, Unit};
 
 use super::protocol::Tick;
 
@@ -11,7 +11,7 @@ use super::protocol::Tick;
 pub(super) struct Lease {
     pub(super) rank: RankId,
     pub(super) engine: Engine,
-    pub(super) probe: Option<u8>,
+    pub(super) trial: Option<Trial>,
     pub(super) assigned: Assigned,
     pub(super) open: BTreeSet<PageRef>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Closed {
     pub(super) engine: Engine,
-    pub(super) probe: Option<u8>,
+    pub(super) trial: Option<Trial>,
     pub(super) assigned: Assigned,
 }
 
@@ -53,14 +53,14 @@ impl Leases {
         engine: Engine,
         first: PageRef,
         count: u32,
-        probe: Option<u8>,
+        trial: Option<Trial>,
         assigned: Assigned,
     ) -> Unit {
-        let unit = Unit { lease: self.next, engine, first, count, probe };
+        let unit = Unit { lease: self.next, engine, first, count, trial };
         self.next = LeaseId(self.next.0 + 1);
         let open = unit.pages().collect();
         *self.pages.entry(engine).or_default() += u64::from(count);
-        self.open.insert(unit.lease, Lease { rank, engine, probe, assigned, open });
+        self.open.insert(unit.lease, Lease { rank, engine, trial, assigned, open });
         unit
     }
 
@@ -70,7 +70,7 @@ impl Leases {
         if !entry.open.remove(&page) {
             return None;
         }
-        let closed = Closed { engine: entry.engine, probe: entry.probe, assigned: entry.assigned };
+        let closed = Closed { engine: entry.engine, trial: entry.trial, assigned: entry.assigned };
         if entry.open.is_empty() {
             self.open.remove(&lease);
         }

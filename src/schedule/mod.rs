@@ -10,6 +10,7 @@
 //! | `scheduler` | the state machine |
 //! | `settling` | verdicts: a page goes on to its next stage, or is settled |
 //! | `deal` | which pages go to which rank next |
+//! | `trial` | pages that were in flight when their engine died: which of them kills it |
 //! | `timer` | timers: what happens when time passes |
 //! | `failures` | pages that servers fail by their answers: whose fault it is |
 //! | `expiry` | leases of pages that do not come back |
@@ -43,6 +44,7 @@ mod scheduler;
 mod server_trust;
 mod settling;
 mod timer;
+mod trial;
 
 pub use ending::Deadline;
 pub use ledger::PageState;

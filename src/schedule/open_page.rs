@@ -19,8 +19,10 @@ pub(super) const MOST_EXPIRIES: usize = 3;
 /// A page that was in flight when its engine died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspect {
-    /// Engine deaths while the page was alone in flight.
-    pub(super) deaths: u8,
+    /// Number of engine deaths while the page was tried again, in ever smaller trials.
+    pub(super) deaths_in_trials: u8,
+    /// Number of engine deaths while the page was alone in flight.
+    pub(super) deaths_alone: u8,
     /// The rank of the last death. The page is tried there, so that only one rank loses its server because of it.
     pub(super) rank: RankId,
 }

@@ -23,8 +23,12 @@ pub(super) struct RankState {
     pub(super) held: u32,
     /// Leases that expired on it since it last settled or returned a page.
     pub(super) unanswered: u32,
-    /// It holds a suspect page, which must stay alone.
-    pub(super) holds_suspect: bool,
+    /// It holds pages of an isolated trial and gets no others.
+    pub(super) is_isolated: bool,
+    /// Engines whose server has read a page on it.
+    pub(super) has_read: EngineSet,
+    /// Engines whose server has died on it and has read no page since.
+    pub(super) died: EngineSet,
     /// When it reported; its servers start then.
     joined: Tick,
     /// When it was last heard from.
@@ -94,7 +98,9 @@ impl RankState {
             credits,
             held: 0,
             unanswered: 0,
-            holds_suspect: false,
+            is_isolated: false,
+            has_read: EngineSet::default(),
+            died: EngineSet::default(),
             joined: now,
             heard: now,
             answered: None,
@@ -187,7 +193,7 @@ impl RankState {
     pub(super) fn wants_pages(&self) -> bool {
         let capacity = self.capacity();
         let free = capacity.saturating_sub(self.held);
-        !self.holds_suspect && free > 0 && free * 4 >= capacity
+        !self.is_isolated && free > 0 && free * 4 >= capacity
     }
 
     /// Maximum number of pages that it is given: its credits. One page, if as many leases expired on it while it

@@ -135,7 +135,7 @@ impl Ranks {
     /// The rank with fewest pages that has a free credit, for a page that asks nothing of its engines.
     pub(super) fn with_free_credit(&self) -> Option<RankId> {
         let has_free_credit =
-            |state: &RankState| state.held < state.credits && !state.holds_suspect && !state.is_turning();
+            |state: &RankState| state.held < state.credits && !state.is_isolated && !state.is_turning();
         let candidates = self.iter().filter(|(_, state)| has_free_credit(state));
         candidates.min_by_key(|(rank, state)| (state.unanswered, state.held, *rank)).map(|(rank, _)| rank)
     }
@@ -156,8 +156,17 @@ impl Ranks {
 
     /// The rank's server has read a page.
     pub(super) fn server_read(&mut self, rank: RankId, engine: Engine) {
-        if self.get(rank).is_some_and(|state| state.has_failures(engine)) {
+        let Some(state) = self.states.get_mut(&rank) else { return };
+        (state.has_read, state.died) = (state.has_read.with(engine), state.died.without(engine));
+        if state.has_failures(engine) {
             self.update(rank, |state| state.server_read(engine));
+        }
+    }
+
+    /// The rank's server died with a page in flight.
+    pub(super) fn server_died(&mut self, rank: RankId, engine: Engine) {
+        if let Some(state) = self.states.get_mut(&rank) {
+            state.died = state.died.with(engine);
         }
     }
 
@@ -221,7 +230,7 @@ impl Ranks {
         set_aside: &[RankId],
     ) -> Option<RankId> {
         let can_try = |(rank, state): &(RankId, &RankState)| {
-            let has_room = !state.holds_suspect && state.held < state.capacity();
+            let has_room = !state.is_isolated && state.held < state.capacity();
             state.may_try(engine) && has_room && !failed_by.contains(rank) && !set_aside.contains(rank)
         };
         let candidates = self.iter().filter(can_try);
@@ -278,19 +287,19 @@ impl Ranks {
         self.update(rank, |state| state.switch_role(engine, now));
     }
 
-    /// The rank was given `pages`. A suspect page is given alone.
-    pub(super) fn take(&mut self, rank: RankId, pages: u32, suspect: bool) {
+    /// The rank was given `pages`.
+    pub(super) fn take(&mut self, rank: RankId, pages: u32, isolated: bool) {
         self.update(rank, |state| {
             state.held += pages;
-            state.holds_suspect = suspect;
+            state.is_isolated = isolated;
         });
     }
 
     /// The rank settled or returned a page.
-    pub(super) fn release(&mut self, rank: RankId, suspect: bool) {
+    pub(super) fn release(&mut self, rank: RankId) {
         self.update(rank, |state| {
             state.held -= 1;
-            state.holds_suspect &= !suspect;
+            state.is_isolated &= state.held > 0;
         });
     }
 

@@ -22,7 +22,7 @@ use super::{
     failures::EngineFailures,
     lease::{Closed, Leases},
     ledger::{Ledger, PageState},
-    open_page::{GivenVerdict, OpenPage, OpenPages, Suspect},
+    open_page::{GivenVerdict, OpenPage, OpenPages},
     page_times::{PageTimes, RankTimes},
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
@@ -85,6 +85,8 @@ pub struct Scheduler {
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
     pub(super) turn_times: SwitchTimes,
     pub(super) fallbacks: FallbackRate,
+    /// Engines that read pages in an earlier start of the run.
+    pub(super) read_before: EngineSet,
     /// Failures of each engine since any of its servers read a page.
     pub(super) failures: BTreeMap<Engine, EngineFailures>,
     /// Engines that are given up because all their servers failed all pages.
@@ -116,6 +118,7 @@ impl Scheduler {
             rank_times: BTreeMap::new(),
             turn_times: SwitchTimes::default(),
             fallbacks: FallbackRate::default(),
+            read_before: EngineSet::default(),
             failures: BTreeMap::new(),
             failed_engines: EngineSet::default(),
             taken_back: BTreeSet::new(),
@@ -160,7 +163,10 @@ impl Scheduler {
                     self.turn_times.add(engine, turned);
                 }
             }
-            Event::EngineLost { rank, engine } => self.ranks.server_lost(rank, engine),
+            Event::EngineLost { rank, engine } => {
+                self.ranks.server_lost(rank, engine);
+                self.clear_suspects_of(rank, engine);
+            }
             Event::Settled { rank, settlement } => self.settled(rank, settlement, now, out),
             Event::Returned { rank, page, lease, fault, attempts, text } => {
                 self.ranks.answered(rank, now);
@@ -233,6 +239,9 @@ impl Scheduler {
         if !self.ledger.contains(page) {
             return;
         }
+        if let Some(engine) = engine.filter(|_| verdict.is_read()) {
+            self.read_before = self.read_before.with(engine);
+        }
         if again {
             let open = self.open.entry(page);
             (open.sealed, open.kept) = (Some(place), Some(GivenVerdict { verdict, engine }));
@@ -279,7 +288,7 @@ impl Scheduler {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
             Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
-        let Some(Closed { engine, probe, .. }) = self.close(rank, page, lease) else {
+        let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else {
             self.counts.stale += 1;
             return;
         };
@@ -290,15 +299,12 @@ impl Scheduler {
         if text.is_some() {
             self.open.entry(page).text = text.map(Box::new);
         }
-        if fault == MachineFault::ServerDied || asked && self.comes_back_again(page, fault) {
-            let deaths = match probe {
-                // A server that refuses requests for a while has not died of the page.
-                Some(deaths) if fault == MachineFault::Overloaded => deaths,
-                Some(deaths) => deaths.saturating_add(1),
-                None => 0,
-            };
-            self.open.entry(page).suspect = Some(Suspect { deaths, rank });
+        if fault == MachineFault::ServerDied {
+            self.suspect_after_death(rank, engine, page, trial);
+        } else if asked && self.comes_back_again(page, fault) {
+            self.suspect_alone(rank, page, trial, fault);
         }
+        self.clear_if_lost(rank, engine, page);
         self.wait_again(page, engine);
     }
 
@@ -324,7 +330,7 @@ impl Scheduler {
     /// Closes a page of a lease and frees the credit; `None` for an answer to an older lease.
     pub(super) fn close(&mut self, rank: RankId, page: PageRef, lease: LeaseId) -> Option<Closed> {
         let closed = self.leases.close(lease, rank, page)?;
-        self.ranks.release(rank, closed.probe.is_some());
+        self.ranks.release(rank);
         Some(closed)
     }
 

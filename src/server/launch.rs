@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    engine::{Dialect, Profile, ServerAddress},
+    engine::{Dialect, Profile, ServerAddress, Since},
     model::{
         Engine, Role,
         configuration::{ServerSource, StandInMode},
@@ -27,6 +27,11 @@ use super::{
 /// Variable from which vLLM reads the key that requests below `/v1` must carry. Every user of the node can read a
 /// command line, so the key is not an argument.
 pub(super) const KEY_VARIABLE: &str = "VLLM_API_KEY";
+
+/// The key of a server on a Unix socket, which only its user can reach. It is always the same, because vLLM before 0.30
+/// hashes the key into the name of its compile cache (`docs/facts/vllm.md`, "Compile cache"): with a new key, each start
+/// compiles anew.
+const SOCKET_KEY: &str = "bulletin-ocr";
 
 /// Variable with the GPUs that a process sees.
 pub(super) const GPU_VARIABLE: &str = "CUDA_VISIBLE_DEVICES";
@@ -120,6 +125,9 @@ impl Launch {
             ServerSource::Launch { command, prefix, activate, environment } => {
                 let mut words = activate.as_deref().map(activated_variables).unwrap_or_default();
                 words.extend_from_slice(prefix);
+                if command.is_none() {
+                    words.extend(versioned_arguments(&profile.launch.since));
+                }
                 words.extend_from_slice(command.as_deref().unwrap_or(&profile.launch.command));
                 let mut variables = profile.launch.environment.clone();
                 variables.extend(environment.iter().map(|(name, value)| (name.clone(), value.0.clone())));
@@ -147,9 +155,10 @@ impl Launch {
         }
         // A server on a socket gets a key too: if the job's environment held one, vLLM would demand it and no client
         // would send it.
-        let key = match environment.get(KEY_VARIABLE) {
-            Some(configured) => configured.clone(),
-            None => random_hex(24).map_err(LaunchError::Random)?,
+        let key = match (environment.get(KEY_VARIABLE), &address) {
+            (Some(configured), _) => configured.clone(),
+            (None, ServerAddress::Unix(_)) => SOCKET_KEY.to_owned(),
+            (None, ServerAddress::Tcp(_)) => random_hex(24).map_err(LaunchError::Random)?,
         };
         environment.insert(KEY_VARIABLE.to_owned(), key.clone());
         let fill = |word: &String| word.replace("{socket}", &socket.to_string_lossy()).replace("{port}", &port);
@@ -234,6 +243,26 @@ fn activated_variables(lines: &str) -> Vec<String> {
     ["/bin/sh", "-c", KEEP_PATH, "sh", "/bin/bash", "-l", "-c", &script, "activate"].map(str::to_owned).into()
 }
 
+/// The words before a command of vLLM that let a shell add the arguments which its version knows. The version is that of
+/// the package, by the Python interpreter beside the program: the program itself takes seconds to say it.
+fn versioned_arguments(since: &[Since]) -> Vec<String> {
+    if since.is_empty() {
+        return Vec::new();
+    }
+    const VERSION: &str = "found=$(\"$(dirname \"$(command -v \"$1\")\")/python\" -c \
+        'from importlib.metadata import version as v; print(v(\"vllm\"))') || found=0\n";
+    let mut script = VERSION.to_owned();
+    for Since { version, arguments } in since {
+        let words: Vec<_> = arguments.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        let (version, words) = (version.to_string(), words.join(" "));
+        script += &format!(
+            "if [ \"$(printf '%s\\n' {version} \"$found\" | sort -V | head -n 1)\" = {version} ]; then set -- \"$@\" {words}; fi\n"
+        );
+    }
+    script += "exec \"$@\"";
+    ["/bin/sh", "-c", &script, "sh"].map(str::to_owned).into()
+}
+
 fn free_port() -> Result<u16, LaunchError> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(LaunchError::Port)?;
     listener.local_addr().map(|address| address.port()).map_err(LaunchError::Port)
@@ -260,6 +289,32 @@ mod tests {
         command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().join("bin").display()));
         let output = command.output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "serve yes none\n", "{output:?}");
+    }
+
+    #[test]
+    fn a_version_that_knows_an_argument_gets_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        program("vllm", "#!/bin/sh\necho \"$@\"\n");
+        let arguments = ["--backend", "it's"].map(str::to_owned).into();
+        let words = versioned_arguments(&[Since { version: "0.18.0".parse().unwrap(), arguments }]);
+        for (found, expected) in [
+            ("echo 0.17.1", "serve"),
+            ("echo 0.18.0", "serve --backend it's"),
+            ("echo 0.26.0+cu129", "serve --backend it's"),
+            ("exit 1", "serve"),
+        ] {
+            program("python", &format!("#!/bin/sh\n{found}\n"));
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]).args(["vllm", "serve"]);
+            command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+            let output = command.output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{found}: {output:?}");
+        }
     }
 
     fn share() -> Share {
@@ -302,7 +357,8 @@ mod tests {
             environment: BTreeMap::new(),
         };
         let model = launch(&source, &share()).unwrap();
-        assert_eq!(model.command[..3], ["env", "vllm", "serve"]);
+        assert_eq!(model.command[..2], ["env", "/bin/sh"]);
+        assert!(model.command.windows(2).any(|words| words == ["vllm", "serve"]));
         assert!(model.command.contains(&"datalab-to/chandra-ocr-2".to_owned()));
         let uds = model.command.iter().position(|word| word == "--uds").unwrap();
         assert!(model.command[uds + 1].ends_with(".sock"));
@@ -330,6 +386,14 @@ mod tests {
         assert!(key.len() >= 32 && !first.command.iter().any(|word| word.contains(&key)));
         assert_ne!(first.key, second.key);
         assert_eq!(first.hash, second.hash, "neither port nor key makes it another launch");
+    }
+
+    /// vLLM hashes its environment into the name of its compile cache.
+    #[test]
+    fn two_starts_on_a_socket_have_the_same_environment() {
+        let [first, second] = [(), ()].map(|()| launch(&built_in(&[]), &share()).unwrap());
+        assert_eq!(first.environment, second.environment);
+        assert_ne!(first.address, second.address);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The server process of a GPU: launch, readiness, health, restart, stop. This module knows nothing of pages.
+//! The server process of a GPU: launch, readiness, health, restart, stop. This module knows of pages only which of them
+//! may have killed a server.
 //!
 //! A server is started through `bocr guard`, a small process with a connection to the rank, which holds the server's
 //! lease. When that connection ends, the guard ends the whole process group of the server: at once after a goodbye,
@@ -62,6 +63,7 @@ mod orphans;
 mod plan;
 mod port;
 mod process;
+mod requests;
 mod service;
 mod start;
 mod state;
@@ -69,6 +71,7 @@ mod supervisor;
 mod switch;
 mod watch;
 
+pub use budget::{Spent, StartBudget};
 pub use control::ShutdownRequest;
 pub use desired_state::{DesiredState, DesiredStateSwitch};
 pub use folder::{FOLDER_VARIABLE, FolderError, FolderLock, Record, ServerFolder};
@@ -79,5 +82,6 @@ pub use memory_share::{MemoryShare, MemoryShareError};
 pub use orphans::end_orphans;
 pub use plan::ServicePlan;
 pub use process::{CheckError, Server, ServerError};
+pub use requests::{DeathEvidence, Requests};
 pub use service::Service;
 pub use state::{LifeWatch, Ready, ReportedDeath, ServiceEvent};

@@ -1,20 +1,16 @@
 //! The service of an engine on this rank: brings its server up, watches it, restarts it, and gives it up in the end.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
-
 use tokio::{
     sync::{oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 
-use crate::model::MachineFault;
+use crate::model::{MachineFault, Trial};
 
 use super::{
     desired_state::{DesiredState, DesiredStateSwitch},
     plan::ServicePlan,
+    requests::SharedRequests,
     state::{LifeWatch, Ready, ReportedDeath, ServiceEvent, State},
     supervisor::Supervisor,
 };
@@ -23,8 +19,7 @@ use super::{
 #[derive(Debug)]
 pub struct Service {
     state: watch::Sender<State>,
-    /// Number of the start that runs a quarantine probe; 0 for none.
-    probed_start: Arc<AtomicU32>,
+    requests: SharedRequests,
     desired_state: DesiredStateSwitch,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -39,9 +34,9 @@ impl Service {
         });
         let (stop, stopped) = oneshot::channel();
         let (desired_state, duty_changes) = watch::channel(plan.desired_state);
-        let probed_start = Arc::new(AtomicU32::new(0));
+        let requests = SharedRequests::default();
         let supervisor = Supervisor {
-            probed_start: Arc::clone(&probed_start),
+            requests: requests.clone(),
             // Done here and not in the task, so that the services of a rank get the GPU in the order in which they are
             // started.
             admitted: plan.gpu_permits.try_enter(),
@@ -53,7 +48,7 @@ impl Service {
             ahead: JoinSet::new(),
         };
         let task = tokio::spawn(supervisor.run(stopped));
-        Service { state, probed_start, desired_state: DesiredStateSwitch(desired_state), stop: Some(stop), task }
+        Service { state, requests, desired_state: DesiredStateSwitch(desired_state), stop: Some(stop), task }
     }
 
     /// Waits until the server is ready.
@@ -93,15 +88,14 @@ impl Service {
         });
     }
 
-    /// Marks this start as the one that runs a quarantine probe: a page suspected of killing its engine, alone. A death
-    /// of this start then does not count towards giving the engine up.
-    pub fn begin_probe(&self, start: u32) {
-        self.probed_start.store(start, Ordering::SeqCst);
+    /// A page is sent to this start of the server.
+    pub fn asks(&self, start: u32, trial: Option<Trial>) {
+        self.requests.lock().asks(start, trial);
     }
 
-    /// Ends the mark: the server has survived the quarantine probe.
-    pub fn end_probe(&self) {
-        self.probed_start.store(0, Ordering::SeqCst);
+    /// This start of the server has answered a page that was sent so.
+    pub fn answered(&self, start: u32, trial: Option<Trial>) {
+        self.requests.lock().answered(start, trial);
     }
 
     /// Stops the server and waits until it is gone.

@@ -177,8 +177,9 @@ impl Supervisor {
         client_of(&self.plan.settings, address, key)
     }
 
+    /// A server that has answered no page yet may compile for the first one for minutes.
     async fn connect(&self, client: Client) -> Result<Reader, EngineError> {
-        connect(&self.plan, client).await
+        connect(&self.plan, client, self.plan.settings.start_limit).await
     }
 
     fn url(&self) -> Result<ServerAddress, StartError> {
@@ -195,12 +196,13 @@ async fn wake(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartEr
     if server.sleeps() && client.is_sleeping().await? {
         client.wake_up().await?;
     }
-    require_canary(connect(plan, client).await?).await
+    require_canary(connect(plan, client, plan.settings.hang_limit).await?).await
 }
 
-async fn connect(plan: &ServicePlan, client: Client) -> Result<Reader, EngineError> {
+/// Waits for the answer to a first page for up to `limit`.
+async fn connect(plan: &ServicePlan, client: Client, limit: Duration) -> Result<Reader, EngineError> {
     let reader = Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await?;
-    reader.check_answers().await?;
+    reader.check_answers(limit).await?;
     Ok(reader)
 }
 

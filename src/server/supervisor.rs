@@ -1,12 +1,6 @@
 //! The task of a service: starts its server, watches it, and starts it again after its death.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{oneshot, watch},
@@ -26,7 +20,8 @@ use super::{
     desired_state::{DesiredState, until},
     gpu_permit::GpuPermit,
     plan::ServicePlan,
-    process::Server,
+    process::{Server, tail},
+    requests::SharedRequests,
     start::StartError,
     state::{Ready, ServiceEvent, State},
     switch::ended,
@@ -35,7 +30,7 @@ use super::{
 
 /// Keeps the server of one engine, until the service is stopped or the engine is given up.
 pub(super) struct Supervisor {
-    pub(super) probed_start: Arc<AtomicU32>,
+    pub(super) requests: SharedRequests,
     pub(super) plan: ServicePlan,
     pub(super) on_event: Box<dyn Fn(ServiceEvent) + Send + Sync>,
     pub(super) state: watch::Sender<State>,
@@ -74,6 +69,7 @@ impl Supervisor {
                 Ok(End::Died(life, cause)) => Ok((life, cause)),
                 Err(error) => Err(error),
             };
+            let log = self.server.as_ref().and_then(Server::log).map(Path::to_owned);
             // The next start needs the memory of the GPU that this server still holds. A dead server gets no grace.
             self.end_server(if ended.is_ok() { ShutdownRequest::Kill } else { ShutdownRequest::Goodbye }).await;
             // A server that could not be put to rest may still be awake: the permit is kept until the next try.
@@ -89,18 +85,13 @@ impl Supervisor {
                 Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
             };
             tracing::warn!(engine = %self.plan.profile.engine, start, life = %seconds_text(life), "{reason}");
-            if self.probed_start.swap(0, Ordering::SeqCst) == start {
-                tracing::info!(
-                    "a suspect page ran alone on this server: this start does not count towards giving the engine up"
-                );
-                continue;
-            }
-            let Some(pause) = budget.after(life) else {
-                self.give_up(format!(
-                    "{} starts in a row failed or ended early; the last: {reason}",
-                    StartBudget::STARTS
-                ));
-                break;
+            let pause = match budget.after(life, self.requests.lock().end()) {
+                Ok(pause) => pause,
+                Err(spent) => {
+                    let end = log.map(|log| format!("; the end of its log {}:\n{}", log.display(), tail(&log)));
+                    self.give_up(format!("{spent}; the last: {reason}{}", end.unwrap_or_default()));
+                    break;
+                }
             };
             tokio::select! {
                 () = sleep(pause) => {}

@@ -36,6 +36,10 @@ pub struct Cluster {
     pub poison: BTreeSet<PageRef>,
     /// Probability that the server is dead when an answer ends, with all pages in flight.
     pub server_deaths: f64,
+    /// Ranks whose server dies with every page, and from when on.
+    pub dying_servers: BTreeMap<RankId, Duration>,
+    /// Mean time from the death of a server until it is ready again.
+    pub restart: Duration,
     /// Probability that an engine is lost: when a dead server restarts, or when a rank switches to it or from it.
     pub engine_losses: f64,
     /// Mean time of a rank's first switch to an engine.

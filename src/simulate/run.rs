@@ -29,6 +29,8 @@ pub struct Report {
     pub failing_servers: (u32, u32),
     /// Number of leases that expired.
     pub expired: u64,
+    /// Number of deaths of servers.
+    pub deaths: u32,
     /// Number of role switches.
     pub turns: u32,
     /// Role switches that did not complete, because the rank or the engine was lost.
@@ -57,7 +59,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         drain: cluster.answer_time,
         turn_cost: cluster.turn_first,
         silence_limit: Some(SILENCE_LIMIT),
-        lease_floor: cluster.answer_time * LEASE_ANSWERS,
+        lease_floor: cluster.answer_time * LEASE_ANSWERS + cluster.restart * 4,
     };
     let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
     let mut simulation = Simulation::new(cluster);
@@ -69,6 +71,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         failing_answers: (0, Duration::ZERO),
         failing_servers: (0, 0),
         expired: 0,
+        deaths: 0,
         turns: 0,
         turns_lost: 0,
         actions: Vec::new(),
@@ -121,6 +124,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
     report.expired = scheduler.expired();
     report.elapsed = simulation.timeline.now();
     (report.busy, report.failing_answers) = (simulation.busy, simulation.failing_answers);
+    report.deaths = simulation.deaths;
     (report.turns, report.turns_lost) = (simulation.turns, simulation.turns_lost);
     Ok(report)
 }

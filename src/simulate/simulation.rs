@@ -7,6 +7,7 @@ use oorandom::Rand64;
 use crate::{
     model::{AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Unit},
     schedule::{Event, Tick},
+    server::{Requests, StartBudget},
 };
 
 use super::{
@@ -32,6 +33,11 @@ pub(super) enum SimulationEvent {
         engine: Engine,
         turn: u32,
     },
+    /// The server of this start is ready, after the death of the one before.
+    BackUp {
+        rank: RankId,
+        server_start: u32,
+    },
     SwitchRole(RankId, Engine),
     RestartServer(RankId, Engine),
     Vanish(RankId),
@@ -48,6 +54,11 @@ struct SimulatedRank {
     alive: bool,
     /// Number of starts of its server. An answer from an older start is ignored.
     server_start: u32,
+    /// Its server has died and is not ready again.
+    is_down: bool,
+    /// The requests of the present start.
+    requests: Requests,
+    budget: StartBudget,
     /// Number of role switches. A server of an older switch no longer starts.
     turn: u32,
     /// Engines whose servers are ready.
@@ -72,6 +83,8 @@ pub(super) struct Simulation<'a> {
     ranks: Vec<SimulatedRank>,
     pub(super) busy: Duration,
     pub(super) failing_answers: (u64, Duration),
+    /// Number of deaths of servers.
+    pub(super) deaths: u32,
     pub(super) turns: u32,
     pub(super) turns_lost: u32,
     /// When the scheduler gets the next [`Event::Clock`].
@@ -89,6 +102,7 @@ impl<'a> Simulation<'a> {
             ranks: Vec::new(),
             busy: Duration::ZERO,
             failing_answers: (0, Duration::ZERO),
+            deaths: 0,
             turns: 0,
             turns_lost: 0,
             wake: None,
@@ -134,6 +148,7 @@ impl<'a> Simulation<'a> {
                 }
             }
             SimulationEvent::ServerUp { rank, engine, turn } => self.server_up(rank, engine, turn),
+            SimulationEvent::BackUp { rank, server_start } => self.back_up(rank, server_start),
             SimulationEvent::SwitchRole(rank, engine) => self.switch_role(rank, engine),
             SimulationEvent::RestartServer(rank, engine) => self.restart_server(rank, engine),
             SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
@@ -223,6 +238,18 @@ impl<'a> Simulation<'a> {
         self.tell_scheduler(Event::EngineReady { rank, engine });
     }
 
+    fn back_up(&mut self, rank: RankId, server_start: u32) {
+        let state = &mut self.ranks[rank.0 as usize];
+        if !state.alive || state.server_start != server_start {
+            return;
+        }
+        state.is_down = false;
+        for engine in state.up.iter() {
+            self.tell_scheduler(Event::EngineReady { rank, engine });
+        }
+        self.start_tasks(rank);
+    }
+
     fn switch_role(&mut self, rank: RankId, engine: Engine) {
         let cluster = self.cluster;
         let state = &mut self.ranks[rank.0 as usize];
@@ -234,6 +261,8 @@ impl<'a> Simulation<'a> {
             return;
         }
         let left = std::mem::take(&mut state.up);
+        state.is_down = false;
+        state.server_start += 1;
         state.turn += 1;
         let turn = state.turn;
         let mean = if state.started.contains(engine) { cluster.turn_back } else { cluster.turn_first };
@@ -253,11 +282,11 @@ impl<'a> Simulation<'a> {
         if !state.alive || !state.up.contains(engine) {
             return;
         }
-        state.up = state.up.without(engine);
-        state.restarted = true;
-        let turn = state.turn;
+        (state.restarted, state.is_down) = (true, true);
+        state.server_start += 1;
+        let server_start = state.server_start;
         let ready = self.cluster.turn_first / 2 + self.jitter(self.cluster.turn_first);
-        self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
+        self.timeline.after(ready, SimulationEvent::BackUp { rank, server_start });
     }
 
     /// The failing server of the rank, if it fails pages now.
@@ -280,9 +309,14 @@ impl<'a> Simulation<'a> {
 
     fn start_tasks(&mut self, rank: RankId) {
         let index = rank.0 as usize;
-        while self.ranks[index].alive && (self.ranks[index].in_flight.len() as u32) < self.cluster.in_flight {
+        while self.ranks[index].alive
+            && !self.ranks[index].is_down
+            && (self.ranks[index].in_flight.len() as u32) < self.cluster.in_flight
+        {
             let Some(task) = self.ranks[index].waiting.pop_front() else { return };
-            self.ranks[index].in_flight.push(task.clone());
+            let state = &mut self.ranks[index];
+            state.in_flight.push(task.clone());
+            state.requests.asks(state.server_start, task.unit.trial);
             let time = match self.failing_server(rank) {
                 Some(failing) => {
                     self.failing_answers.0 += 1;
@@ -310,11 +344,13 @@ impl<'a> Simulation<'a> {
             return;
         };
         self.ranks[index].in_flight.remove(position);
-        let kills = task.unit.engine == Engine::Chandra && self.cluster.poison.contains(&task.page);
-        if kills || self.chance(self.cluster.server_deaths) {
+        let is_poison = task.unit.engine == Engine::Chandra && self.cluster.poison.contains(&task.page);
+        let dies = self.cluster.dying_servers.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
+        if is_poison || dies || self.chance(self.cluster.server_deaths) {
             self.server_died(rank, task);
             return;
         }
+        self.ranks[index].requests.answered(server_start, task.unit.trial);
         let outcome = match self.failing_server(rank) {
             Some(_) => AttemptOutcome::Failed(FailureClass::Rejected),
             None => self.outcome(),
@@ -345,21 +381,28 @@ impl<'a> Simulation<'a> {
     fn server_died(&mut self, rank: RankId, killer: Task) {
         let died = AttemptOutcome::Interrupted(MachineFault::ServerDied);
         let engine = killer.unit.engine;
+        self.deaths += 1;
         let state = &mut self.ranks[rank.0 as usize];
         state.server_start += 1;
+        let server_start = state.server_start;
+        state.is_down = true;
+        // The life was long enough, so that only what it answered counts.
+        let spent = state.budget.after(Duration::from_secs(3600), state.requests.end()).is_err();
         let lost = std::mem::take(&mut state.in_flight);
         self.continue_page(rank, killer, died);
         for task in lost {
             self.continue_page(rank, task, died);
         }
-        if self.chance(self.cluster.engine_losses) {
+        if spent || self.chance(self.cluster.engine_losses) {
             let waiting = std::mem::take(&mut self.ranks[rank.0 as usize].waiting);
             self.lose_engine(rank, engine);
             for task in waiting {
                 self.give_back(rank, task, MachineFault::ConnectionLost);
             }
+            self.ranks[rank.0 as usize].is_down = false;
         } else {
-            self.start_tasks(rank);
+            let ready = self.cluster.restart / 2 + self.jitter(self.cluster.restart);
+            self.timeline.after(ready, SimulationEvent::BackUp { rank, server_start });
         }
     }
 

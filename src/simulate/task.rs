@@ -3,7 +3,7 @@
 use crate::{
     model::{
         Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, MachineFault, PageRef, Prior, RankId, ServerKind,
-        Settlement, Stage, Unit, Verdict,
+        Settlement, Stage, Trial, Unit, Verdict,
     },
     retry::{
         RetryStep,
@@ -52,7 +52,7 @@ impl Task {
         if let Some(class) = give_up {
             return settled(class, attempts);
         }
-        match RetryState::resume(stage, &attempts, BUDGET, unit.probe) {
+        match RetryState::resume(stage, &attempts, BUDGET, unit.trial.and_then(Trial::deaths_alone)) {
             Some(retry) => Next::Ask(Task { page, unit, stage, open, retry, attempts }),
             None => settled(last_failure(&attempts, unit.engine), attempts),
         }

@@ -26,4 +26,3 @@ pub use faults::FaultScriptError;
 pub use http::{release::Release, server::run, sleep::SleepMode, socket::ListenAddress};
 pub use stand_in::{Mode, Options, StandInError};
 pub use synthetic::{answers::AnswerLengths, gpu_driver::TimeScale};
-pub use tesseract::process::TesseractError;

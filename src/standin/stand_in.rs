@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use crate::{
     gpu_model::GpuModel,
     model::{Engine, ServerKind},
+    tesseract::{Tesseract, TesseractError},
 };
 
 use super::{
@@ -23,7 +24,6 @@ use super::{
         answers::AnswerLengths,
         gpu_driver::{Gpu, TimeScale},
     },
-    tesseract::process::{Tesseract, TesseractError},
 };
 
 /// The options of a stand-in.

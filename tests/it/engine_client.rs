@@ -349,11 +349,11 @@ async fn the_canary_of_a_start_finds_a_server_that_cannot_read_pages() {
     let server = server_of(&profile);
     let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
     let reader = Reader::connect(profile.clone(), client.clone(), RankId(0)).await.unwrap();
-    let error = reader.check_answers().await.unwrap_err();
+    let error = reader.check_answers(Duration::from_secs(30)).await.unwrap_err();
     assert!(error.to_string().contains("no event stream"), "the canary is answered with JSON: {error}");
     server.models.lock().unwrap()[0]["max_model_len"] = json!(4096);
     let reader = Reader::connect(profile, client, RankId(0)).await.unwrap();
-    let error = reader.check_answers().await.unwrap_err();
+    let error = reader.check_answers(Duration::from_secs(30)).await.unwrap_err();
     assert!(error.to_string().contains("--max-model-len 18000"), "{error}");
 }
 

@@ -7,7 +7,8 @@ use std::{collections::VecDeque, time::Duration};
 use crate::schedule_support::{Story, page, policy, seconds};
 use bulletin_ocr::{
     model::{
-        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict,
+        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Trial, Unit,
+        Verdict,
     },
     schedule::{Action, Deadline, Event, PageState, Policy, Restored},
 };
@@ -228,23 +229,23 @@ fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine(
     assert_eq!(unit(&mut story).first, page(0, 2));
 }
 
-/// Suspects stand in no queue. Here everybody who served their engine has left it.
+/// The page waited apart. Here everybody who served its engine has left it.
 #[test]
-fn a_suspect_is_turned_back_for_as_well() {
+fn a_page_of_a_dead_server_is_turned_back_for_as_well() {
     let (mut story, of_second) = begun_with_a_turn();
     ready(&mut story, FIRST, Engine::DeepSeek);
     let second = unit(&mut story);
     story.returns(SECOND, of_second, MachineFault::ServerDied);
-    let probe = unit(&mut story);
-    assert_eq!(probe.probe, Some(0));
+    let again = unit(&mut story);
+    assert_eq!(again.trial, Some(Trial::AmongOthers));
     story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
-    story.returns(SECOND, probe, MachineFault::ConnectionLost);
+    story.returns(SECOND, again, MachineFault::ConnectionLost);
     story.assert_quiet();
     story.reads(FIRST, second);
     assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
     ready(&mut story, FIRST, Engine::Chandra);
-    let probe = unit(&mut story);
-    assert_eq!((probe.first, probe.probe), (page(0, 2), Some(0)));
+    let again = unit(&mut story);
+    assert_eq!((again.first, again.trial), (page(0, 2), None));
 }
 
 /// One trouble of one rank is no reason, nor is an engine that was ready once.

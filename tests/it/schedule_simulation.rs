@@ -58,7 +58,9 @@ fn troubled(seed: u64) -> Cluster {
         loops: [0.2, 0.5][below(2) as usize],
         blank: 0.05,
         poison,
-        server_deaths: 0.02,
+        server_deaths: [0.0, 0.02][below(2) as usize],
+        dying_servers: dying(seed, ranks),
+        restart: Duration::from_millis(1 + below(4_000)),
         engine_losses: 0.1,
         turn_first: Duration::from_secs(1 + below(6)),
         turn_back: Duration::from_millis(1 + below(2_000)),
@@ -110,6 +112,15 @@ fn failing(seed: u64, ranks: u32) -> BTreeMap<RankId, FailingServer> {
     if below(6) == 0 { BTreeMap::from([(rank, failing)]) } else { BTreeMap::new() }
 }
 
+/// In some clusters a server that dies with every page from some time on.
+fn dying(seed: u64, ranks: u32) -> BTreeMap<RankId, Duration> {
+    let mut random = Rand64::new(u128::from(seed) ^ 0xdead);
+    let mut below = |limit: u64| random.rand_range(0..limit);
+    let rank = RankId(below(u64::from(ranks)) as u32);
+    let since = Duration::from_millis(below(5_000));
+    if below(12) == 0 { BTreeMap::from([(rank, since)]) } else { BTreeMap::new() }
+}
+
 #[test]
 fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
     let (mut complete, mut recovered, mut poisoned, mut stale, mut returned) = (0, 0, 0, 0, 0);
@@ -140,6 +151,10 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
         turns += report.turns;
         turns_lost += report.turns_lost;
         (restarted, given_up) = (restarted + report.failing_servers.0, given_up + report.failing_servers.1);
+        let failed_poison = counts.failed.get(&FailureClass::Poison).copied().unwrap_or_default();
+        if cluster.server_deaths == 0.0 {
+            assert!(failed_poison <= cluster.poison.len() as u64, "seed {seed}: {failed_poison} pages called poison");
+        }
         let failed_stuck = counts.failed.get(&FailureClass::Stuck).copied().unwrap_or_default();
         assert!(failed_stuck == 0 || report.expired > 0, "seed {seed}: {failed_stuck} pages failed without a cause");
         if cluster.hanging_ranks.is_empty() {
@@ -154,7 +169,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
          {turns} turns ({turns_lost} lost), {expired} leases expired, {stuck} stuck, {restarted} servers restarted, {given_up} given up"
     );
     // The troubles must really have happened, or the test proves nothing.
-    assert!(complete > 700, "only {complete} of 1000 clusters got to the end");
+    assert!(complete > 650, "only {complete} of 1000 clusters got to the end");
     assert!(turns > 150 && turns_lost > 15, "{turns} turns, {turns_lost} of them lost");
     assert!(restarted > 10 && given_up > 2, "{restarted} servers restarted, {given_up} given up");
     assert!(returned > 50, "only {returned} pages went back to the first engine");
@@ -185,6 +200,8 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
         blank: 0.0,
         poison: BTreeSet::new(),
         server_deaths: 0.0,
+        dying_servers: BTreeMap::new(),
+        restart: Duration::from_secs(90),
         engine_losses: 0.0,
         turn_first: Duration::from_secs(130),
         turn_back: Duration::from_secs(14),
@@ -285,5 +302,71 @@ fn a_cluster_whose_servers_all_fail_everything_stops_at_once() {
         assert_eq!(report.counts.settled(), 0);
         let (answers, _) = report.failing_answers;
         assert!(answers <= 40 + 30 * u64::from(failing), "{answers} answers");
+    }
+}
+
+/// One rank of 64 in flight, for an hour of pages and more.
+fn one_gpu(poison: &[u32], deaths: f64) -> Cluster {
+    let poison = poison.iter().map(|page| PageRef { document: DocumentId(0), page: PageIndex(*page) }).collect();
+    Cluster {
+        poison,
+        server_deaths: deaths,
+        in_flight: 64,
+        credits: 80,
+        answer_time: Duration::from_secs(30),
+        page_counts: vec![4_000],
+        ..steady(1, "chandra", 1)
+    }
+}
+
+#[test]
+fn a_page_that_kills_among_64_is_found_in_a_few_deaths_and_no_other_is_blamed() {
+    let most = 2 * 64_u32.ilog2();
+    for seed in 0..8 {
+        let page = 500 + 85 * seed as u32;
+        let report = simulate(&Cluster { seed, ..one_gpu(&[page], 0.0) }).unwrap();
+        assert_eq!(report.outcome, Some(Outcome::Complete));
+        assert_eq!(report.counts.failed, BTreeMap::from([(FailureClass::Poison, 1)]), "page {page}");
+        assert!(report.deaths <= most, "page {page}: {} deaths", report.deaths);
+    }
+    let report = simulate(&one_gpu(&[500, 510, 3_000, 3_500], 0.0)).unwrap();
+    assert_eq!(report.counts.failed, BTreeMap::from([(FailureClass::Poison, 4)]));
+    assert!(report.deaths <= 4 * most, "{} deaths", report.deaths);
+}
+
+/// A death that no page caused costs the restart and little more.
+#[test]
+fn a_death_that_no_page_caused_costs_at_most_three_per_cent_of_an_hour() {
+    let whole = simulate(&one_gpu(&[], 0.0)).unwrap();
+    let mut costs = Vec::new();
+    for seed in 0..20 {
+        let died = simulate(&Cluster { seed, ..one_gpu(&[], 0.000_4) }).unwrap();
+        assert_eq!((died.outcome, died.counts.read), (Some(Outcome::Complete), 4_000));
+        if died.deaths == 0 {
+            continue;
+        }
+        // What was in flight at a death is read again: on average half of each answer is lost.
+        let restarts = Duration::from_secs(90 * 3 / 2) * died.deaths;
+        let cost = died.elapsed.saturating_sub(whole.elapsed + restarts) / died.deaths;
+        costs.push(cost.as_secs_f64());
+    }
+    let mean = costs.iter().sum::<f64>() / costs.len() as f64;
+    println!("{} runs with deaths: {mean:.0} s each, besides the restart", costs.len());
+    assert!(costs.len() > 5 && mean <= 0.03 * 3_600.0, "{mean:.0} s a death");
+}
+
+#[test]
+fn a_server_that_dies_with_every_page_is_given_up_and_no_page_is_blamed() {
+    let dying = |ranks, since| Cluster {
+        dying_servers: BTreeMap::from([(RankId(0), Duration::from_secs(since))]),
+        ..steady(ranks, "chandra", 10)
+    };
+    for since in [0, 100] {
+        let beside = simulate(&dying(2, since)).unwrap();
+        assert_eq!((beside.outcome, beside.counts.read), (Some(Outcome::Complete), 400), "{:?}", beside.counts);
+        assert!(beside.deaths <= 6, "{} deaths", beside.deaths);
+        let alone = simulate(&dying(1, since)).unwrap();
+        assert_eq!(alone.outcome, Some(Outcome::Stopped(StopReason::NoEngine(Engine::Chandra))));
+        assert!(alone.counts.failed.is_empty() && alone.deaths <= 6, "{:?}, {} deaths", alone.counts, alone.deaths);
     }
 }

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
+use crate::schedule_support::{CHANDRA, Story, attempt, page, policy, seconds, without_second};
 use bulletin_ocr::{
     model::{
-        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PixelSize,
-        Prior, RankId, RecordPlace, Remedy, Role, Sampling, ServedBy, ServerKind, Shown, Stage, StopReason, TokenUsage,
-        Unit, Verdict,
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, Prior,
+        RankId, RecordPlace, Remedy, Role, Stage, StopReason, Unit, Verdict,
     },
     schedule::{Action, Deadline, Event, PageState, Policy, Restored, Tick},
 };
@@ -251,38 +250,6 @@ fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
     );
 }
 
-fn attempt() -> Attempt {
-    Attempt {
-        served_by: ServedBy {
-            engine: Engine::Chandra,
-            server: ServerKind::Model,
-            profile: "chandra-2".into(),
-            model: "chandra".into(),
-            version: "0.17.0".into(),
-            prompt_sha256: String::new(),
-            request: "{}".into(),
-        },
-        rank: CHANDRA,
-        stage: Stage::Primary,
-        shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
-        request_id: "BO_1.p1.l1.a1.whole".into(),
-        outcome: AttemptOutcome::Failed(FailureClass::Loop),
-        finish: None,
-        step: 0,
-        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
-        salted: false,
-        repeats: 0,
-        max_tokens: 12_384,
-        tokens: TokenUsage::default(),
-        started_unix_ms: 0,
-        time_to_first_token: None,
-        duration: Duration::ZERO,
-        kept_characters: 0,
-        reason: "7 copies".into(),
-        answer: String::new(),
-    }
-}
-
 /// The server refuses the page and cuts the connection by turns, for as long as ten thousand returns.
 #[test]
 fn a_page_that_a_long_overload_returns_again_and_again_stays_small_and_is_read_in_the_end() {
@@ -340,28 +307,6 @@ fn a_machine_fault_is_not_counted_against_the_page() {
     story.assert_finished(Outcome::Complete);
 }
 
-/// Such a page would be asked for ever: every other page is read by the same server.
-#[test]
-fn a_page_that_always_comes_back_is_tried_alone() {
-    let mut story = Story::begin(1, &[1]);
-    story.joins(CHANDRA, "chandra", 4);
-    let mut trials = Vec::new();
-    for _ in 0..5 {
-        let (_, unit) = story.units()[0];
-        trials.push(unit.probe);
-        let outcome = AttemptOutcome::Interrupted(MachineFault::Aborted);
-        story.happens(Event::Returned {
-            rank: CHANDRA,
-            page: page(0, 1),
-            lease: unit.lease,
-            fault: MachineFault::Aborted,
-            attempts: vec![Attempt { outcome, ..attempt() }],
-            text: None,
-        });
-    }
-    assert_eq!(trials, [None, None, None, Some(0), Some(1)], "the table of attempts settles it there");
-}
-
 #[test]
 fn a_rank_that_cannot_reach_the_inputs_gets_no_pages_and_fails_none() {
     let mut story = Story::begin(1, &[2]);
@@ -371,64 +316,6 @@ fn a_rank_that_cannot_reach_the_inputs_gets_no_pages_and_fails_none() {
     let outcome = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
     assert_eq!(story.actions.last(), Some(&Action::Finish { outcome }));
     assert_eq!(story.scheduler.counts().settled(), 0);
-}
-
-#[test]
-fn suspects_run_alone_and_the_innocent_are_read() {
-    let mut story = Story::begin(1, &[6]);
-    story.joins(CHANDRA, "chandra", 2);
-    let units = story.units();
-    for (rank, unit) in units {
-        story.returns(rank, unit, MachineFault::ServerDied);
-    }
-    // Both pages were in flight: each now runs alone, before any other page.
-    for number in [1, 2] {
-        let [(rank, unit)] = story.units()[..] else { panic!("a suspect must run alone") };
-        assert_eq!((unit.first, unit.count, unit.probe), (page(0, number), 1, Some(0)));
-        story.settles(rank, unit, page(0, number), Verdict::Read);
-    }
-    assert!(story.units().iter().all(|(_, unit)| unit.probe.is_none()), "the others run as usual");
-}
-
-/// One death must not slow the others down, and a page that kills must not take their servers one after the other.
-#[test]
-fn suspects_are_tried_where_their_server_died_while_the_others_go_on() {
-    let mut story = Story::begin(2, &[40]);
-    story.joins(CHANDRA, "chandra", 2);
-    story.joins(RankId(1), "chandra", 2);
-    let units = story.units();
-    let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
-    story.returns(RankId(1), of(RankId(1)), MachineFault::ServerDied);
-    let again = story.units();
-    assert!(again.iter().all(|(rank, unit)| *rank == RankId(1) && unit.probe == Some(0)), "{again:?}");
-    assert_eq!(again.len(), 1, "one alone");
-    story.reads(CHANDRA, of(CHANDRA));
-    let next = story.units();
-    assert!(next.iter().all(|(rank, unit)| *rank == CHANDRA && unit.probe.is_none()) && !next.is_empty(), "{next:?}");
-    // Where that rank serves no more, another tries them.
-    story.happens(Event::EngineLost { rank: RankId(1), engine: Engine::Chandra });
-    story.returns(RankId(1), again[0].1, MachineFault::ConnectionLost);
-    for (rank, unit) in next {
-        story.reads(rank, unit);
-    }
-    assert!(story.units().iter().any(|(rank, unit)| *rank == CHANDRA && unit.probe == Some(0)));
-}
-
-#[test]
-fn a_page_alone_at_a_death_is_tried_once_more() {
-    let mut story = Story::resume(without_second(1), &[1], Vec::new());
-    story.joins(CHANDRA, "chandra", 2);
-    for expected in [None, Some(0), Some(1)] {
-        let (_, unit) = story.units()[0];
-        assert_eq!(unit.probe, expected);
-        if expected == Some(1) {
-            story.settles(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Poison));
-        } else {
-            story.returns(CHANDRA, unit, MachineFault::ServerDied);
-        }
-    }
-    story.assert_finished(Outcome::Complete);
-    assert_eq!(story.scheduler.counts().failed[&FailureClass::Poison], 1);
 }
 
 #[test]

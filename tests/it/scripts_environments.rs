@@ -44,6 +44,25 @@ fn an_environment_is_made_once_and_left_alone_from_then_on() {
 }
 
 #[test]
+fn the_kernel_that_a_first_page_would_wait_for_is_compiled_where_there_is_a_compiler() {
+    let site = Site::new();
+    let made = site.run("env-chandra", &["--tool", "conda"]);
+    made.ends_with(0);
+    made.says("no nvcc here");
+    assert!(!site.calls().contains("gdn_prefill"));
+    let nvcc = site.path("bin/nvcc");
+    fs::write(&nvcc, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&nvcc, PermissionsExt::from_mode(0o755)).unwrap();
+    let again = site.run("env-chandra", &[]);
+    again.ends_with(0);
+    again.says("nothing if it is there");
+    assert!(site.calls().contains("gen_gdn_prefill_sm90_module"), "{}", site.calls());
+    let other = site.run("env-deepseek", &["--tool", "conda"]);
+    other.ends_with(0);
+    assert_eq!(site.calls().matches("gen_gdn_prefill_sm90_module").count(), 1);
+}
+
+#[test]
 fn conda_is_found_where_it_is_a_module_only() {
     let site = Site::new();
     fs::create_dir_all(site.path("modules/init")).unwrap();

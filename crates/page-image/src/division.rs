@@ -3,8 +3,8 @@
 //! [`crate::layout`] analyses the page; this module changes it.
 
 use crate::{
-    BBox, ColumnsReason, GlyphSource, Grid, Language, LayoutRule, PageLayout, Pixels, Region, Rotation, Skew,
-    TextDirection, View, When,
+    BBox, ColumnsReason, Evidence, Grid, Language, LayoutRule, PageLayout, Pixels, Proof, Region, Rotation, Skew,
+    TextDirection, TurnPlace, TurnProposal, View, When,
     clean::{clean, needs_cleaning},
     cut::{Piece, cut, turned},
     layout::{Ink, columns, page_turn, script, skew, turned_region},
@@ -37,31 +37,43 @@ pub struct PartImage {
     pub ink: Ink,
 }
 
+/// Why a page is not divided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Undivided {
+    /// The view does not exist, because the page has no place to cut it.
+    NoPlace,
+    /// The letters propose a rotation, and nothing yet says whether they are right.
+    TurnInQuestion(Box<TurnProposal>),
+}
+
 /// A part lower than this share of the page's height is not halved.
 const LEAST_HALVED: f64 = 0.4;
 
-/// Divides a page rendered at `dpi`; `None` where the view does not exist, because the page has no place to cut it.
+/// Divides a page rendered at `dpi`.
 ///
-/// What the pixels suggest to be turned is turned only if the glyphs do not say otherwise: on tables of numbers and
-/// on dot leaders, pixels alone are sometimes wrong.
+/// What the letters propose to be turned is turned only on proof, by `evidence`: on tables of numbers and on dot leaders
+/// they are sometimes wrong.
+///
+/// # Errors
+/// The view does not exist, or a proposal is neither settled by the glyphs nor examined yet.
 pub fn divide(
     pixels: Pixels,
-    glyphs: GlyphSource<'_>,
+    evidence: Evidence<'_>,
     dpi: f32,
     grid: Grid,
     rule: LayoutRule,
     view: View,
-) -> Option<Division> {
+) -> Result<Division, Undivided> {
     let ink = pixels.ink(dpi);
     let mut layout = PageLayout::default();
     if ink.blank && view != View::Halves {
         let part = PartImage { pixels, bbox: BBox::PAGE, place: BBox::PAGE, turn: Rotation::None, ink };
-        return Some(Division { layout, ink, parts: vec![part] });
+        return Ok(Division { layout, ink, parts: vec![part] });
     }
-    let page = prepare(pixels, glyphs, dpi, rule, &mut layout);
+    let page = prepare(pixels, evidence, dpi, rule, &mut layout)?;
     let regions = match view {
-        View::Whole | View::Reduced => regions(&page, glyphs, dpi, rule.columns, rule, &mut layout),
-        View::Halves => more_regions(&page, glyphs, dpi, rule, &mut layout)?,
+        View::Whole | View::Reduced => regions(&page, evidence, dpi, rule.columns, rule, &mut layout)?,
+        View::Halves => more_regions(&page, evidence, dpi, rule, &mut layout)?,
     };
     let back = |bbox: BBox| bbox.turned(layout.turn.inverse());
     let is_as_drawn = regions == [Region::PAGE] && !layout.is_changed();
@@ -83,14 +95,20 @@ pub fn divide(
             regions.iter().map(part).collect()
         }
     };
-    Some(Division { layout, ink, parts })
+    Ok(Division { layout, ink, parts })
 }
 
 /// Brings the page upright, straight and clean.
-fn prepare(pixels: Pixels, glyphs: GlyphSource<'_>, dpi: f32, rule: LayoutRule, layout: &mut PageLayout) -> Pixels {
+fn prepare(
+    pixels: Pixels,
+    evidence: Evidence<'_>,
+    dpi: f32,
+    rule: LayoutRule,
+    layout: &mut PageLayout,
+) -> Result<Pixels, Undivided> {
     let mut page = pixels;
     if rule.upright {
-        layout.turn = proved_turn(page_turn(&page.sheet(dpi)), glyphs);
+        layout.turn = proved_turn(&page, dpi, evidence)?;
         page = turned(page, layout.turn);
     }
     if rule.straighten {
@@ -110,49 +128,67 @@ fn prepare(pixels: Pixels, glyphs: GlyphSource<'_>, dpi: f32, rule: LayoutRule, 
         When::Auto => needs_cleaning(&page.sheet(dpi)),
         When::Always => true,
     };
-    if layout.cleaned { clean(&page, dpi) } else { page }
+    Ok(if layout.cleaned { clean(&page, dpi) } else { page })
 }
 
-/// The rotation of a page for which the pixels suggest `suggested`.
-fn proved_turn(suggested: Rotation, glyphs: GlyphSource<'_>) -> Rotation {
-    if suggested == Rotation::None {
-        return suggested;
+/// The rotation of the whole page, if letters and proof agree on one.
+fn proved_turn(page: &Pixels, dpi: f32, evidence: Evidence<'_>) -> Result<Rotation, Undivided> {
+    let proposed = page_turn(&page.sheet(dpi));
+    if proposed == Rotation::None {
+        return Ok(proposed);
     }
-    match text_direction(glyphs(), BBox::PAGE) {
-        TextDirection::Unknown => suggested,
-        TextDirection::Mixed => Rotation::None,
-        TextDirection::Upright(turn) => turn,
+    match text_direction((evidence.glyphs)(), BBox::PAGE) {
+        TextDirection::Mixed => Ok(Rotation::None),
+        TextDirection::Upright(turn) => Ok(turn),
+        TextDirection::Unknown => match evidence.proofs.get(TurnPlace::Page) {
+            Some(Proof::Proven) => Ok(proposed),
+            Some(Proof::Unproven) => Ok(Rotation::None),
+            None => Err(in_question(TurnPlace::Page, proposed, page, BBox::PAGE, dpi)),
+        },
     }
 }
 
-/// Whether the glyphs in `region`, which was found on a page that was rotated by `turn`, allow its rotation.
-fn is_proved(region: Region, turn: Rotation, glyphs: GlyphSource<'_>) -> bool {
-    match text_direction(glyphs(), region.bbox.turned(turn.inverse())) {
-        TextDirection::Unknown => true,
-        TextDirection::Mixed => false,
-        TextDirection::Upright(upright) => upright == turn.then(region.turn),
+/// Whether the proposal to turn `region` of a page, which itself was rotated by `turn`, is proven.
+fn is_proved(
+    region: Region,
+    turn: Rotation,
+    page: &Pixels,
+    dpi: f32,
+    evidence: Evidence<'_>,
+) -> Result<bool, Undivided> {
+    match text_direction((evidence.glyphs)(), region.bbox.turned(turn.inverse())) {
+        TextDirection::Mixed => Ok(false),
+        TextDirection::Upright(upright) => Ok(upright == turn.then(region.turn)),
+        TextDirection::Unknown => match evidence.proofs.get(TurnPlace::Region) {
+            Some(proof) => Ok(proof == Proof::Proven),
+            None => Err(in_question(TurnPlace::Region, region.turn, page, region.bbox, dpi)),
+        },
     }
+}
+
+fn in_question(place: TurnPlace, turn: Rotation, page: &Pixels, bbox: BBox, dpi: f32) -> Undivided {
+    Undivided::TurnInQuestion(Box::new(TurnProposal::new(place, turn, page, bbox, dpi)))
 }
 
 /// The parts of a page in the whole view, in reading order.
 fn regions(
     page: &Pixels,
-    glyphs: GlyphSource<'_>,
+    evidence: Evidence<'_>,
     dpi: f32,
     divided: When,
     rule: LayoutRule,
     layout: &mut PageLayout,
-) -> Vec<Region> {
+) -> Result<Vec<Region>, Undivided> {
     let sheet = page.sheet(dpi);
     let found = script(&sheet);
     layout.script = found.language;
     if rule.upright
         && let Some((region, confidence)) = turned_region(&sheet)
-        && is_proved(region, layout.turn, glyphs)
+        && is_proved(region, layout.turn, page, dpi, evidence)?
     {
         layout.columns.reason = ColumnsReason::Turned;
         layout.columns.confidence = confidence;
-        return surrounding_regions(region);
+        return Ok(surrounding_regions(region));
     }
     let direction = match found.language {
         Language::Mixed if found.arabic > 0.5 => Language::Arabic,
@@ -161,7 +197,7 @@ fn regions(
     };
     let (columns, regions) = columns(&sheet, divided, direction);
     layout.columns = columns;
-    regions
+    Ok(regions)
 }
 
 /// The region, extended to the full width, and the regions above and below it.
@@ -172,19 +208,19 @@ fn surrounding_regions(region: Region) -> Vec<Region> {
     [above, middle, below].into_iter().filter(|part| part.bbox.top < part.bbox.bottom).collect()
 }
 
-/// More parts than in the whole view; `None` if there is no place to cut. If columns are normally not divided, the
+/// More parts than in the whole view, if there is a place to cut. If columns are normally not divided, the
 /// division into columns is tried first; otherwise, or without columns, high parts are halved.
 fn more_regions(
     page: &Pixels,
-    glyphs: GlyphSource<'_>,
+    evidence: Evidence<'_>,
     dpi: f32,
     rule: LayoutRule,
     layout: &mut PageLayout,
-) -> Option<Vec<Region>> {
+) -> Result<Vec<Region>, Undivided> {
     let divided = if rule.columns == When::Never { When::Auto } else { rule.columns };
-    let regions = regions(page, glyphs, dpi, divided, rule, layout);
+    let regions = regions(page, evidence, dpi, divided, rule, layout)?;
     if rule.columns == When::Never && layout.columns.divide.is_some() {
-        return Some(regions);
+        return Ok(regions);
     }
     let mut more = Vec::new();
     for region in &regions {
@@ -198,5 +234,5 @@ fn more_regions(
             })),
         }
     }
-    (more.len() > regions.len()).then_some(more)
+    if more.len() > regions.len() { Ok(more) } else { Err(Undivided::NoPlace) }
 }

@@ -91,6 +91,8 @@ class ScriptedAnswers(LogitsProcessor):
         self.device, self.pinned = device, is_pin_memory
         self.arrived = 0
         self.rows = {}
+        # By the identity of the list of its output tokens, which is kept here so that no other list gets that identity.
+        self.given = {}
 
     def is_argmax_invariant(self):
         return False
@@ -106,8 +108,11 @@ class ScriptedAnswers(LogitsProcessor):
                 if params.max_tokens == RESET:
                     self.arrived = 0
                 continue
-            self.rows[index] = (self.answers[self.arrived % len(self.answers)], output)
-            self.arrived += 1
+            # A request that sat out a step is added again, with the same list of output tokens: it keeps its answer.
+            if id(output) not in self.given:
+                self.given[id(output)] = (self.answers[self.arrived % len(self.answers)], output)
+                self.arrived += 1
+            self.rows[index] = self.given[id(output)]
         for source, target, direction in batch_update.moved:
             moved, replaced = self.rows.pop(source, None), self.rows.pop(target, None)
             if moved is not None:

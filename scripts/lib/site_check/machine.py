@@ -125,9 +125,9 @@ def _look_at_tesseract(page):
         version = ask(["tesseract", "--version"])
         page.good("Tesseract", version.first if version.good else "of unknown version")
     elif listed.good:
-        page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that reads pages needs them: install them, or set TESSDATA_PREFIX")
+        page.note("Tesseract", "without " + ", ".join(absent), "only the stand-in that reads pages, and turned scans, need them: install them, or set TESSDATA_PREFIX")
     else:
-        page.note("Tesseract", listed.fault, "only the stand-in that really reads, and turned pages, need it")
+        page.note("Tesseract", listed.fault, "only the stand-in that reads pages, and turned scans, need it")
 
 
 def _look_at_building(page, built):

@@ -118,9 +118,22 @@ pub struct RepetitionDetection {
 pub struct Launch {
     /// Program and arguments, with the placeholders `{model}`, `{served_name}`, `{memory}` and `{socket}`.
     pub command: Vec<String>,
+    /// Further arguments, for versions of vLLM that know them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub since: Vec<Since>,
     /// Variables added to the environment.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+}
+
+/// Arguments that vLLM knows from a version on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Since {
+    /// The first version that knows them.
+    pub version: Version,
+    /// The arguments.
+    pub arguments: Vec<String>,
 }
 
 impl Profile {

@@ -39,7 +39,10 @@ fn is_shorter_than_said(stream: &Stream<'_>, bytes: u64) -> bool {
 
 /// Whether the data have a run of zeros.
 pub(super) fn has_hole(data: &[u8]) -> bool {
-    data.chunk_by(|one, next| one == next).any(|run| run[0] == 0 && run.len() >= HOLE)
+    let zeros = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| **byte == 0).count();
+    // Such a run covers one of these places.
+    let mut places = (HOLE - 1..data.len()).step_by(HOLE).filter(|place| data[*place] == 0);
+    places.any(|place| zeros(&mut data[..place].iter().rev()) + zeros(&mut data[place..].iter()) >= HOLE)
 }
 
 /// Whether deflated data have their end. Their checksum counts only where they have a hole: some producers write a wrong
@@ -66,6 +69,18 @@ mod tests {
     use super::*;
     use flate2::{Compression, write::ZlibEncoder};
     use std::io::Write;
+
+    #[test]
+    fn a_hole_is_found_wherever_it_begins() {
+        for begin in 0..2 * HOLE {
+            let mut data = vec![1; 4 * HOLE];
+            data[begin..begin + HOLE].fill(0);
+            assert!(has_hole(&data), "{begin}");
+            data[begin + HOLE / 3] = 1;
+            assert!(!has_hole(&data), "{begin}");
+        }
+        assert!(has_hole(&[0; HOLE]) && !has_hole(&[0; HOLE - 1]));
+    }
 
     #[test]
     fn deflated_data_need_their_end_and_not_their_checksum() {

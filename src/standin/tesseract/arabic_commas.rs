@@ -9,7 +9,7 @@ use image::GrayImage;
 
 use page_image::layout::{extent, for_each_mark};
 
-use super::process::{PixelBox, Word};
+use crate::tesseract::{PixelBox, Word};
 
 /// Characters as which Tesseract reads a comma.
 const TAKEN_FOR: [char; 6] = ['.', 'ء', ':', ',', '\'', '’'];

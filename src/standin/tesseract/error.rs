@@ -2,7 +2,7 @@
 
 use image::ImageError;
 
-use super::process::TesseractError;
+use crate::tesseract::TesseractError;
 
 /// Why a page could not be read.
 #[derive(Debug, thiserror::Error)]

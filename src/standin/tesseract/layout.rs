@@ -7,13 +7,10 @@
 use crate::{
     model::PixelSize,
     standin::dialect::{BlockKind, PageBlock},
+    tesseract::{PixelBox, Word},
 };
 
-use super::{
-    low_confidence::hull,
-    process::{PixelBox, Word},
-    shape::Shape,
-};
+use super::{low_confidence::hull, shape::Shape};
 
 /// Greatest distance of the running head's end from the top, inches: 8.6 % of A4's height, and more on some scans.
 const HEAD_INCHES: f32 = 1.15;

@@ -1,6 +1,6 @@
 //! Tesseract's confidence in what it read, and the lines that are to be read a second time.
 
-use super::process::{PixelBox, Word};
+use crate::tesseract::{PixelBox, Word};
 
 /// Confidence below which a word counts as doubtful.
 const DOUBTFUL: f32 = 60.0;

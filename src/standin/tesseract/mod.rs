@@ -4,7 +4,6 @@ pub(super) mod arabic_commas;
 pub(super) mod error;
 pub(super) mod layout;
 pub(super) mod low_confidence;
-pub(super) mod process;
 pub(super) mod raster;
 pub(super) mod reading;
 pub(super) mod shape;

@@ -3,9 +3,9 @@
 use image::GrayImage;
 use page_image::{Pixels, catmull_rom};
 
-use crate::model::PixelSize;
+use crate::{model::PixelSize, tesseract::PixelBox};
 
-use super::{error::ReadingError, process::PixelBox};
+use super::error::ReadingError;
 
 /// White between stacked pieces, pixels: enough for Tesseract to see the lines of two pieces as separate lines.
 const GAP: u32 = 24;

@@ -24,6 +24,7 @@ use page_image::layout::{Sheet, script};
 use crate::{
     model::{Language, PixelSize},
     standin::{dialect::PageBlock, picture::Picture},
+    tesseract::{Languages, PixelBox, Segmentation, Sight, Tesseract, Word},
 };
 
 use super::{
@@ -31,7 +32,6 @@ use super::{
     error::ReadingError,
     layout,
     low_confidence::{Certainty, Passage, doubtful_passages},
-    process::{Languages, PixelBox, Segmentation, Sight, Tesseract, Word},
     raster::{busiest_band, portable_graymap, resized, stacked},
     shape::Shape,
 };

@@ -2,7 +2,7 @@
 
 use crate::model::PixelSize;
 
-use super::process::Segmentation;
+use crate::tesseract::Segmentation;
 
 /// Greatest width of a column, inches: half of the widest known page is 4.5, the whole of the narrowest 7.0.
 const COLUMN_INCHES: f32 = 5.5;

@@ -6,7 +6,7 @@ use crate::{
     engine::{Asking, AttemptResult},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
-        PageRef, Part, Remedy, Verdict, View,
+        PageRef, Part, Remedy, Trial, Verdict, View,
     },
     retry::{
         RetryStep,
@@ -57,7 +57,9 @@ impl StageEnd {
 pub(super) async fn run_stage(task: &PageTask, progress: &mut PageProgress) -> Result<StageEnd, MachineFault> {
     let asked = task.unit.engine;
     let budget = Budget::of(&task.context.configuration, asked);
-    let Some(retry) = RetryState::resume(task.stage, progress.counting(), budget, task.unit.probe) else {
+    let Some(retry) =
+        RetryState::resume(task.stage, progress.counting(), budget, task.unit.trial.and_then(Trial::deaths_alone))
+    else {
         let (engine, class, reason) = last_failure(progress.counting(), asked);
         let end = StageEnd::failed(class, progress.best().clone(), reason);
         return Ok(StageEnd { engine: Some(engine), ..end });
@@ -184,9 +186,8 @@ impl StageAttempts<'_> {
         let request_id = self.task.request_id(number, &image.image.shown, image.parts);
         let service = &self.engine.service;
         let ready = service.ready().await?;
-        if self.task.unit.probe.is_some() {
-            service.begin_probe(ready.start);
-        }
+        let trial = self.task.unit.trial;
+        service.asks(ready.start, trial);
         let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.step().step };
         let result = ready.reader.attempt(&image.image, asking).await;
         match result.attempt.outcome {
@@ -194,7 +195,7 @@ impl StageAttempts<'_> {
                 tracing::info!(request_id, "{fault}: {}", result.attempt.reason);
                 report_death(self.engine, &ready, fault).await;
             }
-            _ => service.end_probe(),
+            _ => service.answered(ready.start, trial),
         }
         Ok(Asked { image, request_id, result })
     }

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     comm::Returned,
-    model::{MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
+    model::{Engine, MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
+    retry::escalation::next_stage,
     store,
     sys::on_one_line,
 };
@@ -69,7 +70,13 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
 /// Gives the record of a settled page to the store.
 fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
     if let Verdict::Failed(class) = end.verdict {
-        tracing::warn!(engine = %task.unit.engine, %class, "the page failed: {}", end.reason);
+        let engine = task.unit.engine;
+        let has_second = task.context.configuration.roles().serves(Engine::DeepSeek);
+        if next_stage(end.remaining, has_second).is_some() {
+            tracing::info!(%engine, %class, "the page failed on this engine and goes on: {}", end.reason);
+        } else {
+            tracing::warn!(%engine, %class, "the page failed: {}", end.reason);
+        }
     }
     let (recorded, before) = (progress.recorded(), progress.before());
     let (attempts, counts_from) = progress.into_record();

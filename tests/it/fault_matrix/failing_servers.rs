@@ -1,4 +1,4 @@
-//! Servers that fail every page by their answers.
+//! Servers that fail every page by their answers, or die with it.
 
 use std::{
     fs,
@@ -90,6 +90,20 @@ fn row_all_servers_refuse_everything() {
     for said in ["every chandra server fails every page", "rejected", "stopped early"] {
         assert!(output.contains(said), "{said}: {output}");
     }
+    let report = report(&row);
+    assert_eq!((&report["failed"], &report["left"]), (&serde_json::json!({}), &report["pages"]));
+    let faults = row.bench.write("faults.toml", "");
+    row.finish(&["--faults", faults.to_str().unwrap()]);
+}
+
+#[test]
+fn row_engine_dies_with_every_page() {
+    let row = Row::new("engine dies with every page");
+    let mut run = row.start_with_faults("[[fault]]\npage = \"*\"\nkind = \"death\"\n");
+    assert_eq!(ended(&mut run), Some(75), "{}", row.bench.log(0));
+    let log = row.bench.log(0);
+    assert!(log.contains("3 starts in a row died with the first pages") && log.contains("the end of its log"), "{log}");
+    assert_eq!(log.matches("the server is ready").count(), 3, "{log}");
     let report = report(&row);
     assert_eq!((&report["failed"], &report["left"]), (&serde_json::json!({}), &report["pages"]));
     let faults = row.bench.write("faults.toml", "");

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        DocumentId, Engine, EngineSet, LeaseId, MachineFault, Outcome, PageIndex, PageRef, RankId, Remedy, Role,
-        Settlement, Unit, Verdict,
+        Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
+        PageIndex, PageRef, PixelSize, RankId, Remedy, Role, Sampling, ServedBy, ServerKind, Settlement, Shown, Stage,
+        TokenUsage, Unit, Verdict,
     },
     schedule::{Action, Event, Policy, Restored, Scheduler, Tick},
 };
@@ -116,4 +117,36 @@ pub fn seconds(seconds: u64) -> Tick {
 
 pub fn page(document: u32, number: u32) -> PageRef {
     PageRef { document: DocumentId(document), page: PageIndex::from_number(number).unwrap() }
+}
+
+pub fn attempt() -> Attempt {
+    Attempt {
+        served_by: ServedBy {
+            engine: Engine::Chandra,
+            server: ServerKind::Model,
+            profile: "chandra-2".into(),
+            model: "chandra".into(),
+            version: "0.17.0".into(),
+            prompt_sha256: String::new(),
+            request: "{}".into(),
+        },
+        rank: CHANDRA,
+        stage: Stage::Primary,
+        shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
+        request_id: "BO_1.p1.l1.a1.whole".into(),
+        outcome: AttemptOutcome::Failed(FailureClass::Loop),
+        finish: None,
+        step: 0,
+        sampling: Sampling { temperature: 0.0, top_p: 0.1 },
+        salted: false,
+        repeats: 0,
+        max_tokens: 12_384,
+        tokens: TokenUsage::default(),
+        started_unix_ms: 0,
+        time_to_first_token: None,
+        duration: Duration::ZERO,
+        kept_characters: 0,
+        reason: "7 copies".into(),
+        answer: String::new(),
+    }
 }

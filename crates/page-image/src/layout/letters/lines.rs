@@ -26,7 +26,6 @@ pub(super) const FEATURES: usize = PLACES * COUNTS + 3;
 #[derive(Debug, Clone)]
 pub(super) struct Piece {
     /// The column of the word, and the rows.
-    #[cfg(test)]
     pub(super) place: (usize, Range<usize>),
     /// Number of columns of cells that have ink in some row.
     pub(super) covered: u32,
@@ -118,12 +117,7 @@ fn piece(mask: &Mask, column: usize, mut rows: Range<usize>) -> Option<Piece> {
     }
     let lengths = [(ink, runs), (ink, edges), (ink, covered)].map(|(ink, of)| ink as f32 / of.max(1) as f32 / spread);
     features[PLACES * COUNTS..].copy_from_slice(&lengths);
-    Some(Piece {
-        #[cfg(test)]
-        place: (column, top..bottom),
-        covered,
-        features,
-    })
+    Some(Piece { place: (column, top..bottom), covered, features })
 }
 
 /// Mean row of the ink and its standard deviation, in rows.

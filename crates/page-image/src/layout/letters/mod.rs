@@ -17,6 +17,8 @@ pub(super) const PER_INCH: f32 = 96.0;
 /// Runs of ink longer than this, in inches, are rules or pictures. The longest stroke of letters in running text is
 /// shorter.
 pub(super) const LONGEST_STROKE: f32 = 0.5;
+/// Least probability that a piece is letters for it to say which side is up.
+const LETTERS: f32 = 0.5;
 /// Limits the odds of a piece to about a thousand to one, so that one clear piece does not outweigh a page.
 const DOUBT: f32 = 0.001;
 
@@ -38,9 +40,21 @@ pub(super) fn letterforms(mask: &Mask) -> Vec<Letterform> {
     lines::pieces(mask).iter().map(letterform).collect()
 }
 
-/// The mean logarithm of the odds that a piece is upright, and the number of pieces.
+/// Pieces that are letters rather than figures, dots or dirt: the column of the word, the middle row, and the width of
+/// the ink, in cells, times the probability that it is letters.
+pub(super) fn letters(mask: &Mask) -> impl Iterator<Item = (usize, usize, f32)> {
+    lines::pieces(mask).into_iter().map(|piece| {
+        let form = letterform(&piece);
+        let (column, rows) = piece.place;
+        (column, rows.start.midpoint(rows.end), form.width * (form.arabic + form.latin))
+    })
+}
+
+/// The mean logarithm of the odds that a piece is upright, and the number of pieces. Figures, dots and dirt say little
+/// of the side that is up, and are left out.
 pub(super) fn uprightness(mask: &Mask) -> (f32, usize) {
-    let forms = letterforms(mask);
+    let mut forms = letterforms(mask);
+    forms.retain(|form| form.arabic + form.latin >= LETTERS);
     (forms.iter().map(|form| form.upright).sum::<f32>() / forms.len().max(1) as f32, forms.len())
 }
 

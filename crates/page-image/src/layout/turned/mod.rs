@@ -101,7 +101,7 @@ fn run_up_and_down(text: &Mask) -> bool {
     (upper + lower).run_up_and_down() && [upper, lower].iter().all(|half| !half.run_level())
 }
 
-fn without_rules(mask: &Mask) -> Mask {
+pub(super) fn without_rules(mask: &Mask) -> Mask {
     mask.without_runs(mask.cells(letters::LONGEST_STROKE))
 }
 

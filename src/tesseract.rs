@@ -1,8 +1,12 @@
 //! Tesseract as a child process: an image on its standard input, words with their places as TSV on its output.
+//!
+//! The stand-in reads pages with it; `imaging` asks it which side of a scan is up.
 
 use std::{ffi::OsString, process::Stdio, time::Duration};
 
 use tokio::{io::AsyncWriteExt, process::Command};
+
+use crate::sys::scrub_environment;
 
 /// The languages that Tesseract reads with, in order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +117,7 @@ pub struct Tesseract {
 impl Tesseract {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        scrub_environment(command.as_std_mut());
         // A page keeps one core busy. Many single-threaded pages use the cores better than one page with many threads.
         command.env("OMP_THREAD_LIMIT", "1").kill_on_drop(true).stderr(Stdio::piped()).stdout(Stdio::piped());
         command
