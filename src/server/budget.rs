@@ -7,8 +7,12 @@ use super::requests::DeathEvidence;
 /// Counts the starts in a row that failed or ended early, and those that died without an answer.
 #[derive(Debug, Default)]
 pub struct StartBudget {
+    /// Starts in a row that failed or ended early, less those that were explained since.
     early: u32,
+    /// Starts in a row that died with the first pages.
     unanswered: u32,
+    /// Some start has answered a page.
+    has_answered: bool,
 }
 
 /// The budget is spent: the engine is given up.
@@ -39,20 +43,26 @@ impl StartBudget {
     /// The budget is spent.
     pub fn after(&mut self, life: Duration, evidence: DeathEvidence) -> Result<Duration, Spent> {
         match evidence {
-            DeathEvidence::OnlySuspectsInFlight => return Ok(Duration::ZERO),
-            DeathEvidence::AnsweredNothing => {
-                self.unanswered += 1;
-                return if self.unanswered < Self::UNANSWERED {
-                    Ok(pause(self.unanswered))
-                } else {
-                    Err(Spent::Unanswered)
-                };
+            DeathEvidence::OnlySuspectsInFlight => {
+                // A page among them is likely to be to blame for an earlier death, too.
+                self.early = self.early.saturating_sub(1);
+                return Ok(Duration::ZERO);
             }
-            DeathEvidence::SuspectsInFlight | DeathEvidence::Answered => self.unanswered = 0,
+            DeathEvidence::SuspectsInFlight { answered: false } if self.has_answered => return Ok(Duration::ZERO),
+            DeathEvidence::AnsweredNone if self.has_answered => {}
+            DeathEvidence::AnsweredNone
+            | DeathEvidence::AnsweredNotOne
+            | DeathEvidence::SuspectsInFlight { answered: false } => {
+                self.unanswered += 1;
+                let spent = self.unanswered >= Self::UNANSWERED;
+                return if spent { Err(Spent::Unanswered) } else { Ok(pause(self.unanswered)) };
+            }
+            DeathEvidence::SuspectsInFlight { answered: true } => {
+                (self.unanswered, self.has_answered) = (0, true);
+                return Ok(Duration::ZERO);
+            }
+            DeathEvidence::Answered => (self.unanswered, self.has_answered) = (0, true),
             DeathEvidence::NothingAsked => {}
-        }
-        if evidence == DeathEvidence::SuspectsInFlight {
-            return Ok(Duration::ZERO);
         }
         if life >= Self::HEALTHY_LIFE {
             self.early = 0;
@@ -91,18 +101,35 @@ mod tests {
         assert_eq!(false_start, Ok(Duration::from_millis(500)));
     }
 
-    #[test]
-    fn a_server_that_dies_with_every_page_is_given_up_and_one_that_only_suspects_kill_is_not() {
+    /// One after the other; whether the budget is spent at the end.
+    fn spends(deaths: &[DeathEvidence]) -> Option<Spent> {
         let mut budget = StartBudget::default();
-        let nothing = DeathEvidence::AnsweredNothing;
-        let between = [DeathEvidence::Answered, DeathEvidence::SuspectsInFlight, DeathEvidence::OnlySuspectsInFlight];
-        for between in between.iter().cycle().take(30) {
-            budget.early = 0;
-            assert!(budget.after(EARLY, *between).is_ok());
+        deaths.iter().find_map(|death| budget.after(EARLY, *death).err())
+    }
+
+    #[test]
+    fn a_server_that_dies_with_the_first_pages_is_given_up() {
+        use DeathEvidence::{Answered, AnsweredNone, AnsweredNotOne, OnlySuspectsInFlight};
+        for none in [AnsweredNone, AnsweredNotOne] {
+            assert_eq!(spends(&[none; 2]), None);
+            assert_eq!(spends(&[none; 3]), Some(Spent::Unanswered));
         }
-        assert!(budget.after(EARLY, nothing).is_ok() && budget.after(EARLY, nothing).is_ok());
+        // Once it has answered pages, several in flight may be at fault, and one that is no suspect is not.
+        assert_eq!(spends(&[Answered, AnsweredNone, AnsweredNone, AnsweredNone]), None);
+        assert_eq!(spends(&[Answered, AnsweredNotOne, AnsweredNotOne, AnsweredNotOne]), Some(Spent::Unanswered));
         // Suspects in isolation show neither that it reads pages nor that it reads none.
-        assert!(budget.after(EARLY, DeathEvidence::OnlySuspectsInFlight).is_ok());
-        assert_eq!(budget.after(EARLY, nothing), Err(Spent::Unanswered));
+        assert_eq!(
+            spends(&[AnsweredNotOne, OnlySuspectsInFlight, AnsweredNotOne, AnsweredNotOne]),
+            Some(Spent::Unanswered)
+        );
+    }
+
+    /// A page that kills costs a death that counts, and at least two in isolation.
+    #[test]
+    fn pages_that_kill_do_not_cost_a_rank_its_engine() {
+        use DeathEvidence::{Answered, OnlySuspectsInFlight, SuspectsInFlight};
+        let again = SuspectsInFlight { answered: false };
+        let one = [Answered, again, OnlySuspectsInFlight, OnlySuspectsInFlight];
+        assert_eq!(spends(&one.repeat(20)), None);
     }
 }

@@ -8,12 +8,15 @@ use crate::model::Trial;
 #[derive(Debug, Default)]
 pub struct Requests {
     start: u32,
-    asked: bool,
+    /// Number of requests so far.
+    asked: u32,
     answered: bool,
     /// Number of requests under way for pages that are tried again, among others.
     among_others: u32,
     /// The same in isolation.
     isolated: u32,
+    /// The start before it died and had answered nothing: pages go to this one one at a time until it answers.
+    one_at_a_time: bool,
 }
 
 /// What the requests say about the death of a server.
@@ -23,10 +26,15 @@ pub enum DeathEvidence {
     NothingAsked,
     /// It had answered pages.
     Answered,
-    /// It had been sent pages and answered none.
-    AnsweredNothing,
-    /// It had answered pages. Some in flight were suspect after an earlier death, and one of them may be at fault.
-    SuspectsInFlight,
+    /// It had been sent several pages and answered none. One of them may be at fault.
+    AnsweredNone,
+    /// It had been sent one page, which no death had made suspect, and did not answer it.
+    AnsweredNotOne,
+    /// Some pages in flight were suspect after an earlier death, and one of them may be at fault.
+    SuspectsInFlight {
+        /// It had answered pages.
+        answered: bool,
+    },
     /// Nothing but suspects was in flight, to find which of them kills it.
     OnlySuspectsInFlight,
 }
@@ -35,16 +43,16 @@ impl Requests {
     /// A page is sent. A request of another start begins a new life.
     pub fn asks(&mut self, start: u32, trial: Option<Trial>) {
         if self.start != start {
-            *self = Requests { start, ..Requests::default() };
+            *self = Requests { start, one_at_a_time: self.one_at_a_time, ..Requests::default() };
         }
-        self.asked = true;
+        self.asked += 1;
         *self.in_trial(trial) += u32::from(trial.is_some());
     }
 
     /// A page that was sent so has been answered.
     pub fn answered(&mut self, start: u32, trial: Option<Trial>) {
         if self.start == start {
-            self.answered = true;
+            (self.answered, self.one_at_a_time) = (true, false);
             let under_way = self.in_trial(trial);
             *under_way = under_way.saturating_sub(u32::from(trial.is_some()));
         }
@@ -54,13 +62,21 @@ impl Requests {
         if trial.is_some_and(Trial::is_isolated) { &mut self.isolated } else { &mut self.among_others }
     }
 
+    /// Whether pages are sent one at a time.
+    pub fn is_one_at_a_time(&self) -> bool {
+        self.one_at_a_time
+    }
+
     /// The server has died.
     pub fn end(&mut self) -> DeathEvidence {
-        match std::mem::take(self) {
-            Requests { asked: false, .. } => DeathEvidence::NothingAsked,
+        let ended = std::mem::take(self);
+        self.one_at_a_time = ended.one_at_a_time || ended.asked > 0 && !ended.answered;
+        match ended {
+            Requests { asked: 0, .. } => DeathEvidence::NothingAsked,
             Requests { isolated: 1.., .. } => DeathEvidence::OnlySuspectsInFlight,
-            Requests { answered: false, .. } => DeathEvidence::AnsweredNothing,
-            Requests { among_others: 1.., .. } => DeathEvidence::SuspectsInFlight,
+            Requests { among_others: 1.., answered, .. } => DeathEvidence::SuspectsInFlight { answered },
+            Requests { answered: false, asked: 1, .. } => DeathEvidence::AnsweredNotOne,
+            Requests { answered: false, .. } => DeathEvidence::AnsweredNone,
             Requests { .. } => DeathEvidence::Answered,
         }
     }

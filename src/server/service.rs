@@ -1,7 +1,9 @@
 //! The service of an engine on this rank: brings its server up, watches it, restarts it, and gives it up in the end.
 
+use std::sync::Arc;
+
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{Mutex, OwnedMutexGuard, oneshot, watch},
     task::{JoinHandle, JoinSet},
 };
 
@@ -20,6 +22,8 @@ use super::{
 pub struct Service {
     state: watch::Sender<State>,
     requests: SharedRequests,
+    /// Held while the first page is alone.
+    alone: Arc<Mutex<()>>,
     desired_state: DesiredStateSwitch,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -48,7 +52,14 @@ impl Service {
             ahead: JoinSet::new(),
         };
         let task = tokio::spawn(supervisor.run(stopped));
-        Service { state, requests, desired_state: DesiredStateSwitch(desired_state), stop: Some(stop), task }
+        Service {
+            state,
+            requests,
+            alone: Arc::default(),
+            desired_state: DesiredStateSwitch(desired_state),
+            stop: Some(stop),
+            task,
+        }
     }
 
     /// Waits until the server is ready.
@@ -64,6 +75,23 @@ impl Service {
                 Err(MachineFault::ConnectionLost)
             }
         }
+    }
+
+    /// Waits until a page may be sent. While the second value is kept, no other page is sent: after a start that died and
+    /// had answered nothing, the first page is alone, so that the next death says which page or that the engine is at fault.
+    ///
+    /// # Errors
+    /// The engine is given up on this rank, or its server rests.
+    pub async fn ready_for_page(&self) -> Result<(Ready, Option<OwnedMutexGuard<()>>), MachineFault> {
+        let ready = self.ready().await?;
+        if !self.requests.lock().is_one_at_a_time() {
+            return Ok((ready, None));
+        }
+        let alone = Arc::clone(&self.alone).lock_owned().await;
+        // Another page may have been answered meanwhile, or the server may have died.
+        let ready = self.ready().await?;
+        let is_first = self.requests.lock().is_one_at_a_time();
+        Ok((ready, is_first.then_some(alone)))
     }
 
     /// The state of the server, for parts of the program that do not own this handle.

@@ -75,6 +75,14 @@ struct SimulatedRank {
     hanging: Vec<Task>,
 }
 
+impl SimulatedRank {
+    /// Whether a server that takes so many requests takes another one.
+    fn has_slot(&self, in_flight: u32) -> bool {
+        let slots = if self.requests.is_one_at_a_time() { 1 } else { in_flight };
+        self.alive && !self.is_down && (self.in_flight.len() as u32) < slots
+    }
+}
+
 /// The state of a simulation.
 pub(super) struct Simulation<'a> {
     cluster: &'a Cluster,
@@ -309,10 +317,7 @@ impl<'a> Simulation<'a> {
 
     fn start_tasks(&mut self, rank: RankId) {
         let index = rank.0 as usize;
-        while self.ranks[index].alive
-            && !self.ranks[index].is_down
-            && (self.ranks[index].in_flight.len() as u32) < self.cluster.in_flight
-        {
+        while self.ranks[index].has_slot(self.cluster.in_flight) {
             let Some(task) = self.ranks[index].waiting.pop_front() else { return };
             let state = &mut self.ranks[index];
             state.in_flight.push(task.clone());

@@ -94,35 +94,26 @@ fn columns_are_read_one_after_the_other_and_joined_in_the_order_of_the_script() 
 #[test]
 fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_it_stands() {
     let bench = Bench::new();
-    let files = ["turned_table_fr.pdf", "turned_table_ar.pdf", "sideways_fr.pdf", "upside_down_ar.pdf"];
-    let records = read(&bench, &files, &[]);
-    for (file, turn, words) in
-        [("turned_table_fr.pdf", Rotation::Right, "PROT"), ("turned_table_ar.pdf", Rotation::Left, "المختبر")]
-    {
-        let record = &records[file];
-        let turned = |part: &&Part| record.attempts[usize::from(part.attempt)].shown.turn == turn;
-        let table = record.parts.iter().find(turned).unwrap_or_else(|| panic!("{file}: {:?}", record.layout));
-        assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::Turned, "{file}");
-        assert!(table.markdown.contains(words), "{file}: {}", table.markdown);
-        assert!(record.parts[0].bbox.bottom < 150, "{file}: the head is upright, a part of its own");
-        assert_blocks_lie_in_their_parts(record);
-        // The title stands beside the table, at the left or at the right of the page.
-        let tall = table.blocks.iter().filter_map(|block| block.bbox).filter(|b| b.bottom - b.top > b.right - b.left);
-        assert!(tall.count() > 0, "{file}: lines of text run down the page");
-    }
-    for (file, turn, words) in
-        [("sideways_fr.pdf", Rotation::Left, "Chef du gouvernement"), ("upside_down_ar.pdf", Rotation::Half, "المادة")]
-    {
-        let record = &records[file];
-        assert_eq!(record.layout.unwrap().turn, turn, "{file}: {:?}", record.layout);
-        let all: String = record.parts.iter().map(|part| part.markdown.as_str()).collect();
-        assert!(all.to_lowercase().contains(&words.to_lowercase()), "{file}: {all}");
-        assert_blocks_lie_in_their_parts(record);
-    }
+    let records = read(&bench, &["turned_table_fr.pdf", "upside_down_ar.pdf"], &[]);
+    let record = &records["turned_table_fr.pdf"];
+    let turned = |part: &&Part| record.attempts[usize::from(part.attempt)].shown.turn == Rotation::Right;
+    let table = record.parts.iter().find(turned).unwrap_or_else(|| panic!("{:?}", record.layout));
+    assert_eq!(record.layout.unwrap().columns.reason, ColumnsReason::Turned);
+    assert!(table.markdown.contains("PROT"), "{}", table.markdown);
+    assert!(record.parts[0].bbox.bottom < 150, "the head is upright, a part of its own");
+    assert_blocks_lie_in_their_parts(record);
+    // The title stands beside the table, at the left or at the right of the page.
+    let tall = table.blocks.iter().filter_map(|block| block.bbox).filter(|b| b.bottom - b.top > b.right - b.left);
+    assert!(tall.count() > 0, "lines of text run down the page");
+
+    let record = &records["upside_down_ar.pdf"];
+    assert_eq!(record.layout.unwrap().turn, Rotation::Half, "{:?}", record.layout);
+    let all: String = record.parts.iter().map(|part| part.markdown.as_str()).collect();
+    assert!(all.contains("المادة"), "{all}");
+    assert_blocks_lie_in_their_parts(record);
     // Turned by a half, the page's head lies at its foot.
     let is_head = |part: &&Part| part.blocks.iter().any(Block::is_header_or_footer);
-    let head = records["upside_down_ar.pdf"].parts.iter().find(is_head);
-    assert!(head.expect("a head").bbox.top > 850);
+    assert!(record.parts.iter().find(is_head).expect("a head").bbox.top > 850);
 }
 
 #[test]

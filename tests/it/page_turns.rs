@@ -181,21 +181,17 @@ fn turns(page: &EncodedPage) -> (Rotation, Vec<Rotation>) {
 async fn scans_that_are_turned_are_brought_upright() {
     let (pool, folder) = (pool().await, tempfile::tempdir().unwrap());
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages");
-    for (file, turn) in
-        [("digital_fr.pdf", Rotation::Right), ("digital_ar.pdf", Rotation::Half), ("scan_fr.pdf", Rotation::Left)]
-    {
+    for (file, turn) in [("digital_ar.pdf", Rotation::Half), ("scan_fr.pdf", Rotation::Left)] {
         let picture = turned(picture(&pool, &data.join(file), 0, 200.0).await, turn);
         let page = scanned(&pool, folder.path(), file, &picture, 200.0, Levels::Bilevel(150)).await;
         assert_eq!(page.layout.turn, turn.inverse(), "{file}: {:?}", page.turn_checks);
         assert_eq!(page.turn_checks[0].proof, Proof::Proven);
     }
-    for (file, turn) in [("turned_table_fr.pdf", Rotation::Right), ("turned_table_ar.pdf", Rotation::Left)] {
-        let picture = picture(&pool, &data.join(file), 0, 200.0).await;
-        let page = scanned(&pool, folder.path(), file, &picture, 200.0, Levels::Grey).await;
-        let (whole, parts) = turns(&page);
-        assert!(whole == Rotation::None && parts.contains(&turn), "{file}: {parts:?} {:?}", page.turn_checks);
-        assert_eq!(page.turn_checks[0].place, TurnPlace::Region);
-    }
+    let picture = picture(&pool, &data.join("turned_table_ar.pdf"), 0, 200.0).await;
+    let page = scanned(&pool, folder.path(), "region.pdf", &picture, 200.0, Levels::Grey).await;
+    let (whole, parts) = turns(&page);
+    assert!(whole == Rotation::None && parts.contains(&Rotation::Left), "{parts:?} {:?}", page.turn_checks);
+    assert_eq!(page.turn_checks[0].place, TurnPlace::Region);
 }
 
 /// As on a node without Tesseract: nothing can be proven, and the user is told.

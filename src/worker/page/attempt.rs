@@ -185,7 +185,7 @@ impl StageAttempts<'_> {
         let number = self.progress.of_this_start().len() + 1;
         let request_id = self.task.request_id(number, &image.image.shown, image.parts);
         let service = &self.engine.service;
-        let ready = service.ready().await?;
+        let (ready, _alone) = service.ready_for_page().await?;
         let trial = self.task.unit.trial;
         service.asks(ready.start, trial);
         let asking = Asking { request_id: &request_id, stage: self.task.stage, step: self.retry.step().step };
