@@ -71,6 +71,7 @@ mod server_service;
 mod standin_api;
 mod standin_faults;
 mod standin_reading;
+mod store_any_record;
 mod store_damage;
 mod store_export;
 mod store_files;
