@@ -6,7 +6,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever the format of a message changes.
-const VERSION: u8 = 7;
+const VERSION: u8 = 8;
 
 /// Maximum size of a frame, in bytes. Lists are sent in batches; a larger message is a defect.
 const LIMIT: usize = 8 << 20;

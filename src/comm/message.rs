@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::codec::batches;
 use crate::{
     model::{
-        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, PageIndex, PageRef, Prior, RankSummary, Role,
-        Settlement, StopReason, Unit,
+        Answer, Attempt, Capabilities, Engine, LeaseId, MachineFault, NoPages, PageIndex, PageRef, Prior, RankSummary,
+        Role, Settlement, StopReason, Unit,
     },
     store::{LatestRecord, UnfinishedFiles},
 };
@@ -34,6 +34,8 @@ pub enum ToWorker {
     RestartServer(Engine),
     /// The lease of this page has expired: drop the page and report nothing about it.
     ReleasePage(PageRef, LeaseId),
+    /// Why ranks have no pages for a ready server from now on.
+    NoPages(NoPages),
     /// Return every page that is not settled.
     Recall,
     /// The run is over: seal the journal, stop the servers and report.

@@ -36,7 +36,7 @@ pub use page_image::{
     Rotation, Skew, View, When,
 };
 pub use pages::{DocumentPages, ParsePagesError};
-pub use rank_summary::{RankSummary, ServerLoad, ServerTime, Spent, TokenTotals};
+pub use rank_summary::{NoPages, RankSummary, ServerLoad, ServerTime, Spent, TimeWithoutPages, TokenTotals};
 pub use record::{Answer, PageRecord, Part, RecordPlace};
 pub use role::{Role, RolePattern};
 pub use run::{Counts, Outcome, StopReason};

@@ -71,14 +71,45 @@ pub struct ServerTime {
     pub busy: Duration,
     /// The rank had pages, but not yet their images.
     pub idle_rendering: Duration,
-    /// The rank had no pages for it: at the beginning, at the end, or because rank 0 was slow.
+    /// The rank had no pages for it.
     pub idle_no_pages: Duration,
+    /// The parts of that time with a known cause. In the rest, pages waited and rank 0 had not dealt them yet.
+    pub without_pages: TimeWithoutPages,
     /// Before it was ready for the first time, or again after a role switch. While it rests, its time is not counted.
     pub starting: Duration,
     /// It had died or hung, and was not ready again.
     pub down: Duration,
     /// After the recall of all pages, until it was stopped.
     pub draining: Duration,
+}
+
+/// Why a rank has no pages for a ready server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoPages {
+    /// The plan is not finished.
+    #[default]
+    Planning,
+    /// Pages wait, and rank 0 deals them.
+    Dealing,
+    /// No page waits: other ranks hold the last ones.
+    LastPages,
+    /// The pages that wait are for an engine that no rank serves yet.
+    OtherEngine,
+    /// Pages that may kill the engine are tried in isolation on this rank.
+    Trial,
+}
+
+/// Time in which a rank had no pages for a ready server, by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimeWithoutPages {
+    /// See [`NoPages::Planning`].
+    pub planning: Duration,
+    /// See [`NoPages::LastPages`].
+    pub last_pages: Duration,
+    /// See [`NoPages::OtherEngine`].
+    pub other_engine: Duration,
+    /// See [`NoPages::Trial`].
+    pub trials: Duration,
 }
 
 /// Sums over the seconds in which a server was observed; for several servers, over the seconds of all of them.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{Engine, ServerTime};
+use crate::model::{Engine, ServerTime, TimeWithoutPages};
 
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -13,11 +13,20 @@ struct Written {
     idle_rendering: Seconds,
     #[serde(alias = "starved_by_coordinator")]
     idle_no_pages: Seconds,
+    #[serde(default)]
+    no_pages_planning: Seconds,
+    #[serde(default)]
+    no_pages_last_pages: Seconds,
+    #[serde(default)]
+    no_pages_other_engine: Seconds,
+    #[serde(default)]
+    no_pages_trials: Seconds,
     starting: Seconds,
     down: Seconds,
     draining: Seconds,
 }
 
+#[derive(Default)]
 struct Seconds(Duration);
 
 impl Serialize for Seconds {
@@ -56,6 +65,10 @@ pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, ser
             busy: Seconds(time.busy),
             idle_rendering: Seconds(time.idle_rendering),
             idle_no_pages: Seconds(time.idle_no_pages),
+            no_pages_planning: Seconds(time.without_pages.planning),
+            no_pages_last_pages: Seconds(time.without_pages.last_pages),
+            no_pages_other_engine: Seconds(time.without_pages.other_engine),
+            no_pages_trials: Seconds(time.without_pages.trials),
             starting: Seconds(time.starting),
             down: Seconds(time.down),
             draining: Seconds(time.draining),
@@ -73,6 +86,12 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         busy: written.busy.0,
         idle_rendering: written.idle_rendering.0,
         idle_no_pages: written.idle_no_pages.0,
+        without_pages: TimeWithoutPages {
+            planning: written.no_pages_planning.0,
+            last_pages: written.no_pages_last_pages.0,
+            other_engine: written.no_pages_other_engine.0,
+            trials: written.no_pages_trials.0,
+        },
         starting: written.starting.0,
         down: written.down.0,
         draining: written.draining.0,

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     comm::{Assignment, Returned, ToCoordinator, ToWorker},
     model::{
-        Document, Engine, MachineFault, Outcome, RankId, RankSummary, StopReason,
+        Document, Engine, MachineFault, NoPages, Outcome, RankId, RankSummary, StopReason,
         configuration::{Configuration, EngineSettings},
     },
     report::{FailingServer, FailingServerEnd, Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
@@ -37,6 +37,8 @@ pub(super) struct Coordinator {
     start: Instant,
     /// When the first server was ready, since `start`.
     first_ready: Option<Duration>,
+    /// What ranks were last told of why they have no pages.
+    no_pages: Option<NoPages>,
     next_clock: Instant,
     progress: Progress,
     actions: Vec<Action>,
@@ -111,6 +113,7 @@ impl Coordinator {
             ranks,
             start,
             first_ready: None,
+            no_pages: None,
             next_clock: start,
             progress: Progress::new(PROGRESS_LINE)?,
             actions: Vec::new(),
@@ -190,6 +193,10 @@ impl Coordinator {
         self.next_clock = now + CLOCK;
         self.step(Event::Alive { rank: RankId::COORDINATOR }, out);
         self.send_clock(out);
+        let no_pages = self.scheduler.no_pages();
+        if self.no_pages.replace(no_pages) != Some(no_pages) {
+            out.extend((0..self.ranks).map(|rank| (RankId(rank), ToWorker::NoPages(no_pages))));
+        }
         let snapshot = self.snapshot();
         self.progress.show(&snapshot);
         let phase = if self.outcome.is_some() { RunPhase::Ending } else { RunPhase::Reading };

@@ -7,7 +7,7 @@
 //! * A page whose failure is in doubt is dealt by itself: see [`super::failures`].
 //! * A page that was in flight when its engine died is dealt by itself: see [`super::trial`].
 
-use crate::model::{Engine, RankId, Trial, Unit};
+use crate::model::{Engine, NoPages, RankId, Trial, Unit};
 
 use super::{
     failures::EngineFailures,
@@ -86,6 +86,18 @@ impl Scheduler {
             unit,
             priors: unit.pages().filter_map(|page| self.open.prior(page)).collect(),
         });
+    }
+
+    /// Why a rank with free credits has no pages.
+    pub fn no_pages(&self) -> NoPages {
+        let waits = |engine: &Engine| self.all_waiting(*engine) > 0;
+        if Engine::ALL.iter().any(|engine| waits(engine) && self.ranks.totals(*engine).ready == 0) {
+            NoPages::OtherEngine
+        } else if Engine::ALL.iter().any(waits) {
+            NoPages::Dealing
+        } else {
+            NoPages::LastPages
+        }
     }
 
     pub(super) fn waiting(&self, engine: Engine) -> usize {

@@ -8,7 +8,7 @@
 //! * Where the engine has read no page yet, single pages are tried until it reads one. If it dies with each, it is at fault
 //!   and not they, and its rank gives it up: see [`crate::server::StartBudget`].
 //! * After a death, the server reads another page before the next trial in isolation, as long as one waits: a server that
-//!   cannot read that either is at fault.
+//!   cannot read that either is at fault. If none waits, another rank tries them.
 //! * A rank with pages to be tried in isolation is not refilled, so that it drains.
 //! * If a rank loses the engine, its death was no page's fault: other ranks read the pages as any others.
 
@@ -140,12 +140,16 @@ impl Scheduler {
         let (is_idle, is_isolated, died) = (state.held == 0, state.is_isolated, state.died.contains(engine));
         let reads_pages = state.has_read.contains(engine) || self.read_before.contains(engine);
         let is_new = first.deaths_in_trials == 0;
+        // Its server has died and read nothing since, so that another death may be its own fault.
+        let is_unsure = died && !(reads_pages && is_new);
         let is_only = is_idle && suspected.len() == 1 && self.waiting(engine) == 0;
         let half = if first.deaths_in_trials == NEXT_ALONE { 1 } else { suspected.len().div_ceil(2).min(free) };
         let (dealt, trial) = if reads_pages && is_new && !is_isolated && !is_only {
             (suspected.len().div_ceil(ranks_left).min(free), Trial::AmongOthers)
-        } else if !is_idle || died && !(reads_pages && is_new) && self.deal_control_page(rank, engine, now, out) {
+        } else if !is_idle || is_unsure && self.deal_control_page(rank, engine, now, out) {
             return (Vec::new(), true);
+        } else if is_unsure && self.ranks.another_is_sound(engine, rank) {
+            return (Vec::new(), false);
         } else if !reads_pages {
             // Nothing shows that the engine reads any page, so its death proves nothing of this one.
             return (self.deal_least_suspected(rank, engine, pages, now, out), true);

@@ -28,7 +28,7 @@ pub enum DeathEvidence {
     Answered,
     /// It had been sent several pages and answered none. One of them may be at fault.
     AnsweredNone,
-    /// It had been sent one page, which no death had made suspect, and did not answer it.
+    /// It had been sent one page, and not to find out whether that kills it, and did not answer it.
     AnsweredNotOne,
     /// Some pages in flight were suspect after an earlier death, and one of them may be at fault.
     SuspectsInFlight {
@@ -74,8 +74,8 @@ impl Requests {
         match ended {
             Requests { asked: 0, .. } => DeathEvidence::NothingAsked,
             Requests { isolated: 1.., .. } => DeathEvidence::OnlySuspectsInFlight,
-            Requests { among_others: 1.., answered, .. } => DeathEvidence::SuspectsInFlight { answered },
             Requests { answered: false, asked: 1, .. } => DeathEvidence::AnsweredNotOne,
+            Requests { among_others: 1.., answered, .. } => DeathEvidence::SuspectsInFlight { answered },
             Requests { answered: false, .. } => DeathEvidence::AnsweredNone,
             Requests { .. } => DeathEvidence::Answered,
         }

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    time::Duration,
 };
 
 use hdf5::File;
@@ -189,7 +188,13 @@ fn page_links(record: &PageRecord, writer: &RowWriter<'_>, text: ((u64, u32), (u
         first_attempt: 0,
         prompt_tokens: sum(|attempt| attempt.tokens.prompt),
         completion_tokens: sum(|attempt| attempt.tokens.completion),
-        engine_us: record.attempts.iter().map(|attempt| attempt.duration).sum::<Duration>().as_micros() as u64,
+        engine_us: record
+            .attempts
+            .iter()
+            .map(|attempt| attempt.duration.as_micros())
+            .sum::<u128>()
+            .try_into()
+            .unwrap_or(u64::MAX),
         text_offset: writer.start,
         text_length: 0,
         html_offset,

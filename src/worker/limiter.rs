@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     concurrency::{Bounds, Observation, ServerActivity},
-    model::{ServerLoad, ServerTime},
+    model::{NoPages, ServerLoad, ServerTime, Trial},
 };
 
 use super::{mutex::lock, slots::Slots};
@@ -45,6 +45,10 @@ pub(super) struct Limiter {
     slots: Slots,
     /// Pages for this engine that the rank holds.
     held: AtomicU32,
+    /// Those of them that are tried in isolation.
+    isolated: AtomicU32,
+    /// Why the rank has no pages, as rank 0 says.
+    no_pages: Mutex<NoPages>,
     /// Pages are being recalled, or the run ends.
     draining: AtomicBool,
     accounting: Mutex<TimeAccounting>,
@@ -65,11 +69,15 @@ struct TimeAccounting {
 
 /// Counts a page that the rank holds for the engine, until it is dropped.
 #[derive(Debug)]
-pub(super) struct HeldCount(Arc<Limiter>);
+pub(super) struct HeldCount {
+    limiter: Arc<Limiter>,
+    isolated: u32,
+}
 
 impl Drop for HeldCount {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        self.limiter.held.fetch_sub(1, Ordering::Relaxed);
+        self.limiter.isolated.fetch_sub(self.isolated, Ordering::Relaxed);
     }
 }
 
@@ -86,6 +94,8 @@ impl Limiter {
         Limiter {
             slots: Slots::new(in_flight.first()),
             held: AtomicU32::new(0),
+            isolated: AtomicU32::new(0),
+            no_pages: Mutex::default(),
             draining: AtomicBool::new(false),
             accounting: Mutex::new(accounting),
         }
@@ -96,9 +106,21 @@ impl Limiter {
     }
 
     /// Counts a page of the rank until the returned value is dropped.
-    pub(super) fn hold(self: &Arc<Self>) -> HeldCount {
+    pub(super) fn hold(self: &Arc<Self>, trial: Option<Trial>) -> HeldCount {
+        let isolated = u32::from(trial.is_some_and(Trial::is_isolated));
         self.held.fetch_add(1, Ordering::Relaxed);
-        HeldCount(Arc::clone(self))
+        self.isolated.fetch_add(isolated, Ordering::Relaxed);
+        HeldCount { limiter: Arc::clone(self), isolated }
+    }
+
+    /// Rank 0 says why ranks have no pages.
+    pub(super) fn set_no_pages(&self, cause: NoPages) {
+        *lock(&self.no_pages) = cause;
+    }
+
+    /// Why the rank has no pages for free slots.
+    pub(super) fn no_pages(&self) -> NoPages {
+        if self.isolated.load(Ordering::Relaxed) > 0 { NoPages::Trial } else { *lock(&self.no_pages) }
     }
 
     /// Pages that the rank holds beyond these requests in flight.

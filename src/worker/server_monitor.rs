@@ -128,7 +128,8 @@ impl Watch {
             self.write(limit).await;
         }
         let on_their_way = self.limiter.on_their_way(seen.in_flight);
-        Some(ServerActivity::Ready { in_flight: seen.in_flight, limit, on_their_way })
+        let no_pages = self.limiter.no_pages();
+        Some(ServerActivity::Ready { in_flight: seen.in_flight, limit, on_their_way, no_pages })
     }
 
     async fn write(&mut self, limit: u32) {

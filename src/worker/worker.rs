@@ -154,8 +154,14 @@ impl Worker {
     /// # Errors
     /// The message does not fit the worker's stage, or the system refuses a thread.
     pub fn handle(&mut self, message: ToWorker) -> Result<(), WorkerError> {
-        let waits =
-            matches!(message, ToWorker::Assign(_) | ToWorker::ReleasePage(..) | ToWorker::Recall | ToWorker::Finish);
+        let waits = matches!(
+            message,
+            ToWorker::Assign(_)
+                | ToWorker::ReleasePage(..)
+                | ToWorker::NoPages(_)
+                | ToWorker::Recall
+                | ToWorker::Finish
+        );
         if let (WorkerStage::StartingUp(held), true) = (&mut self.stage, waits) {
             held.push(message);
             return Ok(());
@@ -167,6 +173,11 @@ impl Worker {
             ToWorker::ReleasePage(page, lease) => {
                 if let Some(task) = self.under_way.remove(&(page, lease)) {
                     task.abort();
+                }
+            }
+            ToWorker::NoPages(cause) => {
+                if let WorkerStage::Reading(context) = &self.stage {
+                    context.engines.values().for_each(|engine| engine.limiter.set_no_pages(cause));
                 }
             }
             ToWorker::Recall => {
@@ -286,7 +297,7 @@ impl Worker {
             let task = work_on_page(Arc::clone(context), unit, page, priors.remove(&page));
             let name = &context.documents[page.document.index()].name;
             let span = tracing::info_span!("page", rank = self.rank.0, document = %name, page = page.page.number());
-            let held = context.engines.get(&unit.engine).map(|engine| engine.limiter.hold());
+            let held = context.engines.get(&unit.engine).map(|engine| engine.limiter.hold(unit.trial));
             let working = async move {
                 let _held = held;
                 task.await;

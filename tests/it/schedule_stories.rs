@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::schedule_support::{CHANDRA, Story, attempt, page, policy, seconds, without_second};
 use bulletin_ocr::{
     model::{
-        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, Prior,
-        RankId, RecordPlace, Remedy, Role, Stage, StopReason, Unit, Verdict,
+        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, NoPages, Outcome,
+        Prior, RankId, RecordPlace, Remedy, Role, Stage, StopReason, Unit, Verdict,
     },
     schedule::{Action, Deadline, Event, PageState, Policy, Restored, Tick},
 };
@@ -162,6 +162,19 @@ fn credits_are_never_exceeded_and_refilled_by_the_quarter() {
     story.assert_quiet();
     story.settles(CHANDRA, units[0].1, page(0, 2), Verdict::Blank);
     assert_eq!(story.units().iter().map(|(_, unit)| unit.count).sum::<u32>(), 2);
+}
+
+#[test]
+fn it_says_why_a_rank_has_no_pages() {
+    let mut story = Story::begin(2, &[2]);
+    story.joins(CHANDRA, "chandra", 1);
+    let unit = story.units()[0].1;
+    assert_eq!(story.scheduler.no_pages(), NoPages::Dealing, "a page waits for a credit");
+    story.settles(CHANDRA, unit, page(0, 1), Verdict::Read);
+    let unit = story.units()[0].1;
+    assert_eq!(story.scheduler.no_pages(), NoPages::LastPages);
+    story.settles(CHANDRA, unit, page(0, 2), Verdict::Failed(FailureClass::Loop));
+    assert_eq!(story.scheduler.no_pages(), NoPages::OtherEngine, "no rank serves the second engine yet");
 }
 
 #[test]
