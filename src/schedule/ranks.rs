@@ -148,12 +148,6 @@ impl Ranks {
         self.awaited > 0 || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
     }
 
-    /// Whether a rank besides `one` serves the engine with a server that has not died since it last read a page.
-    pub(super) fn another_is_sound(&self, engine: Engine, one: RankId) -> bool {
-        let is_sound = |state: &RankState| state.is_of_use(engine) && !state.died.contains(engine);
-        self.iter().any(|(rank, state)| rank != one && is_sound(state) && !state.is_exhausted())
-    }
-
     /// Whether ranks serve the engine and none of them returns pages.
     pub(super) fn all_exhausted(&self, engine: Engine) -> bool {
         let mut serving = self.iter().filter(|(_, state)| state.serves(engine)).peekable();

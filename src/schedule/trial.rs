@@ -133,7 +133,7 @@ impl Scheduler {
         out: &mut Vec<Action>,
     ) -> (Vec<PageRef>, bool) {
         let suspected = self.most_suspected(pages);
-        let (Some(state), Some((_, first))) = (self.ranks.get(rank), suspected.first().copied()) else {
+        let (Some(state), Some((page, first))) = (self.ranks.get(rank), suspected.first().copied()) else {
             return (Vec::new(), false);
         };
         let free = state.capacity().saturating_sub(state.held) as usize;
@@ -148,7 +148,7 @@ impl Scheduler {
             (suspected.len().div_ceil(ranks_left).min(free), Trial::AmongOthers)
         } else if !is_idle || is_unsure && self.deal_control_page(rank, engine, now, out) {
             return (Vec::new(), true);
-        } else if is_unsure && self.ranks.another_is_sound(engine, rank) {
+        } else if is_unsure && self.another_may_try(rank, engine, page) {
             return (Vec::new(), false);
         } else if !reads_pages {
             // Nothing shows that the engine reads any page, so its death proves nothing of this one.
@@ -163,6 +163,15 @@ impl Scheduler {
             self.deal_apart(rank, engine, *page, Some(trial), now, out);
         }
         (dealt, trial.is_isolated())
+    }
+
+    /// Whether another rank may try the page whose server has not died since it last read one.
+    fn another_may_try(&self, rank: RankId, engine: Engine, page: PageRef) -> bool {
+        let mut ready = self.ranks.ready(engine).into_iter().filter(|other| *other != rank);
+        ready.any(|other| {
+            let is_sound = self.ranks.get(other).is_some_and(|state| !state.died.contains(engine));
+            is_sound && self.may_be_tried_on(other, engine, page)
+        })
     }
 
     /// Deals the page with which the engine died least often, by itself.

@@ -91,3 +91,43 @@ impl SharedRequests {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AMONG_OTHERS: Option<Trial> = Some(Trial::AmongOthers);
+
+    #[test]
+    fn a_death_says_who_may_be_at_fault() {
+        for (asked, answered, expected) in [
+            (&[][..], &[][..], DeathEvidence::NothingAsked),
+            (&[None; 2], &[None], DeathEvidence::Answered),
+            (&[None; 2], &[], DeathEvidence::AnsweredNone),
+            (&[None], &[], DeathEvidence::AnsweredNotOne),
+            (&[None, AMONG_OTHERS], &[None], DeathEvidence::SuspectsInFlight { answered: true }),
+            (&[None, AMONG_OTHERS], &[AMONG_OTHERS], DeathEvidence::Answered),
+            (&[Some(Trial::Alone { deaths: 0 })], &[], DeathEvidence::OnlySuspectsInFlight),
+            (&[None, Some(Trial::Together)], &[None], DeathEvidence::OnlySuspectsInFlight),
+        ] {
+            let mut requests = Requests::default();
+            asked.iter().for_each(|trial| requests.asks(1, *trial));
+            answered.iter().for_each(|trial| requests.answered(1, *trial));
+            assert_eq!(requests.end(), expected, "{asked:?} {answered:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_start_without_an_answer_the_first_page_is_alone() {
+        let mut requests = Requests::default();
+        requests.asks(1, None);
+        assert!(!requests.is_one_at_a_time());
+        requests.end();
+        requests.asks(2, None);
+        // An answer of the earlier start says nothing about this one.
+        requests.answered(1, None);
+        assert!(requests.is_one_at_a_time());
+        requests.answered(2, None);
+        assert!(!requests.is_one_at_a_time());
+    }
+}
