@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
-        let golden = "07 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
+        let golden = "08 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }
