@@ -13,17 +13,20 @@ struct Written {
     idle_rendering: Seconds,
     #[serde(alias = "starved_by_coordinator")]
     idle_no_pages: Seconds,
-    #[serde(default)]
-    no_pages_planning: Seconds,
-    #[serde(default)]
-    no_pages_last_pages: Seconds,
-    #[serde(default)]
-    no_pages_other_engine: Seconds,
-    #[serde(default)]
-    no_pages_trials: Seconds,
     starting: Seconds,
     down: Seconds,
     draining: Seconds,
+    /// Parts of `idle_no_pages`, apart from the seconds that are counted once.
+    #[serde(default)]
+    without_pages: WithoutPages,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct WithoutPages {
+    planning: Seconds,
+    last_pages: Seconds,
+    other_engine: Seconds,
+    trials: Seconds,
 }
 
 #[derive(Default)]
@@ -65,13 +68,15 @@ pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, ser
             busy: Seconds(time.busy),
             idle_rendering: Seconds(time.idle_rendering),
             idle_no_pages: Seconds(time.idle_no_pages),
-            no_pages_planning: Seconds(time.without_pages.planning),
-            no_pages_last_pages: Seconds(time.without_pages.last_pages),
-            no_pages_other_engine: Seconds(time.without_pages.other_engine),
-            no_pages_trials: Seconds(time.without_pages.trials),
             starting: Seconds(time.starting),
             down: Seconds(time.down),
             draining: Seconds(time.draining),
+            without_pages: WithoutPages {
+                planning: Seconds(time.without_pages.planning),
+                last_pages: Seconds(time.without_pages.last_pages),
+                other_engine: Seconds(time.without_pages.other_engine),
+                trials: Seconds(time.without_pages.trials),
+            },
         };
         (engine, written)
     }))
@@ -87,10 +92,10 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         idle_rendering: written.idle_rendering.0,
         idle_no_pages: written.idle_no_pages.0,
         without_pages: TimeWithoutPages {
-            planning: written.no_pages_planning.0,
-            last_pages: written.no_pages_last_pages.0,
-            other_engine: written.no_pages_other_engine.0,
-            trials: written.no_pages_trials.0,
+            planning: written.without_pages.planning.0,
+            last_pages: written.without_pages.last_pages.0,
+            other_engine: written.without_pages.other_engine.0,
+            trials: written.without_pages.trials.0,
         },
         starting: written.starting.0,
         down: written.down.0,

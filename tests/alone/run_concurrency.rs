@@ -67,13 +67,13 @@ fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     let log = fs::read_to_string(run.join("logs/pace-0000-chandra.jsonl")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = lines.last().unwrap();
-    assert!(last["limit"].as_u64().unwrap() <= 8, "{log}");
+    assert!(last["limit"].as_u64().unwrap() <= 10, "{log}");
     assert!(last["waiting"].is_number() && last["generated_tokens_per_second"].as_f64().unwrap() > 0.0, "{log}");
 
     let report: Value = serde_json::from_slice(&fs::read(run.join("report.json")).unwrap()).unwrap();
     let seconds = |time: &Value| time.as_f64().unwrap();
     let time = report["server_time"]["chandra"].as_object().unwrap();
-    let (total, busy) = (time.values().map(seconds).sum::<f64>(), seconds(&time["busy"]));
+    let (total, busy) = (time.values().filter_map(Value::as_f64).sum::<f64>(), seconds(&time["busy"]));
     let whole = report["seconds"].as_f64().unwrap();
     assert!((total / whole - 1.0).abs() < 0.2, "every second has a label: {total} of {whole}");
     assert!(busy > 0.5 * total, "{time:?}");
