@@ -43,6 +43,8 @@ def read(run_directory: pathlib.Path, bocr: str) -> Account:
     server_seconds: dict[str, float] = {}
     for time in report["server_time"].values():
         for part, duration in time.items():
+            if part == "without_pages":
+                continue
             # Earlier programs wrote {secs, nanos}.
             seconds = duration["secs"] + duration["nanos"] / 1e9 if isinstance(duration, dict) else duration
             part = PARTS.get(part, part)
