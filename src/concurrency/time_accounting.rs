@@ -91,13 +91,19 @@ impl AddAssign for ServerTime {
         self.busy += other.busy;
         self.idle_rendering += other.idle_rendering;
         self.idle_no_pages += other.idle_no_pages;
-        self.without_pages.planning += other.without_pages.planning;
-        self.without_pages.last_pages += other.without_pages.last_pages;
-        self.without_pages.other_engine += other.without_pages.other_engine;
-        self.without_pages.trials += other.without_pages.trials;
+        self.without_pages += other.without_pages;
         self.starting += other.starting;
         self.down += other.down;
         self.draining += other.draining;
+    }
+}
+
+impl AddAssign for TimeWithoutPages {
+    fn add_assign(&mut self, other: Self) {
+        self.planning += other.planning;
+        self.last_pages += other.last_pages;
+        self.other_engine += other.other_engine;
+        self.trials += other.trials;
     }
 }
 

@@ -23,6 +23,32 @@ use super::{
 /// The number of deaths in trials of a page that is next tried alone, whatever came before.
 const NEXT_ALONE: u8 = u8::MAX;
 
+/// What a rank does next for waiting suspects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NextTrial {
+    /// It gets suspects to be tried like this.
+    Of(Trial),
+    /// It gets a single one, because nothing shows that its engine reads any page.
+    Single,
+    /// It gets a page that is no suspect, to see whether its server reads any.
+    ControlPage,
+    /// It gets suspects once it holds no pages.
+    OnceIdle,
+    /// Another rank gets them.
+    ByAnotherRank,
+}
+
+impl NextTrial {
+    /// Whether the rank gets no other pages now.
+    fn sets_rank_aside(self) -> bool {
+        match self {
+            NextTrial::Of(trial) => trial.is_isolated(),
+            NextTrial::Single | NextTrial::ControlPage | NextTrial::OnceIdle => true,
+            NextTrial::ByAnotherRank => false,
+        }
+    }
+}
+
 impl Scheduler {
     /// The engine died with the page in flight.
     pub(super) fn suspect_after_death(&mut self, rank: RankId, engine: Engine, page: PageRef, trial: Option<Trial>) {
@@ -101,10 +127,10 @@ impl Scheduler {
                 if of_rank.is_empty() {
                     continue;
                 }
-                let ranks_left = ready.len() - index;
-                let (dealt, is_set_aside) = self.deal_suspects_to(rank, engine, &of_rank, ranks_left, now, out);
-                waiting.retain(|page| !dealt.contains(page));
-                if is_set_aside {
+                let (next, of_next) = self.next_trial(rank, engine, &of_rank, ready.len() - index);
+                self.deal_trial(rank, engine, next, &of_next, now, out);
+                waiting.retain(|page| !of_next.contains(page));
+                if next.sets_rank_aside() {
                     set_aside.push(rank);
                     // They wait for this rank, and no other rank is to wait for them too.
                     waiting.retain(|page| !of_rank.contains(page));
@@ -122,47 +148,75 @@ impl Scheduler {
         (home == rank || anywhere) && !open.was_failed_by(rank)
     }
 
-    /// Deals suspects to a rank. Gives those dealt, and whether the rank gets no other pages now.
-    fn deal_suspects_to(
-        &mut self,
+    /// What the rank does for waiting suspects, and with which of them.
+    fn next_trial(
+        &self,
         rank: RankId,
         engine: Engine,
         pages: &[PageRef],
         ranks_left: usize,
-        now: Tick,
-        out: &mut Vec<Action>,
-    ) -> (Vec<PageRef>, bool) {
+    ) -> (NextTrial, Vec<PageRef>) {
         let suspected = self.most_suspected(pages);
-        let (Some(state), Some((page, first))) = (self.ranks.get(rank), suspected.first().copied()) else {
-            return (Vec::new(), false);
+        let first = |number: usize| suspected.iter().take(number).map(|(page, _)| *page).collect();
+        let none = |next| (next, Vec::new());
+        let (Some(state), Some((page, suspect))) = (self.ranks.get(rank), suspected.first().copied()) else {
+            return none(NextTrial::ByAnotherRank);
         };
         let free = state.capacity().saturating_sub(state.held) as usize;
-        let (is_idle, is_isolated, died) = (state.held == 0, state.is_isolated, state.died.contains(engine));
+        let (is_idle, waits) = (state.held == 0, self.waiting(engine) > 0);
         let reads_pages = state.has_read.contains(engine) || self.read_before.contains(engine);
-        let is_new = first.deaths_in_trials == 0;
+        let is_new = suspect.deaths_in_trials == 0;
+        let is_only = is_idle && suspected.len() == 1 && !waits;
+        if reads_pages && is_new && !state.is_isolated && !is_only {
+            let share = suspected.len().div_ceil(ranks_left).min(free);
+            return (NextTrial::Of(Trial::AmongOthers), first(share));
+        }
+        if !is_idle {
+            return none(NextTrial::OnceIdle);
+        }
         // Its server has died and read nothing since, so that another death may be its own fault.
-        let is_unsure = died && !(reads_pages && is_new);
-        let is_only = is_idle && suspected.len() == 1 && self.waiting(engine) == 0;
-        let half = if first.deaths_in_trials == NEXT_ALONE { 1 } else { suspected.len().div_ceil(2).min(free) };
-        let (dealt, trial) = if reads_pages && is_new && !is_isolated && !is_only {
-            (suspected.len().div_ceil(ranks_left).min(free), Trial::AmongOthers)
-        } else if !is_idle || is_unsure && self.deal_control_page(rank, engine, now, out) {
-            return (Vec::new(), true);
-        } else if is_unsure && self.another_may_try(rank, engine, page) {
-            return (Vec::new(), false);
-        } else if !reads_pages {
-            // Nothing shows that the engine reads any page, so its death proves nothing of this one.
-            return (self.deal_least_suspected(rank, engine, pages, now, out), true);
-        } else if half == 1 {
-            (1, Trial::Alone { deaths: first.deaths_alone })
-        } else {
-            (half, Trial::Together)
+        if state.died.contains(engine) && !(reads_pages && is_new) {
+            if waits {
+                return none(NextTrial::ControlPage);
+            }
+            if self.another_may_try(rank, engine, page) {
+                return none(NextTrial::ByAnotherRank);
+            }
+        }
+        if !reads_pages {
+            return (NextTrial::Single, self.least_suspected(pages).into_iter().collect());
+        }
+        let is_alone = suspect.deaths_in_trials == NEXT_ALONE;
+        match if is_alone { 1 } else { suspected.len().div_ceil(2).min(free) } {
+            1 => (NextTrial::Of(Trial::Alone { deaths: suspect.deaths_alone }), first(1)),
+            half => (NextTrial::Of(Trial::Together), first(half)),
+        }
+    }
+
+    fn deal_trial(
+        &mut self,
+        rank: RankId,
+        engine: Engine,
+        next: NextTrial,
+        pages: &[PageRef],
+        now: Tick,
+        out: &mut Vec<Action>,
+    ) {
+        let trial = match next {
+            NextTrial::Of(trial) => trial,
+            // Its death proves nothing of this page.
+            NextTrial::Single => Trial::AmongOthers,
+            NextTrial::ControlPage => {
+                if let Some(range) = self.queue(engine).take_last() {
+                    self.deal_range(rank, engine, range, now, out);
+                }
+                return;
+            }
+            NextTrial::OnceIdle | NextTrial::ByAnotherRank => return,
         };
-        let dealt: Vec<_> = suspected.into_iter().take(dealt).map(|(page, _)| page).collect();
-        for page in &dealt {
+        for page in pages {
             self.deal_apart(rank, engine, *page, Some(trial), now, out);
         }
-        (dealt, trial.is_isolated())
     }
 
     /// Whether another rank may try the page whose server has not died since it last read one.
@@ -174,22 +228,10 @@ impl Scheduler {
         })
     }
 
-    /// Deals the page with which the engine died least often, by itself.
-    fn deal_least_suspected(
-        &mut self,
-        rank: RankId,
-        engine: Engine,
-        pages: &[PageRef],
-        now: Tick,
-        out: &mut Vec<Action>,
-    ) -> Vec<PageRef> {
+    /// The page with which the engine died least often: of several the last, because a run reads the first pages first.
+    fn least_suspected(&self, pages: &[PageRef]) -> Option<PageRef> {
         let deaths = |page: &PageRef| self.open.suspect(*page).map(|suspect| suspect.deaths_in_trials);
-        // Of several the last, because a run reads the first pages first.
-        let least = pages.iter().rev().copied().min_by_key(deaths);
-        if let Some(page) = least {
-            self.deal_apart(rank, engine, page, Some(Trial::AmongOthers), now, out);
-        }
-        least.into_iter().collect()
+        pages.iter().rev().copied().min_by_key(deaths)
     }
 
     /// The pages with which the engine died most often since they were first tried again.
@@ -198,12 +240,5 @@ impl Scheduler {
         let most = suspects.iter().map(|(_, suspect)| suspect.deaths_in_trials).max();
         suspects.retain(|(_, suspect)| Some(suspect.deaths_in_trials) == most);
         suspects
-    }
-
-    /// Deals one page that is no suspect, to see whether the server reads any; false if none waits.
-    fn deal_control_page(&mut self, rank: RankId, engine: Engine, now: Tick, out: &mut Vec<Action>) -> bool {
-        let Some(range) = self.queue(engine).take_last() else { return false };
-        self.deal_range(rank, engine, range, now, out);
-        true
     }
 }

@@ -17,8 +17,9 @@ use std::{
 };
 
 use bulletin_ocr::{
+    engine::Profile,
     imaging::{EncodedPage, Pool, PoolSettings, RenderJob, find_library},
-    model::{Grid, ImageRule, LayoutRule, PageIndex, PixelSize, Rotation, Scaling, View},
+    model::{Grid, ImageRule, LayoutRule, PageIndex, PixelSize, Rotation, View},
 };
 use futures_util::{StreamExt, stream};
 use oorandom::Rand32;
@@ -33,14 +34,6 @@ use crate::turns_support::{
 
 const PAGES: u64 = 48;
 const SEED: u64 = 14;
-const RULE: ImageRule = ImageRule {
-    dpi: 192.0,
-    min_side: 1024,
-    min_pixels: 50_176,
-    max_pixels: 6_291_456,
-    grid: Grid::Cells(28),
-    scaling: Scaling::Direct,
-};
 /// Kept in flight: more than there are renderers.
 const IN_FLIGHT: usize = 4;
 
@@ -61,10 +54,11 @@ async fn pool() -> Pool {
 }
 
 fn job(document: &Path, page: u32, dpi: f32, layout: LayoutRule) -> RenderJob {
+    let of_profile = Profile::load("chandra-2", None).unwrap().image;
     let rule = if layout == LayoutRule::AS_IS {
-        ImageRule { dpi, min_side: 1, max_pixels: 40_000_000, grid: Grid::Free, ..RULE }
+        ImageRule { dpi, min_side: 1, max_pixels: 40_000_000, grid: Grid::Free, ..of_profile }
     } else {
-        RULE
+        of_profile
     };
     RenderJob { document: document.to_owned(), password: None, page: PageIndex(page), rule, layout, view: View::Whole }
 }
@@ -257,8 +251,9 @@ async fn labelled(pool: &Pool, folder: &TempDir, label: &Label, turn: Rotation) 
 }
 
 #[tokio::test]
+#[ignore = "needs a folder of gazettes: scripts/measure-turns --corpus FOLDER"]
 async fn labelled_pages_as_scans_are_brought_upright_and_never_turned_wrongly() {
-    let Some(corpus) = env::var_os("BOCR_CORPUS") else { return };
+    let corpus = env::var_os("BOCR_CORPUS").expect("BOCR_CORPUS names a folder of gazettes");
     let (pool, folder) = (pool().await, tempfile::tempdir().unwrap());
     let every = number("BOCR_TURNS_EVERY", 1) as usize;
     let labels = labels(Path::new(&corpus));
