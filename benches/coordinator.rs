@@ -24,6 +24,7 @@ const RANKS: u32 = 1_000;
 const PAGES: u32 = 1_000_000;
 const PAGES_PER_DOCUMENT: u32 = 40;
 const CREDITS: u32 = 64;
+const SECOND: Engine = Engine::at(1).unwrap();
 
 /// Counts the bytes that are allocated.
 struct Counting;
@@ -61,7 +62,7 @@ impl Swing {
         let counts = vec![PAGES_PER_DOCUMENT; (PAGES / PAGES_PER_DOCUMENT) as usize];
         let policy = Policy {
             ranks: RANKS,
-            engines: EngineSet::all(),
+            engines: EngineSet::only(Engine::FIRST).with(SECOND),
             unit_pages: 8,
             deadline: None,
             drain: Duration::ZERO,
@@ -72,7 +73,7 @@ impl Swing {
         let scheduler = Scheduler::new(policy, &counts, Vec::new(), LeaseId(0));
         let mut swing = Swing { scheduler, out: Vec::new(), units: VecDeque::new(), pages: VecDeque::new() };
         for index in 0..RANKS {
-            let (rank, engine) = (RankId(index), if index % 8 == 7 { Engine::DeepSeek } else { Engine::Chandra });
+            let (rank, engine) = (RankId(index), if index % 8 == 7 { SECOND } else { Engine::FIRST });
             swing.happens(Event::RankJoined { rank, role: Role::One(engine), credits: CREDITS });
             swing.happens(Event::EngineReady { rank, engine });
         }

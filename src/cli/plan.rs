@@ -12,7 +12,10 @@ use indicatif::ProgressBar;
 use crate::{
     corpus::Inputs,
     estimate::{EstimateRequest, EstimateTarget, Reserve, estimate},
-    model::configuration::{Configuration, ServerSource},
+    model::{
+        EngineNames,
+        configuration::{Configuration, ServerSource},
+    },
     pbs::{JobFile, JobFileError, Walltime},
     sys::{ExitCode, write_stderr, write_stdout},
 };
@@ -134,7 +137,7 @@ fn files(path: &Path) -> anyhow::Result<(Configuration, Option<JobFile>)> {
 /// The default configuration with model servers in place of stand-ins.
 fn models() -> Configuration {
     let mut configuration = Configuration::default();
-    for engine in crate::model::Engine::ALL {
+    for engine in EngineNames::default().all().iter() {
         configuration.engines.of_mut(engine).server =
             ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: Default::default() };
     }

@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 let profile = Profile::load(name, None)?;
                 write_stdout(&format!(
                     "{name:<16}{:<10}{:<28}vLLM {} or later, prompt sha256 {}\n",
-                    profile.engine.name(),
+                    profile.dialect.name(),
                     profile.model,
                     profile.min_version,
                     &profile.prompt_sha256[..12]

@@ -1,6 +1,7 @@
 //! `bocr run`: reads the inputs into the run directory.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -14,10 +15,11 @@ use clap::Parser as _;
 use super::imaging::ImagingArguments;
 use crate::{
     corpus::Inputs,
+    engine::check_engines,
     launch::NodeNeeds,
     model::{
-        Engine, RolePattern,
-        configuration::{Configuration, ServerSource, StandInMode},
+        EngineName, ParseEngineNameError, RoleNames,
+        configuration::{Configuration, ConfigurationFile, ServerSource, StandInMode},
     },
     pbs::RunSettings,
     run::{ReprocessRequest, RunRequest, TimeLimit},
@@ -40,13 +42,19 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Roles of the ranks in order, repeated: `7*chandra,deepseek`; `chandra/deepseek`: both with role switches; `+`:
-    /// both at once [default: chandra/deepseek; chandra, if only one of the two has a model]
+    /// both at once [default: all stages with role switches; only those like the first, if some have no model]
     #[arg(long)]
-    roles: Option<RolePattern>,
-    /// URL of a running server for Chandra, instead of launching one; several: one for each local rank
+    roles: Option<RoleNames>,
+    /// The engines that a page goes to, in order: `chandra,deepseek` [default: those; other engines that the roles name]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    stages: Vec<EngineName>,
+    /// URL of a running server for an engine, instead of launching one; several: one for each local rank
+    #[arg(long, value_name = "NAME=URL", value_parser = engine_url)]
+    url: Vec<(EngineName, String)>,
+    /// The same as `--url chandra=URL`
     #[arg(long, value_name = "URL")]
     chandra_url: Vec<String>,
-    /// URL of a running server for DeepSeek-OCR
+    /// The same as `--url deepseek=URL`
     #[arg(long, value_name = "URL")]
     deepseek_url: Vec<String>,
     /// Launch stand-in servers in this mode
@@ -158,6 +166,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn engine_url(text: &str) -> Result<(EngineName, String), String> {
+    let (name, url) = text.split_once('=').ok_or("give NAME=URL, e.g. chandra=http://127.0.0.1:8000")?;
+    Ok((name.parse().map_err(|error: ParseEngineNameError| error.to_string())?, url.into()))
+}
+
 fn time_limit(text: &str) -> Result<TimeLimit, String> {
     match parse_walltime(text) {
         _ if text == "auto" => Ok(TimeLimit::Walltime),
@@ -201,35 +214,69 @@ pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
     Ok(RunSettings { configuration, accept_config: arguments.accept_config })
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file that no option changes.
 pub(super) fn configuration_file(path: &Path) -> anyhow::Result<Configuration> {
+    let context = || format!("in {}", path.display());
+    let configuration = Configuration::try_from(read_file(path)?).with_context(context)?;
+    check_engines(&configuration.engines).with_context(context)?;
+    Ok(configuration)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<ConfigurationFile> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Configuration::from_toml(&text).with_context(|| format!("in {}", path.display()))
+    ConfigurationFile::from_toml(&text).with_context(|| format!("in {}", path.display()))
+}
+
+/// The URLs of the options by the name of their engine.
+fn urls_of(arguments: &Arguments) -> BTreeMap<String, Vec<String>> {
+    let mut urls: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let named = arguments.url.iter().map(|(name, url)| (name.as_str(), url));
+    let chandra = arguments.chandra_url.iter().map(|url| ("chandra", url));
+    for (name, url) in named.chain(chandra).chain(arguments.deepseek_url.iter().map(|url| ("deepseek", url))) {
+        urls.entry(name.to_owned()).or_default().push(url.clone());
+    }
+    urls
 }
 
 /// The configuration: options take precedence over the file, and the file over the defaults.
 fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
-    let mut configuration = match &arguments.config {
-        None => Configuration::default(),
-        Some(path) => configuration_file(path)?,
+    let mut file = match &arguments.config {
+        None => ConfigurationFile::default(),
+        Some(path) => read_file(path)?,
     };
-    configuration.roles = arguments.roles.clone().or(configuration.roles);
+    file.roles = arguments.roles.clone().or(file.roles);
+    if !arguments.stages.is_empty() {
+        file.stages = Some(arguments.stages.clone());
+    }
+    let mut configuration = Configuration::try_from(file).context(
+        arguments
+            .config
+            .as_ref()
+            .map_or_else(|| "in the options".to_owned(), |path| format!("in the options and {}", path.display())),
+    )?;
     arguments.imaging.apply(&mut configuration);
     if let Some(shard) = arguments.shard {
         configuration.store.shard = shard;
     }
-    for (engine, urls) in [(Engine::Chandra, &arguments.chandra_url), (Engine::DeepSeek, &arguments.deepseek_url)] {
+    let mut urls = urls_of(arguments);
+    for engine in configuration.engines.all().collect::<Vec<_>>() {
+        let name = configuration.engines.name(engine).clone();
         let server = &mut configuration.engines.of_mut(engine).server;
-        if !urls.is_empty() {
-            *server = ServerSource::Url { urls: urls.clone() };
+        if let Some(urls) = urls.remove(name.as_str()) {
+            *server = ServerSource::Url { urls };
         } else if let Some(mode) = arguments.stand_in {
             *server = ServerSource::StandIn { mode: mode.into(), faults: None, arguments: Vec::new() };
         }
         match (&arguments.faults, server) {
             (None, _) => {}
             (Some(script), ServerSource::StandIn { faults, .. }) => *faults = Some(std::path::absolute(script)?),
-            (Some(_), _) => anyhow::bail!("--faults is for stand-in servers only, but {engine} has another server"),
+            (Some(_), _) => anyhow::bail!("--faults is for stand-in servers only, but {name} has another server"),
         }
     }
+    if let Some(name) = urls.keys().next() {
+        let names = configuration.engines.names();
+        anyhow::bail!("the URL for {name} has no engine: the stages are {}", names.text(names.all(), ", "));
+    }
+    check_engines(&configuration.engines)?;
     Ok(configuration)
 }

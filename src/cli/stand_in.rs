@@ -8,9 +8,9 @@ use clap::ValueEnum;
 
 use crate::{
     gpu_model::GpuModel,
-    model::Engine,
     standin::{
-        self, AnswerLengths, BoxScale, ListenAddress, Mode, Options, Release, SleepMode, StandInError, TimeScale,
+        self, AnswerLengths, BoxScale, Engine, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
+        TimeScale,
     },
     sys::{ExitCode, write_stderr},
 };

@@ -92,7 +92,7 @@ mod tests {
     };
 
     fn sample() -> Attempt {
-        Attempt::sample(Stage::Primary, AttemptOutcome::Interrupted(MachineFault::Overloaded))
+        Attempt::sample(Stage::FIRST, AttemptOutcome::Interrupted(MachineFault::Overloaded))
     }
 
     fn message() -> ToCoordinator {

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_unit_with_long_histories_is_sent_in_parts() {
         let page = |number| PageRef { document: DocumentId(3), page: PageIndex(number) };
-        let sample = Attempt::sample(Stage::Primary, AttemptOutcome::Interrupted(MachineFault::Overloaded));
+        let sample = Attempt::sample(Stage::FIRST, AttemptOutcome::Interrupted(MachineFault::Overloaded));
         let long = vec![Attempt { reason: "r".repeat(500), ..sample }; 3000];
         let unit = Unit { lease: LeaseId(7), engine: Engine::Chandra, first: page(10), count: 8, trial: None };
         // Two pages of the unit have no history.

@@ -8,6 +8,7 @@ mod acceptance;
 mod client;
 mod error;
 mod judge;
+mod known;
 mod parse;
 mod profile;
 mod reader;
@@ -26,6 +27,7 @@ pub use client::{
 };
 pub use error::EngineError;
 pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
+pub use known::{UnknownEngine, check_engines};
 pub use parse::{
     divs::parse as parse_divs,
     grounding::parse as parse_grounding,

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tracing::debug;
 
 use crate::model::{
-    Attempt, AttemptOutcome, BBox, Block, Capabilities, FailureClass, FinishReason, Language, Part, RankId, ServedBy,
-    ServerKind, Shown, Stage, TokenUsage,
+    Attempt, AttemptOutcome, BBox, Block, Capabilities, EngineName, FailureClass, FinishReason, Language, Part, RankId,
+    ServedBy, ServerKind, Shown, Stage, TokenUsage,
 };
 
 use super::{
@@ -64,6 +64,7 @@ pub struct AttemptResult {
 /// Reads images on one server with one profile.
 #[derive(Debug, Clone)]
 pub struct Reader {
+    engine: EngineName,
     profile: Profile,
     client: Client,
     server: Capabilities,
@@ -71,13 +72,18 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Does the handshake with the server.
+    /// Does the handshake with the server of an engine.
     ///
     /// # Errors
     /// The server does not answer, or does not serve the profile's model.
-    pub async fn connect(profile: Profile, client: Client, rank: RankId) -> Result<Reader, EngineError> {
+    pub async fn connect(
+        engine: EngineName,
+        profile: Profile,
+        client: Client,
+        rank: RankId,
+    ) -> Result<Reader, EngineError> {
         let server = client.handshake(&profile).await?;
-        Ok(Reader { profile, client, server, rank })
+        Ok(Reader { engine, profile, client, server, rank })
     }
 
     /// Checks before the first page that pages fit the server's context, and that it answers an image with a stream of text, within
@@ -112,11 +118,12 @@ impl Reader {
     /// Engine, server, model and prompt that answer, for the records.
     pub fn served_by(&self) -> ServedBy {
         ServedBy {
-            engine: self.profile.engine,
+            engine: self.engine.clone(),
             server: self.server.server,
             profile: self.profile.name.clone(),
             model: self.server.model.clone(),
             version: self.server.version.clone(),
+            dialect: self.profile.dialect.name().into(),
             prompt_sha256: self.profile.prompt_sha256.clone(),
             request: serde_json::Value::from(self.profile.request.clone()).to_string(),
         }

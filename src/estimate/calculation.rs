@@ -54,12 +54,13 @@ pub fn estimate(
     let drawn = || progress("pages of the sample rendered");
     let (sampled, not_drawn) = runtime.block_on(draw(&pool, configuration, &profile, &left, request.sample, drawn))?;
     let page = PageCost::mean(&sampled, text_tokens(&profile), profile.max_tokens);
-    let work = Work::of(documents.left, &page, configuration.engines.chandra.attempts.get(), &earlier);
+    let engines = &configuration.engines;
+    let work = Work::of(documents.left, &page, engines.of(Engine::FIRST).attempts.get(), &earlier, engines.names());
     let reading = Duration::from_secs_f64(documents.bytes as f64 / READING_RATE);
     let size = |gpus| JobSize::of(gpus, &work, reading);
     let Proposal { size: proposed, walltime, fit } = propose(ask, &work, reading, *reserve)?;
     let table = (0..=6).filter_map(|power| NonZeroU32::new(1 << power)).map(size).collect();
-    let drawing_cores = if work.chandra.pages > 0.0 { page.drawing / work.chandra.seconds_per_page } else { 0.0 };
+    let drawing_cores = if work.first.pages > 0.0 { page.drawing / work.first.seconds_per_page } else { 0.0 };
     let run_directory = request.run_directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let run_directory = std::path::absolute(run_directory)?;
     let shard = configuration.store.shard.as_u64();
@@ -94,7 +95,7 @@ pub fn estimate(
 
 /// The profile of stage 1 with the changes of the configuration, as a rank uses it.
 fn profile_of(configuration: &Configuration) -> Result<Profile, EstimateError> {
-    let engine = Engine::Chandra;
+    let engine = Engine::FIRST;
     let prompt_file = configuration.engines.of(engine).prompt_file.as_deref();
     let mut profile = Profile::load(configuration.engines.profile(engine), prompt_file)?;
     profile.layout = configuration.layout(engine, profile.layout);
@@ -108,7 +109,7 @@ fn text_tokens(profile: &Profile) -> u32 {
 }
 
 fn earlier_runs(request: &EstimateRequest, profile: &Profile) -> Result<Earlier, EstimateError> {
-    let wanted = match (&request.configuration.engines.chandra.server, request.configured) {
+    let wanted = match (&request.configuration.engines.of(Engine::FIRST).server, request.configured) {
         (ServerSource::Launch { .. }, true) => Some(ServerKind::Model),
         (ServerSource::StandIn { mode: StandInMode::Tesseract, .. }, true) => Some(ServerKind::StandInTesseract),
         (ServerSource::StandIn { mode: StandInMode::Synthetic, .. }, true) => Some(ServerKind::StandInSynthetic),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{EstimateError, StoredPage};
 use crate::{
-    model::{Engine, Remedy, ServerKind},
+    model::{Remedy, ServerKind},
     report::{EndReport, REPORT_FILE},
 };
 
@@ -115,22 +115,25 @@ impl Earlier {
         let share = if settled > 0.0 { report.pages_per_second * report.seconds / settled } else { 0.0 };
         self.pages += asked * share;
         self.failed_first += (report.recovered + failed) as f64 * share;
-        if let Some(time) = report.server_time.get(&Engine::Chandra) {
+        let Some((first, later)) = report.engines.split_first() else { return };
+        if let Some(time) = report.server_time.get(first) {
             let ready = time.busy + time.idle_rendering + time.idle_no_pages;
             self.ready += ready.as_secs_f64();
             self.busy += time.busy.as_secs_f64();
             self.starting += time.starting.as_secs_f64();
             self.servers += (time.total().as_secs_f64() / report.seconds.max(0.001)).round().max(1.0);
         }
-        if let Some(tokens) = report.tokens.get(&Engine::Chandra) {
+        if let Some(tokens) = report.tokens.get(first) {
             let all = tokens.all();
             self.requests += all.attempts as f64;
             self.prompt_tokens += all.prompt as f64;
             self.generated_tokens += all.generated as f64;
         }
-        if let Some(time) = report.server_time.get(&Engine::DeepSeek) {
-            self.second_busy += time.busy.as_secs_f64();
-        }
+        self.second_busy += later
+            .iter()
+            .filter_map(|engine| report.server_time.get(engine))
+            .map(|time| time.busy.as_secs_f64())
+            .sum::<f64>();
     }
 
     /// Whether the figures are enough for the cost of a page.
@@ -141,6 +144,6 @@ impl Earlier {
 
 /// The kind of servers of stage 1 of a run, and their profile.
 fn served(report: &EndReport) -> Option<(ServerKind, &str)> {
-    let first = report.served_by.iter().find(|served| served.engine == Engine::Chandra)?;
+    let first = report.served_by.iter().find(|served| Some(&served.engine) == report.engines.first())?;
     Some((first.server, &first.profile))
 }

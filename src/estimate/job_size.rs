@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use serde::Serialize;
 
 use super::Work;
-use crate::model::{Engine, RankId, Role, RolePattern};
+use crate::model::{Engine, EngineSet, RankId, Role, RoleNames, RolePattern};
 
 /// The size of a job and the time that it takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct JobSize {
     /// Number of GPUs, which is the number of ranks.
     pub gpus: u32,
     /// The roles of the ranks.
-    pub roles: RolePattern,
+    pub roles: RoleNames,
     /// Seconds from the start of the job to the end of the run: at best, as expected, at worst.
     pub seconds: (f64, f64, f64),
 }
@@ -24,23 +24,22 @@ const WORTH_A_GPU: f64 = 0.75;
 /// The roles of the ranks, given the share of the second stage in all work, 0.0..=1.0. If the second stage keeps GPUs
 /// busy, one rank in each group of ranks reads failed pages only. Otherwise the last rank switches its role when stage
 /// 1 has no pages left.
-pub fn roles_for(gpus: NonZeroU32, second_share: f64) -> RolePattern {
-    let gpus = gpus.get();
-    let (length, last) = if second_share * f64::from(gpus) >= WORTH_A_GPU && gpus > 1 {
+pub fn roles_for(gpus: NonZeroU32, second_share: f64, engines: EngineSet) -> RolePattern {
+    let (gpus, later) = (gpus.get(), engines.without(Engine::FIRST));
+    let (length, last) = if second_share * f64::from(gpus) >= WORTH_A_GPU && gpus > 1 && !later.is_empty() {
         let length = (1.0 / second_share).round().clamp(2.0, f64::from(gpus));
-        (length as u32, Role::One(Engine::DeepSeek))
+        (length as usize, Role::one_at_a_time(later))
     } else {
-        (gpus, Role::OneAtATime)
+        (gpus as usize, Role::one_at_a_time(engines))
     };
-    let words = if length > 1 { format!("{}*chandra,{last}", length - 1) } else { last.to_string() };
-    words.parse().unwrap_or_else(|_| RolePattern::all_chandra())
+    RolePattern::new(std::iter::repeat_n(Role::One(Engine::FIRST), length - 1).chain([last]))
 }
 
 impl JobSize {
     /// The run of `work` on `gpus` GPUs. `reading` is the time in which rank 0 reads all files once, while servers
     /// start.
     pub fn of(gpus: NonZeroU32, work: &Work, reading: Duration) -> JobSize {
-        let roles = roles_for(gpus, work.second_share());
+        let roles = roles_for(gpus, work.second_share(), work.engines.all());
         let seconds = |factor: f64| {
             if work.seconds() == 0.0 {
                 return 0.0;
@@ -49,7 +48,11 @@ impl JobSize {
             work.server_start.max(reading.as_secs_f64()) + switching + read * factor + work.tail
         };
         let (best, worst) = work.range;
-        JobSize { gpus: gpus.get(), seconds: (seconds(best), seconds(1.0), seconds(worst)), roles }
+        JobSize {
+            gpus: gpus.get(),
+            seconds: (seconds(best), seconds(1.0), seconds(worst)),
+            roles: roles.named(&work.engines),
+        }
     }
 
     /// The fewest GPUs with which the work is expected to end within `time`; `None` if it needs more than `most`.
@@ -71,19 +74,22 @@ impl JobSize {
 /// Seconds lost by role switches, and seconds of reading, with ranks of these roles.
 fn split_roles(roles: &RolePattern, gpus: u32, work: &Work) -> (f64, f64) {
     let ranks = (0..gpus).map(|rank| roles.of(RankId(rank), gpus));
-    let second = ranks.filter(|role| *role == Role::One(Engine::DeepSeek)).count() as f64;
+    let second = ranks.filter(|role| !role.engines().contains(Engine::FIRST)).count() as f64;
     if second == 0.0 {
-        let switching = if work.deepseek.seconds() > 0.0 { work.server_start } else { 0.0 };
+        let switching = if work.later.seconds() > 0.0 { work.server_start } else { 0.0 };
         return (switching, work.seconds() / f64::from(gpus));
     }
     let first = f64::from(gpus) - second;
-    (0.0, (work.chandra.seconds() / first).max(work.deepseek.seconds() / second))
+    (0.0, (work.first.seconds() / first).max(work.later.seconds() / second))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estimate::{Earlier, PageCost};
+    use crate::{
+        estimate::{Earlier, PageCost},
+        model::EngineNames,
+    };
 
     fn gpus(number: u32) -> NonZeroU32 {
         NonZeroU32::new(number).unwrap()
@@ -92,16 +98,23 @@ mod tests {
     /// Half a second a page, and 3 % of that for stage 2.
     fn work(pages: u64) -> Work {
         let cost = PageCost { images: 1.0, prompt_tokens: 4014.0, generated_tokens: 1000.0, ..PageCost::default() };
-        Work::of(pages, &cost, 1, &Earlier::default())
+        Work::of(pages, &cost, 1, &Earlier::default(), &EngineNames::default())
     }
 
     #[test]
     fn few_gpus_take_turns_and_many_have_one_for_the_second_stage() {
-        assert_eq!(roles_for(gpus(1), 0.03).to_string(), "chandra/deepseek");
-        assert_eq!(roles_for(gpus(8), 0.03).to_string(), "7*chandra,chandra/deepseek");
-        assert_eq!(roles_for(gpus(8), 0.125).to_string(), "7*chandra,deepseek");
-        assert_eq!(roles_for(gpus(64), 0.03).to_string(), "32*chandra,deepseek");
-        assert_eq!(roles_for(gpus(2), 0.9).to_string(), "chandra,deepseek");
+        let of = |number, share, engines: &EngineNames| {
+            roles_for(gpus(number), share, engines.all()).named(engines).to_string()
+        };
+        let roles = |number, share| of(number, share, &EngineNames::default());
+        assert_eq!(roles(1, 0.03), "chandra/deepseek");
+        assert_eq!(roles(8, 0.03), "7*chandra,chandra/deepseek");
+        assert_eq!(roles(8, 0.125), "7*chandra,deepseek");
+        assert_eq!(roles(64, 0.03), "32*chandra,deepseek");
+        assert_eq!(roles(2, 0.9), "chandra,deepseek");
+        let names = |text: &str| EngineNames::new(text.split(' ').map(|name| name.parse().unwrap()).collect()).unwrap();
+        assert_eq!(of(8, 0.0, &names("surya-2")), "8*surya-2");
+        assert_eq!(of(8, 0.125, &names("surya-2 chandra deepseek")), "7*surya-2,chandra/deepseek");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{ServerKind, configuration::ServerSource};
+use crate::model::{Engine, ServerKind, configuration::ServerSource};
 
 use super::{Estimate, EstimateRequest, Feasibility, PageCost, proposal::select, request::READING_RATE};
 
@@ -39,11 +39,11 @@ pub(super) fn warnings(estimate: &Estimate, request: &EstimateRequest) -> Vec<St
     if let Some(server) = earlier.server.filter(|server| earlier.has_figures() && *server != ServerKind::Model) {
         lines.push(format!("the earlier runs were read by {server} servers, not by the models: the times are theirs"));
     }
-    let stand_in = matches!(request.configuration.engines.chandra.server, ServerSource::StandIn { .. });
+    let stand_in = matches!(request.configuration.engines.of(Engine::FIRST).server, ServerSource::StandIn { .. });
     if stand_in && !earlier.has_figures() {
         lines.push("the configuration launches stand-ins, but these are the times of the models".into());
     }
-    if work.chandra.pages > 0.0 && estimate.drawing_cores > f64::from(estimate.renderers) {
+    if work.first.pages > 0.0 && estimate.drawing_cores > f64::from(estimate.renderers) {
         lines.push(format!(
             "the {} renderers of a rank are slower than its server: set imaging.children = {:.0}",
             estimate.renderers,

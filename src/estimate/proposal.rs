@@ -100,7 +100,7 @@ pub(super) fn propose(
     let most = ask.walltime.unwrap_or(DAY);
     let usable = most.saturating_sub(reserve.of(most));
     let beginning = Duration::from_secs_f64(work.server_start).max(reading);
-    let first_page = beginning + Duration::from_secs_f64(work.chandra.seconds_per_page);
+    let first_page = beginning + Duration::from_secs_f64(work.first.seconds_per_page);
     if work.seconds() > 0.0 && usable <= first_page {
         let (kept, least) = (reserve.of(most), reserve.beside(first_page));
         return Err(EstimateError::TooShort { walltime: most, kept, first_page, least });
@@ -115,7 +115,7 @@ pub(super) fn propose(
         Some(gpus) => size(gpus),
         None => {
             // With more GPUs than pages, some would be idle.
-            let most = NonZeroU32::new(work.chandra.pages as u32).map_or(NonZeroU32::MIN, |pages| pages.min(MOST_GPUS));
+            let most = NonZeroU32::new(work.first.pages as u32).map_or(NonZeroU32::MIN, |pages| pages.min(MOST_GPUS));
             let largest = size(most);
             let time = beginning + reads.saturating_mul(jobs(&largest));
             JobSize::within(time, work, reading, most).unwrap_or(largest)
@@ -157,6 +157,7 @@ pub(super) fn select(job: Option<Select>, gpus: u32) -> Select {
 mod tests {
     use super::*;
     use crate::estimate::{Earlier, PageCost};
+    use crate::model::EngineNames;
 
     fn number(number: u32) -> NonZeroU32 {
         NonZeroU32::new(number).unwrap()
@@ -164,7 +165,7 @@ mod tests {
 
     fn work(pages: u64) -> Work {
         let cost = PageCost { images: 1.0, prompt_tokens: 4014.0, generated_tokens: 1000.0, ..PageCost::default() };
-        Work::of(pages, &cost, 1, &Earlier::default())
+        Work::of(pages, &cost, 1, &Earlier::default(), &EngineNames::default())
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Estimate {
             hours * work.range.1,
             if work.from_reports { "earlier runs" } else { "figures of an H200" }
         )?;
-        for (engine, part) in [("chandra", work.chandra), ("deepseek", work.deepseek)] {
+        for (engine, part) in work.by_name() {
             writeln!(
                 f,
                 "  {engine}: {:.0} pages of {:.2} s ({:.2} pages/s on each GPU), {:.2} GPU hours",

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Earlier, PageCost};
-use crate::gpu_model::GpuModel;
+use crate::{
+    gpu_model::GpuModel,
+    model::{Engine, EngineNames},
+};
 
 /// The work of one engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -26,10 +29,12 @@ impl EngineWork {
 pub struct Work {
     /// Whether the figures come from earlier runs; otherwise they are published or measured figures of a GPU.
     pub from_reports: bool,
-    /// Work of stage 1.
-    pub chandra: EngineWork,
-    /// Work of stage 2: the pages that fail in stage 1.
-    pub deepseek: EngineWork,
+    /// Names of the engines, in the order of the stages.
+    pub engines: EngineNames,
+    /// Work of the first engine: stage 1.
+    pub first: EngineWork,
+    /// Work of the later engines, stage 2: the pages that fail in stage 1. None where there is one engine only.
+    pub later: EngineWork,
     /// Prompt tokens of a page in stage 1.
     pub prompt_tokens: f64,
     /// Generated tokens of a page in stage 1.
@@ -65,19 +70,33 @@ const RANGE_OF_REPORTS: (f64, f64) = (0.75, 1.5);
 impl Work {
     /// The work of `pages` pages of this cost, blank pages included. `attempts` is the number of attempts of a page in
     /// stage 1.
-    pub fn of(pages: u64, cost: &PageCost, attempts: u32, earlier: &Earlier) -> Work {
+    pub fn of(pages: u64, cost: &PageCost, attempts: u32, earlier: &Earlier, engines: &EngineNames) -> Work {
         let inked = pages as f64 * (1.0 - cost.blank_share);
-        if earlier.has_figures() { from_reports(inked, cost, earlier) } else { from_figures(inked, cost, attempts) }
+        let work = if earlier.has_figures() {
+            from_reports(inked, cost, earlier)
+        } else {
+            from_figures(inked, cost, attempts)
+        };
+        let has_later = engines.names().len() > 1;
+        let later = if has_later { work.later } else { EngineWork { pages: 0.0, ..work.later } };
+        Work { later, engines: engines.clone(), ..work }
+    }
+
+    /// The first engine and the later ones by their names, with the work of each.
+    pub fn by_name(&self) -> impl Iterator<Item = (String, EngineWork)> {
+        let later = self.engines.all().without(Engine::FIRST);
+        let first = (self.engines[Engine::FIRST].to_string(), self.first);
+        [first].into_iter().chain((!later.is_empty()).then(|| (self.engines.text(later, ", "), self.later)))
     }
 
     /// Seconds of one GPU for both stages.
     pub fn seconds(&self) -> f64 {
-        self.chandra.seconds() + self.deepseek.seconds()
+        self.first.seconds() + self.later.seconds()
     }
 
     /// Share of the second stage in all work, 0.0..=1.0.
     pub fn second_share(&self) -> f64 {
-        if self.seconds() > 0.0 { self.deepseek.seconds() / self.seconds() } else { 0.0 }
+        if self.seconds() > 0.0 { self.later.seconds() / self.seconds() } else { 0.0 }
     }
 }
 
@@ -105,8 +124,9 @@ fn from_reports(inked: f64, cost: &PageCost, earlier: &Earlier) -> Work {
     }
     Work {
         from_reports: true,
-        chandra: EngineWork { pages: inked, seconds_per_page: ready / pages * longer },
-        deepseek: EngineWork { pages: inked * failed_share, seconds_per_page: second },
+        engines: EngineNames::default(),
+        first: EngineWork { pages: inked, seconds_per_page: ready / pages * longer },
+        later: EngineWork { pages: inked * failed_share, seconds_per_page: second },
         prompt_tokens: prompt_tokens / pages * longer,
         generated_tokens: earlier.generated_tokens / pages,
         server_start: earlier.starting / earlier.servers.max(1.0),
@@ -122,8 +142,9 @@ fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
     let retries = FAILED_SHARE * f64::from(attempts.saturating_sub(1));
     Work {
         from_reports: false,
-        chandra: EngineWork { pages: inked, seconds_per_page: once * (1.0 + retries) },
-        deepseek: EngineWork { pages: inked * FAILED_SHARE, seconds_per_page: DEEPSEEK_PAGE },
+        engines: EngineNames::default(),
+        first: EngineWork { pages: inked, seconds_per_page: once * (1.0 + retries) },
+        later: EngineWork { pages: inked * FAILED_SHARE, seconds_per_page: DEEPSEEK_PAGE },
         prompt_tokens: cost.prompt_tokens,
         generated_tokens: cost.generated_tokens,
         server_start: SERVER_START,
@@ -161,12 +182,18 @@ mod tests {
 
     #[test]
     fn the_measured_page_takes_the_measured_time() {
-        let work = Work::of(1000, &cost(4014.0, 1267.0), 1, &Earlier::default());
-        assert!((1.0 / work.chandra.seconds_per_page - 1.87).abs() < 0.01, "{work:?}");
-        assert_eq!((work.deepseek.pages, work.from_reports), (30.0, false));
-        let blank = Work::of(1000, &PageCost { blank_share: 0.5, ..cost(4014.0, 1267.0) }, 3, &Earlier::default());
-        assert_eq!(blank.chandra.pages, 500.0);
-        assert!((blank.chandra.seconds_per_page / work.chandra.seconds_per_page - 1.06).abs() < 1e-9);
+        let work = Work::of(1000, &cost(4014.0, 1267.0), 1, &Earlier::default(), &EngineNames::default());
+        assert!((1.0 / work.first.seconds_per_page - 1.87).abs() < 0.01, "{work:?}");
+        assert_eq!((work.later.pages, work.from_reports), (30.0, false));
+        let blank = Work::of(
+            1000,
+            &PageCost { blank_share: 0.5, ..cost(4014.0, 1267.0) },
+            3,
+            &Earlier::default(),
+            &EngineNames::default(),
+        );
+        assert_eq!(blank.first.pages, 500.0);
+        assert!((blank.first.seconds_per_page / work.first.seconds_per_page - 1.06).abs() < 1e-9);
     }
 
     #[test]
@@ -184,17 +211,17 @@ mod tests {
             servers: 2.0,
             ..Earlier::default()
         };
-        let same = Work::of(200, &cost(2000.0, 9.0), 3, &earlier);
-        assert_eq!((same.chandra.seconds(), same.generated_tokens, same.server_start), (100.0, 1000.0, 10.0));
-        assert_eq!((same.deepseek.pages, same.deepseek.seconds_per_page), (10.0, 2.0));
+        let same = Work::of(200, &cost(2000.0, 9.0), 3, &earlier, &EngineNames::default());
+        assert_eq!((same.first.seconds(), same.generated_tokens, same.server_start), (100.0, 1000.0, 10.0));
+        assert_eq!((same.later.pages, same.later.seconds_per_page), (10.0, 2.0));
         assert!((same.second_share() - 20.0 / 120.0).abs() < 1e-9);
-        let larger = Work::of(200, &cost(4000.0, 9.0), 3, &earlier);
-        assert_eq!(larger.chandra.seconds(), 200.0);
+        let larger = Work::of(200, &cost(4000.0, 9.0), 3, &earlier, &EngineNames::default());
+        assert_eq!(larger.first.seconds(), 200.0);
     }
 
     #[test]
     fn nothing_to_read_is_no_work() {
-        let work = Work::of(0, &PageCost::default(), 3, &Earlier::default());
+        let work = Work::of(0, &PageCost::default(), 3, &Earlier::default(), &EngineNames::default());
         assert_eq!((work.seconds(), work.second_share()), (0.0, 0.0));
     }
 }

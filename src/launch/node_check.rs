@@ -14,7 +14,7 @@ use crate::{
     engine::{EngineError, Profile},
     imaging::{LibraryNotFound, find_library},
     model::{
-        Engine,
+        Engine, EngineName,
         configuration::{Configuration, ServerSource},
     },
     sys::PROGRAM_VERSION,
@@ -54,7 +54,7 @@ pub enum NodeLack {
     Profile(#[from] EngineError),
     /// The program of a server.
     #[error("the server's program `{program}` of {engine} is neither a path nor on the PATH: install it on this host")]
-    ServerProgram { engine: Engine, program: String },
+    ServerProgram { engine: EngineName, program: String },
 }
 
 impl NodeLack {
@@ -88,7 +88,7 @@ pub fn check_node(needs: &NodeNeeds) -> Result<(), NodeLack> {
         read(input).map_err(|source| NodeLack::Input { path: input.clone(), source })?;
     }
     find_library(needs.configuration.pdfium.as_deref())?;
-    Engine::ALL.into_iter().try_for_each(|engine| check_server_program(engine, &needs.configuration))
+    needs.configuration.engines.all().try_for_each(|engine| check_server_program(engine, &needs.configuration))
 }
 
 fn read(input: &Path) -> io::Result<()> {
@@ -99,7 +99,7 @@ fn read(input: &Path) -> io::Result<()> {
 fn check_server_program(engine: Engine, configuration: &Configuration) -> Result<(), NodeLack> {
     let source = &configuration.engines.of(engine).server;
     let ServerSource::Launch { command, prefix, activate: None, environment } = source else { return Ok(()) };
-    if !configuration.roles().serves(engine) || environment.contains_key("PATH") {
+    if !configuration.engines.roles().serves(engine) || environment.contains_key("PATH") {
         return Ok(());
     }
     let profile = Profile::load(configuration.engines.profile(engine), None)?;
@@ -107,7 +107,7 @@ fn check_server_program(engine: Engine, configuration: &Configuration) -> Result
     let program = words.into_iter().next().cloned().unwrap_or_default();
     match find_program(Path::new(&program)) {
         Some(_) => Ok(()),
-        None => Err(NodeLack::ServerProgram { engine, program }),
+        None => Err(NodeLack::ServerProgram { engine: configuration.engines.name(engine).clone(), program }),
     }
 }
 
@@ -152,9 +152,9 @@ mod tests {
             activate: activate.map(str::to_owned),
             environment: BTreeMap::new(),
         };
-        other.configuration.engines.of_mut(Engine::Chandra).server = launch(None);
+        other.configuration.engines.of_mut(Engine::FIRST).server = launch(None);
         assert_eq!(fault(&other), Some(HostFault::ServerProgram));
-        other.configuration.engines.of_mut(Engine::Chandra).server = launch(Some("module load vllm"));
+        other.configuration.engines.of_mut(Engine::FIRST).server = launch(Some("module load vllm"));
         assert_eq!(fault(&other), None);
     }
 }

@@ -85,8 +85,8 @@ impl Prior {
     pub fn none(page: PageRef) -> Prior {
         Prior {
             page,
-            stage: Stage::Primary,
-            remaining: EngineSet::all(),
+            stage: Stage::FIRST,
+            remaining: EngineSet::ANY,
             sealed: None,
             again: false,
             attempts: Vec::new(),

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass, MachineFault, PixelSize, RankId, ServerKind, Shown, Stage};
+use super::{EngineName, EngineNames, FailureClass, MachineFault, PixelSize, RankId, ServerKind, Shown, Stage};
 
 /// The model that answered, and its prompt. Equal for all attempts on a server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServedBy {
-    /// The engine family.
-    pub engine: Engine,
+    /// Name of the engine.
+    pub engine: EngineName,
     /// The model itself, or a stand-in.
     pub server: ServerKind,
     /// Name of the profile, e.g. `chandra-2`.
@@ -19,6 +19,8 @@ pub struct ServedBy {
     pub model: String,
     /// Version that the server reports.
     pub version: String,
+    /// Dialect of its answers, as the profile names it.
+    pub dialect: String,
     /// SHA-256 of the prompt text, lower-case hex.
     pub prompt_sha256: String,
     /// Fields that every request carries besides those of [`Sampling`], as a JSON object: `top_k`, penalties and so on.
@@ -142,11 +144,12 @@ impl Attempt {
     pub(crate) fn sample(stage: Stage, outcome: AttemptOutcome) -> Attempt {
         Attempt {
             served_by: ServedBy {
-                engine: stage.engine(),
+                engine: EngineNames::default().names()[0].clone(),
                 server: ServerKind::Model,
                 profile: String::new(),
                 model: String::new(),
                 version: String::new(),
+                dialect: String::new(),
                 prompt_sha256: String::new(),
                 request: String::new(),
             },

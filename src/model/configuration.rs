@@ -8,24 +8,28 @@ use bytesize::ByteSize;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration;
 use serde::{Deserialize, Serialize, Serializer, de::IgnoredAny};
 
-use super::{Engine, LayoutRule, RolePattern, When, node::NodeSettings};
+use super::{Engine, EngineName, LayoutRule, RoleNames, RunEngines, RunEnginesError, When, node::NodeSettings};
 
-/// Configuration of a run. Every field has a default that works on a laptop with stand-in servers.
+/// A configuration file. Every field has a default that works on a laptop with stand-in servers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Configuration {
+pub struct ConfigurationFile {
     /// Which rank serves which engines, e.g. `7*chandra,deepseek`; the pattern repeats over the ranks. If there are too
-    /// few ranks for an engine that it names, the last rank serves both, one at a time. For the default see
-    /// [`Configuration::roles`].
+    /// few ranks for an engine that it names, the last rank serves all, one at a time. For the default see
+    /// [`RunEngines::roles`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub roles: Option<RolePattern>,
+    pub roles: Option<RoleNames>,
+    /// The engines that a page goes to, in order: to the next one if one fails it, and in the end to the first again.
+    /// For the default see [`RunEngines::new`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Vec<EngineName>>,
     /// Path of libpdfium.so, build 8149. By default it is looked for in the project's `.deps`, beside the binary, and
     /// in `PDFIUM_LIB`.
     pub pdfium: Option<PathBuf>,
     /// Passwords of protected documents.
     pub passwords: Vec<DocumentPassword>,
-    /// The engines and their servers.
-    pub engines: Engines,
+    /// The engines and their servers, by name.
+    pub engines: BTreeMap<EngineName, EngineSettings>,
     /// Rendering and encoding.
     pub imaging: Imaging,
     /// Dealing of pages.
@@ -39,13 +43,14 @@ pub struct Configuration {
     pub job: IgnoredAny,
 }
 
-impl Default for Configuration {
+impl Default for ConfigurationFile {
     fn default() -> Self {
-        Configuration {
+        ConfigurationFile {
             roles: None,
+            stages: None,
             pdfium: None,
             passwords: Vec::new(),
-            engines: Engines::default(),
+            engines: BTreeMap::new(),
             imaging: Imaging::default(),
             schedule: Schedule::default(),
             store: Store::default(),
@@ -55,7 +60,7 @@ impl Default for Configuration {
     }
 }
 
-impl Configuration {
+impl ConfigurationFile {
     /// Parses the text of a configuration file.
     ///
     /// # Errors
@@ -63,25 +68,76 @@ impl Configuration {
     pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
+}
+
+/// Configuration of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Configuration {
+    /// The engines, their servers and the roles of the ranks.
+    pub engines: RunEngines,
+    /// See [`ConfigurationFile::pdfium`].
+    pub pdfium: Option<PathBuf>,
+    /// Passwords of protected documents.
+    pub passwords: Vec<DocumentPassword>,
+    /// Rendering and encoding.
+    pub imaging: Imaging,
+    /// Dealing of pages.
+    pub schedule: Schedule,
+    /// Journal and shards.
+    pub store: Store,
+    /// Settings of the nodes.
+    pub node: NodeSettings,
+}
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A syntax error, an unknown key or a value out of range. The message names its line.
+    #[error(transparent)]
+    Syntax(#[from] toml::de::Error),
+    /// The engines, stages and roles contradict each other.
+    #[error(transparent)]
+    Engines(#[from] RunEnginesError),
+}
+
+impl TryFrom<ConfigurationFile> for Configuration {
+    type Error = RunEnginesError;
+
+    fn try_from(file: ConfigurationFile) -> Result<Self, Self::Error> {
+        let ConfigurationFile { roles, stages, pdfium, passwords, engines, imaging, schedule, store, node, job: _ } =
+            file;
+        let engines = RunEngines::new(roles.as_ref(), stages.as_deref(), engines)?;
+        Ok(Configuration { engines, pdfium, passwords, imaging, schedule, store, node })
+    }
+}
+
+impl Configuration {
+    /// Parses the text of a configuration file.
+    ///
+    /// # Errors
+    /// As [`ConfigurationFile::from_toml`]; or the engines, stages and roles contradict each other.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigurationError> {
+        Ok(ConfigurationFile::from_toml(text)?.try_into()?)
+    }
 
     /// The effective configuration as TOML, passwords hidden.
     ///
     /// # Errors
     /// A value has no TOML form. This cannot happen with a valid configuration.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string_pretty(&Configuration { roles: Some(self.roles()), ..self.clone() })
-    }
-
-    /// The roles of the ranks. By default every rank serves both engines, one at a time, so that the second can recover
-    /// what the first fails. But if only one of them has a model, the stand-in of the other is not served: its text must
-    /// not come beside that of a model unasked.
-    pub fn roles(&self) -> RolePattern {
-        let [chandra, deepseek] = Engine::ALL.map(|engine| self.engines.of(engine).server.is_stand_in());
-        match &self.roles {
-            Some(roles) => roles.clone(),
-            None if chandra == deepseek => RolePattern::both_in_turn(),
-            None => RolePattern::all_chandra(),
-        }
+        let Configuration { engines, pdfium, passwords, imaging, schedule, store, node } = self.clone();
+        toml::to_string_pretty(&ConfigurationFile {
+            roles: Some(engines.roles().named(engines.names())),
+            stages: Some(engines.names().names().to_vec()),
+            pdfium,
+            passwords,
+            engines: engines.tables(),
+            imaging,
+            schedule,
+            store,
+            node,
+            job: IgnoredAny,
+        })
     }
 
     /// The layout rule for pages that `engine` reads; `profiled` is the rule of its profile.
@@ -126,48 +182,11 @@ impl Serialize for Secret {
     }
 }
 
-/// Settings of both engines.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Engines {
-    /// Stage 1.
-    pub chandra: EngineSettings,
-    /// Stage 2.
-    pub deepseek: EngineSettings,
-}
-
-impl Engines {
-    /// The settings of `engine`.
-    pub fn of(&self, engine: Engine) -> &EngineSettings {
-        match engine {
-            Engine::Chandra => &self.chandra,
-            Engine::DeepSeek => &self.deepseek,
-        }
-    }
-
-    /// Name or path of the profile of `engine`. Chandra 2 is the default: it reads Arabic twice as well as Chandra 1 at
-    /// half the size (`docs/facts/chandra.md`, "Accuracy").
-    pub fn profile(&self, engine: Engine) -> &str {
-        self.of(engine).profile.as_deref().unwrap_or(match engine {
-            Engine::Chandra => "chandra-2",
-            Engine::DeepSeek => "deepseek-ocr",
-        })
-    }
-
-    /// The settings of `engine`, for a flag to change.
-    pub fn of_mut(&mut self, engine: Engine) -> &mut EngineSettings {
-        match engine {
-            Engine::Chandra => &mut self.chandra,
-            Engine::DeepSeek => &mut self.deepseek,
-        }
-    }
-}
-
 /// How one engine is served and asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSettings {
-    /// Name of a built-in profile, or path of a profile file. By default the one that [`Engines::profile`] gives.
+    /// Name of a built-in profile, or path of a profile file. By default the one that [`RunEngines::profile`] gives.
     pub profile: Option<String>,
     /// File with the prompt, instead of the profile's prompt.
     pub prompt_file: Option<PathBuf>,
@@ -180,7 +199,7 @@ pub struct EngineSettings {
     /// Maximum number of requests in flight on one server. By default the fewest at which the throughput no longer
     /// rises, searched from the profile's number; with Tesseract, one more than its cores.
     pub in_flight: Option<NonZeroU32>,
-    /// Number of failed attempts on one stage of a page after which it goes to the other engine.
+    /// Number of failed attempts on one stage of a page after which it goes to the next engine.
     pub attempts: NonZeroU32,
     /// A server that is not ready after this time is given up.
     #[serde(with = "duration")]
@@ -416,22 +435,8 @@ mod tests {
     #[test]
     fn defaults_survive_a_round_trip_through_the_file() {
         let text = Configuration::default().to_toml().unwrap();
-        let written = Configuration { roles: Some(RolePattern::both_in_turn()), ..Configuration::default() };
-        assert_eq!(Configuration::from_toml(&text).unwrap(), written);
-    }
-
-    #[test]
-    fn by_default_every_rank_serves_both_engines_but_no_stand_in_beside_a_model() {
-        let launched = |engine: &str| format!("[engines.{engine}.server]\nkind = \"launch\"\n");
-        for (text, roles) in [
-            (String::new(), "chandra/deepseek"),
-            (launched("chandra") + &launched("deepseek"), "chandra/deepseek"),
-            (launched("chandra"), "chandra"),
-            (launched("deepseek"), "chandra"),
-            ("roles = \"3*chandra,deepseek\"".to_owned(), "3*chandra,deepseek"),
-        ] {
-            assert_eq!(Configuration::from_toml(&text).unwrap().roles().to_string(), roles, "{text}");
-        }
+        assert!(text.contains("roles = \"chandra/deepseek\""), "{text}");
+        assert_eq!(Configuration::from_toml(&text).unwrap().to_toml().unwrap(), text);
     }
 
     #[test]
@@ -444,9 +449,10 @@ mod tests {
     fn a_partial_file_keeps_the_other_defaults() {
         let text = "roles = \"chandra,deepseek\"\n[engines.chandra.server]\nkind = \"url\"\nurls = [\"http://127.0.0.1:8000\"]\n[engines.chandra]\nprofile = \"chandra\"\n";
         let configuration = Configuration::from_toml(text).unwrap();
-        assert_eq!(configuration.engines.profile(Engine::Chandra), "chandra");
-        assert_eq!(configuration.engines.chandra.attempts.get(), 3);
-        assert_eq!(configuration.engines.profile(Engine::DeepSeek), "deepseek-ocr");
+        let [chandra, deepseek] = [0, 1].map(|position| Engine::at(position).unwrap());
+        assert_eq!(configuration.engines.profile(chandra), "chandra");
+        assert_eq!(configuration.engines.of(chandra).attempts.get(), 3);
+        assert_eq!(configuration.engines.profile(deepseek), "deepseek-ocr");
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod rank_summary;
 mod record;
 mod role;
 mod run;
+mod run_engines;
+mod server_kind;
 mod shown;
 mod stage;
 mod verdict;
@@ -28,7 +30,7 @@ pub use attempt::{Attempt, AttemptOutcome, FinishReason, Sampling, ServedBy, Tok
 pub use block::{Block, FORMULA_TAGS};
 pub use capabilities::Capabilities;
 pub use document::{Damage, Document, DocumentState, Edition, Fingerprint, Inspected};
-pub use engine::{Engine, EngineSet, ParseEngineError, ServerKind};
+pub use engine::{Engine, EngineName, EngineNames, EngineNamesError, EngineSet, ParseEngineNameError};
 pub use ids::{DocumentId, LeaseId, PageIndex, PageRef, RankId};
 pub use image::{ImageFacts, ImageRule, Scaling};
 pub use page_image::{
@@ -38,8 +40,10 @@ pub use page_image::{
 pub use pages::{DocumentPages, ParsePagesError};
 pub use rank_summary::{NoPages, RankSummary, ServerLoad, ServerTime, Spent, TimeWithoutPages, TokenTotals};
 pub use record::{Answer, PageRecord, Part, RecordPlace};
-pub use role::{Role, RolePattern};
+pub use role::{ParseRolesError, Role, RoleNames, RolePattern};
 pub use run::{Counts, Outcome, StopReason};
+pub use run_engines::{RunEngines, RunEnginesError};
+pub use server_kind::ServerKind;
 pub use shown::Shown;
 pub use stage::Stage;
 pub use verdict::{FailureClass, MachineFault, Remedy, Verdict};

@@ -147,7 +147,7 @@ impl PageRecord {
     /// The server that gave the verdict: that of the accepted attempt of the record's engine, otherwise of that
     /// engine's last.
     pub fn answered_by(&self) -> Option<&ServedBy> {
-        let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.served_by.engine) == self.engine);
+        let of_engine = || self.attempts.iter().rev().filter(|attempt| Some(attempt.stage.engine()) == self.engine);
         let accepted = |attempt: &&Attempt| matches!(attempt.outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank);
         of_engine().find(accepted).or_else(|| of_engine().next()).map(|attempt| &attempt.served_by)
     }

@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, FailureClass, RankId};
+use super::{Engine, EngineName, EngineNames, FailureClass, RankId};
 
 /// Number of pages by verdict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Number of pages in the plan.
     pub pages: u64,
-    /// Pages read by either engine.
+    /// Pages read by any engine.
     pub read: u64,
     /// Pages among them of which some content could not be drawn.
     pub incomplete: u64,
     /// Blank pages.
     pub blank: u64,
-    /// Pages read by the second engine after the first had failed; included in `read`.
+    /// Pages read by a later engine after the first had failed; included in `read`.
     pub recovered: u64,
     /// Failed pages, by class.
     pub failed: BTreeMap<FailureClass, u64>,
@@ -39,10 +39,10 @@ impl Counts {
     }
 }
 
-/// Why a run stops before every page is settled.
+/// Why a run stops before every page is settled. `E` names the engine: an [`EngineName`] where people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum StopReason {
+pub enum StopReason<E = Engine> {
     /// The deadline of the run.
     Deadline,
     /// SIGTERM, SIGINT or the stop file.
@@ -50,14 +50,28 @@ pub enum StopReason {
     /// A rank cannot write its records.
     Store,
     /// Pages wait for this engine, and no rank can serve it any more.
-    NoEngine(Engine),
+    NoEngine(E),
     /// This rank has been silent for too long.
     RankSilent(RankId),
     /// Every server of this engine fails every page.
-    AllServersFail(Engine),
+    AllServersFail(E),
 }
 
-impl fmt::Display for StopReason {
+impl StopReason {
+    /// The reason with the name of its engine.
+    pub fn named(self, names: &EngineNames) -> StopReason<EngineName> {
+        match self {
+            StopReason::Deadline => StopReason::Deadline,
+            StopReason::Requested => StopReason::Requested,
+            StopReason::Store => StopReason::Store,
+            StopReason::NoEngine(engine) => StopReason::NoEngine(names[engine].clone()),
+            StopReason::RankSilent(rank) => StopReason::RankSilent(rank),
+            StopReason::AllServersFail(engine) => StopReason::AllServersFail(names[engine].clone()),
+        }
+    }
+}
+
+impl fmt::Display for StopReason<EngineName> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StopReason::Deadline => f.write_str("the deadline"),

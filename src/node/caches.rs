@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::model::Engine;
+use crate::model::EngineName;
 
 use super::private_folder::{NodeFolderError, private_folder, try_lock};
 
@@ -24,7 +24,7 @@ pub(crate) struct CacheFolder {
 }
 
 impl CacheFolder {
-    pub(crate) fn take(root: &Path, engine: Engine, local_rank: u32) -> Result<CacheFolder, NodeFolderError> {
+    pub(crate) fn take(root: &Path, engine: &EngineName, local_rank: u32) -> Result<CacheFolder, NodeFolderError> {
         let caches = private_folder(root, "caches")?;
         let mut number = local_rank;
         loop {
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn two_runs_have_two_folders_and_the_next_start_finds_its_own() {
         let root = tempfile::tempdir().unwrap();
-        let take = |rank| CacheFolder::take(root.path(), Engine::Chandra, rank).unwrap();
+        let take = |rank| CacheFolder::take(root.path(), &"chandra".parse().unwrap(), rank).unwrap();
         let (first, second, other_run) = (take(0), take(1), take(0));
         let folders = [&first, &second, &other_run].map(|cache| cache.folder.file_name().unwrap().to_owned());
         assert_eq!(folders, ["chandra-0", "chandra-1", "chandra-2"]);

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    model::{Engine, RankId, error::chain, node::NodeSettings},
+    model::{EngineName, RankId, error::chain, node::NodeSettings},
     sys::seconds_text,
 };
 
@@ -36,7 +36,7 @@ use super::{
 /// Preparation for the server of an engine on a rank of this node.
 #[derive(Debug)]
 pub struct NodePreparation {
-    engine: Engine,
+    engine: EngineName,
     local_rank: u32,
     model: String,
     stage: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct NodePreparation {
 
 impl NodePreparation {
     /// The preparation for a server of `engine`, which serves `model`: a folder, or the name of a model.
-    pub fn new(engine: Engine, model: &str, settings: &NodeSettings, place: Place) -> NodePreparation {
+    pub fn new(engine: EngineName, model: &str, settings: &NodeSettings, place: Place) -> NodePreparation {
         let mut environment = BTreeMap::from([("OMP_NUM_THREADS".to_owned(), place.cores.to_string())]);
         if place.gpu.as_ref().is_some_and(|gpu| gpu.by_bus) {
             environment.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
@@ -132,7 +132,7 @@ impl NodePreparation {
         limit: Duration,
         mut serves: watch::Receiver<bool>,
     ) {
-        let (engine, model) = (self.engine, &self.model);
+        let (engine, model) = (&self.engine, &self.model);
         // Without staging, a model that is given by name is found by the server itself.
         if (self.stage.is_some() || Path::new(model).is_absolute())
             && let Err(error) = self.source(command, environment)
@@ -195,7 +195,7 @@ impl NodePreparation {
                 None => Ok(std::env::temp_dir()),
                 Some(cache) => expanded(cache, variable_of_process),
             };
-            match root.and_then(|root| CacheFolder::take(&root, self.engine, self.local_rank)) {
+            match root.and_then(|root| CacheFolder::take(&root, &self.engine, self.local_rank)) {
                 Ok(taken) => *folder = Some(taken),
                 Err(error) => {
                     tracing::warn!(
@@ -269,7 +269,7 @@ mod tests {
     fn care(model: &str) -> NodePreparation {
         let settings = NodeSettings { starts_at_once: NonZeroU32::MIN, ..NodeSettings::default() };
         let place = Place { rank: RankId(1), local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        NodePreparation::new(Engine::DeepSeek, model, &settings, place)
+        NodePreparation::new("deepseek".parse().unwrap(), model, &settings, place)
     }
 
     #[test]

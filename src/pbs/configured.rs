@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    engine::Profile,
-    model::{Engine, configuration::ServerSource, error::chain},
+    engine::{Profile, check_engines},
+    model::{configuration::ServerSource, error::chain},
     sys::is_program,
 };
 
@@ -31,9 +31,11 @@ pub(crate) fn check(job: &JobFile) -> Result<(), JobFileError> {
     if let Some(pdfium) = &configuration.pdfium {
         job.find("pdfium", pdfium)?;
     }
-    for engine in Engine::ALL {
+    let unknown = |error| job.wrong("stages, roles or [engines]", chain(&error));
+    check_engines(&configuration.engines).map_err(unknown)?;
+    for engine in configuration.engines.all() {
         let settings = configuration.engines.of(engine);
-        let key = |name: &str| format!("[engines.{engine}] {name}");
+        let key = |name: &str| format!("[engines.{}] {name}", configuration.engines.name(engine));
         if let ServerSource::StandIn { faults: Some(faults), .. } = &settings.server {
             job.find(&key("server.faults"), faults)?;
         }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{run::PreparationError, sys::ExitCode};
+use crate::{model::configuration::ConfigurationError, run::PreparationError, sys::ExitCode};
 
 use super::{JobId, quote::ControlCharacter};
 /// A job file that cannot be used.
@@ -14,7 +14,7 @@ pub enum JobFileError {
     Read { path: PathBuf, source: io::Error },
     /// A key or a value is wrong by itself.
     #[error("in {}", .path.display())]
-    Toml { path: PathBuf, source: Box<toml::de::Error> },
+    Toml { path: PathBuf, source: Box<ConfigurationError> },
     /// The file has no table `[job]`: it is a configuration for `bocr run` alone.
     #[error(
         "{} has no table [job], which sets what the PBS job asks for: see pbs/job.toml for an example",

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::model::configuration::Configuration;
+use crate::model::configuration::{Configuration, ConfigurationError};
 
 use super::{
     JobFileError, Select,
@@ -144,9 +144,9 @@ impl JobFile {
         let path = std::path::absolute(path).map_err(failed)?;
         let text = fs::read_to_string(&path).map_err(failed)?;
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-        let said = |source| JobFileError::Toml { path: path.clone(), source: Box::new(source) };
+        let said = |source: ConfigurationError| JobFileError::Toml { path: path.clone(), source: Box::new(source) };
         let configuration = Configuration::from_toml(&text).map_err(said)?;
-        let table = toml::from_str::<File>(&text).map_err(said)?.job;
+        let table = toml::from_str::<File>(&text).map_err(|error| said(error.into()))?.job;
         let table = table.ok_or_else(|| JobFileError::NoJob(path.clone()))?;
         table.check(JobFileParts { path, folder, text, configuration })
     }

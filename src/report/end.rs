@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{
-        Counts, Engine, FailureClass, Outcome, RankId, RankSummary, ServedBy, ServerKind, ServerLoad, ServerTime,
-        StopReason, TokenTotals,
+        Counts, EngineName, EngineNames, FailureClass, Outcome, RankId, RankSummary, ServedBy, ServerKind, ServerLoad,
+        ServerTime, StopReason, TokenTotals,
     },
     sys::{ExitCode, replace},
 };
@@ -15,7 +15,7 @@ use crate::{
 use super::{FIRST_VERSION, REPORT_FILE, RoleSwitchTimes, SERVERS_FILE, VERSION, server_seconds};
 
 /// How a run ended. It determines the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
     /// Every page is read or blank, with all its content, and every document has its pages.
@@ -23,21 +23,21 @@ pub enum RunOutcome {
     /// Every page is settled, but some pages or documents failed or are not whole.
     CompleteWithFailures,
     /// Stopped early: the same command continues.
-    Stopped(StopReason),
+    Stopped(StopReason<EngineName>),
 }
 
 impl RunOutcome {
     /// The outcome of a schedule over a plan with this many documents that are refused or lack pages.
-    pub fn new(outcome: Outcome, counts: &Counts, damaged: u64) -> Self {
+    pub fn new(outcome: Outcome, names: &EngineNames, counts: &Counts, damaged: u64) -> Self {
         match outcome {
-            Outcome::Stopped(reason) => RunOutcome::Stopped(reason),
+            Outcome::Stopped(reason) => RunOutcome::Stopped(reason.named(names)),
             Outcome::Complete if counts.failed_total() + counts.incomplete + damaged == 0 => RunOutcome::Complete,
             Outcome::Complete => RunOutcome::CompleteWithFailures,
         }
     }
 
     /// The exit code of the run.
-    pub fn exit_code(self) -> ExitCode {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
             RunOutcome::Complete => ExitCode::Success,
             RunOutcome::CompleteWithFailures => ExitCode::PagesFailed,
@@ -58,12 +58,12 @@ pub struct PlannedDocuments {
 }
 
 /// A server that failed pages which other servers of its engine read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingServer {
     /// Its rank.
     pub rank: RankId,
     /// Its engine.
-    pub engine: Engine,
+    pub engine: EngineName,
     /// What became of it.
     pub end: FailingServerEnd,
 }
@@ -90,6 +90,9 @@ pub struct EndReport {
     pub outcome: RunOutcome,
     /// The exit code.
     pub exit_code: ExitCode,
+    /// The engines, in the order of the stages. Earlier programs had these two and did not name them.
+    #[serde(default = "first_engines")]
+    pub engines: Vec<EngineName>,
     /// Number of documents in the plan.
     pub documents: u64,
     /// Refused documents by class.
@@ -101,7 +104,7 @@ pub struct EndReport {
     pub pages: u64,
     /// Pages read.
     pub read: u64,
-    /// Pages among them that the second engine read after the first had failed.
+    /// Pages among them that a later engine read after the first had failed.
     pub recovered: u64,
     /// Pages among them of which some content could not be drawn.
     #[serde(default)]
@@ -126,12 +129,12 @@ pub struct EndReport {
     /// Ranks that became silent.
     pub lost_ranks: Vec<RankId>,
     /// Tokens by engine, of this start.
-    pub tokens: BTreeMap<Engine, TokenTotals>,
+    pub tokens: BTreeMap<EngineName, TokenTotals>,
     /// Time accounting of the servers by engine, summed over all ranks; in the file as seconds.
     #[serde(with = "server_seconds")]
-    pub server_time: BTreeMap<Engine, ServerTime>,
+    pub server_time: BTreeMap<EngineName, ServerTime>,
     /// Mean load of the servers, by engine.
-    pub server_load: BTreeMap<Engine, ServerLoad>,
+    pub server_load: BTreeMap<EngineName, ServerLoad>,
     /// Role switches of ranks.
     #[serde(default, rename = "role_switches", alias = "turns")]
     pub turns: RoleSwitchTimes,
@@ -147,6 +150,10 @@ pub struct EndReport {
     pub served_by: Vec<ServedBy>,
 }
 
+fn first_engines() -> Vec<EngineName> {
+    EngineNames::default().names().to_vec()
+}
+
 fn first_version() -> u32 {
     FIRST_VERSION
 }
@@ -155,6 +162,7 @@ impl EndReport {
     /// The report of a finished schedule.
     pub fn new(
         run_id: &str,
+        names: &EngineNames,
         outcome: Outcome,
         counts: &Counts,
         documents: PlannedDocuments,
@@ -163,18 +171,18 @@ impl EndReport {
     ) -> Self {
         let PlannedDocuments { number, refused, lacking_pages } = documents;
         let damaged = refused.values().sum::<u64>() + lacking_pages.len() as u64;
-        let outcome = RunOutcome::new(outcome, counts, damaged);
-        let mut tokens: BTreeMap<Engine, TokenTotals> = BTreeMap::new();
-        let mut server_time: BTreeMap<Engine, ServerTime> = BTreeMap::new();
-        let mut server_load: BTreeMap<Engine, ServerLoad> = BTreeMap::new();
+        let outcome = RunOutcome::new(outcome, names, counts, damaged);
+        let mut tokens: BTreeMap<EngineName, TokenTotals> = BTreeMap::new();
+        let mut server_time: BTreeMap<EngineName, ServerTime> = BTreeMap::new();
+        let mut server_load: BTreeMap<EngineName, ServerLoad> = BTreeMap::new();
         let mut served_by: Vec<ServedBy> = Vec::new();
         for summary in summaries {
             for (engine, totals) in &summary.tokens {
-                *tokens.entry(*engine).or_default() += *totals;
+                *tokens.entry(names[*engine].clone()).or_default() += *totals;
             }
             for (engine, (time, load)) in &summary.servers {
-                *server_time.entry(*engine).or_default() += *time;
-                *server_load.entry(*engine).or_default() += *load;
+                *server_time.entry(names[*engine].clone()).or_default() += *time;
+                *server_load.entry(names[*engine].clone()).or_default() += *load;
             }
             served_by.extend(summary.served_by.iter().cloned());
         }
@@ -184,8 +192,9 @@ impl EndReport {
         EndReport {
             version: VERSION,
             run_id: run_id.to_owned(),
-            outcome,
             exit_code: outcome.exit_code(),
+            outcome,
+            engines: names.names().to_vec(),
             documents: number,
             refused,
             lacking_pages,
@@ -241,6 +250,17 @@ impl EndReport {
         replace(&run_directory.join(REPORT_FILE), &serde_json::to_vec_pretty(self)?)
     }
 
+    /// How many pages the first engine read, and how many the later ones.
+    fn readers(&self) -> String {
+        let Some((first, later)) = self.engines.split_first() else { return String::new() };
+        let by_first = format!("{first} {}", self.read - self.recovered);
+        if later.is_empty() {
+            return by_first;
+        }
+        let later: Vec<_> = later.iter().map(EngineName::as_str).collect();
+        format!("{by_first}, {} {} after {first} failed", later.join(" or "), self.recovered)
+    }
+
     /// The report as text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -253,10 +273,9 @@ impl EndReport {
         );
         let _ = writeln!(
             text,
-            "  read {} (chandra {}, deepseek {} after chandra failed), blank {}, failed {failed}, left {}{}",
+            "  read {} ({}), blank {}, failed {failed}, left {}{}",
             self.read,
-            self.read - self.recovered,
-            self.recovered,
+            self.readers(),
             self.blank,
             self.left,
             if self.restored > 0 { format!("; {} by an earlier start", self.restored) } else { String::new() },
@@ -328,7 +347,7 @@ impl EndReport {
                 "  the logs lack {lines} lines: the disk of RUNDIR/logs, or the reader of standard error, was too slow"
             );
         }
-        if let RunOutcome::Stopped(reason) = self.outcome {
+        if let RunOutcome::Stopped(reason) = &self.outcome {
             let _ = writeln!(text, "  stopped early ({reason}): run the same command again to continue");
         }
         text
@@ -338,16 +357,18 @@ impl EndReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Engine;
 
     #[test]
     fn exit_codes_tell_the_truth() {
+        let names = EngineNames::default();
         let mut counts = Counts { pages: 2, read: 2, ..Counts::default() };
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), ExitCode::Success);
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 1).exit_code(), ExitCode::PagesFailed);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &names, &counts, 0).exit_code(), ExitCode::Success);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &names, &counts, 1).exit_code(), ExitCode::PagesFailed);
         counts.failed.insert(FailureClass::Loop, 1);
-        assert_eq!(RunOutcome::new(Outcome::Complete, &counts, 0).exit_code(), ExitCode::PagesFailed);
-        let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
-        assert_eq!(RunOutcome::new(stopped, &counts, 0).exit_code(), ExitCode::StoppedEarly);
+        assert_eq!(RunOutcome::new(Outcome::Complete, &names, &counts, 0).exit_code(), ExitCode::PagesFailed);
+        let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::FIRST));
+        assert_eq!(RunOutcome::new(stopped, &names, &counts, 0).exit_code(), ExitCode::StoppedEarly);
     }
 
     fn report() -> EndReport {
@@ -356,14 +377,22 @@ mod tests {
             idle_no_pages: Duration::from_millis(1_500),
             ..ServerTime::default()
         };
-        let servers = BTreeMap::from([(Engine::Chandra, (time, ServerLoad::default()))]);
+        let servers = BTreeMap::from([(Engine::FIRST, (time, ServerLoad::default()))]);
         let summary = RankSummary { servers, ..RankSummary::default() };
         let counts = Counts { pages: 2, read: 2, ..Counts::default() };
         let mut turns = RoleSwitchTimes::default();
         turns.add(Duration::from_secs(3));
         let documents = PlannedDocuments { number: 1, ..PlannedDocuments::default() };
-        EndReport::new("r", Outcome::Complete, &counts, documents, Duration::from_secs(10), &[summary])
-            .with_turns(turns)
+        EndReport::new(
+            "r",
+            &EngineNames::default(),
+            Outcome::Complete,
+            &counts,
+            documents,
+            Duration::from_secs(10),
+            &[summary],
+        )
+        .with_turns(turns)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{Engine, ServerTime, TimeWithoutPages};
+use crate::model::{EngineName, ServerTime, TimeWithoutPages};
 
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -62,7 +62,10 @@ impl<'de> Deserialize<'de> for Seconds {
 }
 
 /// Writes the times of each engine's servers.
-pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<S: Serializer>(
+    times: &BTreeMap<EngineName, ServerTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(times.iter().map(|(engine, time)| {
         let written = Written {
             busy: Seconds(time.busy),
@@ -85,8 +88,8 @@ pub(super) fn serialize<S: Serializer>(times: &BTreeMap<Engine, ServerTime>, ser
 /// Reads them in either format.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<BTreeMap<Engine, ServerTime>, D::Error> {
-    let written = BTreeMap::<Engine, Written>::deserialize(deserializer)?;
+) -> Result<BTreeMap<EngineName, ServerTime>, D::Error> {
+    let written = BTreeMap::<EngineName, Written>::deserialize(deserializer)?;
     let time = |written: Written| ServerTime {
         busy: written.busy.0,
         idle_rendering: written.idle_rendering.0,

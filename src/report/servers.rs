@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Capabilities, Engine, RankId, error::chain},
+    model::{Capabilities, EngineName, RankId, error::chain},
     sys::replace,
 };
 
@@ -21,7 +21,7 @@ pub const SERVERS_FILE: &str = "servers.json";
 /// Servers with equal capabilities, and the ranks that have had one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
-    engine: Engine,
+    engine: EngineName,
     #[serde(with = "ranges")]
     ranks: BTreeSet<u32>,
     capabilities: Capabilities,
@@ -31,7 +31,7 @@ struct Entry {
 /// Dropping it waits until the last state is written.
 #[derive(Debug)]
 pub struct ServersFile {
-    servers: Option<Sender<(RankId, Engine, Capabilities)>>,
+    servers: Option<Sender<(RankId, EngineName, Capabilities)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,7 +49,7 @@ impl ServersFile {
     }
 
     /// Records the capabilities that the server of a rank reported.
-    pub fn record(&self, rank: RankId, engine: Engine, capabilities: Capabilities) {
+    pub fn record(&self, rank: RankId, engine: EngineName, capabilities: Capabilities) {
         if let Some(servers) = &self.servers {
             let _ = servers.send((rank, engine, capabilities));
         }
@@ -66,7 +66,7 @@ impl Drop for ServersFile {
 }
 
 /// Writes the file after every change. If thousands of servers become ready at once, one write covers many.
-fn write_all(path: &Path, servers: &Receiver<(RankId, Engine, Capabilities)>) {
+fn write_all(path: &Path, servers: &Receiver<(RankId, EngineName, Capabilities)>) {
     let mut entries = read(path).unwrap_or_else(|error| {
         tracing::warn!("cannot read {}; writing it from the start: {}", path.display(), chain(&error));
         Vec::new()
@@ -95,7 +95,7 @@ fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
 }
 
 /// Adds a server; true if this changed the entries.
-fn add(entries: &mut Vec<Entry>, rank: RankId, engine: Engine, capabilities: Capabilities) -> bool {
+fn add(entries: &mut Vec<Entry>, rank: RankId, engine: EngineName, capabilities: Capabilities) -> bool {
     match entries.iter_mut().find(|entry| entry.engine == engine && entry.capabilities == capabilities) {
         Some(entry) => entry.ranks.insert(rank.0),
         None => {
@@ -153,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let start = |ranks: std::ops::Range<u32>, version: &str| {
             let file = ServersFile::new(folder.path()).unwrap();
-            ranks.for_each(|rank| file.record(RankId(rank), Engine::Chandra, server(version)));
+            ranks.for_each(|rank| file.record(RankId(rank), "chandra".parse().unwrap(), server(version)));
         };
         start(0..2000, "0.17.0");
         start(2001..2003, "0.17.0");
@@ -173,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(SERVERS_FILE);
         std::fs::write(&path, "[{").unwrap();
-        ServersFile::new(folder.path()).unwrap().record(RankId(3), Engine::DeepSeek, server("0.17.0"));
+        ServersFile::new(folder.path()).unwrap().record(RankId(3), "deepseek".parse().unwrap(), server("0.17.0"));
         assert_eq!(read(&path).unwrap()[0].ranks, [3].into());
     }
 }

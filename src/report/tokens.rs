@@ -89,7 +89,7 @@ mod tests {
 
     fn attempt(outcome: AttemptOutcome, finish: Option<FinishReason>, completion: u32) -> Attempt {
         let tokens = TokenUsage { prompt: 4000, completion };
-        Attempt { finish, max_tokens: 12_000, tokens, ..Attempt::sample(Stage::Primary, outcome) }
+        Attempt { finish, max_tokens: 12_000, tokens, ..Attempt::sample(Stage::FIRST, outcome) }
     }
 
     #[test]

@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn attempt(shown: Shown, kept_characters: u32) -> Attempt {
-        Attempt { shown, kept_characters, ..Attempt::sample(Stage::Primary, EMPTY) }
+        Attempt { shown, kept_characters, ..Attempt::sample(Stage::FIRST, EMPTY) }
     }
 
     #[test]

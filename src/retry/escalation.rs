@@ -13,36 +13,37 @@ pub(crate) struct Escalation {
     pub(crate) remaining: EngineSet,
 }
 
-/// The engines that may still be asked for a page that failed with `class` at the end of `retry`. `attempts` are all
-/// that count on the page; `budget` is that of a stage on Chandra.
+/// The engines that may still be asked for a page that failed with `class` at the end of `retry`, out of all engines of
+/// the run. `attempts` are all that count on the page; `budget` is that of a stage on the first engine.
 pub fn remaining_engines(
     stage: Stage,
     class: FailureClass,
     retry: &RetryState,
     attempts: &[Attempt],
     budget: Budget,
+    engines: EngineSet,
 ) -> EngineSet {
     if class.remedy() == Remedy::Operator || retry.is_spent() {
         return EngineSet::default();
     }
-    let seen = |stage: Stage| attempts.iter().any(|attempt| attempt.stage == stage);
     let again = match stage {
-        Stage::Primary => retry.has_more(),
-        Stage::Fallback => RetryState::resume(Stage::PrimaryRetry, attempts, budget, None).is_some(),
-        Stage::PrimaryRetry => false,
+        Stage::FIRST => retry.has_more(),
+        Stage::On(_) => RetryState::resume(Stage::FirstAgain, attempts, budget, None).is_some(),
+        Stage::FirstAgain => false,
     };
-    let engines = [(Engine::Chandra, again), (Engine::DeepSeek, stage != Stage::Fallback && !seen(Stage::Fallback))];
-    engines.into_iter().filter(|(_, open)| *open).fold(EngineSet::default(), |set, (engine, _)| set.with(engine))
+    let is_new = |engine: &Engine| {
+        let on_it = Stage::On(*engine);
+        stage != on_it && !attempts.iter().any(|attempt| attempt.stage == on_it)
+    };
+    let first = Some(Engine::FIRST).filter(|_| again);
+    engines.without(Engine::FIRST).iter().filter(is_new).chain(first).collect()
 }
 
-/// The next stage of a failed page with these remaining engines: the second engine if some rank serves it, else the
-/// first engine again.
-pub fn next_stage(remaining: EngineSet, second_served: bool) -> Option<Stage> {
-    if remaining.contains(Engine::DeepSeek) && second_served {
-        Some(Stage::Fallback)
-    } else {
-        remaining.contains(Engine::Chandra).then_some(Stage::PrimaryRetry)
-    }
+/// The next stage of a failed page with these remaining engines: the next engine that some rank serves, else the first
+/// engine again.
+pub fn next_stage(remaining: EngineSet, served: EngineSet) -> Option<Stage> {
+    let next = remaining.and(served).without(Engine::FIRST).first();
+    next.map(Stage::On).or_else(|| remaining.contains(Engine::FIRST).then_some(Stage::FirstAgain))
 }
 
 #[cfg(test)]
@@ -58,7 +59,9 @@ mod tests {
 
     #[test]
     fn the_remaining_engines_of_a_failed_page_follow_from_its_attempts() {
-        let both = EngineSet::only(Engine::Chandra).with(Engine::DeepSeek);
+        let engine = |position| Engine::at(position).unwrap();
+        let all: EngineSet = (0..3).map(engine).collect();
+        let [second, third] = [1, 2].map(engine);
         let state_after = |outcomes: &[AttemptOutcome]| {
             let mut retry = RetryState::new(BUDGET, None);
             for outcome in outcomes {
@@ -69,39 +72,43 @@ mod tests {
         let looped = state_after(&[Failed(Class::Loop); 3]);
         let mut attempts = looped_on_first();
         let of = |stage, class, retry: &RetryState, attempts: &[Attempt]| {
-            remaining_engines(stage, class, retry, attempts, BUDGET)
+            remaining_engines(stage, class, retry, attempts, BUDGET, all)
         };
-        assert_eq!(of(Stage::Primary, Class::Loop, &looped, &attempts), both);
+        assert_eq!(of(Stage::FIRST, Class::Loop, &looped, &attempts), all);
         let refused = state_after(&[Failed(Class::Rejected)]);
-        let other = EngineSet::only(Engine::DeepSeek);
-        assert_eq!(of(Stage::Primary, Class::Rejected, &refused, &attempts), other);
+        let others = all.without(Engine::FIRST);
+        assert_eq!(of(Stage::FIRST, Class::Rejected, &refused, &attempts), others);
         let killed = state_after(&[Interrupted(MachineFault::ServerDied)]);
-        assert_eq!(of(Stage::Primary, Class::Poison, &killed, &attempts), other);
-        assert_eq!(of(Stage::Primary, Class::TooLarge, &looped, &attempts), EngineSet::default());
-        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), other, "no rank has served it so far");
-        attempts.push(made(Stage::Fallback, 0, View::Whole, Failed(Class::Rejected)));
-        assert_eq!(of(Stage::Fallback, Class::Rejected, &refused, &attempts), EngineSet::only(Engine::Chandra));
-        assert_eq!(of(Stage::PrimaryRetry, Class::Loop, &looped, &attempts), EngineSet::default());
+        assert_eq!(of(Stage::FIRST, Class::Poison, &killed, &attempts), others);
+        assert_eq!(of(Stage::FIRST, Class::TooLarge, &looped, &attempts), EngineSet::default());
+        assert_eq!(of(Stage::FirstAgain, Class::Loop, &looped, &attempts), others, "no rank has served them so far");
+        attempts.push(made(Stage::On(second), 0, View::Whole, Failed(Class::Rejected)));
+        assert_eq!(of(Stage::On(second), Class::Rejected, &refused, &attempts), all.without(second));
+        attempts.push(made(Stage::On(third), 0, View::Whole, Failed(Class::Rejected)));
+        assert_eq!(of(Stage::On(third), Class::Rejected, &refused, &attempts), EngineSet::only(Engine::FIRST));
+        assert_eq!(of(Stage::FirstAgain, Class::Loop, &looped, &attempts), EngineSet::default());
         let mut spent = RetryState::new(Budget { page: 3, ..BUDGET }, None);
         for _ in 0..3 {
             spent.after(Failed(Class::Loop));
         }
-        assert_eq!(of(Stage::Primary, Class::Loop, &spent, &attempts), EngineSet::default());
+        assert_eq!(of(Stage::FIRST, Class::Loop, &spent, &attempts), EngineSet::default());
     }
 
     #[test]
-    fn the_stages_are_the_first_engine_the_second_and_the_first_again() {
-        let set = |engines: &[Engine]| engines.iter().fold(EngineSet::default(), |set, engine| set.with(*engine));
-        use Engine::{Chandra, DeepSeek};
-        for (engines, second_served, expected) in [
-            (set(&[Chandra, DeepSeek]), true, Some(Stage::Fallback)),
-            (set(&[Chandra, DeepSeek]), false, Some(Stage::PrimaryRetry)),
-            (set(&[Chandra]), true, Some(Stage::PrimaryRetry)),
-            (set(&[DeepSeek]), true, Some(Stage::Fallback)),
-            (set(&[DeepSeek]), false, None),
-            (set(&[]), true, None),
+    fn the_stages_are_the_engines_in_order_and_the_first_again() {
+        let set = |positions: &[usize]| positions.iter().map(|at| Engine::at(*at).unwrap()).collect::<EngineSet>();
+        let on = |position| Some(Stage::On(Engine::at(position).unwrap()));
+        for (remaining, served, expected) in [
+            (set(&[0, 1, 2]), set(&[0, 1, 2]), on(1)),
+            (set(&[0, 2]), set(&[0, 1, 2]), on(2)),
+            (set(&[0, 1, 2]), set(&[0, 2]), on(2)),
+            (set(&[0, 1]), set(&[0]), Some(Stage::FirstAgain)),
+            (set(&[0]), set(&[0, 1]), Some(Stage::FirstAgain)),
+            (set(&[1]), set(&[0, 1]), on(1)),
+            (set(&[1]), set(&[0]), None),
+            (set(&[]), set(&[0, 1]), None),
         ] {
-            assert_eq!(next_stage(engines, second_served), expected, "{engines} {second_served}");
+            assert_eq!(next_stage(remaining, served), expected, "{remaining:?} {served:?}");
         }
     }
 }

@@ -55,7 +55,7 @@ mod tests {
             started_unix_ms: number.into(),
             tokens: TokenUsage { prompt: 10, completion: 1 },
             duration: Duration::from_secs(1),
-            ..Attempt::sample(Stage::Primary, outcome)
+            ..Attempt::sample(Stage::FIRST, outcome)
         }
     }
 

@@ -24,7 +24,7 @@ mod tests {
         let looped = AttemptOutcome::Failed(FailureClass::Loop);
         let page = Shown::whole(PixelSize { width: 1600, height: 2240 });
         let column = |left| Shown { bbox: BBox { left, right: left + 500, ..BBox::PAGE }, ..page };
-        let attempt = |shown, outcome| Attempt { shown, ..Attempt::sample(Stage::Primary, outcome) };
+        let attempt = |shown, outcome| Attempt { shown, ..Attempt::sample(Stage::FIRST, outcome) };
         assert_eq!(outcome_of(repeated, page, &[]), repeated);
         assert_eq!(outcome_of(repeated, page, &[attempt(page, looped)]), repeated);
         assert_eq!(outcome_of(repeated, page, &[attempt(page, repeated)]), AttemptOutcome::Accepted);

@@ -101,7 +101,7 @@ impl RetryState {
         let mut retry = RetryState::new(budget, probe);
         let mut last = None;
         for attempt in attempts {
-            let here = attempt.served_by.engine == stage.engine();
+            let here = attempt.stage.engine() == stage.engine();
             if here {
                 retry.step = RetryStep::of(attempt);
                 last = Some(attempt);
@@ -344,6 +344,8 @@ pub(crate) mod tests {
         assert_eq!(after(None, &looped), again(1, View::Whole, 500));
     }
 
+    const SECOND: Stage = Stage::On(Engine::at(1).unwrap());
+
     /// An attempt on the page, as its records hold it.
     pub(crate) fn made(stage: Stage, step: u8, view: View, outcome: AttemptOutcome) -> Attempt {
         let mut attempt = Attempt { step, ..Attempt::sample(stage, outcome) };
@@ -357,37 +359,34 @@ pub(crate) mod tests {
 
     pub(crate) fn looped_on_first() -> Vec<Attempt> {
         [(0, View::Whole), (1, View::Whole), (2, View::Reduced)]
-            .map(|(step, view)| made(Stage::Primary, step, view, Failed(Class::Loop)))
+            .map(|(step, view)| made(Stage::FIRST, step, view, Failed(Class::Loop)))
             .into()
     }
 
     #[test]
     fn a_page_continues_where_another_rank_or_stage_has_left_it() {
         let died = Interrupted(MachineFault::ServerDied);
-        assert_eq!(resumed(Stage::Primary, &[]), Some(RetryStep::FIRST));
+        assert_eq!(resumed(Stage::FIRST, &[]), Some(RetryStep::FIRST));
         let mut attempts = looped_on_first();
         let one = RetryStep { step: 1, view: View::Whole };
-        assert_eq!(resumed(Stage::Primary, &attempts[..1]), Some(one));
-        assert_eq!(
-            resumed(Stage::Primary, &[attempts[0].clone(), made(Stage::Primary, 1, View::Whole, died)]),
-            Some(one)
-        );
-        assert_eq!(resumed(Stage::Primary, &attempts), None, "the stage's budget is spent");
-        assert_eq!(resumed(Stage::Fallback, &attempts), Some(RetryStep::FIRST));
+        assert_eq!(resumed(Stage::FIRST, &attempts[..1]), Some(one));
+        assert_eq!(resumed(Stage::FIRST, &[attempts[0].clone(), made(Stage::FIRST, 1, View::Whole, died)]), Some(one));
+        assert_eq!(resumed(Stage::FIRST, &attempts), None, "the stage's budget is spent");
+        assert_eq!(resumed(SECOND, &attempts), Some(RetryStep::FIRST));
         let halves = RetryStep { step: 1, view: View::Halves };
-        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(halves));
-        attempts.push(made(Stage::Fallback, 0, View::Whole, Failed(Class::Loop)));
-        attempts.push(made(Stage::PrimaryRetry, 1, View::Halves, Accepted));
-        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(halves), "its other half is not read yet");
-        attempts.push(made(Stage::PrimaryRetry, 1, View::Halves, Failed(Class::Loop)));
-        assert_eq!(resumed(Stage::PrimaryRetry, &attempts), Some(RetryStep { step: 3, view: View::Halves }));
+        assert_eq!(resumed(Stage::FirstAgain, &attempts), Some(halves));
+        attempts.push(made(SECOND, 0, View::Whole, Failed(Class::Loop)));
+        attempts.push(made(Stage::FirstAgain, 1, View::Halves, Accepted));
+        assert_eq!(resumed(Stage::FirstAgain, &attempts), Some(halves), "its other half is not read yet");
+        attempts.push(made(Stage::FirstAgain, 1, View::Halves, Failed(Class::Loop)));
+        assert_eq!(resumed(Stage::FirstAgain, &attempts), Some(RetryStep { step: 3, view: View::Halves }));
     }
 
     #[test]
     fn a_page_that_killed_its_server_or_spent_its_budget_is_not_asked_for_again() {
         let died = Interrupted(MachineFault::ServerDied);
-        assert_eq!(resumed(Stage::PrimaryRetry, &[made(Stage::Primary, 0, View::Whole, died)]), None);
-        let many = vec![made(Stage::Primary, 0, View::Whole, Failed(Class::ServerError)); 10];
-        assert_eq!(resumed(Stage::Fallback, &many), None);
+        assert_eq!(resumed(Stage::FirstAgain, &[made(Stage::FIRST, 0, View::Whole, died)]), None);
+        let many = vec![made(Stage::FIRST, 0, View::Whole, Failed(Class::ServerError)); 10];
+        assert_eq!(resumed(SECOND, &many), None);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
 pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended) -> Result<EndReport, RunError> {
     let report = EndReport::new(
         &prepared.plan.run_id,
+        &ended.names,
         ended.outcome,
         ended.scheduler.counts(),
         prepared.documents(),
@@ -63,7 +64,7 @@ fn write_tables(run_directory: &Path, prepared: &Prepared, report: &EndReport, e
 fn write_finished(run_directory: &Path, report: &EndReport, ended: &Ended) -> Result<(), RunError> {
     let finished = Finished {
         exit_code: report.exit_code,
-        outcome: report.outcome,
+        outcome: report.outcome.clone(),
         again: matches!(ended.outcome, Outcome::Stopped(StopReason::RankSilent(_))),
         silent_hosts: ended.silent_hosts.clone(),
     };

@@ -8,7 +8,8 @@ use std::{
 use crate::{
     comm::{Assignment, Returned, ToCoordinator, ToWorker},
     model::{
-        Document, Engine, MachineFault, NoPages, Outcome, RankId, RankSummary, StopReason,
+        Document, Engine, EngineNames, EngineSet, MachineFault, NoPages, Outcome, RankId, RankSummary, RolePattern,
+        StopReason,
         configuration::{Configuration, EngineSettings},
     },
     report::{FailingServer, FailingServerEnd, Progress, RoleSwitchTimes, RunPhase, ServersFile, Snapshot, StatusFile},
@@ -49,6 +50,8 @@ pub(super) struct Coordinator {
     settings: String,
     servers: ServersFile,
     failing_servers: BTreeMap<(RankId, Engine), FailingServerEnd>,
+    /// Names of the engines.
+    names: EngineNames,
     documents: Vec<Document>,
     stop: Option<StopRequest>,
     /// When the run ends although ranks are still sealing: soon after, they are killed.
@@ -69,6 +72,7 @@ pub(super) struct Ended {
     /// Whether the processes of the run are killed soon.
     pub(super) is_hurried: bool,
     pub(super) failing_servers: Vec<FailingServer>,
+    pub(super) names: EngineNames,
     /// Kept so that it is dropped off the main thread: dropping it waits until the file is written.
     _servers: ServersFile,
 }
@@ -82,16 +86,22 @@ impl Coordinator {
         start: Instant,
         time_left: Option<Duration>,
     ) -> std::io::Result<Self> {
-        let (schedule, roles) = (&request.configuration.schedule, request.configuration.roles());
-        if !roles.serves(Engine::DeepSeek) {
+        let (schedule, engines) = (&request.configuration.schedule, &request.configuration.engines);
+        let roles = engines.roles();
+        let unserved: EngineSet = engines.all().filter(|engine| !roles.serves(*engine)).collect();
+        if !unserved.is_empty() {
+            let unserved = engines.names().text(unserved, ", ");
+            let first = engines.name(Engine::FIRST);
             tracing::warn!(
-                "no rank serves deepseek: pages that fail on chandra stay failed (see --roles and \
-                 [engines.deepseek.server])"
+                "no rank serves {unserved}: pages that fail on {first} do not go there (see --roles, and \
+                 [engines.….server] of each)"
             );
-        } else if roles.leaves_out_engine(ranks) {
+        }
+        if roles.leaves_out_engine(ranks) {
             tracing::warn!(
-                "none of the {ranks} ranks would serve one of the engines in the roles {roles}: the last \
-                 rank serves both, one at a time"
+                "none of the {ranks} ranks would serve one of the engines in the roles {}: the last rank serves all, one at a \
+                 time",
+                roles.named(engines.names())
             );
         }
         let deadline = time_left.map(|left| Deadline { end: Tick(left), reserve: schedule.seal_reserve });
@@ -122,6 +132,7 @@ impl Coordinator {
             hosts: BTreeMap::new(),
             settings,
             failing_servers: BTreeMap::new(),
+            names: engines.names().clone(),
             documents: prepared.plan.documents.clone(),
             stop: None,
             conclude_by: None,
@@ -138,20 +149,21 @@ impl Coordinator {
         match message {
             ToCoordinator::Hello(hello) => {
                 check_alike(rank, &hello, &self.settings)?;
-                tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, role = %hello.role, credits = hello.credits, "joined");
+                let role = RolePattern::all(hello.role).named(&self.names);
+                tracing::info!(%rank, host = hello.host, local_rank = hello.local_rank, %role, credits = hello.credits, "joined");
                 self.hosts.insert(rank, hello.host);
                 self.step(Event::RankJoined { rank, role: hello.role, credits: hello.credits }, out);
             }
             ToCoordinator::EngineReady(engine, server) => {
-                self.servers.record(rank, engine, *server);
+                self.servers.record(rank, self.names[engine].clone(), *server);
                 self.first_ready.get_or_insert(self.start.elapsed());
                 self.step(Event::EngineReady { rank, engine }, out);
             }
             ToCoordinator::EngineLost(engine, reason) => {
-                tracing::error!(%rank, %engine, "engine lost: {reason}");
+                tracing::error!(%rank, engine = %self.names[engine], "engine lost: {reason}");
                 self.step(Event::EngineLost { rank, engine }, out);
                 if self.scheduler.is_given_up(engine) {
-                    tracing::error!(%engine, "this engine was never ready on any rank: no further rank switches to it");
+                    tracing::error!(engine = %self.names[engine], "this engine was never ready on any rank: no further rank switches to it");
                 }
             }
             ToCoordinator::Settled(settlements) => {
@@ -247,7 +259,7 @@ impl Coordinator {
         let turns = snapshot.turns;
         let summaries = self.summaries.into_values().collect();
         let elapsed = self.start.elapsed();
-        let failing_server = |((rank, engine), end)| FailingServer { rank, engine, end };
+        let failing_server = |((rank, engine), end)| FailingServer { rank, engine: self.names[engine].clone(), end };
         let failing_servers = self.failing_servers.into_iter().map(failing_server).collect();
         Some(Ended {
             is_hurried: self.conclude_by.is_some(),
@@ -259,6 +271,7 @@ impl Coordinator {
             silent_hosts,
             turns,
             failing_servers,
+            names: self.names,
             _servers: self.servers,
         })
     }
@@ -277,30 +290,31 @@ impl Coordinator {
         for action in actions.drain(..) {
             match action {
                 Action::Assign { rank, unit, priors } => {
-                    if unit.engine == Engine::DeepSeek {
-                        tracing::info!(%rank, page = %unit.first, "goes to the second engine");
+                    if unit.engine != Engine::FIRST {
+                        tracing::info!(%rank, page = %unit.first, "goes to {}", self.names[unit.engine]);
                     }
                     let parts = Assignment::parts(unit, priors);
                     out.extend(parts.into_iter().map(|part| (rank, ToWorker::Assign(part))));
                 }
                 Action::SwitchRole { rank, engine } => {
-                    tracing::info!(%rank, %engine, "the rank switches to this engine");
+                    tracing::info!(%rank, engine = %self.names[engine], "the rank switches to this engine");
                     out.push((rank, ToWorker::SwitchRole(engine)));
                 }
                 Action::RestartServer { rank, engine } => {
-                    tracing::error!(%rank, %engine, "the server of this rank failed pages in a row that other servers read: these failures do not count; it is restarted if its rank started it, and then tried with single pages");
+                    tracing::error!(%rank, engine = %self.names[engine], "the server of this rank failed pages in a row that other servers read: these failures do not count; it is restarted if its rank started it, and then tried with single pages");
                     self.failing_servers.entry((rank, engine)).or_insert(FailingServerEnd::Restarted);
                     out.push((rank, ToWorker::RestartServer(engine)));
                 }
                 Action::GiveServerUp { rank, engine } => {
-                    tracing::error!(%rank, %engine, "the server of this rank gets no more pages: after its restart, too, it failed pages that other servers read; check its command, its model and its GPU");
+                    tracing::error!(%rank, engine = %self.names[engine], "the server of this rank gets no more pages: after its restart, too, it failed pages that other servers read; check its command, its model and its GPU");
                     self.failing_servers.insert((rank, engine), FailingServerEnd::GivenUp);
                 }
                 Action::AllServersFail { engine, pages, documents, class, reason } => {
+                    let engine = &self.names[engine];
                     tracing::error!(%engine, %class, "every {engine} server fails every page, so no rank is given more: {pages} pages of {documents} documents failed in a row, and none was read in between; these failures do not count. Correct what the last one says and run the same command again: {reason}");
                 }
                 Action::TooLate { engine, turn, left } => {
-                    tracing::warn!(%engine, "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
+                    tracing::warn!(engine = %self.names[engine], "too late to switch to this engine: a switch is expected to take {} (schedule.turn_cost, until one was measured), and {} are left for pages", seconds_text(turn), seconds_text(left));
                 }
                 Action::Expire { rank, page, lease } => {
                     let document = &self.documents[page.document.index()];
@@ -327,5 +341,5 @@ fn lease_floor(configuration: &Configuration) -> Duration {
     let of_engine = |settings: &EngineSettings| {
         settings.start_limit + (settings.total_limit + rendering).saturating_mul(settings.attempts.get())
     };
-    of_engine(&configuration.engines.chandra).max(of_engine(&configuration.engines.deepseek))
+    configuration.engines.all().map(|engine| of_engine(configuration.engines.of(engine))).max().unwrap_or_default()
 }

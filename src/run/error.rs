@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     comm::{LinkError, MpiError},
-    model::{RankId, StopReason},
+    model::{EngineName, RankId, StopReason},
     store::StoreError,
     sys::{ExitCode, PROGRAM_VERSION, seconds_text},
     worker::WorkerError,
@@ -39,7 +39,7 @@ pub enum RunError {
     MixedSettings { rank: RankId, host: String },
     /// A stop request or the deadline came before the first page.
     #[error("stopped while the run was being prepared ({0}): run the same command again to continue")]
-    StoppedEarly(StopReason),
+    StoppedEarly(StopReason<EngineName>),
     /// The run cannot start.
     #[error(transparent)]
     Preparation(Box<PreparationError>),

@@ -27,6 +27,7 @@ impl Gathering {
     /// Starts the preparation. `cores` is the rank's share of the cores of its node.
     pub(super) fn start(request: &RunRequest, runtime: Handle, cores: usize, background: &Background) -> Gathering {
         let (tell, time_left) = channel();
+        let names = request.configuration.engines.names().clone();
         let request = request.clone();
         let preparation = background.run(move || {
             let left = match request.time_limit {
@@ -39,7 +40,7 @@ impl Gathering {
                 Ok((runtime.block_on(renderers)?, runtime.clone()))
             })
         });
-        Gathering { roster: Roster::default(), time_left, preparation }
+        Gathering { roster: Roster::new(names), time_left, preparation }
     }
 
     /// The prepared run directory, once it is ready.

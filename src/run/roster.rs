@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::error::RunError;
 use crate::{
     comm::{Hello, ToCoordinator},
-    model::{Capabilities, Engine, RankId},
+    model::{Capabilities, Engine, EngineNames, RankId},
     sys::PROGRAM_VERSION,
 };
 
 /// The ranks that have reported, and the state of their engines.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    /// Names of the engines, for messages.
+    names: EngineNames,
     hellos: BTreeMap<RankId, Hello>,
     /// In order of arrival.
     engines: Vec<(RankId, EngineNews)>,
@@ -24,6 +26,11 @@ enum EngineNews {
 }
 
 impl Roster {
+    /// A roster without ranks, for a run with these engines.
+    pub(super) fn new(names: EngineNames) -> Self {
+        Roster { names, ..Roster::default() }
+    }
+
     /// Handles a message of a rank before the first page.
     ///
     /// # Errors
@@ -39,7 +46,7 @@ impl Roster {
             }
             ToCoordinator::EngineReady(engine, server) => self.engines.push((rank, EngineNews::Ready(engine, server))),
             ToCoordinator::EngineLost(engine, reason) => self.engines.push((rank, EngineNews::Lost(engine, reason))),
-            ToCoordinator::StopRequested(reason, _) => return Err(RunError::StoppedEarly(reason)),
+            ToCoordinator::StopRequested(reason, _) => return Err(RunError::StoppedEarly(reason.named(&self.names))),
             ToCoordinator::Alive { .. } => {}
             ToCoordinator::Recovered(_)
             | ToCoordinator::Settled(_)

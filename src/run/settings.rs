@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    model::{Engine, configuration::Configuration},
+    model::{EngineName, EngineNames, configuration::Configuration},
     sys::replace,
     worker::configured_profile,
 };
@@ -81,13 +81,16 @@ fn check(run_directory: &Path, configuration: &Configuration, accept: bool) -> R
     };
     let mut differences = Vec::new();
     if let Some(kept) = read(run_directory, CONFIGURATION_FILE)? {
-        let was = toml::from_str(&kept).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
+        let was: Value = toml::from_str(&kept).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
         let is = toml::from_str(&text).map_err(|error| damaged(run_directory, CONFIGURATION_FILE, &error))?;
         let compared = compare(&was, &is).into_iter().filter(|difference| !is_free(&difference.key));
+        let (had, has) = (stages_of(&was), configuration.engines.names().names());
+        let keeps_stages = has.iter().map(EngineName::as_str).take(had.len()).eq(had.iter().map(String::as_str));
         let served = |engine: &str| kept_profiles.get(engine).is_some() && profiles.get(engine).is_some();
-        differences.extend(compared.map(|difference| configured(difference, &was, &is, served)));
+        differences.extend(compared.map(|difference| configured(difference, &was, &is, keeps_stages, served)));
     }
-    for engine in Engine::ALL.map(Engine::name) {
+    let engines: Vec<_> = configuration.engines.names().names().iter().map(EngineName::as_str).collect();
+    for engine in engines {
         match (kept_profiles.get(engine), profiles.get(engine)) {
             (Some(was), Some(is)) => {
                 differences.extend(compare(was, is).into_iter().map(|difference| profiled(engine, difference)));
@@ -126,25 +129,39 @@ fn is_free(key: &str) -> bool {
 /// The profiles of the served engines, by engine.
 fn profiles(configuration: &Configuration) -> Result<Value, PreparationError> {
     let mut all = serde_json::Map::new();
-    let roles = configuration.roles();
-    for engine in Engine::ALL.into_iter().filter(|engine| roles.serves(*engine)) {
+    for engine in configuration.engines.served().iter() {
         let profile = configured_profile(configuration, engine)?;
         let mut value = json!(profile);
         value["prompt_sha256"] = json!(profile.prompt_sha256);
-        all.insert(engine.name().into(), value);
+        all.insert(configuration.engines.name(engine).to_string(), value);
     }
     Ok(Value::Object(all))
 }
 
+/// The stages of an effective configuration. Earlier programs had these two and did not name them.
+fn stages_of(settings: &Value) -> Vec<String> {
+    let stages = settings.get("stages").and_then(Value::as_array);
+    let first_two = || EngineNames::default().names().iter().map(EngineName::to_string).collect();
+    stages.map_or_else(first_two, |stages| stages.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
 /// Marks a difference that mixes results: for a `served` engine, a stand-in replaces a model, a model replaces a
-/// stand-in, or one mode of the stand-in replaces another.
-fn configured(difference: Difference, was: &Value, is: &Value, served: impl Fn(&str) -> bool) -> Difference {
+/// stand-in, or one mode of the stand-in replaces another; or the stages are not those of before with further ones at
+/// their end, because records name a stage by its place.
+fn configured(
+    difference: Difference,
+    was: &Value,
+    is: &Value,
+    keeps_stages: bool,
+    served: impl Fn(&str) -> bool,
+) -> Difference {
     let kind_of = |settings: &Value, engine: &str| settings["engines"][engine]["server"]["kind"].clone();
     let mixes = match difference.key.split('.').collect::<Vec<_>>()[..] {
         ["engines", engine, "server", "kind"] if served(engine) => {
             [was, is].into_iter().any(|settings| kind_of(settings, engine) == "stand-in")
         }
         ["engines", engine, "server", "mode"] if served(engine) => kind_of(was, engine) == kind_of(is, engine),
+        ["stages"] => !keeps_stages,
         _ => false,
     };
     Difference { mixes, ..difference }

@@ -3,7 +3,7 @@
 //! * A rank never holds more than its credits.
 //! * A rank never holds more than an even share of the pages left, so that the last pages are spread over all ranks.
 //! * The ranks with free credits get one unit each in turn, until no page waits or no rank has credits.
-//! * Stage 2 comes first on a rank that serves both engines: its pages are the oldest.
+//! * The latest stage comes first on a rank that serves several engines together: its pages are the oldest.
 //! * A page whose failure is in doubt is dealt by itself: see [`super::failures`].
 //! * A page that was in flight when its engine died is dealt by itself: see [`super::trial`].
 
@@ -23,7 +23,7 @@ impl Scheduler {
         self.deal_given_up(now, out);
         let set_aside = self.deal_suspects(now, out);
         self.deal_doubted(&set_aside, now, out);
-        for engine in Engine::ALL.into_iter().rev() {
+        for engine in self.policy.engines.iter().rev() {
             while self.waiting(engine) > 0 {
                 let mut wanting = self.ranks.underfilled(engine);
                 wanting.retain(|rank| !set_aside.contains(rank));
@@ -90,10 +90,11 @@ impl Scheduler {
 
     /// Why a rank with free credits has no pages.
     pub fn no_pages(&self) -> NoPages {
-        let waits = |engine: &Engine| self.all_waiting(*engine) > 0;
-        if Engine::ALL.iter().any(|engine| waits(engine) && self.ranks.totals(*engine).ready == 0) {
+        let mut waited_for = self.policy.engines.iter().filter(|engine| self.all_waiting(*engine) > 0).peekable();
+        let waits = waited_for.peek().is_some();
+        if waited_for.any(|engine| self.ranks.totals(engine).ready == 0) {
             NoPages::OtherEngine
-        } else if Engine::ALL.iter().any(waits) {
+        } else if waits {
             NoPages::Dealing
         } else {
             NoPages::LastPages

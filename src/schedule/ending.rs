@@ -127,7 +127,7 @@ impl Scheduler {
         self.page_times.quantile(95)
     }
 
-    /// Times of pages of the engine; those of the other engine until it has read one.
+    /// Times of pages of the engine; those of another engine until it has read one.
     pub(super) fn rank_times(&self, engine: Engine) -> Option<&RankTimes> {
         self.rank_times.get(&engine).or_else(|| self.rank_times.values().next())
     }

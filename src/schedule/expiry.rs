@@ -115,7 +115,7 @@ impl Scheduler {
 
     /// Deals pages that have failed, so that a rank writes their records. Any rank can: no engine is asked.
     pub(super) fn deal_given_up(&mut self, now: Tick, out: &mut Vec<Action>) {
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             let given_up = |page: &PageRef| self.open.get(*page).is_some_and(|open| open.given_up);
             let pages: Vec<_> = self.waiting_apart(engine).filter(given_up).collect();
             for page in pages {
@@ -127,7 +127,7 @@ impl Scheduler {
 
     /// Deals pages whose leases expired, once no other page waits for the engine.
     pub(super) fn deal_expired(&mut self, set_aside: &[RankId], now: Tick, out: &mut Vec<Action>) {
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             if self.waiting(engine) > 0 || self.waiting_apart(engine).next().is_none() {
                 continue;
             }
@@ -169,7 +169,7 @@ impl Scheduler {
         if !self.leases.is_empty() || self.phase != Phase::Dealing {
             return;
         }
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             if self.all_waiting(engine) == 0 || !self.ranks.all_exhausted(engine) {
                 continue;
             }

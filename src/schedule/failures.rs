@@ -68,7 +68,7 @@ pub(super) fn failed_by_its_answer(verdict: Verdict) -> bool {
 /// Whether a failure says something about the engine. A page that has failed before is likely to fail again; but no page
 /// makes a server refuse requests.
 fn is_evidence(class: FailureClass, before: &OpenPage) -> bool {
-    let is_new = before.stage() == Stage::Primary && before.sealed.is_none();
+    let is_new = before.stage() == Stage::FIRST && before.sealed.is_none();
     is_new || matches!(class, FailureClass::Rejected | FailureClass::ServerError | FailureClass::Stalled)
 }
 
@@ -189,7 +189,7 @@ impl Scheduler {
     /// Deals pages whose failure is in doubt to servers that have not failed them. If there is none any more, the failure
     /// counts.
     pub(super) fn deal_doubted(&mut self, set_aside: &[RankId], now: Tick, out: &mut Vec<Action>) {
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             let in_doubt = |page: PageRef| {
                 let open = self.open.get(page).filter(|open| !open.given_up)?;
                 Some((page, open.doubt.as_ref()?.failed_by.clone(), open.suspect.is_some()))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Engine, PageRef, RankId, Trial, Verdict};
 
-use super::{ending::Phase, ledger::PageState, open_page::OpenPage, rank_state::other, scheduler::Scheduler};
+use super::{ending::Phase, ledger::PageState, open_page::OpenPage, rank_state::SwitchCandidate, scheduler::Scheduler};
 
 impl Scheduler {
     /// Checks every invariant.
@@ -27,7 +27,7 @@ impl Scheduler {
             for page in queue.iter() {
                 if self.ledger.stage(page) != PageState::Waiting(*engine) {
                     return Err(format!(
-                        "{page} is queued for {engine} but its state is {:?}",
+                        "{page} is queued for {engine:?} but its state is {:?}",
                         self.ledger.stage(page)
                     ));
                 }
@@ -36,7 +36,7 @@ impl Scheduler {
                 }
             }
             if queued.len() - before != queue.len() {
-                return Err(format!("the queue for {engine} miscounts its pages"));
+                return Err(format!("the queue for {engine:?} miscounts its pages"));
             }
         }
         for (engine, apart) in &self.apart {
@@ -45,7 +45,7 @@ impl Scheduler {
                     || !self.open.get(*page).is_some_and(OpenPage::waits_apart)
                 {
                     return Err(format!(
-                        "{page} waits apart for {engine} but its state is {:?}",
+                        "{page} waits apart for {engine:?} but its state is {:?}",
                         self.ledger.stage(*page)
                     ));
                 }
@@ -99,10 +99,12 @@ impl Scheduler {
                 ));
             }
             if let Some((engine, page)) = self.forgotten_doubt(rank) {
-                return Err(format!("{rank} waits for another verdict on {page}, which is not in doubt for {engine}"));
+                return Err(format!(
+                    "{rank} waits for another verdict on {page}, which is not in doubt for {engine:?}"
+                ));
             }
             if state.is_turning() && (state.held > 0 || !state.ready.is_empty()) {
-                return Err(format!("{rank} switches with {} pages, ready for {}", state.held, state.ready));
+                return Err(format!("{rank} switches with {} pages, ready for {:?}", state.held, state.ready));
             }
             if state.drains_for().is_some() && state.held == 0 && self.phase == Phase::Dealing {
                 return Err(format!("{rank} has drained but neither switches nor reads"));
@@ -126,13 +128,11 @@ impl Scheduler {
         if self.phase != Phase::Dealing || self.policy.deadline.is_some() || self.ledger.unsettled() == 0 {
             return Ok(());
         }
-        for engine in Engine::ALL {
-            let served = self.ranks.totals(engine).serving > 0;
-            let Some(idle) = self.ranks.idle(engine).next().filter(|_| !served && self.all_waiting(engine) > 0) else {
-                continue;
-            };
-            if !idle.of_use_where_it_is || self.all_waiting(other(engine)) == 0 {
-                return Err(format!("pages wait for {engine}, but {} does not switch to it", idle.rank));
+        let is_unserved = |engine: &Engine| self.all_waiting(*engine) > 0 && self.ranks.totals(*engine).serving == 0;
+        for engine in self.policy.engines.iter().filter(is_unserved) {
+            let is_free = |idle: &SwitchCandidate| !idle.of_use_where_it_is || self.all_waiting(idle.from) == 0;
+            if let Some(idle) = self.ranks.idle(engine).find(is_free) {
+                return Err(format!("pages wait for {engine:?}, but {} does not switch to it", idle.rank));
             }
         }
         Ok(())
@@ -147,7 +147,7 @@ impl Scheduler {
                     return Err(format!("{page} waits but is in no queue"));
                 }
                 PageState::Waiting(engine) if self.open.stage(page).engine() != engine => {
-                    return Err(format!("{page} waits for {engine} on another stage"));
+                    return Err(format!("{page} waits for {engine:?} on another stage"));
                 }
                 PageState::Settled(_) if self.open.get(page).is_some() => {
                     return Err(format!("{page} is settled but still open"));

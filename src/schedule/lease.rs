@@ -125,11 +125,11 @@ mod tests {
     fn an_answer_counts_once_and_only_from_the_holder() {
         let page = PageRef { document: DocumentId(0), page: PageIndex(4) };
         let mut leases = Leases::new(LeaseId(9));
-        let unit = leases.issue(RankId(1), Engine::Chandra, page, 1, None, Assigned::default());
+        let unit = leases.issue(RankId(1), Engine::FIRST, page, 1, None, Assigned::default());
         assert_eq!(unit.lease, LeaseId(10));
         assert_eq!(leases.close(unit.lease, RankId(2), page), None);
-        assert!(leases.close(unit.lease, RankId(1), page).is_some_and(|closed| closed.engine == Engine::Chandra));
+        assert!(leases.close(unit.lease, RankId(1), page).is_some_and(|closed| closed.engine == Engine::FIRST));
         assert_eq!(leases.close(unit.lease, RankId(1), page), None);
-        assert_eq!(leases.pages(Engine::Chandra), 0);
+        assert_eq!(leases.pages(Engine::FIRST), 0);
     }
 }

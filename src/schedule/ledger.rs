@@ -32,7 +32,7 @@ impl Ledger {
             total += count;
             offsets.push(total);
         }
-        let stages = vec![PageState::Waiting(Engine::Chandra); total as usize];
+        let stages = vec![PageState::Waiting(Engine::FIRST); total as usize];
         Ledger { offsets, unsettled: stages.len(), stages }
     }
 

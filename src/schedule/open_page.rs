@@ -82,7 +82,7 @@ pub(super) struct OpenPage {
 
 impl OpenPage {
     pub(super) fn stage(&self) -> Stage {
-        self.escalation.map_or(Stage::Primary, |escalation| escalation.stage)
+        self.escalation.map_or(Stage::FIRST, |escalation| escalation.stage)
     }
 
     /// Whether it waits in no queue and is dealt by itself.
@@ -103,13 +103,13 @@ impl OpenPage {
     /// What its next rank must know of earlier work; `None` if there was none.
     fn prior(&self, page: PageRef) -> Option<Prior> {
         let stage = self.stage();
-        let is_plain = self.sealed.is_none() && self.history.is_empty() && stage == Stage::Primary;
+        let is_plain = self.sealed.is_none() && self.history.is_empty() && stage == Stage::FIRST;
         if is_plain && !self.given_up {
             return None;
         }
         Some(Prior {
             stage,
-            remaining: self.escalation.map_or(EngineSet::all(), |escalation| escalation.remaining),
+            remaining: self.escalation.map_or(EngineSet::ANY, |escalation| escalation.remaining),
             sealed: self.sealed,
             again: self.kept.is_some(),
             attempts: self.history.clone(),
@@ -145,7 +145,7 @@ impl OpenPages {
     }
 
     pub(super) fn stage(&self, page: PageRef) -> Stage {
-        self.get(page).map_or(Stage::Primary, OpenPage::stage)
+        self.get(page).map_or(Stage::FIRST, OpenPage::stage)
     }
 
     pub(super) fn suspect(&self, page: PageRef) -> Option<Suspect> {

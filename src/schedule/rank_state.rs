@@ -56,8 +56,8 @@ struct OneAtATime {
 enum SwitchStep {
     /// No switch: it serves its engine, or starts to.
     Stays,
-    /// It holds pages of the other engine and gets no more of them.
-    Draining,
+    /// It holds pages of the engine `from`, which it leaves, and gets no more of them.
+    Draining { from: Engine },
     /// It was ordered to switch at this time; no engine is ready.
     Switching { since: Tick },
 }
@@ -86,6 +86,8 @@ pub(super) struct SwitchCandidate {
     /// It can still serve the engine that it would leave.
     pub(super) of_use_where_it_is: bool,
     pub(super) kind: SwitchKind,
+    /// The engine that it would leave.
+    pub(super) from: Engine,
     pub(super) rank: RankId,
 }
 
@@ -105,7 +107,7 @@ impl RankState {
             heard: now,
             answered: None,
             trust: BTreeMap::new(),
-            in_turn: role.first().iter().next().filter(|_| role == Role::OneAtATime).map(in_turn),
+            in_turn: role.first().first().filter(|_| matches!(role, Role::OneAtATime(_))).map(in_turn),
         }
     }
 
@@ -225,13 +227,14 @@ impl RankState {
         self.credits.max(MOST_EXPIRIES as u32 + 1)
     }
 
-    /// The engine that it could switch to, and the kind of switch.
-    pub(super) fn could_turn(&self) -> Option<(Engine, SwitchKind)> {
-        let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Stays)?;
-        let engine = other(turn.engine);
-        let starts = turn.known.is_empty() && self.engines.contains(turn.engine);
-        let kind = if starts { SwitchKind::Start } else { turn.kind(engine) };
-        self.engines.contains(engine).then_some((engine, kind))
+    /// The engine that it would leave, each engine that it could switch to, and the kind of switch.
+    pub(super) fn could_turn(&self) -> impl Iterator<Item = (Engine, Engine, SwitchKind)> {
+        let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Stays);
+        turn.into_iter().flat_map(move |turn| {
+            let starts = turn.known.is_empty() && self.engines.contains(turn.engine);
+            let kind = move |engine| if starts { SwitchKind::Start } else { turn.kind(engine) };
+            self.engines.without(turn.engine).iter().map(move |engine| (turn.engine, engine, kind(engine)))
+        })
     }
 
     /// Time since it reported.
@@ -241,7 +244,7 @@ impl RankState {
 
     /// The engine that it switches to as soon as it holds no pages, and the kind of switch.
     pub(super) fn drains_for(&self) -> Option<(Engine, SwitchKind)> {
-        let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Draining)?;
+        let turn = self.in_turn.filter(|turn| matches!(turn.step, SwitchStep::Draining { .. }))?;
         Some((turn.engine, turn.kind(turn.engine)))
     }
 
@@ -265,13 +268,13 @@ impl RankState {
             self.ready = self.ready.with(engine);
             return (!known).then_some(started);
         };
-        if turn.engine != engine || turn.step == SwitchStep::Draining {
+        if turn.engine != engine || matches!(turn.step, SwitchStep::Draining { .. }) {
             return None;
         }
         let kind = turn.kind(engine);
         let turned = match turn.step {
             SwitchStep::Switching { since } => Some(CompletedSwitch { kind, took: now.0.saturating_sub(since.0) }),
-            SwitchStep::Stays | SwitchStep::Draining => (kind == SwitchKind::First).then_some(started),
+            SwitchStep::Stays | SwitchStep::Draining { .. } => (kind == SwitchKind::First).then_some(started),
         };
         turn.step = SwitchStep::Stays;
         turn.known = turn.known.with(engine);
@@ -285,8 +288,8 @@ impl RankState {
         self.ready = self.ready.without(engine);
         self.trust.remove(&engine);
         let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.engine == engine) else { return };
-        if turn.step == SwitchStep::Draining {
-            turn.engine = other(engine);
+        if let SwitchStep::Draining { from } = turn.step {
+            turn.engine = from;
         }
         turn.step = SwitchStep::Stays;
     }
@@ -294,15 +297,17 @@ impl RankState {
     /// It gets no more pages until it switches to `engine`.
     pub(super) fn drain_for_switch(&mut self, engine: Engine) {
         if let Some(turn) = &mut self.in_turn {
+            turn.step = SwitchStep::Draining { from: turn.engine };
             turn.engine = engine;
-            turn.step = SwitchStep::Draining;
         }
     }
 
     /// It continues with its engine.
     pub(super) fn cancel_switch(&mut self) {
-        if let Some(turn) = self.in_turn.as_mut().filter(|turn| turn.step == SwitchStep::Draining) {
-            turn.engine = other(turn.engine);
+        if let Some(turn) = &mut self.in_turn
+            && let SwitchStep::Draining { from } = turn.step
+        {
+            turn.engine = from;
             turn.step = SwitchStep::Stays;
         }
     }
@@ -320,13 +325,5 @@ impl RankState {
 impl OneAtATime {
     fn kind(&self, engine: Engine) -> SwitchKind {
         if self.known.contains(engine) { SwitchKind::Back } else { SwitchKind::First }
-    }
-}
-
-/// The other engine.
-pub(super) fn other(engine: Engine) -> Engine {
-    match engine {
-        Engine::Chandra => Engine::DeepSeek,
-        Engine::DeepSeek => Engine::Chandra,
     }
 }

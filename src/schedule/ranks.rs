@@ -9,7 +9,7 @@ use crate::model::{Engine, EngineSet, PageRef, RankId, Role};
 
 use super::{
     protocol::Tick,
-    rank_state::{CompletedSwitch, RankState, SwitchCandidate, other},
+    rank_state::{CompletedSwitch, RankState, SwitchCandidate},
     server_trust::{PageBefore, Standing},
 };
 
@@ -62,8 +62,8 @@ pub(super) struct Totals {
 }
 
 impl Ranks {
-    pub(super) fn new(size: u32) -> Self {
-        let underfilled = Engine::ALL.into_iter().map(|engine| (engine, BTreeSet::new())).collect();
+    pub(super) fn new(size: u32, engines: EngineSet) -> Self {
+        let underfilled = engines.iter().map(|engine| (engine, BTreeSet::new())).collect();
         Ranks {
             size,
             awaited: size,
@@ -383,7 +383,7 @@ impl Ranks {
                 ranks.insert(rank);
             }
         }
-        if let Some((engine, candidate)) = candidate(rank, state) {
+        for (engine, candidate) in candidates(rank, state) {
             let turnable = self.turnable.entry(engine).or_default();
             if state.held == 0 { &mut turnable.idle } else { &mut turnable.busy }.insert(candidate);
         }
@@ -401,11 +401,11 @@ impl Ranks {
         for ranks in self.underfilled.values_mut() {
             ranks.remove(&rank);
         }
-        if let Some((engine, candidate)) = candidate(rank, state)
-            && let Some(turnable) = self.turnable.get_mut(&engine)
-        {
-            turnable.idle.remove(&candidate);
-            turnable.busy.remove(&candidate);
+        for (engine, candidate) in candidates(rank, state) {
+            if let Some(turnable) = self.turnable.get_mut(&engine) {
+                turnable.idle.remove(&candidate);
+                turnable.busy.remove(&candidate);
+            }
         }
         self.drained.remove(&rank);
         self.failing.remove(&rank);
@@ -429,8 +429,9 @@ fn by_kind(candidates: &BTreeSet<SwitchCandidate>) -> impl Iterator<Item = Switc
     })
 }
 
-/// The engine that a rank could switch to, and its position among the candidates.
-fn candidate(rank: RankId, state: &RankState) -> Option<(Engine, SwitchCandidate)> {
-    let (engine, kind) = state.could_turn()?;
-    Some((engine, SwitchCandidate { of_use_where_it_is: state.engines.contains(other(engine)), kind, rank }))
+/// The engines that a rank could switch to, and its position among the candidates for each.
+fn candidates(rank: RankId, state: &RankState) -> impl Iterator<Item = (Engine, SwitchCandidate)> {
+    state.could_turn().map(move |(from, engine, kind)| {
+        (engine, SwitchCandidate { of_use_where_it_is: state.engines.contains(from), kind, from, rank })
+    })
 }

@@ -1,16 +1,18 @@
-//! Role switches: which rank that serves one engine at a time switches to the other engine, and when.
+//! Role switches: which rank that serves one engine at a time switches to another engine, and when.
 //!
 //! * A rank switches only while it holds no pages: when no page waits for its engine, or when it has lost that engine.
 //! * A rank switches if it arrives in time to help: after the time of a switch, the ranks that serve the other engine
 //!   or switch to it would still be at work on the pages that wait there. Where there is no such rank, one always
 //!   switches.
-//! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the other ranks can end stage 1 before stage
-//!   2 could end with its help. Pages that will fail stage 1 count too, at the failure rate so far.
-//! * A rank that has just begun to start its first server starts that of stage 2 instead, where pages wait for stage 2
-//!   or earlier attempts of the run let expect some, no rank serves it, and others serve stage 1. Some rank has to start
-//!   that server anyway: at the end of stage 1, pages and other ranks would wait for it (143 s: `docs/facts/h200.md`,
+//! * A rank leaves an engine early for a later one, and gets no more pages of it, as soon as the other ranks can end the
+//!   pages of all earlier engines before the later one could end with its help. Pages that the earlier engines will
+//!   pass on count too, at the failure rates so far.
+//! * A rank that has just begun to start its first server starts that of a later engine instead, where pages wait for
+//!   that or earlier attempts of the run let expect some, no rank serves it, and others serve the first. Some rank has
+//!   to start that server anyway: in the end, pages and other ranks would wait for it (143 s: `docs/facts/h200.md`,
 //!   "Start, sleep and wake-up").
-//! * A rank leaves stage 2 only when no page waits for it, and not while expected failures will soon need it again.
+//! * A rank leaves a later engine than the first only when no page waits for it, and not while expected failures will
+//!   soon need it again, unless nobody serves the engine that needs it now.
 //! * The duration of a switch is measured: a first start takes minutes, waking a sleeping server seconds
 //!   (`docs/facts/h200.md`, "Start, sleep and wake-up"). While it is unknown and nothing else can go on, a switch is
 //!   tried that the assumed duration would forbid.
@@ -18,12 +20,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::model::{Engine, RankId, StopReason};
+use crate::model::{Engine, RankId, Stage, StopReason};
 
 use super::{
     page_times::RankTimes,
     protocol::{Action, Tick},
-    rank_state::{CompletedSwitch, RankState, SwitchCandidate, SwitchKind, other},
+    rank_state::{CompletedSwitch, RankState, SwitchCandidate, SwitchKind},
     scheduler::Scheduler,
 };
 
@@ -66,9 +68,30 @@ impl SwitchTimes {
     }
 }
 
-/// How often stage 1 has passed a page on to stage 2.
+/// How often each engine has passed a page on to a later one.
 #[derive(Debug, Default)]
-pub(super) struct FallbackRate {
+pub(super) struct FallbackRates(BTreeMap<Engine, FallbackRate>);
+
+impl FallbackRates {
+    /// The engine has concluded a page, which goes on to `next`.
+    pub(super) fn add(&mut self, engine: Engine, next: Option<Stage>) {
+        self.count(engine, matches!(next, Some(Stage::On(_))));
+    }
+
+    fn count(&mut self, engine: Engine, falls_back: bool) {
+        let rate = self.0.entry(engine).or_default();
+        rate.settled += 1;
+        rate.fallbacks += u64::from(falls_back);
+    }
+
+    /// Expected number of `pages` of the engine that a later one will get.
+    fn expected(&self, engine: Engine, pages: u64) -> u64 {
+        self.0.get(&engine).map_or(0, |rate| rate.expected(pages))
+    }
+}
+
+#[derive(Debug, Default)]
+struct FallbackRate {
     settled: u64,
     fallbacks: u64,
 }
@@ -77,12 +100,6 @@ impl FallbackRate {
     /// Pages assumed to have been read before the first one: one failure among the first few proves little.
     const BEFORE: u64 = 32;
 
-    pub(super) fn add(&mut self, fallbacks: bool) {
-        self.settled += 1;
-        self.fallbacks += u64::from(fallbacks);
-    }
-
-    /// Expected number of `pages` that stage 2 will get.
     fn expected(&self, pages: u64) -> u64 {
         pages * self.fallbacks / (self.settled + Self::BEFORE)
     }
@@ -103,13 +120,13 @@ impl Scheduler {
                 stays = true;
             }
         }
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             while let Some(rank) = self.leaves_idle(engine, now) {
                 self.switch_role(rank, engine, now, out);
             }
         }
-        if let Some(rank) = self.leaves_early(now) {
-            self.ranks.drain_for_switch(rank, Engine::DeepSeek);
+        if let Some((rank, engine)) = self.leaves_early(now) {
+            self.ranks.drain_for_switch(rank, engine);
         }
         self.try_or_stop(now, out);
         stays
@@ -138,68 +155,75 @@ impl Scheduler {
     /// A rank without pages that is of more use on `engine`.
     fn leaves_idle(&self, engine: Engine, now: Tick) -> Option<RankId> {
         let leaves = |idle: &SwitchCandidate| {
-            (!idle.of_use_where_it_is || self.may_leave(other(engine)))
+            (!idle.of_use_where_it_is || self.may_leave(idle.from, engine))
                 && self.arrives_in_time(engine, idle.kind, self.serving(engine), now)
         };
-        let begins = |starting: &SwitchCandidate| engine == Engine::DeepSeek && self.begins_stage_two(starting, now);
+        let begins = |starting: &SwitchCandidate| self.begins_later(engine, starting, now);
         self.ranks.idle(engine).find(|idle| leaves(idle) || begins(idle)).map(|idle| idle.rank)
     }
 
-    /// Whether a rank that has just begun to start its first server starts that of stage 2 instead.
-    fn begins_stage_two(&self, starting: &SwitchCandidate, now: Tick) -> bool {
+    /// Whether a rank that has just begun to start its first server starts that of a later engine instead.
+    fn begins_later(&self, engine: Engine, starting: &SwitchCandidate, now: Tick) -> bool {
         /// A start that is older than this share of its duration is not thrown away.
         const YOUNG: u32 = 8;
-        let engine = Engine::DeepSeek;
         let cost = self.turn_cost(engine, SwitchKind::First);
         let is_young = |state: &RankState| state.age(now) < cost / YOUNG;
         starting.kind == SwitchKind::Start
+            && starting.from < engine
             && self.serving(engine) == 0
-            && self.serving(Engine::Chandra) > 1
-            && self.pages_of_stage_two() > 0
+            && self.serving(starting.from) > 1
+            && self.expected_pages(engine) > 0
             && self.turns_in_time(engine, SwitchKind::First, now)
             && self.ranks.get(starting.rank).is_some_and(is_young)
     }
 
-    /// Whether a rank without pages may leave the engine that it serves.
-    fn may_leave(&self, engine: Engine) -> bool {
-        /// Stage 1 gets a rank back only when stage 2 is shorter by this factor, so that ranks do not switch to and
-        /// fro.
+    /// Whether a rank without pages may leave the engine `from`, which it serves, for `to`.
+    fn may_leave(&self, from: Engine, to: Engine) -> bool {
+        /// An earlier engine gets a rank back only when the later one is shorter by this factor, so that ranks do not
+        /// switch to and fro.
         const HYSTERESIS: u32 = 2;
-        let (first, second) = (self.serving(Engine::Chandra), self.serving(Engine::DeepSeek));
-        let needed_soon = || self.stage_two_is_longer(first, second, SwitchKind::Back, HYSTERESIS);
-        self.all_waiting(engine) == 0 && (engine == Engine::Chandra || !needed_soon())
+        let needed_soon = || self.is_longer(from, self.serving(from), None, SwitchKind::Back, HYSTERESIS);
+        self.all_waiting(from) == 0 && (from == Engine::FIRST || self.serving(to) == 0 || !needed_soon())
     }
 
-    /// A rank that stage 1 can spare, while pages wait for stage 2.
-    fn leaves_early(&self, now: Tick) -> Option<RankId> {
-        let engine = Engine::DeepSeek;
-        let (first, second) = (self.serving(Engine::Chandra), self.serving(engine));
-        let leaves = |busy: &SwitchCandidate| {
-            self.all_waiting(Engine::Chandra) > 0
-                && self.arrives_in_time(engine, busy.kind, second, now)
-                && self.stage_two_is_longer(first.saturating_sub(1), second + 1, busy.kind, 1)
+    /// A rank that an earlier engine can spare, while pages wait for the later one that comes with it.
+    fn leaves_early(&self, now: Tick) -> Option<(RankId, Engine)> {
+        let of_engine = |engine| {
+            let ranks = self.serving(engine);
+            let leaves = |busy: &SwitchCandidate| {
+                busy.from < engine
+                    && self.all_waiting(busy.from) > 0
+                    && self.arrives_in_time(engine, busy.kind, ranks, now)
+                    && self.is_longer(engine, ranks + 1, Some(busy.from), busy.kind, 1)
+            };
+            self.ranks.switchable_when_drained(engine).find(leaves).map(|busy| (busy.rank, engine))
         };
-        self.ranks.switchable_when_drained(engine).find(leaves).map(|busy| busy.rank)
+        self.policy.engines.without(Engine::FIRST).iter().find_map(of_engine)
     }
 
-    /// Whether `first` ranks would end stage 1 within `times` the time of a switch and of stage 2 on `second` ranks.
-    fn stage_two_is_longer(&self, first: u32, second: u32, kind: SwitchKind, times: u32) -> bool {
-        let engine = Engine::DeepSeek;
-        let (Some(stage_one), Some(share)) = (self.work(Engine::Chandra), self.share_of_page(engine)) else {
-            return false;
-        };
-        if first == 0 || second == 0 {
-            return false;
+    /// Whether the pages of all earlier engines will end within `times` the time of a switch and of the pages of
+    /// `engine` on `ranks` ranks. The engine `loses` has one rank less than now.
+    fn is_longer(&self, engine: Engine, ranks: u32, loses: Option<Engine>, kind: SwitchKind, times: u32) -> bool {
+        let Some(share) = self.share_of_page(engine).filter(|_| ranks > 0) else { return false };
+        let mut longest = None;
+        for earlier in self.policy.engines.iter().take_while(|earlier| *earlier < engine) {
+            let pages = self.pages(earlier);
+            let left = self.serving(earlier).saturating_sub(u32::from(loses == Some(earlier)));
+            match self.share_of_page(earlier) {
+                _ if pages == 0 => {}
+                Some(share) if left > 0 => longest = longest.max(Some(of_pages(share, pages) / left)),
+                _ => return false,
+            }
         }
-        let stage_two = of_pages(share, self.pages_of_stage_two()) / second + self.turn_cost(engine, kind);
-        stage_one / first <= stage_two.saturating_mul(times)
+        let own = of_pages(share, self.expected_pages(engine)) / ranks + self.turn_cost(engine, kind);
+        longest.is_some_and(|longest| longest <= own.saturating_mul(times))
     }
 
     /// No page is in flight, and every rank that could read the waiting pages would have to switch, too late. A switch
     /// of unknown duration is tried if servers started in less than half the time left; otherwise the run ends.
     fn try_or_stop(&mut self, now: Tick, out: &mut Vec<Action>) {
         let Some(left) = self.time_left(now).filter(|_| self.leases.is_empty()) else { return };
-        let waited_for = Engine::ALL.into_iter().filter(|engine| self.all_waiting(*engine) > 0);
+        let waited_for = self.policy.engines.iter().filter(|engine| self.all_waiting(*engine) > 0);
         let late: Option<Vec<_>> = waited_for.map(|engine| Some((engine, self.too_late(engine, now)?))).collect();
         let Some(late) = late.filter(|late| !late.is_empty()) else { return };
         let is_open =
@@ -252,9 +276,18 @@ impl Scheduler {
         self.all_waiting(engine) + self.leases.pages(engine)
     }
 
-    /// Pages that stage 2 has and pages that it will get, at the failure rate so far.
-    fn pages_of_stage_two(&self) -> u64 {
-        self.pages(Engine::DeepSeek) + self.fallbacks.expected(self.pages(Engine::Chandra))
+    /// Pages that the engine has and pages that it will get, at the failure rates so far.
+    fn expected_pages(&self, engine: Engine) -> u64 {
+        let earlier = self.policy.engines.iter().take_while(|earlier| *earlier < engine);
+        let coming = earlier.fold(0, |coming, earlier| self.fallbacks.expected(earlier, self.pages(earlier) + coming));
+        self.pages(engine) + coming
+    }
+
+    /// Counts a page of an earlier start: `engine` gave its verdict, after all earlier engines had passed it on.
+    pub(super) fn add_restored_fallbacks(&mut self, engine: Engine, next: Option<Stage>) {
+        let earlier = self.policy.engines.iter().take_while(|earlier| *earlier < engine);
+        earlier.for_each(|earlier| self.fallbacks.count(earlier, true));
+        self.fallbacks.add(engine, next);
     }
 
     fn serving(&self, engine: Engine) -> u32 {

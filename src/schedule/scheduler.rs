@@ -27,7 +27,7 @@ use super::{
     protocol::{Action, Event, Tick},
     queue::{PageQueue, PageRange},
     ranks::Ranks,
-    role_switch::{FallbackRate, SwitchTimes},
+    role_switch::{FallbackRates, SwitchTimes},
 };
 
 /// Settings of the scheduler. They do not change during a run.
@@ -35,7 +35,8 @@ use super::{
 pub struct Policy {
     /// Number of ranks expected to report.
     pub ranks: u32,
-    /// Engines that the run should have. One that no rank serves now is missing because of a machine fault.
+    /// Engines that the run should have, the first among them. One that no rank serves now is missing because of a
+    /// machine fault.
     pub engines: EngineSet,
     /// Maximum number of pages in a unit.
     pub unit_pages: u32,
@@ -84,7 +85,7 @@ pub struct Scheduler {
     pub(super) page_times: PageTimes,
     pub(super) rank_times: BTreeMap<Engine, RankTimes>,
     pub(super) turn_times: SwitchTimes,
-    pub(super) fallbacks: FallbackRate,
+    pub(super) fallbacks: FallbackRates,
     /// Engines that read pages in an earlier start of the run.
     pub(super) read_before: EngineSet,
     /// Failures of each engine since any of its servers read a page.
@@ -110,14 +111,14 @@ impl Scheduler {
             policy,
             ledger: Ledger::new(page_counts),
             leases: Leases::new(last_lease),
-            ranks: Ranks::new(policy.ranks),
-            queues: Engine::ALL.into_iter().map(|engine| (engine, PageQueue::default())).collect(),
+            ranks: Ranks::new(policy.ranks, policy.engines),
+            queues: policy.engines.iter().map(|engine| (engine, PageQueue::default())).collect(),
             apart: BTreeMap::new(),
             open: OpenPages::default(),
             page_times: PageTimes::default(),
             rank_times: BTreeMap::new(),
             turn_times: SwitchTimes::default(),
-            fallbacks: FallbackRate::default(),
+            fallbacks: FallbackRates::default(),
             read_before: EngineSet::default(),
             failures: BTreeMap::new(),
             failed_engines: EngineSet::default(),
@@ -247,9 +248,9 @@ impl Scheduler {
             (open.sealed, open.kept) = (Some(place), Some(GivenVerdict { verdict, engine }));
             return;
         }
-        let next = next_stage(remaining, self.has_second()).filter(|_| matches!(verdict, Verdict::Failed(_)));
+        let next = next_stage(remaining, self.policy.engines).filter(|_| matches!(verdict, Verdict::Failed(_)));
         if let Some(engine) = engine {
-            self.fallbacks.add(engine == Engine::DeepSeek || next == Some(Stage::Fallback));
+            self.add_restored_fallbacks(engine, next);
         }
         if let Some(stage) = next {
             self.open.entry(page).sealed = Some(place);
@@ -263,7 +264,7 @@ impl Scheduler {
     fn fill_first_queue(&mut self) {
         let mut ranges: Vec<PageRange> = Vec::new();
         for (page, stage) in self.ledger.iter() {
-            if stage != PageState::Waiting(Engine::Chandra) || self.open.stage(page) != Stage::Primary {
+            if stage != PageState::Waiting(Engine::FIRST) || self.open.stage(page) != Stage::FIRST {
                 continue;
             }
             match ranges.last_mut() {
@@ -274,7 +275,7 @@ impl Scheduler {
             }
         }
         for range in ranges {
-            self.queue(Engine::Chandra).push_back(range);
+            self.queue(Engine::FIRST).push_back(range);
         }
     }
 
@@ -288,7 +289,7 @@ impl Scheduler {
         text: Option<Answer>,
     ) {
         if matches!(fault, MachineFault::RendererLost | MachineFault::InputLost) {
-            Engine::ALL.into_iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
+            self.policy.engines.iter().for_each(|engine| self.ranks.engine_lost(rank, engine));
         }
         let Some(Closed { engine, trial, .. }) = self.close(rank, page, lease) else {
             self.counts.stale += 1;
@@ -368,26 +369,17 @@ impl Scheduler {
         self.queues.entry(engine).or_default()
     }
 
-    /// Whether the run should have the second engine. Without it, a failed page returns to the first engine or keeps
-    /// its verdict.
-    pub(super) fn has_second(&self) -> bool {
-        self.policy.engines.contains(Engine::DeepSeek)
-    }
-
     /// Stops the run if pages wait for an engine that no rank can serve because of a machine fault. Those pages stay
-    /// uncounted. For stage 2 the run stops only after all other work is done.
+    /// uncounted. For a later engine than the first the run stops only after all other work is done.
     fn stop_if_unserved(&mut self, now: Tick) {
-        let unserved = |engine| self.all_waiting(engine) > 0 && !self.ranks.may_serve(engine);
-        let nothing_else = self.all_waiting(Engine::Chandra) == 0 && self.leases.is_empty();
-        let failed = self.failed_engines;
-        let reason = |engine| {
-            if failed.contains(engine) { StopReason::AllServersFail(engine) } else { StopReason::NoEngine(engine) }
-        };
-        if unserved(Engine::Chandra) {
-            self.stop(reason(Engine::Chandra), now);
-        } else if unserved(Engine::DeepSeek) && nothing_else {
-            self.stop(reason(Engine::DeepSeek), now);
+        let mut waited_for = self.policy.engines.iter().filter(|engine| self.all_waiting(*engine) > 0);
+        let is_unserved = |engine: &Engine| !self.ranks.may_serve(*engine);
+        let Some(first) = waited_for.next().filter(is_unserved) else { return };
+        if first != Engine::FIRST && !(self.leases.is_empty() && waited_for.all(|engine| is_unserved(&engine))) {
+            return;
         }
+        let failed = self.failed_engines.contains(first);
+        self.stop(if failed { StopReason::AllServersFail(first) } else { StopReason::NoEngine(first) }, now);
     }
 
     /// Pages that wait for the engine outside its queue, in page order.

@@ -1,7 +1,7 @@
 //! Verdicts: a page goes on to its next stage, or is settled.
 
 use crate::{
-    model::{Engine, FailureClass, PageRef, RankId, Settlement, Stage, Verdict},
+    model::{Engine, FailureClass, PageRef, RankId, Settlement, Verdict},
     retry::escalation::{Escalation, next_stage},
 };
 
@@ -47,12 +47,10 @@ impl Scheduler {
         let read_late = self.open.get(page).is_some_and(|open| open.late.is_some());
         let next = match verdict {
             Verdict::Failed(_) if read_late => None,
-            Verdict::Failed(_) => next_stage(remaining, self.has_second()),
+            Verdict::Failed(_) => next_stage(remaining, self.policy.engines),
             Verdict::Read | Verdict::Incomplete | Verdict::Blank => None,
         };
-        if engine == Engine::Chandra {
-            self.fallbacks.add(next == Some(Stage::Fallback));
-        }
+        self.fallbacks.add(engine, next);
         match next {
             Some(stage) => {
                 let open = self.open.entry(page);
@@ -93,7 +91,7 @@ impl Scheduler {
         match given.verdict {
             Verdict::Read | Verdict::Incomplete => {
                 self.counts.read += 1;
-                self.counts.recovered += u64::from(given.engine == Some(Engine::DeepSeek));
+                self.counts.recovered += u64::from(given.engine.is_some_and(|engine| engine != Engine::FIRST));
                 self.counts.incomplete += u64::from(given.verdict == Verdict::Incomplete);
             }
             Verdict::Blank => self.counts.blank += 1,

@@ -111,7 +111,7 @@ impl Scheduler {
     /// or no other page waits. Gives the ranks that get no other pages meanwhile.
     pub(super) fn deal_suspects(&mut self, now: Tick, out: &mut Vec<Action>) -> Vec<RankId> {
         let mut set_aside = Vec::new();
-        for engine in Engine::ALL {
+        for engine in self.policy.engines.iter() {
             let is_suspect = |page: &PageRef| self.open.suspect(*page).is_some();
             let mut waiting: Vec<_> = self.waiting_apart(engine).filter(is_suspect).collect();
             if waiting.is_empty() {

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     engine::{Dialect, Profile, ServerAddress, Since},
     model::{
-        Engine, Role,
+        Role,
         configuration::{ServerSource, StandInMode},
     },
     node::NodePreparation,
@@ -47,9 +47,9 @@ const DEV_MODE_VARIABLE: &str = "VLLM_SERVER_DEV_MODE";
 pub enum LaunchError {
     /// The command has neither placeholder.
     #[error(
-        "the launch command of {0} has neither {{socket}} nor {{port}}: add one, so that the server can be reached"
+        "the launch command of the profile {0} has neither {{socket}} nor {{port}}: add one, so that the server can be reached"
     )]
-    NoAddress(Engine),
+    NoAddress(String),
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1")]
     Port(#[source] io::Error),
@@ -134,7 +134,7 @@ impl Launch {
                 (words, variables, command.is_none())
             }
         };
-        if memory_share.role == Role::OneAtATime {
+        if matches!(memory_share.role, Role::OneAtATime(_)) {
             enable_sleep(&mut template, &mut environment, ours);
         }
         let memory = memory_share.memory.to_string();
@@ -148,7 +148,7 @@ impl Launch {
         let (mut address, mut port) = (ServerAddress::Unix(socket.clone()), String::new());
         if !template.iter().any(|word| word.contains("{socket}")) {
             if !template.iter().any(|word| word.contains("{port}")) {
-                return Err(LaunchError::NoAddress(profile.engine));
+                return Err(LaunchError::NoAddress(profile.name.clone()));
             }
             port = free_port()?.to_string();
             address = ServerAddress::Tcp(format!("http://127.0.0.1:{port}"));
@@ -209,7 +209,7 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
         share.program.to_string_lossy().into_owned(),
         "stand-in".into(),
         "--speak".into(),
-        profile.engine.name().into(),
+        if matches!(profile.dialect, Dialect::Divs { .. }) { "chandra" } else { "deepseek" }.into(),
         "--mode".into(),
         mode.into(),
         "--uds".into(),
@@ -274,6 +274,7 @@ mod tests {
 
     use super::*;
     use crate::model::configuration::Secret;
+    use crate::model::{Engine, EngineSet};
 
     #[test]
     fn a_module_of_the_job_is_found_though_the_profile_sets_the_path_anew() {
@@ -322,7 +323,7 @@ mod tests {
     }
 
     fn launch(source: &ServerSource, share: &Share) -> Result<Launch, LaunchError> {
-        launch_as(source, share, MemoryShare { role: Role::One(Engine::Chandra), memory: 0.85 })
+        launch_as(source, share, MemoryShare { role: Role::One(Engine::FIRST), memory: 0.85 })
     }
 
     fn launch_as(source: &ServerSource, share: &Share, memory_share: MemoryShare) -> Result<Launch, LaunchError> {
@@ -407,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_share_of_the_memory_is_put_where_the_command_asks_for_it() {
-        let share_of = |memory| MemoryShare { role: Role::Together, memory };
+        let share_of = |memory| MemoryShare { role: Role::Together(EngineSet::ANY), memory };
         let launch = launch_as(&built_in(&[]), &share(), share_of(0.6)).unwrap();
         let flag = launch.command.iter().position(|word| word == "--gpu-memory-utilization").unwrap();
         assert_eq!(launch.command[flag + 1], "0.6");
@@ -433,8 +434,8 @@ mod tests {
             (flagged, true),
             (command(&["vllm", "{socket}"]), false),
         ] {
-            assert_eq!(sleeps(&source, Role::OneAtATime), expected, "{source:?}");
-            for role in [Role::One(Engine::Chandra), Role::Together] {
+            assert_eq!(sleeps(&source, Role::OneAtATime(EngineSet::ANY)), expected, "{source:?}");
+            for role in [Role::One(Engine::FIRST), Role::Together(EngineSet::ANY)] {
                 assert!(!sleeps(&source, role), "{source:?}");
             }
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     engine::Profile,
-    model::{RankId, configuration::EngineSettings},
+    model::{EngineName, RankId, configuration::EngineSettings},
 };
 
 use super::{desired_state::DesiredState, gpu_permit::GpuPermits, launch::Share, memory_share::MemoryShare};
@@ -16,10 +16,13 @@ pub struct ServicePlan {
     pub rank: RankId,
     /// Place of the rank on its node, from 0; chooses among configured URLs.
     pub local_rank: u32,
+    /// Name of the engine. It names the server's folder and logs too, and stands in the records.
+    pub engine: EngineName,
+    /// The engines that the rank serves: a server of another one, left by an earlier attempt, is ended.
+    pub rank_engines: Vec<EngineName>,
     /// Profile of the engine that the server must serve.
     pub profile: Arc<Profile>,
-    /// Share of the GPU's memory. Its role also says which engines the rank serves: a server of another engine, left by
-    /// an earlier attempt, is ended.
+    /// Share of the GPU's memory.
     pub memory_share: MemoryShare,
     /// Permit for the rank's GPU, shared by the services of the rank.
     pub gpu_permits: GpuPermits,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     engine::{Client, EngineError, Limits, Profile, Reader, ServerAddress},
     model::{
-        Engine, RankId,
+        EngineName, RankId,
         configuration::{EngineSettings, ServerSource},
         error::chain,
     },
@@ -76,7 +76,7 @@ impl Supervisor {
     /// The launch of the server; `None` where its URL is configured.
     pub(super) fn launch(&self) -> Result<Option<Launch>, StartError> {
         let plan = &self.plan;
-        let folder = || ServerFolder::of(&plan.run_directory, plan.profile.engine, plan.local_rank);
+        let folder = || ServerFolder::of(&plan.run_directory, &plan.engine, plan.local_rank);
         Ok(Launch::new(&plan.settings.server, &plan.profile, &plan.share, plan.memory_share, folder)?)
     }
 
@@ -92,11 +92,11 @@ impl Supervisor {
             return Ok(reader);
         }
         let plan = self.plan.clone();
-        let engine = plan.profile.engine;
+        let engine = &plan.engine;
         if let Some(gpu) = &launch.gpu {
-            let engines = plan.memory_share.role.engines().with(engine);
-            // The rank's other engine may have a server that rests on this GPU; it is kept.
-            let kept: Vec<_> = engines.iter().map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
+            // The rank's other engines may have servers that rest on this GPU; they are kept.
+            let engines = plan.rank_engines.iter().chain([engine]);
+            let kept: Vec<_> = engines.map(|engine| launch.folder.sibling(engine, plan.local_rank)).collect();
             Server::free_gpu_memory(&launch.folder, gpu, &kept).await?;
         }
         if let Some(preparation) = &plan.share.preparation {
@@ -155,7 +155,7 @@ impl Supervisor {
             self.server = Server::take_over(launch).await?;
         }
         let Some(server) = &mut self.server else { return Ok(None) };
-        let engine = self.plan.profile.engine;
+        let engine = &self.plan.engine;
         let log = server.log().map(Path::to_owned).unwrap_or_default();
         let since = Instant::now();
         match wake(&self.plan, server).await {
@@ -201,7 +201,7 @@ async fn wake(plan: &ServicePlan, server: &mut Server) -> Result<Reader, StartEr
 
 /// Waits for the answer to a first page for up to `limit`.
 async fn connect(plan: &ServicePlan, client: Client, limit: Duration) -> Result<Reader, EngineError> {
-    let reader = Reader::connect(Profile::clone(&plan.profile), client, plan.rank).await?;
+    let reader = Reader::connect(plan.engine.clone(), Profile::clone(&plan.profile), client, plan.rank).await?;
     reader.check_answers(limit).await?;
     Ok(reader)
 }
@@ -230,7 +230,7 @@ pub(super) fn client_of(
 }
 
 /// Path of the next log of this rank's server: the logs of earlier starts are kept.
-fn unused_log(logs: &Path, rank: RankId, engine: Engine) -> PathBuf {
+fn unused_log(logs: &Path, rank: RankId, engine: &EngineName) -> PathBuf {
     let name = |number: u32| logs.join(format!("server-{:04}-{engine}-{number}.log", rank.0));
     (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
 }

@@ -4,18 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::{
-    engine::Reader,
-    model::{Capabilities, Engine},
-};
+use crate::{engine::Reader, model::Capabilities};
 
 /// An event of a service, for its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceEvent {
-    /// A server of this engine is ready, with these capabilities; sent again after every restart.
-    Ready(Engine, Box<Capabilities>),
+    /// The server is ready, with these capabilities; sent again after every restart.
+    Ready(Box<Capabilities>),
     /// The engine is given up on this rank, for this reason. The last event.
-    Lost(Engine, String),
+    Lost(String),
 }
 
 /// One start of a server that is ready for requests.

@@ -84,7 +84,7 @@ impl Supervisor {
                 }
                 Err(error) => (Duration::ZERO, format!("the server did not start: {}", chain(&error))),
             };
-            tracing::warn!(engine = %self.plan.profile.engine, start, life = %seconds_text(life), "{reason}");
+            tracing::warn!(engine = %self.plan.engine, start, life = %seconds_text(life), "{reason}");
             let pause = match budget.after(life, self.requests.lock().end()) {
                 Ok(pause) => pause,
                 Err(spent) => {
@@ -112,7 +112,7 @@ impl Supervisor {
     /// One life of a server: from its launch, or from its waking up, to its death or to the switch to the other engine.
     /// The process is left to [`Supervisor::end_server`], also when this future is dropped.
     async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
-        let engine = self.plan.profile.engine;
+        let engine = self.plan.engine.clone();
         self.rest().await?;
         if let Some(preparation) = &self.plan.share.preparation {
             preparation.begin();
@@ -125,7 +125,7 @@ impl Supervisor {
                 return Ok(End::PutAside { served: false });
             }
         };
-        if self.plan.memory_share.role == Role::Together {
+        if matches!(self.plan.memory_share.role, Role::Together(_)) {
             self.admitted = None;
         }
         let ServedBy { model, version, profile, .. } = reader.served_by();
@@ -133,7 +133,7 @@ impl Supervisor {
         self.plan.gpu_permits.serves();
         let since = Instant::now();
         self.state.send_replace(State::Ready(Ready { start, reader: Arc::clone(&reader) }));
-        (self.on_event)(ServiceEvent::Ready(engine, Box::new(reader.server().clone())));
+        (self.on_event)(ServiceEvent::Ready(Box::new(reader.server().clone())));
         let cause = tokio::select! {
             cause = self.until_death(start, &reader) => cause,
             () = until(&mut desired_state, DesiredState::Rest) => {
@@ -163,7 +163,7 @@ impl Supervisor {
     pub(super) async fn end_server(&mut self, request: ShutdownRequest) {
         if let Some(server) = &mut self.server {
             if let Err(error) = server.end(request).await {
-                tracing::error!(engine = %self.plan.profile.engine, "{}", chain(&error));
+                tracing::error!(engine = %self.plan.engine, "{}", chain(&error));
             }
             // Only after the end: if the service is stopped meanwhile, it must wait for the same end.
             self.server = None;
@@ -171,9 +171,9 @@ impl Supervisor {
     }
 
     fn give_up(&self, reason: String) {
-        let engine = self.plan.profile.engine;
+        let engine = self.plan.engine.clone();
         tracing::error!(%engine, "this rank gives the engine up and returns its pages: {reason}");
         self.state.send_replace(State::Lost);
-        (self.on_event)(ServiceEvent::Lost(engine, reason));
+        (self.on_event)(ServiceEvent::Lost(reason));
     }
 }

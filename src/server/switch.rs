@@ -50,7 +50,7 @@ impl Supervisor {
         };
         if died {
             tracing::warn!(
-                engine = %self.plan.profile.engine,
+                engine = %self.plan.engine,
                 "the sleeping server died: it is restarted when its engine is needed"
             );
             self.end_server(ShutdownRequest::Kill).await;
@@ -72,7 +72,7 @@ impl Supervisor {
     /// Leaves the GPU to the other engine: puts the server to sleep, or ends it. A server that does not fall asleep is
     /// killed.
     pub(super) async fn put_aside(&mut self) {
-        let engine = self.plan.profile.engine;
+        let engine = self.plan.engine.clone();
         let since = Instant::now();
         match &self.server {
             Some(server) if !server.has_answered() => {

@@ -32,7 +32,7 @@ pub struct Cluster {
     pub loops: f64,
     /// Probability that a page is blank.
     pub blank: f64,
-    /// Pages that kill their Chandra server every time.
+    /// Pages that kill the server of the first engine every time.
     pub poison: BTreeSet<PageRef>,
     /// Probability that the server is dead when an answer ends, with all pages in flight.
     pub server_deaths: f64,

@@ -185,7 +185,7 @@ impl<'a> Simulation<'a> {
             return;
         }
         if !serves && !given_up && !state.lost.contains(unit.engine) {
-            self.impossible = Some(format!("{rank} got pages for {}, which it does not serve", unit.engine));
+            self.impossible = Some(format!("{rank} got pages for {:?}, which it does not serve", unit.engine));
         }
         for page in unit.pages() {
             let prior = priors.iter().find(|prior| prior.page == page).cloned();
@@ -284,7 +284,7 @@ impl<'a> Simulation<'a> {
         self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
     }
 
-    /// The rank restarts a server that holds no pages; but not one that the rank has left for the other engine.
+    /// The rank restarts a server that holds no pages; but not one that the rank has left for another engine.
     fn restart_server(&mut self, rank: RankId, engine: Engine) {
         let state = &mut self.ranks[rank.0 as usize];
         if !state.alive || !state.up.contains(engine) {
@@ -349,7 +349,7 @@ impl<'a> Simulation<'a> {
             return;
         };
         self.ranks[index].in_flight.remove(position);
-        let is_poison = task.unit.engine == Engine::Chandra && self.cluster.poison.contains(&task.page);
+        let is_poison = task.unit.engine == Engine::FIRST && self.cluster.poison.contains(&task.page);
         let dies = self.cluster.dying_servers.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
         if is_poison || dies || self.chance(self.cluster.server_deaths) {
             self.server_died(rank, task);

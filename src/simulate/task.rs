@@ -71,8 +71,14 @@ impl Task {
         let (page, lease, engine) = (self.page, self.unit.lease, Some(self.unit.engine));
         let settlement = match verdict {
             Verdict::Failed(class) => {
-                let remaining =
-                    self.open.and(remaining_engines(self.stage, class, &self.retry, &self.attempts, BUDGET));
+                let remaining = self.open.and(remaining_engines(
+                    self.stage,
+                    class,
+                    &self.retry,
+                    &self.attempts,
+                    BUDGET,
+                    EngineSet::ANY,
+                ));
                 Settlement { page, lease, verdict, engine, attempts: self.attempts, remaining }
             }
             Verdict::Read | Verdict::Incomplete | Verdict::Blank => {
@@ -92,7 +98,7 @@ impl Task {
 /// The class of the last failure on this engine, or else of the last failure on any: as a worker reports it.
 fn last_failure(attempts: &[Attempt], engine: Engine) -> FailureClass {
     let failure = |attempt: &Attempt| match attempt.outcome {
-        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class)),
+        AttemptOutcome::Failed(class) => Some((attempt.stage.engine(), class)),
         _ => None,
     };
     let failures = || attempts.iter().rev().filter_map(failure);

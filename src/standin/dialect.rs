@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Engine;
+use super::family::Engine;
 
 /// Tags that are special tokens of DeepSeek-OCR.
 pub const SPECIAL_TOKENS: [&str; 4] = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"];

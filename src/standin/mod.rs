@@ -13,6 +13,7 @@
 
 mod answer;
 mod dialect;
+mod family;
 mod faults;
 mod http;
 mod picture;
@@ -22,6 +23,7 @@ mod tesseract;
 mod tokens;
 
 pub use dialect::BoxScale;
+pub use family::Engine;
 pub use faults::FaultScriptError;
 pub use http::{release::Release, server::run, sleep::SleepMode, socket::ListenAddress};
 pub use stand_in::{Mode, Options, StandInError};

@@ -6,12 +6,13 @@ use tokio::sync::Semaphore;
 
 use crate::{
     gpu_model::GpuModel,
-    model::{Engine, ServerKind},
+    model::ServerKind,
     tesseract::{Tesseract, TesseractError},
 };
 
 use super::{
     dialect::{BoxScale, Dialect},
+    family::Engine,
     faults::{FaultScript, FaultScriptError, condition::EngineCondition},
     http::{
         metrics::Metrics,

@@ -7,7 +7,8 @@
 //! characters.
 //! gave 2.4 to 3.1 characters a token.
 
-use crate::model::{Engine, PixelSize};
+use super::family::Engine;
+use crate::model::PixelSize;
 
 /// Side of the square that Qwen3-VL turns into one token: patch 16 times merge 2.
 const CELL: u32 = 32;

@@ -18,7 +18,7 @@ use super::{
     tables,
 };
 use crate::{
-    model::{Document, DocumentState, PageRef, RecordPlace},
+    model::{Document, DocumentState, EngineNames, PageRef, RecordPlace},
     sys::PROGRAM_VERSION,
 };
 
@@ -113,23 +113,37 @@ pub(super) fn summarise(index: &Index, documents: &[Document], journals: usize) 
 pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSummary> {
     let layout = Layout::new(run_directory);
     let listing = layout.listing()?;
-    let rows = |file: StoreFile| Ok((file, ShardReader::open(&layout.shard(file))?.summaries()?));
-    let index = Index::new(listing.shards.into_iter().map(rows).collect::<Result<_>>()?, documents);
+    let mut shards = Vec::with_capacity(listing.shards.len());
+    let mut names: Option<EngineNames> = None;
+    for file in listing.shards {
+        let shard = ShardReader::open(&layout.shard(file))?;
+        shards.push((file, shard.summaries()?));
+        // Later starts add engines only at the end of the stages, so that the longest list has them all.
+        names = names.filter(|names| names.names().len() >= shard.names.names().len()).or(Some(shard.names));
+    }
+    let (index, names) = (Index::new(shards, documents), names.unwrap_or_default());
     let summary = summarise(&index, documents, listing.journals.len());
     let temporary = layout.unfinished_catalogue();
-    save(&temporary, &layout, &index, documents, &summary)?;
+    save(&temporary, &layout, &index, (documents, &names), &summary)?;
     publish(&temporary, &layout.catalogue(), Durability::Durable, &mut |_| ())?;
     Ok(summary)
 }
 
-fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], summary: &CatalogueSummary) -> Result<()> {
+fn save(
+    path: &Path,
+    layout: &Layout,
+    index: &Index,
+    (documents, names): (&[Document], &EngineNames),
+    summary: &CatalogueSummary,
+) -> Result<()> {
     let file = hdf::create(path)?;
     let mut rows = Appender::create(&file, "index", path)?;
     for entry in &index.entries {
-        rows.push(index_row(entry, &index.shards)?);
+        rows.push(index_row(entry, &index.shards, names)?);
         rows.flush_when_full(path)?;
     }
     rows.finish(path)?;
+    tables::write_stages(&file, names, path)?;
     tables::write_documents(&file, documents, path)?;
     let row = |listed: &ListedShard| {
         let ListedShard { file, pages, final_pages } = *listed;
@@ -156,7 +170,7 @@ fn save(path: &Path, layout: &Layout, index: &Index, documents: &[Document], sum
     attributes.scalar("pages", &summary.settled)?;
     attributes.scalar("superseded", &summary.superseded)?;
     attributes.scalar("complete", &u8::from(summary.complete))?;
-    attributes.text("codes", &codes::json())?;
+    attributes.text("codes", &codes::json(names))?;
     drop(links);
     file.close().doing("close", path)
 }
@@ -184,8 +198,9 @@ pub(super) fn load(path: &Path) -> Result<Catalogue> {
         Ok(ListedShard { file, pages: row.pages, final_pages: row.final_pages })
     };
     let shards: Vec<ListedShard> = tables::read(&file, "shards", path)?.iter().map(listed).collect::<Result<_>>()?;
+    let names = tables::read_stages(&file, path)?;
     let rows: Vec<IndexRow> = tables::read(&file, "index", path)?;
-    let entries = rows.iter().map(|row| index_entry(row, &shards, path)).collect::<Result<_>>()?;
+    let entries = rows.iter().map(|row| index_entry(row, &shards, &names, path)).collect::<Result<_>>()?;
     let summary = CatalogueSummary {
         declared: hdf::attribute(&file, path, "declared")?,
         settled: hdf::attribute(&file, path, "pages")?,
@@ -218,7 +233,7 @@ fn is_linked(catalogue: &hdf5::File, shard: StoreFile) -> bool {
     })
 }
 
-fn index_row(entry: &IndexEntry, shards: &[ListedShard]) -> Result<IndexRow> {
+fn index_row(entry: &IndexEntry, shards: &[ListedShard], names: &EngineNames) -> Result<IndexRow> {
     let number = |place: RecordPlace| {
         let shard = shards.binary_search_by_key(&place.into(), |listed| listed.file);
         shard.unwrap_or_default() as u32
@@ -226,10 +241,11 @@ fn index_row(entry: &IndexEntry, shards: &[ListedShard]) -> Result<IndexRow> {
     let IndexEntry { settled, place, text } = *entry;
     let links = IndexLinks { shard: number(place), row: place.row, text_shard: number(text), text_row: text.row };
     let (labels, engines) = (&mut Numbering::new(), &mut Numbering::new());
-    IndexRow::write(links, entry, &mut RowWriter { page: settled.page, start: 0, text: String::new(), labels, engines })
+    let mut writer = RowWriter { page: settled.page, start: 0, text: String::new(), labels, engines, names };
+    IndexRow::write(links, entry, &mut writer)
 }
 
-fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<IndexEntry> {
+fn index_entry(row: &IndexRow, shards: &[ListedShard], names: &EngineNames, path: &Path) -> Result<IndexEntry> {
     let damaged = || {
         let page = page_ref(row.document, row.page);
         StoreError::damaged(path, format!("the index row of {page} is not valid"))
@@ -239,7 +255,7 @@ fn index_entry(row: &IndexRow, shards: &[ListedShard], path: &Path) -> Result<In
         Ok(listed.file.place(row))
     };
     let text = place(row.text_shard, row.text_row)?;
-    row.read(&RowReader::of_codes(path), place(row.shard, row.row)?, text).map_err(|_| damaged())
+    row.read(&RowReader::of_codes(path, names), place(row.shard, row.row)?, text).map_err(|_| damaged())
 }
 
 /// How many documents the plan refuses.

@@ -2,15 +2,17 @@
 
 use std::{path::Path, time::Duration};
 
+use hdf5::types::FixedAscii;
+
 use super::{
     codes,
     error::{Result, StoreError},
     numbering::Numbering,
 };
 use crate::model::{
-    AttemptOutcome, BBox, Columns, ColumnsReason, Confidence, Divide, DocumentId, Engine, EngineSet, FinishReason,
-    ImageFacts, Language, LeaseId, PageIndex, PageLayout, PageRef, PixelSize, RankId, Rotation, ServedBy, ServerKind,
-    Skew, Stage, Verdict, View,
+    AttemptOutcome, BBox, Columns, ColumnsReason, Confidence, Divide, DocumentId, Engine, EngineName, EngineNames,
+    EngineSet, FinishReason, ImageFacts, Language, LeaseId, PageIndex, PageLayout, PageRef, PixelSize, RankId,
+    Rotation, ServedBy, ServerKind, Skew, Stage, Verdict, View,
 };
 
 /// The label of blocks whose own label has no number in the shard.
@@ -49,6 +51,8 @@ pub(super) struct RowWriter<'a> {
     pub(super) text: String,
     pub(super) labels: &'a mut Numbering<String>,
     pub(super) engines: &'a mut Numbering<ServedBy>,
+    /// The engines of the run.
+    pub(super) names: &'a EngineNames,
 }
 
 impl RowWriter<'_> {
@@ -76,14 +80,16 @@ pub(super) struct RowReader<'a> {
     pub(super) labels: &'a [String],
     /// `/engines`
     pub(super) engines: &'a [ServedBy],
+    /// `/stages`
+    pub(super) names: &'a EngineNames,
     /// Reads a span of `/text`.
     pub(super) text: &'a dyn Fn(u64, u32) -> Result<String>,
 }
 
 impl<'a> RowReader<'a> {
-    /// A reader for rows that have codes and numbers only: no text, no labels and no engines.
-    pub(super) fn of_codes(path: &'a Path) -> Self {
-        RowReader { path, labels: &[], engines: &[], text: &|_, _| Ok(String::new()) }
+    /// A reader for rows that have codes, numbers and engines only: no text, no labels and no servers.
+    pub(super) fn of_codes(path: &'a Path, names: &'a EngineNames) -> Self {
+        RowReader { path, labels: &[], engines: &[], names, text: &|_, _| Ok(String::new()) }
     }
 
     /// Reads a span of `/text`.
@@ -135,11 +141,8 @@ coded! {
     LeaseId, u64: |lease| lease.0, |code| Some(LeaseId(code));
     RankId, u32: |rank| rank.0, |code| Some(RankId(code));
     Language, u8: |language| language as u8, |code| Language::from_code(code);
-    EngineSet, u8: |engines| engines.code(), |code| EngineSet::from_code(code);
-    Stage, u8: |stage| stage as u8, |code| Stage::from_code(code);
     View, u8: |view| view as u8, |code| View::from_code(code);
     Rotation, u16: |rotation| rotation.degrees(), |code| Rotation::from_degrees(code);
-    Option<Engine>, u8: |engine| engine.map_or(0, |engine| engine as u8), |code| or_none(code, Engine::from_code);
     Option<ServerKind>, u8: |server| server.map_or(0, |server| server as u8), |code| or_none(code, ServerKind::from_code);
     Option<FinishReason>, u8: |finish| finish.map_or(0, |finish| finish as u8), |code| or_none(code, codes::finish_from);
     Duration, i64: |duration| microseconds(duration), |code| Some(from_microseconds(code).unwrap_or_default());
@@ -157,6 +160,45 @@ fn microseconds(duration: Duration) -> i64 {
 
 fn from_microseconds(microseconds: i64) -> Option<Duration> {
     u64::try_from(microseconds).ok().map(Duration::from_micros)
+}
+
+/// The name of an engine as a column: text that every reader of HDF5 shows.
+pub(super) type EngineText = FixedAscii<{ EngineName::LONGEST }>;
+
+/// Empty for `None`.
+impl Cells<(EngineText,)> for Option<Engine> {
+    fn write(&self, writer: &mut RowWriter<'_>) -> Result<(EngineText,)> {
+        let name = self.map_or("", |engine| writer.names[engine].as_str());
+        let text = EngineText::from_ascii(name.as_bytes());
+        let reason = |error: hdf5::types::StringError| error.to_string();
+        Ok((text.map_err(|error| StoreError::Encode { what: "the name of an engine", reason: reason(error) })?,))
+    }
+
+    fn read((name,): (EngineText,), reader: &RowReader<'_>) -> Result<Option<Self>> {
+        Ok(if name.is_empty() { Some(None) } else { reader.names.engine(name.as_str()).map(Some) })
+    }
+}
+
+/// The sum of 1 for the first engine, 2 for the second, 4 for the third, and so on.
+impl Cells<(u8,)> for EngineSet {
+    fn write(&self, _: &mut RowWriter<'_>) -> Result<(u8,)> {
+        Ok((self.code(),))
+    }
+
+    fn read((code,): (u8,), reader: &RowReader<'_>) -> Result<Option<Self>> {
+        let engines = EngineSet::from_code(code);
+        Ok(Some(engines).filter(|engines| engines.and(reader.names.all()) == *engines))
+    }
+}
+
+impl Cells<(u8,)> for Stage {
+    fn write(&self, _: &mut RowWriter<'_>) -> Result<(u8,)> {
+        Ok((self.code(),))
+    }
+
+    fn read((code,): (u8,), reader: &RowReader<'_>) -> Result<Option<Self>> {
+        Ok(Stage::from_code(code).filter(|stage| reader.names.has(stage.engine())))
+    }
 }
 
 impl Cells<(i16,)> for Skew {

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::{
-    AttemptOutcome, ColumnsReason, Engine, FailureClass, FinishReason, Language, MachineFault, ServerKind, Stage,
-    Verdict, View,
+    AttemptOutcome, ColumnsReason, EngineNames, EngineSet, FailureClass, FinishReason, Language, MachineFault,
+    ServerKind, Stage, Verdict, View,
 };
 
 const VERDICTS: [(u8, &str); 4] = [(1, "read"), (2, "blank"), (3, "failed"), (4, "incomplete")];
@@ -94,18 +94,18 @@ pub(super) fn finish_from(code: u8) -> Option<FinishReason> {
 }
 
 /// The names of all codes as JSON, `{"verdict": {"1": "read", …}, …}`: the root attribute `codes`.
-pub(super) fn json() -> String {
+pub(super) fn json(names: &EngineNames) -> String {
     fn table<'a>(entries: impl IntoIterator<Item = (u8, &'a str)>) -> Value {
         Value::Object(entries.into_iter().map(|(code, name)| (code.to_string(), name.into())).collect::<Map<_, _>>())
     }
-    let engines = Engine::ALL.into_iter().map(|engine| (engine as u8, engine.name()));
+    let stages = Stage::all().filter(|stage| names.has(stage.engine()));
     json!({
         "verdict": table(VERDICTS),
         "class": table(FailureClass::ALL.iter().map(|class| (*class as u8, class.name()))),
-        "engine": table(engines),
+        "ahead": table(names.iter().map(|(engine, name)| (EngineSet::only(engine).code(), name.as_str()))),
         "server": table(SERVERS.map(|server| (server as u8, server.name()))),
         "language": table(LANGUAGES.map(|language| (language as u8, language.name()))),
-        "visit": table(Stage::ALL.map(|stage| (stage as u8, stage.name()))),
+        "visit": table(stages.map(|stage| (stage.code(), stage.name()))),
         "view": table(View::ALL.map(|view| (view as u8, view.name()))),
         "columns_reason": table(ColumnsReason::ALL.map(|reason| (reason as u8, reason.name()))),
         "outcome": table(OUTCOMES),
@@ -140,12 +140,14 @@ mod tests {
 
     #[test]
     fn the_published_names_are_those_of_the_model() {
-        let codes: Value = serde_json::from_str(&json()).unwrap();
+        let codes: Value = serde_json::from_str(&json(&EngineNames::default())).unwrap();
         for value in [Verdict::Read, Verdict::Blank, Verdict::Failed(FailureClass::Loop), Verdict::Incomplete] {
             assert_eq!(codes["verdict"][verdict(value).0.to_string()], value.name());
         }
         assert_eq!(codes["class"]["10"], FailureClass::Loop.name());
         assert_eq!(codes["fault"]["1"], "server-died");
+        assert_eq!(codes["ahead"], json!({ "1": "chandra", "2": "deepseek" }));
+        assert_eq!(codes["visit"], json!({ "1": "first", "2": "second", "3": "return" }));
         assert_eq!(codes["language"]["2"], "ar");
     }
 }

@@ -12,10 +12,10 @@ use super::{
     journal_lock::JournalLock,
     layout::sync_directory,
 };
-use crate::model::{Document, DocumentId, PageRecord, RankId};
+use crate::model::{Document, DocumentId, EngineNames, PageRecord, RankId};
 
 pub(super) const MAGIC: [u8; 8] = *b"BOCRJRNL";
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// Size of the part before the first frame, in bytes: magic and version.
 pub const JOURNAL_HEADER: usize = MAGIC.len() + size_of::<u32>();
@@ -29,6 +29,8 @@ pub struct Provenance {
     pub configuration_toml: String,
     /// Version and build of the program.
     pub program_version: String,
+    /// Names of the engines, in the order of the stages.
+    pub engines: EngineNames,
 }
 
 /// The first frame of a journal. Two files with equal headers come from the same journal.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdf5::{H5Type, types::VarLenUnicode};
 
 use super::{
-    cells::{Cells, RowReader, RowWriter},
+    cells::{Cells, EngineText, RowReader, RowWriter},
     error::Result,
     latest::{IndexEntry, Settled, Summary},
 };
@@ -21,9 +21,9 @@ use crate::model::{
 };
 
 pub(super) const SHARD_FORMAT: &str = "bulletin-ocr shard";
-pub(super) const SHARD_VERSION: u32 = 5;
+pub(super) const SHARD_VERSION: u32 = 6;
 pub(super) const CATALOGUE_FORMAT: &str = "bulletin-ocr catalogue";
-pub(super) const CATALOGUE_VERSION: u32 = 2;
+pub(super) const CATALOGUE_VERSION: u32 = 3;
 
 /// Describes a table in which each row is one value.
 ///
@@ -106,7 +106,7 @@ row! {
     lease: LeaseId => lease: u64;
     rank: RankId => rank: u32;
     verdict: Verdict => verdict: u8, class: u8;
-    engine: Option<Engine> => engine: u8;
+    engine: Option<Engine> => engine: EngineText;
     // Which server gave the verdict: 1 the model, 2 and 3 a stand-in, 0 none.
     [server: u8];
     language: Language => language: u8;
@@ -157,7 +157,7 @@ row! {
     lease: LeaseId => lease: u64;
     rank: RankId => rank: u32;
     verdict: Verdict => verdict: u8, class: u8;
-    engine: Option<Engine> => engine: u8;
+    engine: Option<Engine> => engine: EngineText;
     server: Option<ServerKind> => server: u8;
     language: Language => language: u8;
     attempts: u16 => attempts: u16;
@@ -260,7 +260,7 @@ row! {
     lease: LeaseId => lease: u64;
     rank: RankId => rank: u32;
     verdict: Verdict => verdict: u8, class: u8;
-    engine: Option<Engine> => engine: u8;
+    engine: Option<Engine> => engine: EngineText;
     server: Option<ServerKind> => server: u8;
     language: Language => language: u8;
     attempts: u16 => attempts: u16;
@@ -272,11 +272,12 @@ row! {
 #[derive(Debug, Clone, H5Type)]
 #[repr(C)]
 pub(super) struct EngineRow {
-    pub engine: u8,
+    pub engine: VarLenUnicode,
     pub server: u8,
     pub profile: VarLenUnicode,
     pub model: VarLenUnicode,
     pub version: VarLenUnicode,
+    pub dialect: VarLenUnicode,
     pub prompt_sha256: VarLenUnicode,
     /// The fields that every request has, as JSON.
     pub request: VarLenUnicode,
@@ -328,14 +329,14 @@ mod tests {
         compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty)).collect()
     }
 
-    /// As plain h5py shows the files of format versions 5 and 2.
+    /// As plain h5py shows the files of format versions 6 and 3.
     #[test]
     fn the_columns_of_the_tables_do_not_change_by_accident() {
         let expected = |text: &str| text.split_whitespace().map(|column| format!("{column} ")).collect::<String>();
         assert_eq!(
             columns::<PageRow>(),
             expected(
-                "document:uint32 page:uint32 lease:uint64 rank:uint32 verdict:uint8 class:uint8 engine:uint8
+                "document:uint32 page:uint32 lease:uint64 rank:uint32 verdict:uint8 class:uint8 engine:string
                 server:uint8 language:uint8 parts:uint8 attempts:uint16 counts_from:uint16 ahead:uint8
                 kept_characters:uint32 first_part:uint64 first_block:uint64 blocks:uint32 first_attempt:uint64
                 prompt_tokens:uint32 completion_tokens:uint32 engine_us:uint64 settled_unix_ms:int64 has_image:uint8
@@ -377,7 +378,7 @@ mod tests {
             columns::<IndexRow>(),
             expected(
                 "document:uint32 page:uint32 shard:uint32 row:uint32 text_shard:uint32 text_row:uint32 lease:uint64
-                rank:uint32 verdict:uint8 class:uint8 engine:uint8 server:uint8 language:uint8 attempts:uint16
+                rank:uint32 verdict:uint8 class:uint8 engine:string server:uint8 language:uint8 attempts:uint16
                 kept_characters:uint32 sha64:uint64"
             )
         );

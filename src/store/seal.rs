@@ -233,7 +233,7 @@ fn write(
     temporary: &Path,
     on_step: &mut dyn FnMut(SealStep),
 ) -> Result<Written> {
-    let mut writer = ShardWriter::create(temporary)?;
+    let mut writer = ShardWriter::create(temporary, &reader.opening().provenance.engines)?;
     on_step(SealStep::Created);
     let (mut pages, mut orphaned) = (0, 0);
     while let Some(entry) = reader.next_entry()? {

@@ -21,7 +21,7 @@ use super::{
     },
     tables,
 };
-use crate::model::{Attempt, Document, DocumentId, PageRecord, Part, ServedBy};
+use crate::model::{Attempt, Document, DocumentId, EngineNames, PageRecord, Part, ServedBy};
 
 /// Number of rows in each table of a shard, and bytes of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,13 +44,14 @@ pub(super) struct ShardWriter<'a> {
     text: Appender<u8>,
     labels: Numbering<String>,
     engines: Numbering<ServedBy>,
+    names: EngineNames,
     documents: BTreeMap<DocumentId, Document>,
     /// Documents with a page in the shard. A torn journal may also name a document whose page was cut off.
     with_pages: BTreeSet<DocumentId>,
 }
 
 impl<'a> ShardWriter<'a> {
-    pub(super) fn create(path: &'a Path) -> Result<Self> {
+    pub(super) fn create(path: &'a Path, names: &EngineNames) -> Result<Self> {
         let file = hdf::create(path)?;
         Ok(ShardWriter {
             pages: Appender::create(&file, "pages", path)?,
@@ -60,6 +61,7 @@ impl<'a> ShardWriter<'a> {
             text: Appender::create(&file, "text", path)?,
             labels: Numbering::new(),
             engines: Numbering::new(),
+            names: names.clone(),
             documents: BTreeMap::new(),
             with_pages: BTreeSet::new(),
             path,
@@ -77,8 +79,9 @@ impl<'a> ShardWriter<'a> {
 
     pub(super) fn page(&mut self, record: &PageRecord) -> Result<()> {
         self.with_pages.insert(record.page.document);
-        let (labels, engines) = (&mut self.labels, &mut self.engines);
-        let mut writer = RowWriter { page: record.page, start: self.text.len(), text: String::new(), labels, engines };
+        let (labels, engines, names) = (&mut self.labels, &mut self.engines, &self.names);
+        let start = self.text.len();
+        let mut writer = RowWriter { page: record.page, start, text: String::new(), labels, engines, names };
         let html = writer.push(record.parts.iter().map(|part| &*part.html))?;
         let markdown = writer.push(record.parts.iter().map(|part| &*part.markdown))?;
         let page_row = writer.count(self.pages.len(), "rows before it")?;
@@ -128,6 +131,7 @@ impl<'a> ShardWriter<'a> {
     /// Writes the remaining rows, the small tables and the attributes.
     pub(super) fn fill(self, header: &JournalHeader) -> Result<FilledShard<'a>> {
         let path = self.path;
+        tables::write_stages(&self.file, &self.names, path)?;
         tables::write_labels(&self.file, &self.labels.into_ordered(), path)?;
         tables::write_engines(&self.file, &self.engines.into_ordered(), path)?;
         let listed = self.documents.values().filter(|document| self.with_pages.contains(&document.id));
@@ -169,7 +173,7 @@ fn write_attributes(file: &File, path: &Path, header: &JournalHeader, pages: u64
     attributes.scalar("sequence", &header.sequence)?;
     attributes.scalar("created_unix_ns", &header.created_unix_ns)?;
     attributes.scalar("pages", &pages)?;
-    attributes.text("codes", &codes::json())
+    attributes.text("codes", &codes::json(&header.provenance.engines))
 }
 
 /// The sums of a row of `/pages`, and the spans of the page's HTML and Markdown. The length and the checksum of the

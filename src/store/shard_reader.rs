@@ -15,7 +15,7 @@ use super::{
     shard::Counts,
     tables,
 };
-use crate::model::{Attempt, Document, PageRecord, Part, RankId, RecordPlace, ServedBy};
+use crate::model::{Attempt, Document, EngineNames, PageRecord, Part, RankId, RecordPlace, ServedBy};
 
 /// An open shard.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub struct ShardReader {
     pub(super) text: Dataset,
     pub(super) labels: Vec<String>,
     pub(super) engines: Vec<ServedBy>,
+    pub(super) names: EngineNames,
 }
 
 impl ShardReader {
@@ -48,6 +49,7 @@ impl ShardReader {
             text: dataset("text")?,
             labels: tables::read_labels(&file, path)?,
             engines: tables::read_engines(&file, path)?,
+            names: tables::read_stages(&file, path)?,
             file,
         };
         check_pages(&reader.file, &reader.pages, path)?;
@@ -73,6 +75,7 @@ impl ShardReader {
                 run_id: hdf::text_attribute(file, path, "run_id")?,
                 configuration_toml: hdf::text_attribute(file, path, "configuration")?,
                 program_version: hdf::text_attribute(file, path, "program_version")?,
+                engines: self.names.clone(),
             },
         })
     }
@@ -90,7 +93,7 @@ impl ShardReader {
     /// # Errors
     /// The table cannot be read or has an unknown code.
     pub fn summaries(&self) -> Result<Vec<Summary>> {
-        read_summaries(&self.pages, &self.path)
+        read_summaries(&self.pages, &self.names, &self.path)
     }
 
     /// The record in a row of `/pages`.
@@ -148,7 +151,7 @@ impl ShardReader {
 
     /// A reader for its rows; `text` reads a span of `/text`.
     pub(super) fn reader<'a>(&'a self, text: &'a dyn Fn(u64, u32) -> Result<String>) -> RowReader<'a> {
-        RowReader { path: &self.path, labels: &self.labels, engines: &self.engines, text }
+        RowReader { path: &self.path, labels: &self.labels, engines: &self.engines, names: &self.names, text }
     }
 
     /// Lengths of all tables and of the text.
@@ -207,14 +210,14 @@ pub(super) fn summaries_of_run(path: &Path, run_id: &str) -> Result<Vec<Summary>
     check_run(path, &hdf::text_attribute(&shard, path, "run_id")?, run_id)?;
     let pages = shard.dataset("pages").doing("open a table of", path)?;
     check_pages(&shard, &pages, path)?;
-    read_summaries(&pages, path)
+    read_summaries(&pages, &tables::read_stages(&shard, path)?, path)
 }
 
-fn read_summaries(pages: &Dataset, path: &Path) -> Result<Vec<Summary>> {
+fn read_summaries(pages: &Dataset, names: &EngineNames, path: &Path) -> Result<Vec<Summary>> {
     let rows: Vec<SummaryRow> = hdf::read_range(pages, 0..pages.size() as u64, path)?;
     // The place of a record has its row as `u32`.
     u32::try_from(rows.len()).map_err(|_| StoreError::damaged(path, "/pages has too many rows"))?;
-    let reader = RowReader::of_codes(path);
+    let reader = RowReader::of_codes(path, names);
     rows.iter().map(|row| row.read(&reader)).collect()
 }
 

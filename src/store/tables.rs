@@ -10,8 +10,8 @@ use super::{
     rows::{DocumentRow, EngineRow},
 };
 use crate::model::{
-    Damage, Document, DocumentId, DocumentState, Edition, Engine, FailureClass, Fingerprint, Language, ServedBy,
-    ServerKind,
+    Damage, Document, DocumentId, DocumentState, Edition, EngineName, EngineNames, FailureClass, Fingerprint, Language,
+    ParseEngineNameError, ServedBy, ServerKind,
 };
 
 /// Writes a whole table in one piece: it is small, and HDF5 does not compress variable-length text.
@@ -33,15 +33,32 @@ pub(super) fn read_labels(parent: &Group, path: &Path) -> Result<Vec<String>> {
     Ok(read::<VarLenUnicode>(parent, "labels", path)?.iter().map(|label| label.as_str().to_owned()).collect())
 }
 
+/// Writes the names of the run's engines, in the order of the stages.
+pub(super) fn write_stages(parent: &Group, names: &EngineNames, path: &Path) -> Result<()> {
+    let names = names.names().iter().map(|name| text(name.as_str())).collect::<Result<Vec<_>>>()?;
+    write(parent, "stages", &names, path)
+}
+
+pub(super) fn read_stages(parent: &Group, path: &Path) -> Result<EngineNames> {
+    let rows = read::<VarLenUnicode>(parent, "stages", path)?;
+    let names = rows.iter().map(|name| engine_name(name, path)).collect::<Result<Vec<_>>>()?;
+    EngineNames::new(names).map_err(|error| StoreError::damaged(path, error.to_string()))
+}
+
+fn engine_name(name: &VarLenUnicode, path: &Path) -> Result<EngineName> {
+    name.as_str().parse().map_err(|error: ParseEngineNameError| StoreError::damaged(path, error.to_string()))
+}
+
 pub(super) fn write_engines(parent: &Group, engines: &[ServedBy], path: &Path) -> Result<()> {
     let row = |served_by: &ServedBy| {
-        let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = served_by;
+        let ServedBy { engine, server, profile, model, version, dialect, prompt_sha256, request } = served_by;
         Ok(EngineRow {
-            engine: *engine as u8,
+            engine: text(engine.as_str())?,
             server: *server as u8,
             profile: text(profile)?,
             model: text(model)?,
             version: text(version)?,
+            dialect: text(dialect)?,
             prompt_sha256: text(prompt_sha256)?,
             request: text(request)?,
         })
@@ -51,13 +68,14 @@ pub(super) fn write_engines(parent: &Group, engines: &[ServedBy], path: &Path) -
 
 pub(super) fn read_engines(parent: &Group, path: &Path) -> Result<Vec<ServedBy>> {
     let served_by = |row: &EngineRow| {
-        let unknown = || StoreError::damaged(path, format!("unknown engine {} or server {}", row.engine, row.server));
+        let unknown = || StoreError::damaged(path, format!("unknown server {}", row.server));
         Ok(ServedBy {
-            engine: Engine::from_code(row.engine).ok_or_else(unknown)?,
+            engine: engine_name(&row.engine, path)?,
             server: ServerKind::from_code(row.server).ok_or_else(unknown)?,
             profile: row.profile.as_str().into(),
             model: row.model.as_str().into(),
             version: row.version.as_str().into(),
+            dialect: row.dialect.as_str().into(),
             prompt_sha256: row.prompt_sha256.as_str().into(),
             request: row.request.as_str().into(),
         })

@@ -134,7 +134,7 @@ impl Context {
         let mut summary = lock(&self.summary);
         for (place, attempt) in attempts.iter().enumerate().skip(prior) {
             let is_retry = attempts[..place].iter().any(|earlier| attempt.shown.shares_place(earlier.shown));
-            summary.tokens.entry(attempt.served_by.engine).or_default().count(attempt, is_retry);
+            summary.tokens.entry(attempt.stage.engine()).or_default().count(attempt, is_retry);
             if !summary.served_by.contains(&attempt.served_by) {
                 summary.served_by.push(attempt.served_by.clone());
             }

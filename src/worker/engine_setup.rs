@@ -32,22 +32,20 @@ pub(super) fn set_up_engines(
     local: LocalPosition,
 ) -> Result<BTreeMap<Engine, EngineSetup>, WorkerError> {
     let configuration = &request.configuration;
-    let roles = configuration.roles();
-    if !roles.serves(Engine::Chandra) {
-        return Err(WorkerError::NoFirstEngine(roles.to_string()));
-    }
     let gpu = gpu(request, role, local)?;
     let cores = cores::of_rank(local.size);
     let place = Place { rank, local_rank: local.rank, local_size: local.size, cores, gpu };
     let set_up = |engine| {
         let settings = configuration.engines.of(engine);
         let profile = configured_profile(configuration, engine)?;
-        if profile.engine != engine {
-            return Err(WorkerError::ProfileOfOtherEngine { profile: profile.name, engine });
-        }
         let preparation = settings.server.is_model().then(|| {
             let model = settings.model.as_deref().unwrap_or(&profile.model);
-            Arc::new(NodePreparation::new(engine, model, &configuration.node, place.clone()))
+            Arc::new(NodePreparation::new(
+                configuration.engines.name(engine).clone(),
+                model,
+                &configuration.node,
+                place.clone(),
+            ))
         });
         let gpu = place.gpu.as_ref().filter(|_| preparation.is_some()).map(|gpu| gpu.id.clone());
         let share = Share { program: request.program.clone(), cores, gpu, preparation };
@@ -81,7 +79,7 @@ fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Opti
         run_directory: &request.run_directory,
     };
     choice.choose(|| {
-        let folder = ServerFolder::of(&request.run_directory, Engine::Chandra, local.rank)?;
+        let folder = ServerFolder::of(&request.run_directory, configuration.engines.name(Engine::FIRST), local.rank)?;
         Ok(folder.earlier_gpus(local.rank))
     })
 }

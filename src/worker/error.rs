@@ -6,7 +6,6 @@ use crate::{
     corpus::CorpusError,
     engine::EngineError,
     imaging::{LibraryNotFound, StartError},
-    model::Engine,
     node::GpuError,
     server::{FolderError, MemoryShareError},
     store::StoreError,
@@ -26,15 +25,9 @@ pub enum WorkerError {
     /// A profile is not usable.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The profile configured for an engine belongs to another engine.
-    #[error("profile {profile} is not a profile of {engine}: choose one with `bocr profiles`")]
-    ProfileOfOtherEngine { profile: String, engine: Engine },
     /// The servers do not fit on their GPU.
     #[error(transparent)]
     MemoryShare(#[from] MemoryShareError),
-    /// No rank serves the engine that reads every page first.
-    #[error("no rank of the roles {0} serves chandra, and every page goes to chandra first: add chandra to --roles")]
-    NoFirstEngine(String),
     /// No GPU for this rank's server.
     #[error(transparent)]
     Gpu(#[from] GpuError),
@@ -69,9 +62,7 @@ impl WorkerError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             WorkerError::Store(error) if error.is_temporary() => ExitCode::StoppedEarly,
-            WorkerError::ProfileOfOtherEngine { .. }
-            | WorkerError::NoFirstEngine(_)
-            | WorkerError::MemoryShare(_)
+            WorkerError::MemoryShare(_)
             | WorkerError::Engine(_)
             | WorkerError::Gpu(_)
             | WorkerError::ServerFolder(_)

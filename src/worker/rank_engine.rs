@@ -45,15 +45,19 @@ impl RankEngine {
     ) -> Result<RankEngine, WorkerError> {
         let EngineSetup { profile, in_flight, share } = setup;
         let logs = rank_plan.run_directory.join("logs");
-        let file = logs.join(format!("pace-{:04}-{engine}.jsonl", rank_plan.rank.0));
+        let engines = &rank_plan.configuration.engines;
+        let name = engines.name(engine);
+        let file = logs.join(format!("pace-{:04}-{name}.jsonl", rank_plan.rank.0));
         let plan = ServicePlan {
             rank: rank_plan.rank,
             local_rank: rank_plan.local_rank,
+            engine: name.clone(),
+            rank_engines: rank_plan.role.engines().iter().map(|engine| engines.name(engine).clone()).collect(),
             profile: Arc::clone(&profile),
-            memory_share: MemoryShare::new(rank_plan.role, engine, &rank_plan.configuration.engines)?,
+            memory_share: MemoryShare::new(rank_plan.role, engine, engines)?,
             gpu_permits: rank_plan.gpu_permits.clone(),
             desired_state,
-            settings: rank_plan.configuration.engines.of(engine).clone(),
+            settings: engines.of(engine).clone(),
             share,
             run_directory: rank_plan.run_directory.clone(),
             logs,

@@ -52,6 +52,7 @@ impl StartUp {
             run_id: self.run_id,
             configuration_toml: self.configuration.to_toml().map_err(WorkerError::Configuration)?,
             program_version: PROGRAM_VERSION.into(),
+            engines: self.configuration.engines.names().clone(),
         };
         let events = self.events.clone();
         let on_event = move |event| match event {

@@ -81,7 +81,7 @@ impl Worker {
         local: LocalPosition,
         request: WorkerRequest,
     ) -> Result<Worker, WorkerError> {
-        let role = request.configuration.roles().of(rank, ranks);
+        let role = request.configuration.engines.roles().of(rank, ranks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("bocr-tasks")
@@ -341,8 +341,8 @@ fn credits(role: Role, setups: &BTreeMap<Engine, EngineSetup>) -> u32 {
     let credits = setups.values().map(|setup| setup.in_flight.credits());
     match role {
         // Such a rank holds pages of one engine at a time.
-        Role::OneAtATime => credits.max().unwrap_or_default(),
-        Role::One(_) | Role::Together => credits.sum(),
+        Role::OneAtATime(_) => credits.max().unwrap_or_default(),
+        Role::One(_) | Role::Together(_) => credits.sum(),
     }
 }
 
@@ -386,12 +386,12 @@ fn start_engines(
         let events = events.clone();
         let on_event = move |event| {
             let _ = events.send(match event {
-                ServiceEvent::Ready(engine, server) => LocalEvent::EngineReady(engine, server),
-                ServiceEvent::Lost(engine, reason) => LocalEvent::EngineLost(engine, reason),
+                ServiceEvent::Ready(server) => LocalEvent::EngineReady(engine, server),
+                ServiceEvent::Lost(reason) => LocalEvent::EngineLost(engine, reason),
             });
         };
         let started = RankEngine::start(engine, setup, desired_state, rank_plan, on_event)?;
-        if rank_plan.role == Role::OneAtATime {
+        if matches!(rank_plan.role, Role::OneAtATime(_)) {
             switches.add(engine, &started.service);
         }
         engines.insert(engine, started);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use crate::engines;
 use std::{
     collections::VecDeque,
     sync::{
@@ -23,7 +24,7 @@ use axum::{
 };
 use bulletin_ocr::{
     engine::{
-        Asking, AttemptResult, Client, EngineError, Expectation, Gone, Limits, PageImage, Profile, Reader,
+        Asking, AttemptResult, Client, Dialect, EngineError, Expectation, Gone, Limits, PageImage, Profile, Reader,
         ServerAddress,
     },
     model::{
@@ -193,7 +194,7 @@ fn image() -> PageImage {
 
 /// The first request for a page.
 fn asking(request_id: &str) -> Asking<'_> {
-    Asking { request_id, stage: Stage::Primary, step: 0 }
+    Asking { request_id, stage: Stage::FIRST, step: 0 }
 }
 
 struct Setup {
@@ -204,12 +205,12 @@ struct Setup {
 async fn setup(profile: &str, limits: Limits) -> Setup {
     let profile = Profile::load(profile, None).unwrap();
     let server = server_of(&profile);
-    if profile.engine == Engine::DeepSeek {
+    if matches!(profile.dialect, Dialect::Grounding { .. }) {
         let message = "`ngram_size` has to be a strictly positive integer, got 0.";
         server.scripts.lock().unwrap().push_back(Script::Plain(400, message.into()));
     }
     let client = Client::new(listen(server.clone()).await, limits, Some("EMPTY")).unwrap();
-    let reader = Reader::connect(profile, client, RankId(3)).await.unwrap();
+    let reader = Reader::connect("chandra".parse().unwrap(), profile, client, RankId(3)).await.unwrap();
     Setup { server, reader }
 }
 
@@ -348,11 +349,11 @@ async fn the_canary_of_a_start_finds_a_server_that_cannot_read_pages() {
     let profile = Profile::load("chandra-2", None).unwrap();
     let server = server_of(&profile);
     let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
-    let reader = Reader::connect(profile.clone(), client.clone(), RankId(0)).await.unwrap();
+    let reader = Reader::connect("chandra".parse().unwrap(), profile.clone(), client.clone(), RankId(0)).await.unwrap();
     let error = reader.check_answers(Duration::from_secs(30)).await.unwrap_err();
     assert!(error.to_string().contains("no event stream"), "the canary is answered with JSON: {error}");
     server.models.lock().unwrap()[0]["max_model_len"] = json!(4096);
-    let reader = Reader::connect(profile, client, RankId(0)).await.unwrap();
+    let reader = Reader::connect("chandra".parse().unwrap(), profile, client, RankId(0)).await.unwrap();
     let error = reader.check_answers(Duration::from_secs(30)).await.unwrap_err();
     assert!(error.to_string().contains("--max-model-len 18000"), "{error}");
 }
@@ -446,7 +447,8 @@ async fn silence_is_cut_by_the_deadline_that_it_breaks() {
     // Nothing else moves, and the engine does not answer a small request either: it hangs, whatever /health says.
     let mut hung = setup("chandra-2", Limits { first_token: short, ..LIMITS }).await;
     let client = hung.reader.client().clone().with_hang_limit(short);
-    hung.reader = Reader::connect(hung.reader.profile().clone(), client, RankId(3)).await.unwrap();
+    hung.reader =
+        Reader::connect("chandra".parse().unwrap(), hung.reader.profile().clone(), client, RankId(3)).await.unwrap();
     hung.server.hung.store(true, Ordering::SeqCst);
     let result = hung.attempt(Script::Stream(vec![], After::Silence)).await;
     assert_eq!(result.attempt.outcome, AttemptOutcome::Interrupted(MachineFault::ServerDied));
@@ -471,7 +473,7 @@ async fn a_page_behind_a_full_server_is_not_blamed_for_its_wait() {
     let server = standin_common::Server::start(&one_at_a_time);
     let reader = |first_token| {
         let client = Client::new(server.address(), Limits { first_token, ..LIMITS }, None).unwrap();
-        Reader::connect(Profile::load("chandra-2", None).unwrap(), client, RankId(0))
+        Reader::connect("chandra".parse().unwrap(), Profile::load("chandra-2", None).unwrap(), client, RankId(0))
     };
     let (patient, hasty) =
         (reader(LIMITS.first_token).await.unwrap(), reader(Duration::from_millis(100)).await.unwrap());
@@ -601,7 +603,7 @@ async fn an_image_without_room_for_an_answer_is_not_sent() {
     let server = server_of(&profile);
     server.models.lock().unwrap()[0]["max_model_len"] = json!(2048);
     let client = Client::new(listen(server.clone()).await, LIMITS, None).unwrap();
-    let reader = Reader::connect(profile, client, RankId(0)).await.unwrap();
+    let reader = Reader::connect("chandra".parse().unwrap(), profile, client, RankId(0)).await.unwrap();
     let result = reader.attempt(&image(), asking("x")).await;
     assert_eq!(result.attempt.outcome, AttemptOutcome::Failed(FailureClass::ContextFull));
     assert!(server.requests.lock().unwrap().is_empty());
@@ -677,7 +679,7 @@ async fn a_unix_socket_serves_as_well() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let serving = tokio::spawn(axum::serve(listener, router(server.clone())).into_future());
     let client = Client::new(ServerAddress::Unix(path), LIMITS, None).unwrap();
-    let reader = Reader::connect(profile, client, RankId(0)).await.unwrap();
+    let reader = Reader::connect("chandra".parse().unwrap(), profile, client, RankId(0)).await.unwrap();
     let setup = Setup { server, reader };
     let page = "<div data-bbox=\"[0, 0, 1024, 1024]\" data-label=\"Text\"><p>Un</p></div>";
     let result = setup.attempt(streamed(whole(page, "stop", 3_600, 20))).await;
@@ -705,7 +707,10 @@ async fn troubled(kinds: &[&str], limits: Limits) -> Troubled {
     let instant = ["--speak", "chandra", "--mode", "synthetic", "--time-scale", "0", "--faults", path];
     let server = standin_common::Server::start(&instant);
     let client = Client::new(server.address(), limits, None).unwrap().with_hang_limit(Duration::from_secs(2));
-    let reader = Reader::connect(Profile::load("chandra-2", None).unwrap(), client, RankId(0)).await.unwrap();
+    let reader =
+        Reader::connect("chandra".parse().unwrap(), Profile::load("chandra-2", None).unwrap(), client, RankId(0))
+            .await
+            .unwrap();
     let image = PageImage { png: standin_common::blank(1600, 2240).into(), ..image() };
     Troubled { server, reader, image, _script: script }
 }

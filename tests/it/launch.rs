@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::LazyLock};
 
 use crate::launch_support::{self, Hosts, Launch, PAGES, signal};
@@ -352,7 +353,7 @@ fn keeps_the_second_engine(roles: &str, then: &str) {
     let pages: Vec<_> = reader.pages().map(|settled| settled.page).collect();
     let records: Vec<_> = pages.into_iter().map(|page| reader.read(page).unwrap().unwrap()).collect();
     assert_eq!(records.iter().filter(|record| record.verdict == Verdict::Read).count() as u64, PAGES);
-    assert_eq!(records.iter().filter(|record| record.engine == Some(Engine::DeepSeek)).count(), 1);
+    assert_eq!(records.iter().filter(|record| record.engine == Some(engines::DEEPSEEK)).count(), 1);
     bench.assert_verified();
     drop(hosts);
     bench.assert_nothing_left();

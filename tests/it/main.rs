@@ -11,6 +11,7 @@ mod imaging_support {
 }
 mod concurrency_support;
 mod damage_support;
+mod engines;
 mod job_support;
 mod judge_support;
 mod launch_support;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{collections::BTreeMap, process::Output, sync::Arc};
 
 use axum::{
@@ -76,7 +77,7 @@ async fn listen(server: Server) -> String {
 async fn run(server: Server) -> (Bench, Output) {
     let bench = Bench::new();
     let input = bench.inputs(&["gazettes/fr/BO_6804_Fr.pdf"]);
-    let (address, profile) = (listen(server).await, bench.small_profile(Engine::Chandra));
+    let (address, profile) = (listen(server).await, bench.small_profile(engines::CHANDRA));
     let configuration = bench.write(
         "configuration.toml",
         &format!(

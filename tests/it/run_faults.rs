@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{fs, process::Stdio};
 
 use crate::run_support::{Bench, Killed, text, until};
@@ -54,21 +55,21 @@ fn ended(run: &mut Killed) -> Option<i32> {
 /// The record of the page that the fault is for, and the outcomes of its attempts.
 fn struck(records: &[PageRecord]) -> (&PageRecord, Vec<(Engine, AttemptOutcome)>) {
     let record = records.iter().max_by_key(|record| record.attempts.len()).unwrap();
-    (record, record.attempts.iter().map(|attempt| (attempt.served_by.engine, attempt.outcome)).collect())
+    (record, record.attempts.iter().map(|attempt| (attempt.stage.engine(), attempt.outcome)).collect())
 }
 
 fn fault(kind: &str, more: &str) -> String {
     format!("[[fault]]\npage = \"digital_fr.p1\"\nengine = \"chandra\"\nkind = \"{kind}\"\n{more}\n")
 }
 
-const ACCEPTED: (Engine, AttemptOutcome) = (Engine::Chandra, AttemptOutcome::Accepted);
+const ACCEPTED: (Engine, AttemptOutcome) = (engines::CHANDRA, AttemptOutcome::Accepted);
 
 fn failed(class: FailureClass) -> (Engine, AttemptOutcome) {
-    (Engine::Chandra, AttemptOutcome::Failed(class))
+    (engines::CHANDRA, AttemptOutcome::Failed(class))
 }
 
 fn interrupted(fault: MachineFault) -> (Engine, AttemptOutcome) {
-    (Engine::Chandra, AttemptOutcome::Interrupted(fault))
+    (engines::CHANDRA, AttemptOutcome::Interrupted(fault))
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn answers_that_are_wrong_once_are_asked_for_again() {
 fn a_refused_request_is_not_repeated_and_its_page_goes_to_the_other_engine() {
     let (code, records) = run_with(&Bench::new(), "chandra+deepseek", &fault("400", ""));
     let (record, attempts) = struck(&records);
-    assert_eq!((code, record.verdict, record.engine), (Some(0), Verdict::Read, Some(Engine::DeepSeek)));
-    assert_eq!(attempts, [failed(FailureClass::Rejected), (Engine::DeepSeek, AttemptOutcome::Accepted)]);
+    assert_eq!((code, record.verdict, record.engine), (Some(0), Verdict::Read, Some(engines::DEEPSEEK)));
+    assert_eq!(attempts, [failed(FailureClass::Rejected), (engines::DEEPSEEK, AttemptOutcome::Accepted)]);
 }
 
 #[test]
@@ -120,10 +121,10 @@ fn a_page_that_fails_for_good_keeps_its_class_and_its_best_text() {
 #[test]
 fn a_page_that_kills_its_server_is_found_and_read_by_the_other_engine() {
     let (code, records) = run_with(&Bench::new(), "chandra+deepseek", &fault("death", ""));
-    let record = records.iter().find(|record| record.engine == Some(Engine::DeepSeek)).expect("the poison page");
+    let record = records.iter().find(|record| record.engine == Some(engines::DEEPSEEK)).expect("the poison page");
     assert_eq!((code, record.verdict), (Some(0), Verdict::Read));
     assert!(
-        records.iter().filter(|other| other.page != record.page).all(|other| other.engine == Some(Engine::Chandra))
+        records.iter().filter(|other| other.page != record.page).all(|other| other.engine == Some(engines::CHANDRA))
     );
 }
 

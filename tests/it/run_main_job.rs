@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{fs, path::Path};
 
 use crate::run_support::{Bench, text};
@@ -90,12 +91,12 @@ fn assert_recovered(bench: &Bench) {
     let record = reader.read_document(document).unwrap().remove(0);
     assert_eq!(
         (record.verdict, record.engine, record.page.page),
-        (Verdict::Read, Some(Engine::DeepSeek), PageIndex(0))
+        (Verdict::Read, Some(engines::DEEPSEEK), PageIndex(0))
     );
-    let attempts: Vec<_> = record.attempts.iter().map(|attempt| (attempt.served_by.engine, attempt.outcome)).collect();
-    let looped = (Engine::Chandra, AttemptOutcome::Failed(FailureClass::Loop));
+    let attempts: Vec<_> = record.attempts.iter().map(|attempt| (attempt.stage.engine(), attempt.outcome)).collect();
+    let looped = (engines::CHANDRA, AttemptOutcome::Failed(FailureClass::Loop));
     assert_eq!(attempts[..3], [looped; 3]);
-    let accepted = (Engine::DeepSeek, AttemptOutcome::Accepted);
+    let accepted = (engines::DEEPSEEK, AttemptOutcome::Accepted);
     assert!(attempts.len() > 3 && attempts[3..].iter().all(|attempt| *attempt == accepted), "{attempts:?}");
     assert_eq!(record.parts.len(), attempts.len() - 3, "head and columns, each read once");
     assert!(record.attempts[0].reason.contains("copies"), "{}", record.attempts[0].reason);

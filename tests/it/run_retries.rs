@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -120,11 +121,11 @@ fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
     let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "loop", 40), &[]), Some(0));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(engines::CHANDRA)));
     let expected = [
-        (Stage::Primary, 0, View::Whole, 0, LOOPED),
-        (Stage::Primary, 1, View::Whole, 0, LOOPED),
-        (Stage::Primary, 2, View::Reduced, 0, ACCEPTED),
+        (Stage::FIRST, 0, View::Whole, 0, LOOPED),
+        (Stage::FIRST, 1, View::Whole, 0, LOOPED),
+        (Stage::FIRST, 2, View::Reduced, 0, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     let [first, second, third] = &record.attempts[..] else { panic!("three attempts") };
@@ -142,11 +143,11 @@ fn a_page_that_fills_the_context_is_read_in_halves() {
     let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "truncated", 40), &[]), Some(0));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(engines::CHANDRA)));
     let expected = [
-        (Stage::Primary, 0, View::Whole, 0, FULL),
-        (Stage::Primary, 0, View::Halves, 0, ACCEPTED),
-        (Stage::Primary, 0, View::Halves, 1, ACCEPTED),
+        (Stage::FIRST, 0, View::Whole, 0, FULL),
+        (Stage::FIRST, 0, View::Halves, 0, ACCEPTED),
+        (Stage::FIRST, 0, View::Halves, 1, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     let [upper, lower] = &record.parts[..] else { panic!("two parts") };
@@ -218,9 +219,9 @@ fn a_half_that_fails_ends_the_halves_and_its_text_is_kept() {
     assert_eq!(ladder.run("chandra", &faults, &[]), Some(3));
     let record = ladder.struck();
     let expected = [
-        (Stage::Primary, 0, View::Whole, 0, FULL),
-        (Stage::Primary, 0, View::Halves, 0, ACCEPTED),
-        (Stage::Primary, 0, View::Halves, 1, AttemptOutcome::Failed(FailureClass::Empty)),
+        (Stage::FIRST, 0, View::Whole, 0, FULL),
+        (Stage::FIRST, 0, View::Halves, 0, ACCEPTED),
+        (Stage::FIRST, 0, View::Halves, 1, AttemptOutcome::Failed(FailureClass::Empty)),
     ];
     assert_eq!(ways(&record), expected);
     assert_eq!(record.verdict, Verdict::Failed(FailureClass::Empty));
@@ -239,15 +240,15 @@ fn a_page_that_both_engines_fail_goes_back_to_chandra_for_the_ways_not_tried() {
     let faults = faults + &fault("deepseek", "*", "loop", 40);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(0));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(engines::CHANDRA)));
     let retry = |visit, third: (u8, View)| {
         [(0, View::Whole), (1, View::Whole), third].map(|(step, view)| (visit, step, view, 0, LOOPED))
     };
-    let first = retry(Stage::Primary, (2, View::Reduced));
+    let first = retry(Stage::FIRST, (2, View::Reduced));
     // A smaller image fills the same tiles.
-    let second = retry(Stage::Fallback, (1, View::Halves));
+    let second = retry(engines::SECOND_STAGE, (1, View::Halves));
     let mut expected = [first, second].concat();
-    expected.extend([0, 1].map(|part| (Stage::PrimaryRetry, 1, View::Halves, part, ACCEPTED)));
+    expected.extend([0, 1].map(|part| (Stage::FirstAgain, 1, View::Halves, part, ACCEPTED)));
     assert_eq!(ways(&record), expected);
     let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
     assert_eq!(ids.len(), record.attempts.len(), "no two requests have one name");
@@ -267,13 +268,13 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
         + &fault("chandra", "*", "loop", 400);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
-    assert_eq!(record.attempts.last().unwrap().stage, Stage::PrimaryRetry);
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(engines::CHANDRA)));
+    assert_eq!(record.attempts.last().unwrap().stage, Stage::FirstAgain);
     let most = record.attempts.iter().map(|attempt| attempt.kept_characters).max().unwrap();
     let gave = &record.attempts[usize::from(record.parts[0].attempt)];
-    assert_eq!((gave.stage, gave.kept_characters), (Stage::Primary, most));
+    assert_eq!((gave.stage, gave.kept_characters), (Stage::FIRST, most));
     let of = |visit| record.attempts.iter().filter(move |attempt| attempt.stage == visit);
-    assert!(of(Stage::Fallback).chain(of(Stage::PrimaryRetry)).all(|attempt| attempt.kept_characters < most));
+    assert!(of(engines::SECOND_STAGE).chain(of(Stage::FirstAgain)).all(|attempt| attempt.kept_characters < most));
     let line = ladder.export("jsonl/cover_fr.jsonl");
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&line["partial"], &line["engine"], &line["class"]), (&true.into(), &"chandra".into(), &"loop".into()));
@@ -286,7 +287,7 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
     let faults = fault("deepseek", "*", "loop", 400) + &fault("chandra", "*", "loop", 20);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
-    assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].stage, Stage::Fallback);
+    assert_eq!(record.attempts[usize::from(record.parts[0].attempt)].stage, engines::SECOND_STAGE);
     assert!(ladder.export("md/cover_fr.md").contains("failed(loop), partial text of deepseek"));
 }
 
@@ -307,7 +308,7 @@ fn a_page_that_cannot_be_cut_fails_without_being_asked_for_in_halves() {
     let ladder = RetryRun { page: Some(page_that_cannot_be_cut()), ..RetryRun::new("") };
     assert_eq!(ladder.run("chandra", &fault("chandra", "*", "loop", 40), &[]), Some(3));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(engines::CHANDRA)));
     assert_eq!(record.attempts.len(), 3);
     assert!(record.attempts.iter().all(|attempt| attempt.shown.view != View::Halves));
     assert!(!record.reason.is_empty() && record.kept_characters() > 0, "{record:?}");
@@ -322,7 +323,7 @@ fn a_page_has_a_budget_over_all_its_visits() {
     for attempt in &ladder.struck().attempts {
         *attempts.entry(attempt.stage).or_default() += 1;
     }
-    assert_eq!(attempts, BTreeMap::from([(Stage::Primary, 3), (Stage::Fallback, 1)]));
+    assert_eq!(attempts, BTreeMap::from([(Stage::FIRST, 3), (engines::SECOND_STAGE, 1)]));
 }
 
 #[test]
@@ -336,7 +337,7 @@ fn a_page_of_an_earlier_start_goes_on_with_the_engine_that_has_not_seen_it() {
     assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.attempts.len()), (Verdict::Read, 6));
-    assert_eq!(record.attempts[5].stage, Stage::Fallback);
+    assert_eq!(record.attempts[5].stage, engines::SECOND_STAGE);
 }
 
 #[test]
@@ -348,7 +349,7 @@ fn a_page_that_is_read_again_climbs_anew_and_has_every_attempt_once() {
         let record = ladder.struck();
         let of = |visit| record.attempts.iter().filter(|attempt| attempt.stage == visit).count();
         assert_eq!(
-            [Stage::Primary, Stage::Fallback, Stage::PrimaryRetry].map(of),
+            [Stage::FIRST, engines::SECOND_STAGE, Stage::FirstAgain].map(of),
             [3, 3, 2].map(|attempts| attempts * start)
         );
         let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
@@ -367,10 +368,10 @@ fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
     assert_eq!(ladder.struck().counts_from, 8);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &["--retry", "failed"]), Some(0));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine, record.counts_from), (Verdict::Read, Some(Engine::DeepSeek), 8));
+    assert_eq!((record.verdict, record.engine, record.counts_from), (Verdict::Read, Some(engines::DEEPSEEK), 8));
     let of =
         |visit| record.attempts.iter().filter(|attempt| attempt.stage == visit && attempt.outcome == LOOPED).count();
-    assert_eq!([Stage::Primary, Stage::Fallback, Stage::PrimaryRetry].map(of), [6, 3, 2]);
+    assert_eq!([Stage::FIRST, engines::SECOND_STAGE, Stage::FirstAgain].map(of), [6, 3, 2]);
 
     // Without a stop: the other engine comes later.
     let ladder = RetryRun::new("");
@@ -379,21 +380,21 @@ fn what_was_tried_before_a_page_was_read_again_counts_in_no_later_start() {
     }
     assert_eq!(ladder.struck().attempts.len(), 10);
     assert_eq!(ladder.run("chandra+deepseek", &faults, &["--accept-config"]), Some(0));
-    assert_eq!(ladder.struck().engine, Some(Engine::DeepSeek));
+    assert_eq!(ladder.struck().engine, Some(engines::DEEPSEEK));
 }
 
 #[test]
 fn a_read_page_that_is_read_again_goes_on_after_a_stop() {
     let ladder = RetryRun::new("");
     assert_eq!(ladder.run("chandra+deepseek", "", &[]), Some(0));
-    assert_eq!(ladder.struck().engine, Some(Engine::Chandra));
+    assert_eq!(ladder.struck().engine, Some(engines::CHANDRA));
     let faults = fault("chandra", "*", "loop", 20);
     let redo = ["--redo", "cover_fr.pdf"];
     ladder.stop_after_first_visit(&faults, &redo);
     assert_eq!(ladder.struck().verdict, Verdict::Read, "it stays read meanwhile");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &redo), Some(0));
     let record = ladder.struck();
-    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::DeepSeek)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(engines::DEEPSEEK)));
     let ids: BTreeSet<_> = record.attempts.iter().map(|attempt| &attempt.request_id).collect();
     assert_eq!((ids.len(), record.attempts.len() > 4), (record.attempts.len(), true), "every attempt once");
 }
@@ -406,7 +407,7 @@ fn a_failed_page_says_how_its_own_engine_failed_it() {
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let record = ladder.struck();
     assert_eq!(record.attempts.last().unwrap().outcome, AttemptOutcome::Failed(FailureClass::Rejected));
-    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(Engine::Chandra)));
+    assert_eq!((record.verdict, record.engine), (Verdict::Failed(FailureClass::Loop), Some(engines::CHANDRA)));
 }
 
 #[test]
@@ -415,7 +416,7 @@ fn a_second_start_of_a_complete_run_asks_for_nothing() {
     let faults = fault("chandra", "*", "truncated", 40) + &refusal("deepseek", "*", "400");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     let first = ladder.struck();
-    assert_eq!(first.attempts.last().unwrap().stage, Stage::Fallback, "chandra has nothing left");
+    assert_eq!(first.attempts.last().unwrap().stage, engines::SECOND_STAGE, "chandra has nothing left");
     assert_eq!(ladder.run("chandra+deepseek", &faults, &[]), Some(3));
     assert_eq!(ladder.struck(), first);
 }
@@ -447,11 +448,11 @@ fn what_was_read_of_other_parts_stands_while_one_is_asked_for_again() {
     assert_eq!(ladder.run("chandra", &once, &[]), Some(0));
     let record = ladder.struck();
     let expected = [
-        (Stage::Primary, 0, View::Whole, 0, ACCEPTED),
-        (Stage::Primary, 0, View::Whole, 1, LOOPED),
-        (Stage::Primary, 1, View::Whole, 1, ACCEPTED),
-        (Stage::Primary, 1, View::Whole, 2, ACCEPTED),
-        (Stage::Primary, 1, View::Whole, 3, ACCEPTED),
+        (Stage::FIRST, 0, View::Whole, 0, ACCEPTED),
+        (Stage::FIRST, 0, View::Whole, 1, LOOPED),
+        (Stage::FIRST, 1, View::Whole, 1, ACCEPTED),
+        (Stage::FIRST, 1, View::Whole, 2, ACCEPTED),
+        (Stage::FIRST, 1, View::Whole, 3, ACCEPTED),
     ];
     assert_eq!(ways(&record), expected);
     assert_eq!(record.parts.iter().map(|part| part.attempt).collect::<Vec<_>>(), [0, 2, 3, 4]);

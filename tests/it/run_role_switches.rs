@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{
     fs,
     path::PathBuf,
@@ -74,7 +75,7 @@ async fn run(bench: &Bench, ranks: u32, arguments: &[String]) -> (Vec<PageRecord
 
 /// Pages that DeepSeek read.
 fn recovered(records: &[PageRecord]) -> usize {
-    records.iter().filter(|record| record.engine == Some(Engine::DeepSeek)).count()
+    records.iter().filter(|record| record.engine == Some(engines::DEEPSEEK)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

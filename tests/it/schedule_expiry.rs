@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::time::Duration;
 
 use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
@@ -251,7 +252,7 @@ fn a_run_whose_only_rank_gives_nothing_back_ends_and_blames_only_what_hung() {
         assert!(steps < 100, "the run does not end");
     }
     let counts = story.scheduler.counts();
-    let outcome = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+    let outcome = Outcome::Stopped(StopReason::NoEngine(engines::CHANDRA));
     assert_eq!(story.actions.last(), Some(&Action::Finish { outcome }));
     assert_eq!((counts.settled(), counts.failed[&FailureClass::Stuck]), (7, 7), "what hung: a hand and three probes");
 }
@@ -277,8 +278,8 @@ fn a_page_that_is_read_again_and_hangs_again_keeps_its_text() {
     let restored = Restored {
         page: page(0, 1),
         verdict: Verdict::Read,
-        engine: Some(Engine::Chandra),
-        remaining: "chandra".parse().unwrap(),
+        engine: Some(engines::CHANDRA),
+        remaining: engines::set("chandra"),
         place: RecordPlace { rank: CHANDRA, sequence: 0, row: 0 },
         again: true,
     };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::schedule_support::{CHANDRA, Story, page, policy, without_second};
@@ -145,7 +146,7 @@ fn a_run_whose_servers_all_fail_everything_stops_and_takes_the_failures_back() {
     for ranks in [1, 2, 5] {
         let mut story = begin(ranks, &[3; 400], 8);
         let played = play(&mut story, |rank| 1 + rank.0 as usize, |_, _, _| REJECTED);
-        assert_eq!(played.outcome, Some(Outcome::Stopped(StopReason::AllServersFail(Engine::Chandra))), "{ranks}");
+        assert_eq!(played.outcome, Some(Outcome::Stopped(StopReason::AllServersFail(engines::CHANDRA))), "{ranks}");
         assert!(played.stopped);
         assert_eq!(story.scheduler.counts().settled(), 0);
         let answered: u32 = played.answered.values().sum();
@@ -162,7 +163,7 @@ fn pages_that_failed_before_stop_no_run() {
     let restored = |document| Restored {
         page: page(document, 1),
         verdict: Verdict::Failed(FailureClass::Loop),
-        engine: Some(Engine::Chandra),
+        engine: Some(engines::CHANDRA),
         remaining: EngineSet::default(),
         place: RecordPlace { rank: CHANDRA, sequence: 0, row: document },
         again: true,
@@ -222,12 +223,12 @@ fn a_second_engine_that_fails_everything_ends_the_run_early_but_not_before_stage
         for action in story.actions.drain(..) {
             match action {
                 Action::Assign { rank, unit, .. } => held.push_back((rank, unit)),
-                Action::AllServersFail { engine, .. } => assert_eq!(engine, Engine::DeepSeek),
+                Action::AllServersFail { engine, .. } => assert_eq!(engine, engines::DEEPSEEK),
                 Action::Finish { outcome } => stops.push(outcome),
                 other => panic!("{other:?}"),
             }
         }
     }
-    assert_eq!(stops, [Outcome::Stopped(StopReason::AllServersFail(Engine::DeepSeek))]);
+    assert_eq!(stops, [Outcome::Stopped(StopReason::AllServersFail(engines::DEEPSEEK))]);
     assert_eq!((story.scheduler.counts().read, story.scheduler.counts().failed_total()), (90, 0));
 }

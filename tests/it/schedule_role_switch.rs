@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{collections::VecDeque, time::Duration};
 
 use crate::schedule_support::{Story, page, policy, seconds};
@@ -28,7 +29,7 @@ fn ready(story: &mut Story, rank: RankId, engine: Engine) {
 
 /// The page fails, and may be given to the other engine.
 fn fails(story: &mut Story, rank: RankId, unit: Unit, page: PageRef) {
-    let remaining = if unit.engine == Engine::Chandra { "chandra+deepseek" } else { "chandra" };
+    let remaining = if unit.engine == engines::CHANDRA { "chandra+deepseek" } else { "chandra" };
     story.settles_with(rank, unit, page, LOOPED, remaining);
 }
 
@@ -52,7 +53,7 @@ fn begun_with_a_turn() -> (Story, Unit) {
     joins(&mut story, SECOND, 1);
     let units = story.units();
     fails(&mut story, FIRST, units[0].1, page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
     (story, units[1].1)
 }
 
@@ -61,8 +62,8 @@ fn left_for_deepseek(number: u32) -> Restored {
     Restored {
         page: page(0, number),
         verdict: LOOPED,
-        engine: Some(Engine::Chandra),
-        remaining: EngineSet::only(Engine::DeepSeek),
+        engine: Some(engines::CHANDRA),
+        remaining: EngineSet::only(engines::DEEPSEEK),
         place: RecordPlace { rank: FIRST, sequence: 0, row: number },
         again: false,
     }
@@ -77,16 +78,16 @@ fn a_rank_alone_reads_all_with_the_first_engine_turns_to_the_second_and_back() {
     story.settles(FIRST, first, page(0, 2), Verdict::Read);
     story.assert_quiet();
     story.settles(FIRST, first, page(0, 3), Verdict::Read);
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek), "once it holds no pages");
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK), "once it holds no pages");
 
     story.happens(Event::Clock);
     story.assert_quiet();
-    ready(&mut story, FIRST, Engine::DeepSeek);
+    ready(&mut story, FIRST, engines::DEEPSEEK);
     let second = unit(&mut story);
-    assert_eq!((second.engine, second.first), (Engine::DeepSeek, page(0, 1)));
+    assert_eq!((second.engine, second.first), (engines::DEEPSEEK, page(0, 1)));
     fails(&mut story, FIRST, second, page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
-    ready(&mut story, FIRST, Engine::Chandra);
+    assert_eq!(turn(&mut story), (FIRST, engines::CHANDRA));
+    ready(&mut story, FIRST, engines::CHANDRA);
     let last = unit(&mut story);
     story.settles(FIRST, last, page(0, 1), Verdict::Read);
     story.assert_finished(Outcome::Complete);
@@ -95,11 +96,11 @@ fn a_rank_alone_reads_all_with_the_first_engine_turns_to_the_second_and_back() {
 #[test]
 fn a_rank_that_starts_turns_at_once_where_only_the_second_engine_is_wanted_and_late_news_of_the_first_is_ignored() {
     let mut story = Story::resume(policy(1), &[1], vec![left_for_deepseek(1)]);
-    story.happens(Event::RankJoined { rank: FIRST, role: "chandra/deepseek".parse().unwrap(), credits: 2 });
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
-    ready(&mut story, FIRST, Engine::Chandra);
+    story.happens(Event::RankJoined { rank: FIRST, role: engines::role("chandra/deepseek"), credits: 2 });
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
+    ready(&mut story, FIRST, engines::CHANDRA);
     story.assert_quiet();
-    ready(&mut story, FIRST, Engine::DeepSeek);
+    ready(&mut story, FIRST, engines::DEEPSEEK);
     let unit = unit(&mut story);
     story.reads(FIRST, unit);
     story.assert_finished(Outcome::Complete);
@@ -115,11 +116,11 @@ fn one_of_several_ranks_that_start_begins_with_the_second_engine_where_that_is_k
             story.assert_quiet();
             continue;
         }
-        assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek), "one of {ranks}");
-        (1..ranks).for_each(|rank| ready(&mut story, RankId(rank), Engine::Chandra));
-        assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra));
-        ready(&mut story, FIRST, Engine::DeepSeek);
-        assert_eq!(unit(&mut story).engine, Engine::DeepSeek);
+        assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK), "one of {ranks}");
+        (1..ranks).for_each(|rank| ready(&mut story, RankId(rank), engines::CHANDRA));
+        assert!(story.units().iter().all(|(_, unit)| unit.engine == engines::CHANDRA));
+        ready(&mut story, FIRST, engines::DEEPSEEK);
+        assert_eq!(unit(&mut story).engine, engines::DEEPSEEK);
     }
 }
 
@@ -128,11 +129,11 @@ fn one_of_several_ranks_that_start_begins_with_the_second_engine_where_that_is_k
 fn earlier_attempts_tell_that_the_second_engine_will_be_needed() {
     let read_by =
         |engine, number| Restored { verdict: Verdict::Read, engine: Some(engine), ..left_for_deepseek(number) };
-    for (engine, begins) in [(Engine::DeepSeek, true), (Engine::Chandra, false)] {
+    for (engine, begins) in [(engines::DEEPSEEK, true), (engines::CHANDRA, false)] {
         let mut story = Story::resume(policy(2), &[100], (1..=20).map(|number| read_by(engine, number)).collect());
         [FIRST, SECOND].into_iter().for_each(|rank| story.happens(joined(rank)));
         if begins {
-            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+            assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
         } else {
             story.assert_quiet();
         }
@@ -177,12 +178,12 @@ fn what_a_turn_takes_is_learned() {
     let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
     story.now += Duration::from_secs(20);
     fails(&mut story, FIRST, of(FIRST), page(0, 1));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
     // The first rank reads one page for 20 s: 180 s would be too long a turn to help it with the next, 0.1 s is not.
-    ready(&mut story, FIRST, Engine::DeepSeek);
+    ready(&mut story, FIRST, engines::DEEPSEEK);
     story.units();
     fails(&mut story, SECOND, of(SECOND), page(0, 2));
-    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+    assert_eq!(turn(&mut story), (SECOND, engines::DEEPSEEK));
 }
 
 /// One rank serves the first engine only, so that it can end stage 1 without the other, which has begun stage 2 by then.
@@ -200,7 +201,7 @@ fn a_rank_leaves_stage_one_early_once_the_others_can_end_it_and_is_not_refilled_
                     held += if rank == SECOND { unit.count } else { 0 };
                     open.extend(unit.pages().map(|page| (rank, unit, page)));
                 }
-                Action::SwitchRole { rank, engine } => turned = (rank, engine) == (SECOND, Engine::DeepSeek),
+                Action::SwitchRole { rank, engine } => turned = (rank, engine) == (SECOND, engines::DEEPSEEK),
                 other => panic!("{other:?}"),
             }
         }
@@ -220,7 +221,7 @@ fn a_rank_leaves_stage_one_early_once_the_others_can_end_it_and_is_not_refilled_
     // A page takes 10 s of a rank that reads two in 20 s: the first rank alone needs as long as turn and page for 19.
     assert!((75..90).contains(&settled), "it turned after {settled} pages");
     assert_eq!(held, 0);
-    ready(&mut story, SECOND, Engine::DeepSeek);
+    ready(&mut story, SECOND, engines::DEEPSEEK);
     assert_eq!((unit(&mut story).first, story.scheduler.counts().read), (page(0, 1), settled - 1));
 }
 
@@ -242,34 +243,34 @@ fn a_rank_that_ran_dry_stays_if_others_have_taken_the_pages_meanwhile() {
     for _ in 0..9 {
         story.reads(HELPER, next);
         next = unit(&mut story);
-        assert_eq!(next.engine, Engine::DeepSeek);
+        assert_eq!(next.engine, engines::DEEPSEEK);
     }
     story.reads(SECOND, of(SECOND));
-    assert_eq!(unit(&mut story).engine, Engine::Chandra, "it goes on with stage 1");
+    assert_eq!(unit(&mut story).engine, engines::CHANDRA, "it goes on with stage 1");
 }
 
 #[test]
 fn where_a_turn_fails_another_rank_turns_and_where_all_fail_the_run_stops() {
     let (mut story, of_second) = begun_with_a_turn();
-    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+    story.happens(Event::EngineLost { rank: FIRST, engine: engines::DEEPSEEK });
     story.assert_quiet();
     story.reads(SECOND, of_second);
-    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
-    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
-    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
-    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(Engine::DeepSeek)));
+    assert_eq!(turn(&mut story), (SECOND, engines::DEEPSEEK));
+    story.happens(Event::EngineLost { rank: SECOND, engine: engines::DEEPSEEK });
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(engines::DEEPSEEK)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(engines::DEEPSEEK)));
 }
 
 #[test]
 fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine() {
     let (mut story, of_second) = begun_with_a_turn();
-    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
-    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
+    story.happens(Event::EngineLost { rank: FIRST, engine: engines::DEEPSEEK });
+    story.happens(Event::EngineLost { rank: SECOND, engine: engines::CHANDRA });
     story.returns(SECOND, of_second, MachineFault::ConnectionLost);
     let turn = |rank, engine| Action::SwitchRole { rank, engine };
     let turns: Vec<_> = story.actions.drain(..).collect();
-    assert_eq!(turns, [turn(FIRST, Engine::Chandra), turn(SECOND, Engine::DeepSeek)], "each to what it still has");
-    ready(&mut story, FIRST, Engine::Chandra);
+    assert_eq!(turns, [turn(FIRST, engines::CHANDRA), turn(SECOND, engines::DEEPSEEK)], "each to what it still has");
+    ready(&mut story, FIRST, engines::CHANDRA);
     assert_eq!(unit(&mut story).first, page(0, 2));
 }
 
@@ -277,17 +278,17 @@ fn a_rank_whose_turn_failed_turns_back_for_pages_of_a_rank_that_lost_its_engine(
 #[test]
 fn a_page_of_a_dead_server_is_turned_back_for_as_well() {
     let (mut story, of_second) = begun_with_a_turn();
-    ready(&mut story, FIRST, Engine::DeepSeek);
+    ready(&mut story, FIRST, engines::DEEPSEEK);
     let second = unit(&mut story);
     story.returns(SECOND, of_second, MachineFault::ServerDied);
     let again = unit(&mut story);
     assert_eq!(again.trial, Some(Trial::AmongOthers));
-    story.happens(Event::EngineLost { rank: SECOND, engine: Engine::Chandra });
+    story.happens(Event::EngineLost { rank: SECOND, engine: engines::CHANDRA });
     story.returns(SECOND, again, MachineFault::ConnectionLost);
     story.assert_quiet();
     story.reads(FIRST, second);
-    assert_eq!(turn(&mut story), (FIRST, Engine::Chandra));
-    ready(&mut story, FIRST, Engine::Chandra);
+    assert_eq!(turn(&mut story), (FIRST, engines::CHANDRA));
+    ready(&mut story, FIRST, engines::CHANDRA);
     let again = unit(&mut story);
     assert_eq!((again.first, again.trial), (page(0, 2), None));
 }
@@ -298,27 +299,27 @@ fn nobody_turns_to_an_engine_that_was_never_ready_and_is_lost_on_two_ranks() {
     for proven in [false, true] {
         let mut story = Story::resume(policy(3), &[1], vec![left_for_deepseek(1)]);
         (0..3).for_each(|rank| story.happens(joined(RankId(rank))));
-        assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+        assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
         if proven {
-            ready(&mut story, FIRST, Engine::DeepSeek);
+            ready(&mut story, FIRST, engines::DEEPSEEK);
             let unit = unit(&mut story);
-            story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+            story.happens(Event::EngineLost { rank: FIRST, engine: engines::DEEPSEEK });
             story.returns(FIRST, unit, MachineFault::ConnectionLost);
         } else {
-            story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
+            story.happens(Event::EngineLost { rank: FIRST, engine: engines::DEEPSEEK });
         }
-        assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
-        story.happens(Event::EngineLost { rank: SECOND, engine: Engine::DeepSeek });
+        assert_eq!(turn(&mut story), (SECOND, engines::DEEPSEEK));
+        story.happens(Event::EngineLost { rank: SECOND, engine: engines::DEEPSEEK });
         if proven {
-            assert_eq!(turn(&mut story), (RankId(2), Engine::DeepSeek));
+            assert_eq!(turn(&mut story), (RankId(2), engines::DEEPSEEK));
         } else {
-            story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+            story.assert_finished(Outcome::Stopped(StopReason::NoEngine(engines::DEEPSEEK)));
         }
     }
 }
 
 fn joined(rank: RankId) -> Event {
-    Event::RankJoined { rank, role: "chandra/deepseek".parse().unwrap(), credits: 1 }
+    Event::RankJoined { rank, role: engines::role("chandra/deepseek"), credits: 1 }
 }
 
 fn before(end: u64, turn_cost: u64, ranks: u32) -> Policy {
@@ -333,15 +334,15 @@ fn nobody_turns_too_late_before_the_deadline_and_nobody_waits_for_it_then() {
         let mut story = Story::resume(before(200, turn_cost, 1), &[1], Vec::new());
         story.happens(joined(FIRST));
         story.now += Duration::from_secs(start);
-        ready(&mut story, FIRST, Engine::Chandra);
+        ready(&mut story, FIRST, engines::CHANDRA);
         let unit = unit(&mut story);
         fails(&mut story, FIRST, unit, page(0, 1));
         if turns {
-            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+            assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
             continue;
         }
         let told = story.actions.remove(0);
-        let Action::TooLate { engine: Engine::DeepSeek, turn, left } = told else { panic!("{told:?}") };
+        let Action::TooLate { engine: engines::DEEPSEEK, turn, left } = told else { panic!("{told:?}") };
         assert_eq!((turn.as_secs(), left.as_secs()), (200, 84));
         story.assert_finished(Outcome::Stopped(StopReason::Deadline));
     }
@@ -351,23 +352,23 @@ fn nobody_turns_too_late_before_the_deadline_and_nobody_waits_for_it_then() {
 fn a_start_with_a_short_deadline_tries_the_turn_that_is_all_there_is_to_do() {
     let mut story = Story::resume(before(60, 180, 1), &[1], vec![left_for_deepseek(1)]);
     story.happens(joined(FIRST));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
 }
 
 /// The other has lost DeepSeek and would have to start Chandra for the first time; this one started it in no time.
 #[test]
 fn a_rank_that_only_has_to_wake_its_server_role_switches_where_another_would_come_too_late() {
-    let left = Restored { remaining: EngineSet::all(), ..left_for_deepseek(1) };
+    let left = Restored { remaining: EngineSet::ANY, ..left_for_deepseek(1) };
     let mut story = Story::resume(before(300, 180, 2), &[1], vec![left]);
     story.happens(joined(FIRST));
     story.happens(joined(SECOND));
-    assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
-    ready(&mut story, SECOND, Engine::Chandra);
-    story.happens(Event::EngineLost { rank: FIRST, engine: Engine::DeepSeek });
-    assert_eq!(turn(&mut story), (SECOND, Engine::DeepSeek));
+    assert_eq!(turn(&mut story), (FIRST, engines::DEEPSEEK));
+    ready(&mut story, SECOND, engines::CHANDRA);
+    story.happens(Event::EngineLost { rank: FIRST, engine: engines::DEEPSEEK });
+    assert_eq!(turn(&mut story), (SECOND, engines::DEEPSEEK));
     story.now += Duration::from_secs(120);
-    ready(&mut story, SECOND, Engine::DeepSeek);
+    ready(&mut story, SECOND, engines::DEEPSEEK);
     let unit = unit(&mut story);
     fails(&mut story, SECOND, unit, page(0, 1));
-    assert_eq!(turn(&mut story), (SECOND, Engine::Chandra));
+    assert_eq!(turn(&mut story), (SECOND, engines::CHANDRA));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -48,7 +49,7 @@ fn troubled(seed: u64) -> Cluster {
     Cluster {
         seed,
         ranks,
-        roles: roles.parse().unwrap(),
+        roles: engines::roles(roles),
         page_counts,
         unit_pages: 1 + below(6) as u32,
         credits: 1 + below(8) as u32,
@@ -189,7 +190,7 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
     Cluster {
         seed: 6,
         ranks,
-        roles: roles.parse().unwrap(),
+        roles: engines::roles(roles),
         page_counts: vec![40; documents],
         unit_pages: 8,
         credits: 16,
@@ -298,7 +299,7 @@ fn a_cluster_whose_servers_all_fail_everything_stops_at_once() {
         let server =
             FailingServer { since: Duration::ZERO, answer_time: Duration::from_millis(1), mended_by_restart: false };
         let report = failing_beside(0, failing, server);
-        assert_eq!(report.outcome, Some(Outcome::Stopped(StopReason::AllServersFail(Engine::Chandra))));
+        assert_eq!(report.outcome, Some(Outcome::Stopped(StopReason::AllServersFail(engines::CHANDRA))));
         assert_eq!(report.counts.settled(), 0);
         let (answers, _) = report.failing_answers;
         assert!(answers <= 40 + 30 * u64::from(failing), "{answers} answers");
@@ -366,7 +367,7 @@ fn a_server_that_dies_with_every_page_is_given_up_and_no_page_is_blamed() {
         assert_eq!((beside.outcome, beside.counts.read), (Some(Outcome::Complete), 400), "{:?}", beside.counts);
         assert!(beside.deaths <= 6, "{} deaths", beside.deaths);
         let alone = simulate(&dying(1, since)).unwrap();
-        assert_eq!(alone.outcome, Some(Outcome::Stopped(StopReason::NoEngine(Engine::Chandra))));
+        assert_eq!(alone.outcome, Some(Outcome::Stopped(StopReason::NoEngine(engines::CHANDRA))));
         assert!(alone.counts.failed.is_empty() && alone.deaths <= 6, "{:?}, {} deaths", alone.counts, alone.deaths);
     }
 }

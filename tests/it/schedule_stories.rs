@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::time::Duration;
 
 use crate::schedule_support::{CHANDRA, Story, attempt, page, policy, seconds, without_second};
@@ -25,8 +26,8 @@ fn restored(number: u32, verdict: Verdict) -> Restored {
     Restored {
         page: page(0, number),
         verdict,
-        engine: Some(Engine::Chandra),
-        remaining: if failed { EngineSet::only(Engine::DeepSeek) } else { EngineSet::default() },
+        engine: Some(engines::CHANDRA),
+        remaining: if failed { EngineSet::only(engines::DEEPSEEK) } else { EngineSet::default() },
         place: place(number),
         again: false,
     }
@@ -38,12 +39,12 @@ fn a_page_that_chandra_fails_is_read_by_deepseek_while_stage_one_goes_on() {
     story.joins(CHANDRA, "chandra", 1);
     story.joins(DEEPSEEK, "deepseek", 4);
     let [(rank, first)] = story.units()[..] else { panic!("one unit at a time") };
-    assert_eq!((rank, first.first, first.engine), (CHANDRA, page(0, 1), Engine::Chandra));
+    assert_eq!((rank, first.first, first.engine), (CHANDRA, page(0, 1), engines::CHANDRA));
 
     story.settles(CHANDRA, first, page(0, 1), Verdict::Failed(FailureClass::Loop));
     let units = story.units();
     let second = units.iter().find(|(rank, _)| *rank == DEEPSEEK).expect("the failed page goes to the other engine").1;
-    assert_eq!((second.first, second.count, second.engine), (page(0, 1), 1, Engine::DeepSeek));
+    assert_eq!((second.first, second.count, second.engine), (page(0, 1), 1, engines::DEEPSEEK));
     assert!(units.iter().any(|(rank, unit)| *rank == CHANDRA && unit.first == page(0, 2)), "stage 1 goes on");
 
     story.settles(DEEPSEEK, second, page(0, 1), Verdict::Read);
@@ -65,18 +66,15 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
     story.joins(DEEPSEEK, "deepseek", 1);
     let looped = Verdict::Failed(FailureClass::Loop);
     for (rank, stage, remaining) in [
-        (CHANDRA, Stage::Primary, "chandra+deepseek"),
-        (DEEPSEEK, Stage::Fallback, "chandra"),
-        (CHANDRA, Stage::PrimaryRetry, ""),
+        (CHANDRA, Stage::FIRST, "chandra+deepseek"),
+        (DEEPSEEK, engines::SECOND_STAGE, "chandra"),
+        (CHANDRA, Stage::FirstAgain, ""),
     ] {
         let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
         assert_eq!((dealt_to, unit.engine), (rank, stage.engine()));
-        assert_eq!(priors.first().map_or(Stage::Primary, |prior| prior.stage), stage);
-        let open = priors.first().map_or(EngineSet::all(), |prior| prior.remaining);
-        assert_eq!(
-            open,
-            if stage == Stage::PrimaryRetry { EngineSet::only(Engine::Chandra) } else { EngineSet::all() }
-        );
+        assert_eq!(priors.first().map_or(Stage::FIRST, |prior| prior.stage), stage);
+        let open = priors.first().map_or(EngineSet::ANY, |prior| prior.remaining);
+        assert_eq!(open, if stage == Stage::FirstAgain { EngineSet::only(engines::CHANDRA) } else { EngineSet::ANY });
         story.actions.clear();
         story.settles_with(rank, unit, page(0, 1), looped, remaining);
     }
@@ -91,7 +89,7 @@ fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
     let (_, unit) = story.units()[0];
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "chandra+deepseek");
     let [Action::Assign { unit, ref priors, .. }] = story.actions[..] else { panic!("dealt again") };
-    assert_eq!((unit.engine, priors[0].stage), (Engine::Chandra, Stage::PrimaryRetry));
+    assert_eq!((unit.engine, priors[0].stage), (engines::CHANDRA, Stage::FirstAgain));
     story.actions.clear();
     // The second engine remains for it: for a start in which some rank serves that.
     story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), "deepseek");
@@ -114,8 +112,8 @@ fn a_second_start_knows_which_visit_a_page_waits_for() {
     let only = |engine| EngineSet::only(engine);
     let failed = |number, remaining| Restored { remaining, ..restored(number, Verdict::Failed(FailureClass::Loop)) };
     let pages = vec![
-        failed(1, only(Engine::Chandra).with(Engine::DeepSeek)),
-        failed(2, only(Engine::Chandra)),
+        failed(1, only(engines::CHANDRA).with(engines::DEEPSEEK)),
+        failed(2, only(engines::CHANDRA)),
         failed(3, EngineSet::default()),
     ];
     let mut story = Story::resume(policy(1), &[3], pages.clone());
@@ -132,12 +130,12 @@ fn a_second_start_knows_which_visit_a_page_waits_for() {
         .collect();
     visits.sort_by_key(|(page, ..)| *page);
     let place = |number| Some(place(number));
-    assert_eq!(visits, [(page(0, 1), Stage::Fallback, place(1)), (page(0, 2), Stage::PrimaryRetry, place(2))]);
+    assert_eq!(visits, [(page(0, 1), engines::SECOND_STAGE, place(1)), (page(0, 2), Stage::FirstAgain, place(2))]);
     assert_eq!(story.scheduler.stage(page(0, 3)), Some(PageState::Settled(Verdict::Failed(FailureClass::Loop))));
 
     let mut story = Story::resume(without_second(1), &[3], pages);
     story.joins(CHANDRA, "chandra", 4);
-    assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra), "nobody serves the other");
+    assert!(story.units().iter().all(|(_, unit)| unit.engine == engines::CHANDRA), "nobody serves the other");
 }
 
 #[test]
@@ -181,10 +179,10 @@ fn it_says_why_a_rank_has_no_pages() {
 fn the_last_pages_are_spread_over_all_ranks() {
     let mut story = Story::begin(4, &[8]);
     for rank in 0..4 {
-        story.happens(Event::RankJoined { rank: RankId(rank), role: Role::One(Engine::Chandra), credits: 2 });
+        story.happens(Event::RankJoined { rank: RankId(rank), role: Role::One(engines::CHANDRA), credits: 2 });
     }
     for rank in 0..4 {
-        story.happens(Event::EngineReady { rank: RankId(rank), engine: Engine::Chandra });
+        story.happens(Event::EngineReady { rank: RankId(rank), engine: engines::CHANDRA });
     }
     let mut pages = [0; 4];
     for (rank, unit) in story.units() {
@@ -211,7 +209,7 @@ fn no_rank_hoards_what_another_could_read() {
     let held = count(dealt.clone());
     assert!(held.iter().all(|pages| (24..=32).contains(pages)), "{held:?}");
     let of_first: Vec<_> = dealt.into_iter().filter(|(rank, _)| *rank == RankId(0)).collect();
-    story.happens(Event::EngineLost { rank: RankId(0), engine: Engine::Chandra });
+    story.happens(Event::EngineLost { rank: RankId(0), engine: engines::CHANDRA });
     for (rank, unit) in of_first {
         story.returns(rank, unit, MachineFault::ConnectionLost);
     }
@@ -252,8 +250,8 @@ fn a_page_given_back_takes_its_attempts_and_its_best_text_along() {
         *priors,
         [Prior {
             page: page(0, 1),
-            stage: Stage::Primary,
-            remaining: EngineSet::all(),
+            stage: Stage::FIRST,
+            remaining: EngineSet::ANY,
             sealed: None,
             again: false,
             attempts,
@@ -303,7 +301,7 @@ fn a_vanished_rank_loses_nothing_and_its_late_answer_is_ignored() {
     // Its record is in a journal that only the next start reads.
     story.settles(RankId(1), units[0].1, page(0, 1), Verdict::Read);
     assert_eq!(story.scheduler.counts().stale, 1);
-    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(Engine::Chandra)));
+    assert_eq!(story.scheduler.stage(page(0, 1)), Some(PageState::Waiting(engines::CHANDRA)));
     assert_eq!(story.scheduler.counts().settled(), 0);
 }
 
@@ -326,7 +324,7 @@ fn a_rank_that_cannot_reach_the_inputs_gets_no_pages_and_fails_none() {
     story.joins(CHANDRA, "chandra", 2);
     let (_, unit) = story.units()[0];
     story.returns(CHANDRA, unit, MachineFault::InputLost);
-    let outcome = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+    let outcome = Outcome::Stopped(StopReason::NoEngine(engines::CHANDRA));
     assert_eq!(story.actions.last(), Some(&Action::Finish { outcome }));
     assert_eq!(story.scheduler.counts().settled(), 0);
 }
@@ -352,11 +350,11 @@ fn a_second_engine_that_is_lost_everywhere_ends_the_run_early_but_not_before_sta
     let of = |rank| units.iter().find(|(other, _)| *other == rank).unwrap().1;
     story.returns(DEEPSEEK, of(DEEPSEEK), MachineFault::ConnectionLost);
     let (_, again) = story.units()[0];
-    story.happens(Event::EngineLost { rank: DEEPSEEK, engine: Engine::DeepSeek });
+    story.happens(Event::EngineLost { rank: DEEPSEEK, engine: engines::DEEPSEEK });
     story.returns(DEEPSEEK, again, MachineFault::ConnectionLost);
     story.assert_quiet();
     story.settles(CHANDRA, of(CHANDRA), page(0, 2), Verdict::Read);
-    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(engines::DEEPSEEK)));
     assert_eq!(story.scheduler.counts().failed_total(), 0, "a fault of the machine fails no page");
 }
 
@@ -372,7 +370,7 @@ fn a_second_engine_that_the_run_is_to_have_and_no_rank_serves_fails_no_page() {
                 story.settles(CHANDRA, unit, page, Verdict::Failed(FailureClass::Loop));
             }
         }
-        story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::DeepSeek)));
+        story.assert_finished(Outcome::Stopped(StopReason::NoEngine(engines::DEEPSEEK)));
         assert_eq!(story.scheduler.counts().settled(), 0);
     }
 }
@@ -384,11 +382,11 @@ fn when_nobody_can_run_the_first_engine_the_run_stops_and_nothing_is_failed() {
     let (_, unit) = story.units()[0];
     story.returns(CHANDRA, unit, MachineFault::ConnectionLost);
     let (_, unit) = story.units()[0];
-    story.happens(Event::EngineLost { rank: CHANDRA, engine: Engine::Chandra });
+    story.happens(Event::EngineLost { rank: CHANDRA, engine: engines::CHANDRA });
     let asked: Vec<_> = story.actions.drain(..).collect();
     assert_eq!(asked, [Action::Recall { rank: CHANDRA }]);
     story.returns(CHANDRA, unit, MachineFault::Draining);
-    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(Engine::Chandra)));
+    story.assert_finished(Outcome::Stopped(StopReason::NoEngine(engines::CHANDRA)));
     assert_eq!(story.scheduler.counts().settled(), 0);
 }
 
@@ -507,7 +505,7 @@ fn a_rank_that_gives_nothing_back_is_left_behind_before_the_deadline() {
 fn a_rank_that_never_reports_is_given_up_after_several_limits() {
     let silence_limit = Some(Duration::from_secs(60));
     let mut story = Story::resume(Policy { silence_limit, ..policy(2) }, &[1], Vec::new());
-    story.happens(Event::RankJoined { rank: CHANDRA, role: Role::One(Engine::Chandra), credits: 1 });
+    story.happens(Event::RankJoined { rank: CHANDRA, role: Role::One(engines::CHANDRA), credits: 1 });
     for now in [100, 200, 299] {
         story.now = Duration::from_secs(now);
         story.happens(Event::Alive { rank: CHANDRA });
@@ -538,7 +536,7 @@ fn a_second_start_knows_what_is_settled_and_what_waits_for_the_second_engine() {
     let mut units = story.units();
     units.sort_by_key(|(_, unit)| unit.first);
     let dealt: Vec<_> = units.iter().map(|(_, unit)| (unit.first, unit.engine)).collect();
-    assert_eq!(dealt, [(page(0, 2), Engine::DeepSeek), (page(0, 4), Engine::Chandra)]);
+    assert_eq!(dealt, [(page(0, 2), engines::DEEPSEEK), (page(0, 4), engines::CHANDRA)]);
     assert!(units.iter().all(|(_, unit)| unit.lease > LeaseId(100)), "leases go on where the last start ended");
     for (rank, unit) in units {
         story.reads(rank, unit);
@@ -575,7 +573,7 @@ fn settled_pages_that_are_wanted_again_are_read_again_and_keep_what_they_had_whe
 #[test]
 fn a_page_that_keeps_its_text_is_credited_to_the_engine_that_gave_it() {
     let again = |number| Restored { again: true, ..restored(number, Verdict::Read) };
-    let by_second = Restored { engine: Some(Engine::DeepSeek), ..again(2) };
+    let by_second = Restored { engine: Some(engines::DEEPSEEK), ..again(2) };
     let mut story = Story::resume(policy(2), &[2], vec![again(1), by_second]);
     story.joins(CHANDRA, "chandra", 2);
     story.joins(DEEPSEEK, "deepseek", 2);

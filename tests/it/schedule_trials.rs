@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use crate::schedule_support::{CHANDRA, Story, attempt, page, without_second};
 use bulletin_ocr::{
     model::{
@@ -113,7 +114,7 @@ fn they_are_tried_where_their_server_died_while_the_others_go_on() {
 fn a_rank_that_loses_the_engine_clears_its_pages() {
     let (mut story, held) = begun(2, 8, 4);
     let again = dies(&mut story, &held);
-    story.happens(Event::EngineLost { rank: CHANDRA, engine: Engine::Chandra });
+    story.happens(Event::EngineLost { rank: CHANDRA, engine: engines::CHANDRA });
     again.iter().for_each(|unit| story.returns(CHANDRA, *unit, MachineFault::ConnectionLost));
     story.joins(OTHER, "chandra", 8);
     let units = of(OTHER, story.units());
@@ -145,8 +146,8 @@ fn no_page_is_found_to_kill_an_engine_that_has_read_none() {
         units = dies(&mut story, &units);
         assert_eq!(trials(&units), [(page(0, number), Some(Trial::AmongOthers))], "one after the other");
     }
-    story.happens(Event::EngineLost { rank: CHANDRA, engine: Engine::Chandra });
-    let stopped = Outcome::Stopped(StopReason::NoEngine(Engine::Chandra));
+    story.happens(Event::EngineLost { rank: CHANDRA, engine: engines::CHANDRA });
+    let stopped = Outcome::Stopped(StopReason::NoEngine(engines::CHANDRA));
     units.iter().for_each(|unit| story.returns(CHANDRA, *unit, MachineFault::ConnectionLost));
     assert_eq!(story.actions.last(), Some(&Action::Finish { outcome: stopped }));
     assert_eq!(story.scheduler.counts().settled(), 0);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -25,7 +26,7 @@ use bulletin_ocr::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use Engine::{Chandra, DeepSeek};
+use engines::{CHANDRA as Chandra, DEEPSEEK as DeepSeek};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bocr");
 
@@ -57,6 +58,8 @@ impl<'b> Rank<'b> {
             let plan = ServicePlan {
                 rank: RankId::COORDINATOR,
                 local_rank: 0,
+                engine: engines::name(engine),
+                rank_engines: role.engines().iter().map(engines::name).collect(),
                 profile: Arc::new(Profile::load(profile, None).unwrap()),
                 memory_share: MemoryShare { role, memory: 0.4 },
                 gpu_permits: gpu_permits.clone(),
@@ -74,7 +77,7 @@ impl<'b> Rank<'b> {
             };
             (engine, Service::start(plan, |_| {}))
         };
-        let mut both: Vec<_> = Engine::ALL.into_iter().zip(commands).collect();
+        let mut both: Vec<_> = engines::ALL.into_iter().zip(commands).collect();
         both.sort_by_key(|(engine, _)| role.first().contains(*engine));
         Rank { bench, services: both.into_iter().map(begin).collect() }
     }
@@ -93,7 +96,7 @@ impl<'b> Rank<'b> {
             if let Some(ready) = self.services[&engine].life().ready() {
                 return ready;
             }
-            assert!(since.elapsed() < Duration::from_secs(60), "{engine} never serves: {:?}", self.bench.processes());
+            assert!(since.elapsed() < Duration::from_secs(60), "{engine:?} never serves: {:?}", self.bench.processes());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -107,8 +110,9 @@ impl<'b> Rank<'b> {
 }
 
 fn settings(bench: &Bench, engine: Engine, before: &str, arguments: &str) -> EngineSettings {
+    let name = engines::name(engine);
     let script = format!(
-        "{before} exec {PROGRAM} stand-in --speak {engine} --mode synthetic --time-scale 0 --uds {{socket}} \
+        "{before} exec {PROGRAM} stand-in --speak {name} --mode synthetic --time-scale 0 --uds {{socket}} \
          --served-name {{served_name}} {arguments}"
     );
     let (name, value) = bench.mark();
@@ -125,12 +129,12 @@ fn settings(bench: &Bench, engine: Engine, before: &str, arguments: &str) -> Eng
 /// The process of an engine's server, which is there once.
 fn server_of(bench: &Bench, engine: Engine) -> i32 {
     let all = servers_of(bench, engine);
-    assert_eq!(all.len(), 1, "{engine}: {:?}", bench.processes());
+    assert_eq!(all.len(), 1, "{engine:?}: {:?}", bench.processes());
     all[0]
 }
 
 fn servers_of(bench: &Bench, engine: Engine) -> Vec<i32> {
-    let speaks = format!(" stand-in --speak {engine} ");
+    let speaks = format!(" stand-in --speak {} ", engines::name(engine));
     let is = |line: &str| line.contains(&speaks) && !line.contains(" guard ") && !line.starts_with("sh ");
     bench.marked_processes().into_iter().filter(|(_, line)| is(line)).map(|(id, _)| id).collect()
 }
@@ -165,7 +169,7 @@ const SLEEPS: Command<'static> = ("", "--enable-sleep-mode --sleep-time 0.05 --w
 async fn servers_with_sleep_mode_take_turns_and_are_started_once() {
     let bench = Bench::new();
     let story = async {
-        let rank = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
+        let rank = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, SLEEPS]);
         let chandra = rank.serving(Chandra).await;
         assert!(servers_of(&bench, DeepSeek).is_empty(), "before its turn it has not been started");
         assert_eq!(rank.services[&DeepSeek].ready().await.unwrap_err(), MachineFault::ConnectionLost);
@@ -175,7 +179,7 @@ async fn servers_with_sleep_mode_take_turns_and_are_started_once() {
         for engine in [Chandra, DeepSeek, Chandra] {
             let since = Instant::now();
             let ready = rank.turn(engine).await;
-            println!("{engine} is woken up after {:?}", since.elapsed());
+            println!("{engine:?} is woken up after {:?}", since.elapsed());
             assert!(ready.reader.client().answers_canary(&ready.reader.server().model).await);
         }
         assert!(!is_sleeping(&chandra).await && is_sleeping(&deepseek).await);
@@ -191,7 +195,7 @@ async fn a_server_without_sleep_mode_is_gone_before_the_other_starts() {
     let bench = Bench::new();
     let collision = bench.path("collision");
     let lock = format!("exec 9>{}; flock -n 9 || touch {};", bench.path("lock").display(), collision.display());
-    let rank = Rank::start(&bench, Role::OneAtATime, [(&lock, ""), (&lock, "")]);
+    let rank = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [(&lock, ""), (&lock, "")]);
     rank.serving(Chandra).await;
     let id = server_of(&bench, Chandra);
     for engine in [DeepSeek, Chandra] {
@@ -210,7 +214,7 @@ async fn a_server_that_does_not_fall_asleep_or_wake_up_is_started_anew() {
         let script = bench.write("faults.toml", &format!("[[fault]]\nkind = \"{fault}\"\n"));
         let arguments = format!("{} --faults {}", SLEEPS.1, script.display());
         let story = async {
-            let rank = Rank::start(&bench, Role::OneAtATime, [("", &arguments), SLEEPS]);
+            let rank = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [("", &arguments), SLEEPS]);
             rank.serving(Chandra).await;
             let id = server_of(&bench, Chandra);
             rank.turn(DeepSeek).await;
@@ -226,7 +230,7 @@ async fn a_server_that_does_not_fall_asleep_or_wake_up_is_started_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_in_its_sleep_is_started_at_its_turn() {
     let bench = Bench::new();
-    let rank = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
+    let rank = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, SLEEPS]);
     rank.serving(Chandra).await;
     rank.turn(DeepSeek).await;
     kill_process(Pid::from_raw(server_of(&bench, Chandra)).unwrap(), Signal::KILL).unwrap();
@@ -242,7 +246,7 @@ async fn the_turn_may_come_while_the_server_is_still_starting() {
     let _logging = logging(&bench);
     let loaded = bench.path("loaded");
     let loads = format!("until [ -e {} ]; do sleep 0.02; done;", loaded.display());
-    let rank = Rank::start(&bench, Role::OneAtATime, [(&loads, SLEEPS.1), SLEEPS]);
+    let rank = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [(&loads, SLEEPS.1), SLEEPS]);
     while !bench.servers().contains_key("chandra-0") {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -258,23 +262,25 @@ async fn the_turn_may_come_while_the_server_is_still_starting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_of_the_engine_that_waits_is_copied_before_its_turn() {
     let bench = Bench::new();
-    for engine in Engine::ALL {
-        std::fs::create_dir(bench.path(engine.name())).unwrap();
-        bench.write(&format!("{engine}/weights"), engine.name());
+    for engine in engines::ALL {
+        let name = engines::name(engine);
+        std::fs::create_dir(bench.path(name.as_str())).unwrap();
+        bench.write(&format!("{name}/weights"), name.as_str());
     }
     let disk = bench.path("disk");
     std::fs::create_dir(&disk).unwrap();
     let preparation = |engine: Engine| {
         let settings = NodeSettings { stage: Some(disk.clone()), cache: Some(disk.clone()), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        Some(NodePreparation::new(engine, bench.path(engine.name()).to_str().unwrap(), &settings, place))
+        let name = engines::name(engine);
+        Some(NodePreparation::new(name.clone(), bench.path(name.as_str()).to_str().unwrap(), &settings, place))
     };
     let copies = || {
         let paths = walkdir::WalkDir::new(&disk).into_iter().map(|entry| entry.unwrap().into_path());
         paths.filter(|path| path.ends_with("deepseek/weights")).collect::<Vec<_>>()
     };
     let serves = format!("[ -e {{model}}/weights ] || exit 3; echo {{model}} >{};", bench.path("served").display());
-    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, (&serves, SLEEPS.1)], preparation);
+    let rank = Rank::start_with(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, (&serves, SLEEPS.1)], preparation);
     rank.serving(Chandra).await;
     let whole = |path: &std::path::PathBuf| !path.ancestors().any(|folder| folder.extension().is_some());
     until("it is copied", || copies().iter().any(whole));
@@ -294,9 +300,9 @@ async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
     let preparation = |engine: Engine| {
         let settings = NodeSettings { cache: Some(bench.path("")), ..NodeSettings::default() };
         let place = Place { rank: RankId::COORDINATOR, local_rank: 0, local_size: 1, cores: 1, gpu: None };
-        (engine == DeepSeek).then(|| NodePreparation::new(engine, "/nowhere/model", &settings, place))
+        (engine == DeepSeek).then(|| NodePreparation::new(engines::name(engine), "/nowhere/model", &settings, place))
     };
-    let rank = Rank::start_with(&bench, Role::OneAtATime, [SLEEPS, SLEEPS], preparation);
+    let rank = Rank::start_with(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, SLEEPS], preparation);
     rank.serving(Chandra).await;
     let logged = logged(&bench);
     assert!(logged.contains("WILL NOT FIND ITS MODEL") && logged.contains("/nowhere/model"), "{logged}");
@@ -308,12 +314,12 @@ async fn a_model_that_is_not_there_is_told_of_before_its_turn() {
 async fn the_next_attempt_wakes_up_what_slept_and_puts_to_sleep_what_served() {
     let bench = Bench::new();
     let story = async {
-        let first = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
+        let first = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, SLEEPS]);
         first.serving(Chandra).await;
         let deepseek = first.turn(DeepSeek).await;
         let ids = [Chandra, DeepSeek].map(|engine| server_of(&bench, engine));
         drop(first);
-        let second = Rank::start(&bench, Role::OneAtATime, [SLEEPS, SLEEPS]);
+        let second = Rank::start(&bench, Role::OneAtATime(engines::BOTH), [SLEEPS, SLEEPS]);
         second.serving(Chandra).await;
         assert!(is_sleeping(&deepseek).await);
         assert_eq!([Chandra, DeepSeek].map(|engine| server_of(&bench, engine)), ids);
@@ -331,12 +337,12 @@ async fn of_two_servers_that_share_a_gpu_the_second_starts_when_the_first_is_rea
     let (loaded, collision) = (bench.path("loaded"), bench.path("collision"));
     let loads = format!("sleep 0.5; touch {};", loaded.display());
     let looks = format!("[ -e {} ] || touch {};", loaded.display(), collision.display());
-    let rank = Rank::start(&bench, Role::Together, [(&loads, ""), (&looks, "")]);
-    for engine in Engine::ALL {
+    let rank = Rank::start(&bench, Role::Together(engines::BOTH), [(&loads, ""), (&looks, "")]);
+    for engine in engines::ALL {
         rank.serving(engine).await;
     }
     assert!(loaded.exists() && !collision.exists(), "the second did not wait for the first");
-    for engine in Engine::ALL {
+    for engine in engines::ALL {
         assert!(rank.services[&engine].life().ready().is_some());
     }
     rank.stop().await;

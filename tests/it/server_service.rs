@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Cursor, Read},
@@ -45,8 +46,10 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
     ServicePlan {
         rank: RankId::COORDINATOR,
         local_rank: 0,
+        engine: engines::name(engines::CHANDRA),
+        rank_engines: vec![engines::name(engines::CHANDRA)],
         profile: Arc::new(Profile::load("chandra-2", None).unwrap()),
-        memory_share: alone(Engine::Chandra),
+        memory_share: alone(),
         gpu_permits: GpuPermits::default(),
         desired_state: DesiredState::Serve,
         settings,
@@ -57,8 +60,8 @@ fn plan(bench: &Bench, settings: EngineSettings, linger: u64) -> ServicePlan {
     }
 }
 
-fn alone(engine: Engine) -> MemoryShare {
-    MemoryShare { role: Role::One(engine), memory: 0.85 }
+fn alone() -> MemoryShare {
+    MemoryShare { role: Role::One(engines::CHANDRA), memory: 0.85 }
 }
 
 fn begin(plan: ServicePlan) -> (Service, Receiver<ServiceEvent>) {
@@ -111,7 +114,7 @@ async fn attempt(ready: &Ready, request: &str) -> AttemptOutcome {
     let png = Bytes::from(png.into_inner());
     let size = PixelSize { width: 800, height: 1120 };
     let shown = Shown::whole(size);
-    let asking = Asking { request_id: request, stage: Stage::Primary, step: 0 };
+    let asking = Asking { request_id: request, stage: Stage::FIRST, step: 0 };
     ready
         .reader
         .attempt(&PageImage { png, shown, place: BBox::PAGE, expects: Expectation::NONE }, asking)
@@ -176,7 +179,7 @@ fn assert_gone(bench: &Bench, folders: &[PathBuf]) {
 }
 
 fn is_ready(event: &ServiceEvent) -> bool {
-    matches!(event, ServiceEvent::Ready(Engine::Chandra, server) if server.model == "chandra")
+    matches!(event, ServiceEvent::Ready(server) if server.model == "chandra")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,32 +277,32 @@ async fn a_server_that_is_still_starting_is_waited_for_by_the_next_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_with_other_roles_left_on_the_gpu_is_ended_before_the_next_starts() {
     let bench = Bench::new();
-    let chandra = alone(Engine::Chandra);
-    let on = |gpu: &str, memory_share, profile: &str, command: &[&str], linger| {
+    let on = |gpu: &str, roles: &[Engine], profile: &str, command: &[&str], linger| {
         let plan = plan(&bench, settings(&bench, command), linger);
         let share = Share { gpu: Some(gpu.into()), ..plan.share };
         let profile = Arc::new(Profile::load(profile, None).unwrap());
-        begin(ServicePlan { profile, memory_share, share, ..plan })
+        let rank_engines: Vec<_> = roles.iter().map(|engine| engines::name(*engine)).collect();
+        begin(ServicePlan { engine: rank_engines[0].clone(), rank_engines, profile, share, ..plan })
     };
     let silent = ["sh", "-c", "sleep 1000 & wait; : {socket}"];
-    let (elder, _) = on("GPU-7", alone(Engine::DeepSeek), "deepseek-ocr", &silent, LINGER);
+    let (elder, _) = on("GPU-7", &[engines::DEEPSEEK], "deepseek-ocr", &silent, LINGER);
     until("the guard listens", || folders(&bench).first().is_some_and(|folder| folder.join("control.sock").exists()));
     let (guard, control) = (guard_of(&bench), folders(&bench)[0].join("control.sock"));
 
     // Not while it is held, nor for another GPU, nor where the rank serves that engine too.
-    let (held, _heard) = on("GPU-7", chandra, "chandra-2", &STAND_IN, 0);
+    let (held, _heard) = on("GPU-7", &[engines::CHANDRA], "chandra-2", &STAND_IN, 0);
     held.ready().await.unwrap();
     held.stop().await;
     drop(elder);
     until("nobody holds the server", || answer(&control) == Some(b'h'));
-    for (gpu, memory_share) in [("GPU-8", chandra), ("GPU-7", MemoryShare { role: Role::Together, memory: 0.6 })] {
-        let (service, _heard) = on(gpu, memory_share, "chandra-2", &STAND_IN, 0);
+    for (gpu, roles) in [("GPU-8", &[engines::CHANDRA][..]), ("GPU-7", &engines::ALL)] {
+        let (service, _heard) = on(gpu, roles, "chandra-2", &STAND_IN, 0);
         service.ready().await.unwrap();
         service.stop().await;
     }
     assert_eq!(guard_of(&bench), guard);
 
-    let (service, _heard) = on("GPU-7", chandra, "chandra-2", &STAND_IN, 0);
+    let (service, _heard) = on("GPU-7", &[engines::CHANDRA], "chandra-2", &STAND_IN, 0);
     service.ready().await.unwrap();
     assert_ne!(guard_of(&bench), guard, "one server on the GPU");
     service.stop().await;
@@ -525,7 +528,7 @@ async fn a_server_that_is_not_ours_is_waited_for_and_given_up_after_the_start_li
     child.0.wait().unwrap();
     let (_service, heard) = start_with(&bench, settings(Duration::from_millis(300)), 0);
     let events: Vec<_> = tokio::task::spawn_blocking(|| heard.into_iter().collect()).await.unwrap();
-    let [ServiceEvent::Lost(_, reason)] = &events[..] else { panic!("{events:?}") };
+    let [ServiceEvent::Lost(reason)] = &events[..] else { panic!("{events:?}") };
     assert!(reason.contains("no server answers") && reason.contains("start_limit"), "{reason}");
 }
 
@@ -542,7 +545,7 @@ async fn a_server_that_is_not_ours_is_given_up_when_it_hangs_but_never_killed() 
     let hanging = tokio::spawn(async move { attempt(&ready, "hangs.p1").await });
     let events: Vec<ServiceEvent> = tokio::task::spawn_blocking(|| heard.into_iter().collect()).await.unwrap();
     assert!(is_ready(&events[0]), "{events:?}");
-    let ServiceEvent::Lost(_, reason) = &events[1] else { panic!("{events:?}") };
+    let ServiceEvent::Lost(reason) = &events[1] else { panic!("{events:?}") };
     assert!(reason.contains("did not answer a request of one token"), "{reason}");
     assert!(child.0.try_wait().unwrap().is_none(), "it is not ours to kill");
     hanging.abort();

@@ -1,6 +1,7 @@
 //! Any record that a journal holds has a form in a shard.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use crate::engines;
 use std::time::Duration;
 
 use crate::store_support::*;
@@ -62,7 +63,7 @@ fn one_attempt() -> impl Strategy<Value = Attempt> {
             shown,
             sampled,
         )| {
-            let mut made = attempt(Engine::Chandra, outcome, &answer);
+            let mut made = attempt(engines::CHANDRA, outcome, &answer);
             (made.served_by.model, made.served_by.request) = (model, request);
             made.shown = Shown { bbox: shown.0, part: shown.1, ..made.shown };
             Attempt {

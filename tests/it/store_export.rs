@@ -1,6 +1,7 @@
 //! Exports, and what a reader with nothing but h5py sees.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use crate::engines;
 use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 
 use crate::store_support::*;
@@ -103,7 +104,7 @@ fn blocks_have_their_direction_and_tables_of_arabic_pages_run_from_right_to_left
 fn a_remark_on_an_accepted_text_is_shown() {
     let directory = tempfile::tempdir().unwrap();
     let reason = "a replacement \"character\"";
-    let accepted = Attempt { reason: reason.into(), ..attempt(Engine::Chandra, AttemptOutcome::Accepted, "x") };
+    let accepted = Attempt { reason: reason.into(), ..attempt(engines::CHANDRA, AttemptOutcome::Accepted, "x") };
     let block = Block { label: "Text".into(), bbox: None, html: "d\u{FFFD}cret".into() };
     let record = PageRecord {
         attempts: vec![accepted],
@@ -212,8 +213,8 @@ fn plain_h5py_reads_what_the_export_says() {
         let verdict = Verdict::Failed(FailureClass::Loop);
         PageRecord { engine: Some(engine), attempts: before, parts, ..bare(page_ref(4, 0), lease, verdict) }
     };
-    let first = visit(200, Engine::Chandra, "Décret portant création", Vec::new());
-    let second = visit(201, Engine::DeepSeek, "Décret", first.attempts.clone());
+    let first = visit(200, engines::CHANDRA, "Décret portant création", Vec::new());
+    let second = visit(201, engines::DEEPSEEK, "Décret", first.attempts.clone());
     records.insert(0, first);
     records.push(second);
     write(directory.path(), 0, 300_000, &plan, &records[..25]);

@@ -1,6 +1,7 @@
 //! Journals, sealing, shards, catalogue and verification, on real files.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use crate::engines;
 use std::{
     fs,
     num::NonZeroUsize,
@@ -453,7 +454,7 @@ fn a_document_that_took_the_name_of_a_replaced_one_is_final() {
 fn the_final_record_is_a_read_one_else_that_of_the_latest_lease() {
     let directory = tempfile::tempdir().unwrap();
     let failed = |lease, class| PageRecord {
-        engine: Some(Engine::DeepSeek),
+        engine: Some(engines::DEEPSEEK),
         ..bare(page_ref(0, 0), lease, Verdict::Failed(class))
     };
     let looped = failed(1, FailureClass::Loop);
@@ -471,7 +472,7 @@ fn the_final_record_is_a_read_one_else_that_of_the_latest_lease() {
     let recovered = recover(directory.path()).unwrap();
     assert_eq!((recovered.records.len(), recovered.superseded, recovered.highest_lease), (2, 3, Some(LeaseId(9))));
     assert_eq!(recovered.records[0].verdict, Verdict::Read);
-    assert_eq!(recovered.records[1].engine, Some(Engine::DeepSeek));
+    assert_eq!(recovered.records[1].engine, Some(engines::DEEPSEEK));
     assert_eq!(recovered.records[1].verdict, Verdict::Failed(FailureClass::Empty));
 }
 
@@ -483,13 +484,13 @@ fn a_failed_page_has_the_text_of_the_visit_that_gave_most() {
         request_id: format!("{stage:?}"),
         ..attempt(engine, AttemptOutcome::Failed(FailureClass::Loop), answer)
     };
-    let first = looped(Engine::Chandra, Stage::Primary, "Décret, article premier");
-    let second = looped(Engine::DeepSeek, Stage::Fallback, "Décret");
-    let lost = looped(Engine::Chandra, Stage::PrimaryRetry, "Décret, article premier et second");
+    let first = looped(engines::CHANDRA, Stage::FIRST, "Décret, article premier");
+    let second = looped(engines::DEEPSEEK, engines::SECOND_STAGE, "Décret");
+    let lost = looped(engines::CHANDRA, Stage::FirstAgain, "Décret, article premier et second");
     let record = |lease, attempts: &[&Attempt], gave: usize| {
         let block = |text: &str| vec![Block { label: "Text".into(), bbox: None, html: text.into() }];
         let parts = vec![Part { attempt: gave as u16, ..part(block(&attempts[gave].answer)) }];
-        let engine = Some(attempts[gave].served_by.engine);
+        let engine = Some(attempts[gave].stage.engine());
         let language = if gave == 0 { Language::French } else { Language::Unknown };
         let attempts = attempts.iter().map(|attempt| (*attempt).clone()).collect();
         PageRecord {
@@ -522,14 +523,14 @@ fn a_failed_page_has_the_text_of_the_visit_that_gave_most() {
     // A rank that was lost had more; the final record does not know of it.
     write(directory.path(), 2, 1, &plan(), &[record(0, &[&lost], 0)]);
     let found = read();
-    assert_eq!((found.engine, found.lease), (Some(Engine::DeepSeek), LeaseId(2)));
+    assert_eq!((found.engine, found.lease), (Some(engines::DEEPSEEK), LeaseId(2)));
     assert_eq!(found.parts[0].markdown, lost.answer);
     assert_eq!(found.attempts[usize::from(found.parts[0].attempt)], lost);
     assert_eq!(found.attempts.len(), 3);
 
     // A page that was read has its own text, however short.
     let block = Block { label: "Text".into(), bbox: None, html: "Avis".into() };
-    let accepted = attempt(Engine::Chandra, AttemptOutcome::Accepted, "Avis");
+    let accepted = attempt(engines::CHANDRA, AttemptOutcome::Accepted, "Avis");
     let parts = vec![part(vec![block])];
     let good = PageRecord { attempts: vec![accepted], parts, ..bare(page_ref(0, 0), 1, Verdict::Read) };
     write(directory.path(), 3, 1, &plan(), std::slice::from_ref(&good));
@@ -677,7 +678,7 @@ fn verification_sees_a_plan_that_is_not_the_files() {
 /// A page with these labels, one block each.
 fn labelled(page: PageRef, labels: impl IntoIterator<Item = String>) -> PageRecord {
     let block = |label| Block { label, bbox: None, html: "<p>x</p>".into() };
-    let attempts = vec![attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "x")];
+    let attempts = vec![attempt(engines::DEEPSEEK, AttemptOutcome::Accepted, "x")];
     let parts = vec![Part { blocks: labels.into_iter().map(block).collect(), ..part(Vec::new()) }];
     PageRecord { attempts, parts, ..bare(page, 1, Verdict::Read) }
 }

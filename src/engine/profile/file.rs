@@ -62,6 +62,12 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     let path = Path::new(name_or_path);
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut own = parse(name_or_path, &read(path)?)?;
+    if own.remove("engine").is_some() {
+        tracing::warn!(
+            "{name_or_path}: the key `engine` of a profile means nothing any more and is ignored: any engine may use any \
+             profile; remove the line"
+        );
+    }
     if let Some(Value::String(prompt)) = own.get_mut("prompt")
         && built_in_prompt(Path::new(prompt)).is_none()
     {

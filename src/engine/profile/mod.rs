@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::model::{Engine, ImageRule, LayoutRule, Sampling};
+use crate::model::{ImageRule, LayoutRule, Sampling};
 
 use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
 
@@ -24,8 +24,6 @@ use super::{EngineError, Version, VisualTokens};
 pub struct Profile {
     /// Name of the profile, kept in every record.
     pub name: String,
-    /// The engine whose stage the profile serves.
-    pub engine: Engine,
     /// Model id, as the model hub knows it.
     pub model: String,
     /// Name under which the server offers the model.
@@ -98,6 +96,17 @@ pub enum Dialect {
     },
     /// DeepSeek-OCR without grounding: Markdown alone.
     Free,
+}
+
+impl Dialect {
+    /// Name of the dialect, in profiles and for the stand-in.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Divs { .. } => "divs",
+            Dialect::Grounding { .. } => "grounding",
+            Dialect::Free => "markdown",
+        }
+    }
 }
 
 /// vLLM's `repetition_detection` (0.17 and later; `docs/facts/vllm.md`, "Endings and sampling").
@@ -246,7 +255,7 @@ mod tests {
                 assert!(fields.pointer(&pointer).is_some(), "{name}: no field `{key}`");
             }
             for field in fields.as_object().unwrap().keys() {
-                let plain = ["name", "engine", "served_name", "provenance"].contains(&field.as_str());
+                let plain = ["name", "served_name", "provenance"].contains(&field.as_str());
                 assert!(plain || profile.provenance.contains_key(field), "{name}: `{field}` has no source");
             }
         }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    model::{Engine, error::chain},
+    model::{EngineName, error::chain},
     node::{EarlierGpus, NotPrivate},
     sys::{LockAttempt, RunningProcess, boot_id, try_lock, write_stderr},
 };
@@ -90,7 +90,7 @@ pub struct FolderLock(#[allow(dead_code, reason = "held, not read")] File);
 
 impl ServerFolder {
     /// The folder of another server of the run on this node.
-    pub fn sibling(&self, engine: Engine, local_rank: u32) -> ServerFolder {
+    pub fn sibling(&self, engine: &EngineName, local_rank: u32) -> ServerFolder {
         ServerFolder(self.0.with_file_name(server_name(engine, local_rank)))
     }
 
@@ -102,11 +102,16 @@ impl ServerFolder {
 
     /// The GPUs of the servers that an earlier start of the run has left on this node; `self` is a folder of this rank.
     pub fn earlier_gpus(&self, local_rank: u32) -> EarlierGpus {
-        let own = Engine::ALL.map(|engine| self.sibling(engine, local_rank));
+        let is_own = |folder: &ServerFolder| folder.local_rank() == Some(local_rank);
         let gpu = |folder: &ServerFolder| folder.record().filter(|record| record.boot == boot_id())?.gpu;
         let all = self.other_folders().into_iter().chain([self.clone()]);
-        let others = all.filter(|folder| !own.contains(folder));
-        EarlierGpus { others: others.filter_map(|folder| gpu(&folder)).collect(), own: own.iter().find_map(gpu) }
+        let (own, others): (Vec<_>, Vec<_>) = all.partition(is_own);
+        EarlierGpus { others: others.iter().filter_map(gpu).collect(), own: own.iter().find_map(gpu) }
+    }
+
+    /// The place on the node of the rank whose server has the folder: see [`server_name`].
+    fn local_rank(&self) -> Option<u32> {
+        self.0.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
     }
 
     /// The folder at this path. The guard gets the path of a folder of [`ServerFolder::of`] as an argument.
@@ -303,7 +308,7 @@ impl ServerFolder {
 }
 
 /// Name of a server's folder within that of its run.
-pub(super) fn server_name(engine: Engine, local_rank: u32) -> String {
+pub(super) fn server_name(engine: &EngineName, local_rank: u32) -> String {
     format!("{engine}-{local_rank}")
 }
 

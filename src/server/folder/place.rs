@@ -12,7 +12,7 @@ use rustix::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    model::{Engine, error::chain},
+    model::{EngineName, error::chain},
     sys::{boot_id, host_name, random_hex},
 };
 
@@ -34,7 +34,7 @@ impl ServerFolder {
     ///
     /// # Errors
     /// No place can be used, or the run directory does not exist.
-    pub fn of(run_directory: &Path, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
+    pub fn of(run_directory: &Path, engine: &EngineName, local_rank: u32) -> Result<ServerFolder, FolderError> {
         Self::below(&roots(), &run_name(run_directory)?, engine, local_rank)
     }
 
@@ -55,7 +55,7 @@ impl ServerFolder {
         Ok(folders.into_iter().map(ServerFolder).collect())
     }
 
-    fn below(roots: &[PathBuf], run: &str, engine: Engine, local_rank: u32) -> Result<ServerFolder, FolderError> {
+    fn below(roots: &[PathBuf], run: &str, engine: &EngineName, local_rank: u32) -> Result<ServerFolder, FolderError> {
         let name = server_name(engine, local_rank);
         let usable = |root: &PathBuf, run: &str| {
             let folder = ServerFolder(root.join(run).join(&name));
@@ -125,18 +125,22 @@ mod tests {
 
     use super::*;
 
+    fn engine(name: &str) -> EngineName {
+        name.parse().unwrap()
+    }
+
     #[test]
     fn the_folder_is_the_same_for_every_start_and_short_enough_for_a_socket() {
         let run = tempfile::tempdir().unwrap();
-        let of = |path: &Path| ServerFolder::of(path, Engine::DeepSeek, 7).unwrap();
+        let of = |path: &Path| ServerFolder::of(path, &engine("deepseek"), 7).unwrap();
         let first = of(run.path());
         assert_eq!(first, of(&run.path().join("../").join(run.path().file_name().unwrap())));
-        assert_eq!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap().sibling(Engine::DeepSeek, 7));
-        assert_ne!(first, ServerFolder::of(run.path(), Engine::Chandra, 7).unwrap());
+        assert_eq!(first, ServerFolder::of(run.path(), &engine("chandra"), 7).unwrap().sibling(&engine("deepseek"), 7));
+        assert_ne!(first, ServerFolder::of(run.path(), &engine("chandra"), 7).unwrap());
         assert!(first.control().as_os_str().len() < 100);
         assert!(!first.exists().unwrap());
         assert!(matches!(
-            ServerFolder::of(&run.path().join("none"), Engine::Chandra, 0),
+            ServerFolder::of(&run.path().join("none"), &engine("chandra"), 0),
             Err(FolderError::RunDirectory { .. })
         ));
     }
@@ -146,10 +150,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let run = root.path().join("run");
         std::fs::create_dir(&run).unwrap();
-        let first = ServerFolder::of(&run, Engine::Chandra, 0).unwrap();
+        let first = ServerFolder::of(&run, &engine("chandra"), 0).unwrap();
         std::fs::rename(&run, root.path().join("before")).unwrap();
         std::fs::create_dir(&run).unwrap();
-        assert_ne!(first, ServerFolder::of(&run, Engine::Chandra, 0).unwrap());
+        assert_ne!(first, ServerFolder::of(&run, &engine("chandra"), 0).unwrap());
     }
 
     #[test]
@@ -160,7 +164,7 @@ mod tests {
         std::fs::create_dir(&second).unwrap();
         let below = |roots: &[&PathBuf]| {
             let roots: Vec<PathBuf> = roots.iter().map(|root| (*root).clone()).collect();
-            ServerFolder::below(&roots, "bocr-run", Engine::Chandra, 0)
+            ServerFolder::below(&roots, "bocr-run", &engine("chandra"), 0)
         };
         let named = |root: &Path| ServerFolder(root.join("bocr-run/chandra-0"));
         assert_eq!(below(&[&missing, &first]).unwrap(), named(&first));

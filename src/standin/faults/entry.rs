@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use serde::Deserialize;
 
 use super::kinds::{Effect, Fault, KindName, Tokens};
-use crate::model::Engine;
+use crate::standin::Engine;
 
 /// Tokens before a fault where the script sets none.
 const AFTER_TOKENS: u32 = 64;

@@ -64,7 +64,7 @@ use self::{
     pattern::{chance, matches},
     sleep::OrderRule,
 };
-use crate::model::Engine;
+use crate::standin::Engine;
 
 pub use self::{
     injected::Injected,

@@ -6,10 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    model::Engine,
-    standin::{picture::Picture, tokens},
-};
+use crate::standin::{Engine, picture::Picture, tokens};
 
 use super::{api_error::ApiError, release::Release, repetition::RepetitionDetection};
 

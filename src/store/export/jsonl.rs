@@ -29,7 +29,7 @@ struct Line<'a> {
     remark: Option<&'a str>,
     /// The page failed, and the text is only a part of its text.
     partial: bool,
-    engine: Option<&'static str>,
+    engine: Option<&'a str>,
     server: Option<&'static str>,
     language: &'static str,
     bbox: Option<[u16; 4]>,
@@ -90,18 +90,19 @@ struct AttemptLine<'a> {
 impl Serialize for AttemptLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let AttemptLine { attempt, kept } = self;
-        let ServedBy { engine, server, profile, model, version, prompt_sha256, request } = &attempt.served_by;
+        let ServedBy { engine, server, profile, model, version, dialect, prompt_sha256, request } = &attempt.served_by;
         let (class, fault) = match attempt.outcome {
             AttemptOutcome::Failed(class) => (Some(class.name()), None),
             AttemptOutcome::Interrupted(fault) => (None, codes::fault_name(fault)),
             AttemptOutcome::Accepted | AttemptOutcome::Blank => (None, None),
         };
         let mut line = serializer.serialize_map(None)?;
-        line.serialize_entry("engine", engine.name())?;
+        line.serialize_entry("engine", engine)?;
         line.serialize_entry("server", server.name())?;
         line.serialize_entry("profile", profile)?;
         line.serialize_entry("model", model)?;
         line.serialize_entry("version", version)?;
+        line.serialize_entry("dialect", dialect)?;
         line.serialize_entry("prompt_sha256", prompt_sha256)?;
         line.serialize_entry("request", request)?;
         line.serialize_entry("request_id", &attempt.request_id)?;
@@ -186,7 +187,7 @@ fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attemp
         reason: &record.reason,
         remark: part.map(|part| record.remark_on(part)).filter(|remark| !remark.is_empty()),
         partial: is_partial(record),
-        engine: given_by.map(|served_by| served_by.engine).or(record.engine).map(|engine| engine.name()),
+        engine: given_by.map(|served_by| served_by.engine.as_str()),
         server: given_by.map(|served_by| served_by.server.name()),
         language: record.language.name(),
         bbox: part.map(|part| corners(part.bbox)),

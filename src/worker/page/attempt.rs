@@ -272,8 +272,10 @@ impl StageAttempts<'_> {
         let task = self.task;
         let (by_engine, remaining) = match verdict {
             Verdict::Failed(class) => {
-                let chandra = Budget::of(&task.context.configuration, Engine::Chandra);
-                let open = remaining_engines(task.stage, class, &self.retry, self.progress.counting(), chandra);
+                let configuration = &task.context.configuration;
+                let budget = Budget::of(configuration, Engine::FIRST);
+                let all = configuration.engines.names().all();
+                let open = remaining_engines(task.stage, class, &self.retry, self.progress.counting(), budget, all);
                 (class.remedy() != Remedy::Operator, task.remaining.and(open))
             }
             Verdict::Read | Verdict::Incomplete | Verdict::Blank => {
@@ -308,7 +310,7 @@ fn correct_blank(attempt: &mut Attempt, evidence: &ImageEvidence, counting: &[At
 /// failed and no step is left to try, the attempts were deaths of the server.
 fn last_failure(attempts: &[Attempt], engine: Engine) -> (Engine, FailureClass, String) {
     let failure = |attempt: &Attempt| match attempt.outcome {
-        AttemptOutcome::Failed(class) => Some((attempt.served_by.engine, class, attempt.reason.clone())),
+        AttemptOutcome::Failed(class) => Some((attempt.stage.engine(), class, attempt.reason.clone())),
         _ => None,
     };
     let failures = || attempts.iter().rev().filter_map(failure);

@@ -91,7 +91,7 @@ mod tests {
     use crate::model::{AttemptOutcome, FailureClass, Stage};
 
     fn attempts(number: usize) -> Vec<Attempt> {
-        vec![Attempt::sample(Stage::Primary, AttemptOutcome::Failed(FailureClass::Loop)); number]
+        vec![Attempt::sample(Stage::FIRST, AttemptOutcome::Failed(FailureClass::Loop)); number]
     }
 
     fn counts(progress: &PageProgress) -> [usize; 4] {

@@ -133,8 +133,7 @@ pub(super) async fn render(
 /// nothing new: DeepSeek-OCR scales every page to the same tiles (`docs/facts/deepseek.md`, "Tiles and tokens").
 fn saves_tokens(task: &PageTask, progress: &PageProgress, page: &EncodedPage) -> Result<bool, MachineFault> {
     let tokens = &task.context.engine(task.unit.engine)?.profile.visual_tokens;
-    let of_whole =
-        |attempt: &Attempt| attempt.served_by.engine == task.unit.engine && attempt.shown.view == View::Whole;
+    let of_whole = |attempt: &Attempt| attempt.stage.engine() == task.unit.engine && attempt.shown.view == View::Whole;
     let Some(before) = progress.counting().iter().rev().find(|attempt| of_whole(attempt)).map(|attempt| attempt.shown)
     else {
         return Ok(true);

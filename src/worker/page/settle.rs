@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     comm::Returned,
-    model::{Engine, MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
+    model::{MachineFault, PageRecord, PageRef, Prior, Unit, Verdict, error::chain},
     retry::escalation::next_stage,
     store,
     sys::on_one_line,
@@ -70,9 +70,9 @@ async fn read_record(task: &PageTask, progress: &mut PageProgress) {
 /// Gives the record of a settled page to the store.
 fn store_record(task: &PageTask, progress: PageProgress, end: StageEnd) {
     if let Verdict::Failed(class) = end.verdict {
-        let engine = task.unit.engine;
-        let has_second = task.context.configuration.roles().serves(Engine::DeepSeek);
-        if next_stage(end.remaining, has_second).is_some() {
+        let engines = &task.context.configuration.engines;
+        let engine = engines.name(task.unit.engine);
+        if next_stage(end.remaining, engines.served()).is_some() {
             tracing::info!(%engine, %class, "the page failed on this engine and goes on: {}", end.reason);
         } else {
             tracing::warn!(%engine, %class, "the page failed: {}", end.reason);

@@ -103,7 +103,7 @@ fn questions(target: &Target) -> Vec<(&'static str, EstimateTarget)> {
         ("window negative", asks(json!({ "vllm_xargs": { "ngram_size": 3, "window_size": -1 } }))),
         ("whitelist as a number", asks(json!({ "vllm_xargs": { "ngram_size": 3, "whitelist_token_ids": 7 } }))),
     ];
-    if target.engine == bulletin_ocr::model::Engine::Chandra {
+    if target.engine == bulletin_ocr::standin::Engine::Chandra {
         let large = page(PixelSize { width: 2480, height: 3508 });
         questions.push(("image too long", with(&url(&large), json!({}))));
         questions.push(("image too long, stream", with(&url(&large), json!({ "stream": true }))));

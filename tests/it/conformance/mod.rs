@@ -13,7 +13,7 @@ mod target;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use bulletin_ocr::model::Engine;
+use bulletin_ocr::standin::Engine;
 use target::{Release, Target};
 
 type Row = (&'static str, fn(Arc<Target>) -> Pin<Box<dyn Future<Output = ()> + Send>>);

@@ -5,7 +5,8 @@ use std::{fmt, time::Duration};
 
 use bulletin_ocr::{
     engine::{Client, EngineRequest, EngineResponse, Limits, Profile, ServerAddress},
-    model::{Capabilities, Engine, PixelSize, Sampling},
+    model::{Capabilities, PixelSize, Sampling},
+    standin::Engine,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

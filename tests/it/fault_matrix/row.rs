@@ -1,5 +1,6 @@
 //! One row of the matrix: a run in a folder of its own, a fault, as many starts as it takes, and the reckoning.
 
+use crate::engines;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -96,7 +97,7 @@ impl Row {
             }
         }
         let server = server(&bench);
-        let profile = bench.small_profile(Engine::Chandra);
+        let profile = bench.small_profile(engines::CHANDRA);
         let configuration = bench.write(
             "configuration.toml",
             &format!(

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use crate::engines;
 use std::{
     collections::BTreeMap,
     fs,
@@ -68,10 +69,7 @@ impl Bench {
     /// The built-in profile of an engine with small images that are not searched for turned content: what a test does not
     /// look at must not take its time.
     pub fn small_profile(&self, engine: Engine) -> PathBuf {
-        let name = match engine {
-            Engine::Chandra => "chandra-2",
-            Engine::DeepSeek => "deepseek-ocr",
-        };
+        let name = if engine == engines::CHANDRA { "chandra-2" } else { "deepseek-ocr" };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/profiles");
         let built_in = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
         let small = built_in
@@ -88,7 +86,7 @@ impl Bench {
 
     /// A configuration with small images, the usual limits, and one stand-in whose time runs at `time_scale`.
     pub fn one_engine_configuration(&self, engine: &str, time_scale: &str, more: &str) -> PathBuf {
-        let profile = self.small_profile(Engine::Chandra);
+        let profile = self.small_profile(engines::CHANDRA);
         let arguments = [&["--time-scale", time_scale], &SHORT_ANSWERS[..]].concat();
         self.write(
             "configuration.toml",
@@ -107,13 +105,14 @@ impl Bench {
     fn synthetic_configuration(&self, settings: impl Fn(Engine) -> String) -> PathBuf {
         let stand_in = |engine: Engine| {
             let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
+            let name = engines::name(engine);
             format!(
-                "[engines.{engine}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{}\n\
-                 [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n",
+                "[engines.{name}]\nfirst_token_limit = \"2s\"\ntoken_gap_limit = \"1s\"\n{}\n\
+                 [engines.{name}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n",
                 settings(engine)
             )
         };
-        self.write("configuration.toml", &format!("{}{}", stand_in(Engine::Chandra), stand_in(Engine::DeepSeek)))
+        self.write("configuration.toml", &format!("{}{}", stand_in(engines::CHANDRA), stand_in(engines::DEEPSEEK)))
     }
 
     /// Name and value of the mark, for processes started in another way.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each story tells a part; a test that cannot go on fails")]
 
+use crate::engines;
 use std::time::Duration;
 
 use bulletin_ocr::{
@@ -40,7 +41,7 @@ impl Story {
     }
 
     pub fn joins(&mut self, rank: RankId, role: &str, credits: u32) {
-        let role: Role = role.parse().unwrap();
+        let role = engines::role(role);
         self.happens(Event::RankJoined { rank, role, credits });
         for engine in role.first().iter() {
             self.happens(Event::EngineReady { rank, engine });
@@ -60,13 +61,13 @@ impl Story {
 
     pub fn settles(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict) {
         let fails_on_chandra = matches!(verdict, Verdict::Failed(class) if class.remedy() != Remedy::Operator)
-            && unit.engine == Engine::Chandra;
+            && unit.engine == engines::CHANDRA;
         self.settles_with(rank, unit, page, verdict, if fails_on_chandra { "deepseek" } else { "" });
     }
 
     /// With these engines remaining for the page.
     pub fn settles_with(&mut self, rank: RankId, unit: Unit, page: PageRef, verdict: Verdict, remaining: &str) {
-        let remaining = if remaining.is_empty() { EngineSet::default() } else { remaining.parse().unwrap() };
+        let remaining = engines::set(remaining);
         let (lease, engine) = (unit.lease, Some(unit.engine));
         let settlement = Settlement { page, lease, verdict, engine, attempts: Vec::new(), remaining };
         self.happens(Event::Settled { rank, settlement });
@@ -95,13 +96,13 @@ impl Story {
 
 /// Of a run without the second engine.
 pub fn without_second(ranks: u32) -> Policy {
-    Policy { engines: EngineSet::only(Engine::Chandra), ..policy(ranks) }
+    Policy { engines: EngineSet::only(engines::CHANDRA), ..policy(ranks) }
 }
 
 pub fn policy(ranks: u32) -> Policy {
     Policy {
         ranks,
-        engines: EngineSet::all(),
+        engines: engines::BOTH,
         unit_pages: 4,
         deadline: None,
         drain: Duration::ZERO,
@@ -122,16 +123,17 @@ pub fn page(document: u32, number: u32) -> PageRef {
 pub fn attempt() -> Attempt {
     Attempt {
         served_by: ServedBy {
-            engine: Engine::Chandra,
+            engine: engines::name(engines::CHANDRA),
             server: ServerKind::Model,
             profile: "chandra-2".into(),
             model: "chandra".into(),
             version: "0.17.0".into(),
+            dialect: "divs".into(),
             prompt_sha256: String::new(),
             request: "{}".into(),
         },
         rank: CHANDRA,
-        stage: Stage::Primary,
+        stage: Stage::FIRST,
         shown: Shown::whole(PixelSize { width: 1600, height: 2240 }),
         request_id: "BO_1.p1.l1.a1.whole".into(),
         outcome: AttemptOutcome::Failed(FailureClass::Loop),

@@ -1,6 +1,7 @@
 //! Records as a run makes them, from the text of real gazettes, for the tests and benches of the store.
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+use crate::engines;
 use std::{
     env,
     fmt::Write,
@@ -13,9 +14,9 @@ use std::{
 use bulletin_ocr::{
     model::{
         Attempt, AttemptOutcome, BBox, Block, Columns, ColumnsReason, Confidence, Divide, Document, DocumentId,
-        DocumentState, Edition, Engine, EngineSet, FailureClass, Fingerprint, FinishReason, ImageFacts, Language,
-        LeaseId, MachineFault, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, Rotation, Sampling,
-        ServedBy, ServerKind, Shown, Skew, Stage, TokenUsage, Verdict, View, configuration,
+        DocumentState, Edition, Engine, EngineNames, EngineSet, FailureClass, Fingerprint, FinishReason, ImageFacts,
+        Language, LeaseId, MachineFault, PageIndex, PageLayout, PageRecord, PageRef, Part, PixelSize, RankId, Rotation,
+        Sampling, ServedBy, ServerKind, Shown, Skew, Stage, TokenUsage, Verdict, View, configuration,
     },
     store::{
         self, JournalHeader, JournalWriter, Layout, Provenance, Recovered, ShardReader, StoreError, StoreEvent,
@@ -54,6 +55,7 @@ pub fn provenance() -> Provenance {
         run_id: "run-1".into(),
         configuration_toml: "roles = \"chandra\"\n".into(),
         program_version: "0.1.0".into(),
+        engines: EngineNames::default(),
     }
 }
 
@@ -66,13 +68,15 @@ pub fn settings(shard: u64) -> configuration::Store {
 }
 
 pub fn served_by(engine: Engine, server: ServerKind) -> ServedBy {
+    let name = engines::name(engine);
     ServedBy {
-        engine,
         server,
-        profile: engine.name().into(),
-        model: format!("{engine}-model"),
+        profile: name.to_string(),
+        model: format!("{name}-model"),
+        engine: name,
         version: "0.11.2".into(),
-        prompt_sha256: format!("{:064x}", engine as u8),
+        dialect: "divs".into(),
+        prompt_sha256: format!("{:064x}", engine.position() + 1),
         request: "{\"top_k\":-1}".into(),
     }
 }
@@ -81,10 +85,10 @@ pub fn attempt(engine: Engine, outcome: AttemptOutcome, answer: &str) -> Attempt
     let accepted = outcome == AttemptOutcome::Accepted;
     Attempt {
         served_by: served_by(engine, ServerKind::Model),
-        rank: RankId(engine as u32),
-        stage: if engine == Engine::Chandra { Stage::Primary } else { Stage::Fallback },
+        rank: RankId(engine.position() as u32 + 1),
+        stage: Stage::On(engine),
         shown: Shown::whole(PixelSize { width: 1288, height: 1822 }),
-        request_id: format!("BO_1.p1.l1.{engine}"),
+        request_id: format!("BO_1.p1.l1.{}", engines::name(engine)),
         outcome,
         finish: Some(if accepted { FinishReason::Stop } else { FinishReason::Cut }),
         step: 1,
@@ -120,7 +124,7 @@ pub fn read_page(page: PageRef, lease: u64, bytes: usize, random: &mut Rand32) -
     }
     let language = if arabic { Language::Arabic } else { Language::French };
     let part = part(blocks);
-    let attempts = vec![attempt(Engine::Chandra, AttemptOutcome::Accepted, &raw)];
+    let attempts = vec![attempt(engines::CHANDRA, AttemptOutcome::Accepted, &raw)];
     PageRecord { language, parts: vec![part], attempts, ..bare(page, lease, Verdict::Read) }
 }
 
@@ -178,7 +182,7 @@ pub fn bare(page: PageRef, lease: u64, verdict: Verdict) -> PageRecord {
         lease: LeaseId(lease),
         rank: RankId(3),
         verdict,
-        engine: Some(Engine::Chandra),
+        engine: Some(engines::CHANDRA),
         language: Language::Unknown,
         image: Some(image),
         layout: Some(layout),
@@ -209,9 +213,9 @@ pub fn varied() -> Vec<PageRecord> {
         let bbox = BBox { left, top: 0, right: left + 500, bottom: 1000 };
         Part { bbox, attempt, ..part(vec![header, body]) }
     };
-    let mut cut = attempt(Engine::Chandra, AttemptOutcome::Failed(FailureClass::Loop), "<div>boucle boucle");
+    let mut cut = attempt(engines::CHANDRA, AttemptOutcome::Failed(FailureClass::Loop), "<div>boucle boucle");
     cut.shown.part = 1;
-    let mut second = attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "Décret n° 2-24");
+    let mut second = attempt(engines::DEEPSEEK, AttemptOutcome::Accepted, "Décret n° 2-24");
     second.request_id = "BO_1.p1.l1.a3.halves-2".into();
     second.shown = Shown {
         view: View::Halves,
@@ -222,11 +226,11 @@ pub fn varied() -> Vec<PageRecord> {
         size: PixelSize { width: 1288, height: 928 },
     };
     let two = PageRecord {
-        engine: Some(Engine::DeepSeek),
+        engine: Some(engines::DEEPSEEK),
         language: Language::Mixed,
         attempts: vec![
             cut,
-            attempt(Engine::DeepSeek, AttemptOutcome::Accepted, "<|ref|>text<|/ref|> المادة 4"),
+            attempt(engines::DEEPSEEK, AttemptOutcome::Accepted, "<|ref|>text<|/ref|> المادة 4"),
             second,
         ],
         parts: vec![column(500, 1, "المادة 4"), column(0, 2, "Décret <b>portant</b> création")],
@@ -243,13 +247,13 @@ pub fn varied() -> Vec<PageRecord> {
         attempts: vec![
             Attempt {
                 request_id: "BO_1.p1.l1.a1.whole".into(),
-                ..attempt(Engine::Chandra, AttemptOutcome::Interrupted(MachineFault::ServerDied), "")
+                ..attempt(engines::CHANDRA, AttemptOutcome::Interrupted(MachineFault::ServerDied), "")
             },
-            attempt(Engine::Chandra, AttemptOutcome::Failed(FailureClass::Truncated), "<div>boucle"),
+            attempt(engines::CHANDRA, AttemptOutcome::Failed(FailureClass::Truncated), "<div>boucle"),
         ],
         counts_from: 1,
         parts: vec![partial],
-        remaining: EngineSet::only(Engine::DeepSeek),
+        remaining: EngineSet::only(engines::DEEPSEEK),
         reason: "budget de 12384 jetons épuisé".into(),
         ..bare(page_ref(1, 0), 4, Verdict::Failed(FailureClass::Truncated))
     };
@@ -261,7 +265,7 @@ pub fn varied() -> Vec<PageRecord> {
         ..bare(page_ref(1, 1), 5, Verdict::Failed(FailureClass::TooLarge))
     };
     let mut stand_in = read_page(page_ref(1, 2), 6, 800, &mut random);
-    stand_in.attempts[0].served_by = served_by(Engine::Chandra, ServerKind::StandInTesseract);
+    stand_in.attempts[0].served_by = served_by(engines::CHANDRA, ServerKind::StandInTesseract);
     vec![read, two, blank, failed, unrendered, stand_in]
 }
 
