@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::engines;
 use std::{
     collections::VecDeque,
     sync::{
@@ -28,8 +27,7 @@ use bulletin_ocr::{
         ServerAddress,
     },
     model::{
-        AttemptOutcome, BBox, Engine, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown,
-        Stage,
+        AttemptOutcome, BBox, FailureClass, FinishReason, MachineFault, PixelSize, RankId, ServerKind, Shown, Stage,
     },
 };
 use futures_util::{StreamExt, future::join_all, stream};

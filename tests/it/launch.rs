@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::
 
 use crate::launch_support::{self, Hosts, Launch, PAGES, signal};
 use crate::run_support::{self, Bench, Killed, Pages, until};
-use bulletin_ocr::model::{Engine, Verdict};
+use bulletin_ocr::model::Verdict;
 use rustix::process::Signal;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/launch");

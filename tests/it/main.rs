@@ -56,6 +56,7 @@ mod run_logs;
 mod run_main_job;
 mod run_retries;
 mod run_role_switches;
+mod run_three_engines;
 mod run_walltime;
 mod schedule_expiry;
 mod schedule_failures;

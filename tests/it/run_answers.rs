@@ -16,7 +16,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::run_support::{Bench, text};
-use bulletin_ocr::model::{AttemptOutcome, Engine, FailureClass, PageRecord, Verdict};
+use bulletin_ocr::model::{AttemptOutcome, FailureClass, PageRecord, Verdict};
 
 const FRENCH: &str = include_str!("../data/truth/BO_7510_Fr/p004.txt");
 const ARABIC: &str = include_str!("../data/truth/BO_7412_Ar/p003.txt");

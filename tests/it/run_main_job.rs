@@ -6,7 +6,7 @@ use crate::engines;
 use std::{fs, path::Path};
 
 use crate::run_support::{Bench, text};
-use bulletin_ocr::model::{AttemptOutcome, Engine, FailureClass, PageIndex, ServerKind, Verdict};
+use bulletin_ocr::model::{AttemptOutcome, FailureClass, PageIndex, ServerKind, Verdict};
 
 #[test]
 fn alone_it_reads_every_page_and_says_so() {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::run_support::{Bench, Killed, text, until};
-use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, Engine, FailureClass, PageRecord, Stage, Verdict, View};
+use bulletin_ocr::model::{Attempt, AttemptOutcome, BBox, FailureClass, PageRecord, Stage, Verdict, View};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A run over a page that is struck, and others.

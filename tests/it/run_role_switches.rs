@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::run_support::{Bench, Killed, both_awake, is_sleeping, text, until};
-use bulletin_ocr::model::{Engine, PageRecord, Verdict};
+use bulletin_ocr::model::{PageRecord, Verdict};
 
 /// One page, which the faults are for.
 const PAGE: &str = "pages/digital_fr.pdf";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::schedule_support::{CHANDRA, Story, page, policy, seconds, without_second};
 use bulletin_ocr::{
-    model::{Engine, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict},
+    model::{FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict},
     schedule::{Action, Event, PageState, Policy, Restored},
 };
 

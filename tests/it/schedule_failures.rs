@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::schedule_support::{CHANDRA, Story, page, policy, without_second};
 use bulletin_ocr::{
-    model::{
-        Engine, EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict,
-    },
+    model::{EngineSet, FailureClass, MachineFault, Outcome, PageRef, RankId, RecordPlace, StopReason, Unit, Verdict},
     schedule::{Action, Event, PageState, Policy, Restored},
 };
 

@@ -372,3 +372,21 @@ fn a_rank_that_only_has_to_wake_its_server_role_switches_where_another_would_com
     fails(&mut story, SECOND, unit, page(0, 1));
     assert_eq!(turn(&mut story), (SECOND, engines::CHANDRA));
 }
+
+#[test]
+fn a_rank_of_three_engines_takes_them_in_turn() {
+    let policy = Policy { engines: engines::three().all(), ..policy(1) };
+    let mut story = Story::resume(policy, &[1], Vec::new());
+    story.joins(FIRST, "chandra/deepseek/surya-2", 1);
+    for (engine, remaining) in [(engines::DEEPSEEK, "deepseek+surya-2"), (engines::THIRD, "surya-2")] {
+        let failed = unit(&mut story);
+        story.settles_with(FIRST, failed, page(0, 1), LOOPED, remaining);
+        assert_eq!(turn(&mut story), (FIRST, engine));
+        ready(&mut story, FIRST, engine);
+    }
+    let last = unit(&mut story);
+    assert_eq!(last.engine, engines::THIRD);
+    story.settles(FIRST, last, page(0, 1), Verdict::Read);
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().recovered, 1);
+}

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bulletin_ocr::{
-    model::{DocumentId, Engine, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
+    model::{DocumentId, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
     simulate::{Cluster, FailingServer, Report, simulate},
 };
 use oorandom::Rand64;
@@ -29,7 +29,8 @@ fn troubled(seed: u64) -> Cluster {
         "chandra/deepseek,deepseek",
         "chandra/deepseek,chandra+deepseek",
     ];
-    let roles = roles[below(roles.len() as u64) as usize];
+    let two = roles[below(roles.len() as u64) as usize];
+    let roles = three_engines(seed).unwrap_or(two);
     let page_counts: Vec<u32> = (0..1 + below(6)).map(|_| below(14) as u32).collect();
     let mut poison = BTreeSet::new();
     for (document, count) in page_counts.iter().enumerate() {
@@ -73,6 +74,22 @@ fn troubled(seed: u64) -> Cluster {
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
         check: true,
     }
+}
+
+/// Roles with three engines, in a third of the clusters.
+fn three_engines(seed: u64) -> Option<&'static str> {
+    let mut random = Rand64::new(u128::from(seed) ^ 0x3333);
+    let mut below = |limit: u64| random.rand_range(0..limit);
+    let roles = [
+        "chandra/deepseek/surya-2",
+        "chandra,deepseek,surya-2",
+        "chandra+deepseek+surya-2",
+        "chandra,deepseek/surya-2",
+        "chandra/surya-2,deepseek",
+        "chandra/deepseek,deepseek/surya-2,chandra/surya-2",
+        "chandra,surya-2",
+    ];
+    (below(3) == 0).then(|| roles[below(roles.len() as u64) as usize])
 }
 
 /// Pages that never come back or come back late, in some clusters, and in fewer a rank that gives nothing back.
@@ -163,7 +180,7 @@ fn a_thousand_troubled_clusters_end_with_an_exact_ledger() {
             assert!(failed_stuck <= hang, "seed {seed}: {failed_stuck} pages failed where {hang} hang");
         }
         (expired, stuck) = (expired + report.expired, stuck + failed_stuck);
-        returned += report.actions.iter().filter(|action| action.contains("stage: PrimaryRetry")).count();
+        returned += report.actions.iter().filter(|action| action.contains("stage: FirstAgain")).count();
     }
     println!(
         "{seeds} clusters: {complete} complete, {recovered} recovered, {poisoned} poison, {stale} stale, {returned} returned, \

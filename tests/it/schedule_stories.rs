@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::schedule_support::{CHANDRA, Story, attempt, page, policy, seconds, without_second};
 use bulletin_ocr::{
     model::{
-        Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, NoPages, Outcome,
-        Prior, RankId, RecordPlace, Remedy, Role, Stage, StopReason, Unit, Verdict,
+        Answer, Attempt, AttemptOutcome, EngineSet, FailureClass, LeaseId, MachineFault, NoPages, Outcome, Prior,
+        RankId, RecordPlace, Remedy, Role, Stage, StopReason, Unit, Verdict,
     },
     schedule::{Action, Deadline, Event, PageState, Policy, Restored, Tick},
 };
@@ -73,8 +73,8 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
         let [Action::Assign { rank: dealt_to, unit, ref priors }] = story.actions[..] else { panic!("one unit") };
         assert_eq!((dealt_to, unit.engine), (rank, stage.engine()));
         assert_eq!(priors.first().map_or(Stage::FIRST, |prior| prior.stage), stage);
-        let open = priors.first().map_or(EngineSet::ANY, |prior| prior.remaining);
-        assert_eq!(open, if stage == Stage::FirstAgain { EngineSet::only(engines::CHANDRA) } else { EngineSet::ANY });
+        let open = priors.first().map_or(engines::BOTH, |prior| prior.remaining);
+        assert_eq!(open, if stage == Stage::FirstAgain { EngineSet::only(engines::CHANDRA) } else { engines::BOTH });
         story.actions.clear();
         story.settles_with(rank, unit, page(0, 1), looped, remaining);
     }
@@ -617,4 +617,35 @@ fn the_scheduler_names_no_clock_no_file_and_no_driver() {
             assert!(!text.contains(word), "{} names {word}", path.display());
         }
     }
+}
+
+#[test]
+fn a_page_goes_through_three_engines_in_their_order_and_then_to_the_first_again() {
+    let mut story = Story::resume(Policy { engines: engines::three().all(), ..policy(3) }, &[1], Vec::new());
+    let failed = Verdict::Failed(FailureClass::Loop);
+    let roles = ["chandra", "deepseek", "surya-2"];
+    (0..).zip(roles).for_each(|(rank, role)| story.joins(RankId(rank), role, 1));
+    let ways = [(0, "chandra+deepseek+surya-2"), (1, "chandra+surya-2"), (2, "chandra"), (0, "")];
+    for (way, (rank, remaining)) in ways.into_iter().enumerate() {
+        let [Action::Assign { rank: to, unit, priors }] = &story.actions.drain(..).collect::<Vec<_>>()[..] else {
+            panic!("one assignment")
+        };
+        assert_eq!((*to, unit.engine.position()), (RankId(rank), rank as usize), "way {way}");
+        let stage = priors.first().map_or(Stage::FIRST, |prior| prior.stage);
+        assert_eq!(stage, if way == 3 { Stage::FirstAgain } else { Stage::On(unit.engine) });
+        story.settles_with(*to, *unit, page(0, 1), failed, remaining);
+    }
+    story.assert_finished(Outcome::Complete);
+    assert_eq!(story.scheduler.counts().failed_total(), 1);
+}
+
+#[test]
+fn a_run_of_one_engine_asks_it_twice_and_no_other() {
+    let mut story = Story::resume(without_second(1), &[1], Vec::new());
+    story.joins(CHANDRA, "chandra", 1);
+    for remaining in ["chandra+deepseek", ""] {
+        let [(_, unit)] = story.units()[..] else { panic!("one unit") };
+        story.settles_with(CHANDRA, unit, page(0, 1), Verdict::Failed(FailureClass::Loop), remaining);
+    }
+    story.assert_finished(Outcome::Complete);
 }

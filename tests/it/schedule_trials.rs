@@ -6,8 +6,7 @@ use crate::engines;
 use crate::schedule_support::{CHANDRA, Story, attempt, page, without_second};
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, Engine, FailureClass, MachineFault, Outcome, PageRef, RankId, StopReason, Trial, Unit,
-        Verdict,
+        Attempt, AttemptOutcome, FailureClass, MachineFault, Outcome, PageRef, RankId, StopReason, Trial, Unit, Verdict,
     },
     schedule::{Action, Event},
 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::store_support::*;
 use bulletin_ocr::model::{
-    Attempt, AttemptOutcome, BBox, Block, Engine, FailureClass, Language, MachineFault, PageRecord, Part, Sampling,
-    Shown, TokenUsage, Verdict,
+    Attempt, AttemptOutcome, BBox, Block, FailureClass, Language, MachineFault, PageRecord, Part, Sampling, Shown,
+    TokenUsage, Verdict,
 };
 use proptest::prelude::*;
 

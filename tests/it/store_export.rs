@@ -7,9 +7,7 @@ use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 use crate::store_support::*;
 use bulletin_ocr::{
     engine::{self, Dialect, block_to_markdown, text_of},
-    model::{
-        Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, Language, PageRecord, Part, Verdict,
-    },
+    model::{Attempt, AttemptOutcome, BBox, Block, DocumentState, FailureClass, Language, PageRecord, Part, Verdict},
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
 use proptest::prelude::*;

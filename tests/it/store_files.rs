@@ -16,8 +16,8 @@ use crate::store_support::*;
 use bulletin_ocr::{
     corpus::{self, Inputs, Plan},
     model::{
-        Attempt, AttemptOutcome, Block, DocumentState, Engine, FailureClass, Language, LeaseId, PageRecord, PageRef,
-        Part, RankId, Stage, Verdict,
+        Attempt, AttemptOutcome, Block, DocumentState, FailureClass, Language, LeaseId, PageRecord, PageRef, Part,
+        RankId, Stage, Verdict,
     },
     store::{
         self, JournalHeader, JournalReader, JournalWriter, LatestRecord, Layout, Problem, Provenance, Reader,

@@ -79,7 +79,7 @@ class Shard:
                 "class": self.name("class", page["class"]),
                 "reason": self.span(page["reason_offset"], page["reason_length"]),
                 "partial": self.name("verdict", page["verdict"]) == "failed" and part is not None,
-                "engine": by["engine"] if by else self.name("engine", page["engine"]),
+                "engine": by["engine"] if by else page["engine"].decode() or None,
                 "server": by["server"] if by else self.name("server", page["server"]),
                 "language": self.codes["language"][str(text["language"])],
                 "bbox": corners(part) if part is not None else None,
@@ -129,11 +129,12 @@ class Shard:
     def attempt(self, row):
         engine = self.engines[row["served_by"]]
         return {
-            "engine": self.name("engine", engine["engine"]),
+            "engine": engine["engine"].decode(),
             "server": self.name("server", engine["server"]),
             "profile": engine["profile"].decode(),
             "model": engine["model"].decode(),
             "version": engine["version"].decode(),
+            "dialect": engine["dialect"].decode(),
             "prompt_sha256": engine["prompt_sha256"].decode(),
             "request": engine["request"].decode(),
             "request_id": self.span(row["request_id_offset"], row["request_id_length"]),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bulletin_ocr::model::{Engine, Verdict};
+use bulletin_ocr::model::Verdict;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::run_support::{Bench, Killed, Pages, SHORT_ANSWERS, text, until};

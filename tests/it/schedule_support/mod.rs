@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     model::{
-        Attempt, AttemptOutcome, DocumentId, Engine, EngineSet, FailureClass, LeaseId, MachineFault, Outcome,
-        PageIndex, PageRef, PixelSize, RankId, Remedy, Role, Sampling, ServedBy, ServerKind, Settlement, Shown, Stage,
-        TokenUsage, Unit, Verdict,
+        Attempt, AttemptOutcome, DocumentId, EngineSet, FailureClass, LeaseId, MachineFault, Outcome, PageIndex,
+        PageRef, PixelSize, RankId, Remedy, Sampling, ServedBy, ServerKind, Settlement, Shown, Stage, TokenUsage, Unit,
+        Verdict,
     },
     schedule::{Action, Event, Policy, Restored, Scheduler, Tick},
 };
