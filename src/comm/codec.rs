@@ -6,7 +6,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes whenever the format of a message changes.
-const VERSION: u8 = 8;
+const VERSION: u8 = 9;
 
 /// Maximum size of a frame, in bytes. Lists are sent in batches; a larger message is a defect.
 const LIMIT: usize = 8 << 20;
@@ -102,7 +102,7 @@ mod tests {
             page,
             lease: LeaseId(9),
             verdict,
-            engine: Some(Engine::Chandra),
+            engine: Some(Engine::FIRST),
             attempts: Vec::new(),
             remaining: EngineSet::default(),
         }])
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_verdict_takes_tens_of_bytes_and_its_form_does_not_change_by_accident() {
         let frame = encode(&message()).unwrap();
-        let golden = "08 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00000000 0000000000000000 00";
+        let golden = "09 04000000 0100000000000000 07000000 02000000 0900000000000000 02000000 05000000 01 00 0000000000000000 00";
         assert_eq!(hex::encode(&frame), golden.replace(' ', ""));
         assert_eq!(decode::<ToCoordinator>(&frame).unwrap(), message());
     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn foreign_and_damaged_frames_are_refused() {
         assert!(matches!(decode::<ToWorker>(&[]), Err(CodecError::Empty)));
-        assert!(matches!(decode::<ToWorker>(&[9, 0, 0]), Err(CodecError::Version(9))));
+        assert!(matches!(decode::<ToWorker>(&[8, 0, 0]), Err(CodecError::Version(8))));
         let frame = encode(&message()).unwrap();
         for length in 1..frame.len() {
             assert!(decode::<ToCoordinator>(&frame[..length]).is_err(), "cut at {length}");

@@ -184,7 +184,7 @@ mod tests {
         let page = |number| PageRef { document: DocumentId(3), page: PageIndex(number) };
         let sample = Attempt::sample(Stage::FIRST, AttemptOutcome::Interrupted(MachineFault::Overloaded));
         let long = vec![Attempt { reason: "r".repeat(500), ..sample }; 3000];
-        let unit = Unit { lease: LeaseId(7), engine: Engine::Chandra, first: page(10), count: 8, trial: None };
+        let unit = Unit { lease: LeaseId(7), engine: Engine::FIRST, first: page(10), count: 8, trial: None };
         // Two pages of the unit have no history.
         let priors: Vec<_> =
             [10, 12, 13, 14, 15, 16].map(|number| Prior { attempts: long.clone(), ..Prior::none(page(number)) }).into();

@@ -100,10 +100,10 @@ mod tests {
             host: "h".into(),
             local_rank: 0,
             gpu: None,
-            role: Role::Together,
+            role: Role::Together(EngineNames::default().all()),
             credits: 1,
         };
-        let lost = ToCoordinator::EngineLost(Engine::Chandra, "gone".into());
+        let lost = ToCoordinator::EngineLost(Engine::FIRST, "gone".into());
         roster.record(RankId(1), lost.clone()).unwrap();
         roster.record(RankId(1), ToCoordinator::Hello(hello.clone())).unwrap();
         assert_eq!(roster.ranks(), [RankId(1)]);

@@ -326,7 +326,7 @@ mod tests {
 
     fn columns<T: H5Type>() -> String {
         let TypeDescriptor::Compound(compound) = T::type_descriptor() else { panic!("not a row") };
-        compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty)).collect()
+        compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty.to_string().replace(' ', ""))).collect()
     }
 
     /// As plain h5py shows the files of format versions 6 and 3.
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(
             columns::<PageRow>(),
             expected(
-                "document:uint32 page:uint32 lease:uint64 rank:uint32 verdict:uint8 class:uint8 engine:string
+                "document:uint32 page:uint32 lease:uint64 rank:uint32 verdict:uint8 class:uint8 engine:string(len32)
                 server:uint8 language:uint8 parts:uint8 attempts:uint16 counts_from:uint16 ahead:uint8
                 kept_characters:uint32 first_part:uint64 first_block:uint64 blocks:uint32 first_attempt:uint64
                 prompt_tokens:uint32 completion_tokens:uint32 engine_us:uint64 settled_unix_ms:int64 has_image:uint8
@@ -378,7 +378,7 @@ mod tests {
             columns::<IndexRow>(),
             expected(
                 "document:uint32 page:uint32 shard:uint32 row:uint32 text_shard:uint32 text_row:uint32 lease:uint64
-                rank:uint32 verdict:uint8 class:uint8 engine:string server:uint8 language:uint8 attempts:uint16
+                rank:uint32 verdict:uint8 class:uint8 engine:string(len32) server:uint8 language:uint8 attempts:uint16
                 kept_characters:uint32 sha64:uint64"
             )
         );
