@@ -23,7 +23,7 @@ const SMALL_PAGES: (&str, usize) = ("BO_7000_Fr.pdf", 12);
 pub enum Corpus {
     /// One folder with a copy of the sample files, and small pages.
     Small,
-    /// Three folders: pages enough to be in the middle of them for a while.
+    /// Two folders: pages enough to be in the middle of them for a while.
     Large,
 }
 
@@ -31,7 +31,7 @@ impl Corpus {
     fn folders(self) -> &'static [&'static str] {
         match self {
             Corpus::Small => &["a"],
-            Corpus::Large => &["a", "b", "c"],
+            Corpus::Large => &["a", "b"],
         }
     }
 

@@ -167,7 +167,7 @@ impl Launched<'_> {
                 return met;
             }
             assert!(Instant::now() < deadline, "waited {LIMIT:?} until {what}: {}{}", self.stderr(), self.stdout());
-            std::thread::park_timeout(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     }
 

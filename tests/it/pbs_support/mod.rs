@@ -191,7 +191,9 @@ impl<'a> Pbs<'a> {
 
     /// Waits for the end of a job, and returns its `Exit_status`.
     pub fn end(&self, job: &str) -> i32 {
-        self.await_that(job, "it has ended", || self.attribute(job, "job_state").as_deref() == Some("F"));
+        // Each look starts an interpreter.
+        let pause = Duration::from_millis(300);
+        self.await_every(pause, job, "it has ended", || self.attribute(job, "job_state").as_deref() == Some("F"));
         self.attribute(job, "Exit_status").unwrap().parse().unwrap()
     }
 
@@ -203,11 +205,15 @@ impl<'a> Pbs<'a> {
         self.await_that(job, "three pages are settled", || settled() == Some(3));
     }
 
-    pub fn await_that(&self, job: &str, what: &str, mut condition: impl FnMut() -> bool) {
+    pub fn await_that(&self, job: &str, what: &str, condition: impl FnMut() -> bool) {
+        self.await_every(Duration::from_millis(50), job, what, condition);
+    }
+
+    fn await_every(&self, pause: Duration, job: &str, what: &str, mut condition: impl FnMut() -> bool) {
         let deadline = Instant::now() + LIMIT;
         while !condition() {
             assert!(Instant::now() < deadline, "waited {LIMIT:?} until {what}: {}", self.output(job));
-            std::thread::park_timeout(Duration::from_millis(50));
+            std::thread::park_timeout(pause);
         }
     }
 
