@@ -121,7 +121,9 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
 #[test]
 fn a_page_is_shown_whole_where_columns_are_not_asked_for() {
     let bench = Bench::new();
-    let configuration = bench.half_size_configuration();
+    // The option takes the place of what the file says.
+    let invented = fs::read_to_string(bench.half_size_configuration()).unwrap();
+    let configuration = bench.write("configuration.toml", &format!("{invented}[imaging]\ncolumns = \"auto\"\n"));
     let records = read(&bench, &["mixed_fr.pdf"], &["--columns", "never", "-c", configuration.to_str().unwrap()]);
     let record = &records["mixed_fr.pdf"];
     assert_eq!(record.parts.len(), 1);
