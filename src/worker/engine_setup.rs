@@ -73,6 +73,9 @@ pub(super) fn set_up_engines(
             InFlight::Fixed(_) | InFlight::Found(_) => None,
         };
         let found = found_limits.as_ref().and_then(FoundLimits::earlier);
+        if let Some(found) = found {
+            tracing::info!(%engine, found, "begins with the number of requests in flight that an earlier search found");
+        }
         let in_flight = match (in_flight, found) {
             (InFlight::Adaptive(Bounds { ceiling, .. }), Some(found)) => {
                 InFlight::Found(Bounds { start: found.min(ceiling), ceiling })

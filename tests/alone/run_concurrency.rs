@@ -10,7 +10,8 @@ use crate::run_support::{Bench, write_small_pages};
 
 const PAGES: usize = 180;
 
-/// The stand-in's KV cache holds about four of these pages; the profile begins with 16.
+/// The stand-in's KV cache holds about four of these pages; the profile begins with 16. The next start begins with what the
+/// first one found.
 #[test]
 fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     let bench = Bench::new();
@@ -34,9 +35,12 @@ fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     );
     let run = bench.run_directory();
     let words = ["run", "--input", "input", "--output", "run", "--config", "configuration.toml"];
-    let mut command: Command = bench.bocr(&words);
-    let output = command.current_dir(configuration.parent().unwrap()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let start = || {
+        let mut command: Command = bench.bocr(&words);
+        let output = command.current_dir(configuration.parent().unwrap()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    start();
 
     let log = fs::read_to_string(run.join("logs/pace-0000-chandra.jsonl")).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -52,5 +56,13 @@ fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     assert!((total / whole - 1.0).abs() < 0.2, "every second has a label: {total} of {whole}");
     assert!(busy > 0.5 * total, "{time:?}");
     assert_eq!(report["tokens"]["chandra"]["accepted"]["attempts"], PAGES);
+
+    let kept = fs::read_dir(run.join("in-flight")).unwrap().next().unwrap().unwrap().path();
+    let kept: Value = serde_json::from_slice(&fs::read(kept).unwrap()).unwrap();
+    let found = kept["in_flight"].as_u64().unwrap();
+    assert!(found <= 10, "{kept}");
+    write_small_pages(&bench.path("input/BO_7001_Fr.pdf"), 1);
+    start();
+    assert!(bench.log(0).contains(&format!("found={found}")), "{}", bench.log(0));
     bench.assert_nothing_left();
 }
