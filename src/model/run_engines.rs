@@ -186,7 +186,6 @@ fn stages_of(roles: &RoleNames) -> Result<EngineNames, EngineNamesError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::configuration::Configuration;
 
     fn engines(text: &str) -> Result<(String, String), String> {

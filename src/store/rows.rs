@@ -326,7 +326,11 @@ mod tests {
 
     fn columns<T: H5Type>() -> String {
         let TypeDescriptor::Compound(compound) = T::type_descriptor() else { panic!("not a row") };
-        compound.fields.iter().map(|field| format!("{}:{} ", field.name, field.ty.to_string().replace(' ', ""))).collect()
+        compound
+            .fields
+            .iter()
+            .map(|field| format!("{}:{} ", field.name, field.ty.to_string().replace(' ', "")))
+            .collect()
     }
 
     /// As plain h5py shows the files of format versions 6 and 3.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::run_support::{Bench, Killed, both_awake, is_sleeping, text, until};
-use bulletin_ocr::model::{PageRecord, Verdict};
+use bulletin_ocr::model::{Engine, PageRecord, Verdict};
 
 /// One page, which the faults are for.
 const PAGE: &str = "pages/digital_fr.pdf";
@@ -108,16 +108,19 @@ async fn a_server_that_does_not_wake_up_is_started_again_and_its_page_is_read() 
 async fn servers_without_sleep_mode_are_started_again_at_each_turn() {
     let bench = Bench::new();
     let faults = bench.write("server-faults.toml", FAILED_BY_BOTH);
-    let stand_in = |engine: &str| {
+    let stand_in = |engine: Engine| {
+        let name = engines::name(engine);
+        let profile = bench.small_profile(engine);
         format!(
-            "[engines.{engine}.server]\nkind = \"launch\"\ncommand = [\"{}\", \"stand-in\", \"--speak\", \"{engine}\", \
+            "[engines.{name}]\nprofile = {profile:?}\n\
+             [engines.{name}.server]\nkind = \"launch\"\ncommand = [\"{}\", \"stand-in\", \"--speak\", \"{name}\", \
              \"--mode\", \"synthetic\", \"--time-scale\", \"0\", \"--uds\", \"{{socket}}\", \"--served-name\", \
              \"{{served_name}}\", \"--faults\", \"{}\"]\n",
             env!("CARGO_BIN_EXE_bocr"),
             faults.display()
         )
     };
-    let configuration = bench.write("configuration.toml", &(stand_in("chandra") + &stand_in("deepseek")));
+    let configuration = bench.write("configuration.toml", &(stand_in(engines::CHANDRA) + &stand_in(engines::DEEPSEEK)));
     let (_, turns) = run(&bench, 1, &arguments(&bench, &[PAGE], configuration, "")).await;
     assert_eq!(turns, 2);
     assert_eq!(bench.log(0).matches("it has no sleep mode").count(), 2, "{}", bench.log(0));
