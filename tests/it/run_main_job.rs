@@ -182,7 +182,7 @@ fn wrong_usage_ends_with_two_and_names_the_remedy() {
     let cases: [(&[&str], &str); 4] = [
         (&["run", "-i", missing.to_str().unwrap(), "-o", run], "nothing-here"),
         (&["run", "-i", "/", "-o", run, "-c", bad.to_str().unwrap()], "unknown field `dpi`"),
-        (&["run", "-i", "/", "-o", run, "--roles", "tesseract"], "is not an engine"),
+        (&["run", "-i", "/", "-o", run, "--roles", "tesseract"], "no engine tesseract"),
         (&["run", "-o", run], "--input"),
     ];
     for (arguments, said) in cases {

@@ -38,7 +38,7 @@ fn read_journal(path: &Path) -> (Vec<PageRecord>, u64) {
 fn the_bytes_of_a_journal_do_not_change_by_accident() {
     let directory = tempfile::tempdir().unwrap();
     let (layout, _) = leave_journal(directory.path(), &varied()[1..5]);
-    assert_golden("journal-v5.bin", &fs::read(layout.journal(FILE)).unwrap());
+    assert_golden("journal-v6.bin", &fs::read(layout.journal(FILE)).unwrap());
 }
 
 #[test]
