@@ -5,6 +5,9 @@
 //! three times as much text, is measured too.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../tests/it/engines.rs"]
+#[allow(dead_code, reason = "a bench uses its own part")]
+mod engines;
 #[path = "../tests/it/store_support/mod.rs"]
 mod store_support;
 
