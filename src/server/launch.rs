@@ -209,7 +209,7 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
         share.program.to_string_lossy().into_owned(),
         "stand-in".into(),
         "--speak".into(),
-        profile.engine.name().into(),
+        profile.dialect.name().into(),
         "--mode".into(),
         mode.into(),
         "--uds".into(),

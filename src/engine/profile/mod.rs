@@ -100,6 +100,17 @@ pub enum Dialect {
     Free,
 }
 
+impl Dialect {
+    /// Name of the dialect, in profiles and for the stand-in.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Divs { .. } => "divs",
+            Dialect::Grounding { .. } => "grounding",
+            Dialect::Free => "markdown",
+        }
+    }
+}
+
 /// vLLM's `repetition_detection` (0.17 and later; `docs/facts/vllm.md`, "Endings and sampling").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
