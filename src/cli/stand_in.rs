@@ -181,7 +181,7 @@ impl Arguments {
     fn options(&self) -> Options {
         let (name, max_model_len) = match self.speak {
             Dialect::Grounding => ("deepseek-ocr", 8192),
-            Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown => ("chandra", 18_000),
+            Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown | Dialect::Doctags => ("chandra", 18_000),
         };
         let max_num_seqs = self.max_num_seqs.map_or_else(
             || match self.mode {

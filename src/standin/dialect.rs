@@ -57,6 +57,8 @@ pub enum Dialect {
     LayoutJson,
     /// Markdown, as olmOCR, LightOnOCR and GLM-OCR write
     Markdown,
+    /// DocTags with places from 0 to 500, as Granite-Docling writes
+    Doctags,
 }
 
 /// A dialect with what differs between its models.
@@ -72,7 +74,7 @@ pub struct Grammar {
 
 impl Grammar {
     /// The raw answer for a page whose image has this size. For a blank page it is empty, except in Chandra 2's divs, in
-    /// JSON, and behind front matter.
+    /// JSON, in DocTags, and behind front matter.
     pub fn write(self, blocks: &[PageBlock], size: PixelSize) -> String {
         let mut answer = String::new();
         match self.dialect {
@@ -90,6 +92,13 @@ impl Grammar {
                 }
             }
             Dialect::LayoutJson => answer = layout_json(blocks, size),
+            Dialect::Doctags => {
+                answer.push_str("<doctag>");
+                for block in blocks {
+                    write_tagged(&mut answer, block);
+                }
+                answer.push_str("</doctag>");
+            }
             Dialect::Markdown => {
                 if self.front_matter {
                     answer.push_str(FRONT_MATTER);
@@ -107,6 +116,17 @@ impl Grammar {
 /// What olmOCR says of a page that stands upright and is no table.
 const FRONT_MATTER: &str = "---\nprimary_language: fr\nis_rotation_valid: True\nrotation_correction: 0\nis_table: False\n\
                             is_diagram: False\n---\n";
+
+fn write_tagged(answer: &mut String, block: &PageBlock) {
+    let [x0, y0, x1, y1] = scaled(block.bounds, 500.0);
+    let name = match block.kind {
+        BlockKind::Text => "text",
+        BlockKind::PageHeader => "page_header",
+    };
+    for paragraph in &block.paragraphs {
+        let _ = write!(answer, "<{name}><loc_{x0}><loc_{y0}><loc_{x1}><loc_{y1}>{paragraph}</{name}>\n");
+    }
+}
 
 fn layout_json(blocks: &[PageBlock], size: PixelSize) -> String {
     let element = |block: &PageBlock| {
@@ -243,6 +263,7 @@ mod tests {
         assert_eq!(write(Dialect::Grounding, BoxScale::Thousand, &[]), "");
         assert_eq!(write(Dialect::Markdown, BoxScale::Thousand, &[]), "");
         assert_eq!(write(Dialect::LayoutJson, BoxScale::Thousand, &[]), "[]");
+        assert_eq!(write(Dialect::Doctags, BoxScale::Thousand, &[]), "<doctag></doctag>");
         let grammar = Grammar { dialect: Dialect::Markdown, box_scale: BoxScale::Thousand, front_matter: true };
         assert!(grammar.write(&[], SIZE).ends_with("is_diagram: False\n---"));
     }
@@ -253,6 +274,12 @@ mod tests {
             write(Dialect::LayoutJson, BoxScale::Thousand, &page()),
             "[{\"bbox\":[80,0,720,55],\"category\":\"Page-header\",\"text\":\"BULLETIN OFFICIEL\"},\
              {\"bbox\":[80,110,400,1100],\"category\":\"Text\",\"text\":\"a \\\\< b \\\\& c\\n\\nالجريدة\"}]"
+        );
+        assert_eq!(
+            write(Dialect::Doctags, BoxScale::Thousand, &page()),
+            "<doctag><page_header><loc_50><loc_0><loc_450><loc_25>BULLETIN OFFICIEL</page_header>\n\
+             <text><loc_50><loc_50><loc_250><loc_500>a < b & c</text>\n\
+             <text><loc_50><loc_50><loc_250><loc_500>الجريدة</text>\n</doctag>"
         );
         assert_eq!(markdown("1. *a*\n- 12) b-c 3."), "1\\. \\*a\\*\n\\- 12) b-c 3.");
     }

@@ -89,6 +89,7 @@ pub fn of_image(dialect: Dialect, size: PixelSize) -> Result<u32, ImageRefused> 
         Dialect::Divs => cells(size, CELL),
         Dialect::Grounding => Ok(gundam(size)),
         Dialect::LayoutJson | Dialect::Markdown => cells(size, SMALL_CELL),
+        Dialect::Doctags => Ok(splits(size)),
     }
 }
 
@@ -135,11 +136,19 @@ fn gundam(size: PixelSize) -> u32 {
     GLOBAL + (10 * high) * (10 * wide + 1)
 }
 
+/// Idefics3's rule, as Granite-Docling has it: tiles of 512 pixels of the image brought to 2,048 pixels, and the whole view,
+/// each of 64 tokens and two for its name.
+fn splits(size: PixelSize) -> u32 {
+    let longer = f64::from(size.width.max(size.height).max(1));
+    let tiles = |side: u32| (f64::from(side) * 2048.0 / longer / 512.0).ceil().max(1.0) as u32;
+    (tiles(size.width) * tiles(size.height) + 1) * 66
+}
+
 /// Tokens that the chat template adds to the text and image of one user message.
 pub fn of_template(dialect: Dialect) -> u32 {
     match dialect {
         Dialect::Grounding => 1,
-        Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown => 12,
+        Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown | Dialect::Doctags => 12,
     }
 }
 

@@ -78,9 +78,15 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     } else {
         folder.join(base).to_string_lossy().into_owned()
     };
-    let base = resolve(&base, links)?;
+    let mut base = resolve(&base, links)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     own.entry("name").or_insert(Value::String(stem));
+    // What is said of a model is not true of another.
+    if own.contains_key("model") {
+        for field in ["parameters", "languages", "tried"] {
+            base.remove(field);
+        }
+    }
     Ok(extend(base, own, name_or_path))
 }
 
