@@ -69,7 +69,7 @@ pub(super) enum SwitchKind {
     Back,
     /// The server is started for the first time.
     First,
-    /// No switch: the server is started with the rank.
+    /// The first server of the rank.
     Start,
 }
 
@@ -229,7 +229,14 @@ impl RankState {
     pub(super) fn could_turn(&self) -> Option<(Engine, SwitchKind)> {
         let turn = self.in_turn.filter(|turn| turn.step == SwitchStep::Stays)?;
         let engine = other(turn.engine);
-        self.engines.contains(engine).then_some((engine, turn.kind(engine)))
+        let starts = turn.known.is_empty() && self.engines.contains(turn.engine);
+        let kind = if starts { SwitchKind::Start } else { turn.kind(engine) };
+        self.engines.contains(engine).then_some((engine, kind))
+    }
+
+    /// Time since it reported.
+    pub(super) fn age(&self, now: Tick) -> Duration {
+        now.0.saturating_sub(self.joined.0)
     }
 
     /// The engine that it switches to as soon as it holds no pages, and the kind of switch.
@@ -252,7 +259,7 @@ impl RankState {
         if let Some(trust) = self.trust.get_mut(&engine) {
             trust.ready();
         }
-        let started = CompletedSwitch { kind: SwitchKind::Start, took: now.0.saturating_sub(self.joined.0) };
+        let started = CompletedSwitch { kind: SwitchKind::Start, took: self.age(now) };
         let Some(turn) = self.in_turn.as_mut() else {
             let known = self.ready.contains(engine);
             self.ready = self.ready.with(engine);

@@ -6,6 +6,10 @@
 //!   switches.
 //! * A rank leaves stage 1 early, and gets no more pages of it, as soon as the other ranks can end stage 1 before stage
 //!   2 could end with its help. Pages that will fail stage 1 count too, at the failure rate so far.
+//! * A rank that has just begun to start its first server starts that of stage 2 instead, where pages wait for stage 2
+//!   or earlier attempts of the run let expect some, no rank serves it, and others serve stage 1. Some rank has to start
+//!   that server anyway: at the end of stage 1, pages and other ranks would wait for it (143 s: `docs/facts/h200.md`,
+//!   "Start, sleep and wake-up").
 //! * A rank leaves stage 2 only when no page waits for it, and not while expected failures will soon need it again.
 //! * The duration of a switch is measured: a first start takes minutes, waking a sleeping server seconds
 //!   (`docs/facts/h200.md`, "Start, sleep and wake-up"). While it is unknown and nothing else can go on, a switch is
@@ -51,7 +55,7 @@ impl SwitchTimes {
             SwitchKind::Back => {
                 latest(kind).or_else(|| latest(SwitchKind::First)).or_else(|| latest(SwitchKind::Start))
             }
-            SwitchKind::First | SwitchKind::Start => latest(kind),
+            SwitchKind::First | SwitchKind::Start => latest(SwitchKind::First),
         }
     }
 
@@ -137,7 +141,23 @@ impl Scheduler {
             (!idle.of_use_where_it_is || self.may_leave(other(engine)))
                 && self.arrives_in_time(engine, idle.kind, self.serving(engine), now)
         };
-        self.ranks.idle(engine).find(leaves).map(|idle| idle.rank)
+        let begins = |starting: &SwitchCandidate| engine == Engine::DeepSeek && self.begins_stage_two(starting, now);
+        self.ranks.idle(engine).find(|idle| leaves(idle) || begins(idle)).map(|idle| idle.rank)
+    }
+
+    /// Whether a rank that has just begun to start its first server starts that of stage 2 instead.
+    fn begins_stage_two(&self, starting: &SwitchCandidate, now: Tick) -> bool {
+        /// A start that is older than this share of its duration is not thrown away.
+        const YOUNG: u32 = 8;
+        let engine = Engine::DeepSeek;
+        let cost = self.turn_cost(engine, SwitchKind::First);
+        let is_young = |state: &RankState| state.age(now) < cost / YOUNG;
+        starting.kind == SwitchKind::Start
+            && self.serving(engine) == 0
+            && self.serving(Engine::Chandra) > 1
+            && self.pages_of_stage_two() > 0
+            && self.turns_in_time(engine, SwitchKind::First, now)
+            && self.ranks.get(starting.rank).is_some_and(is_young)
     }
 
     /// Whether a rank without pages may leave the engine that it serves.
@@ -171,8 +191,7 @@ impl Scheduler {
         if first == 0 || second == 0 {
             return false;
         }
-        let pages = self.pages(engine) + self.fallbacks.expected(self.pages(Engine::Chandra));
-        let stage_two = of_pages(share, pages) / second + self.turn_cost(engine, kind);
+        let stage_two = of_pages(share, self.pages_of_stage_two()) / second + self.turn_cost(engine, kind);
         stage_one / first <= stage_two.saturating_mul(times)
     }
 
@@ -231,6 +250,11 @@ impl Scheduler {
     /// Pages that wait for the engine or are in flight for it.
     fn pages(&self, engine: Engine) -> u64 {
         self.all_waiting(engine) + self.leases.pages(engine)
+    }
+
+    /// Pages that stage 2 has and pages that it will get, at the failure rate so far.
+    fn pages_of_stage_two(&self) -> u64 {
+        self.pages(Engine::DeepSeek) + self.fallbacks.expected(self.pages(Engine::Chandra))
     }
 
     fn serving(&self, engine: Engine) -> u32 {

@@ -247,9 +247,11 @@ impl Scheduler {
             (open.sealed, open.kept) = (Some(place), Some(GivenVerdict { verdict, engine }));
             return;
         }
-        if matches!(verdict, Verdict::Failed(_))
-            && let Some(stage) = next_stage(remaining, self.has_second())
-        {
+        let next = next_stage(remaining, self.has_second()).filter(|_| matches!(verdict, Verdict::Failed(_)));
+        if let Some(engine) = engine {
+            self.fallbacks.add(engine == Engine::DeepSeek || next == Some(Stage::Fallback));
+        }
+        if let Some(stage) = next {
             self.open.entry(page).sealed = Some(place);
             self.send_on(page, Escalation { stage, remaining });
             return;

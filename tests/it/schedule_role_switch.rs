@@ -105,6 +105,50 @@ fn a_rank_that_starts_turns_at_once_where_only_the_second_engine_is_wanted_and_l
     story.assert_finished(Outcome::Complete);
 }
 
+/// Fifty pages wait for each engine. Where one rank serves both, stage 1 comes first.
+#[test]
+fn one_of_several_ranks_that_start_begins_with_the_second_engine_where_that_is_known_to_be_needed() {
+    for (ranks, left, begins) in [(3, 50, true), (1, 50, false), (3, 0, false)] {
+        let mut story = Story::resume(policy(ranks), &[100], (1..=left).map(left_for_deepseek).collect());
+        (0..ranks).for_each(|rank| story.happens(joined(RankId(rank))));
+        if !begins {
+            story.assert_quiet();
+            continue;
+        }
+        assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek), "one of {ranks}");
+        (1..ranks).for_each(|rank| ready(&mut story, RankId(rank), Engine::Chandra));
+        assert!(story.units().iter().all(|(_, unit)| unit.engine == Engine::Chandra));
+        ready(&mut story, FIRST, Engine::DeepSeek);
+        assert_eq!(unit(&mut story).engine, Engine::DeepSeek);
+    }
+}
+
+/// Half of the pages that an earlier attempt settled were read by the second engine: of the others some will need it.
+#[test]
+fn earlier_attempts_tell_that_the_second_engine_will_be_needed() {
+    let read_by =
+        |engine, number| Restored { verdict: Verdict::Read, engine: Some(engine), ..left_for_deepseek(number) };
+    for (engine, begins) in [(Engine::DeepSeek, true), (Engine::Chandra, false)] {
+        let mut story = Story::resume(policy(2), &[100], (1..=20).map(|number| read_by(engine, number)).collect());
+        [FIRST, SECOND].into_iter().for_each(|rank| story.happens(joined(rank)));
+        if begins {
+            assert_eq!(turn(&mut story), (FIRST, Engine::DeepSeek));
+        } else {
+            story.assert_quiet();
+        }
+    }
+}
+
+/// A start is not thrown away for it.
+#[test]
+fn a_rank_that_has_been_starting_for_long_does_not_begin_with_the_second_engine() {
+    let mut story = Story::resume(policy(2), &[100], (1..=50).map(left_for_deepseek).collect());
+    story.happens(joined(FIRST));
+    story.now += Duration::from_secs(100);
+    story.happens(joined(SECOND));
+    story.assert_quiet();
+}
+
 /// Four ranks fail one of two pages each. One must turn; the others do if the work outlasts their turn of three minutes.
 #[test]
 fn as_many_ranks_turn_as_come_in_time_to_help() {
