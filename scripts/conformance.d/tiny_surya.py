@@ -25,7 +25,7 @@ def main():
             "vocab_size": VOCABULARY, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
             "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64, "max_position_embeddings": 262144,
             "layer_types": ["linear_attention", "full_attention"], "rms_norm_eps": 1e-6,
-            "linear_conv_kernel_dim": 4, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+            "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
             "linear_num_key_heads": 2, "linear_num_value_heads": 2, "tie_word_embeddings": False,
             "rope_parameters": {
                 "rope_type": "default", "rope_theta": 10000000.0, "mrope_interleaved": True,

@@ -28,7 +28,8 @@ pub struct ImageRule {
     /// Minimum length of the shorter side in pixels; 0 without a minimum.
     pub min_side: u32,
     /// Maximum length of the longer side in pixels, before the sides are brought to the grid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Always written: the messages to the renderer do not name their fields.
+    #[serde(default)]
     pub max_side: Option<u32>,
     /// Minimum number of pixels.
     pub min_pixels: u64,

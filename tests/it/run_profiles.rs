@@ -41,10 +41,10 @@ fn read_with(profile: &Path, bench: &Bench) -> Vec<String> {
     files.sort();
     let said = files.iter().flat_map(|file| {
         let lines = std::fs::read_to_string(file).unwrap();
+        // One of the files lists the documents.
         let pages = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        pages
-            .map(|page| text_of(page["html"].as_str().unwrap()).split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect::<Vec<_>>()
+        let words = |html: &str| text_of(html).split_whitespace().collect::<Vec<_>>().join(" ");
+        pages.filter_map(|page| page["html"].as_str().map(words)).collect::<Vec<_>>()
     });
     let said: Vec<String> = said.collect();
     assert!(said.len() >= 3 && said.iter().all(|page| page.len() > 100), "{profile:?}: {said:?}");

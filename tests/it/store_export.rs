@@ -7,7 +7,8 @@ use crate::store_support::*;
 use bulletin_ocr::{
     engine::{self, Dialect, block_to_markdown, text_of},
     model::{
-        Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, Language, PageRecord, Part, Verdict,
+        Attempt, AttemptOutcome, BBox, Block, DocumentState, Engine, FailureClass, Language, PageRecord, Part,
+        PixelSize, Verdict,
     },
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
@@ -313,7 +314,8 @@ proptest! {
             prop_assert_eq!(visible(&text_of(html[page].split_once('>').unwrap().1)), said.clone(), "HTML, {}", page);
             prop_assert_eq!(visible_in_markdown(markdown[page]), said.clone(), "Markdown {}: {}", page, markdown[page]);
             prop_assert_eq!(visible(&text_of(&of_line(&line["html"]))), said.clone(), "JSONL, HTML, {}", page);
-            prop_assert_eq!(visible(&text_of(&of_line(&line["blocks"][0]["html"]))), said.clone(), "JSONL, block, {}", page);
+            let blocks: String = line["blocks"].as_array().unwrap().iter().map(|block| of_line(&block["html"])).collect();
+            prop_assert_eq!(visible(&text_of(&blocks)), said.clone(), "JSONL, blocks, {}", page);
             prop_assert_eq!(visible_in_markdown(&of_line(&line["text"])), said, "JSONL, text, {}", page);
         }
     }
