@@ -7,21 +7,19 @@ use super::{
     observation::{Observation, Work},
     operating_point::{Measurement, OperatingPoint},
     queue_pressure::QueuePressure,
+    search::{self, MeasuredLimit, Next, PRECISE, ROUGH, Steps},
 };
 
-/// A page may take this share longer than at the best limit, and the limit still counts as best.
-const TOLERANCE: f64 = 0.01;
-/// The search ends when the next lower measured limit is no further away than this factor.
-const CLOSE: f64 = 1.3;
 /// A measurement takes at least this many seconds and pages, and as many pages as are in flight.
 const LEAST_SECONDS: f64 = 10.0;
 const LEAST_PAGES: f64 = 64.0;
-/// It continues, up to `LONGEST` times as many pages, until its standard error is this share of the time or the result
-/// is clear.
-const PRECISE: f64 = 0.007;
-const LONGEST: f64 = 5.0;
-/// Standard errors by which a lower limit must be worse; otherwise it is measured more precisely.
-const SURE: f64 = 2.5;
+/// It continues, up to `LONGEST` times as many pages, until it is precise or the result is clear.
+const LONGEST: f64 = 2.5;
+/// During a search this share of these pages suffices where the result is clear, and at the first limit: whatever that
+/// costs, a higher one is tried.
+const HASTY: f64 = 0.15;
+/// Pages that must finish before the first measurement starts, as a share of the limit.
+const FIRST_PAGES: f64 = 0.2;
 /// Weight of an earlier measurement when the same limit is measured again.
 const FADE: f64 = 0.6;
 /// The server has changed if its pages take this share more or less time than before at the same limit.
@@ -80,12 +78,6 @@ enum Phase {
     Verify,
 }
 
-/// What to do next.
-enum Next {
-    Try(u32),
-    Hold(u32),
-}
-
 impl Controller {
     /// Starts at `bounds.start`.
     pub fn new(bounds: Bounds) -> Controller {
@@ -98,12 +90,22 @@ impl Controller {
             costs: CostModel::default(),
             levels: BTreeMap::new(),
             measurement: Measurement::default(),
-            settling: f64::from(limit),
+            settling: FIRST_PAGES * f64::from(limit),
             starved: 0,
             queue_pressure: QueuePressure::default(),
             phase: Phase::Search,
             patience: PATIENCE,
         }
+    }
+
+    /// Starts at `bounds.start`, which an earlier run has found to be the best limit, and holds it.
+    pub fn holding(bounds: Bounds) -> Controller {
+        Controller { phase: Phase::Hold { seconds: 0.0 }, ..Controller::new(bounds) }
+    }
+
+    /// The best limit, once it is found.
+    pub fn found(&self) -> Option<u32> {
+        matches!(self.phase, Phase::Hold { .. }).then_some(self.limit)
     }
 
     /// Maximum number of requests in flight.
@@ -149,7 +151,8 @@ impl Controller {
         let least = LEAST_PAGES.max(f64::from(self.limit));
         let level = self.measurement.level(&self.costs);
         let enough = match total.finished / least {
-            ..1.0 => false,
+            ..HASTY => false,
+            HASTY..1.0 => self.phase == Phase::Search && (self.levels.is_empty() || self.is_far(&level)),
             1.0..LONGEST => level.error() <= PRECISE || self.is_far(&level),
             _ => true,
         };
@@ -160,11 +163,19 @@ impl Controller {
     }
 
     /// Whether the point is so much better or worse than all others that a longer measurement would change nothing.
-    fn is_far(&self, level: &OperatingPoint) -> bool {
-        let others = self.levels.iter().filter(|(limit, _)| **limit != self.limit);
-        let best = others.filter_map(|(_, other)| self.cost(other)).fold(f64::INFINITY, f64::min);
-        let doubt = TOLERANCE + 3.0 * level.error().max(PRECISE);
-        self.cost(level).is_some_and(|cost| (cost / best).ln().abs() > doubt)
+    fn is_far(&self, point: &OperatingPoint) -> bool {
+        let mut others = self.measured();
+        others.retain(|other| other.limit != self.limit);
+        let point = self.cost(point).map(|cost| MeasuredLimit { limit: self.limit, cost, error: point.error() });
+        point.zip(search::best(&others)).is_some_and(|(point, best)| point.is_far_from(best))
+    }
+
+    /// What was measured, in order of the limits.
+    fn measured(&self) -> Vec<MeasuredLimit> {
+        let measured = |(limit, point): (&u32, &OperatingPoint)| {
+            Some(MeasuredLimit { limit: *limit, cost: self.cost(point)?, error: point.error() })
+        };
+        self.levels.iter().filter_map(measured).collect()
     }
 
     /// Seconds of a mean page at this point.
@@ -175,7 +186,8 @@ impl Controller {
     /// Takes in the measurement of the current limit.
     fn learn_from(&mut self, level: OperatingPoint) {
         // The costs of other pages say nothing about these.
-        self.levels.retain(|_, other| (level.mix() / other.mix()).ln().abs() <= OTHER_PAGES);
+        let is_like = |other: &OperatingPoint| (level.mix() / other.mix()).ln().abs() <= OTHER_PAGES;
+        self.levels.retain(|_, other| other.error() > ROUGH || is_like(other));
         let known = self.levels.get(&self.limit).copied();
         if let Some(known) = known {
             let (Some(then), Some(now)) = (self.cost(&known), self.cost(&level)) else { return };
@@ -192,7 +204,8 @@ impl Controller {
             self.patience = (2.0 * self.patience).min(LONGEST_PATIENCE);
             self.phase = Phase::Verify;
         }
-        match self.next() {
+        let steps = if self.phase == Phase::Search { Steps::Long } else { Steps::Short };
+        match search::next(&self.measured(), self.limit, self.highest, steps) {
             Next::Try(limit) => {
                 if let Phase::Hold { .. } = self.phase {
                     self.phase = Phase::Verify;
@@ -217,47 +230,6 @@ impl Controller {
         self.phase = Phase::Search;
     }
 
-    /// Holds the smallest limit that is as good as the best, once the next higher and a slightly lower limit are
-    /// measured.
-    fn next(&self) -> Next {
-        let costs: Vec<(u32, f64, f64)> =
-            self.levels.iter().filter_map(|(limit, level)| Some((*limit, self.cost(level)?, level.error()))).collect();
-        let Some((_, best, its_error)) = costs.iter().copied().min_by(|one, other| one.1.total_cmp(&other.1)) else {
-            return Next::Hold(self.limit);
-        };
-        // A limit is dismissed only if it is certainly worse.
-        let good = |sure: f64| {
-            move |(_, cost, error): &(u32, f64, f64)| cost / best <= 1.0 + TOLERANCE + sure * error.hypot(its_error)
-        };
-        let Some(place) = costs.iter().position(good(1.0)) else { return Next::Hold(self.limit) };
-        let (chosen, cost, _) = costs[place];
-        let lower = place.checked_sub(1).map(|place| costs[place]);
-        let searching = self.phase == Phase::Search;
-        if place + 1 == costs.len() && chosen < self.highest {
-            // Share of the last rise of the limit that became throughput.
-            let gain = lower.map(|(lower, then, _)| (then / cost).ln() / (f64::from(chosen) / f64::from(lower)).ln());
-            let factor = match gain {
-                Some(gain) if gain > 0.5 => 2.0,
-                Some(gain) if gain > 0.15 => 1.5,
-                None if searching => 1.5,
-                Some(_) | None => 1.25,
-            };
-            return Next::Try(scaled(chosen, factor).clamp(chosen + 1, self.highest));
-        }
-        match lower {
-            None if chosen > 1 => {
-                let share = if searching { 0.7 } else { 0.85 };
-                Next::Try(scaled(chosen, share).clamp(1, chosen - 1))
-            }
-            Some(lower) if lower.2 > PRECISE && good(SURE)(&lower) => Next::Try(lower.0),
-            Some((lower, ..)) if chosen - lower > 1 && f64::from(chosen) > CLOSE * f64::from(lower) => {
-                let middle = (f64::from(chosen) * f64::from(lower)).sqrt().round() as u32;
-                Next::Try(middle.clamp(lower + 1, chosen - 1))
-            }
-            Some(_) | None => Next::Hold(chosen),
-        }
-    }
-
     fn move_to(&mut self, limit: u32) {
         let (from, to) = (f64::from(self.limit), f64::from(limit));
         self.limit = limit;
@@ -278,15 +250,9 @@ impl Controller {
     fn free_gpu_memory(&mut self, enough: u32) {
         self.highest = enough;
         self.levels.retain(|level, _| *level <= enough);
-        if let Phase::Hold { .. } = self.phase {
-            self.phase = Phase::Verify;
-        }
+        self.phase = Phase::Hold { seconds: 0.0 };
         self.move_to(enough);
     }
-}
-
-fn scaled(limit: u32, factor: f64) -> u32 {
-    (f64::from(limit) * factor).round() as u32
 }
 
 #[cfg(test)]
@@ -327,10 +293,10 @@ mod tests {
     #[test]
     fn a_batch_that_is_being_filled_is_not_measured() {
         let mut controller = Controller::new(Bounds { start: 32, ceiling: 128 });
-        for _ in 0..16 {
+        for _ in 0..4 {
             controller.observe(&second(32.0, 2));
         }
-        assert_eq!(controller.measurement.total(), Work::default(), "32 pages have finished, no more");
+        assert_eq!(controller.measurement.total(), Work::default(), "8 pages have finished, no more");
         controller.observe(&second(32.0, 2));
         assert_eq!(controller.measurement.total().finished, 2.0);
         controller.restarted();
@@ -342,7 +308,7 @@ mod tests {
     fn a_crowd_before_the_server_is_sent_away_without_a_measurement() {
         let mut controller = Controller::new(Bounds { start: 64, ceiling: 128 });
         let gauges = EngineGauges { running: 20.0, waiting: 44.0, ..EngineGauges::default() };
-        for _ in 0..38 {
+        for _ in 0..9 {
             controller.observe(&Observation { gauges: Some(gauges), ..second(64.0, 2) });
         }
         assert_eq!(controller.limit(), 32, "half at most, in one step");

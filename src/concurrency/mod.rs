@@ -9,6 +9,7 @@ mod load;
 mod observation;
 mod operating_point;
 mod queue_pressure;
+mod search;
 mod time_accounting;
 
 pub use controller::{Bounds, Controller};

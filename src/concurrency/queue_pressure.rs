@@ -5,6 +5,10 @@ use super::observation::EngineGauges;
 /// Share of the limit that must wait. The smaller share suffices if sequences are also preempted.
 const WAITING: f64 = 0.25;
 const WAITING_WITH_PREEMPTIONS: f64 = 0.1;
+/// The acceptable limit, as a share of what runs: somewhat more, measurements find the rest. Where sequences are
+/// preempted, the KV cache has no room for what runs now.
+const RUNS: f64 = 1.2;
+const RUNS_WITH_PREEMPTIONS: f64 = 0.98;
 /// Number of consecutive observations that make it certain.
 const CERTAIN: u32 = 2;
 
@@ -27,8 +31,7 @@ impl QueuePressure {
             return None;
         }
         self.seen = 0;
-        // Somewhat more than what runs. Measurements find the rest.
-        let runs = (1.2 * gauges.running) as u32;
+        let runs = (if preempted { RUNS_WITH_PREEMPTIONS } else { RUNS } * gauges.running) as u32;
         Some(runs.clamp(limit.div_ceil(2), limit - 1))
     }
 

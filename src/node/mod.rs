@@ -24,5 +24,6 @@ mod staging;
 pub use command::option_value;
 pub use gpu::{EarlierGpus, Gpu, GpuChoice, GpuError};
 pub use model_files::ModelError;
+pub(crate) use nvidia::gpu_kinds;
 pub use preparation::{NodePreparation, Place};
 pub use private_folder::{NodeFolderError, NotPrivate};

@@ -1,6 +1,6 @@
 //! The NVIDIA GPUs of this node, as `nvidia-smi` reports them.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, path::Path, process::Command, time::Duration};
 
 use crate::sys::answer;
 
@@ -41,6 +41,13 @@ pub(crate) fn mark_computing(devices: &mut [Device]) {
     for device in devices {
         device.used |= lines.lines().any(|line| Some(line.trim()) == device.uuid.as_deref());
     }
+}
+
+/// The names of the node's kinds of GPU, each once; empty without `nvidia-smi`.
+pub(crate) fn gpu_kinds() -> String {
+    let lines = query_nvidia_smi("--query-gpu=name").unwrap_or_default();
+    let kinds: BTreeSet<&str> = lines.lines().map(str::trim).collect();
+    kinds.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn query_nvidia_smi(query: &str) -> Result<String, String> {

@@ -90,6 +90,8 @@ pub enum Pacing {
     Fixed(u32),
     /// The concurrency controller.
     Adaptive(Bounds),
+    /// The concurrency controller, where an earlier run has found the first limit.
+    Found(Bounds),
 }
 
 /// State after one second.
@@ -217,6 +219,7 @@ impl Server {
         let mut controller = match pacing {
             Pacing::Fixed(_) => None,
             Pacing::Adaptive(bounds) => Some(Controller::new(bounds)),
+            Pacing::Found(bounds) => Some(Controller::holding(bounds)),
         };
         let mut running = Running {
             server: self,
@@ -244,7 +247,7 @@ impl Server {
             let limit = match (pacing, &controller) {
                 (_, Some(controller)) => controller.limit(),
                 (Pacing::Fixed(limit), None) => limit,
-                (Pacing::Adaptive(bounds), None) => bounds.start,
+                (Pacing::Adaptive(bounds) | Pacing::Found(bounds), None) => bounds.start,
             };
             while let Some((_, change)) = changes.next_if(|(at, _)| *at <= running.now) {
                 running.change(*change);

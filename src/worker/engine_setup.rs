@@ -8,19 +8,27 @@ use crate::{
     engine::{EngineError, Profile},
     model::{
         Engine, RankId, Role,
-        configuration::{Configuration, ServerSource},
+        configuration::{Configuration, EngineSettings, ServerSource},
     },
-    node::{Gpu, GpuChoice, NodePreparation, Place, option_value},
+    node::{Gpu, GpuChoice, NodePreparation, Place, gpu_kinds, option_value},
     server::{ServerFolder, Share},
 };
 
-use super::{cores, error::WorkerError, limiter::InFlight, request::WorkerRequest};
+use super::{
+    cores,
+    error::WorkerError,
+    found_limits::{FoundLimits, ServerLikeness, cache_folder},
+    limiter::InFlight,
+    request::WorkerRequest,
+};
 
 /// An engine as configured for this rank.
 #[derive(Debug)]
 pub(super) struct EngineSetup {
     pub(super) profile: Arc<Profile>,
     pub(super) in_flight: InFlight,
+    /// Where the best number of requests in flight is kept, if it is searched.
+    pub(super) found_limits: Option<FoundLimits>,
     pub(super) share: Share,
 }
 
@@ -57,7 +65,21 @@ pub(super) fn set_up_engines(
             (None, true) => InFlight::Fixed(cores as u32 + 1),
             (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
         };
-        Ok((engine, EngineSetup { profile: Arc::new(profile), in_flight, share }))
+        let found_limits = match in_flight {
+            InFlight::Adaptive(_) => {
+                let server = likeness(&profile, settings)?;
+                Some(FoundLimits::new(server, rank, &request.run_directory, cache_folder()))
+            }
+            InFlight::Fixed(_) | InFlight::Found(_) => None,
+        };
+        let found = found_limits.as_ref().and_then(FoundLimits::earlier);
+        let in_flight = match (in_flight, found) {
+            (InFlight::Adaptive(Bounds { ceiling, .. }), Some(found)) => {
+                InFlight::Found(Bounds { start: found.min(ceiling), ceiling })
+            }
+            (in_flight, _) => in_flight,
+        };
+        Ok((engine, EngineSetup { profile: Arc::new(profile), in_flight, found_limits, share }))
     };
     role.engines().iter().map(set_up).collect()
 }
@@ -100,13 +122,28 @@ pub(crate) fn configured_profile(configuration: &Configuration, engine: Engine) 
 /// Range of the number of requests in flight. The ceiling is the number that the server runs at once: more would only
 /// wait there. If the command does not say that number, the server's metrics or its throughput decide.
 fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
-    let words = match server {
+    let ceiling = max_num_seqs(command_of(profile, server)).unwrap_or(4 * profile.in_flight);
+    Bounds { start: profile.in_flight.min(ceiling), ceiling }
+}
+
+/// The words that start the server; none where it runs already.
+fn command_of<'a>(profile: &'a Profile, server: &'a ServerSource) -> &'a [String] {
+    match server {
         ServerSource::Launch { command, .. } => command.as_ref().unwrap_or(&profile.launch.command).as_slice(),
         ServerSource::StandIn { arguments, .. } => arguments.as_slice(),
         ServerSource::Url { .. } => &[],
-    };
-    let ceiling = max_num_seqs(words).unwrap_or(4 * profile.in_flight);
-    Bounds { start: profile.in_flight.min(ceiling), ceiling }
+    }
+}
+
+/// What the engine's server has in common with those for which a found number of requests in flight holds too.
+fn likeness(profile: &Profile, settings: &EngineSettings) -> Result<ServerLikeness, WorkerError> {
+    let text = profile.to_toml().map_err(WorkerError::Configuration)?;
+    Ok(ServerLikeness {
+        profile: profile.name.clone(),
+        model: settings.model.as_ref().unwrap_or(&profile.model).clone(),
+        gpu: if settings.server.is_model() { gpu_kinds() } else { String::new() },
+        digest: ServerLikeness::digest_of(&text, command_of(profile, &settings.server)),
+    })
 }
 
 /// The value of vLLM's option `--max-num-seqs`.
@@ -130,7 +167,7 @@ mod tests {
         let built_in =
             ServerSource::Launch { command: None, prefix: Vec::new(), activate: None, environment: BTreeMap::new() };
         let start = profile.in_flight;
-        assert_eq!(bounds(&profile, &built_in), Bounds { start, ceiling: 64 });
+        assert_eq!(bounds(&profile, &built_in), Bounds { start, ceiling: 128 });
         assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs", "16"])), Bounds { start: 16, ceiling: 16 });
         assert_eq!(bounds(&profile, &launch(&["vllm", "--max-num-seqs=128"])), Bounds { start, ceiling: 128 });
         assert_eq!(bounds(&profile, &launch(&["vllm"])), Bounds { start, ceiling: 4 * start });

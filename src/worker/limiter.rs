@@ -20,13 +20,15 @@ pub(super) enum InFlight {
     Fixed(u32),
     /// Adapted by the concurrency controller.
     Adaptive(Bounds),
+    /// Adapted by the concurrency controller. An earlier search has found the first number.
+    Found(Bounds),
 }
 
 impl InFlight {
     pub(super) fn first(self) -> u32 {
         match self {
             InFlight::Fixed(number) => number,
-            InFlight::Adaptive(bounds) => bounds.start.min(bounds.ceiling),
+            InFlight::Adaptive(bounds) | InFlight::Found(bounds) => bounds.start.min(bounds.ceiling),
         }
     }
 
@@ -34,7 +36,9 @@ impl InFlight {
     pub(super) fn credits(self) -> u32 {
         match self {
             InFlight::Fixed(number) => 2 * number,
-            InFlight::Adaptive(Bounds { start, ceiling }) => (2 * start).max(ceiling + ceiling / 2),
+            InFlight::Adaptive(Bounds { start, ceiling }) | InFlight::Found(Bounds { start, ceiling }) => {
+                (2 * start).max(ceiling + ceiling / 2)
+            }
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `answered_texts` | the long texts that were accepted, so that one answer for different pages is seen |
 //! | `page` | one page, from its assignment to its record |
 //! | `image_memory` | limit on the memory of page images |
+//! | `found_limits` | the best numbers of requests in flight that earlier searches found |
 //! | `limiter` | limit on the requests in flight on a server, and accounting of its time |
 //! | `slots` | request slots of a server; their number can change |
 //! | `server_monitor` | observes a server, and sets its limit |
@@ -30,6 +31,7 @@ mod context;
 mod cores;
 mod engine_setup;
 mod error;
+mod found_limits;
 mod image_memory;
 mod limiter;
 mod mutex;

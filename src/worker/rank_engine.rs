@@ -5,7 +5,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 use super::{
-    engine_setup::EngineSetup, error::WorkerError, limiter::Limiter, server_monitor::ServerMonitor, slots::Slot,
+    engine_setup::EngineSetup,
+    error::WorkerError,
+    limiter::Limiter,
+    server_monitor::{Pacing, ServerMonitor},
+    slots::Slot,
 };
 use crate::{
     engine::Profile,
@@ -43,7 +47,7 @@ impl RankEngine {
         rank_plan: &RankPlan<'_>,
         on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
     ) -> Result<RankEngine, WorkerError> {
-        let EngineSetup { profile, in_flight, share } = setup;
+        let EngineSetup { profile, in_flight, found_limits, share } = setup;
         let logs = rank_plan.run_directory.join("logs");
         let file = logs.join(format!("pace-{:04}-{engine}.jsonl", rank_plan.rank.0));
         let plan = ServicePlan {
@@ -61,7 +65,8 @@ impl RankEngine {
         };
         let service = Service::start(plan, on_event);
         let limiter = Arc::new(Limiter::new(in_flight));
-        let monitor = ServerMonitor::start(&Handle::current(), Arc::clone(&limiter), in_flight, service.life(), file);
+        let pacing = Pacing { in_flight, found_limits };
+        let monitor = ServerMonitor::start(&Handle::current(), Arc::clone(&limiter), pacing, service.life(), file);
         Ok(RankEngine { profile, service, limiter, _monitor: monitor })
     }
 

@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    found_limits::FoundLimits,
     limiter::{InFlight, Limiter},
     observation_log::ObservationSum,
 };
@@ -25,6 +26,12 @@ const TICK: Duration = Duration::from_secs(1);
 const METRICS_LIMIT: Duration = Duration::from_millis(500);
 /// Number of observations in a line of the log.
 const LINE: u32 = 10;
+
+/// How the number of requests in flight is determined, and where the best one is kept if it is searched.
+pub(super) struct Pacing {
+    pub(super) in_flight: InFlight,
+    pub(super) found_limits: Option<FoundLimits>,
+}
 
 /// Observes a server until it is dropped.
 #[derive(Debug)]
@@ -41,16 +48,21 @@ impl ServerMonitor {
     pub(super) fn start(
         runtime: &Handle,
         limiter: Arc<Limiter>,
-        in_flight: InFlight,
+        pacing: Pacing,
         life: LifeWatch,
         file: PathBuf,
     ) -> ServerMonitor {
+        let Pacing { in_flight, found_limits } = pacing;
+        let controller = match in_flight {
+            InFlight::Fixed(_) => None,
+            InFlight::Adaptive(bounds) => Some(Controller::new(bounds)),
+            InFlight::Found(bounds) => Some(Controller::holding(bounds)),
+        };
         let watch = Watch {
             limiter,
-            controller: match in_flight {
-                InFlight::Fixed(_) => None,
-                InFlight::Adaptive(bounds) => Some(Controller::new(bounds)),
-            },
+            kept: controller.as_ref().and_then(Controller::found),
+            controller,
+            found_limits,
             life,
             seen: None,
             began: Instant::now(),
@@ -66,6 +78,9 @@ struct Watch {
     limiter: Arc<Limiter>,
     /// `None` if the number of requests in flight is fixed.
     controller: Option<Controller>,
+    found_limits: Option<FoundLimits>,
+    /// The found limit that is kept.
+    kept: Option<u32>,
     life: LifeWatch,
     /// The server start that was last observed ready, the time of that observation, and the traffic up to then.
     seen: Option<(u32, Instant, TrafficCounts)>,
@@ -122,6 +137,7 @@ impl Watch {
                 self.limiter.slots().set_limit(controller.limit());
             }
         }
+        self.keep_found_limit();
         self.limiter.account_load(&seen, limit);
         self.sum.add(&seen);
         if self.sum.observations == LINE {
@@ -130,6 +146,16 @@ impl Watch {
         let on_their_way = self.limiter.on_their_way(seen.in_flight);
         let no_pages = self.limiter.no_pages();
         Some(ServerActivity::Ready { in_flight: seen.in_flight, limit, on_their_way, no_pages })
+    }
+
+    fn keep_found_limit(&mut self) {
+        let found = self.controller.as_ref().and_then(Controller::found);
+        if found.is_some() && found != self.kept {
+            self.kept = found;
+            if let (Some(limits), Some(found)) = (self.found_limits.clone(), found) {
+                tokio::task::spawn_blocking(move || limits.keep(found));
+            }
+        }
     }
 
     async fn write(&mut self, limit: u32) {

@@ -2,46 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{fmt::Write, fs, path::Path, process::Command};
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
-use crate::run_support::Bench;
+use crate::run_support::{Bench, write_small_pages};
 
 const PAGES: usize = 180;
-
-/// A document of small pages, no two of which look alike.
-fn write_document(path: &Path) {
-    let mut pdf = String::from("%PDF-1.4\n");
-    let mut places = Vec::new();
-    let mut object = |pdf: &mut String, body: &str| {
-        places.push(pdf.len());
-        let number = places.len();
-        write!(pdf, "{number} 0 obj\n{body}\nendobj\n").unwrap();
-    };
-    let kids: String = (0..PAGES).map(|page| format!("{} 0 R ", 3 + 2 * page)).collect();
-    object(&mut pdf, "<</Type/Catalog/Pages 2 0 R>>");
-    object(&mut pdf, &format!("<</Type/Pages/Count {PAGES}/MediaBox[0 0 200 200]/Kids[{kids}]>>"));
-    for page in 0..PAGES {
-        let content = format!("{} {} 60 60 re f 20 20 {} 9 re f", page % 130, page / 2, 1 + page % 97);
-        object(&mut pdf, &format!("<</Type/Page/Parent 2 0 R/Contents {} 0 R>>", 4 + 2 * page));
-        object(&mut pdf, &format!("<</Length {}>>stream\n{content}\nendstream", content.len()));
-    }
-    let start = pdf.len();
-    writeln!(pdf, "xref\n0 {}\n0000000000 65535 f ", places.len() + 1).unwrap();
-    for place in &places {
-        writeln!(pdf, "{place:010} 00000 n ").unwrap();
-    }
-    write!(pdf, "trailer<</Size {}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n", places.len() + 1).unwrap();
-    fs::write(path, pdf).unwrap();
-}
 
 /// The stand-in's KV cache holds about four of these pages; the profile begins with 16.
 #[test]
 fn a_run_on_a_server_with_a_small_knee_settles_near_it() {
     let bench = Bench::new();
     fs::create_dir(bench.path("input")).unwrap();
-    write_document(&bench.path("input/BO_7000_Fr.pdf"));
+    write_small_pages(&bench.path("input/BO_7000_Fr.pdf"), PAGES);
     let built_in = include_str!("../../src/engine/profiles/chandra-2.toml");
     let prompt = bench.write("prompt.txt", "Read this page.");
     let profile = built_in

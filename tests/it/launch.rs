@@ -182,13 +182,13 @@ fn a_killed_mpirun_costs_one_more_attempt() {
 #[test]
 fn a_rank_0_that_stands_still_is_noticed_by_its_status() {
     let bench = Bench::new();
-    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--silence", "3"]).start();
+    let mut run = Launch::new(&bench, "").options(&["--ranks", "2", "--silence", "8"]).start();
     run.all_but_one_settled();
     let moment = signal(run.rank(0), Signal::STOP);
     let next = run.attempt(2) - moment.instant;
-    let code = run.end_after_death("rank 0 stopped, silence 3 s", moment, next);
+    let code = run.end_after_death("rank 0 stopped, silence 8 s", moment, next);
     assert_eq!(code, Some(0), "{}", run.stderr());
-    assert!(run.stderr().contains("did not change for 3 s"), "{}", run.stderr());
+    assert!(run.stderr().contains("did not change for 8 s"), "{}", run.stderr());
     assert_whole(&bench);
     bench.assert_nothing_left();
 }

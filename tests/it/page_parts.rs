@@ -75,6 +75,8 @@ fn columns_are_read_one_after_the_other_and_joined_in_the_order_of_the_script() 
     assert_eq!(columns.len(), 2, "{:?}", arabic.layout);
     assert!(columns[0].left >= 490 && columns[1].left == 0, "the right column is read first: {columns:?}");
     assert_blocks_lie_in_their_parts(arabic);
+    let all: String = arabic.parts.iter().map(|part| part.markdown.as_str()).collect();
+    assert!(all.contains("المادة"), "{all}");
 
     let run = bench.run_directory();
     let output = bench.bocr(&["export", run.to_str().unwrap()]).output().unwrap();
@@ -119,7 +121,10 @@ fn what_lies_on_its_side_or_upside_down_is_read_upright_and_its_boxes_lie_where_
 #[test]
 fn a_page_is_shown_whole_where_columns_are_not_asked_for() {
     let bench = Bench::new();
-    let records = read(&bench, &["mixed_fr.pdf"], &["--columns", "never"]);
+    // The option takes the place of what the file says.
+    let invented = fs::read_to_string(bench.half_size_configuration()).unwrap();
+    let configuration = bench.write("configuration.toml", &format!("{invented}[imaging]\ncolumns = \"auto\"\n"));
+    let records = read(&bench, &["mixed_fr.pdf"], &["--columns", "never", "-c", configuration.to_str().unwrap()]);
     let record = &records["mixed_fr.pdf"];
     assert_eq!(record.parts.len(), 1);
     assert_eq!(record.parts[0].bbox, BBox::PAGE);
@@ -263,25 +268,34 @@ fn upright_pages_of_numbers_and_leaders_are_not_turned() {
     assert_eq!(pages, 13);
 }
 
-/// A square page of text that runs along `matrix`, shown with `/Rotate`.
-fn page_of_text(matrix: &str, rotate: u16) -> String {
+/// Square pages of text that runs along a matrix, each shown with its `/Rotate`.
+fn pages_of_text(pages: &[(&str, u16, u16)]) -> String {
     let words = "Vu la loi relative au regime des terres agricoles et le decret pris pour son application";
     let lines: String = (0..40).map(|line| format!("1 0 0 1 60 {} Tm ({words}) Tj\n", 730 - 17 * line)).collect();
-    let content = format!("q {matrix} cm BT /F 12 Tf {lines} ET Q");
-    format!(
-        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n\
-         3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 800 800]/Rotate {rotate}/Contents 4 0 R\
-         /Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n\
-         4 0 obj<</Length {}>>stream\n{content}\nendstream endobj\ntrailer<</Root 1 0 R>>\n",
-        content.len()
-    )
+    let kids: String = (0..pages.len()).map(|page| format!("{} 0 R ", 3 + 2 * page)).collect();
+    let mut pdf = format!(
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[{kids}]/Count {}>>endobj\n",
+        pages.len()
+    );
+    for (page, (matrix, rotate, _)) in pages.iter().enumerate() {
+        let (object, content) = (3 + 2 * page, format!("q {matrix} cm BT /F 12 Tf {lines} ET Q"));
+        pdf += &format!(
+            "{object} 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 800 800]/Rotate {rotate}/Contents {} 0 R\
+             /Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj\n\
+             {} 0 obj<</Length {}>>stream\n{content}\nendstream endobj\n",
+            object + 1,
+            object + 1,
+            content.len()
+        );
+    }
+    pdf + "trailer<</Root 1 0 R>>\n"
 }
 
 #[test]
 fn digital_pages_that_are_turned_are_brought_upright() {
     let bench = Bench::new();
     let [upright, left, half, right] = ["1 0 0 1 0 0", "0 1 -1 0 800 0", "-1 0 0 -1 800 800", "0 -1 1 0 0 800"];
-    for (matrix, rotate, turn) in [
+    let pages = [
         (upright, 0, 0),
         (left, 0, 90),
         (half, 0, 180),
@@ -290,11 +304,12 @@ fn digital_pages_that_are_turned_are_brought_upright() {
         (upright, 180, 180),
         (upright, 270, 90),
         (left, 90, 0),
-    ] {
-        fs::write(bench.inputs(&[]).join("text.pdf"), page_of_text(matrix, rotate)).unwrap();
-        let (code, lines, said) = page(&bench, "text.pdf", &["--overlay", "false", "--upright", "true"]);
-        assert_eq!(code, Some(0), "{said}");
-        assert_eq!(lines[0]["parts"][0]["turn"], turn, "{matrix}, rotated by {rotate}: {}", lines[0]);
+    ];
+    fs::write(bench.inputs(&[]).join("text.pdf"), pages_of_text(&pages)).unwrap();
+    let (code, lines, said) = page(&bench, "text.pdf", &["--overlay", "false", "--upright", "true"]);
+    assert_eq!((code, lines.len()), (Some(0), pages.len()), "{said}");
+    for ((matrix, rotate, turn), line) in pages.iter().zip(&lines) {
+        assert_eq!(line["parts"][0]["turn"], *turn, "{matrix}, rotated by {rotate}: {line}");
     }
 }
 

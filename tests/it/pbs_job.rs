@@ -52,7 +52,7 @@ fn a_job_reads_with_all_ranks_of_its_hosts() {
     bench.inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
     let asked = "nodes = 3\ngpus = 0\nranks = 2\ncores = 2\nwalltime = \"00:10:00\"";
     // As many pages as ranks, and slow enough for each to get one.
-    let job_file = pbs.job_file(asked, "0.3", "unit_pages = 1\n[engines.chandra]\nin_flight = 1\n");
+    let job_file = pbs.job_file(asked, "0.3", "unit_pages = 1\n", "in_flight = 1\n");
     let followed = pbs.bocr(&["submit", job_file.to_str().unwrap(), "--follow"]);
     let jobs = pbs.file("jobs.tsv");
     let (job, rest) = jobs.split_once('\t').unwrap();
@@ -101,7 +101,7 @@ fn a_job_that_settles_no_page_is_not_followed() {
     let bench = Bench::new();
     let Some(pbs) = Pbs::up(&bench) else { return };
     bench.inputs(&["pages/digital_fr.pdf"]);
-    pbs.configure("0", "");
+    pbs.configure("0");
     // It speaks of an earlier job.
     fs::create_dir(bench.run_directory()).unwrap();
     fs::write(bench.run_directory().join("status.json"), "{\"settled\":3,\"restored\":0}").unwrap();
@@ -132,7 +132,7 @@ fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
     assert_nothing_runs(&bench);
 
     // Its page is not read soon. Ranks have shared memory if there are two on a host.
-    pbs.configure("1000", "");
+    pbs.configure("1000");
     let select = "2:ncpus=2:mpiprocs=2";
     let job = pbs.submit(&JobScript { select, arguments: "--accept-config", ..script });
     let servers = || bench.processes().iter().filter(|line| line.contains(" stand-in --")).count();
@@ -145,7 +145,7 @@ fn qdel_lets_the_run_end_in_order_and_force_leaves_nothing_behind() {
     assert!(!pbs.file("jobs.tsv").contains("chain"), "none follows a job that a person ended");
 
     // Its ranks start servers before rank 0 refuses the settings.
-    pbs.configure("1", "");
+    pbs.configure("1");
     let job = pbs.submit(&JobScript::default());
     assert_eq!(pbs.end(&job), 2, "{}", pbs.output(&job));
     assert_nothing_left(&bench, &pbs);
@@ -198,7 +198,7 @@ fn a_host_without_the_program_gets_no_ranks() {
     let bench = Bench::new();
     let Some(pbs) = Pbs::up(&bench) else { return };
     bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
-    pbs.configure("0", "");
+    pbs.configure("0");
     fs::create_dir(bench.path("bin")).unwrap();
     let program = bench.write("bin/bocr", concat!("#!/bin/sh\nexec ", env!("CARGO_BIN_EXE_bocr"), " \"$@\"\n"));
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();

@@ -219,10 +219,8 @@ fn a_server_given_by_url_is_used_and_left_running() {
 fn a_server_process_killed_under_a_page_is_started_again_and_all_pages_are_read() {
     let bench = Bench::new();
     let input = bench.inputs(&["pages/digital_fr.pdf", "pages/scan_fr.pdf"]);
-    let patient =
-        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = [\"--time-scale\", \"0\"]\n";
     let store = "[store]\nsync_interval = \"50ms\"\nsync_records = 1\n";
-    let configuration = bench.write("configuration.toml", &format!("{patient}{store}"));
+    let configuration = bench.one_engine_configuration("", "0", store);
     // The first page with the first lease never gets its answer; under its next lease it does.
     let faults = bench.write("faults.toml", "[[fault]]\npage = \"p1.l1\"\nkind = \"stall\"\n");
     let run = bench.run_directory();

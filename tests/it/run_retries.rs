@@ -27,13 +27,20 @@ struct RetryRun {
 impl RetryRun {
     fn new(more: &str) -> RetryRun {
         let bench = Bench::new();
-        let instant = fs::read_to_string(bench.full_size_configuration()).unwrap();
+        let instant = fs::read_to_string(bench.half_size_configuration()).unwrap();
         RetryRun::with(bench, &format!("{instant}{more}"))
     }
 
-    /// With stand-ins that really read.
-    fn reading() -> RetryRun {
-        RetryRun { others: &[], ..RetryRun::with(Bench::new(), "") }
+    /// With images as the engines want them.
+    fn full_size() -> RetryRun {
+        let bench = Bench::new();
+        let instant = fs::read_to_string(bench.full_size_configuration()).unwrap();
+        RetryRun::with(bench, &instant)
+    }
+
+    /// Over this page alone, with stand-ins that really read.
+    fn reading(page: Vec<u8>) -> RetryRun {
+        RetryRun { page: Some(page), others: &[], ..RetryRun::with(Bench::new(), "") }
     }
 
     fn with(bench: Bench, configuration: &str) -> RetryRun {
@@ -117,7 +124,7 @@ const ACCEPTED: AttemptOutcome = AttemptOutcome::Accepted;
 
 #[test]
 fn a_page_that_loops_twice_is_read_from_a_smaller_image_by_the_same_engine() {
-    let ladder = RetryRun::new("");
+    let ladder = RetryRun::full_size();
     assert_eq!(ladder.run("chandra+deepseek", &fault("chandra", "whole", "loop", 40), &[]), Some(0));
     let record = ladder.struck();
     assert_eq!((record.verdict, record.engine), (Verdict::Read, Some(Engine::Chandra)));
@@ -181,10 +188,27 @@ fn tops(record: &PageRecord) -> BTreeMap<String, u16> {
     tops.into_iter().filter(|(_, tops)| tops.len() == 1).map(|(word, tops)| (word, tops[0])).collect()
 }
 
+/// Paragraphs from head to foot, each of which begins with a long word of its own.
+fn page_of_paragraphs() -> Vec<u8> {
+    let first = [
+        "Decret", "Article", "Ministre", "Commune", "Domaine", "Parcelle", "Royaume", "Province", "Montant", "Registre",
+    ];
+    let paragraphs = first.iter().enumerate().map(|(place, first)| {
+        let top = 780 - 75 * place;
+        format!(
+            "1 0 0 1 60 {top} Tm ({first} portant approbation du plan de la commune) Tj \
+             1 0 0 1 60 {} Tm (numero {} du present bulletin officiel publie) Tj ",
+            top - 18,
+            1957 + 13 * place
+        )
+    });
+    page(&format!("BT /F 14 Tf {} ET", paragraphs.collect::<String>()))
+}
+
 #[test]
 fn what_is_read_of_the_halves_or_of_a_smaller_image_is_what_is_read_of_the_whole_page() {
     let read = |faults: &str| {
-        let ladder = RetryRun::reading();
+        let ladder = RetryRun::reading(page_of_paragraphs());
         assert_eq!(ladder.run("chandra", faults, &[]), Some(0));
         ladder.struck()
     };
@@ -292,10 +316,15 @@ fn a_page_that_nobody_can_read_keeps_the_best_text_of_all_visits_with_its_label(
 
 /// One dark rectangle from head to foot.
 fn page_that_cannot_be_cut() -> Vec<u8> {
-    let content = "0 g 100 60 300 720 re f";
+    page("0 g 100 60 300 720 re f")
+}
+
+/// A document of one page with this content, whose font is `/F`.
+fn page(content: &str) -> Vec<u8> {
     let page = format!(
         "%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n\
-         3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R>> endobj\n\
+         3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R\
+         /Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>> endobj\n\
          4 0 obj <</Length {}>> stream\n{content}\nendstream endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n",
         content.len()
     );

@@ -107,16 +107,18 @@ async fn a_server_that_does_not_wake_up_is_started_again_and_its_page_is_read() 
 async fn servers_without_sleep_mode_are_started_again_at_each_turn() {
     let bench = Bench::new();
     let faults = bench.write("server-faults.toml", FAILED_BY_BOTH);
-    let stand_in = |engine: &str| {
+    let stand_in = |engine: Engine| {
+        let profile = bench.small_profile(engine);
         format!(
-            "[engines.{engine}.server]\nkind = \"launch\"\ncommand = [\"{}\", \"stand-in\", \"--speak\", \"{engine}\", \
+            "[engines.{engine}]\nprofile = {profile:?}\n\
+             [engines.{engine}.server]\nkind = \"launch\"\ncommand = [\"{}\", \"stand-in\", \"--speak\", \"{engine}\", \
              \"--mode\", \"synthetic\", \"--time-scale\", \"0\", \"--uds\", \"{{socket}}\", \"--served-name\", \
              \"{{served_name}}\", \"--faults\", \"{}\"]\n",
             env!("CARGO_BIN_EXE_bocr"),
             faults.display()
         )
     };
-    let configuration = bench.write("configuration.toml", &(stand_in("chandra") + &stand_in("deepseek")));
+    let configuration = bench.write("configuration.toml", &(stand_in(Engine::Chandra) + &stand_in(Engine::DeepSeek)));
     let (_, turns) = run(&bench, 1, &arguments(&bench, &[PAGE], configuration, "")).await;
     assert_eq!(turns, 2);
     assert_eq!(bench.log(0).matches("it has no sleep mode").count(), 2, "{}", bench.log(0));

@@ -22,6 +22,7 @@ settled() {
 bocr_process=$!
 until [[ $(settled) -ge 5 ]]; do
     kill -0 "$bocr_process" || { echo "the run has ended too early" && exit 1; }
+    sleep 0.05
 done
 case $trouble in
     full) dd if=/dev/zero of="$disk/fill" bs=4096 2>/dev/null || true ;;

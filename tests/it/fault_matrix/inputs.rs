@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// The last document in the plan's order: none of its pages is drawn when the first are settled.
-const LAST: &str = "c/scan_fr.pdf";
+const LAST: &str = "b/scan_fr.pdf";
 
 #[test]
 fn row_pdf_replaced() {
     let row = Row::with("PDF replaced", Corpus::Large, "", &["--time-scale", "0.6"]);
     let mut run = row.start(&[]);
     row.until_settled(3);
-    let (file, other) = (row.bench.path("input").join(LAST), row.bench.path("input/c/digital_fr.pdf"));
+    let (file, other) = (row.bench.path("input").join(LAST), row.bench.path("input/b/digital_fr.pdf"));
     let fresh = row.bench.path("fresh.pdf");
     fs::copy(&other, &fresh).unwrap();
     fs::rename(&fresh, &file).unwrap();
@@ -32,7 +32,7 @@ fn row_pdf_replaced() {
     let reference = Corpus::Large.reference();
     let mut expected: Pages =
         reference.iter().filter(|((name, _), _)| name != LAST).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let replacing = reference.iter().filter(|((name, _), _)| name == "c/digital_fr.pdf");
+    let replacing = reference.iter().filter(|((name, _), _)| name == "b/digital_fr.pdf");
     expected.extend(replacing.map(|((_, page), read)| ((LAST.to_owned(), *page), read.clone())));
     row.finish_with(&[], &expected);
 }
@@ -79,7 +79,7 @@ fn row_pdf_swapped_for_a_while() {
     row.until_settled(3);
     let (file, kept) = (row.bench.path("input").join(LAST), row.bench.path("kept.pdf"));
     fs::rename(&file, &kept).unwrap();
-    fs::copy(row.bench.path("input/c/digital_fr.pdf"), &file).unwrap();
+    fs::copy(row.bench.path("input/b/digital_fr.pdf"), &file).unwrap();
     assert_eq!(ended(&mut run), Some(3), "{}", row.bench.log(0));
     fs::rename(&kept, &file).unwrap();
     row.finish(&[]);

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use bulletin_ocr::model::Engine;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::run_support::{Bench, Killed, SHORT_ANSWERS};
@@ -30,10 +31,14 @@ const SECOND_STALLS: &str = "[[fault]]\nengine = \"deepseek\"\nkind = \"stall\"\
 /// Pages of the inputs of [`Launch::new`].
 pub const PAGES: u64 = 4;
 
-/// A server that invents answers at once.
-fn instant(engine: &str) -> String {
+/// A server that invents answers at once, for small images.
+fn instant(bench: &Bench, engine: Engine) -> String {
+    let profile = bench.small_profile(engine);
     let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
-    format!("[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n")
+    format!(
+        "[engines.{engine}]\nprofile = {profile:?}\n\
+         [engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n"
+    )
 }
 
 fn project(path: &str) -> PathBuf {
@@ -66,8 +71,8 @@ impl<'a> Launch<'a> {
             "configuration.toml",
             &format!(
                 "{}{}[store]\nsync_interval = \"50ms\"\nsync_records = 1\n{schedule}",
-                instant("chandra"),
-                instant("deepseek")
+                instant(bench, Engine::Chandra),
+                instant(bench, Engine::DeepSeek)
             ),
         );
         let faults = bench.write("faults.toml", FIRST_LEASE_STALLS);
@@ -162,7 +167,7 @@ impl Launched<'_> {
                 return met;
             }
             assert!(Instant::now() < deadline, "waited {LIMIT:?} until {what}: {}{}", self.stderr(), self.stdout());
-            std::thread::park_timeout(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     }
 

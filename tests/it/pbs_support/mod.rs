@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bulletin_ocr::model::Engine;
+
 use crate::{
     launch_support::{FIRST_LEASE_STALLS, Hosts},
     run_support::{Bench, SHORT_ANSWERS, text, until},
@@ -110,19 +112,20 @@ impl<'a> Pbs<'a> {
 
     /// Submits a job file with these lines of `[job]` more, and returns the job's id.
     pub fn submit_file(&self, asked: &str) -> String {
-        let file = self.job_file(asked, "0", "");
+        let file = self.job_file(asked, "0", "", "");
         let submitted = self.bocr(&["submit", file.to_str().unwrap()]);
         assert!(submitted.status.success(), "{}", text(&submitted));
         String::from_utf8(submitted.stdout).unwrap().lines().next().unwrap().to_owned()
     }
 
-    /// Writes a job file with these lines of `[job]` more, and a configuration as [`Self::configure`] does.
-    pub fn job_file(&self, asked: &str, time_scale: &str, more: &str) -> PathBuf {
+    /// Writes a job file with these lines of `[job]` more, and a configuration as [`Self::configure`] does, with these
+    /// lines of `[schedule]` and of `[engines.chandra]` more.
+    pub fn job_file(&self, asked: &str, time_scale: &str, schedule: &str, engine: &str) -> PathBuf {
         let (name, value) = self.bench.mark();
         let (run, input) = (self.bench.run_directory(), self.bench.path("input"));
         let text = format!(
             "roles = \"chandra\"\n[job]\nrun = {run:?}\ninput = [{input:?}]\nsetup = \"export {name}={value}; ulimit -S -n {OPEN_FILES}\"\n{asked}\n{}",
-            configuration(time_scale, more)
+            configuration(self.bench, time_scale, schedule, engine)
         );
         self.bench.write("job.toml", &text)
     }
@@ -150,7 +153,7 @@ impl<'a> Pbs<'a> {
 
     /// Submits a run of four pages, one of which gets no answer under its first lease.
     pub fn submit_stalling(&self, script: &JobScript<'_>) -> String {
-        self.configure("0", "");
+        self.configure("0");
         let arguments = format!("--faults {}", self.stalling_inputs().display());
         self.submit(&JobScript { arguments: &arguments, ..*script })
     }
@@ -161,14 +164,14 @@ impl<'a> Pbs<'a> {
         self.bench.write("faults.toml", FIRST_LEASE_STALLS)
     }
 
-    /// Stand-ins that answer at this pace, a disk that is written at once, and short phases of an end.
-    pub fn configure(&self, time_scale: &str, more: &str) {
-        self.bench.write("configuration.toml", &configuration(time_scale, more));
+    /// Small images, stand-ins that answer at this pace, a disk that is written at once, and short phases of an end.
+    pub fn configure(&self, time_scale: &str) {
+        self.bench.write("configuration.toml", &configuration(self.bench, time_scale, "", ""));
     }
 
     /// As [`Self::configure`], but pages in flight may go on for as long as by default after a stop.
     pub fn configure_with_long_drain(&self) {
-        let text = configuration("0", "");
+        let text = configuration(self.bench, "0", "", "");
         self.bench.write("configuration.toml", &text.replace("drain = \"1s\"\n", ""));
     }
 
@@ -188,7 +191,9 @@ impl<'a> Pbs<'a> {
 
     /// Waits for the end of a job, and returns its `Exit_status`.
     pub fn end(&self, job: &str) -> i32 {
-        self.await_that(job, "it has ended", || self.attribute(job, "job_state").as_deref() == Some("F"));
+        // Each look starts an interpreter.
+        let pause = Duration::from_millis(300);
+        self.await_every(pause, job, "it has ended", || self.attribute(job, "job_state").as_deref() == Some("F"));
         self.attribute(job, "Exit_status").unwrap().parse().unwrap()
     }
 
@@ -200,11 +205,15 @@ impl<'a> Pbs<'a> {
         self.await_that(job, "three pages are settled", || settled() == Some(3));
     }
 
-    pub fn await_that(&self, job: &str, what: &str, mut condition: impl FnMut() -> bool) {
+    pub fn await_that(&self, job: &str, what: &str, condition: impl FnMut() -> bool) {
+        self.await_every(Duration::from_millis(50), job, what, condition);
+    }
+
+    fn await_every(&self, pause: Duration, job: &str, what: &str, mut condition: impl FnMut() -> bool) {
         let deadline = Instant::now() + LIMIT;
         while !condition() {
             assert!(Instant::now() < deadline, "waited {LIMIT:?} until {what}: {}", self.output(job));
-            std::thread::park_timeout(Duration::from_millis(50));
+            std::thread::park_timeout(pause);
         }
     }
 
@@ -226,12 +235,14 @@ impl<'a> Pbs<'a> {
     }
 }
 
-fn configuration(time_scale: &str, more: &str) -> String {
+fn configuration(bench: &Bench, time_scale: &str, schedule: &str, engine: &str) -> String {
+    let profile = bench.small_profile(Engine::Chandra);
     let arguments = [&["--time-scale", time_scale], &SHORT_ANSWERS[..]].concat();
     format!(
-        "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n\
+        "[engines.chandra]\nprofile = {profile:?}\n{engine}\
+         [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n\
          [store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
-         [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{more}"
+         [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{schedule}"
     )
 }
 

@@ -217,9 +217,10 @@ def main():
     here = pathlib.Path(__file__).parent
     for folder in ("bin", "home"):
         (pbs.pbs / folder).mkdir(parents=True)
+    # Without the site's packages, which may take longer to import than a command takes.
     for name in commands.COMMANDS:
         command = pbs.pbs / "bin" / name
-        command.write_text(f"#!/bin/sh\nexec python3 {here}/client.py {pbs.pbs}/socket {name} \"$@\"\n")
+        command.write_text(f"#!/bin/sh\nexec {sys.executable} -I -S {here}/client.py {pbs.pbs}/socket {name} \"$@\"\n")
         command.chmod(0o755)
     # A site's profile finds the commands, and says hello.
     (pbs.pbs / "home/.bash_profile").write_text(f"export PATH=$PATH:{pbs.pbs}/bin\necho 'Welcome to the cluster!'\n")

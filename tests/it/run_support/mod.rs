@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -68,17 +69,21 @@ impl Bench {
     /// The built-in profile of an engine with small images that are not searched for turned content: what a test does not
     /// look at must not take its time.
     pub fn small_profile(&self, engine: Engine) -> PathBuf {
+        self.profile_with_images(engine, "dpi = 40.0\nmin_side = 128")
+    }
+
+    /// The built-in profile of an engine with such images of Chandra's, and no search for turned content.
+    fn profile_with_images(&self, engine: Engine, images: &str) -> PathBuf {
         let name = match engine {
             Engine::Chandra => "chandra-2",
             Engine::DeepSeek => "deepseek-ocr",
         };
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/profiles");
         let built_in = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
-        let small = built_in
-            .replace("dpi = 192.0\nmin_side = 1024", "dpi = 40.0\nmin_side = 128")
-            .replace("upright = true", "upright = false");
-        assert_ne!(small, built_in);
-        self.write(&format!("{name}-small.toml"), &small)
+        let changed =
+            built_in.replace("dpi = 192.0\nmin_side = 1024", images).replace("upright = true", "upright = false");
+        assert_ne!(changed, built_in);
+        self.write(&format!("{name}-small.toml"), &changed)
     }
 
     /// A configuration with small images, whose stand-ins invent answers at once.
@@ -97,6 +102,12 @@ impl Bench {
                  [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n{more}"
             ),
         )
+    }
+
+    /// The same with images that are large enough to be made smaller and to be divided.
+    pub fn half_size_configuration(&self) -> PathBuf {
+        let images = "dpi = 96.0\nmin_side = 512";
+        self.synthetic_configuration(|engine| format!("profile = {:?}\n", self.profile_with_images(engine, images)))
     }
 
     /// The same with images as the engines want them.
@@ -149,8 +160,9 @@ impl Bench {
     /// Ids and command lines of this test's processes.
     pub fn marked_processes(&self) -> Vec<(i32, String)> {
         let carries_mark = |path: &Path| {
+            // Every process of the machine is looked at, again and again: a search for text is fast without optimisation.
             let environment = fs::read(path.join("environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+            String::from_utf8_lossy(&environment).contains(&self.mark)
         };
         let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         let described = |path: PathBuf| {
@@ -242,6 +254,32 @@ pub async fn both_awake(bench: &Bench, found: &AtomicU32) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Writes a document of small pages, no two of which look alike: they take little time to draw.
+pub fn write_small_pages(path: &Path, pages: usize) {
+    let mut pdf = String::from("%PDF-1.4\n");
+    let mut places = Vec::new();
+    let mut object = |pdf: &mut String, body: &str| {
+        places.push(pdf.len());
+        let number = places.len();
+        write!(pdf, "{number} 0 obj\n{body}\nendobj\n").unwrap();
+    };
+    let kids: String = (0..pages).map(|page| format!("{} 0 R ", 3 + 2 * page)).collect();
+    object(&mut pdf, "<</Type/Catalog/Pages 2 0 R>>");
+    object(&mut pdf, &format!("<</Type/Pages/Count {pages}/MediaBox[0 0 200 200]/Kids[{kids}]>>"));
+    for page in 0..pages {
+        let content = format!("{} {} 60 60 re f 20 20 {} 9 re f", page % 130, page / 2, 1 + page % 97);
+        object(&mut pdf, &format!("<</Type/Page/Parent 2 0 R/Contents {} 0 R>>", 4 + 2 * page));
+        object(&mut pdf, &format!("<</Length {}>>stream\n{content}\nendstream", content.len()));
+    }
+    let start = pdf.len();
+    writeln!(pdf, "xref\n0 {}\n0000000000 65535 f ", places.len() + 1).unwrap();
+    for place in &places {
+        writeln!(pdf, "{place:010} 00000 n ").unwrap();
+    }
+    write!(pdf, "trailer<</Size {}/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n", places.len() + 1).unwrap();
+    fs::write(path, pdf).unwrap();
 }
 
 /// Everything a command wrote.
