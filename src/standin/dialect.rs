@@ -124,7 +124,7 @@ fn write_tagged(answer: &mut String, block: &PageBlock) {
         BlockKind::PageHeader => "page_header",
     };
     for paragraph in &block.paragraphs {
-        let _ = write!(answer, "<{name}><loc_{x0}><loc_{y0}><loc_{x1}><loc_{y1}>{paragraph}</{name}>\n");
+        let _ = writeln!(answer, "<{name}><loc_{x0}><loc_{y0}><loc_{x1}><loc_{y1}>{paragraph}</{name}>");
     }
 }
 
