@@ -23,6 +23,7 @@ use page_image::png;
 const CHANDRA_2: ImageRule = ImageRule {
     dpi: 192.0,
     min_side: 1024,
+    max_side: None,
     min_pixels: 50_176,
     max_pixels: 6_291_456,
     grid: Grid::Cells(28),

@@ -24,22 +24,24 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.name {
         None => {
+            write_stdout("PROFILE         DIALECT      SIZE    FROM         TRIED AGAINST              LANGUAGES\n")?;
             for name in Profile::built_in() {
                 let profile = Profile::load(name, None)?;
+                let size = profile.parameters.map_or("?".into(), |billions| format!("{billions} B"));
                 write_stdout(&format!(
-                    "{name:<16}{:<10}{:<28}vLLM {} or later, prompt sha256 {}\n",
+                    "{name:<16}{:<13}{size:<8}vLLM {:<8}{:<27}{}\n",
                     profile.dialect.name(),
-                    profile.model,
                     profile.min_version,
-                    &profile.prompt_sha256[..12]
+                    profile.tried.to_string(),
+                    profile.languages,
                 ))?;
             }
         }
         Some(name) => {
             let mut profile = Profile::load(name, arguments.prompt_file.as_deref())?;
             // The output may be saved in any folder, so a relative path would be lost.
-            if !profile.has_built_in_prompt() {
-                profile.prompt = std::path::absolute(&profile.prompt)?;
+            if let (false, Some(prompt)) = (profile.has_built_in_prompt(), &mut profile.prompt) {
+                *prompt = std::path::absolute(&*prompt)?;
             }
             write_stdout(&profile.to_toml()?)?;
         }

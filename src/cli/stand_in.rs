@@ -9,8 +9,8 @@ use clap::ValueEnum;
 use crate::{
     gpu_model::GpuModel,
     standin::{
-        self, AnswerLengths, BoxScale, Engine, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
-        TimeScale,
+        self, AnswerLengths, BoxScale, Dialect, Grammar, ListenAddress, Mode, Options, Release, SleepMode,
+        StandInError, TimeScale,
     },
     sys::{ExitCode, write_stderr},
 };
@@ -28,9 +28,9 @@ enum ModeName {
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("listen").required(true).args(["port", "uds"])))]
 pub struct Arguments {
-    /// Engine whose dialect and rules it follows: chandra or deepseek
-    #[arg(long, value_name = "ENGINE")]
-    speak: Engine,
+    /// Dialect of its answers
+    #[arg(long, value_enum, value_name = "DIALECT")]
+    speak: Dialect,
     /// Release of vLLM whose API it has
     #[arg(long, value_enum, value_name = "VERSION", default_value = "0.32.0")]
     vllm_version: Release,
@@ -46,13 +46,16 @@ pub struct Arguments {
     /// Unix socket, instead of a port
     #[arg(long, value_name = "PATH")]
     uds: Option<PathBuf>,
-    /// Name of the model [default: chandra or deepseek-ocr]
+    /// Name of the model [default: chandra; deepseek-ocr for grounding]
     #[arg(long, value_name = "NAME")]
     served_name: Option<String>,
-    /// Scale of Chandra's boxes: 1000 as in Chandra 2, 1024 as in Chandra 1
+    /// Scale of the boxes of divs: 1000 as in Chandra 2, 1024 as in Chandra 1
     #[arg(long, value_enum, default_value = "1000")]
     box_scale: BoxScale,
-    /// Context: most tokens of prompt and answer together [default: 18000, deepseek 8192]
+    /// Begin Markdown with front matter, as olmOCR does
+    #[arg(long)]
+    front_matter: bool,
+    /// Context: most tokens of prompt and answer together [default: 18000, grounding 8192]
     #[arg(long, value_name = "TOKENS")]
     max_model_len: Option<NonZeroU32>,
     /// Requests that run at once; the others wait [default: the number of cores, synthetic 128]
@@ -177,8 +180,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 impl Arguments {
     fn options(&self) -> Options {
         let (name, max_model_len) = match self.speak {
-            Engine::Chandra => ("chandra", 18_000),
-            Engine::DeepSeek => ("deepseek-ocr", 8192),
+            Dialect::Grounding => ("deepseek-ocr", 8192),
+            Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown | Dialect::Doctags => ("chandra", 18_000),
         };
         let max_num_seqs = self.max_num_seqs.map_or_else(
             || match self.mode {
@@ -188,14 +191,13 @@ impl Arguments {
             NonZeroU32::get,
         );
         Options {
-            engine: self.speak,
+            grammar: Grammar { dialect: self.speak, box_scale: self.box_scale, front_matter: self.front_matter },
             release: self.vllm_version,
             listen: match (&self.uds, self.port) {
                 (Some(path), _) => ListenAddress::Unix(path.clone()),
                 (None, port) => ListenAddress::Tcp(self.host.clone(), port.unwrap_or_default()),
             },
             served_name: self.served_name.clone().unwrap_or_else(|| name.into()),
-            box_scale: self.box_scale,
             max_model_len: self.max_model_len.unwrap_or(NonZeroU32::MIN.saturating_add(max_model_len - 1)),
             max_num_seqs: NonZeroU32::new(max_num_seqs).unwrap_or(NonZeroU32::MIN),
             chunk_tokens: self.chunk_tokens,

@@ -1,5 +1,5 @@
 //! The engines: profiles (data), the request, the streaming client, the judge of a growing answer, and the parsers that
-//! bring both dialects to one form.
+//! bring all dialects to one form.
 //!
 //! [`Reader`] is the interface for a worker: one call is one attempt on one image. Everything below it is pure except
 //! [`Client`], which alone does I/O.
@@ -29,13 +29,12 @@ pub use error::EngineError;
 pub use judge::{Judge, Judgement, Loop, MAX_PERIOD, Proof};
 pub use known::{UnknownEngine, check_engines};
 pub use parse::{
-    divs::parse as parse_divs,
-    grounding::parse as parse_grounding,
     html::{Reading, text_of},
     markdown::{block_to_markdown, normalise, to_html, to_markdown},
+    parse as parse_answer,
 };
 pub use profile::{
-    Avoided, Dialect, Launch, Profile, RepetitionDetection, Since,
+    Avoided, Dialect, Formulas, Launch, Profile, RepetitionDetection, Since, Tried,
     version::{ParseVersionError, Version},
     visual::VisualTokens,
 };

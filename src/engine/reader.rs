@@ -12,13 +12,13 @@ use crate::model::{
 };
 
 use super::{
-    Acceptance, Classification, Client, Dialect, End, EngineError, EngineRequest, EngineResponse, Expectation, Health,
-    Loop, Profile, Reading, TokenBudget, accept,
-    acceptance::{remark_on, repetition::without_repeated_blocks},
+    Acceptance, Classification, Client, End, EngineError, EngineRequest, EngineResponse, Expectation, Health, Loop,
+    Profile, Reading, TokenBudget, accept,
+    acceptance::{leaks::repeated_prompt, remark_on, repetition::without_repeated_blocks},
     client::classify::{classify, needs_health},
     judge::repeated_tail,
     language_of,
-    parse::{divs, grounding, markdown},
+    parse::{markdown, parse},
     text_of,
 };
 
@@ -180,10 +180,16 @@ impl Reader {
         ruling: Classification,
     ) -> AttemptResult {
         let (outcome, reason, reading) = match ruling {
-            Classification::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply))),
+            Classification::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply), image)),
             Classification::Whole => {
-                let reading = self.parse(&reply.raw);
-                let (outcome, reason) = match accept(&reading, image.expects) {
+                let reading = self.parse(&reply.raw, image);
+                let leaked = || repeated_prompt(&reading, &self.profile.prompt_text);
+                let accepted = match accept(&reading, image.expects) {
+                    Acceptance::Accepted => leaked()
+                        .map_or(Acceptance::Accepted, |reason| Acceptance::Refused(FailureClass::Unparsable, reason)),
+                    other => other,
+                };
+                let (outcome, reason) = match accepted {
                     Acceptance::Accepted => (AttemptOutcome::Accepted, remark_on(&reading)),
                     Acceptance::Blank => (AttemptOutcome::Blank, String::new()),
                     Acceptance::Refused(class, reason) => (AttemptOutcome::Failed(class), reason),
@@ -246,11 +252,8 @@ impl Reader {
         AttemptResult { attempt, part: None, language: Language::Unknown }
     }
 
-    fn parse(&self, raw: &str) -> Reading {
-        match self.profile.dialect {
-            Dialect::Divs { box_scale } => divs::parse(raw, box_scale),
-            dialect => grounding::parse(raw, dialect),
-        }
+    fn parse(&self, raw: &str, image: &PageImage) -> Reading {
+        parse(raw, self.profile.dialect, image.shown.size)
     }
 }
 

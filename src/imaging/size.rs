@@ -54,7 +54,9 @@ impl Target {
         }
         // The same order of operations as in the package: a rounding error above a whole pixel gives one pixel more.
         let scale = f64::from(rule.dpi).max(f64::from(rule.min_side) / shorter * POINTS_PER_INCH) / POINTS_PER_INCH;
-        let drawn = [page.width, page.height].map(|points| (points * scale).ceil().max(1.0));
+        let longest = rule.max_side.map_or(f64::INFINITY, f64::from).max(1.0);
+        let scale = scale.min(longest / page.width.max(page.height));
+        let drawn = [page.width, page.height].map(|points| (points * scale).ceil().clamp(1.0, longest));
         let [width, height] = match rule.grid {
             Grid::Free => fit_freely(drawn, rule),
             Grid::Cells(cell) => fit_to_grid(drawn, f64::from(cell.max(1)), rule),
@@ -126,6 +128,7 @@ mod tests {
     const CHANDRA_2: ImageRule = ImageRule {
         dpi: 192.0,
         min_side: 1024,
+        max_side: None,
         min_pixels: 50_176,
         max_pixels: 6_291_456,
         grid: Grid::Cells(28),
@@ -209,6 +212,15 @@ mod tests {
         let rule = ImageRule { dpi: 72.0, min_side: 0, ..CHANDRA_2 };
         let size = Target::of(PageSize { width: 100.0, height: 50.0 }, &rule).unwrap().size;
         assert_eq!((size.width, size.height), (308, 168));
+    }
+
+    #[test]
+    fn the_longer_side_is_no_longer_than_the_rule_allows() {
+        let rule =
+            ImageRule { dpi: 200.0, min_side: 0, max_side: Some(1288), min_pixels: 1, grid: Grid::Free, ..CHANDRA_2 };
+        assert_eq!(target(595.276, 841.89, &rule), (911, 1288));
+        assert_eq!(target(1190.551, 841.89, &rule), (1288, 911));
+        assert_eq!(target(200.0, 300.0, &rule), (556, 834), "a small page keeps its resolution");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum Scaling {
 /// The size at which a page is rendered for an engine. Data of the engine's profile, applied by `imaging`.
 ///
 /// The rule is that of the model's own pipeline (`docs/facts/chandra.md`, "Page images"):
-/// `dpi = max(dpi, min_side / shorter side in inches)`. Then the area is brought into `min_pixels..=max_pixels` and the
+/// `dpi = max(dpi, min_side / shorter side in inches)`, but no more than `max_side` allows. Then the area is brought into `min_pixels..=max_pixels` and the
 /// sides to the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,10 @@ pub struct ImageRule {
     pub dpi: f32,
     /// Minimum length of the shorter side in pixels; 0 without a minimum.
     pub min_side: u32,
+    /// Maximum length of the longer side in pixels, before the sides are brought to the grid.
+    // Always written: the messages to the renderer do not name their fields.
+    #[serde(default)]
+    pub max_side: Option<u32>,
     /// Minimum number of pixels.
     pub min_pixels: u64,
     /// Maximum number of pixels. Each visual token costs time, so no image exceeds what the model asks for.
@@ -47,6 +51,7 @@ impl ImageRule {
         ImageRule {
             dpi: self.dpi * 4.0 / 5.0,
             min_side: self.min_side * 4 / 5,
+            max_side: self.max_side.map(|side| side * 4 / 5),
             max_pixels: (self.max_pixels * 16 / 25).max(self.min_pixels),
             ..self
         }

@@ -209,7 +209,7 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
         share.program.to_string_lossy().into_owned(),
         "stand-in".into(),
         "--speak".into(),
-        if matches!(profile.dialect, Dialect::Divs { .. }) { "chandra" } else { "deepseek" }.into(),
+        profile.dialect.name().into(),
         "--mode".into(),
         mode.into(),
         "--uds".into(),
@@ -219,8 +219,10 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
         "--max-model-len".into(),
         profile.context_length.to_string(),
     ];
-    if let Dialect::Divs { box_scale } = profile.dialect {
-        words.extend(["--box-scale".into(), box_scale.to_string()]);
+    match profile.dialect {
+        Dialect::Divs { box_scale } => words.extend(["--box-scale".into(), box_scale.to_string()]),
+        Dialect::Markdown { front_matter: true, .. } => words.push("--front-matter".into()),
+        _ => {}
     }
     if mode == "tesseract" {
         words.extend(["--max-num-seqs".into(), share.cores.to_string()]);

@@ -124,7 +124,7 @@ impl Answer {
         let granted = generation.await_tokens(self.stand_in.options.chunk_tokens.get(), &mut self.clock).await;
         self.clock.generated(granted, self.request.prompt_tokens);
         let mut text = generation.text.take(granted);
-        if self.request.skip_special_tokens && self.stand_in.dialect == Dialect::DeepSeek {
+        if self.request.skip_special_tokens && self.stand_in.options.grammar.dialect == Dialect::Grounding {
             for special in SPECIAL_TOKENS {
                 text = text.replace(special, "");
             }
@@ -153,6 +153,7 @@ async fn begin(
         clock.admitted();
         return Ok(Generation::new(AnswerText::of(TEXT_ANSWER.into()), request.budget, fault, request.repetition));
     };
+    let (grammar, size) = (stand_in.options.grammar, picture.size);
     let picture = Some(picture).filter(|_| fault != Some(&Fault::Empty));
     let (text, place) = match &stand_in.reader {
         Reader::Tesseract { tesseract, places, dpi } => {
@@ -169,12 +170,12 @@ async fn begin(
                 }
                 None => Vec::new(),
             };
-            (stand_in.dialect.write(&blocks), place.ok())
+            (grammar.write(&blocks, size), place.ok())
         }
         Reader::Synthetic { lengths, seed, .. } => {
             let text = picture.map_or_else(
-                || stand_in.dialect.write(&[]),
-                |picture| answers::answer(stand_in.dialect, &picture.png, *seed, *lengths),
+                || grammar.write(&[], size),
+                |picture| answers::answer(grammar, &picture, *seed, *lengths),
             );
             (text, None)
         }

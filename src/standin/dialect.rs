@@ -1,11 +1,10 @@
-//! Writes a page as an engine does: as Chandra's divs with either box scale, or with DeepSeek-OCR's grounding
-//! (`docs/facts/chandra.md`, "Answer", and `docs/facts/deepseek.md`, "Answer").
+//! Writes a page in each dialect that engines have.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::family::Engine;
+use crate::model::PixelSize;
 
 /// Tags that are special tokens of DeepSeek-OCR.
 pub const SPECIAL_TOKENS: [&str; 4] = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"];
@@ -42,46 +41,127 @@ pub struct PageBlock {
     pub paragraphs: Vec<String>,
 }
 
-/// The grammar of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The dialect of an answer, by the name that profiles give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dialect {
-    /// Top-level divs with `data-bbox` and `data-label`.
-    Chandra(BoxScale),
-    /// `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>`, 0 to 999.
-    DeepSeek,
+    /// Top-level divs with `data-bbox` and `data-label`, as Chandra and Surya 2 write
+    #[serde(alias = "chandra")]
+    #[value(alias = "chandra")]
+    Divs,
+    /// `<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>`, 0 to 999, as DeepSeek-OCR writes
+    #[serde(alias = "deepseek")]
+    #[value(alias = "deepseek")]
+    Grounding,
+    /// A JSON list of elements with box, category and text, as dots.ocr writes
+    LayoutJson,
+    /// Markdown, as olmOCR, LightOnOCR and GLM-OCR write
+    Markdown,
+    /// DocTags with places from 0 to 500, as Granite-Docling writes
+    Doctags,
 }
 
-impl Dialect {
-    /// The dialect of `engine`; DeepSeek-OCR has only one box scale.
-    pub fn of(engine: Engine, scale: BoxScale) -> Self {
-        match engine {
-            Engine::Chandra => Dialect::Chandra(scale),
-            Engine::DeepSeek => Dialect::DeepSeek,
-        }
-    }
+/// A dialect with what differs between its models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grammar {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// Scale and spelling of the boxes of divs; the other dialects have one each.
+    pub box_scale: BoxScale,
+    /// Whether Markdown begins with olmOCR's front matter.
+    pub front_matter: bool,
+}
 
-    /// The raw answer for a page. Only Chandra 2's dialect can say that a page is blank; in the others the answer for a
-    /// blank page is empty.
-    pub fn write(self, blocks: &[PageBlock]) -> String {
+impl Grammar {
+    /// The raw answer for a page whose image has this size. For a blank page it is empty, except in Chandra 2's divs, in
+    /// JSON, in DocTags, and behind front matter.
+    pub fn write(self, blocks: &[PageBlock], size: PixelSize) -> String {
         let mut answer = String::new();
-        match self {
-            Dialect::Chandra(BoxScale::Thousand) if blocks.is_empty() => {
+        match self.dialect {
+            Dialect::Divs if self.box_scale == BoxScale::Thousand && blocks.is_empty() => {
                 answer.push_str("<div data-bbox=\"0 0 1000 1000\" data-label=\"Blank-Page\"></div>");
             }
-            Dialect::Chandra(scale) => {
+            Dialect::Divs => {
                 for block in blocks {
-                    write_div(&mut answer, scale, block);
+                    write_div(&mut answer, self.box_scale, block);
                 }
             }
-            Dialect::DeepSeek => {
+            Dialect::Grounding => {
                 for block in blocks {
                     write_grounded(&mut answer, block);
+                }
+            }
+            Dialect::LayoutJson => answer = layout_json(blocks, size),
+            Dialect::Doctags => {
+                answer.push_str("<doctag>");
+                for block in blocks {
+                    write_tagged(&mut answer, block);
+                }
+                answer.push_str("</doctag>");
+            }
+            Dialect::Markdown => {
+                if self.front_matter {
+                    answer.push_str(FRONT_MATTER);
+                }
+                for block in blocks {
+                    let _ = write!(answer, "{}\n\n", markdown(&block.paragraphs.join("\n\n")));
                 }
             }
         }
         answer.truncate(answer.trim_end().len());
         answer
     }
+}
+
+/// What olmOCR says of a page that stands upright and is no table.
+const FRONT_MATTER: &str = "---\nprimary_language: fr\nis_rotation_valid: True\nrotation_correction: 0\nis_table: False\n\
+                            is_diagram: False\n---\n";
+
+fn write_tagged(answer: &mut String, block: &PageBlock) {
+    let [x0, y0, x1, y1] = scaled(block.bounds, 500.0);
+    let name = match block.kind {
+        BlockKind::Text => "text",
+        BlockKind::PageHeader => "page_header",
+    };
+    for paragraph in &block.paragraphs {
+        let _ = writeln!(answer, "<{name}><loc_{x0}><loc_{y0}><loc_{x1}><loc_{y1}>{paragraph}</{name}>");
+    }
+}
+
+fn layout_json(blocks: &[PageBlock], size: PixelSize) -> String {
+    let element = |block: &PageBlock| {
+        let [x0, y0, x1, y1] = block.bounds.map(|fraction| fraction.clamp(0.0, 1.0));
+        let (width, height) = (f64::from(size.width), f64::from(size.height));
+        let category = match block.kind {
+            BlockKind::Text => "Text",
+            BlockKind::PageHeader => "Page-header",
+        };
+        let bbox = [x0 * width, y0 * height, x1 * width, y1 * height].map(|pixels| pixels.round() as u32);
+        let text = markdown(&block.paragraphs.join("\n\n"));
+        serde_json::json!({ "bbox": bbox, "category": category, "text": text })
+    };
+    serde_json::Value::from_iter(blocks.iter().map(element)).to_string()
+}
+
+/// Plain text as Markdown: no sign of it opens emphasis, a heading, a list or a tag.
+fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    let mut in_line = false;
+    for character in text.chars() {
+        let opens = "\\`*_[]<>&~$|".contains(character) || (!in_line && "#+-=".contains(character));
+        // `1.` and `1)` at the beginning of a line open a list.
+        let ends_number = ".)".contains(character)
+            && escaped
+                .rsplit('\n')
+                .next()
+                .is_some_and(|line| !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()));
+        if opens || ends_number {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+        in_line = character != '\n' && (in_line || !character.is_whitespace());
+    }
+    escaped
 }
 
 fn write_div(answer: &mut String, scale: BoxScale, block: &PageBlock) {
@@ -132,6 +212,12 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
+
+    fn write(dialect: Dialect, box_scale: BoxScale, blocks: &[PageBlock]) -> String {
+        Grammar { dialect, box_scale, front_matter: false }.write(blocks, SIZE)
+    }
+
     fn page() -> Vec<PageBlock> {
         vec![
             PageBlock {
@@ -149,19 +235,19 @@ mod tests {
 
     #[test]
     fn chandra_writes_boxes_in_both_dialects() {
-        let second = Dialect::Chandra(BoxScale::Thousand).write(&page());
+        let second = write(Dialect::Divs, BoxScale::Thousand, &page());
         assert_eq!(
             second,
             "<div data-bbox=\"100 0 900 50\" data-label=\"Page-Header\"><p>BULLETIN OFFICIEL</p></div>\n\
              <div data-bbox=\"100 100 500 1000\" data-label=\"Text\"><p>a &lt; b &amp; c</p><p>الجريدة</p></div>"
         );
-        let first = Dialect::Chandra(BoxScale::Binary).write(&page());
+        let first = write(Dialect::Divs, BoxScale::Binary, &page());
         assert!(first.starts_with("<div data-bbox=\"[102, 0, 922, 51]\" data-label="), "{first}");
     }
 
     #[test]
     fn deepseek_grounds_every_block() {
-        let answer = Dialect::DeepSeek.write(&page());
+        let answer = write(Dialect::Grounding, BoxScale::Thousand, &page());
         assert_eq!(
             answer,
             "<|ref|>header<|/ref|><|det|>[[100, 0, 899, 50]]<|/det|>\nBULLETIN OFFICIEL\n\n\
@@ -171,9 +257,30 @@ mod tests {
 
     #[test]
     fn a_page_without_words_is_blank_in_each_engines_way() {
-        let blank = Dialect::Chandra(BoxScale::Thousand).write(&[]);
+        let blank = write(Dialect::Divs, BoxScale::Thousand, &[]);
         assert_eq!(blank, "<div data-bbox=\"0 0 1000 1000\" data-label=\"Blank-Page\"></div>");
-        assert_eq!(Dialect::Chandra(BoxScale::Binary).write(&[]), "");
-        assert_eq!(Dialect::DeepSeek.write(&[]), "");
+        assert_eq!(write(Dialect::Divs, BoxScale::Binary, &[]), "");
+        assert_eq!(write(Dialect::Grounding, BoxScale::Thousand, &[]), "");
+        assert_eq!(write(Dialect::Markdown, BoxScale::Thousand, &[]), "");
+        assert_eq!(write(Dialect::LayoutJson, BoxScale::Thousand, &[]), "[]");
+        assert_eq!(write(Dialect::Doctags, BoxScale::Thousand, &[]), "<doctag></doctag>");
+        let grammar = Grammar { dialect: Dialect::Markdown, box_scale: BoxScale::Thousand, front_matter: true };
+        assert!(grammar.write(&[], SIZE).ends_with("is_diagram: False\n---"));
+    }
+
+    #[test]
+    fn json_has_the_boxes_in_pixels_and_markdown_escapes_the_text() {
+        assert_eq!(
+            write(Dialect::LayoutJson, BoxScale::Thousand, &page()),
+            "[{\"bbox\":[80,0,720,55],\"category\":\"Page-header\",\"text\":\"BULLETIN OFFICIEL\"},\
+             {\"bbox\":[80,110,400,1100],\"category\":\"Text\",\"text\":\"a \\\\< b \\\\& c\\n\\nالجريدة\"}]"
+        );
+        assert_eq!(
+            write(Dialect::Doctags, BoxScale::Thousand, &page()),
+            "<doctag><page_header><loc_50><loc_0><loc_450><loc_25>BULLETIN OFFICIEL</page_header>\n\
+             <text><loc_50><loc_50><loc_250><loc_500>a < b & c</text>\n\
+             <text><loc_50><loc_50><loc_250><loc_500>الجريدة</text>\n</doctag>"
+        );
+        assert_eq!(markdown("1. *a*\n- 12) b-c 3."), "1\\. \\*a\\*\n\\- 12) b-c 3.");
     }
 }

@@ -1,7 +1,6 @@
 //! The stand-in server: vLLM's API without a GPU or a model.
 //!
-//! It answers as vLLM 0.32.0 or 0.11.2 does (bodies, status codes, event forms, limits), in the dialect of Chandra or
-//! of DeepSeek-OCR. It either reads pages with Tesseract or writes synthetic answers at the speed of a modelled GPU. A
+//! It answers as vLLM 0.32.0 or 0.11.2 does (bodies, status codes, event forms, limits), in any dialect. It either reads pages with Tesseract or writes synthetic answers at the speed of a modelled GPU. A
 //! fault script makes it fail as real servers do. A run uses it only over HTTP; none of it is in a run's own code path.
 //!
 //! **How a client recognises it.** `/version` is `0.32.0+stand-in-tesseract` or `0.32.0+stand-in-synthetic`: the part
@@ -13,7 +12,6 @@
 
 mod answer;
 mod dialect;
-mod family;
 mod faults;
 mod http;
 mod picture;
@@ -22,8 +20,7 @@ mod synthetic;
 mod tesseract;
 mod tokens;
 
-pub use dialect::BoxScale;
-pub use family::Engine;
+pub use dialect::{BoxScale, Dialect, Grammar};
 pub use faults::FaultScriptError;
 pub use http::{release::Release, server::run, sleep::SleepMode, socket::ListenAddress};
 pub use stand_in::{Mode, Options, StandInError};

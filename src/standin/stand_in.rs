@@ -11,8 +11,7 @@ use crate::{
 };
 
 use super::{
-    dialect::{BoxScale, Dialect},
-    family::Engine,
+    dialect::Grammar,
     faults::{FaultScript, FaultScriptError, condition::EngineCondition},
     http::{
         metrics::Metrics,
@@ -30,16 +29,14 @@ use super::{
 /// The options of a stand-in.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The engine whose dialect and rules it follows.
-    pub engine: Engine,
+    /// The grammar of its answers; its dialect's rules for requests apply, too.
+    pub grammar: Grammar,
     /// The release of vLLM whose API it has.
     pub release: Release,
     /// Address at which it listens.
     pub listen: ListenAddress,
     /// Served name of its model.
     pub served_name: String,
-    /// Box scale of Chandra's dialect.
-    pub box_scale: BoxScale,
     /// Context: most tokens of prompt and answer together.
     pub max_model_len: NonZeroU32,
     /// Most requests that run at once; the others wait.
@@ -141,8 +138,6 @@ pub struct StandIn {
     pub options: Options,
     /// The model that requests are checked against.
     pub model: ServedModel,
-    /// The grammar of answers.
-    pub dialect: Dialect,
     /// How pages are read.
     pub reader: Reader,
     /// The fault script.
@@ -162,7 +157,7 @@ impl StandIn {
     /// The fault script is wrong, or the program or a language is missing.
     pub async fn prepare(options: Options) -> Result<Self, StandInError> {
         let faults = match &options.faults {
-            Some(path) => FaultScript::load(path, options.engine)?,
+            Some(path) => FaultScript::load(path, options.grammar.dialect)?,
             None => FaultScript::default(),
         };
         let metrics = Metrics::new(&options.served_name, options.release);
@@ -180,12 +175,11 @@ impl StandIn {
         };
         Ok(StandIn {
             model: ServedModel {
-                engine: options.engine,
+                dialect: options.grammar.dialect,
                 release: options.release,
                 name: options.served_name.clone(),
                 max_model_len: options.max_model_len.get(),
             },
-            dialect: Dialect::of(options.engine, options.box_scale),
             reader,
             faults,
             condition: EngineCondition::healthy(),

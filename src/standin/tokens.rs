@@ -5,13 +5,13 @@
 //! with the space before them; up to two punctuation marks; a run of white space. A streamed answer is split by the
 //! same rule, so that usage and stream always agree. On six real pages, markup included, a token had 2.4 to 3.1
 //! characters.
-//! gave 2.4 to 3.1 characters a token.
 
-use super::family::Engine;
-use crate::model::PixelSize;
+use crate::{model::PixelSize, standin::dialect::Dialect};
 
 /// Side of the square that Qwen3-VL turns into one token: patch 16 times merge 2.
 const CELL: u32 = 32;
+/// The same of Qwen2-VL and its kin, which most models of the other dialects are: patch 14 times merge 2.
+const SMALL_CELL: u32 = 28;
 /// Fewest pixels that Qwen3-VL's processor works on; smaller images are enlarged.
 const MIN_PIXELS: u64 = 65_536;
 /// Most pixels that Qwen3-VL's processor works on when no cap is set; larger images are shrunk.
@@ -79,24 +79,27 @@ pub struct ImageRefused {
     size: PixelSize,
 }
 
-/// Prompt tokens of an image. A stand-in knows its engine, not its model: DeepSeek-OCR-2 is counted like DeepSeek-OCR.
+/// Prompt tokens of an image. A stand-in knows its dialect, not its model: DeepSeek-OCR-2 is counted like
+/// DeepSeek-OCR.
 ///
 /// # Errors
-/// Chandra's processor refuses extreme aspect ratios.
-pub fn of_image(engine: Engine, size: PixelSize) -> Result<u32, ImageRefused> {
-    match engine {
-        Engine::Chandra => cells(size),
-        Engine::DeepSeek => Ok(gundam(size)),
+/// Qwen's processor refuses extreme aspect ratios.
+pub fn of_image(dialect: Dialect, size: PixelSize) -> Result<u32, ImageRefused> {
+    match dialect {
+        Dialect::Divs => cells(size, CELL),
+        Dialect::Grounding => Ok(gundam(size)),
+        Dialect::LayoutJson | Dialect::Markdown => cells(size, SMALL_CELL),
+        Dialect::Doctags => Ok(splits(size)),
     }
 }
 
-/// One token for each cell of 32 x 32 pixels, after Qwen's `smart_resize`.
-fn cells(size: PixelSize) -> Result<u32, ImageRefused> {
+/// One token for each cell, after Qwen's `smart_resize`.
+fn cells(size: PixelSize, side: u32) -> Result<u32, ImageRefused> {
     let (short, long) = (size.width.min(size.height), size.width.max(size.height));
     if short == 0 || f64::from(long) / f64::from(short) > f64::from(MAX_ASPECT) {
         return Err(ImageRefused { size });
     }
-    let cell = f64::from(CELL);
+    let cell = f64::from(side);
     let sides = [f64::from(size.width), f64::from(size.height)];
     let rounded = sides.map(|side| (side / cell).round_ties_even().max(1.0));
     let area = (rounded[0] * rounded[1] * cell * cell) as u64;
@@ -133,11 +136,19 @@ fn gundam(size: PixelSize) -> u32 {
     GLOBAL + (10 * high) * (10 * wide + 1)
 }
 
+/// Idefics3's rule, as Granite-Docling has it: tiles of 512 pixels of the image brought to 2,048 pixels, and the whole view,
+/// each of 64 tokens and two for its name.
+fn splits(size: PixelSize) -> u32 {
+    let longer = f64::from(size.width.max(size.height).max(1));
+    let tiles = |side: u32| (f64::from(side) * 2048.0 / longer / 512.0).ceil().max(1.0) as u32;
+    (tiles(size.width) * tiles(size.height) + 1) * 66
+}
+
 /// Tokens that the chat template adds to the text and image of one user message.
-pub fn of_template(engine: Engine) -> u32 {
-    match engine {
-        Engine::Chandra => 12,
-        Engine::DeepSeek => 1,
+pub fn of_template(dialect: Dialect) -> u32 {
+    match dialect {
+        Dialect::Grounding => 1,
+        Dialect::Divs | Dialect::LayoutJson | Dialect::Markdown | Dialect::Doctags => 12,
     }
 }
 
@@ -152,19 +163,19 @@ mod tests {
     #[test]
     fn chandra_images_cost_what_a_real_server_charged() {
         // Prompt tokens measured on vLLM, less the 27 of text and template.
-        assert_eq!(of_image(Engine::Chandra, size(1000, 1400)), Ok(1391 - 27));
-        assert_eq!(of_image(Engine::Chandra, size(2480, 3508)), Ok(8607 - 27));
-        assert_eq!(of_image(Engine::Chandra, size(1, 1)), Ok(91 - 27));
-        assert_eq!(of_image(Engine::Chandra, size(1600, 2240)), Ok(3500));
-        assert!(of_image(Engine::Chandra, size(8, 4000)).is_err());
+        assert_eq!(of_image(Dialect::Divs, size(1000, 1400)), Ok(1391 - 27));
+        assert_eq!(of_image(Dialect::Divs, size(2480, 3508)), Ok(8607 - 27));
+        assert_eq!(of_image(Dialect::Divs, size(1, 1)), Ok(91 - 27));
+        assert_eq!(of_image(Dialect::Divs, size(1600, 2240)), Ok(3500));
+        assert!(of_image(Dialect::Divs, size(8, 4000)).is_err());
     }
 
     #[test]
     fn deepseek_images_cost_the_gundam_formula() {
-        assert_eq!(of_image(Engine::DeepSeek, size(1000, 1400)), Ok(903));
-        assert_eq!(of_image(Engine::DeepSeek, size(2246, 1588)), Ok(893));
-        assert_eq!(of_image(Engine::DeepSeek, size(600, 1800)), Ok(603));
-        assert_eq!(of_image(Engine::DeepSeek, size(320, 448)), Ok(273));
+        assert_eq!(of_image(Dialect::Grounding, size(1000, 1400)), Ok(903));
+        assert_eq!(of_image(Dialect::Grounding, size(2246, 1588)), Ok(893));
+        assert_eq!(of_image(Dialect::Grounding, size(600, 1800)), Ok(603));
+        assert_eq!(of_image(Dialect::Grounding, size(320, 448)), Ok(273));
     }
 
     #[test]

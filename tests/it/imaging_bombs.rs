@@ -12,6 +12,7 @@ use bulletin_ocr::{
 const RULE: ImageRule = ImageRule {
     dpi: 96.0,
     min_side: 512,
+    max_side: None,
     min_pixels: 50_176,
     max_pixels: 6_291_456,
     grid: Grid::Cells(32),

@@ -19,6 +19,7 @@ use image::RgbImage;
 const PACKAGE: ImageRule = ImageRule {
     dpi: 192.0,
     min_side: 1024,
+    max_side: None,
     min_pixels: 50_176,
     max_pixels: 6_291_456,
     grid: Grid::Cells(28),

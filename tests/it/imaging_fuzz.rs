@@ -34,6 +34,7 @@ const SEED: u64 = 5;
 const SMALL: ImageRule = ImageRule {
     dpi: 48.0,
     min_side: 256,
+    max_side: None,
     min_pixels: 784,
     max_pixels: 6_291_456,
     grid: Grid::Free,

@@ -22,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 const CHANDRA_2: ImageRule = ImageRule {
     dpi: 192.0,
     min_side: 1024,
+    max_side: None,
     min_pixels: 50_176,
     max_pixels: 6_291_456,
     grid: Grid::Cells(28),

@@ -27,6 +27,7 @@ const CELLS: f32 = 96.0;
 const FULL: ImageRule = ImageRule {
     dpi: 192.0,
     min_side: 0,
+    max_side: None,
     min_pixels: 0,
     max_pixels: 6_291_456,
     grid: Grid::Free,

@@ -23,6 +23,7 @@ use page_image::{
 const RULE: ImageRule = ImageRule {
     dpi: 192.0,
     min_side: 1,
+    max_side: None,
     min_pixels: 1,
     max_pixels: 9_000_000,
     grid: Grid::Free,

@@ -54,6 +54,7 @@ mod run_hanging_tasks;
 mod run_in_process;
 mod run_logs;
 mod run_main_job;
+mod run_profiles;
 mod run_retries;
 mod run_role_switches;
 mod run_three_engines;

@@ -7,7 +7,10 @@ use std::{fs, num::NonZeroUsize, path::Path, process::Command};
 use crate::store_support::*;
 use bulletin_ocr::{
     engine::{self, Dialect, block_to_markdown, text_of},
-    model::{Attempt, AttemptOutcome, BBox, Block, DocumentState, FailureClass, Language, PageRecord, Part, Verdict},
+    model::{
+        Attempt, AttemptOutcome, BBox, Block, DocumentState, FailureClass, Language, PageRecord, Part, PixelSize,
+        Verdict,
+    },
     store::{self, ExportFormat, ExportOptions, catalogue},
 };
 use proptest::prelude::*;
@@ -273,6 +276,9 @@ fn visible_in_markdown(markdown: &str) -> String {
     visible(&text_of(&html))
 }
 
+/// The image that the answers are about.
+const IMAGE: PixelSize = PixelSize { width: 1000, height: 1400 };
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -282,9 +288,9 @@ proptest! {
     ) {
         let answer = |pieces: &[usize]| pieces.iter().map(|at| PIECES[*at].0).collect::<Vec<_>>().join(" ");
         let readings = [
-            engine::parse_divs(&format!("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>{}</p></div>", answer(&pages[0])), 1000),
-            engine::parse_grounding(&format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}\n", answer(&pages[1])), Dialect::Grounding { box_scale: 999 }),
-            engine::parse_grounding(&format!("<table><tr><td>{0}</td></tr></table>\n\n{0}", answer(&pages[2])), Dialect::Free),
+            engine::parse_answer(&format!("<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>{}</p></div>", answer(&pages[0])), Dialect::Divs { box_scale: 1000 }, IMAGE),
+            engine::parse_answer(&format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n{}\n", answer(&pages[1])), Dialect::Grounding { box_scale: 999 }, IMAGE),
+            engine::parse_answer(&format!("<table><tr><td>{0}</td></tr></table>\n\n{0}", answer(&pages[2])), Dialect::Markdown { front_matter: false, formulas: engine::Formulas::Brackets }, IMAGE),
         ];
         let directory = tempfile::tempdir().unwrap();
         let records = readings.into_iter().enumerate().map(|(page, reading)| {
@@ -309,7 +315,8 @@ proptest! {
             prop_assert_eq!(visible(&text_of(html[page].split_once('>').unwrap().1)), said.clone(), "HTML, {}", page);
             prop_assert_eq!(visible_in_markdown(markdown[page]), said.clone(), "Markdown {}: {}", page, markdown[page]);
             prop_assert_eq!(visible(&text_of(&of_line(&line["html"]))), said.clone(), "JSONL, HTML, {}", page);
-            prop_assert_eq!(visible(&text_of(&of_line(&line["blocks"][0]["html"]))), said.clone(), "JSONL, block, {}", page);
+            let blocks: String = line["blocks"].as_array().unwrap().iter().map(|block| of_line(&block["html"])).collect();
+            prop_assert_eq!(visible(&text_of(&blocks)), said.clone(), "JSONL, blocks, {}", page);
             prop_assert_eq!(visible_in_markdown(&of_line(&line["text"])), said, "JSONL, text, {}", page);
         }
     }

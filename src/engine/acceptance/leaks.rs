@@ -1,5 +1,7 @@
 //! What belongs to the server or to the model's protocol, and stands in the text of the page.
 
+use crate::engine::{Reading, text_of};
+
 /// A control token of the model that the server should have removed: the answer after it does not follow the grammar.
 pub(super) fn special_token(texts: &[String]) -> Option<String> {
     let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
@@ -42,9 +44,35 @@ pub(super) fn tool_markup(texts: &[String]) -> Option<String> {
     ))
 }
 
+/// Fewest characters of a prompt's sentence that no page says by chance. `Text Recognition:` may be a heading.
+const PROMPT_SENTENCE: usize = 40;
+
+/// A sentence of the prompt in the text: some models answer with what they were asked.
+pub(in crate::engine) fn repeated_prompt(reading: &Reading, prompt: &str) -> Option<String> {
+    let mut sentences = prompt.split(['\n', '.']).map(str::trim).filter(|line| line.chars().count() >= PROMPT_SENTENCE);
+    let text: String = reading.blocks.iter().map(|block| text_of(&block.html) + "\n").collect();
+    let found = sentences.find(|sentence| text.contains(sentence))?;
+    Some(format!("the prompt is in the text: `{found}`"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Block;
+
+    #[test]
+    fn a_prompt_in_the_answer_is_told_from_a_page() {
+        let prompt = "Text Recognition:\nConvert the page of this document to plain Markdown text. Be brief.";
+        let reading = |text: &str| Reading {
+            blocks: vec![Block { label: "Text".into(), bbox: None, html: format!("<p>{text}</p>") }],
+            ..Reading::default()
+        };
+        assert!(
+            repeated_prompt(&reading("Convert the page of this document to plain Markdown text"), prompt).is_some()
+        );
+        assert_eq!(repeated_prompt(&reading("Text Recognition: Be brief"), prompt), None);
+        assert_eq!(repeated_prompt(&reading("Vu la loi"), ""), None);
+    }
 
     #[test]
     fn comparisons_and_formulas_are_no_tokens_of_the_model() {

@@ -19,7 +19,7 @@
 
 mod decoding;
 pub(super) mod language;
-mod leaks;
+pub(super) mod leaks;
 pub(super) mod repetition;
 
 use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
@@ -230,7 +230,12 @@ fn picture_area(reading: &Reading) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PixelSize;
+    use crate::{
+        engine::{Dialect, Formulas, parse_answer},
+        model::PixelSize,
+    };
+
+    const IMAGE: PixelSize = PixelSize { width: 1000, height: 1400 };
 
     fn reading(htmls: &[&str]) -> Reading {
         let block = |html: &&str| Block { label: "Text".into(), bbox: None, html: (*html).into() };
@@ -395,19 +400,59 @@ mod tests {
     }
 
     #[test]
+    fn every_dialect_shows_tables_pictures_blank_pages_and_tokens_of_the_model_alike() {
+        let table = "<table><tr><td>Prix</td><td>12</td></tr></table>";
+        let dialects = [
+            (
+                Dialect::LayoutJson { box_scale: None },
+                format!(r#"[{{"bbox": [1, 2, 3, 4], "category": "Table", "text": "{table}"}}]"#),
+                r#"[{"bbox": [0, 0, 1000, 1400], "category": "Picture"}]"#,
+                "[]",
+                r#"[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "Vu la loi<|im_end|> et"}]"#,
+            ),
+            (
+                Dialect::Markdown { front_matter: false, formulas: Formulas::Brackets },
+                "| Prix | 12 |\n|---|---|\n| a | b |".into(),
+                "![](page_0_0_9_9.png)",
+                "",
+                "Vu la loi<|im_end|> et",
+            ),
+            (
+                Dialect::Doctags { box_scale: 500 },
+                "<doctag><otsl><loc_1><loc_2><loc_3><loc_4><fcel>Prix<fcel>12<nl></otsl></doctag>".into(),
+                "<doctag><picture><loc_0><loc_0><loc_500><loc_500></picture></doctag>",
+                "<doctag></doctag>",
+                "<doctag><text><loc_1><loc_2><loc_3><loc_4>Vu la loi<|im_end|> et</text></doctag>",
+            ),
+        ];
+        for (dialect, table, picture, blank, token) in dialects {
+            let read = |answer: &str| parse_answer(answer, dialect, IMAGE);
+            assert!(read(&table).blocks[0].html.contains("<table"), "{dialect:?}");
+            assert_eq!(accept(&read(&table), Expectation::NONE), Acceptance::Accepted, "{dialect:?}");
+            assert_eq!(accept(&read(picture), Expectation::NONE), Acceptance::Accepted, "{dialect:?}");
+            match accept(&read(blank), Expectation::NONE) {
+                // Markdown has no word for a blank page.
+                Acceptance::Refused(FailureClass::Empty, _) => assert!(blank.is_empty()),
+                other => assert_eq!(other, Acceptance::Blank, "{dialect:?}"),
+            }
+            assert_eq!(class(&read(token), Expectation::NONE), Some(FailureClass::Unparsable), "{dialect:?}");
+        }
+    }
+
+    #[test]
     fn tokens_of_the_model_in_the_text_are_refused_in_both_dialects() {
         let deepseek = |tail: &str| {
             let raw = format!("<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nVu la loi {tail}");
-            class(
-                &crate::engine::parse_grounding(&raw, crate::engine::Dialect::Grounding { box_scale: 999 }),
-                Expectation::NONE,
-            )
+            class(&parse_answer(&raw, Dialect::Grounding { box_scale: 999 }, IMAGE), Expectation::NONE)
         };
         assert_eq!(deepseek(""), None);
         assert_eq!(deepseek("<｜end▁of▁sentence｜>"), None, "at the end it belongs there");
         assert_eq!(deepseek("<｜end▁of▁sentence｜> et la suite"), Some(FailureClass::Unparsable));
         assert_eq!(deepseek("<|/det|> et la suite"), Some(FailureClass::Unparsable));
         let chandra = "<div data-bbox=\"1 2 3 4\" data-label=\"Text\"><p>Vu la loi<|im_end|></p></div>";
-        assert_eq!(class(&crate::engine::parse_divs(chandra, 1000), Expectation::NONE), Some(FailureClass::Unparsable));
+        assert_eq!(
+            class(&parse_answer(chandra, Dialect::Divs { box_scale: 1000 }, IMAGE), Expectation::NONE),
+            Some(FailureClass::Unparsable)
+        );
     }
 }

@@ -75,7 +75,7 @@ pub struct EngineRequest {
 }
 
 impl EngineRequest {
-    /// Builds the body: one user message, image then text, every sampling field explicit, streaming with usage
+    /// Builds the body: one user message, image then text if there is a prompt, every sampling field explicit, streaming with usage
     /// (`docs/facts/chandra.md`, "Request" and `docs/facts/deepseek.md`, "Serving with vLLM"). A retry has its own
     /// cache salt, so that it does not reuse a faulty entry of the prefix cache (`docs/facts/vllm.md`, "Prefix cache").
     pub fn build(
@@ -89,13 +89,14 @@ impl EngineRequest {
         let sampling = profile.sampling_at(step);
         let salted = step > 0;
         let request_id = format!("{request_id}.i{:08x}", crc32c::crc32c(png));
+        let mut content = vec![json!({ "type": "image_url", "image_url": { "url": IMAGE_PREFIX } })];
+        if !profile.prompt_text.is_empty() {
+            content.push(json!({ "type": "text", "text": profile.prompt_text }));
+        }
         let mut body = json!({
             "messages": [{
                 "role": "user",
-                "content": [
-                    { "type": "image_url", "image_url": { "url": IMAGE_PREFIX } },
-                    { "type": "text", "text": profile.prompt_text },
-                ],
+                "content": content,
             }],
             "model": server.model,
             "max_tokens": max_tokens,

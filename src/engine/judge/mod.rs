@@ -42,7 +42,7 @@
 //! * repeated n-grams: fewer than 700 characters, in orders that differ only in a name (BO 7360, Arabic, page 45).
 //!
 //! **Markup does not count.** A looping model often writes the same block with other box coordinates, so numbers within
-//! tags, and within DeepSeek's `[[…]]`, all count as equal. Labels and tags are not words. A `<` opens a tag only
+//! tags, within DeepSeek's `[[…]]`, and within the list of `"bbox":`, all count as equal. Labels and tags are not words. A `<` opens a tag only
 //! before a letter, `/`, `!` or `|`, for at most 300 characters of a line. A direction mark is ignored. Letters that
 //! count (`a)`, `b)`) are letters, not counters: they repeat after an alphabet, and then the alphabet is the unit.
 //!

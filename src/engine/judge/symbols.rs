@@ -52,6 +52,8 @@ enum Place {
     Label,
     /// DeepSeek's `[[…]]`.
     Coordinates,
+    /// The list behind `"bbox":` or `"bbox_2d":`.
+    Box,
 }
 
 impl Symbols {
@@ -75,6 +77,9 @@ impl Symbols {
             (Place::Tag, '>') if self.ends_with("<|ref|") => Place::Label,
             (Place::Tag, '>') => Place::Text,
             (Place::Text, '[') if previous == Some('[') => Place::Coordinates,
+            (Place::Text, '[') if self.ends_with("\"bbox\": ") || self.ends_with("\"bbox\":") => Place::Box,
+            (Place::Text, '[') if self.ends_with("\"bbox_0d\": ") || self.ends_with("\"bbox_0d\":") => Place::Box,
+            (Place::Box, ']' | '\n' | '"') => Place::Text,
             (Place::Coordinates, ']') if previous == Some(']') => Place::Text,
             (Place::Coordinates, '\n') => Place::Text,
             (place, _) => place,

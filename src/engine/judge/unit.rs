@@ -57,8 +57,12 @@ impl Unit {
         let signs = text.chars().any(|character| !character.is_alphabetic() && !is_filler(character));
         let fields = || any_of(&["input"]) || text.contains(['□', '☐', '☑', '☒']);
         let leader = || ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
-        let line = || text.contains('\n') || any_of(&["br", "li", "p"]);
-        let (blocks, cells) = (any_of(&["div", "|"]), any_of(&["td", "th", "tr"]));
+        // In JSON an end of a line is written `\n`.
+        let ends_line = text.contains('\n') || text.contains("\\n");
+        let line = || ends_line || any_of(&["br", "li", "p"]);
+        let blocks = any_of(&["div", "|", "loc_"]) || text.contains("\"bbox");
+        // Of HTML, of OTSL, and of Markdown.
+        let cells = any_of(&["td", "th", "tr", "fcel", "ecel", "nl"]) || text.contains('|') && ends_line;
         let content = match letters {
             0 if signs => Content::Signs,
             0 => Content::Filling,

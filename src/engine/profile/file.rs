@@ -10,17 +10,28 @@ use toml::{Table, Value};
 
 use crate::engine::EngineError;
 
-pub(in crate::engine) const BUILT_IN: [(&str, &str); 4] = [
+pub(in crate::engine) const BUILT_IN: [(&str, &str); 10] = [
     ("chandra", include_str!("../profiles/chandra.toml")),
     ("chandra-2", include_str!("../profiles/chandra-2.toml")),
     ("deepseek-ocr", include_str!("../profiles/deepseek-ocr.toml")),
     ("deepseek-ocr-2", include_str!("../profiles/deepseek-ocr-2.toml")),
+    ("dots-ocr", include_str!("../profiles/dots-ocr.toml")),
+    ("glm-ocr", include_str!("../profiles/glm-ocr.toml")),
+    ("granite-docling", include_str!("../profiles/granite-docling.toml")),
+    ("lightonocr-2", include_str!("../profiles/lightonocr-2.toml")),
+    ("olmocr-2", include_str!("../profiles/olmocr-2.toml")),
+    ("surya-2", include_str!("../profiles/surya-2.toml")),
 ];
 
-const BUILT_IN_PROMPTS: [(&str, &str); 3] = [
+const BUILT_IN_PROMPTS: [(&str, &str); 8] = [
     ("chandra-1024.txt", include_str!("../prompts/chandra-1024.txt")),
     ("chandra-1000.txt", include_str!("../prompts/chandra-1000.txt")),
     ("deepseek-grounding.txt", include_str!("../prompts/deepseek-grounding.txt")),
+    ("dots-ocr.txt", include_str!("../prompts/dots-ocr.txt")),
+    ("glm-ocr.txt", include_str!("../prompts/glm-ocr.txt")),
+    ("granite-docling.txt", include_str!("../prompts/granite-docling.txt")),
+    ("olmocr-2.txt", include_str!("../prompts/olmocr-2.txt")),
+    ("surya-2.txt", include_str!("../prompts/surya-2.txt")),
 ];
 
 /// Most profiles that may extend one another; a longer chain counts as endless.
@@ -84,9 +95,15 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     } else {
         folder.join(base).to_string_lossy().into_owned()
     };
-    let base = resolve(&base, links)?;
+    let mut base = resolve(&base, links)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     own.entry("name").or_insert(Value::String(stem));
+    // What is said of a model is not true of another.
+    if own.contains_key("model") {
+        for field in ["parameters", "languages", "tried"] {
+            base.remove(field);
+        }
+    }
     Ok(extend(base, own, name_or_path))
 }
 

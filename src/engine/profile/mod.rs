@@ -6,6 +6,7 @@ pub(super) mod visual;
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -33,8 +34,18 @@ pub struct Profile {
     /// Versions of vLLM that serve the model badly: a warning, not an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub avoid: Vec<Avoided>,
-    /// File of the prompt: a built-in one, or a path relative to the profile file.
-    pub prompt: PathBuf,
+    /// Parameters of the model, billions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<f64>,
+    /// Languages that the model is said to read, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub languages: String,
+    /// How far the profile was tried.
+    #[serde(default)]
+    pub tried: Tried,
+    /// File of the prompt: a built-in one, or a path relative to the profile file. Without it, the image is sent alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PathBuf>,
     /// The prompt as it is sent.
     #[serde(skip)]
     pub prompt_text: String,
@@ -79,11 +90,51 @@ pub struct Avoided {
     pub reason: String,
 }
 
+/// How far a profile was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tried {
+    /// Not at all, as far as is known.
+    #[default]
+    Untried,
+    /// Against the stand-in only.
+    StandIn,
+    /// Against a real vLLM on a processor, with a tiny random model of the same architecture (`scripts/conformance`).
+    TinyModel,
+    /// Against a real vLLM on a GPU, with random weights of the model's shape.
+    RandomWeights,
+    /// Against a real vLLM with the model's own weights.
+    Weights,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tried::Untried => "untried",
+            Tried::StandIn => "stand-in only",
+            Tried::TinyModel => "tiny random model on vLLM",
+            Tried::RandomWeights => "random weights on a GPU",
+            Tried::Weights => "real weights",
+        })
+    }
+}
+
+/// How a model encloses the formulas of its Markdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Formulas {
+    /// By `\(…\)` and `\[…\]`; a dollar sign is text.
+    #[default]
+    Brackets,
+    /// Also by `$…$` and `$$…$$`.
+    Dollars,
+}
+
 /// The grammar of an answer and the scale of its boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Dialect {
-    /// Chandra: top-level `<div data-bbox data-label>` (`docs/facts/chandra.md`, "Answer").
+    /// Chandra and Surya 2: top-level `<div data-bbox data-label>` (`docs/facts/chandra.md`, "Answer").
     Divs {
         /// Coordinates run from 0 to this number.
         box_scale: u16,
@@ -94,8 +145,29 @@ pub enum Dialect {
         /// Coordinates run from 0 to this number.
         box_scale: u16,
     },
-    /// DeepSeek-OCR without grounding: Markdown alone.
-    Free,
+    /// dots.ocr and its kin: a JSON list of elements with box, category and text (`docs/facts/engines.md`,
+    /// "Layout JSON").
+    LayoutJson {
+        /// Coordinates run from 0 to this number; without it they are pixels of the sent image.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        box_scale: Option<u16>,
+    },
+    /// Markdown alone, as olmOCR, LightOnOCR, GLM-OCR, and DeepSeek-OCR without grounding write it
+    /// (`docs/facts/engines.md`, "Markdown").
+    #[serde(alias = "free")]
+    Markdown {
+        /// Whether it begins with olmOCR's front matter.
+        #[serde(default)]
+        front_matter: bool,
+        /// How formulas are enclosed.
+        #[serde(default)]
+        formulas: Formulas,
+    },
+    /// DocTags, as Granite-Docling writes them (`docs/facts/engines.md`, "DocTags").
+    Doctags {
+        /// Coordinates run from 0 to this number.
+        box_scale: u16,
+    },
 }
 
 impl Dialect {
@@ -104,7 +176,9 @@ impl Dialect {
         match self {
             Dialect::Divs { .. } => "divs",
             Dialect::Grounding { .. } => "grounding",
-            Dialect::Free => "markdown",
+            Dialect::LayoutJson { .. } => "layout-json",
+            Dialect::Markdown { .. } => "markdown",
+            Dialect::Doctags { .. } => "doctags",
         }
     }
 }
@@ -163,10 +237,10 @@ impl Profile {
         let text = match prompt_file {
             Some(path) => {
                 profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
-                profile.prompt = path.into();
+                profile.prompt = Some(path.into());
                 read(path)?
             }
-            None => prompt_text(&profile.prompt)?,
+            None => profile.prompt.as_deref().map(prompt_text).transpose()?.unwrap_or_default(),
         };
         profile.set_prompt(&text);
         profile.check(name_or_path)?;
@@ -175,7 +249,7 @@ impl Profile {
 
     /// Whether the prompt is built into the program; else it is a file.
     pub fn has_built_in_prompt(&self) -> bool {
-        built_in_prompt(&self.prompt).is_some()
+        self.prompt.as_deref().is_some_and(|prompt| built_in_prompt(prompt).is_some())
     }
 
     /// The profile as a file from which it can be read again, with its prompt and the prompt's SHA-256 as comments.
@@ -194,7 +268,7 @@ impl Profile {
     fn set_prompt(&mut self, text: &str) {
         self.prompt_text = match self.dialect {
             Dialect::Divs { box_scale } => text.replace("{bbox_scale}", &box_scale.to_string()),
-            Dialect::Grounding { .. } | Dialect::Free => text.into(),
+            _ => text.into(),
         };
         self.prompt_sha256 = hex::encode(Sha256::digest(self.prompt_text.as_bytes()));
     }
@@ -210,8 +284,8 @@ impl Profile {
         if self.in_flight == 0 {
             return invalid("`in_flight` must be at least 1");
         }
-        if self.prompt_text.trim().is_empty() {
-            return invalid("the prompt is empty");
+        if self.prompt.is_some() && self.prompt_text.trim().is_empty() {
+            return invalid("the prompt is empty; leave out `prompt` for a model that takes none");
         }
         if self.launch.command.is_empty() {
             return invalid("`launch.command` needs at least the program");
@@ -219,12 +293,18 @@ impl Profile {
         if self.image.min_pixels > self.image.max_pixels {
             return invalid("`image.min_pixels` is greater than `image.max_pixels`");
         }
-        if let Dialect::Divs { box_scale: 0 } | Dialect::Grounding { box_scale: 0 } = self.dialect {
+        if let Dialect::Divs { box_scale: 0 }
+        | Dialect::Grounding { box_scale: 0 }
+        | Dialect::LayoutJson { box_scale: Some(0) }
+        | Dialect::Doctags { box_scale: 0 } = self.dialect
+        {
             return invalid("`dialect.box_scale` must be at least 1");
         }
         if let VisualTokens::Cells { cell: 0, .. }
         | VisualTokens::Gundam { tile: 0, .. }
-        | VisualTokens::Tiles { tile: 0, .. } = self.visual_tokens
+        | VisualTokens::Tiles { tile: 0, .. }
+        | VisualTokens::Patches { cell: 0, .. }
+        | VisualTokens::Splits { tile: 0, .. } = self.visual_tokens
         {
             return invalid("`visual_tokens` needs a cell or tile of at least 1 pixel");
         }
@@ -255,7 +335,7 @@ mod tests {
                 assert!(fields.pointer(&pointer).is_some(), "{name}: no field `{key}`");
             }
             for field in fields.as_object().unwrap().keys() {
-                let plain = ["name", "served_name", "provenance"].contains(&field.as_str());
+                let plain = ["name", "served_name", "tried", "provenance"].contains(&field.as_str());
                 assert!(plain || profile.provenance.contains_key(field), "{name}: `{field}` has no source");
             }
         }

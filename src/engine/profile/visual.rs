@@ -31,6 +31,24 @@ pub enum VisualTokens {
         /// Most tiles.
         max_tiles: u32,
     },
+    /// Pixtral's encoder in LightOnOCR: one token for each begun cell, after the server has shrunk the longer side
+    /// (`docs/facts/engines.md`, "LightOnOCR-2").
+    Patches {
+        /// Patch size times merge size, pixels.
+        cell: u32,
+        /// The server's limit of the longer side, pixels.
+        max_side: u32,
+    },
+    /// Idefics3's encoder in Granite-Docling: the longer side is brought to `longest_side`, the image is split into tiles,
+    /// and a small view of the whole follows (`docs/facts/engines.md`, "Granite-Docling").
+    Splits {
+        /// Side of a tile, pixels.
+        tile: u32,
+        /// Length of the longer side, pixels.
+        longest_side: u32,
+        /// Tokens of a tile.
+        tokens: u32,
+    },
     /// DeepSeek-OCR-2: the same views, without the tokens that end a row.
     Tiles {
         /// Side of a tile, pixels.
@@ -51,6 +69,23 @@ impl VisualTokens {
             VisualTokens::Cells { cell, min_pixels, max_pixels } => {
                 let resized = smart_resize(size, cell, min_pixels, max_pixels);
                 (resized.width / cell).saturating_mul(resized.height / cell)
+            }
+            VisualTokens::Patches { cell, max_side } => {
+                let longer = size.width.max(size.height).max(1);
+                let shrunk = |side: u32| match longer > max_side {
+                    true => (u64::from(side) * u64::from(max_side) / u64::from(longer)) as u32,
+                    false => side,
+                };
+                let cells = |side: u32| shrunk(side).div_ceil(cell).max(1);
+                cells(size.width).saturating_mul(cells(size.height))
+            }
+            VisualTokens::Splits { tile, longest_side, tokens } => {
+                let longer = size.width.max(size.height).max(1);
+                let scaled = |side: u32| (u64::from(side) * u64::from(longest_side)).div_ceil(u64::from(longer)) as u32;
+                let (across, down) =
+                    (scaled(size.width).div_ceil(tile).max(1), scaled(size.height).div_ceil(tile).max(1));
+                // Each tile begins with two tokens that name it, and each row ends with one; the whole view has four.
+                down.saturating_mul(across.saturating_mul(tokens + 2) + 1).saturating_add(tokens + 4)
             }
             VisualTokens::Gundam { tile, base, min_tiles, max_tiles } => {
                 let (global, local) = (tokens_of_side(base), tokens_of_side(tile));
@@ -176,6 +211,14 @@ mod tests {
         ];
         for (width, height, tokens) in table {
             assert_eq!(gundam(width, height), tokens, "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn lighton_pages_cost_each_begun_cell_of_the_shrunk_image() {
+        let rule = VisualTokens::Patches { cell: 28, max_side: 1540 };
+        for (width, height, tokens) in [(1089, 1540, 39 * 55), (2178, 3080, 39 * 55), (28, 29, 2), (1, 1, 1)] {
+            assert_eq!(rule.count(PixelSize { width, height }), tokens, "{width} x {height}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use serde::Deserialize;
 
 use super::kinds::{Effect, Fault, KindName, Tokens};
-use crate::standin::Engine;
+use crate::standin::dialect::Dialect;
 
 /// Tokens before a fault where the script sets none.
 const AFTER_TOKENS: u32 = 64;
@@ -16,7 +16,8 @@ const PHRASE: &str = "Le présent arrêté sera publié au Bulletin officiel. ";
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
     pub(super) page: Option<String>,
-    pub(super) engine: Option<Engine>,
+    #[serde(alias = "engine")]
+    pub(super) dialect: Option<Dialect>,
     pub(super) nth: Option<NonZeroU64>,
     pub(super) times: Option<NonZeroU32>,
     pub(super) probability: Option<f64>,
@@ -31,7 +32,7 @@ impl Entry {
         let kind = self.kind.0;
         let of_requests = self.page.is_some() || self.nth.is_some() || self.probability.is_some();
         if matches!(kind.effect, Effect::Order(_)) && (of_requests || self.after_tokens.is_some()) {
-            return Err("sleep-fails, wake-fails and wake-hangs allow the keys `engine` and `times` only".into());
+            return Err("sleep-fails, wake-fails and wake-hangs allow the keys `dialect` and `times` only".into());
         }
         match (kind.tokens, self.after_tokens) {
             (Tokens::None, Some(_)) => return Err(format!("leave out `after_tokens`: {} does not have it", kind.word)),

@@ -1,14 +1,17 @@
 //! The fault script: which requests fail, and how.
 //!
-//! ```toml [[fault]] page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` matches any text; without it:
-//! every request
-//!                          # `BO_7500_Fr.p3*.whole`: only where the page is shown whole (`reduced`, `halves-1`) engine
-//!                          = "chandra"       # only a stand-in with this engine's dialect; without it: either nth = 5
-//!                          # only the fifth request for a page of this process, counted from 1 times = 2
-//!                          # only the first two requests that match; without it: all that match probability = 0.3
-//!                          # only this share of the request ids, the same ones in every run; without it: all kind =
-//!                          "loop"            # the table below after_tokens = 200       # tokens of the answer before
-//!                          the fault; without it: 64 phrase = "et de la "     # loop: the repeated phrase ```
+//! ```toml
+//! [[fault]]
+//! page = "BO_7500_Fr.p3"   # found in the header X-Request-Id; `*` matches any text; without it: every request
+//!                          # `BO_7500_Fr.p3*.whole`: only where the page is shown whole (`reduced`, `halves-1`)
+//! dialect = "divs"         # only a stand-in that speaks this dialect; without it: any
+//! nth = 5                  # only the fifth request for a page of this process, counted from 1
+//! times = 2                # only the first two requests that match; without it: all that match
+//! probability = 0.3        # only this share of the request ids, the same ones in every run; without it: all
+//! kind = "loop"            # the table below
+//! after_tokens = 200       # tokens of the answer before the fault; without it: 64
+//! phrase = "et de la "     # loop: the repeated phrase
+//! ```
 //!
 //! | kind | what happens | `after_tokens` |
 //! |---|---|---|
@@ -38,7 +41,7 @@
 //! The first entry that matches is injected. A page pattern matches whole words: `BO_7500_Fr.p3` is not found in
 //! `BO_7500_Fr.p31.l9.a1`. Requests without an image, such as canary requests, are not counted and match no entry; an
 //! engine that hangs or is dead does not answer them either. The last three kinds concern requests to sleep or to wake
-//! up, and allow the keys `engine` and `times` only.
+//! up, and allow the keys `dialect` and `times` only.
 
 pub(super) mod condition;
 mod entry;
@@ -64,7 +67,7 @@ use self::{
     pattern::{chance, matches},
     sleep::OrderRule,
 };
-use crate::standin::Engine;
+use crate::standin::dialect::Dialect;
 
 pub use self::{
     injected::Injected,
@@ -94,7 +97,7 @@ struct ScriptFile {
 /// One entry for requests, with the number of times that it may still be injected.
 #[derive(Debug)]
 struct Rule {
-    /// Its index among all entries for this engine.
+    /// Its index among all entries for this dialect.
     place: usize,
     page: Option<String>,
     nth: Option<NonZeroU64>,
@@ -135,23 +138,23 @@ pub struct FaultScript {
 }
 
 impl FaultScript {
-    /// Reads a script for a stand-in of `engine`.
+    /// Reads a script for a stand-in that speaks `dialect`.
     ///
     /// # Errors
     /// The file is unreadable, or an entry is wrong; the message names file and line.
-    pub fn load(path: &Path, engine: Engine) -> Result<Self, FaultScriptError> {
+    pub fn load(path: &Path, dialect: Dialect) -> Result<Self, FaultScriptError> {
         let text = fs::read_to_string(path).map_err(|source| FaultScriptError::Io { path: path.into(), source })?;
-        Self::parse(&text, engine).map_err(|message| FaultScriptError::Invalid { path: path.into(), message })
+        Self::parse(&text, dialect).map_err(|message| FaultScriptError::Invalid { path: path.into(), message })
     }
 
-    fn parse(text: &str, engine: Engine) -> Result<Self, String> {
+    fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
         let file: ScriptFile = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut progress = Progress::default();
         for spanned in file.fault {
             let line = text[..spanned.span().start].matches('\n').count() + 1;
             let entry = spanned.into_inner();
             entry.check().map_err(|message| format!("entry at line {line}: {message}"))?;
-            if entry.engine.is_none_or(|wanted| wanted == engine) {
+            if entry.dialect.is_none_or(|wanted| wanted == dialect) {
                 progress.add(entry);
             }
         }
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     fn script(text: &str) -> FaultScript {
-        FaultScript::parse(text, Engine::Chandra).unwrap()
+        FaultScript::parse(text, Dialect::Divs).unwrap()
     }
 
     fn fault(script: &FaultScript, request_id: &str) -> Option<Fault> {
@@ -257,7 +260,7 @@ mod tests {
             ("[[fault]]\nkind = \"abort\"\nafter_tokens = 0\n", "line 1", "aborted"),
             ("[[fault]]\nkind = \"wake-fails\"\npage = \"p1\"\n", "line 1", "`times` only"),
         ] {
-            let message = FaultScript::parse(text, Engine::Chandra).unwrap_err();
+            let message = FaultScript::parse(text, Dialect::Divs).unwrap_err();
             assert!(message.contains(line) && message.contains(word), "{text}: {message}");
         }
     }

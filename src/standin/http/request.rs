@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::standin::{Engine, picture::Picture, tokens};
+use crate::standin::{dialect::Dialect, picture::Picture, tokens};
 
 use super::{api_error::ApiError, release::Release, repetition::RepetitionDetection};
 
@@ -81,8 +81,8 @@ pub struct ChatRequest {
 /// The model that requests are checked against.
 #[derive(Debug, Clone)]
 pub struct ServedModel {
-    /// The engine whose rules apply.
-    pub engine: Engine,
+    /// The dialect whose rules apply.
+    pub dialect: Dialect,
     /// The release whose rules apply.
     pub release: Release,
     /// The name that requests must give.
@@ -110,7 +110,7 @@ impl ServedModel {
             return Err(release.too_many_images());
         }
         let picture = images.first().map(|url| picture(release, url)).transpose()?;
-        if let (Engine::DeepSeek, Some(arguments)) = (self.engine, &body.vllm_xargs) {
+        if let (Dialect::Grounding, Some(arguments)) = (self.dialect, &body.vllm_xargs) {
             check_ngram_arguments(release, arguments)?;
         }
         let repetition = body.repetition_detection.filter(|_| release.detects_repetition()).unwrap_or_default();
@@ -133,7 +133,7 @@ impl ServedModel {
     /// counts it in full (`docs/facts/vllm.md`, "Lengths").
     fn budget(&self, text: &str, picture: Option<&Picture>, max_tokens: Option<i64>) -> Result<(u32, u32), ApiError> {
         let (release, limit) = (self.release, self.max_model_len);
-        let words = tokens::count(text) + tokens::of_template(self.engine);
+        let words = tokens::count(text) + tokens::of_template(self.dialect);
         let counted = words + u32::from(picture.is_some());
         if counted >= limit {
             return Err(release.text_too_long(counted, limit));
@@ -147,7 +147,7 @@ impl ServedModel {
         let image = match picture {
             None => 0,
             Some(picture) => {
-                tokens::of_image(self.engine, picture.size).map_err(|_| release.processor_failed(picture.size))?
+                tokens::of_image(self.dialect, picture.size).map_err(|_| release.processor_failed(picture.size))?
             }
         };
         let prompt = words + image;
@@ -234,8 +234,8 @@ mod tests {
 
     use super::*;
 
-    fn model(engine: Engine, max_model_len: u32) -> ServedModel {
-        ServedModel { engine, release: Release::V0_11_2, name: "chandra".into(), max_model_len }
+    fn model(dialect: Dialect, max_model_len: u32) -> ServedModel {
+        ServedModel { dialect, release: Release::V0_11_2, name: "chandra".into(), max_model_len }
     }
 
     fn page(width: u32, height: u32) -> String {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn an_image_and_a_text_are_counted_and_the_budget_is_clamped_to_the_context() {
-        let request = check(&model(Engine::Chandra, 2048), &body(&page(1000, 1400), 2000)).unwrap();
+        let request = check(&model(Dialect::Divs, 2048), &body(&page(1000, 1400), 2000)).unwrap();
         assert_eq!(request.prompt_tokens, 1364 + 12 + 1);
         assert_eq!(request.budget, 2048 - request.prompt_tokens);
         assert!(request.stream.is_none() && request.skip_special_tokens);
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn each_wrong_request_gets_the_real_servers_answer() {
-        let chandra = model(Engine::Chandra, 2048);
+        let chandra = model(Dialect::Divs, 2048);
         let good = page(100, 100);
         for (body, status, words) in [
             (json!({ "model": "nope", "messages": [] }), 404, "The model `nope` does not exist."),
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn deepseeks_arguments_are_checked_as_its_processor_does() {
-        let deepseek = model(Engine::DeepSeek, 8192);
+        let deepseek = model(Dialect::Grounding, 8192);
         let mut request = body(&page(100, 100), 10);
         request["vllm_xargs"] = json!({ "ngram_size": 30, "window_size": 90, "whitelist_token_ids": [128821, 128822] });
         request["skip_special_tokens"] = json!(false);
@@ -296,7 +296,7 @@ mod tests {
         {
             request["vllm_xargs"] = wrong;
             assert!(check(&deepseek, &request).unwrap_err().message.contains("strictly positive integer"));
-            assert!(check(&model(Engine::Chandra, 8192), &request).is_ok());
+            assert!(check(&model(Dialect::Divs, 8192), &request).is_ok());
         }
         request["vllm_xargs"] = json!({ "ngram_size": 3, "whitelist_token_ids": 4090 });
         assert!(check(&deepseek, &request).unwrap_err().message.contains("sequence of integers, got 4090"));

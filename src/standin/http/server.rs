@@ -77,7 +77,7 @@ async fn exit_after_death(stand_in: &StandIn) {
 
 fn announce(stand_in: &StandIn, url: &str) {
     tracing::warn!(
-        engine = %stand_in.model.engine,
+        dialect = ?stand_in.model.dialect,
         kind = %stand_in.kind(),
         model = stand_in.model.name,
         url,

@@ -4,7 +4,8 @@ use oorandom::Rand64;
 use sha2::{Digest, Sha256};
 
 use crate::standin::{
-    dialect::{BlockKind, Dialect, PageBlock},
+    dialect::{BlockKind, Grammar, PageBlock},
+    picture::Picture,
     tokens,
 };
 
@@ -179,8 +180,8 @@ fn generator(image: &[u8], seed: u64) -> Rand64 {
 }
 
 /// A synthetic answer for an image, with about as many tokens as the length drawn for it.
-pub fn answer(dialect: Dialect, image: &[u8], seed: u64, lengths: AnswerLengths) -> String {
-    let mut random = generator(image, seed);
+pub fn answer(grammar: Grammar, picture: &Picture, seed: u64, lengths: AnswerLengths) -> String {
+    let mut random = generator(&picture.png, seed);
     let target = (lengths.median * (lengths.sigma * normal(&mut random)).exp()).max(1.0) as u32;
     let arabic = random.rand_range(0..2) == 1;
     let words = if arabic { ARABIC } else { FRENCH };
@@ -192,7 +193,7 @@ pub fn answer(dialect: Dialect, image: &[u8], seed: u64, lengths: AnswerLengths)
         written += tokens::count(&paragraph) + 10;
         paragraphs.push(paragraph);
     }
-    dialect.write(&lay_out(&paragraphs, arabic))
+    grammar.write(&lay_out(&paragraphs, arabic), picture.size)
 }
 
 fn paragraph(random: &mut Rand64, words: &[&str], target: u32) -> String {
@@ -242,24 +243,31 @@ fn normal(random: &mut Rand64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::standin::dialect::BoxScale;
+    use crate::{
+        model::PixelSize,
+        standin::dialect::{BoxScale, Dialect},
+    };
 
-    const DIALECT: Dialect = Dialect::Chandra(BoxScale::Thousand);
+    fn answer(image: &[u8], seed: u64, lengths: AnswerLengths) -> String {
+        let grammar = Grammar { dialect: Dialect::Divs, box_scale: BoxScale::Thousand, front_matter: false };
+        let picture = Picture { png: image.to_vec(), size: PixelSize { width: 800, height: 1100 }, dpi: None };
+        super::answer(grammar, &picture, seed, lengths)
+    }
 
     #[test]
     fn the_same_image_and_seed_give_the_same_answer() {
         let lengths = AnswerLengths::default();
-        let first = answer(DIALECT, b"page", 7, lengths);
-        assert_eq!(first, answer(DIALECT, b"page", 7, lengths));
-        assert_ne!(first, answer(DIALECT, b"page", 8, lengths));
-        assert_ne!(first, answer(DIALECT, b"other page", 7, lengths));
+        let first = answer(b"page", 7, lengths);
+        assert_eq!(first, answer(b"page", 7, lengths));
+        assert_ne!(first, answer(b"page", 8, lengths));
+        assert_ne!(first, answer(b"other page", 7, lengths));
     }
 
     #[test]
     fn lengths_have_the_median_asked_for() {
         let lengths = AnswerLengths { median: 600.0, sigma: 0.5 };
         let mut counts: Vec<u32> =
-            (0..201_u32).map(|page| tokens::count(&answer(DIALECT, &page.to_le_bytes(), 0, lengths))).collect();
+            (0..201_u32).map(|page| tokens::count(&answer(&page.to_le_bytes(), 0, lengths))).collect();
         counts.sort_unstable();
         assert!((500..=700).contains(&counts[100]), "median {}", counts[100]);
         assert!(counts[180] > counts[20] * 2, "a spread of lengths");

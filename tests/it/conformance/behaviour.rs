@@ -7,7 +7,7 @@ use std::{
 
 use bulletin_ocr::{
     engine::{
-        Asking, Classification, Client, Dialect, End, EngineResponse, Expectation, Health, PageImage, Profile, Reader,
+        Asking, Classification, Client, End, EngineResponse, Expectation, Health, PageImage, Profile, Reader,
         RepetitionDetection, TokenBudget, classify,
     },
     model::{
@@ -155,7 +155,7 @@ pub async fn too_large_a_budget_is_refused_or_clamped(target: Arc<Target>) {
 pub async fn the_budget_of_every_profile_is_accepted(target: Arc<Target>) {
     for name in Profile::built_in() {
         let mut profile = Profile::load(name, None).unwrap();
-        if matches!(profile.dialect, Dialect::Divs { .. }) != matches!(target.profile.dialect, Dialect::Divs { .. }) {
+        if profile.visual_tokens != target.profile.visual_tokens {
             continue;
         }
         profile.request.extend(ending().as_object().unwrap().clone());
@@ -211,8 +211,8 @@ pub async fn repetition_is_told_by_those_who_know_it(target: Arc<Target>) {
 /// The last row: nobody answers after it. The stream of a dying engine ends with an error event and then with `[DONE]`.
 pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Target>) {
     let profile = target.profile_with(endless());
-    let reader =
-        Arc::new(Reader::connect("chandra".parse().unwrap(), profile, target.client.clone(), RankId(0)).await.unwrap());
+    let engine = "chandra".parse().unwrap();
+    let reader = Arc::new(Reader::connect(engine, profile, target.client.clone(), RankId(0)).await.unwrap());
     let shown = Shown::whole(PAGE);
     let image = PageImage { png: page(PAGE).into(), shown, place: BBox::PAGE, expects: Expectation::NONE };
     let begun = target.client.traffic().tokens();

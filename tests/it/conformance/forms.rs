@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bulletin_ocr::model::PixelSize;
 use serde_json::{Map, Value, json};
 
-use super::target::{PAGE, Target, page};
+use super::target::{Model, PAGE, Target, page};
 
 /// Where the stand-in is not like the real server, on purpose.
 const DIFFERENCES: [(&str, Compared, &str); 9] = [
@@ -103,7 +103,7 @@ fn questions(target: &Target) -> Vec<(&'static str, EstimateTarget)> {
         ("window negative", asks(json!({ "vllm_xargs": { "ngram_size": 3, "window_size": -1 } }))),
         ("whitelist as a number", asks(json!({ "vllm_xargs": { "ngram_size": 3, "whitelist_token_ids": 7 } }))),
     ];
-    if target.engine == bulletin_ocr::standin::Engine::Chandra {
+    if target.model == Model::Chandra {
         let large = page(PixelSize { width: 2480, height: 3508 });
         questions.push(("image too long", with(&url(&large), json!({}))));
         questions.push(("image too long, stream", with(&url(&large), json!({ "stream": true }))));
@@ -218,7 +218,7 @@ fn numberless(text: &str) -> String {
 }
 
 fn record(target: &Target) -> PathBuf {
-    let name = format!("{}-{}.json", target.release.name(), target.engine);
+    let name = format!("{}-{}.json", target.release.name(), target.model.name());
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/conformance/recorded").join(name)
 }
 

@@ -1,7 +1,7 @@
 //! The client against a real vLLM, and the stand-in against both.
 //!
 //! Every row of [`ROWS`] is asked of a real server where `scripts/conformance` has started one (an ignored test), and of the
-//! stand-in as each release with each engine (four tests that always run). The rows say what the client relies on; the
+//! stand-in as each release with each tiny model that it loads (six tests that always run). The rows say what the client relies on; the
 //! last but one compares every status, header and body with what real servers were heard to say, and lists where the
 //! stand-in differs on purpose.
 
@@ -13,8 +13,7 @@ mod target;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use bulletin_ocr::standin::Engine;
-use target::{Release, Target};
+use target::{Model, Release, Target};
 
 type Row = (&'static str, fn(Arc<Target>) -> Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -63,20 +62,30 @@ async fn a_real_server_is_what_the_client_takes_it_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_with_chandra_is_like_vllm_0_11_2() {
-    conforms(Target::stand_in(Release::Old, Engine::Chandra)).await;
+    conforms(Target::stand_in(Release::Old, Model::Chandra)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_with_chandra_is_like_vllm_0_32_0() {
-    conforms(Target::stand_in(Release::New, Engine::Chandra)).await;
+    conforms(Target::stand_in(Release::New, Model::Chandra)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_with_deepseek_is_like_vllm_0_11_2() {
-    conforms(Target::stand_in(Release::Old, Engine::DeepSeek)).await;
+    conforms(Target::stand_in(Release::Old, Model::DeepSeek)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_with_deepseek_is_like_vllm_0_32_0() {
-    conforms(Target::stand_in(Release::New, Engine::DeepSeek)).await;
+    conforms(Target::stand_in(Release::New, Model::DeepSeek)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_with_surya_is_like_vllm_0_32_0() {
+    conforms(Target::stand_in(Release::New, Model::Surya)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_with_olmocr_is_like_vllm_0_32_0() {
+    conforms(Target::stand_in(Release::New, Model::Olmocr)).await;
 }

@@ -6,7 +6,6 @@ use std::{fmt, time::Duration};
 use bulletin_ocr::{
     engine::{Client, EngineRequest, EngineResponse, Limits, Profile, ServerAddress},
     model::{Capabilities, PixelSize, Sampling},
-    standin::Engine,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -51,6 +50,38 @@ impl Release {
     }
 }
 
+/// A tiny model of `scripts/conformance`, by the name that it has there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    Chandra,
+    DeepSeek,
+    Surya,
+    Olmocr,
+}
+
+impl Model {
+    pub const ALL: [Model; 4] = [Model::Chandra, Model::DeepSeek, Model::Surya, Model::Olmocr];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Model::Chandra => "chandra",
+            Model::DeepSeek => "deepseek",
+            Model::Surya => "surya",
+            Model::Olmocr => "olmocr",
+        }
+    }
+
+    /// The built-in profile that it stands for.
+    pub fn profile(self) -> &'static str {
+        match self {
+            Model::Chandra => "chandra",
+            Model::DeepSeek => "deepseek-ocr",
+            Model::Surya => "surya-2",
+            Model::Olmocr => "olmocr-2",
+        }
+    }
+}
+
 /// How its engine is killed.
 enum Killer {
     /// By SIGKILL, as a child of this process.
@@ -61,7 +92,7 @@ enum Killer {
 
 pub struct Target {
     pub release: Release,
-    pub engine: Engine,
+    pub model: Model,
     /// The profile that the server is started for, but with sampling at which the tiny models write words.
     pub profile: Profile,
     pub client: Client,
@@ -80,12 +111,8 @@ impl fmt::Display for Target {
     }
 }
 
-fn profile(engine: Engine) -> Profile {
-    let name = match engine {
-        Engine::Chandra => "chandra",
-        Engine::DeepSeek => "deepseek-ocr",
-    };
-    let mut profile = Profile::load(name, None).unwrap();
+fn profile(model: Model) -> Profile {
+    let mut profile = Profile::load(model.profile(), None).unwrap();
     profile.sampling = vec![Sampling { temperature: 1.0, top_p: 1.0 }];
     profile
 }
@@ -96,7 +123,8 @@ impl Target {
         let variable =
             |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by scripts/conformance"));
         let url = variable("BOCR_CONFORMANCE_URL");
-        let engine: Engine = variable("BOCR_CONFORMANCE_ENGINE").parse().unwrap();
+        let named = variable("BOCR_CONFORMANCE_MODEL");
+        let model = Model::ALL.into_iter().find(|model| model.name() == named).expect("a tiny model");
         let release = match variable("BOCR_CONFORMANCE_VERSION").as_str() {
             "0.11.2" => Release::Old,
             "0.32.0" => Release::New,
@@ -104,17 +132,20 @@ impl Target {
         };
         let process = Pid::from_raw(variable("BOCR_CONFORMANCE_PID").parse().unwrap()).unwrap();
         let client = Client::new(ServerAddress::Tcp(url.clone()), LIMITS, None).unwrap();
-        let (endless, killer, profile) = (client.clone(), Killer::Signal(process), profile(engine));
-        Target { release, engine, profile, client, endless, url, killer, _stand_ins: None }
+        let (endless, killer, profile) = (client.clone(), Killer::Signal(process), profile(model));
+        Target { release, model, profile, client, endless, url, killer, _stand_ins: None }
     }
 
     /// The stand-in as a release.
-    pub fn stand_in(release: Release, engine: Engine) -> Target {
+    pub fn stand_in(release: Release, model: Model) -> Target {
+        let profile = profile(model);
         let script = standin_common::script(SCRIPT);
         let (path, context) = (script.path().to_str().unwrap().to_owned(), CONTEXT.to_string());
         let common = [
             "--speak",
-            engine.name(),
+            profile.dialect.name(),
+            "--served-name",
+            &profile.served_name,
             "--mode",
             "synthetic",
             "--time-scale",
@@ -133,8 +164,8 @@ impl Target {
         let client = |server: &Server| Client::new(server.address(), LIMITS, None).unwrap();
         Target {
             release,
-            engine,
-            profile: profile(engine),
+            model,
+            profile: profile.clone(),
             client: client(&brief),
             endless: client(&long),
             url: brief.url.clone(),
