@@ -238,6 +238,7 @@ mod tests {
         rerun_hint(change, true).unwrap();
         rerun_hint("[schedule]\nunit_pages = 3\n", true).unwrap();
         rerun_hint("roles = \"chandra,deepseek\"\n", true).unwrap();
+        rerun_hint("stages = [\"chandra\", \"deepseek\", \"surya-2\"]\n", true).unwrap();
         rerun_hint("roles = \"chandra\"\n[engines.deepseek.server]\nkind = \"url\"\nurls = []\n", true).unwrap();
         rerun_hint("pdfium = \"/elsewhere\"\n[[passwords]]\nfile = \"a.pdf\"\npassword = \"p\"\n", false).unwrap();
         rerun_hint("[imaging]\nchildren = 3\n[node]\ngpus = [\"1\"]\nstart_interval = \"1s\"\n", false).unwrap();
@@ -273,6 +274,9 @@ mod tests {
             "[engines.chandra]\nprofile = \"chandra\"\n",
             "[engines.chandra.server]\nkind = \"url\"\nurls = [\"http://127.0.0.1:1\"]\n",
             "[engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\n",
+            "stages = [\"deepseek\", \"chandra\"]\n",
+            "stages = [\"chandra\"]\nroles = \"chandra\"\n",
+            "stages = [\"chandra\", \"surya-2\", \"deepseek\"]\n",
         ] {
             let refused = rerun_hint(change, true).unwrap_err();
             assert!(refused.contains("would mix results") && refused.contains("--output"), "{refused}");

@@ -118,8 +118,7 @@ pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSu
     for file in listing.shards {
         let shard = ShardReader::open(&layout.shard(file))?;
         shards.push((file, shard.summaries()?));
-        // Later starts add engines only at the end of the stages, so that the longest list has them all.
-        names = names.filter(|names| names.names().len() >= shard.names.names().len()).or(Some(shard.names));
+        names = longest(names, shard.names);
     }
     let (index, names) = (Index::new(shards, documents), names.unwrap_or_default());
     let summary = summarise(&index, documents, listing.journals.len());
@@ -127,6 +126,12 @@ pub fn write(run_directory: &Path, documents: &[Document]) -> Result<CatalogueSu
     save(&temporary, &layout, &index, (documents, &names), &summary)?;
     publish(&temporary, &layout.catalogue(), Durability::Durable, &mut |_| ())?;
     Ok(summary)
+}
+
+/// The longer of two lists of engines. Later starts add engines only at the end of the stages, so that the longest list
+/// of all shards has them all.
+pub(super) fn longest(names: Option<EngineNames>, others: EngineNames) -> Option<EngineNames> {
+    names.filter(|names| names.names().len() >= others.names().len()).or(Some(others))
 }
 
 fn save(
@@ -180,6 +185,7 @@ fn save(
 pub(super) struct Catalogue {
     pub(super) index: Index,
     pub(super) documents: Vec<Document>,
+    pub(super) engines: EngineNames,
     pub(super) summary: CatalogueSummary,
     /// `None` where the catalogue was written before the first shard.
     pub(super) run_id: Option<String>,
@@ -213,6 +219,7 @@ pub(super) fn load(path: &Path) -> Result<Catalogue> {
         documents: tables::read_documents(&file, path)?,
         run_id: has_run.then(|| hdf::text_attribute(&file, path, "run_id")).transpose()?,
         index: Index { entries, shards, superseded: summary.superseded },
+        engines: names,
         summary,
     })
 }

@@ -12,10 +12,17 @@ use super::{
     layout::{Layout, StoreFile},
     shard_reader::ShardReader,
 };
-use crate::model::{Document, DocumentId, DocumentState, PageRecord, PageRef, RecordPlace};
+use crate::model::{Document, DocumentId, DocumentState, EngineNames, PageRecord, PageRef, RecordPlace};
 
 /// Shards that are open at a time. Each takes a file descriptor and about ten small caches of the library.
 const OPEN_SHARDS: usize = 64;
+
+/// What a run directory has.
+struct Listing {
+    index: Index,
+    documents: Vec<Document>,
+    engines: EngineNames,
+}
 
 /// The final records of a run directory.
 #[derive(Debug)]
@@ -23,6 +30,7 @@ pub struct Reader {
     layout: Layout,
     index: Index,
     documents: Vec<Document>,
+    engines: EngineNames,
     open: BTreeMap<StoreFile, ShardReader>,
 }
 
@@ -36,12 +44,17 @@ impl Reader {
     pub fn open(run_directory: &Path) -> Result<Reader> {
         let layout = Layout::new(run_directory);
         let present = layout.shards()?;
-        let (index, documents) = match open_catalogue(&layout, &present)? {
-            Some((index, documents, true)) => (index, documents),
-            Some((_, documents, false)) => read_shards(&layout, present, documents)?,
+        let Listing { index, documents, engines } = match open_catalogue(&layout, &present)? {
+            Some((listing, true)) => listing,
+            Some((listing, false)) => read_shards(&layout, present, listing.documents)?,
             None => read_shards(&layout, present, Vec::new())?,
         };
-        Ok(Reader { layout, index, documents, open: BTreeMap::new() })
+        Ok(Reader { layout, index, documents, engines, open: BTreeMap::new() })
+    }
+
+    /// The names of the run's engines, in the order of the stages.
+    pub fn engines(&self) -> &EngineNames {
+        &self.engines
     }
 
     /// The documents, ordered by id: with a catalogue all of the plan, otherwise those with settled pages.
@@ -114,7 +127,7 @@ impl Reader {
 }
 
 /// The catalogue, unless it is missing, and whether it lists all shards.
-fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Index, Vec<Document>, bool)>> {
+fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Listing, bool)>> {
     let path = layout.catalogue();
     if !path.exists() {
         if present.is_empty() {
@@ -123,7 +136,7 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
         tracing::warn!(catalogue = %path.display(), "there is no catalogue yet: reading the shards directly");
         return Ok(None);
     }
-    let catalogue::Catalogue { index, documents, .. } = catalogue::load(&path)?;
+    let catalogue::Catalogue { index, documents, engines, .. } = catalogue::load(&path)?;
     if let Some(missing) = index.shards.iter().find(|listed| present.binary_search(&listed.file).is_err()) {
         return Err(StoreError::MissingShard { path: layout.shard(missing.file) });
     }
@@ -134,20 +147,22 @@ fn open_catalogue(layout: &Layout, present: &[StoreFile]) -> Result<Option<(Inde
             "the catalogue is older than some shards: reading the shards directly"
         );
     }
-    Ok(Some((index, documents, current)))
+    Ok(Some((Listing { index, documents, engines }, current)))
 }
 
 /// The index of all shards, with the documents of `known` and those that only the shards name. Of several documents
 /// with one name, all but the last are marked as replaced.
-fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -> Result<(Index, Vec<Document>)> {
+fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -> Result<Listing> {
     let mut documents: BTreeMap<_, _> = known.into_iter().map(|document| (document.id, document)).collect();
     let mut shards = Vec::with_capacity(present.len());
+    let mut engines = None;
     for file in present {
         let shard = ShardReader::open(&layout.shard(file))?;
         shards.push((file, shard.summaries()?));
         for document in shard.documents()? {
             documents.entry(document.id).or_insert(document);
         }
+        engines = catalogue::longest(engines, shard.names);
     }
     let mut documents: Vec<_> = documents.into_values().collect();
     let mut names = BTreeSet::new();
@@ -156,5 +171,6 @@ fn read_shards(layout: &Layout, present: Vec<StoreFile>, known: Vec<Document>) -
             document.state = DocumentState::Replaced;
         }
     }
-    Ok((Index::new(shards, &documents), documents))
+    let index = Index::new(shards, &documents);
+    Ok(Listing { index, documents, engines: engines.unwrap_or_default() })
 }

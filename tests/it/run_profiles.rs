@@ -10,25 +10,29 @@ use bulletin_ocr::{
     model::Verdict,
 };
 
-/// The first stage reads with `profile`; what the pages then say, in order.
-fn read_with(profile: &Path, bench: &Bench) -> Vec<String> {
+/// An engine that is called as the file of the profile reads with it. What the run says.
+fn run_with(profile: &Path, bench: &Bench) -> String {
     let input = bench.inputs(&["gazettes/fr/BO_6804_Fr.pdf", "gazettes/ar/BO_3559_Ar.PDF"]);
     let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
+    let engine = profile.file_stem().unwrap().to_str().unwrap();
     let configuration = bench.write(
         "configuration.toml",
         &format!(
-            "roles = \"chandra\"\n[engines.chandra]\nprofile = {profile:?}\n\
-             [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n"
+            "[engines.{engine}]\nprofile = {profile:?}\n[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n"
         ),
     );
     let (run, configuration) = (bench.run_directory(), configuration.to_str().unwrap().to_owned());
-    let output = bench
-        .bocr(&["run", "-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", &configuration])
-        .output()
-        .unwrap();
+    let files = ["-i", input.to_str().unwrap(), "-o", run.to_str().unwrap(), "-c", &configuration];
+    let output = bench.bocr(&[&["run", "--roles", engine][..], &files].concat()).output().unwrap();
     assert!(output.status.success(), "{profile:?}: {}", text(&output));
     bench.assert_verified();
-    let export = bench.path("export");
+    text(&output)
+}
+
+/// What the pages say after a run with `profile`, in order.
+fn read_with(profile: &Path, bench: &Bench) -> Vec<String> {
+    run_with(profile, bench);
+    let (run, export) = (bench.run_directory(), bench.path("export"));
     let arguments =
         ["export", run.to_str().unwrap(), "--output", export.to_str().unwrap(), "--format", "jsonl", "--headers"];
     let exported = bench.bocr(&arguments).output().unwrap();
@@ -91,4 +95,12 @@ fn the_example_of_the_documentation_runs() {
     let profile = Profile::load(path.to_str().unwrap(), None).unwrap();
     assert_eq!(profile.name, "nanonets-ocr2");
     read_with(&path, &bench);
+}
+
+#[test]
+fn the_key_engine_of_an_older_profile_is_ignored_with_a_remark() {
+    let bench = Bench::new();
+    let profile = bench.write("older.toml", "extends = \"surya-2\"\nengine = \"chandra\"\n");
+    let said = run_with(&profile, &bench);
+    assert!(said.contains("older.toml: the key `engine` of a profile means nothing any more"), "{said}");
 }

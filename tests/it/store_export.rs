@@ -123,6 +123,27 @@ fn a_remark_on_an_accepted_text_is_shown() {
     assert_eq!((line["remark"].as_str(), line["reason"].as_str()), (Some(reason), Some("")));
 }
 
+/// A page that failed before it was asked about, or whose attempts an earlier start kept, has the engine in its own row.
+#[test]
+fn a_page_without_an_attempt_of_its_engine_shows_the_name_of_the_engine() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = PageRecord {
+        engine: Some(engines::DEEPSEEK),
+        attempts: vec![attempt(engines::CHANDRA, AttemptOutcome::Failed(FailureClass::Loop), "x")],
+        ..bare(page_ref(0, 0), 1, Verdict::Failed(FailureClass::Loop))
+    };
+    write(directory.path(), 0, 1 << 20, &plan(), &[record]);
+    let output = directory.path().join("export");
+    // Without the catalogue, and then with it.
+    for _ in 0..2 {
+        store::export(directory.path(), &options(&output)).unwrap();
+        let lines = fs::read_to_string(output.join("jsonl/1998/BO_1.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!((line["engine"].as_str(), line["server"].as_str()), (Some("deepseek"), None));
+        catalogue::write(directory.path(), &plan()).unwrap();
+    }
+}
+
 #[test]
 fn heads_feet_and_partial_text_are_shown_only_on_request() {
     let directory = tempfile::tempdir().unwrap();

@@ -4,8 +4,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     model::{
-        Attempt, AttemptOutcome, BBox, Block, Divide, Document, ImageFacts, PageLayout, PageRecord, Part, ServedBy,
-        Skew, Verdict,
+        Attempt, AttemptOutcome, BBox, Block, Divide, Document, EngineName, EngineNames, ImageFacts, PageLayout,
+        PageRecord, Part, ServedBy, Skew, Verdict,
     },
     store::codes,
 };
@@ -139,14 +139,19 @@ impl Serialize for AttemptLine<'_> {
 }
 
 /// Appends the lines of a page: one for each part, and one for a page without parts.
-pub(super) fn page(out: &mut Vec<u8>, document: &Document, record: &PageRecord) -> serde_json::Result<()> {
+pub(super) fn page(
+    out: &mut Vec<u8>,
+    document: &Document,
+    record: &PageRecord,
+    engines: &EngineNames,
+) -> serde_json::Result<()> {
     let lines = record.parts.len().max(1);
     let places: Vec<BBox> = record.parts.iter().map(|part| part.bbox).collect();
     for index in 0..lines {
         let belongs = |(_, attempt): &(usize, &Attempt)| line_of(attempt, &places) == index;
         let attempts = record.attempts.iter().enumerate().filter(belongs);
         let attempts = attempts.map(|(place, attempt)| AttemptLine { attempt, kept: record.keeps(place) });
-        serde_json::to_writer(&mut *out, &line(document, record, index, attempts.collect()))?;
+        serde_json::to_writer(&mut *out, &line(document, record, engines, index, attempts.collect()))?;
         out.push(b'\n');
     }
     Ok(())
@@ -172,9 +177,16 @@ pub(super) fn is_partial(record: &PageRecord) -> bool {
     matches!(record.verdict, Verdict::Failed(_)) && !record.parts.is_empty()
 }
 
-fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attempts: Vec<AttemptLine<'a>>) -> Line<'a> {
+fn line<'a>(
+    document: &'a Document,
+    record: &'a PageRecord,
+    engines: &'a EngineNames,
+    index: usize,
+    attempts: Vec<AttemptLine<'a>>,
+) -> Line<'a> {
     let part: Option<&Part> = record.parts.get(index);
     let given_by = given_by(record, part);
+    let engine = given_by.map(|served_by| &served_by.engine).or(record.engine.map(|engine| &engines[engine]));
     Line {
         document: &document.name,
         page: record.page.page.number(),
@@ -187,7 +199,7 @@ fn line<'a>(document: &'a Document, record: &'a PageRecord, index: usize, attemp
         reason: &record.reason,
         remark: part.map(|part| record.remark_on(part)).filter(|remark| !remark.is_empty()),
         partial: is_partial(record),
-        engine: given_by.map(|served_by| served_by.engine.as_str()),
+        engine: engine.map(EngineName::as_str),
         server: given_by.map(|served_by| served_by.server.name()),
         language: record.language.name(),
         bbox: part.map(|part| corners(part.bbox)),

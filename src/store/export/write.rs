@@ -15,7 +15,7 @@ use super::{
     sanitise::Sanitiser,
 };
 use crate::{
-    model::{Document, DocumentId, DocumentState, PageRecord},
+    model::{Document, DocumentId, DocumentState, EngineNames, PageRecord},
     store::{Reader, StoreError, error::Result, layout},
 };
 
@@ -43,6 +43,7 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| StoreError::Threads { threads, reason: error.to_string() })?;
     // The HDF5 library takes a global lock anyway, so one reader for all threads costs no time.
+    let engines = reader.engines().clone();
     let reader = Mutex::new(reader);
     let sanitiser = Sanitiser::new(options.markdown);
     let pages = pool.install(|| {
@@ -54,7 +55,7 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
                 let write = |format: ExportFormat, records: &[PageRecord]| {
                     let stem = stems.get(&document.id).map_or(Path::new(&document.name), PathBuf::as_path);
                     let file = names::with_ending(&options.output.join(format.ending()).join(stem), format.ending());
-                    let content = content(format, document, records, options)?;
+                    let content = content(format, document, records, &engines, options)?;
                     layout::replace(&file, |out| out.write_all(&content))
                 };
                 // JSONL is data: it keeps the tables as the engine wrote them.
@@ -77,6 +78,7 @@ fn content(
     format: ExportFormat,
     document: &Document,
     records: &[PageRecord],
+    engines: &EngineNames,
     options: &ExportOptions,
 ) -> Result<Vec<u8>> {
     let failed = |reason: String| StoreError::Encode { what: "an export", reason };
@@ -86,7 +88,7 @@ fn content(
         ExportFormat::Jsonl => {
             let mut lines = Vec::new();
             for record in records {
-                jsonl::page(&mut lines, document, record).map_err(|error| failed(error.to_string()))?;
+                jsonl::page(&mut lines, document, record, engines).map_err(|error| failed(error.to_string()))?;
             }
             return Ok(lines);
         }
