@@ -10,6 +10,7 @@ mod capabilities;
 pub mod configuration;
 mod document;
 mod engine;
+mod engine_settings;
 pub mod error;
 mod ids;
 mod image;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Engine, EngineName, EngineNames, EngineNamesError, EngineSet, Role, RoleNames, RolePattern,
-    configuration::EngineSettings,
+    engine_settings::EngineSettings,
 };
 
 /// The two engines that every run had at first.

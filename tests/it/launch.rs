@@ -340,7 +340,7 @@ fn keeps_the_second_engine(roles: &str, then: &str) {
     let Some(hosts) = Hosts::up(&bench) else { return };
     let mut run = Launch::new(&bench, "").with_second(roles).on(&hosts).start();
     run.all_but_one_settled();
-    let is_out = "goes to the second engine";
+    let is_out = "goes to deepseek";
     run.poll(is_out, |_| bench.log(0).contains(is_out).then_some(()));
     bench.write("faults.toml", launch_support::REFUSED);
     hosts.off("n2");

@@ -10,7 +10,7 @@ use bulletin_ocr::{
     model::Verdict,
 };
 
-/// An engine that is called as the file of the profile reads with it. What the run says.
+/// Runs with `profile` as the profile of an engine that is called as its file. What the run says.
 fn run_with(profile: &Path, bench: &Bench) -> String {
     let input = bench.inputs(&["gazettes/fr/BO_6804_Fr.pdf", "gazettes/ar/BO_3559_Ar.PDF"]);
     let arguments = [&["--time-scale", "0"], &SHORT_ANSWERS[..]].concat();
@@ -18,7 +18,8 @@ fn run_with(profile: &Path, bench: &Bench) -> String {
     let configuration = bench.write(
         "configuration.toml",
         &format!(
-            "[engines.{engine}]\nprofile = {profile:?}\n[engines.{engine}.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n"
+            "[engines.{engine}]\nprofile = {profile:?}\n[engines.{engine}.server]\n\
+             kind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n"
         ),
     );
     let (run, configuration) = (bench.run_directory(), configuration.to_str().unwrap().to_owned());

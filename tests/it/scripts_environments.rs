@@ -229,7 +229,7 @@ fn models_are_those_of_the_profiles() {
         let profile: toml::Table = profile.parse().unwrap();
         let plan = site.run("models", &[name, "--dry-run"]);
         plan.says(&format!("hf download {}", profile["model"].as_str().unwrap()));
-        plan.says(&format!("[engines.{}]", profile["engine"].as_str().unwrap()));
+        plan.says(&format!("[engines.{}]", name.split('-').next().unwrap()));
         plan.says(&format!("profile = \"{name}\""));
     }
 }

@@ -42,8 +42,8 @@ pub fn export(run_directory: &Path, options: &ExportOptions) -> Result<ExportSum
     let threads = options.threads.get();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| StoreError::Threads { threads, reason: error.to_string() })?;
-    // The HDF5 library takes a global lock anyway, so one reader for all threads costs no time.
     let engines = reader.engines().clone();
+    // The HDF5 library takes a global lock anyway, so one reader for all threads costs no time.
     let reader = Mutex::new(reader);
     let sanitiser = Sanitiser::new(options.markdown);
     let pages = pool.install(|| {
