@@ -103,9 +103,13 @@ impl Controller {
         Controller { phase: Phase::Hold { seconds: 0.0 }, ..Controller::new(bounds) }
     }
 
-    /// The best limit, once it is found.
+    /// The best limit so far: the one that is held, or during a search the best of several that were measured.
     pub fn found(&self) -> Option<u32> {
-        matches!(self.phase, Phase::Hold { .. }).then_some(self.limit)
+        if let Phase::Hold { .. } = self.phase {
+            return Some(self.limit);
+        }
+        let measured = self.measured();
+        search::chosen(&measured).filter(|_| measured.len() > 1).map(|(_, chosen)| chosen.limit)
     }
 
     /// Maximum number of requests in flight.

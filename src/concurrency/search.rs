@@ -63,6 +63,12 @@ pub(super) enum Next {
     Hold(u32),
 }
 
+/// The smallest limit that is as good as the best, with its place among the measured ones.
+pub(super) fn chosen(measured: &[MeasuredLimit]) -> Option<(usize, &MeasuredLimit)> {
+    let best = best(measured)?;
+    measured.iter().enumerate().find(|(_, limit)| limit.is_as_good_as(best))
+}
+
 /// The limit with the lowest cost.
 pub(super) fn best(measured: &[MeasuredLimit]) -> Option<&MeasuredLimit> {
     measured.iter().min_by(|one, other| one.cost.total_cmp(&other.cost))
@@ -71,9 +77,7 @@ pub(super) fn best(measured: &[MeasuredLimit]) -> Option<&MeasuredLimit> {
 /// Holds the smallest limit that is as good as the best, once the next higher and a slightly lower limit are measured or
 /// need not be. `measured` is in order of the limits; `current` is the present one.
 pub(super) fn next(measured: &[MeasuredLimit], current: u32, highest: u32, steps: Steps) -> Next {
-    let Some(best) = best(measured) else { return Next::Hold(current) };
-    let Some(place) = measured.iter().position(|limit| limit.is_as_good_as(best)) else { return Next::Hold(current) };
-    let chosen = &measured[place];
+    let (Some(best), Some((place, chosen))) = (best(measured), chosen(measured)) else { return Next::Hold(current) };
     if chosen.is_rough() && chosen.limit != current {
         return Next::Try(chosen.limit);
     }
