@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 write_stdout(&format!(
                     "{name:<16}{:<13}{size:<8}vLLM {:<8}{:<27}{}\n",
                     profile.dialect.name(),
-                    profile.min_version,
+                    profile.min_version.to_string(),
                     profile.tried.to_string(),
                     profile.languages,
                 ))?;
