@@ -98,8 +98,9 @@ impl Controller {
         }
     }
 
-    /// Starts at `bounds.start`, which an earlier run has found to be the best limit, and holds it.
-    pub fn holding(bounds: Bounds) -> Controller {
+    /// Starts at `bounds.start`, which an earlier run has found to be the best limit, and measures its neighbours in
+    /// short steps.
+    pub fn from_found(bounds: Bounds) -> Controller {
         Controller { phase: Phase::Hold { seconds: 0.0 }, ..Controller::new(bounds) }
     }
 

@@ -6,7 +6,7 @@ use super::observation::EngineGauges;
 const WAITING: f64 = 0.25;
 const WAITING_WITH_PREEMPTIONS: f64 = 0.1;
 /// The acceptable limit, as a share of what runs: somewhat more, measurements find the rest. Where sequences are
-/// preempted, the KV cache has no room for what runs now.
+/// preempted, the KV cache is too small for what runs now.
 const RUNS: f64 = 1.2;
 const RUNS_WITH_PREEMPTIONS: f64 = 0.98;
 /// Number of consecutive observations that make it certain.

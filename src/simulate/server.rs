@@ -219,7 +219,7 @@ impl Server {
         let mut controller = match pacing {
             Pacing::Fixed(_) => None,
             Pacing::Adaptive(bounds) => Some(Controller::new(bounds)),
-            Pacing::Found(bounds) => Some(Controller::holding(bounds)),
+            Pacing::Found(bounds) => Some(Controller::from_found(bounds)),
         };
         let mut running = Running {
             server: self,

@@ -7,7 +7,7 @@ use crate::{
     concurrency::Bounds,
     engine::{EngineError, Profile},
     model::{
-        Engine, RankId, Role,
+        Engine, EngineName, RankId, Role,
         configuration::{Configuration, EngineSettings, ServerSource},
     },
     node::{Gpu, GpuChoice, NodePreparation, Place, gpu_kinds, option_value},
@@ -57,28 +57,16 @@ pub(super) fn set_up_engines(
         });
         let gpu = place.gpu.as_ref().filter(|_| preparation.is_some()).map(|gpu| gpu.id.clone());
         let share = Share { program: request.program.clone(), cores, gpu, preparation };
-        let in_flight = match (settings.in_flight, settings.server.is_tesseract()) {
-            (Some(number), _) => InFlight::Fixed(number.get()),
+        let (in_flight, found_limits) = match (settings.in_flight, settings.server.is_tesseract()) {
+            (Some(number), _) => (InFlight::Fixed(number.get()), None),
             // A request to Tesseract uses all cores of its server; one more page is prepared meanwhile.
-            (None, true) => InFlight::Fixed(cores as u32 + 1),
-            (None, false) => InFlight::Adaptive(bounds(&profile, &settings.server)),
-        };
-        let found_limits = match in_flight {
-            InFlight::Adaptive(_) => {
+            (None, true) => (InFlight::Fixed(cores as u32 + 1), None),
+            (None, false) => {
                 let server = likeness(&profile, settings)?;
-                Some(FoundLimits::new(server, rank, &request.run_directory, cache_folder()))
+                let limits = FoundLimits::new(server, rank, &request.run_directory, cache_folder());
+                let bounds = bounds(&profile, &settings.server);
+                (searched(configuration.engines.name(engine), bounds, limits.earlier()), Some(limits))
             }
-            InFlight::Fixed(_) | InFlight::Found(_) => None,
-        };
-        let found = found_limits.as_ref().and_then(FoundLimits::earlier);
-        if let Some(found) = found {
-            tracing::info!(engine = %configuration.engines.name(engine), found, "begins with the number of requests in flight that an earlier search found");
-        }
-        let in_flight = match (in_flight, found) {
-            (InFlight::Adaptive(Bounds { ceiling, .. }), Some(found)) => {
-                InFlight::Found(Bounds { start: found.min(ceiling), ceiling })
-            }
-            (in_flight, _) => in_flight,
         };
         Ok((engine, EngineSetup { profile: Arc::new(profile), in_flight, found_limits, share }))
     };
@@ -125,6 +113,13 @@ pub(crate) fn configured_profile(configuration: &Configuration, engine: Engine) 
 fn bounds(profile: &Profile, server: &ServerSource) -> Bounds {
     let ceiling = max_num_seqs(command_of(profile, server)).unwrap_or(4 * profile.in_flight);
     Bounds { start: profile.in_flight.min(ceiling), ceiling }
+}
+
+/// A search that begins with what an earlier one found, if any.
+fn searched(engine: &EngineName, bounds: Bounds, found: Option<u32>) -> InFlight {
+    let Some(found) = found else { return InFlight::Adaptive(bounds) };
+    tracing::info!(%engine, found, "begins with the number of requests in flight that an earlier search found");
+    InFlight::Found(Bounds { start: found.min(bounds.ceiling), ..bounds })
 }
 
 /// The words that start the server; none where it runs already.

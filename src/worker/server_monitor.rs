@@ -56,7 +56,7 @@ impl ServerMonitor {
         let controller = match in_flight {
             InFlight::Fixed(_) => None,
             InFlight::Adaptive(bounds) => Some(Controller::new(bounds)),
-            InFlight::Found(bounds) => Some(Controller::holding(bounds)),
+            InFlight::Found(bounds) => Some(Controller::from_found(bounds)),
         };
         let watch = Watch {
             limiter,

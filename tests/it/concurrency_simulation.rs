@@ -8,7 +8,7 @@ use bulletin_ocr::{
     simulate::{Change, LoadCurve, Pacing, Server},
 };
 
-use crate::concurrency_support::{gpu, knees, long_answers};
+use crate::concurrency_support::{Knee, gpu, knees, long_answers};
 
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
@@ -51,6 +51,16 @@ fn a_start_far_below_the_knee_rises_within_minutes() {
     let server = knees().remove(3).server;
     let curve = adaptive(&server, Bounds { start: 16, ceiling: 256 }, minutes(8));
     assert!(curve.0.last().is_some_and(|second| second.limit >= 128), "{:?}", curve.0.last());
+}
+
+#[test]
+fn a_start_at_the_number_that_an_earlier_run_found_loses_little() {
+    let Knee { knee, server, .. } = knees().remove(3);
+    let ten = minutes(10);
+    let curve = server.read(Pacing::Found(Bounds { start: knee, ceiling: 256 }), ten);
+    let fixed = server.read(Pacing::Fixed(knee), ten);
+    let share = curve.throughput(Duration::ZERO, ten) / fixed.throughput(Duration::ZERO, ten);
+    assert!(share >= 0.99, "{share:.3} of what the number gets that is held");
 }
 
 #[test]
