@@ -12,7 +12,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Parser as _;
 
-use super::imaging::ImagingArguments;
+use super::{experiment, imaging::ImagingArguments};
 use crate::{
     corpus::Inputs,
     engine::check_engines,
@@ -124,32 +124,9 @@ impl From<Mode> for StandInMode {
 /// # Errors
 /// A failure of the program or the machine that prevents the run from starting. Pages are not lost.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(limits) = &arguments.process_limits {
-        for refused in limits.apply() {
-            write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
-        }
-    }
-    let configuration = match effective_configuration(arguments) {
-        Ok(configuration) => configuration,
-        Err(error) => {
-            write_stderr(&format!("bocr: {error:#}\n"));
-            return Ok(ExitCode::WrongUsage);
-        }
-    };
-    let request = RunRequest {
-        program: std::env::current_exe()?,
-        inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
-        run_directory: std::path::absolute(&arguments.output)?,
-        configuration,
-        accept_configuration: arguments.accept_config,
-        reprocess: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
-        threads: arguments.threads,
-        time_limit: arguments
-            .deadline
-            .map(|seconds| TimeLimit::After(Duration::from_secs(seconds)))
-            .or(arguments.walltime),
-        wait: Duration::from_secs(arguments.wait),
-        linger: Duration::from_secs(arguments.linger),
+    let request = match request(arguments)? {
+        Ok(request) => request,
+        Err(code) => return Ok(code),
     };
     match crate::run::run(&request) {
         Ok(None) => Ok(ExitCode::Success),
@@ -166,6 +143,49 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+impl Arguments {
+    /// Whether the exit code of the run is for the launcher to read from a file.
+    pub(super) fn code_in_file(&self) -> bool {
+        self.code_in_file
+    }
+}
+
+/// The run that the arguments ask for, or the exit code for wrong ones, which are reported.
+///
+/// # Errors
+/// The path of this program or of the run directory cannot be found.
+pub(super) fn request(arguments: &Arguments) -> anyhow::Result<Result<RunRequest, ExitCode>> {
+    if let Some(limits) = &arguments.process_limits {
+        for refused in limits.apply() {
+            write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
+        }
+    }
+    let configuration = match effective_configuration(arguments) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            write_stderr(&format!("bocr: {error:#}\n"));
+            return Ok(Err(ExitCode::WrongUsage));
+        }
+    };
+    let run_directory = std::path::absolute(&arguments.output)?;
+    Ok(Ok(RunRequest {
+        program: std::env::current_exe()?,
+        inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
+        home: run_directory.clone(),
+        run_directory,
+        configuration,
+        accept_configuration: arguments.accept_config,
+        reprocess: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
+        threads: arguments.threads,
+        time_limit: arguments
+            .deadline
+            .map(|seconds| TimeLimit::After(Duration::from_secs(seconds)))
+            .or(arguments.walltime),
+        wait: Duration::from_secs(arguments.wait),
+        linger: Duration::from_secs(arguments.linger),
+    }))
+}
+
 fn engine_url(text: &str) -> Result<(EngineName, String), String> {
     let (name, url) = text.split_once('=').ok_or("give NAME=URL, e.g. chandra=http://127.0.0.1:8000")?;
     Ok((name.parse().map_err(|error: ParseEngineNameError| error.to_string())?, url.into()))
@@ -179,8 +199,11 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
-/// Parses the arguments of `bocr run`.
+/// Parses the arguments of `bocr run`, or those of an experiment, which is many runs.
 fn parse(arguments: &[&OsStr]) -> Result<Arguments, String> {
+    if arguments.first().is_some_and(|first| *first == "experiment") {
+        return experiment::run_arguments(&arguments[1..]);
+    }
     #[derive(clap::Parser)]
     struct CommandLine {
         #[command(flatten)]
