@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Parser as _;
+use toml::{Table, Value};
 
 use super::{experiment, imaging::ImagingArguments};
 use crate::{
@@ -124,7 +125,7 @@ impl From<Mode> for StandInMode {
 /// # Errors
 /// A failure of the program or the machine that prevents the run from starting. Pages are not lost.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let request = match request(arguments)? {
+    let request = match request(arguments, &Table::new())? {
         Ok(request) => request,
         Err(code) => return Ok(code),
     };
@@ -150,17 +151,18 @@ impl Arguments {
     }
 }
 
-/// The run that the arguments ask for, or the exit code for wrong ones, which are reported.
+/// The run that the arguments ask for, with these changes of the configuration file; or the exit code for wrong ones,
+/// which are reported.
 ///
 /// # Errors
 /// The path of this program or of the run directory cannot be found.
-pub(super) fn request(arguments: &Arguments) -> anyhow::Result<Result<RunRequest, ExitCode>> {
+pub(super) fn request(arguments: &Arguments, changes: &Table) -> anyhow::Result<Result<RunRequest, ExitCode>> {
     if let Some(limits) = &arguments.process_limits {
         for refused in limits.apply() {
             write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
         }
     }
-    let configuration = match effective_configuration(arguments) {
+    let configuration = match effective_configuration(arguments, changes) {
         Ok(configuration) => configuration,
         Err(error) => {
             write_stderr(&format!("bocr: {error:#}\n"));
@@ -221,7 +223,7 @@ pub(super) fn node_needs(program_version: String, arguments: &[&OsStr]) -> Resul
     let arguments = parse(arguments)?;
     Ok(NodeNeeds {
         program_version,
-        configuration: effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?,
+        configuration: effective_configuration(&arguments, &Table::new()).map_err(|error| format!("{error:#}"))?,
         run_directory: arguments.output,
         inputs: Inputs { paths: arguments.input, lists: arguments.list },
     })
@@ -233,7 +235,7 @@ pub(super) fn node_needs(program_version: String, arguments: &[&OsStr]) -> Resul
 /// The arguments, or the configuration that they name, are wrong.
 pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
     let arguments = parse(arguments)?;
-    let configuration = effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?;
+    let configuration = effective_configuration(&arguments, &Table::new()).map_err(|error| format!("{error:#}"))?;
     Ok(RunSettings { configuration, accept_config: arguments.accept_config })
 }
 
@@ -261,11 +263,31 @@ fn urls_of(arguments: &Arguments) -> BTreeMap<String, Vec<String>> {
     urls
 }
 
-/// The configuration: options take precedence over the file, and the file over the defaults.
-fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
+/// The file with changes: a table changes the keys that it has, any other value replaces the one of the file.
+fn changed_file(path: Option<&Path>, changes: &Table) -> anyhow::Result<ConfigurationFile> {
+    fn change(values: &mut Table, changes: &Table) {
+        for (key, new) in changes {
+            match (values.get_mut(key), new) {
+                (Some(Value::Table(old)), Value::Table(new)) => change(old, new),
+                _ => drop(values.insert(key.clone(), new.clone())),
+            }
+        }
+    }
+    let text = match path {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut values: Table = toml::from_str(&text)?;
+    change(&mut values, changes);
+    Ok(values.try_into()?)
+}
+
+/// The configuration: options take precedence over the file with its changes, and the file over the defaults.
+fn effective_configuration(arguments: &Arguments, changes: &Table) -> anyhow::Result<Configuration> {
     let mut file = match &arguments.config {
-        None => ConfigurationFile::default(),
-        Some(path) => read_file(path)?,
+        // The message of an error names the line of the file.
+        Some(path) if changes.is_empty() => read_file(path)?,
+        path => changed_file(path.as_deref(), changes)?,
     };
     file.roles = arguments.roles.clone().or(file.roles);
     if !arguments.stages.is_empty() {

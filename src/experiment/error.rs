@@ -7,6 +7,7 @@ use crate::{
     corpus::CorpusError,
     report::RunOutcome,
     run::{RunError, WalltimeError},
+    store::StoreError,
     sys::{ExitCode, seconds_text},
     worker::WorkerError,
 };
@@ -39,6 +40,12 @@ pub enum ExperimentError {
     /// A number of ranks cannot be measured.
     #[error("--ranks {wanted} needs {wanted} ranks, but this job has {available}: start more, or leave it out")]
     TooFewRanks { wanted: u32, available: u32 },
+    /// A defect: rank 0 orders an arm that this rank does not know.
+    #[error("rank 0 orders arm {0}, which this rank does not know: give all ranks the same arms")]
+    UnknownArm(u32),
+    /// The texts of a run cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Ranks have different roles.
     #[error(
         "the ranks have different roles ({0}): a part of them would lack an engine; give all ranks the same role, e.g. \
@@ -89,6 +96,8 @@ impl ExperimentError {
             | ExperimentError::Codec(_)
             | ExperimentError::Corpus(CorpusError::Inspect { .. } | CorpusError::Threads { .. })
             | ExperimentError::File { .. }
+            | ExperimentError::UnknownArm(_)
+            | ExperimentError::Store(_)
             | ExperimentError::Plot { .. } => ExitCode::Failure,
             ExperimentError::Corpus(_)
             | ExperimentError::NoPages

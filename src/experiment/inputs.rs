@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::error::ExperimentError;
+use oorandom::Rand64;
+
+use super::{error::ExperimentError, leader::file, order::shuffled};
 use crate::{
     corpus::{Candidate, Inputs, discover},
+    report::{RunPhase, StatusFile},
     run::RunRequest,
     sys::replace,
     worker::renderer_pool,
@@ -21,54 +24,68 @@ pub(super) struct Counted {
     pub(super) pages: u32,
 }
 
-/// Documents with at least `pages` pages together. Those of the input come first. If they have too few pages, copies
-/// of them go into the folder `copies`. Each copy has its own comment at its end: documents of the same bytes would be
-/// read once. Calls `progress` for each document.
+/// Documents with at least `pages` pages together. Those of the input come first, in its order. If they have too few
+/// pages, copies of them go into the folder of the experiment. Each copy has its own comment at its end: documents of
+/// the same bytes would be read once.
 ///
 /// # Errors
 /// The input has no page, or copies cannot be written.
-pub(super) fn gather(
+pub(super) fn first_pages(request: &RunRequest, pages: u32) -> Result<Vec<Counted>, ExperimentError> {
+    let copies = request.home.join("copies");
+    let mut found = count(request, discover(&request.inputs)?, pages)?;
+    let mut total: u32 = found.iter().map(|document| document.pages).sum();
+    let originals = found.clone();
+    for turn in 1.. {
+        for (place, original) in originals.iter().enumerate() {
+            if total >= pages {
+                return Ok(found);
+            }
+            total += original.pages;
+            found.push(Counted { path: copy(original, &copies, place, turn)?, pages: original.pages });
+        }
+    }
+    Ok(found)
+}
+
+/// Documents of the input with at least `pages` pages together, drawn at random; all of them if they have fewer.
+///
+/// # Errors
+/// The input has no page.
+pub(super) fn sampled_pages(
     request: &RunRequest,
-    copies: &Path,
     pages: u32,
-    mut progress: impl FnMut(),
+    random: &mut Rand64,
 ) -> Result<Vec<Counted>, ExperimentError> {
+    count(request, shuffled(&discover(&request.inputs)?, random), pages)
+}
+
+/// The first documents that have at least `pages` pages together, with their numbers of pages. Documents that cannot be
+/// read are left out.
+fn count(request: &RunRequest, documents: Vec<Candidate>, pages: u32) -> Result<Vec<Counted>, ExperimentError> {
+    let home = &request.home;
+    // The launcher takes a status that stands still for a sign of a run that hangs.
+    let status = StatusFile::new(home).map_err(|source| file(home, source))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|source| ExperimentError::File { path: copies.to_owned(), source })?;
+    let runtime = runtime.map_err(|source| file(home, source))?;
     let pool = runtime.block_on(renderer_pool(&request.program, &request.configuration, 1))?;
     let mut found = Vec::new();
     let mut total = 0;
-    for Candidate { path, name, problem } in discover(&request.inputs)? {
-        progress();
+    for Candidate { path, name, problem } in documents {
+        status.write(RunPhase::Preparing, None);
         if total >= pages {
-            return Ok(found);
+            break;
         }
         if problem.is_some() {
             continue;
         }
         let inspected = runtime.block_on(pool.inspect(&path, request.configuration.password_for(&name)));
-        // The run says why a document cannot be read.
         let Some(number) = inspected.ok().map(|inspected| inspected.pages).filter(|number| *number > 0) else {
             continue;
         };
         total += number;
         found.push(Counted { path, pages: number });
     }
-    let originals = found.clone();
-    if originals.is_empty() {
-        return Err(ExperimentError::NoPages);
-    }
-    for turn in 1.. {
-        for (place, original) in originals.iter().enumerate() {
-            progress();
-            if total >= pages {
-                return Ok(found);
-            }
-            total += original.pages;
-            found.push(Counted { path: copy(original, copies, place, turn)?, pages: original.pages });
-        }
-    }
-    Ok(found)
+    if found.is_empty() { Err(ExperimentError::NoPages) } else { Ok(found) }
 }
 
 fn copy(original: &Counted, copies: &Path, place: usize, turn: u32) -> Result<PathBuf, ExperimentError> {
@@ -83,7 +100,7 @@ fn copy(original: &Counted, copies: &Path, place: usize, turn: u32) -> Result<Pa
         write!(bytes, "\n% copy {turn}\n")?;
         replace(&path, &bytes)
     };
-    write().map_err(|source| ExperimentError::File { path: path.clone(), source })?;
+    write().map_err(|source| file(&path, source))?;
     Ok(path)
 }
 

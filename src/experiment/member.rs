@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     epochs::{Epoch, Epochs},
     error::ExperimentError,
-    request::ScalingRequest,
+    servers::{Change, ServerSettings},
 };
 use crate::{
     comm::{PollBackoff, Transport, decode, encode, launched_by_mpi},
@@ -26,8 +26,8 @@ use crate::{
 /// What rank 0 orders all ranks to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// The first `ranks` ranks read the inputs of rank 0 into this folder.
-    Run { folder: PathBuf, ranks: u32 },
+    /// The first `ranks` ranks read the inputs of rank 0 into this folder, with the settings of this arm.
+    Run { folder: PathBuf, ranks: u32, arm: u32 },
     /// The experiment is over.
     End,
 }
@@ -36,26 +36,31 @@ pub(super) enum Order {
 pub(super) struct Part<'a> {
     pub(super) folder: &'a Path,
     pub(super) ranks: u32,
+    /// Number of the arm.
+    pub(super) arm: u32,
     /// Rank 0 plans the pages; the other ranks have no inputs.
     pub(super) inputs: Inputs,
     pub(super) time_left: Option<Duration>,
 }
 
 /// A rank that takes part.
-pub(super) struct Member<'a, 'b> {
+pub(super) struct Member<'a> {
     pub(super) epochs: Epochs<'a>,
-    pub(super) request: &'b ScalingRequest,
+    /// The runs of the arms.
+    pub(super) arms: Vec<RunRequest>,
     resident: Arc<ResidentServers>,
+    /// The settings of the servers that run.
+    servers: Option<ServerSettings>,
     /// Number of the next order.
     next: u32,
 }
 
-impl<'a, 'b> Member<'a, 'b> {
+impl<'a> Member<'a> {
     /// # Errors
     /// The system refuses threads.
-    pub(super) fn new(transport: &'a mut dyn Transport, request: &'b ScalingRequest) -> Result<Self, ExperimentError> {
+    pub(super) fn new(transport: &'a mut dyn Transport, arms: Vec<RunRequest>) -> Result<Self, ExperimentError> {
         let resident = Arc::new(ResidentServers::new()?);
-        Ok(Member { epochs: Epochs::new(transport), request, resident, next: 0 })
+        Ok(Member { epochs: Epochs::new(transport), arms, resident, servers: None, next: 0 })
     }
 
     /// Carries out the orders of rank 0 until the last.
@@ -66,8 +71,8 @@ impl<'a, 'b> Member<'a, 'b> {
             self.next += 1;
             match order {
                 Order::End => break,
-                Order::Run { folder, ranks } if self.epochs.rank().0 < ranks => {
-                    let part = Part { folder: &folder, ranks, inputs: Inputs::default(), time_left: None };
+                Order::Run { folder, ranks, arm } if self.epochs.rank().0 < ranks => {
+                    let part = Part { folder: &folder, ranks, arm, inputs: Inputs::default(), time_left: None };
                     self.take_part(number, part)?;
                 }
                 Order::Run { .. } => {}
@@ -80,7 +85,7 @@ impl<'a, 'b> Member<'a, 'b> {
     /// Rank 0: orders a run and takes part in it.
     pub(super) fn lead(&mut self, part: Part<'_>) -> Result<Option<EndReport>, ExperimentError> {
         let number = self.next;
-        self.order(&Order::Run { folder: part.folder.to_owned(), ranks: part.ranks })?;
+        self.order(&Order::Run { folder: part.folder.to_owned(), ranks: part.ranks, arm: part.arm })?;
         self.take_part(number, part)
     }
 
@@ -101,9 +106,7 @@ impl<'a, 'b> Member<'a, 'b> {
 
     /// Stops the servers of this rank.
     pub(super) fn end(self) {
-        if let Some(resident) = Arc::into_inner(self.resident) {
-            resident.stop();
-        }
+        self.resident.stop_servers();
     }
 
     /// The next order of rank 0.
@@ -126,11 +129,18 @@ impl<'a, 'b> Member<'a, 'b> {
     }
 
     fn take_part(&mut self, number: u32, part: Part<'_>) -> Result<Option<EndReport>, ExperimentError> {
+        let Some(arm) = self.arms.get(part.arm as usize) else { return Err(ExperimentError::UnknownArm(part.arm)) };
+        let servers = ServerSettings::of(&arm.configuration)?;
+        match self.servers.replace(servers.clone()).map(|earlier| earlier.change_to(&servers)) {
+            None | Some(Change::None) => {}
+            Some(Change::Client) => self.resident.release(),
+            Some(Change::Server) => self.resident.stop_servers(),
+        }
         let request = RunRequest {
             inputs: part.inputs,
             run_directory: part.folder.to_owned(),
             time_limit: part.time_left.map(TimeLimit::After),
-            ..self.request.run.clone()
+            ..arm.clone()
         };
         let mut transport = self.epochs.transport(Epoch::run(number), part.ranks);
         Ok(run_with(&mut transport, &request, Some(Arc::clone(&self.resident)))?)

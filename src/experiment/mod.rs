@@ -6,30 +6,40 @@
 //! | file | holds |
 //! |---|---|
 //! | `request` | what an experiment is asked for |
-//! | `scaling` | rank 0: the measurements of a scaling experiment, one after the other |
+//! | `scaling` | a scaling experiment |
+//! | `compare` | a comparison of settings |
+//! | `leader` | rank 0: it orders runs and reads their reports |
 //! | `member` | a rank of an experiment: it takes part in the runs that rank 0 orders |
 //! | `epochs` | one transport for the runs and the orders between them |
-//! | `order` | which measurement comes next, and when a point is known well enough; pure |
+//! | `servers` | whether servers can stay when settings change |
+//! | `order` | which measurement comes next, and when a subject is known well enough; pure |
 //! | `statistics` | means, intervals, speed-up, efficiency, serial fraction; pure |
+//! | `agreement` | how far the texts of two runs agree |
 //! | `inputs` | documents with a given number of pages |
 //! | `results` | `results.jsonl`: the settings and all measurements |
-//! | `tables` | Markdown and CSV of the results |
-//! | `plots` | SVG plots of the results |
+//! | `tables`, `plots` | Markdown, CSV and SVG of a curve |
+//! | `comparison` | Markdown and CSV of a comparison |
 //! | `error` | why an experiment ends early |
 
+mod agreement;
+mod compare;
+mod comparison;
 mod epochs;
 mod error;
 mod inputs;
+mod leader;
 mod member;
 mod order;
 mod plots;
 mod request;
 mod results;
 mod scaling;
+mod servers;
 mod statistics;
 mod tables;
 
+pub use compare::compare;
 pub use error::ExperimentError;
-pub use request::{Mode, ScalingRequest};
-pub use results::RESULTS_FILE;
-pub use scaling::{run, run_on};
+pub use order::StopRule;
+pub use request::{CompareRequest, Mode, ScalingRequest};
+pub use scaling::scaling;

@@ -1,58 +1,59 @@
 //! Which measurement comes next. Pure.
 //!
-//! The points take turns: every point is measured once before any is measured again, each time in another random order.
-//! A machine whose speed changes slowly then changes all points alike.
+//! The subjects of an experiment (points of a curve, arms of a comparison) take turns: every subject is measured once
+//! before any is measured again, each time in another random order. A machine whose speed changes slowly then changes
+//! all subjects alike.
 
 use oorandom::Rand64;
 
-use super::{request::Point, statistics::Sample};
+use super::statistics::Sample;
 
-/// When a point is known well enough.
+/// When a subject is known well enough.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StopRule {
+pub struct StopRule {
     /// Fewest measurements.
-    pub(super) fewest: u32,
+    pub fewest: u32,
     /// Most measurements.
-    pub(super) most: u32,
-    /// Widest half of the 95 % interval, as a share of the mean.
-    pub(super) precision: f64,
+    pub most: u32,
+    /// Widest half of the 95 % interval of the rate, as a share of its mean.
+    pub precision: f64,
 }
 
 impl StopRule {
-    /// Whether these measurements of a point are enough.
+    /// Whether these measurements of a subject are enough.
     pub(super) fn is_enough(&self, rates: &Sample) -> bool {
         let narrow = || rates.half_width().is_some_and(|half| half <= self.precision * rates.mean());
         rates.len() >= self.most || (rates.len() >= self.fewest && narrow())
     }
 }
 
-/// The point to measure next, and the number of its measurement from 1; `None` when all are known well enough. `rates`
-/// are the rates of a point so far.
-pub(super) fn next(
-    points: &[Point],
-    rates: impl Fn(Point) -> Sample,
+/// The subject to measure next, and the number of its measurement from 1; `None` when all are known well enough. `rates`
+/// are the rates of a subject so far.
+pub(super) fn next<S: Clone + PartialEq>(
+    subjects: &[S],
+    rates: impl Fn(&S) -> Sample,
     rule: &StopRule,
     seed: u64,
-) -> Option<(Point, u32)> {
-    let open: Vec<(Point, u32)> = points
+) -> Option<(S, u32)> {
+    let open: Vec<(&S, u32)> = subjects
         .iter()
-        .map(|point| (*point, rates(*point)))
+        .map(|subject| (subject, rates(subject)))
         .filter(|(_, rates)| !rule.is_enough(rates))
-        .map(|(point, rates)| (point, rates.len()))
+        .map(|(subject, rates)| (subject, rates.len()))
         .collect();
     let round = open.iter().map(|(_, measured)| *measured).min()?;
-    let next = shuffled(points, seed, round).into_iter().find(|point| open.contains(&(*point, round)))?;
+    let mut random = Rand64::new(u128::from(seed) << 32 | u128::from(round));
+    let next = shuffled(subjects, &mut random).into_iter().find(|subject| open.contains(&(subject, round)))?;
     Some((next, round + 1))
 }
 
-/// The points in the random order of a round.
-fn shuffled(points: &[Point], seed: u64, round: u32) -> Vec<Point> {
-    let mut random = Rand64::new(u128::from(seed) << 32 | u128::from(round));
-    let mut points = points.to_vec();
-    for last in (1..points.len()).rev() {
-        points.swap(last, random.rand_range(0..last as u64 + 1) as usize);
+/// The items in a random order.
+pub(super) fn shuffled<S: Clone>(items: &[S], random: &mut Rand64) -> Vec<S> {
+    let mut items = items.to_vec();
+    for last in (1..items.len()).rev() {
+        items.swap(last, random.rand_range(0..last as u64 + 1) as usize);
     }
-    points
+    items
 }
 
 #[cfg(test)]
@@ -60,7 +61,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::experiment::Mode;
+    use crate::experiment::request::{Mode, Point};
 
     const RULE: StopRule = StopRule { fewest: 3, most: 6, precision: 0.02 };
 
@@ -74,7 +75,7 @@ mod tests {
         let mut order = Vec::new();
         let points = points();
         while let Some((point, number)) =
-            next(&points, |point| Sample::of(measured.get(&point).cloned().unwrap_or_default()), &RULE, seed)
+            next(&points, |point| Sample::of(measured.get(point).cloned().unwrap_or_default()), &RULE, seed)
         {
             measured.entry(point).or_default().push(rate(point, number));
             order.push((point, number));

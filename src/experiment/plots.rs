@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::{
     error::ExperimentError,
-    request::Mode,
+    request::{Mode, Point},
     results::Results,
     tables::{PARTS, Row, label, rows},
 };
@@ -32,7 +32,7 @@ const COLOURS: [RGBColor; 7] = [
 ///
 /// # Errors
 /// A plot cannot be drawn or written.
-pub(super) fn write(folder: &Path, results: &Results) -> Result<(), ExperimentError> {
+pub(super) fn write(folder: &Path, results: &Results<Point>) -> Result<(), ExperimentError> {
     let modes: Vec<(Mode, Vec<Row>)> = Mode::ALL.map(|mode| (mode, rows(results, mode))).into();
     let modes: Vec<(Mode, Vec<Row>)> = modes.into_iter().filter(|(_, rows)| !rows.is_empty()).collect();
     let most = modes.iter().flat_map(|(_, rows)| rows).map(|row| row.point.ranks).max().unwrap_or(1);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::order::StopRule;
 use crate::run::RunRequest;
 
 /// What stays the same while the number of ranks grows.
@@ -43,12 +44,8 @@ pub struct ScalingRequest {
     pub pages: u32,
     /// Pages of all ranks in strong scaling.
     pub strong_pages: u32,
-    /// Fewest measurements of a point.
-    pub repeats: u32,
-    /// Most measurements of a point.
-    pub most_repeats: u32,
-    /// A point is not measured again once its 95 % interval is at most this share of its mean on either side.
-    pub precision: f64,
+    /// How often a point is measured.
+    pub rule: StopRule,
     /// Pages of a rank before the first measurement.
     pub warm_up_pages: u32,
     /// Determines the order of the measurements.
@@ -84,4 +81,26 @@ impl ScalingRequest {
             Mode::Strong => self.strong_pages,
         }
     }
+}
+
+/// The settings and limits of a comparison.
+#[derive(Debug, Clone)]
+pub struct CompareRequest {
+    /// The arms, by name: runs with different settings. The first is the one that the others are compared with. The run
+    /// directory of all is the folder of the experiment.
+    pub arms: Vec<(String, RunRequest)>,
+    /// Pages of each measurement, in documents that are drawn at random.
+    pub pages: u32,
+    /// How often an arm is measured.
+    pub rule: StopRule,
+    /// Pages of a rank before each measurement that starts servers anew.
+    pub warm_up_pages: u32,
+    /// Determines the documents and the order of the measurements.
+    pub seed: u64,
+}
+
+/// An arm of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Arm {
+    pub(super) arm: String,
 }

@@ -48,28 +48,28 @@ pub(super) struct Row {
 }
 
 /// The rows of a mode, by number of ranks.
-pub(super) fn rows(results: &Results, mode: Mode) -> Vec<Row> {
+pub(super) fn rows(results: &Results<Point>, mode: Mode) -> Vec<Row> {
     let points = results.points(mode);
     let Some(base) = points.first().copied() else { return Vec::new() };
     let (base_rate, base_whole) =
-        (results.sample(base, Measurement::rate), results.sample(base, Measurement::whole_rate));
+        (results.sample(&base, Measurement::rate), results.sample(&base, Measurement::whole_rate));
     let row = |point: Point| {
-        let rate = results.sample(point, Measurement::rate);
+        let rate = results.sample(&point, Measurement::rate);
         let over = |sample: &Sample, of_base: &Sample| match point == base {
             true => Estimate { value: 1.0, half_width: None },
             false => sample.over(of_base),
         };
         let ratio = over(&rate, &base_rate);
-        let whole = over(&results.sample(point, Measurement::whole_rate), &base_whole);
+        let whole = over(&results.sample(&point, Measurement::whole_rate), &base_whole);
         let (ranks, of_base) = (f64::from(point.ranks), f64::from(base.ranks));
         let of_all =
-            |part: &str| results.sample(point, |one| one.server_seconds.get(part).copied().unwrap_or_default()).mean();
+            |part: &str| results.sample(&point, |one| one.server_seconds.get(part).copied().unwrap_or_default()).mean();
         let total = PARTS.into_iter().map(of_all).sum::<f64>().max(f64::MIN_POSITIVE);
         Row {
             point,
             measured: rate.len(),
-            pages: results.sample(point, |one| one.pages as f64).mean(),
-            reading: results.sample(point, |one| one.reading_seconds).mean(),
+            pages: results.sample(&point, |one| one.pages as f64).mean(),
+            reading: results.sample(&point, |one| one.reading_seconds).mean(),
             rate: rate.estimate(),
             speed_up: ratio.times(of_base),
             efficiency: ratio.times(of_base / ranks),
@@ -85,7 +85,7 @@ pub(super) fn rows(results: &Results, mode: Mode) -> Vec<Row> {
 ///
 /// # Errors
 /// They cannot be written.
-pub(super) fn write(folder: &Path, results: &Results) -> Result<String, ExperimentError> {
+pub(super) fn write(folder: &Path, results: &Results<Point>) -> Result<String, ExperimentError> {
     let page = page(results);
     let files = [("scaling.md", page.clone()), ("points.csv", points_csv(results)), ("measurements.csv", csv(results))];
     for (name, text) in files {
@@ -95,13 +95,8 @@ pub(super) fn write(folder: &Path, results: &Results) -> Result<String, Experime
     Ok(page)
 }
 
-fn page(results: &Results) -> String {
-    let Setting { host, gpus, ranks, seed, program_version, .. } = &results.setting;
-    let gpus = if gpus.is_empty() { "without GPUs".to_owned() } else { format!("with {gpus}") };
-    let mut text = format!(
-        "# Scaling\n\nbocr {program_version} on {ranks} ranks, rank 0 on {host} {gpus}; seed {seed}. `results.jsonl` has the settings and all \
-         measurements.\n\n{NOTES}\n\n{NOTES_ON_SECONDS}\n"
-    );
+fn page(results: &Results<Point>) -> String {
+    let mut text = format!("# Scaling\n\n{}\n\n{NOTES}\n\n{NOTES_ON_SECONDS}\n", head(&results.setting));
     for mode in Mode::ALL {
         let rows = rows(results, mode);
         if rows.is_empty() {
@@ -118,6 +113,16 @@ fn page(results: &Results) -> String {
         }
     }
     text
+}
+
+/// Where and with what an experiment was made.
+pub(super) fn head(setting: &Setting) -> String {
+    let Setting { host, gpus, ranks, seed, program_version, .. } = setting;
+    let gpus = if gpus.is_empty() { "without GPUs".to_owned() } else { format!("with {gpus}") };
+    format!(
+        "bocr {program_version} on {ranks} ranks, rank 0 on {host} {gpus}; seed {seed}. `results.jsonl` has the settings \
+         and all measurements."
+    )
 }
 
 fn speed_table(rows: &[Row]) -> String {
@@ -162,14 +167,14 @@ pub(super) fn label(part: &str) -> &str {
     }
 }
 
-fn estimate_text(estimate: Estimate, places: usize) -> String {
+pub(super) fn estimate_text(estimate: Estimate, places: usize) -> String {
     let Estimate { value, half_width } = estimate;
     half_width.map_or_else(|| format!("{value:.places$}"), |half| format!("{value:.places$} ± {half:.places$}"))
 }
 
 /// Ranks that read less than the others in every measurement: pages go to the rank that has room, so a slow rank reads
 /// fewer of them. Each with its host and its share of the mean.
-fn stragglers(results: &Results) -> Vec<(RankId, String, Estimate)> {
+fn stragglers(results: &Results<Point>) -> Vec<(RankId, String, Estimate)> {
     let mut shares: BTreeMap<RankId, (String, Vec<f64>)> = BTreeMap::new();
     for one in &results.measurements {
         let ranks = one.by_rank.len() as u64;
@@ -186,7 +191,7 @@ fn stragglers(results: &Results) -> Vec<(RankId, String, Estimate)> {
     known.filter(|(_, _, share)| share.half_width.is_some_and(|half| share.value + half < STRAGGLER)).collect()
 }
 
-fn points_csv(results: &Results) -> String {
+fn points_csv(results: &Results<Point>) -> String {
     let mut text = String::from(
         "mode,ranks,measured,pages,reading_seconds,rate,rate_half_width,speed_up,efficiency,efficiency_half_width,\
          whole_efficiency,serial_fraction\n",
@@ -213,7 +218,7 @@ fn points_csv(results: &Results) -> String {
     text
 }
 
-fn csv(results: &Results) -> String {
+fn csv(results: &Results<Point>) -> String {
     let mut text = format!(
         "mode,ranks,number,pages,failed,seconds,reading_seconds,prompt_tokens,generated_tokens,{}\n",
         PARTS.join(",")
@@ -226,8 +231,8 @@ fn csv(results: &Results) -> String {
         let _ = writeln!(
             text,
             "{},{},{},{},{},{:.3},{:.3},{},{},{}",
-            one.point.mode,
-            one.point.ranks,
+            one.subject.mode,
+            one.subject.ranks,
             one.number,
             one.pages,
             one.failed,

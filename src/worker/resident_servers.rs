@@ -31,10 +31,16 @@ impl ResidentServers {
         Ok(ResidentServers { runtime: task_runtime()?, services: Mutex::default(), events: Arc::default() })
     }
 
-    /// Stops the servers and waits until they are gone.
-    pub fn stop(self) {
+    /// Stops the servers and waits until they are gone. The next worker starts others.
+    pub fn stop_servers(&self) {
         let services = std::mem::take(&mut *lock(&self.services));
         self.runtime.block_on(stop_all(services));
+    }
+
+    /// Lets the servers go. They stay for the orphan grace: the next worker takes over those that it would start alike.
+    pub fn release(&self) {
+        let _guard = self.runtime.enter();
+        lock(&self.services).clear();
     }
 
     pub(super) fn runtime(&self) -> &Handle {

@@ -116,7 +116,7 @@ fn the_points_of_a_curve_are_runs_on_servers_that_start_once() {
 
     let other: Vec<&str> = words(&arguments).into_iter().map(|word| if word == "20" { "30" } else { word }).collect();
     let (ended, said) = code(&mut bench.mpirun(3, &other));
-    assert!(ended == 2 && said.contains("an experiment with another --strong-pages"), "{ended}: {said}");
+    assert!(ended == 2 && said.contains("an experiment with another number of pages"), "{ended}: {said}");
 }
 
 #[test]
