@@ -115,6 +115,15 @@ pub enum Action {
         /// The lease of the assignment.
         lease: LeaseId,
     },
+    /// Tell the rank to drop the page, which another rank has read.
+    Release {
+        /// The rank.
+        rank: RankId,
+        /// The page.
+        page: PageRef,
+        /// The lease of the assignment.
+        lease: LeaseId,
+    },
     /// Tell the rank to return every page that it has not settled.
     Recall {
         /// The rank.

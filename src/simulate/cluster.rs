@@ -57,6 +57,8 @@ pub struct Cluster {
     pub failing_servers: BTreeMap<RankId, FailingServer>,
     /// Whether hanging pages continue to hang although their ranks are told to drop them.
     pub holds_on: bool,
+    /// Whether the last pages are also asked on idle ranks.
+    pub races: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
     /// Check every invariant after every step: slow, for tests.

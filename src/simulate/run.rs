@@ -60,6 +60,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         turn_cost: cluster.turn_first,
         silence_limit: Some(SILENCE_LIMIT),
         lease_floor: cluster.answer_time * LEASE_ANSWERS + cluster.restart * 4,
+        races: cluster.races,
     };
     let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
     let mut simulation = Simulation::new(cluster);
@@ -100,7 +101,7 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
                     simulation.timeline.after(cluster.latency, SimulationEvent::Receive(rank, unit, priors));
                 }
                 Action::Recall { rank } => simulation.recall(rank),
-                Action::Expire { rank, page, lease } => {
+                Action::Expire { rank, page, lease } | Action::Release { rank, page, lease } => {
                     simulation.timeline.after(cluster.latency, SimulationEvent::Expire(rank, page, lease));
                 }
                 Action::SwitchRole { rank, engine } => {

@@ -63,6 +63,7 @@ mod run_three_engines;
 mod run_walltime;
 mod schedule_expiry;
 mod schedule_failures;
+mod schedule_races;
 mod schedule_role_switch;
 mod schedule_simulation;
 mod schedule_stories;

@@ -71,6 +71,7 @@ fn troubled(seed: u64) -> Cluster {
         hanging_ranks,
         failing_servers,
         holds_on: below(3) == 0,
+        races: below(2) == 0,
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
         check: true,
     }
@@ -228,6 +229,7 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
         hanging_ranks: BTreeMap::new(),
         failing_servers: BTreeMap::new(),
         holds_on: false,
+        races: true,
         deadline: None,
         check: false,
     }
