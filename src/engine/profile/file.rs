@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::{Table, Value};
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Profile};
 
 pub(in crate::engine) const BUILT_IN: [(&str, &str); 10] = [
     ("chandra", include_str!("../profiles/chandra.toml")),
@@ -73,11 +73,10 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     let path = Path::new(name_or_path);
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut own = parse(name_or_path, &read(path)?)?;
-    if own.remove("engine").is_some() {
-        tracing::warn!(
-            "{name_or_path}: the key `engine` of a profile means nothing any more and is ignored: any engine may use any \
-             profile; remove the line"
-        );
+    if own.contains_key("engine") {
+        let reason = "the key `engine` means nothing any more, because any engine may use any profile: remove the line, \
+                      and name the profile in `[engines.NAME]` of the configuration";
+        return Err(EngineError::Invalid { name: name_or_path.into(), reason: reason.into() });
     }
     if let Some(Value::String(prompt)) = own.get_mut("prompt")
         && built_in_prompt(Path::new(prompt)).is_none()
@@ -95,7 +94,10 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     } else {
         folder.join(base).to_string_lossy().into_owned()
     };
-    let mut base = resolve(&base, links)?;
+    let base_name = base;
+    let mut base = resolve(&base_name, links)?;
+    // Alone too, so that the error names the file that has the wrong key.
+    checked(base.clone(), &base_name)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     own.entry("name").or_insert(Value::String(stem));
     // What is said of a model is not true of another.
@@ -105,6 +107,17 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
         }
     }
     Ok(extend(base, own, name_or_path))
+}
+
+/// The profile of these fields. Its prompt is not read yet.
+///
+/// # Errors
+/// A key is unknown or missing, or a value has the wrong type.
+pub(in crate::engine) fn checked(fields: Table, name: &str) -> Result<Profile, EngineError> {
+    fields.try_into().map_err(|reason: toml::de::Error| EngineError::Field {
+        name: name.into(),
+        reason: reason.to_string().trim_end().replace('\n', " "),
+    })
 }
 
 fn parse(name: &str, text: &str) -> Result<Table, EngineError> {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{ImageRule, LayoutRule, Sampling};
 
-use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
+use file::{BUILT_IN, built_in_prompt, checked, fields_of, prompt_text, read};
 
 use super::{EngineError, Version, VisualTokens};
 
@@ -231,9 +231,7 @@ impl Profile {
     /// The name is unknown, a file is unreadable, has a syntax error or an unknown key, or values contradict each
     /// other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
-        let fields = fields_of(name_or_path)?;
-        let syntax = |reason| EngineError::Syntax { name: name_or_path.into(), reason: Box::new(reason) };
-        let mut profile: Profile = fields.try_into().map_err(syntax)?;
+        let mut profile = checked(fields_of(name_or_path)?, name_or_path)?;
         let text = match prompt_file {
             Some(path) => {
                 profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
@@ -461,8 +459,33 @@ mod tests {
         let parity =
             file("parity.toml", "extends = \"chandra-2\"\n[image]\ngrid = { cells = 28 }\nscaling = \"parity\"\n");
         assert_eq!(Profile::load(&parity, None).unwrap().image.scaling, Scaling::Parity);
-        let wrong = file("wrong.toml", "extends = \"chandra-2\"\n[image]\ndpl = 3\n");
-        let error = Profile::load(&wrong, None).unwrap_err().to_string();
-        assert!(error.contains("dpl"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_or_obsolete_key_is_refused_with_its_file_also_below_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrongs = [
+            ("engine = \"chandra\"\n", "`engine`", "remove the line"),
+            ("temperatur = 1\n", "`temperatur`", "bocr profiles chandra-2"),
+            ("sampling = [{ temperature = 0.0, top_p = 1.0, top_k = 1 }]\n", "`top_k`", "bocr profiles chandra-2"),
+            ("[image]\ndpl = 3\n", "`dpl`", "bocr profiles chandra-2"),
+            ("[layout]\ncolumn = true\n", "`column`", "bocr profiles chandra-2"),
+            ("[dialect]\nfront_matter = true\n", "`front_matter`", "bocr profiles chandra-2"),
+            ("[visual_tokens]\ntile = 3\n", "`tile`", "bocr profiles chandra-2"),
+            ("[launch]\nenvirons = {}\n", "`environs`", "bocr profiles chandra-2"),
+            ("[repetition_detection]\nmin_size = 3\n", "`min_size`", "bocr profiles chandra-2"),
+        ];
+        let (wrong, above) = (folder.path().join("wrong.toml"), folder.path().join("above.toml"));
+        std::fs::write(&above, "extends = \"wrong.toml\"\nin_flight = 3\n").unwrap();
+        for (keys, key, remedy) in wrongs {
+            std::fs::write(&wrong, format!("extends = \"chandra-2\"\n{keys}")).unwrap();
+            for path in [&wrong, &above] {
+                let error = Profile::load(path.to_str().unwrap(), None).expect_err(keys).to_string();
+                assert!(
+                    [wrong.to_str().unwrap(), key, remedy].iter().all(|part| error.contains(part)),
+                    "{keys}: {error}"
+                );
+            }
+        }
     }
 }
