@@ -8,6 +8,7 @@
 //! | [`estimate`] | what a run will cost, before it is submitted |
 //! | [`pbs`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`launch`] | `bocr run` under mpirun, started again until the run has ended: a pure state machine and its driver |
+//! | [`experiment`] | many runs on servers that start once: scaling |
 //! | [`run`] | rank 0: prepares a run, deals its pages, concludes it |
 //! | [`worker`] | every rank: pages come in, records go to the disk, verdicts go out |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
@@ -23,12 +24,12 @@
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
-//! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
 //! | [`tesseract`] | Tesseract as a child process |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 //! | [`sys`] | child processes, file locks and names, `/proc`, host name, exit codes, random bytes, text for terminals |
 //!
-//! Below all of them is the package [`page_image`]: layout analysis of a page, and the changes of its image; pure.
+//! Below all of them are two packages, both pure, which development builds optimise: [`page_image`], layout analysis of a
+//! page and the changes of its image; and [`gpu_model`], a model of a GPU under continuous batching.
 
 // These macros panic on a closed pipe, and print control characters: `sys::write_stdout` and `write_stderr` do not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -39,7 +40,7 @@ pub mod concurrency;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
-pub mod gpu_model;
+pub mod experiment;
 pub mod imaging;
 pub mod launch;
 pub mod model;

@@ -6,8 +6,9 @@ use std::{
 
 use clap::ValueEnum;
 
+use gpu_model::GpuModel;
+
 use crate::{
-    gpu_model::GpuModel,
     standin::{
         self, AnswerLengths, BoxScale, Dialect, Grammar, ListenAddress, Mode, Options, Release, SleepMode,
         StandInError, TimeScale,

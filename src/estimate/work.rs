@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use super::{Earlier, PageCost};
-use crate::{
-    gpu_model::GpuModel,
-    model::{Engine, EngineNames},
-};
+use gpu_model::GpuModel;
+
+use crate::model::{Engine, EngineNames};
 
 /// The work of one engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
