@@ -181,6 +181,17 @@ impl Dialect {
             Dialect::Doctags { .. } => "doctags",
         }
     }
+
+    /// The number that the coordinates of boxes run to; none without boxes, and where they are pixels.
+    pub fn box_scale(self) -> Option<u16> {
+        match self {
+            Dialect::Divs { box_scale } | Dialect::Grounding { box_scale } | Dialect::Doctags { box_scale } => {
+                Some(box_scale)
+            }
+            Dialect::LayoutJson { box_scale } => box_scale,
+            Dialect::Markdown { .. } => None,
+        }
+    }
 }
 
 /// vLLM's `repetition_detection` (0.17 and later; `docs/facts/vllm.md`, "Endings and sampling").
@@ -291,11 +302,7 @@ impl Profile {
         if self.image.min_pixels > self.image.max_pixels {
             return invalid("`image.min_pixels` is greater than `image.max_pixels`");
         }
-        if let Dialect::Divs { box_scale: 0 }
-        | Dialect::Grounding { box_scale: 0 }
-        | Dialect::LayoutJson { box_scale: Some(0) }
-        | Dialect::Doctags { box_scale: 0 } = self.dialect
-        {
+        if self.dialect.box_scale() == Some(0) {
             return invalid("`dialect.box_scale` must be at least 1");
         }
         if let VisualTokens::Cells { cell: 0, .. }
