@@ -15,7 +15,7 @@
 //! | `failures` | pages that servers fail by their answers: whose fault it is |
 //! | `expiry` | leases of pages that do not come back |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
-//! | `role_switch` | which ranks switch to their other engine, and when |
+//! | `role_switch` | which ranks switch to another engine, and when |
 //! | `page_times` | how long pages take |
 //! | `ledger` | one state per page |
 //! | `open_page` | pages with a history |

@@ -30,7 +30,7 @@
 //! counter, and refuses 12 empty rows and 30 dots.
 //!
 //! **Source of the figures.** The reference text of 367 pages, as it is, and written as blocks, paragraphs and table
-//! rows of both dialects, once and printed twice. The longest legitimate repetitions there:
+//! rows of Chandra's and DeepSeek-OCR's dialects, once and printed twice. The longest legitimate repetitions there:
 //!
 //! * equal copies: 246 characters with words (two prices that agree), 367 of dotted lines (BO 7360, Arabic, page 14);
 //! * copies that differ only in numbers: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
