@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use toml::{Table, Value};
 
-use crate::engine::{EngineError, Profile};
+use crate::engine::EngineError;
 
 pub(in crate::engine) const BUILT_IN: [(&str, &str); 10] = [
     ("chandra", include_str!("../profiles/chandra.toml")),
@@ -37,12 +37,20 @@ const BUILT_IN_PROMPTS: [(&str, &str); 8] = [
 /// Most profiles that may extend one another; a longer chain counts as endless.
 const LONGEST_CHAIN: usize = 8;
 
+/// The fields of a profile.
+pub(in crate::engine) struct Fields {
+    /// All of them, including those that it takes over.
+    pub(in crate::engine) own: Table,
+    /// The profiles that it extends, from the last to the nearest, with all their fields.
+    pub(in crate::engine) bases: Vec<(String, Table)>,
+}
+
 /// The fields of a profile, including those that it takes over. `prompt` is a built-in one, or a path relative to the
 /// current directory.
 ///
 /// # Errors
 /// The name is unknown, a file is unreadable or not TOML, or the chain of profiles does not end.
-pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Table, EngineError> {
+pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Fields, EngineError> {
     resolve(name_or_path, LONGEST_CHAIN)
 }
 
@@ -62,9 +70,9 @@ pub(in crate::engine) fn read(path: &Path) -> Result<String, EngineError> {
     std::fs::read_to_string(path).map_err(|reason| EngineError::Unreadable { path: path.into(), reason })
 }
 
-fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
+fn resolve(name_or_path: &str, links: usize) -> Result<Fields, EngineError> {
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        return parse(name, text);
+        return Ok(Fields { own: parse(name, text)?, bases: Vec::new() });
     }
     if !name_or_path.ends_with(".toml") {
         let known = BUILT_IN.map(|(name, _)| name).join(", ");
@@ -83,7 +91,7 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     {
         *prompt = folder.join(&*prompt).to_string_lossy().into_owned();
     }
-    let Some(base) = own.remove("extends") else { return Ok(own) };
+    let Some(base) = own.remove("extends") else { return Ok(Fields { own, bases: Vec::new() }) };
     let Value::String(base) = base else {
         let reason = "`extends` is the name of a profile, or the path of its file".into();
         return Err(EngineError::Invalid { name: name_or_path.into(), reason });
@@ -94,30 +102,17 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     } else {
         folder.join(base).to_string_lossy().into_owned()
     };
-    let base_name = base;
-    let mut base = resolve(&base_name, links)?;
-    // Alone too, so that the error names the file that has the wrong key.
-    checked(base.clone(), &base_name)?;
+    let Fields { own: mut fields, mut bases } = resolve(&base, links)?;
+    bases.push((base, fields.clone()));
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     own.entry("name").or_insert(Value::String(stem));
     // What is said of a model is not true of another.
     if own.contains_key("model") {
         for field in ["parameters", "languages", "tried"] {
-            base.remove(field);
+            fields.remove(field);
         }
     }
-    Ok(extend(base, own, name_or_path))
-}
-
-/// The profile of these fields. Its prompt is not read yet.
-///
-/// # Errors
-/// A key is unknown or missing, or a value has the wrong type.
-pub(in crate::engine) fn checked(fields: Table, name: &str) -> Result<Profile, EngineError> {
-    fields.try_into().map_err(|reason: toml::de::Error| EngineError::Field {
-        name: name.into(),
-        reason: reason.to_string().trim_end().replace('\n', " "),
-    })
+    Ok(Fields { own: extend(fields, own, name_or_path), bases })
 }
 
 fn parse(name: &str, text: &str) -> Result<Table, EngineError> {

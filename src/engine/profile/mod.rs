@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{ImageRule, LayoutRule, Sampling};
 
-use file::{BUILT_IN, built_in_prompt, checked, fields_of, prompt_text, read};
+use file::{BUILT_IN, built_in_prompt, fields_of, prompt_text, read};
 
 use super::{EngineError, Version, VisualTokens};
 
@@ -242,7 +242,12 @@ impl Profile {
     /// The name is unknown, a file is unreadable, has a syntax error or an unknown key, or values contradict each
     /// other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
-        let mut profile = checked(fields_of(name_or_path)?, name_or_path)?;
+        let fields = fields_of(name_or_path)?;
+        // Each file below it first, so that the error names the one that has the wrong key.
+        for (name, fields) in fields.bases {
+            Profile::checked(fields, &name)?;
+        }
+        let mut profile = Profile::checked(fields.own, name_or_path)?;
         let text = match prompt_file {
             Some(path) => {
                 profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
@@ -254,6 +259,17 @@ impl Profile {
         profile.set_prompt(&text);
         profile.check(name_or_path)?;
         Ok(profile)
+    }
+
+    /// The profile of these fields. Its prompt is not read yet.
+    ///
+    /// # Errors
+    /// A key is unknown or missing, or a value has the wrong type.
+    fn checked(fields: toml::Table, name: &str) -> Result<Profile, EngineError> {
+        fields.try_into().map_err(|reason: toml::de::Error| EngineError::Field {
+            name: name.into(),
+            reason: reason.to_string().trim_end().replace('\n', " "),
+        })
     }
 
     /// Whether the prompt is built into the program; else it is a file.
