@@ -16,7 +16,7 @@
 //! | `expiry` | leases of pages that do not come back |
 //! | `race` | the last pages are also asked on idle ranks |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
-//! | `role_switch` | which ranks switch to their other engine, and when |
+//! | `role_switch` | which ranks switch to another engine, and when |
 //! | `page_times` | how long pages take |
 //! | `ledger` | one state per page |
 //! | `open_page` | pages with a history |

@@ -37,6 +37,7 @@ mod imaging_fuzz;
 mod imaging_pool;
 mod job_submit;
 mod judge_cases;
+mod judge_dialects;
 mod launch;
 mod layout_labels;
 mod layout_turned;
