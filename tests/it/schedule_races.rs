@@ -130,7 +130,7 @@ fn only_an_idle_rank_races_and_takes_few_pages_of_those_dealt_last() {
         story.reads(OTHER, unit);
         raced = story.units();
     }
-    let last = of(FIRST).last().unwrap();
+    let last = of(FIRST).next_back().unwrap();
     let pages: Vec<_> = raced.iter().map(|(rank, unit)| (*rank, unit.first)).collect();
     let newest: Vec<_> = last.pages().collect::<Vec<_>>().into_iter().rev().take(2).map(|page| (OTHER, page)).collect();
     assert_eq!(pages, newest, "an eighth of 16 credits");
