@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::{
-    model::{Counts, LeaseId, Outcome},
-    schedule::{Action, Deadline, Policy, Scheduler, Tick},
+    model::{Counts, LeaseId, NoPages, Outcome},
+    schedule::{Action, Scheduler, Tick},
 };
 
 use super::{
-    cluster::{Cluster, SILENCE_LIMIT},
+    accounting::RankSeconds,
+    cluster::Cluster,
     simulation::{Simulation, SimulationEvent},
 };
 
@@ -23,6 +24,10 @@ pub struct Report {
     pub elapsed: Duration,
     /// Time that servers spent on answers, summed over all ranks.
     pub busy: Duration,
+    /// For [`super::Service::Shared`]: seconds of fully loaded servers that all attempts took, on ranks of the usual speed.
+    pub work: f64,
+    /// Where the time of the ranks went.
+    pub rank_seconds: RankSeconds,
     /// Answers of failing servers: their number, and their time.
     pub failing_answers: (u64, Duration),
     /// Number of servers that were restarted because they failed pages, and of those given up.
@@ -39,9 +44,6 @@ pub struct Report {
     pub actions: Vec<String>,
 }
 
-/// A lease lasts at least as long as this many answers.
-const LEASE_ANSWERS: u32 = 20;
-
 /// A run that has not ended by then never will: ranks would send signs of life for ever.
 const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
 
@@ -51,23 +53,15 @@ const LONGEST_RUN: Duration = Duration::from_secs(10 * 24 * 3600);
 /// The scheduler asked a rank for what it cannot do; or [`Cluster::check`] is set and an invariant is broken. The
 /// message has the simulated time.
 pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
-    let policy = Policy {
-        ranks: cluster.ranks,
-        engines: cluster.roles.engines(),
-        unit_pages: cluster.unit_pages,
-        deadline: cluster.deadline.map(|end| Deadline { end: Tick(end), reserve: cluster.answer_time }),
-        drain: cluster.answer_time,
-        turn_cost: cluster.turn_first,
-        silence_limit: Some(SILENCE_LIMIT),
-        lease_floor: cluster.answer_time * LEASE_ANSWERS + cluster.restart * 4,
-    };
-    let mut scheduler = Scheduler::new(policy, &cluster.page_counts, Vec::new(), LeaseId(0));
+    let mut scheduler = Scheduler::new(cluster.policy(), &cluster.page_counts, Vec::new(), LeaseId(0));
     let mut simulation = Simulation::new(cluster);
     let mut report = Report {
         outcome: None,
         counts: Counts::default(),
         elapsed: Duration::ZERO,
         busy: Duration::ZERO,
+        work: 0.0,
+        rank_seconds: RankSeconds::default(),
         failing_answers: (0, Duration::ZERO),
         failing_servers: (0, 0),
         expired: 0,
@@ -118,11 +112,14 @@ pub fn simulate(cluster: &Cluster) -> Result<Report, String> {
         if report.outcome.is_some() {
             break;
         }
+        simulation.last_pages.set(scheduler.no_pages() == NoPages::LastPages, now);
         simulation.wake_at(scheduler.next_timeout());
     }
+    simulation.account_all();
     report.counts = scheduler.counts().clone();
     report.expired = scheduler.expired();
     report.elapsed = simulation.timeline.now();
+    (report.work, report.rank_seconds) = (simulation.work, simulation.rank_seconds);
     (report.busy, report.failing_answers) = (simulation.busy, simulation.failing_answers);
     report.deaths = simulation.deaths;
     (report.turns, report.turns_lost) = (simulation.turns, simulation.turns_lost);

@@ -1,0 +1,130 @@
+//! A server whose pages in flight share it evenly: each of them progresses at the same speed.
+//!
+//! All pages progress by one virtual time, and a page ends at a virtual time that is known when it is sent. So a page
+//! costs a few operations on a heap, however many others begin or end meanwhile.
+
+use std::{cmp::Ordering, collections::BinaryHeap, time::Duration};
+
+/// The pages in flight on a server.
+#[derive(Debug)]
+pub(super) struct Sharing<T> {
+    /// What a page has had of its server that was in flight from the beginning, in mean pages.
+    progress: f64,
+    /// The time of `progress`.
+    at: Duration,
+    /// Seconds in which every page progresses by one.
+    slowness: f64,
+    pages: BinaryHeap<Ending<T>>,
+    sent: u64,
+}
+
+#[derive(Debug)]
+struct Ending<T> {
+    /// The progress at which it ends.
+    progress: f64,
+    order: u64,
+    page: T,
+}
+
+impl<T> Default for Sharing<T> {
+    fn default() -> Self {
+        Sharing { progress: 0.0, at: Duration::ZERO, slowness: 1.0, pages: BinaryHeap::new(), sent: 0 }
+    }
+}
+
+impl<T> Sharing<T> {
+    pub(super) fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Lets all pages progress until `now`.
+    pub(super) fn advance(&mut self, now: Duration) {
+        if self.pages.is_empty() {
+            // Keeps the sum small, and so exact.
+            self.progress = 0.0;
+        } else {
+            self.progress += now.saturating_sub(self.at).as_secs_f64() / self.slowness;
+        }
+        self.at = now;
+    }
+
+    /// From now on, all pages progress by one in this many seconds.
+    pub(super) fn set_slowness(&mut self, slowness: f64) {
+        self.slowness = slowness;
+    }
+
+    /// Sends a page that needs this much progress. The pages must have progressed until now.
+    pub(super) fn send(&mut self, work: f64, page: T) {
+        self.sent += 1;
+        self.pages.push(Ending { progress: self.progress + work, order: self.sent, page });
+    }
+
+    /// When the next page ends, if no other is sent before.
+    pub(super) fn next_end(&self) -> Option<Duration> {
+        let left = (self.pages.peek()?.progress - self.progress).max(0.0) * self.slowness;
+        // Rounded up: at that time its progress is complete.
+        Some(self.at + Duration::from_secs_f64(left) + Duration::from_nanos(1))
+    }
+
+    /// A page that has ended by `now`.
+    pub(super) fn take_ended(&mut self, now: Duration) -> Option<T> {
+        self.next_end().filter(|end| *end <= now)?;
+        self.pages.pop().map(|ending| ending.page)
+    }
+
+    /// All pages, in the order in which they would end.
+    pub(super) fn take_all(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.pages.pop()).map(|ending| ending.page).collect()
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.pages.retain(|ending| keep(&ending.page));
+    }
+}
+
+/// The first to end is the greatest.
+impl<T> Ord for Ending<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.progress.total_cmp(&self.progress).then(other.order.cmp(&self.order))
+    }
+}
+
+impl<T> PartialOrd for Ending<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Ending<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<T> Eq for Ending<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two pages at half the speed, of which the shorter ends first; then the other has the server alone.
+    #[test]
+    fn pages_share_their_server() {
+        let seconds = Duration::from_secs_f64;
+        let near = |end: Option<Duration>, expected: f64| {
+            assert!(end.is_some_and(|end| (end.as_secs_f64() - expected).abs() < 1e-6), "{end:?} {expected}");
+        };
+        let mut server = Sharing::default();
+        server.send(10.0, "long");
+        near(server.next_end(), 10.0);
+        server.advance(seconds(4.0));
+        server.send(2.0, "short");
+        server.set_slowness(2.0);
+        near(server.next_end(), 8.0);
+        let end = server.next_end().unwrap();
+        server.advance(end);
+        assert_eq!((server.take_ended(end), server.take_ended(end)), (Some("short"), None));
+        server.set_slowness(1.0);
+        near(server.next_end(), 12.0);
+    }
+}
