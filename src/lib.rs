@@ -8,6 +8,7 @@
 //! | [`estimate`] | what a run will cost, before it is submitted |
 //! | [`pbs`] | the PBS job around a run: what it asks for, its script, its way through the queue |
 //! | [`launch`] | `bocr run` under mpirun, started again until the run has ended: a pure state machine and its driver |
+//! | [`experiment`] | many runs on servers that start once: scaling |
 //! | [`run`] | rank 0: prepares a run, deals its pages, concludes it |
 //! | [`worker`] | every rank: pages come in, records go to the disk, verdicts go out |
 //! | [`comm`] | messages between ranks, their codec, MPI and an in-process transport |
@@ -39,6 +40,7 @@ pub mod concurrency;
 pub mod corpus;
 pub mod engine;
 pub mod estimate;
+pub mod experiment;
 pub mod gpu_model;
 pub mod imaging;
 pub mod launch;

@@ -63,7 +63,7 @@ pub struct Arguments {
     /// Print the command line of the first start, and start nothing
     #[arg(long, overrides_with = "dry_run")]
     dry_run: bool,
-    /// Arguments of `bocr run`
+    /// Arguments of `bocr run`; or `experiment scaling` and its arguments
     #[arg(last = true, value_name = "ARGUMENT")]
     run_arguments: Vec<OsString>,
 }

@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand, no logic.
 
+mod experiment;
 mod export;
 mod follow;
 mod guard;
@@ -35,6 +36,8 @@ enum Command {
     Launch(Box<launch::Arguments>),
     /// Estimate what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),
+    /// Measure how runs scale, inside one allocation
+    Experiment(experiment::Arguments),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
     Submit(submit::Arguments),
     /// Show the state of the jobs of a run, until the last has ended
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Launch(arguments) => launch::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
+        Command::Experiment(arguments) => experiment::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Follow(arguments) => follow::run(arguments),
         Command::Page(arguments) => page::run(arguments),

@@ -31,7 +31,7 @@ enum Command {
         /// Directory in which the ranks start
         #[arg(long)]
         directory: PathBuf,
-        /// Arguments of `bocr run`
+        /// Arguments of `bocr run`, or of an experiment
         #[arg(last = true, value_name = "ARGUMENT")]
         run_arguments: Vec<OsString>,
     },

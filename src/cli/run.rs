@@ -11,8 +11,9 @@ use std::{
 use anyhow::Context;
 use bytesize::ByteSize;
 use clap::Parser as _;
+use toml::{Table, Value};
 
-use super::imaging::ImagingArguments;
+use super::{experiment, imaging::ImagingArguments};
 use crate::{
     corpus::Inputs,
     engine::check_engines,
@@ -124,32 +125,9 @@ impl From<Mode> for StandInMode {
 /// # Errors
 /// A failure of the program or the machine that prevents the run from starting. Pages are not lost.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(limits) = &arguments.process_limits {
-        for refused in limits.apply() {
-            write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
-        }
-    }
-    let configuration = match effective_configuration(arguments) {
-        Ok(configuration) => configuration,
-        Err(error) => {
-            write_stderr(&format!("bocr: {error:#}\n"));
-            return Ok(ExitCode::WrongUsage);
-        }
-    };
-    let request = RunRequest {
-        program: std::env::current_exe()?,
-        inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
-        run_directory: std::path::absolute(&arguments.output)?,
-        configuration,
-        accept_configuration: arguments.accept_config,
-        reprocess: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
-        threads: arguments.threads,
-        time_limit: arguments
-            .deadline
-            .map(|seconds| TimeLimit::After(Duration::from_secs(seconds)))
-            .or(arguments.walltime),
-        wait: Duration::from_secs(arguments.wait),
-        linger: Duration::from_secs(arguments.linger),
+    let request = match request(arguments, &Table::new())? {
+        Ok(request) => request,
+        Err(code) => return Ok(code),
     };
     match crate::run::run(&request) {
         Ok(None) => Ok(ExitCode::Success),
@@ -166,6 +144,50 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+impl Arguments {
+    /// Whether the exit code of the run is for the launcher to read from a file.
+    pub(super) fn code_in_file(&self) -> bool {
+        self.code_in_file
+    }
+}
+
+/// The run that the arguments ask for, with these changes of the configuration file; or the exit code for wrong ones,
+/// which are reported.
+///
+/// # Errors
+/// The path of this program or of the run directory cannot be found.
+pub(super) fn request(arguments: &Arguments, changes: &Table) -> anyhow::Result<Result<RunRequest, ExitCode>> {
+    if let Some(limits) = &arguments.process_limits {
+        for refused in limits.apply() {
+            write_stderr(&format!("bocr: the limit {refused} of the launcher cannot be set on {}\n", host_name()));
+        }
+    }
+    let configuration = match effective_configuration(arguments, changes) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            write_stderr(&format!("bocr: {error:#}\n"));
+            return Ok(Err(ExitCode::WrongUsage));
+        }
+    };
+    let run_directory = std::path::absolute(&arguments.output)?;
+    Ok(Ok(RunRequest {
+        program: std::env::current_exe()?,
+        inputs: Inputs { paths: arguments.input.clone(), lists: arguments.list.clone() },
+        home: run_directory.clone(),
+        run_directory,
+        configuration,
+        accept_configuration: arguments.accept_config,
+        reprocess: arguments.retry.iter().chain(&arguments.redo).cloned().collect(),
+        threads: arguments.threads,
+        time_limit: arguments
+            .deadline
+            .map(|seconds| TimeLimit::After(Duration::from_secs(seconds)))
+            .or(arguments.walltime),
+        wait: Duration::from_secs(arguments.wait),
+        linger: Duration::from_secs(arguments.linger),
+    }))
+}
+
 fn engine_url(text: &str) -> Result<(EngineName, String), String> {
     let (name, url) = text.split_once('=').ok_or("give NAME=URL, e.g. chandra=http://127.0.0.1:8000")?;
     Ok((name.parse().map_err(|error: ParseEngineNameError| error.to_string())?, url.into()))
@@ -179,8 +201,11 @@ fn time_limit(text: &str) -> Result<TimeLimit, String> {
     }
 }
 
-/// Parses the arguments of `bocr run`.
+/// Parses the arguments of `bocr run`, or those of an experiment, which is many runs.
 fn parse(arguments: &[&OsStr]) -> Result<Arguments, String> {
+    if arguments.first().is_some_and(|first| *first == "experiment") {
+        return experiment::run_arguments(&arguments[1..]);
+    }
     #[derive(clap::Parser)]
     struct CommandLine {
         #[command(flatten)]
@@ -198,7 +223,7 @@ pub(super) fn node_needs(program_version: String, arguments: &[&OsStr]) -> Resul
     let arguments = parse(arguments)?;
     Ok(NodeNeeds {
         program_version,
-        configuration: effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?,
+        configuration: effective_configuration(&arguments, &Table::new()).map_err(|error| format!("{error:#}"))?,
         run_directory: arguments.output,
         inputs: Inputs { paths: arguments.input, lists: arguments.list },
     })
@@ -210,7 +235,7 @@ pub(super) fn node_needs(program_version: String, arguments: &[&OsStr]) -> Resul
 /// The arguments, or the configuration that they name, are wrong.
 pub(super) fn settings(arguments: &[&OsStr]) -> Result<RunSettings, String> {
     let arguments = parse(arguments)?;
-    let configuration = effective_configuration(&arguments).map_err(|error| format!("{error:#}"))?;
+    let configuration = effective_configuration(&arguments, &Table::new()).map_err(|error| format!("{error:#}"))?;
     Ok(RunSettings { configuration, accept_config: arguments.accept_config })
 }
 
@@ -238,11 +263,31 @@ fn urls_of(arguments: &Arguments) -> BTreeMap<String, Vec<String>> {
     urls
 }
 
-/// The configuration: options take precedence over the file, and the file over the defaults.
-fn effective_configuration(arguments: &Arguments) -> anyhow::Result<Configuration> {
+/// The file with changes: a table changes the keys that it has, any other value replaces the one of the file.
+fn changed_file(path: Option<&Path>, changes: &Table) -> anyhow::Result<ConfigurationFile> {
+    fn change(values: &mut Table, changes: &Table) {
+        for (key, new) in changes {
+            match (values.get_mut(key), new) {
+                (Some(Value::Table(old)), Value::Table(new)) => change(old, new),
+                _ => drop(values.insert(key.clone(), new.clone())),
+            }
+        }
+    }
+    let text = match path {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let mut values: Table = toml::from_str(&text)?;
+    change(&mut values, changes);
+    Ok(values.try_into()?)
+}
+
+/// The configuration: options take precedence over the file with its changes, and the file over the defaults.
+fn effective_configuration(arguments: &Arguments, changes: &Table) -> anyhow::Result<Configuration> {
     let mut file = match &arguments.config {
-        None => ConfigurationFile::default(),
-        Some(path) => read_file(path)?,
+        // The message of an error names the line of the file.
+        Some(path) if changes.is_empty() => read_file(path)?,
+        path => changed_file(path.as_deref(), changes)?,
     };
     file.roles = arguments.roles.clone().or(file.roles);
     if !arguments.stages.is_empty() {

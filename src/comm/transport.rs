@@ -34,3 +34,33 @@ pub trait Transport {
     /// Ends all ranks of the run at once.
     fn abort(&self, code: i32) -> !;
 }
+
+impl<T: Transport + ?Sized> Transport for &mut T {
+    fn rank(&self) -> RankId {
+        (**self).rank()
+    }
+
+    fn size(&self) -> u32 {
+        (**self).size()
+    }
+
+    fn local(&self) -> LocalPosition {
+        (**self).local()
+    }
+
+    fn send(&mut self, to: RankId, frame: Vec<u8>) {
+        (**self).send(to, frame);
+    }
+
+    fn receive(&mut self) -> Option<(RankId, Vec<u8>)> {
+        (**self).receive()
+    }
+
+    fn progress(&mut self) -> bool {
+        (**self).progress()
+    }
+
+    fn abort(&self, code: i32) -> ! {
+        (**self).abort(code)
+    }
+}

@@ -16,7 +16,9 @@ pub(super) struct StartCommand {
     pub(super) mpirun_options: Vec<String>,
     /// The program of the ranks. An absolute path, because a rank may have another working directory.
     pub(super) bocr: PathBuf,
-    /// Arguments of `bocr run`: the launcher's own, then the user's.
+    /// The subcommand of the ranks: `run`, or an experiment.
+    pub(super) subcommand: Vec<OsString>,
+    /// Arguments of the subcommand: the launcher's own, then the user's.
     pub(super) run_arguments: Vec<OsString>,
 }
 
@@ -29,7 +31,8 @@ impl StartCommand {
         };
         let mut words = vec![self.mpirun.program.clone().into_os_string()];
         words.extend(options.into_iter().chain(self.mpirun_options.iter().cloned()).map(OsString::from));
-        words.extend([self.bocr.clone().into_os_string(), "run".into()]);
+        words.push(self.bocr.clone().into_os_string());
+        words.extend(self.subcommand.iter().cloned());
         words.extend(self.run_arguments.iter().cloned());
         if let Some(left) = time_left {
             words.extend(["--deadline".into(), left.as_secs().to_string().into()]);
@@ -95,6 +98,7 @@ mod tests {
             mpirun,
             mpirun_options: vec!["-x".into(), "HOME".into()],
             bocr: "/opt/bocr".into(),
+            subcommand: vec!["run".into()],
             run_arguments: ["--linger", "120", "-o", "run"].map(OsString::from).into(),
         };
         let words = command.words(hosts, time_left.map(Duration::from_secs));

@@ -44,7 +44,7 @@ pub struct LaunchRequest {
     pub kill_delay: Option<u64>,
     /// Orphan grace: seconds that a server stays after its rank was killed.
     pub linger: u64,
-    /// Arguments of `bocr run`.
+    /// Arguments of `bocr run`; or `experiment`, its kind, and its arguments.
     pub run_arguments: Vec<OsString>,
 }
 
@@ -112,8 +112,12 @@ impl Plan {
         let here = host_name();
         let hosts = find_hosts(request, &here)?;
         let (mpirun, way) = Mpirun::inspect(mpirun, request.agent.clone())?;
+        let (subcommand, words) = match request.run_arguments.split_at_checked(2) {
+            Some((experiment, words)) if experiment[0] == "experiment" => (experiment.to_vec(), words),
+            _ => (vec!["run".into()], &request.run_arguments[..]),
+        };
         let mut run_arguments = arguments.own_options(request.linger, &ProcessLimits::of_this_process());
-        run_arguments.extend(request.run_arguments.iter().cloned());
+        run_arguments.extend(words.iter().cloned());
         let run_directory = RunDirectory(arguments.run_directory);
         let policy = Policy {
             attempts: request.attempts,
@@ -131,7 +135,7 @@ impl Plan {
             run_arguments: request.run_arguments.clone(),
         };
         let mpirun_options = request.mpirun_options.split_whitespace().map(str::to_owned).collect();
-        let command = StartCommand { mpirun, mpirun_options, bocr, run_arguments };
+        let command = StartCommand { mpirun, mpirun_options, bocr, subcommand, run_arguments };
         Ok(Plan { policy, hosts, here, command, node_commands, run_directory })
     }
 }

@@ -27,7 +27,9 @@ pub struct JobFile {
     pub text: String,
     /// The configuration of the run.
     pub configuration: Configuration,
-    /// The run directory.
+    /// What the job does.
+    pub kind: JobKind,
+    /// The run directory, or the folder of the experiment.
     pub run: PathBuf,
     /// Files and folders to read.
     pub input: Vec<PathBuf>,
@@ -63,8 +65,29 @@ pub struct JobFile {
     pub mpirun: Option<String>,
     /// Further options for mpirun.
     pub mpirun_options: Option<String>,
-    /// Further arguments of `bocr run`.
+    /// Further arguments of `bocr run`, or of the experiment.
     pub arguments: Vec<String>,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// `bocr run`.
+    #[default]
+    Run,
+    /// `bocr experiment scaling`.
+    Scaling,
+}
+
+impl JobKind {
+    /// The words before the arguments of the launcher's ranks.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        match self {
+            JobKind::Run => &[],
+            JobKind::Scaling => &["experiment", "scaling"],
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,6 +98,8 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobTable {
+    #[serde(default)]
+    kind: JobKind,
     run: PathBuf,
     #[serde(default)]
     input: Vec<PathBuf>,
@@ -214,6 +239,7 @@ impl JobTable {
             named => named,
         };
         Ok(JobFile {
+            kind: self.kind,
             input: all("input", &self.input)?,
             list: all("list", &self.list)?,
             select: Select {

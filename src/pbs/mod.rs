@@ -21,7 +21,7 @@ mod values;
 mod version;
 
 pub use error::{FollowError, JobFileError, JobListError, PbsError, ScriptError, SubmitError};
-pub use file::JobFile;
+pub use file::{JobFile, JobKind};
 pub use follow::follow;
 pub use id::JobId;
 pub use quote::ControlCharacter;

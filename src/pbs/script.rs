@@ -95,6 +95,7 @@ fn command(job: &JobFile, folder: &JobFolder, programs: &Programs) -> Result<Str
         command.option("--chain", &job.chain.to_string());
     }
     command.word("--");
+    job.kind.words().iter().for_each(|word| command.word(word));
     for (option, paths) in [("--input", &job.input), ("--list", &job.list)] {
         for path in paths {
             command.path(option, path)?;
@@ -151,6 +152,16 @@ mod tests {
         fs::write(&path, format!("[job]\ngpus = 1\ncores = 20\n{table}")).unwrap();
         let job = JobFile::read(&path).unwrap();
         JobFile { path: "/home/me/job.toml".into(), folder: "/home/me".into(), ..job }
+    }
+
+    #[test]
+    fn a_job_may_be_an_experiment() {
+        let table =
+            "kind = \"scaling\"\nrun = \"/runs/curve\"\ninput = [\"/bo\"]\narguments = [\"--pages\", \"600\"]\n";
+        let script = script(&job(table), &programs(), LostNodes::AsPbsDecides).unwrap();
+        let words = script.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
+        assert!(words.contains(" -- experiment scaling --input /bo --output /runs/curve --config "), "{words}");
+        assert!(words.ends_with(" --pages 600"), "{words}");
     }
 
     #[test]

@@ -197,8 +197,9 @@ fn read(request: &SubmitRequest) -> Result<JobFile, SubmitError> {
 fn check_settings(request: &SubmitRequest, job: &JobFile) -> Result<(), SubmitError> {
     // As the script does: relative paths of the configuration begin there.
     std::env::set_current_dir(&job.folder).map_err(cannot_write(&job.folder))?;
+    let kind = job.kind.words().iter().map(OsStr::new);
     let own = [OsStr::new("--output"), job.run.as_os_str(), OsStr::new("--config"), job.path.as_os_str()];
-    let words: Vec<_> = own.into_iter().chain(job.arguments.iter().map(OsStr::new)).collect();
+    let words: Vec<_> = kind.chain(own).chain(job.arguments.iter().map(OsStr::new)).collect();
     let RunSettings { configuration, accept_config } = (request.read_settings)(&words)
         .map_err(|problem| SubmitError::Arguments { path: job.path.clone(), problem })?;
     run::check_settings(&job.run, &configuration, accept_config).map_err(|error| SubmitError::Settings(Box::new(error)))

@@ -78,6 +78,19 @@ pub enum FailingServerEnd {
     GivenUp,
 }
 
+/// The part of one rank in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RankFigures {
+    /// The rank.
+    pub rank: RankId,
+    /// Its host.
+    pub host: String,
+    /// Number of pages whose records it wrote.
+    pub pages: u64,
+    /// Seconds in which its servers were busy.
+    pub busy_seconds: f64,
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndReport {
@@ -124,8 +137,15 @@ pub struct EndReport {
     pub seconds: f64,
     /// Pages that this start settled per second.
     pub pages_per_second: f64,
+    /// Seconds from the moment at which rank 0 could deal the first page (the plan is made, a server is ready) to the
+    /// last verdict; `None` where this start settled no page.
+    #[serde(default)]
+    pub reading_seconds: Option<f64>,
     /// Number of ranks.
     pub ranks: u32,
+    /// The part of each rank that was not lost.
+    #[serde(default)]
+    pub by_rank: Vec<RankFigures>,
     /// Ranks that became silent.
     pub lost_ranks: Vec<RankId>,
     /// Tokens by engine, of this start.
@@ -167,7 +187,7 @@ impl EndReport {
         counts: &Counts,
         documents: PlannedDocuments,
         elapsed: Duration,
-        summaries: &[RankSummary],
+        summaries: &BTreeMap<RankId, RankSummary>,
     ) -> Self {
         let PlannedDocuments { number, refused, lacking_pages } = documents;
         let damaged = refused.values().sum::<u64>() + lacking_pages.len() as u64;
@@ -176,7 +196,7 @@ impl EndReport {
         let mut server_time: BTreeMap<EngineName, ServerTime> = BTreeMap::new();
         let mut server_load: BTreeMap<EngineName, ServerLoad> = BTreeMap::new();
         let mut served_by: Vec<ServedBy> = Vec::new();
-        for summary in summaries {
+        for summary in summaries.values() {
             for (engine, totals) in &summary.tokens {
                 *tokens.entry(names[*engine].clone()).or_default() += *totals;
             }
@@ -202,22 +222,24 @@ impl EndReport {
             read: counts.read,
             recovered: counts.recovered,
             incomplete: counts.incomplete,
-            remarked: summaries.iter().map(|summary| summary.remarked).sum(),
+            remarked: summaries.values().map(|summary| summary.remarked).sum(),
             blank: counts.blank,
             failed: counts.failed.clone(),
             left: counts.pages - counts.settled(),
             restored: counts.restored,
             seconds,
             pages_per_second: (counts.settled() - counts.restored) as f64 / seconds.max(0.001),
+            reading_seconds: None,
             ranks: summaries.len() as u32,
+            by_rank: Vec::new(),
             lost_ranks: Vec::new(),
             tokens,
             server_time,
             server_load,
             turns: RoleSwitchTimes::default(),
             failing_servers: Vec::new(),
-            imaging_seconds: summaries.iter().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
-            dropped_log_lines: summaries.iter().map(|one| one.dropped_log_lines).sum(),
+            imaging_seconds: summaries.values().map(|one| (one.rendering + one.encoding).as_secs_f64()).sum(),
+            dropped_log_lines: summaries.values().map(|one| one.dropped_log_lines).sum(),
             served_by,
         }
     }
@@ -225,6 +247,11 @@ impl EndReport {
     /// Adds the role switches.
     pub fn with_turns(self, turns: RoleSwitchTimes) -> Self {
         EndReport { turns, ..self }
+    }
+
+    /// Adds the time of reading and the part of each rank.
+    pub fn with_reading(self, reading: Option<Duration>, by_rank: Vec<RankFigures>) -> Self {
+        EndReport { reading_seconds: reading.map(|reading| reading.as_secs_f64()), by_rank, ..self }
     }
 
     /// Adds the servers that failed pages which others read.
@@ -390,7 +417,7 @@ mod tests {
             &counts,
             documents,
             Duration::from_secs(10),
-            &[summary],
+            &BTreeMap::from([(RankId::COORDINATOR, summary)]),
         )
         .with_turns(turns)
     }

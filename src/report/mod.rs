@@ -9,7 +9,7 @@ mod status;
 mod tokens;
 mod turns;
 
-pub use end::{EndReport, FailingServer, FailingServerEnd, PlannedDocuments, RunOutcome};
+pub use end::{EndReport, FailingServer, FailingServerEnd, PlannedDocuments, RankFigures, RunOutcome};
 pub use finished::{FINISHED_FILE, Finished};
 pub use progress::{Progress, Snapshot};
 pub use servers::{SERVERS_FILE, ServersFile};

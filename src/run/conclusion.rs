@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{coordinator::Ended, error::RunError, preparation::Prepared, reprocess_record};
 use crate::{
-    model::{Outcome, StopReason, error::chain},
-    report::{EndReport, Finished, REPORT_FILE},
+    model::{Outcome, RankId, RankSummary, StopReason, error::chain},
+    report::{EndReport, Finished, REPORT_FILE, RankFigures},
     store::catalogue,
 };
 
@@ -23,6 +23,7 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
     )
     .without(ended.lost.iter().copied().collect())
     .with_turns(ended.turns)
+    .with_reading(ended.reading, by_rank(ended))
     .with_failing_servers(ended.failing_servers.clone());
     let has_stopped = matches!(ended.outcome, Outcome::Stopped(_));
     let accept = |written: Result<(), RunError>| match written {
@@ -42,6 +43,16 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
         accept(write_finished(run_directory, &report, ended))?;
     }
     Ok(report)
+}
+
+fn by_rank(ended: &Ended) -> Vec<RankFigures> {
+    let figures = |(rank, summary): (&RankId, &RankSummary)| RankFigures {
+        rank: *rank,
+        host: ended.hosts.get(rank).cloned().unwrap_or_default(),
+        pages: summary.pages,
+        busy_seconds: summary.servers.values().map(|(time, _)| time.busy.as_secs_f64()).sum(),
+    };
+    ended.summaries.iter().map(figures).collect()
 }
 
 fn write_tables(run_directory: &Path, prepared: &Prepared, report: &EndReport, ended: &Ended) -> Result<(), RunError> {

@@ -36,6 +36,8 @@ pub(super) struct Coordinator {
     scheduler: Scheduler,
     ranks: u32,
     start: Instant,
+    /// When the run was prepared, since `start`.
+    prepared: Duration,
     /// When the first server was ready, since `start`.
     first_ready: Option<Duration>,
     /// What ranks were last told of why they have no pages.
@@ -62,8 +64,11 @@ pub(super) struct Coordinator {
 pub(super) struct Ended {
     pub(super) scheduler: Scheduler,
     pub(super) outcome: Outcome,
-    pub(super) summaries: Vec<RankSummary>,
+    pub(super) summaries: BTreeMap<RankId, RankSummary>,
     pub(super) elapsed: Duration,
+    /// From the moment at which the first page could be dealt to the last verdict.
+    pub(super) reading: Option<Duration>,
+    pub(super) hosts: BTreeMap<RankId, String>,
     /// Ranks that became silent.
     pub(super) lost: BTreeSet<RankId>,
     /// Hosts of those ranks, if they had reported them.
@@ -122,6 +127,7 @@ impl Coordinator {
             scheduler: Scheduler::new(policy, &page_counts, restored, prepared.last_lease),
             ranks,
             start,
+            prepared: start.elapsed(),
             first_ready: None,
             no_pages: None,
             next_clock: start,
@@ -257,7 +263,8 @@ impl Coordinator {
         silent_hosts.sort();
         silent_hosts.dedup();
         let turns = snapshot.turns;
-        let summaries = self.summaries.into_values().collect();
+        let reading = self.first_ready.zip(self.scheduler.last_settled());
+        let reading = reading.map(|(ready, Tick(last))| last.saturating_sub(ready.max(self.prepared)));
         let elapsed = self.start.elapsed();
         let failing_server = |((rank, engine), end)| FailingServer { rank, engine: self.names[engine].clone(), end };
         let failing_servers = self.failing_servers.into_iter().map(failing_server).collect();
@@ -265,8 +272,10 @@ impl Coordinator {
             is_hurried: self.conclude_by.is_some(),
             scheduler: self.scheduler,
             outcome,
-            summaries,
+            summaries: self.summaries,
             elapsed,
+            reading,
+            hosts: self.hosts,
             lost,
             silent_hosts,
             turns,

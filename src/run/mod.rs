@@ -57,7 +57,7 @@ pub use lock::RunLock;
 pub use preparation_error::PreparationError;
 pub use reprocess_request::{ParseReprocessError, ReprocessRequest};
 pub use request::RunRequest;
-pub use run::{run, run_on};
+pub use run::{over_ranks, run, run_on, run_with};
 pub use settings::check_settings;
 pub(crate) use stop_file::{STOP_FILE, StopRequest};
 pub use walltime::{Remaining, TimeLimit, WalltimeError};

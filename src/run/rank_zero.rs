@@ -46,7 +46,7 @@ pub(super) fn coordinate(
         worker,
         request,
         background: Background::start().map_err(RunError::Runtime)?,
-        status: StatusFile::new(&request.run_directory).map_err(RunError::Runtime)?,
+        status: StatusFile::new(&request.home).map_err(RunError::Runtime)?,
         next_status: Instant::now() + STATUS_INTERVAL,
         start: Instant::now(),
         time_left: None,
@@ -156,7 +156,7 @@ impl<T: Transport> RankZero<'_, '_, T> {
         let mut coordinator =
             Coordinator::new(&mut prepared, ranks, settings, self.request, self.start, self.time_left)
                 .map_err(RunError::Runtime)?;
-        let stop_file = StopFile::watch(&self.request.run_directory).map_err(RunError::Runtime)?;
+        let stop_file = StopFile::watch(&self.request.home).map_err(RunError::Runtime)?;
         let begin = ToWorker::Begin { run_id: prepared.plan.run_id.clone() };
         let mut out: Outgoing = (0..ranks).map(|rank| (RankId(rank), begin.clone())).collect();
         for (rank, message) in roster.into_messages() {

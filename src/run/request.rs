@@ -14,6 +14,9 @@ pub struct RunRequest {
     pub inputs: Inputs,
     /// The run directory, on a file system that all ranks share.
     pub run_directory: PathBuf,
+    /// The directory of the servers, the logs, the status file and the stop file: the run directory, or that of the
+    /// experiment which the run is a part of.
+    pub home: PathBuf,
     /// The effective configuration.
     pub configuration: Configuration,
     /// Whether the configuration may differ from that of earlier starts, as far as that cannot mix results.

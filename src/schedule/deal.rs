@@ -1,7 +1,8 @@
 //! Which pages are dealt to which rank next.
 //!
 //! * A rank never holds more than its credits.
-//! * A rank never holds more than an even share of the pages left, so that the last pages are spread over all ranks.
+//! * A rank never holds more than an even share of the pages left, so that the last pages are spread over all ranks, and
+//!   so that few pages do not all go to the rank that is ready first.
 //! * The ranks with free credits get one unit each in turn, until no page waits or no rank has credits.
 //! * The latest stage comes first on a rank that serves several engines together: its pages are the oldest.
 //! * A page whose failure is in doubt is dealt by itself: see [`super::failures`].
@@ -106,11 +107,12 @@ impl Scheduler {
     }
 
     /// Waiting pages and pages held for the engine, divided by its ranks, rounded up. While some ranks are still
-    /// starting, the ready ones may hold a quarter of their credits in any case.
+    /// starting, the ready ones may hold an eighth of their credits in any case: more would be pages that a rank which
+    /// comes soon lacks.
     fn even_share(&self, engine: Engine, credits: u32) -> u32 {
         let totals = self.ranks.totals(engine);
         let pages = self.waiting(engine) as u64 + totals.held;
         let share = u32::try_from(pages.div_ceil(totals.serving.max(1))).unwrap_or(u32::MAX);
-        if totals.ready < totals.serving { share.max(credits / 4) } else { share }
+        if totals.ready < totals.serving { share.max(credits / 8) } else { share }
     }
 }

@@ -205,6 +205,11 @@ impl Scheduler {
         self.expired
     }
 
+    /// When a page was last settled in this start of the run.
+    pub fn last_settled(&self) -> Option<Tick> {
+        self.last_settled
+    }
+
     /// Duration of each role switch, from the order until the engine was ready.
     pub fn role_switches(&self) -> &[Duration] {
         self.turn_times.all()

@@ -65,6 +65,11 @@ impl LifeWatch {
         }
     }
 
+    /// Whether the engine is given up on this rank.
+    pub fn is_lost(&self) -> bool {
+        matches!(&*self.0.borrow(), State::Lost)
+    }
+
     /// Whether the server rests because the other engine serves.
     pub fn is_resting(&self) -> bool {
         matches!(&*self.0.borrow(), State::Resting)

@@ -17,7 +17,7 @@ use crate::{
         Attempt, Capabilities, Document, Engine, ImageFacts, MachineFault, PageRecord, RankId, RankSummary, Settlement,
         Verdict, configuration::Configuration,
     },
-    server::Service,
+    server::{Service, ServiceEvent},
     store::{Recovered, Refused, StoreError, Writer, fitted},
 };
 
@@ -42,6 +42,16 @@ pub(super) enum LocalEvent {
     StartedUp(Result<Box<Context>, WorkerError>),
     /// The shards are sealed and the servers stopped, or sealing failed.
     Finished(Result<RankSummary, WorkerError>),
+}
+
+impl LocalEvent {
+    /// An event of the server of this engine.
+    pub(super) fn of_service(engine: Engine, event: ServiceEvent) -> LocalEvent {
+        match event {
+            ServiceEvent::Ready(server) => LocalEvent::EngineReady(engine, server),
+            ServiceEvent::Lost(reason) => LocalEvent::EngineLost(engine, reason),
+        }
+    }
 }
 
 /// What the tasks of a rank's pages share.

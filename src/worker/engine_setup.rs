@@ -63,7 +63,7 @@ pub(super) fn set_up_engines(
             (None, true) => (InFlight::Fixed(cores as u32 + 1), None),
             (None, false) => {
                 let server = likeness(&profile, settings)?;
-                let limits = FoundLimits::new(server, rank, &request.run_directory, cache_folder());
+                let limits = FoundLimits::new(server, rank, &request.home, cache_folder());
                 let bounds = bounds(&profile, &settings.server);
                 (searched(configuration.engines.name(engine), bounds, limits.earlier()), Some(limits))
             }
@@ -89,10 +89,10 @@ fn gpu(request: &WorkerRequest, role: Role, local: LocalPosition) -> Result<Opti
         visible: std::env::var_os("CUDA_VISIBLE_DEVICES"),
         local_rank: local.rank,
         local_size: local.size,
-        run_directory: &request.run_directory,
+        run_directory: &request.home,
     };
     choice.choose(|| {
-        let folder = ServerFolder::of(&request.run_directory, configuration.engines.name(Engine::FIRST), local.rank)?;
+        let folder = ServerFolder::of(&request.home, configuration.engines.name(Engine::FIRST), local.rank)?;
         Ok(folder.earlier_gpus(local.rank))
     })
 }

@@ -8,6 +8,7 @@
 //! | `request` | inputs of a worker |
 //! | `engine_setup` | the engines of this rank, from the configuration and the rank's position |
 //! | `rank_engine` | a running engine: server, limiter, monitor |
+//! | `resident_servers` | servers that outlive the worker, for the runs of an experiment |
 //! | `role_switches` | which of two engines serves, on a rank that switches between them |
 //! | `start_up` | start-up after the plan is written |
 //! | `renderer_pool` | the renderer children |
@@ -41,6 +42,7 @@ mod rank_engine;
 mod recovered_parts;
 mod renderer_pool;
 mod request;
+mod resident_servers;
 mod role_switches;
 mod server_monitor;
 mod slots;
@@ -55,4 +57,5 @@ pub use error::WorkerError;
 pub(crate) use recovered_parts::recovered_parts;
 pub(crate) use renderer_pool::renderer_pool;
 pub use request::WorkerRequest;
+pub use resident_servers::ResidentServers;
 pub use worker::Worker;

@@ -32,6 +32,8 @@ pub(super) struct RankPlan<'a> {
     pub(super) role: Role,
     pub(super) configuration: &'a Configuration,
     pub(super) run_directory: PathBuf,
+    /// The directory that names the servers and has their logs.
+    pub(super) home: PathBuf,
     /// Orphan grace: how long servers stay after this rank was killed.
     pub(super) linger: Duration,
     /// Shared by the servers of the rank.
@@ -47,31 +49,39 @@ impl RankEngine {
         rank_plan: &RankPlan<'_>,
         on_event: impl Fn(ServiceEvent) + Send + Sync + 'static,
     ) -> Result<RankEngine, WorkerError> {
-        let EngineSetup { profile, in_flight, found_limits, share } = setup;
-        let logs = rank_plan.run_directory.join("logs");
         let engines = &rank_plan.configuration.engines;
-        let name = engines.name(engine);
-        let file = logs.join(format!("pace-{:04}-{name}.jsonl", rank_plan.rank.0));
         let plan = ServicePlan {
             rank: rank_plan.rank,
             local_rank: rank_plan.local_rank,
-            engine: name.clone(),
+            engine: engines.name(engine).clone(),
             rank_engines: rank_plan.role.engines().iter().map(|engine| engines.name(engine).clone()).collect(),
-            profile: Arc::clone(&profile),
+            profile: Arc::clone(&setup.profile),
             memory_share: MemoryShare::new(rank_plan.role, engine, engines)?,
             gpu_permits: rank_plan.gpu_permits.clone(),
             desired_state,
             settings: engines.of(engine).clone(),
-            share,
-            run_directory: rank_plan.run_directory.clone(),
-            logs,
+            share: setup.share.clone(),
+            run_directory: rank_plan.home.clone(),
+            logs: rank_plan.home.join("logs"),
             linger: rank_plan.linger,
         };
-        let service = Service::start(plan, on_event);
+        Ok(RankEngine::with_server(engine, setup, rank_plan, Service::start(plan, on_event)))
+    }
+
+    /// The engine with a server that runs already.
+    pub(super) fn with_server(
+        engine: Engine,
+        setup: EngineSetup,
+        rank_plan: &RankPlan<'_>,
+        service: Service,
+    ) -> RankEngine {
+        let EngineSetup { profile, in_flight, found_limits, .. } = setup;
+        let name = rank_plan.configuration.engines.name(engine);
+        let file = rank_plan.run_directory.join(format!("logs/pace-{:04}-{name}.jsonl", rank_plan.rank.0));
         let limiter = Arc::new(Limiter::new(in_flight));
         let pacing = Pacing { in_flight, found_limits };
         let monitor = ServerMonitor::start(&Handle::current(), Arc::clone(&limiter), pacing, service.life(), file);
-        Ok(RankEngine { profile, service, limiter, _monitor: monitor })
+        RankEngine { profile, service, limiter, _monitor: monitor }
     }
 
     /// Waits for a request slot of the engine's server.

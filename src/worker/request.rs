@@ -11,6 +11,8 @@ pub struct WorkerRequest {
     pub program: PathBuf,
     /// The run directory, on a file system that all ranks share.
     pub run_directory: PathBuf,
+    /// The directory that names the servers and has their logs: see [`crate::run::RunRequest::home`].
+    pub home: PathBuf,
     /// The effective configuration.
     pub configuration: Configuration,
     /// Digest of the settings. All ranks of a run must have the same.

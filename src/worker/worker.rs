@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::{
     comm::{Assignment, Hello, LocalPosition, ToCoordinator, ToWorker, batches},
     model::{Engine, LeaseId, PageRef, RankId, Role, StopReason},
-    server::{DesiredState, GpuPermits, Ready, ReportedDeath, Service, ServiceEvent},
+    server::{DesiredState, GpuPermits, Ready, ReportedDeath},
     store,
     sys::{ExitCode, PROGRAM_VERSION, host_name},
 };
@@ -32,6 +32,7 @@ use super::{
     rank_engine::{RankEngine, RankPlan},
     recovered_parts::recovered_parts,
     request::WorkerRequest,
+    resident_servers::{ResidentServers, stop_all, task_runtime},
     role_switches::RoleSwitches,
     start_up::StartUp,
     task_beats::TaskBeats,
@@ -54,6 +55,8 @@ pub struct Worker {
     inbox: Receiver<LocalEvent>,
     runtime: Handle,
     task_beats: TaskBeats,
+    /// Where the servers come from and go to, if they outlive this worker.
+    resident: Option<Arc<ResidentServers>>,
     /// Declared last, so that it is dropped last: fields above may have tasks on it.
     _tasks: Tasks,
 }
@@ -71,7 +74,8 @@ enum WorkerStage {
 }
 
 impl Worker {
-    /// Starts the servers of this rank, one of `ranks`. Pages may come after [`ToWorker::Begin`].
+    /// Starts the servers of this rank, one of `ranks`, or takes over `resident` ones. Pages may come after
+    /// [`ToWorker::Begin`].
     ///
     /// # Errors
     /// Profiles, GPU or settings of the engines are not usable; or the system refuses threads or signal handlers.
@@ -80,14 +84,16 @@ impl Worker {
         ranks: u32,
         local: LocalPosition,
         request: WorkerRequest,
+        resident: Option<Arc<ResidentServers>>,
     ) -> Result<Worker, WorkerError> {
         let role = request.configuration.engines.roles().of(rank, ranks);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("bocr-tasks")
-            .enable_all()
-            .build()
-            .map_err(WorkerError::Runtime)?;
+        let (runtime, tasks) = match &resident {
+            Some(servers) => (servers.runtime().clone(), Tasks(None)),
+            None => {
+                let runtime = task_runtime()?;
+                (runtime.handle().clone(), Tasks(Some(runtime)))
+            }
+        };
         let (events, inbox) = channel();
         let setups = set_up_engines(&request, rank, role, local)?;
         let cores = cores_of(&setups);
@@ -108,10 +114,11 @@ impl Worker {
             role,
             configuration: &request.configuration,
             run_directory: request.run_directory.clone(),
+            home: request.home.clone(),
             linger: request.linger,
             gpu_permits: GpuPermits::default(),
         };
-        let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events)?;
+        let (engines, switches) = start_engines(&runtime, setups, &rank_plan, &events, resident.as_deref())?;
         Ok(Worker {
             request,
             rank,
@@ -123,9 +130,10 @@ impl Worker {
             under_way: BTreeMap::new(),
             events,
             inbox,
-            task_beats: TaskBeats::start(runtime.handle(), silence_limit),
-            runtime: runtime.handle().clone(),
-            _tasks: Tasks(Some(runtime)),
+            task_beats: TaskBeats::start(&runtime, silence_limit),
+            runtime,
+            resident,
+            _tasks: tasks,
         })
     }
 
@@ -285,7 +293,20 @@ impl Worker {
                 return Err(WorkerError::TooEarly);
             }
         };
+        if self.resident.is_some() {
+            self.report_ready_servers();
+        }
         held.into_iter().try_for_each(|message| self.handle(message))
+    }
+
+    /// Reports the servers that were ready before this worker took them.
+    fn report_ready_servers(&self) {
+        let WorkerStage::Reading(context) = &self.stage else { return };
+        for (engine, entry) in &context.engines {
+            if let Some(Ready { reader, .. }) = entry.service.life().ready() {
+                let _ = self.events.send(LocalEvent::EngineReady(*engine, Box::new(reader.server().clone())));
+            }
+        }
     }
 
     fn assign(&mut self, assignment: Assignment) -> Result<(), WorkerError> {
@@ -308,7 +329,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Seals the shards, stops the servers and sums up. Pages that are still in progress no longer belong to this rank.
+    /// Seals the shards, stops the servers or puts them back, and sums up. Pages that are still in progress no longer belong to this rank.
     fn finish(&mut self) -> Result<(), WorkerError> {
         let WorkerStage::Reading(context) = std::mem::replace(&mut self.stage, WorkerStage::Ending) else {
             return Err(WorkerError::TooEarly);
@@ -317,7 +338,7 @@ impl Worker {
         let mut pages = std::mem::take(&mut self.pages);
         // The tasks that are left hang, or have sent all their results.
         pages.abort_all();
-        let (events, runtime) = (self.events.clone(), self.runtime.clone());
+        let (events, runtime, resident) = (self.events.clone(), self.runtime.clone(), self.resident.clone());
         in_background("bocr-finish", move || {
             runtime.block_on(async { while pages.join_next().await.is_some() {} });
             let summary = match Arc::into_inner(context) {
@@ -325,7 +346,10 @@ impl Worker {
                 Some(context) => {
                     // The servers end meanwhile: PBS may kill this process before a large journal is sealed.
                     let mut stopping = None;
-                    let summary = context.close(|services| stopping = Some(runtime.spawn(stop_all(services))));
+                    let summary = context.close(|services| match resident {
+                        Some(resident) => resident.put_back(services),
+                        None => stopping = Some(runtime.spawn(stop_all(services))),
+                    });
                     // A stop that panicked has ended too.
                     let _ = stopping.map(|stopping| runtime.block_on(stopping));
                     summary
@@ -347,7 +371,7 @@ fn credits(role: Role, setups: &BTreeMap<Engine, EngineSetup>) -> u32 {
 }
 
 /// The first signal asks rank 0 to stop the run; a second one ends the process.
-fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<(), WorkerError> {
+fn listen_for_signals(runtime: &Handle, events: &Sender<LocalEvent>) -> Result<(), WorkerError> {
     use tokio::signal::unix::{SignalKind, signal};
     let _guard = runtime.enter();
     let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::Runtime)?;
@@ -368,33 +392,44 @@ fn listen_for_signals(runtime: &Runtime, events: &Sender<LocalEvent>) -> Result<
     Ok(())
 }
 
-/// Starts the servers of a rank. Engines that rest come first: a server that an earlier attempt left of them must
-/// release the GPU before the others start.
+/// Starts the servers of a rank, unless they are resident and run. Engines that rest come first: a server that an
+/// earlier attempt left of them must release the GPU before the others start.
 fn start_engines(
-    runtime: &Runtime,
+    runtime: &Handle,
     setups: BTreeMap<Engine, EngineSetup>,
     rank_plan: &RankPlan<'_>,
     events: &Sender<LocalEvent>,
+    resident: Option<&ResidentServers>,
 ) -> Result<(BTreeMap<Engine, RankEngine>, RoleSwitches), WorkerError> {
     let _guard = runtime.enter();
+    let mut running = resident.map(|servers| servers.take(events)).unwrap_or_default();
+    // A server that the last run gave up is started again.
+    running.retain(|_, service| !service.life().is_lost());
     let mut engines = BTreeMap::new();
     let mut switches = RoleSwitches::default();
     let (first, resting): (Vec<_>, Vec<_>) =
         setups.into_iter().partition(|(engine, _)| rank_plan.role.first().contains(*engine));
     let resting = resting.into_iter().map(|setup| (setup, DesiredState::Rest));
     for ((engine, setup), desired_state) in resting.chain(first.into_iter().map(|setup| (setup, DesiredState::Serve))) {
-        let events = events.clone();
-        let on_event = move |event| {
-            let _ = events.send(match event {
-                ServiceEvent::Ready(server) => LocalEvent::EngineReady(engine, server),
-                ServiceEvent::Lost(reason) => LocalEvent::EngineLost(engine, reason),
-            });
+        let started = match (running.remove(&engine), resident) {
+            (Some(service), _) => RankEngine::with_server(engine, setup, rank_plan, service),
+            (None, Some(resident)) => {
+                RankEngine::start(engine, setup, desired_state, rank_plan, resident.on_event(engine))?
+            }
+            (None, None) => {
+                let events = events.clone();
+                let on_event = move |event| drop(events.send(LocalEvent::of_service(engine, event)));
+                RankEngine::start(engine, setup, desired_state, rank_plan, on_event)?
+            }
         };
-        let started = RankEngine::start(engine, setup, desired_state, rank_plan, on_event)?;
         if matches!(rank_plan.role, Role::OneAtATime(_)) {
             switches.add(engine, &started.service);
         }
         engines.insert(engine, started);
+    }
+    // The last run may have left another engine at work.
+    if let (Some(_), Some(first)) = (resident, rank_plan.role.first().iter().next()) {
+        switches.switch_to(first);
     }
     Ok((engines, switches))
 }
@@ -410,10 +445,6 @@ impl Drop for Tasks {
             runtime.shutdown_timeout(WAIT);
         }
     }
-}
-
-async fn stop_all(services: BTreeMap<Engine, Service>) {
-    futures_util::future::join_all(services.into_values().map(Service::stop)).await;
 }
 
 /// Runs work that waits for disks, children or servers on its own thread. The main thread must keep sending signs of

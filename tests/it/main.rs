@@ -28,6 +28,8 @@ mod conformance;
 mod corpus_plan;
 mod corpus_update;
 mod engine_client;
+mod experiment_compare;
+mod experiment_scaling;
 mod fault_matrix;
 mod imaging_bombs;
 mod imaging_faithful;

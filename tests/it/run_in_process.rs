@@ -23,6 +23,7 @@ fn three_ranks_in_one_process_share_the_pages() {
         program: env!("CARGO_BIN_EXE_bocr").into(),
         inputs: Inputs { paths: vec![input], lists: Vec::new() },
         run_directory: bench.run_directory(),
+        home: bench.run_directory(),
         configuration: Configuration::from_toml(&format!("roles = \"chandra\"\n{configuration}")).unwrap(),
         accept_configuration: false,
         reprocess: Vec::new(),

@@ -82,6 +82,32 @@ fn a_page_that_both_engines_fail_goes_back_to_the_first_once() {
     assert_eq!(story.scheduler.counts().failed[&FailureClass::Loop], 1);
 }
 
+/// 80 pages on two GPUs, each of which could hold all of them.
+#[test]
+fn few_pages_are_dealt_evenly_also_to_the_rank_that_joins_last() {
+    let other = RankId(1);
+    let mut story = Story::resume(without_second(2), &[80], Vec::new());
+    story.joins(CHANDRA, "chandra", 192);
+    let held = |units: &[(RankId, Unit)], of| -> u32 {
+        units.iter().filter(|(rank, _)| *rank == of).map(|(_, unit)| unit.count).sum()
+    };
+    assert_eq!(held(&story.units(), CHANDRA), 40);
+    story.joins(other, "chandra", 192);
+    assert_eq!(held(&story.units(), other), 40);
+}
+
+/// The first of four ranks is ready long before the others: it reads on, and does not take all.
+#[test]
+fn a_rank_that_is_ready_first_goes_on_with_its_share_of_what_is_left() {
+    let mut story = Story::resume(without_second(4), &[40], Vec::new());
+    story.joins(CHANDRA, "chandra", 192);
+    let units = story.units();
+    // An eighth of its credits, which is more than its share.
+    assert_eq!(units.iter().map(|(_, unit)| unit.count).sum::<u32>(), 24);
+    story.reads(CHANDRA, units[0].1);
+    assert_eq!(story.units().iter().map(|(_, unit)| unit.count).sum::<u32>(), units[0].1.count);
+}
+
 #[test]
 fn a_run_without_the_second_engine_goes_on_with_the_first_at_once() {
     let mut story = Story::resume(without_second(1), &[1], Vec::new());

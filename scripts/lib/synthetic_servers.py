@@ -1,8 +1,10 @@
+#!/usr/bin/env python3
 """Synthetic servers: stand-ins that read no page and answer after a given time."""
 
 from __future__ import annotations
 
 import pathlib
+import sys
 
 # Pages in flight on a synthetic server. The number is small, so that the end of a run is short: there, servers run out of
 # pages one after the other.
@@ -63,3 +65,20 @@ def synthetic(folder: pathlib.Path, rate: float) -> pathlib.Path:
     )
     configuration.write_text(text, encoding="utf-8")
     return configuration
+
+
+def main() -> int:
+    """Writes the configuration into the folder of the first argument, for servers of the rate of the second."""
+    try:
+        folder, rate = pathlib.Path(sys.argv[1]).resolve(), float(sys.argv[2])
+    except (IndexError, ValueError):
+        rate = 0.0
+    if not 0.01 <= rate <= 100:
+        print(f"synthetic_servers: `{sys.argv[2:]}` is no number from 0.01 to 100 (pages per second)", file=sys.stderr)
+        return 2
+    print(synthetic(folder, rate))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
