@@ -12,6 +12,7 @@ mod plan;
 mod profiles;
 mod render_child;
 mod run;
+mod simulate;
 mod stand_in;
 mod submit;
 mod verify;
@@ -36,6 +37,8 @@ enum Command {
     Launch(Box<launch::Arguments>),
     /// Estimate what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),
+    /// Simulate a run on a described cluster: what it takes, and where the time goes
+    Simulate(Box<simulate::Arguments>),
     /// Measure how runs scale, inside one allocation
     Experiment(experiment::Arguments),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Launch(arguments) => launch::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Experiment(arguments) => experiment::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Follow(arguments) => follow::run(arguments),

@@ -240,6 +240,11 @@ impl Scheduler {
         self.ledger.contains(page).then(|| self.ledger.stage(page))
     }
 
+    /// The engines that a page may still be given to which an earlier engine has failed; `None` for any other page.
+    pub fn remaining(&self, page: PageRef) -> Option<EngineSet> {
+        Some(self.open.get(page)?.escalation?.remaining)
+    }
+
     fn restore(&mut self, restored: Restored) {
         let Restored { page, verdict, engine, remaining, place, again } = restored;
         if !self.ledger.contains(page) {

@@ -25,6 +25,20 @@ pub struct RankSeconds {
 }
 
 impl RankSeconds {
+    /// This share of all.
+    pub(super) fn times(&self, share: f64) -> RankSeconds {
+        let RankSeconds { starting, busy, waiting, last_pages, switching, down, lost } = *self;
+        RankSeconds {
+            starting: starting * share,
+            busy: busy * share,
+            waiting: waiting * share,
+            last_pages: last_pages * share,
+            switching: switching * share,
+            down: down * share,
+            lost: lost * share,
+        }
+    }
+
     /// The sum.
     pub fn total(&self) -> f64 {
         let RankSeconds { starting, busy, waiting, last_pages, switching, down, lost } = self;
@@ -64,6 +78,11 @@ pub(super) struct RankClock {
 }
 
 impl RankClock {
+    /// The moment.
+    pub(super) fn until(&self) -> Duration {
+        self.until
+    }
+
     /// The seconds since the moment before, in which the rank did this.
     pub(super) fn advance(&mut self, now: Duration, activity: Activity, last_pages: &LastPages) -> RankSeconds {
         let (seconds, gone) = ((now - self.until).as_secs_f64(), last_pages.seconds(now) - self.last_pages);

@@ -56,6 +56,8 @@ pub struct Cluster {
     pub holds_on: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
+    /// Record what ranks do over time.
+    pub record: bool,
     /// Check every invariant after every step: slow, for tests.
     pub check: bool,
 }

@@ -62,13 +62,15 @@ impl<T> Sharing<T> {
     /// When the next page ends, if no other is sent before.
     pub(super) fn next_end(&self) -> Option<Duration> {
         let left = (self.pages.peek()?.progress - self.progress).max(0.0) * self.slowness;
-        // Rounded up: at that time its progress is complete.
+        // Rounded up, so that it has ended by then.
         Some(self.at + Duration::from_secs_f64(left) + Duration::from_nanos(1))
     }
 
-    /// A page that has ended by `now`.
-    pub(super) fn take_ended(&mut self, now: Duration) -> Option<T> {
-        self.next_end().filter(|end| *end <= now)?;
+    /// A page that has ended by now.
+    pub(super) fn take_ended(&mut self) -> Option<T> {
+        /// Progress that is lost when times are rounded.
+        const ROUNDING: f64 = 1e-9;
+        self.pages.peek().filter(|page| page.progress <= self.progress + ROUNDING)?;
         self.pages.pop().map(|ending| ending.page)
     }
 
@@ -123,7 +125,7 @@ mod tests {
         near(server.next_end(), 8.0);
         let end = server.next_end().unwrap();
         server.advance(end);
-        assert_eq!((server.take_ended(end), server.take_ended(end)), (Some("short"), None));
+        assert_eq!((server.take_ended(), server.take_ended()), (Some("short"), None));
         server.set_slowness(1.0);
         near(server.next_end(), 12.0);
     }

@@ -13,6 +13,7 @@ use crate::{
 use super::{
     accounting::{Activity, LastPages, RankClock, RankSeconds},
     cluster::{Cluster, FailingServer},
+    recording::Recording,
     service::{IndependentService, Service, SharedService, Spread},
     sharing::Sharing,
     task::{Next, Task},
@@ -133,6 +134,7 @@ pub(super) struct Simulation<'a> {
     pub(super) work: f64,
     pub(super) rank_seconds: RankSeconds,
     pub(super) last_pages: LastPages,
+    pub(super) recording: Option<Recording>,
     pub(super) failing_answers: (u64, Duration),
     /// Number of deaths of servers.
     pub(super) deaths: u32,
@@ -155,6 +157,7 @@ impl<'a> Simulation<'a> {
             work: 0.0,
             rank_seconds: RankSeconds::default(),
             last_pages: LastPages::default(),
+            recording: cluster.record.then(|| Recording::new(cluster.ranks)),
             failing_answers: (0, Duration::ZERO),
             deaths: 0,
             turns: 0,
@@ -439,7 +442,12 @@ impl<'a> Simulation<'a> {
     fn account(&mut self, rank: RankId) {
         let state = &mut self.ranks[rank.0 as usize];
         let activity = state.activity(self.cluster.in_flight(state.up));
-        self.rank_seconds += state.clock.advance(self.timeline.now(), activity, &self.last_pages);
+        let (from, now) = (state.clock.until(), self.timeline.now());
+        let did = state.clock.advance(now, activity, &self.last_pages);
+        self.rank_seconds += did;
+        if let Some(recording) = &mut self.recording {
+            recording.add(rank, from, now, did);
+        }
     }
 
     /// Completes the accounts of all ranks.
@@ -459,7 +467,7 @@ impl<'a> Simulation<'a> {
         }
         self.account(rank);
         self.progress(rank);
-        while let Some((task, outcome)) = self.ranks[index].shared.take_ended(now) {
+        while let Some((task, outcome)) = self.ranks[index].shared.take_ended() {
             if !self.survives(rank, &task) {
                 self.server_died(rank, task);
                 return;
