@@ -69,6 +69,7 @@ fn main() {
             failing_servers: BTreeMap::new(),
             holds_on: false,
             deadline: None,
+            record: false,
             check: false,
         };
         let start = Instant::now();

@@ -41,9 +41,9 @@ pub struct Arguments {
     /// Pages that a server of the first engine reads in a second, with all of them in flight
     #[arg(long, value_name = "RATE")]
     pages_per_second: Option<f64>,
-    /// Share of pages whose first attempt on the first engine fails
-    #[arg(long, value_name = "SHARE")]
-    failures: Option<f64>,
+    /// Share of pages whose first attempt on the first engine fails, and share of the further attempts on them that do
+    #[arg(long, value_name = "FIRST[:AGAIN]")]
+    failures: Option<Shares>,
     /// Seconds from the start of the run until a server is ready
     #[arg(long, value_name = "SECONDS")]
     start: Option<f64>,
@@ -84,6 +84,23 @@ impl FromStr for Pair {
         let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is no number"));
         let (first, second) = text.split_once(':').ok_or("write two numbers with a colon between them, as 0.02:3")?;
         Ok(Pair(number(first)?, number(second)?))
+    }
+}
+
+/// A share of first attempts, and one of further attempts.
+#[derive(Debug, Clone, Copy)]
+struct Shares(f64, Option<f64>);
+
+impl FromStr for Shares {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let only = || text.parse().map_err(|_| format!("`{text}` is no number"));
+        if text.contains(':') {
+            text.parse().map(|Pair(first, again)| Shares(first, Some(again)))
+        } else {
+            Ok(Shares(only()?, None))
+        }
     }
 }
 
@@ -147,7 +164,10 @@ fn described(arguments: &Arguments) -> anyhow::Result<Description> {
     let (names, _) = description.roles()?;
     let mut engine = description.engine(&names, Engine::FIRST);
     set(&mut engine.in_flight, arguments.in_flight.map(NonZeroU32::get));
-    set(&mut engine.failures, arguments.failures);
+    if let Some(Shares(first, again)) = arguments.failures {
+        engine.failures = first;
+        set(&mut engine.failures_again, again);
+    }
     if let Some(rate) = arguments.pages_per_second {
         if !(rate > 0.0 && rate.is_finite()) {
             bail!("--pages-per-second {rate}: write a number above 0");

@@ -91,19 +91,18 @@ fn fit(report: &EndReport, configuration: &Configuration, records: &[PageRecord]
         let offsets = of.first_ones();
         let start = if engine == Engine::FIRST { earliest + mean(&offsets) } else { from_start(engine).max(earliest) };
         let deviation = offsets.iter().map(|one| (one - mean(&offsets)).abs()).fold(0.0, f64::max);
-        let switch =
-            if report.turns.number > 0 { report.turns.seconds / report.turns.number as f64 } else { start };
+        let switch = if report.turns.number > 0 { report.turns.seconds / report.turns.number as f64 } else { start };
         let described = EngineDescription {
             in_flight,
             start,
             start_deviation: if engine == Engine::FIRST { deviation.min(start) } else { 0.0 },
             switch_first: switch,
             switch_back: switch,
-            ..EngineDescription::default()
+            ..Description::default().engine(names, engine)
         };
         of.describe(described, engine == Engine::FIRST)
     };
-    let served = requests.iter().filter(|(_, of)| !of.all.is_empty());
+    let served = requests.iter().filter(|(engine, _)| roles.serves(**engine));
     let engines = served.map(|(engine, of)| (names[*engine].clone(), described(*engine, of))).collect();
     let blank = records.iter().filter(|record| record.verdict == Verdict::Blank && record.attempts.is_empty()).count();
     Description {
@@ -330,5 +329,5 @@ fn thinned(sorted: &[f64]) -> Vec<f64> {
 }
 
 fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+    values.iter().fold(0.0, |sum, value| sum + value) / values.len().max(1) as f64
 }

@@ -55,6 +55,9 @@ pub struct Description {
     pub jobs: u32,
     /// Seed of all random numbers.
     pub seed: u64,
+    /// How often the run is simulated, each time with the next seed; the one of median duration counts. By default once,
+    /// and up to 15 times if it has few pages.
+    pub runs: Option<u32>,
     /// The servers of the engines, by name.
     pub engines: BTreeMap<EngineName, EngineDescription>,
     /// Settings of the scheduler, as in a configuration.
@@ -145,6 +148,7 @@ impl Default for Description {
             walltime: None,
             jobs: 1,
             seed: 0,
+            runs: None,
             engines: BTreeMap::new(),
             schedule: Schedule::default(),
         }
@@ -330,6 +334,7 @@ impl Description {
             ("pages", self.pages),
             ("pages_per_document", self.pages_per_document),
             ("jobs", self.jobs),
+            ("runs", self.runs.unwrap_or(1)),
         ] {
             at_least_one(key.into(), value)?;
         }

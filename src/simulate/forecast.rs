@@ -30,6 +30,10 @@ pub struct Forecast {
     pub failed: u64,
     /// Seconds of the run, over all its starts.
     pub seconds: f64,
+    /// Number of runs that were simulated, of which this is that of median duration.
+    pub runs: u32,
+    /// The shortest and the longest of them.
+    pub range: (f64, f64),
     /// Pages settled in a second.
     pub pages_per_second: f64,
     /// The shortest time that the same servers could take: they start, and then all are busy until the end.
@@ -102,15 +106,34 @@ pub enum ForecastError {
     Defect(String),
 }
 
-/// Simulates the run. With `record`, also records what its ranks do.
+/// Simulates the run once or several times with other random numbers, and gives the run of median duration. With
+/// `record`, also records what its ranks do.
 ///
 /// # Errors
 /// The description is wrong.
 pub fn forecast(description: &Description, record: bool) -> Result<Forecast, ForecastError> {
     let (cluster, jobs) = description.cluster()?;
-    let cluster = Cluster { record, ..cluster };
-    let starts = simulate_jobs(&cluster, jobs).map_err(ForecastError::Defect)?;
-    Ok(Forecast::of(&cluster, starts))
+    let simulate = |seed, record| -> Result<Forecast, ForecastError> {
+        let cluster = Cluster { seed, record, ..cluster.clone() };
+        let starts = simulate_jobs(&cluster, jobs).map_err(ForecastError::Defect)?;
+        Ok(Forecast::of(&cluster, starts))
+    };
+    let runs = description.runs.unwrap_or_else(|| runs_for(description.pages));
+    let seeds = (0..u64::from(runs)).map(|run| description.seed.wrapping_add(run));
+    let all = seeds.map(|seed| Ok((simulate(seed, false)?, seed))).collect::<Result<Vec<_>, ForecastError>>();
+    let mut all = all?;
+    all.sort_by(|(one, _), (other, _)| one.seconds.total_cmp(&other.seconds));
+    let range = (all.first().map_or(0.0, |(run, _)| run.seconds), all.last().map_or(0.0, |(run, _)| run.seconds));
+    let (median, seed) = all.swap_remove(all.len() / 2);
+    let median = if record { simulate(seed, true)? } else { median };
+    Ok(Forecast { runs, range, ..median })
+}
+
+/// How often a run of so many pages is simulated: a short one depends on which pages are the last.
+fn runs_for(pages: u32) -> u32 {
+    /// Pages that are simulated in about a second.
+    const PAGES: u32 = 50_000;
+    (PAGES / pages.max(1)).clamp(1, 15) | 1
 }
 
 impl Forecast {
@@ -136,6 +159,8 @@ impl Forecast {
             blank: counts.blank,
             failed: counts.failed_total(),
             seconds,
+            runs: 1,
+            range: (seconds, seconds),
             pages_per_second: counts.settled() as f64 / seconds.max(1e-9),
             efficiency: (bound.start + bound.work) / seconds.max(1e-9),
             bound,
@@ -184,6 +209,16 @@ impl fmt::Display for Forecast {
             time(start),
             time(work)
         )?;
+        if self.runs > 1 {
+            let (shortest, longest) = self.range;
+            writeln!(
+                f,
+                "  the median of {} simulated runs, which took {} to {}",
+                self.runs,
+                time(shortest),
+                time(longest)
+            )?;
+        }
         if self.role_switches > 0 || self.server_deaths > 0 {
             writeln!(f, "  role switches {}, deaths of servers {}", self.role_switches, self.server_deaths)?;
         }

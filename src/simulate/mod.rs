@@ -15,6 +15,7 @@ mod server;
 mod service;
 mod sharing;
 mod simulation;
+mod slab;
 mod task;
 mod timeline;
 

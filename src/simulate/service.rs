@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     gpu_model::GpuModel,
-    model::{Engine, PageRef, RankId, configuration::Schedule},
+    model::{Engine, RankId, configuration::Schedule},
 };
 
 /// How long answers take.
@@ -118,9 +118,8 @@ pub enum Lengths {
 }
 
 impl Lengths {
-    /// The length of a page: always the same, whoever reads it.
-    pub(super) fn of(&self, page: PageRef, seed: u64) -> f64 {
-        let place = u64::from(page.document.0) << 32 | u64::from(page.page.0);
+    /// The length of the page with this place among all: always the same, whoever reads it.
+    pub(super) fn of(&self, place: u64, seed: u64) -> f64 {
         let first = hash(place ^ hash(seed));
         match self {
             Lengths::Lognormal(sigma) => {
@@ -130,7 +129,8 @@ impl Lengths {
                 (sigma * normal - sigma * sigma / 2.0).exp()
             }
             Lengths::Measured(lengths) => {
-                lengths.get((share(first) * lengths.len() as f64) as usize).copied().unwrap_or(1.0)
+                let length = (evenly(place, seed, LENGTHS) * lengths.len() as f64) as usize;
+                lengths.get(length).copied().unwrap_or(1.0)
             }
         }
     }
@@ -169,6 +169,13 @@ impl Spread {
     }
 }
 
+impl Failures {
+    /// Whether the first attempt fails on the page with this place among all.
+    pub(super) fn fails_first(&self, place: u64, seed: u64) -> bool {
+        evenly(place, seed, FAILURES) < self.first
+    }
+}
+
 impl SharedService {
     /// The servers of the engine; those of the first engine if it has none of its own.
     pub(super) fn engine(&self, engine: Engine) -> Option<&EngineService> {
@@ -179,6 +186,17 @@ impl SharedService {
     pub(super) fn slowness(&self, rank: RankId) -> f64 {
         self.slowness.get(&rank).copied().unwrap_or(1.0)
     }
+}
+
+/// The fractional parts of the golden ratio and of the root of 2: their multiples, without whole parts, fill the numbers
+/// from 0 to 1 most evenly.
+const FAILURES: f64 = 0.618_033_988_749_894_9;
+const LENGTHS: f64 = std::f64::consts::SQRT_2 - 1.0;
+
+/// A number in 0.0..1.0 for the page with this place among all. The numbers are spread evenly, so that few pages too have
+/// the lengths and failures of the many that were measured.
+fn evenly(place: u64, seed: u64, step: f64) -> f64 {
+    (share(hash(seed ^ step.to_bits())) + place as f64 * step).fract()
 }
 
 /// A number in 0.0..1.0 from random bits.
@@ -197,11 +215,10 @@ fn hash(value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DocumentId, PageIndex};
 
     #[test]
     fn lengths_have_the_mean_1_and_the_spread_asked_for() {
-        let pages = || (0..20_000).map(|page| PageRef { document: DocumentId(page / 40), page: PageIndex(page % 40) });
+        let pages = || 0..20_000;
         let lengths = Lengths::Lognormal(0.5);
         let all: Vec<f64> = pages().map(|page| lengths.of(page, 3)).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
@@ -212,7 +229,10 @@ mod tests {
         assert!((mean - 1.0).abs() < 0.02 && (sigma - 0.5).abs() < 0.01, "{mean} {sigma}");
         let measured = Lengths::Measured(vec![0.5, 1.5]);
         let long = pages().filter(|page| measured.of(*page, 3) > 1.0).count();
-        assert!((9_700..10_300).contains(&long), "{long}");
+        assert!((9_990..10_010).contains(&long), "{long}");
+        let failures = Failures { first: 0.1, again: 0.0, length: 1.0 };
+        let failed = pages().take(1_000).filter(|page| failures.fails_first(*page, 3)).count();
+        assert!((99..=101).contains(&failed), "{failed}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap, time::Duration};
 
+use super::slab::Slab;
+
 /// The pages in flight on a server.
 #[derive(Debug)]
 pub(super) struct Sharing<T> {
@@ -14,32 +16,40 @@ pub(super) struct Sharing<T> {
     at: Duration,
     /// Seconds in which every page progresses by one.
     slowness: f64,
-    pages: BinaryHeap<Ending<T>>,
+    ends: BinaryHeap<Ending>,
+    pages: Slab<T>,
     sent: u64,
 }
 
-#[derive(Debug)]
-struct Ending<T> {
+#[derive(Debug, Clone, Copy)]
+struct Ending {
     /// The progress at which it ends.
     progress: f64,
     order: u64,
-    page: T,
+    place: u32,
 }
 
 impl<T> Default for Sharing<T> {
     fn default() -> Self {
-        Sharing { progress: 0.0, at: Duration::ZERO, slowness: 1.0, pages: BinaryHeap::new(), sent: 0 }
+        Sharing {
+            progress: 0.0,
+            at: Duration::ZERO,
+            slowness: 1.0,
+            ends: BinaryHeap::new(),
+            pages: Slab::default(),
+            sent: 0,
+        }
     }
 }
 
 impl<T> Sharing<T> {
     pub(super) fn len(&self) -> usize {
-        self.pages.len()
+        self.ends.len()
     }
 
     /// Lets all pages progress until `now`.
     pub(super) fn advance(&mut self, now: Duration) {
-        if self.pages.is_empty() {
+        if self.ends.is_empty() {
             // Keeps the sum small, and so exact.
             self.progress = 0.0;
         } else {
@@ -56,12 +66,13 @@ impl<T> Sharing<T> {
     /// Sends a page that needs this much progress. The pages must have progressed until now.
     pub(super) fn send(&mut self, work: f64, page: T) {
         self.sent += 1;
-        self.pages.push(Ending { progress: self.progress + work, order: self.sent, page });
+        let place = self.pages.insert(page);
+        self.ends.push(Ending { progress: self.progress + work, order: self.sent, place });
     }
 
     /// When the next page ends, if no other is sent before.
     pub(super) fn next_end(&self) -> Option<Duration> {
-        let left = (self.pages.peek()?.progress - self.progress).max(0.0) * self.slowness;
+        let left = (self.ends.peek()?.progress - self.progress).max(0.0) * self.slowness;
         // Rounded up, so that it has ended by then.
         Some(self.at + Duration::from_secs_f64(left) + Duration::from_nanos(1))
     }
@@ -70,40 +81,47 @@ impl<T> Sharing<T> {
     pub(super) fn take_ended(&mut self) -> Option<T> {
         /// Progress that is lost when times are rounded.
         const ROUNDING: f64 = 1e-9;
-        self.pages.peek().filter(|page| page.progress <= self.progress + ROUNDING)?;
-        self.pages.pop().map(|ending| ending.page)
+        self.ends.peek().filter(|page| page.progress <= self.progress + ROUNDING)?;
+        self.ends.pop().and_then(|end| self.pages.take(end.place))
     }
 
     /// All pages, in the order in which they would end.
     pub(super) fn take_all(&mut self) -> Vec<T> {
-        std::iter::from_fn(|| self.pages.pop()).map(|ending| ending.page).collect()
+        std::iter::from_fn(|| self.ends.pop()).filter_map(|end| self.pages.take(end.place)).collect()
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
-        self.pages.retain(|ending| keep(&ending.page));
+        let pages = &mut self.pages;
+        self.ends.retain(|end| {
+            let keeps = pages.get(end.place).is_some_and(&keep);
+            if !keeps {
+                pages.take(end.place);
+            }
+            keeps
+        });
     }
 }
 
 /// The first to end is the greatest.
-impl<T> Ord for Ending<T> {
+impl Ord for Ending {
     fn cmp(&self, other: &Self) -> Ordering {
         other.progress.total_cmp(&self.progress).then(other.order.cmp(&self.order))
     }
 }
 
-impl<T> PartialOrd for Ending<T> {
+impl PartialOrd for Ending {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> PartialEq for Ending<T> {
+impl PartialEq for Ending {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl<T> Eq for Ending<T> {}
+impl Eq for Ending {}
 
 #[cfg(test)]
 mod tests {

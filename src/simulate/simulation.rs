@@ -409,14 +409,17 @@ impl<'a> Simulation<'a> {
         while self.ranks[index].has_slot(in_flight) {
             let Some(task) = self.ranks[index].waiting.pop_front() else { break };
             let Some(engine) = service.engine(task.unit.engine) else { break };
-            let failures = engine.failures;
-            let fails = self.chance(if task.has_failed() { failures.again } else { failures.first });
-            let (outcome, length) = if self.chance(self.cluster.blank) {
+            let (failures, place) = (engine.failures, self.place(task.page));
+            let fails = match task.has_failed() {
+                true => self.chance(failures.again),
+                false => failures.fails_first(place, self.cluster.seed),
+            };
+            let (outcome, length) = if !task.has_failed() && self.chance(self.cluster.blank) {
                 (AttemptOutcome::Blank, 0.0)
             } else if fails {
                 (AttemptOutcome::Failed(FailureClass::Loop), failures.length)
             } else {
-                (AttemptOutcome::Accepted, engine.lengths.of(task.page, self.cluster.seed))
+                (AttemptOutcome::Accepted, engine.lengths.of(place, self.cluster.seed))
             };
             self.work += length * engine.page.share(engine.in_flight);
             let state = &mut self.ranks[index];
@@ -431,6 +434,12 @@ impl<'a> Simulation<'a> {
             state.next_end = Some(end);
             self.timeline.after(end.saturating_sub(self.timeline.now()), SimulationEvent::Ended(rank));
         }
+    }
+
+    /// The place of a page among all, where all documents have as many pages as the first.
+    fn place(&self, page: PageRef) -> u64 {
+        let of_document = self.cluster.page_counts.first().copied().unwrap_or_default();
+        u64::from(page.document.0) * u64::from(of_document) + u64::from(page.page.0)
     }
 
     /// Lets the pages in flight progress that share their server.

@@ -78,6 +78,7 @@ fn troubled(seed: u64) -> Cluster {
         failing_servers,
         holds_on: below(3) == 0,
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
+        record: false,
         check: true,
     }
 }
@@ -244,6 +245,7 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
         failing_servers: BTreeMap::new(),
         holds_on: false,
         deadline: None,
+        record: false,
         check: false,
     }
 }
