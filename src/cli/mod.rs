@@ -13,6 +13,7 @@ mod profiles;
 mod render_child;
 mod report;
 mod run;
+mod simulate;
 mod stand_in;
 mod submit;
 mod verify;
@@ -37,6 +38,8 @@ enum Command {
     Launch(Box<launch::Arguments>),
     /// Estimate what a run will find and cost, and what to ask PBS for
     Plan(Box<plan::Arguments>),
+    /// Simulate a run on a described cluster: what it takes, and where the time goes
+    Simulate(Box<simulate::Arguments>),
     /// Measure how runs scale, inside one allocation
     Experiment(experiment::Arguments),
     /// Show results of experiments side by side
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Launch(arguments) => launch::run(arguments),
         Command::Plan(arguments) => plan::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Experiment(arguments) => experiment::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),

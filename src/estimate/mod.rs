@@ -4,6 +4,7 @@
 //! Nothing is written. Every figure that is not measured here is listed with its source ([`Estimate::assumptions`]).
 
 mod calculation;
+mod calibration;
 mod clock;
 mod disk;
 mod documents;
@@ -19,6 +20,7 @@ mod text;
 mod work;
 
 pub use calculation::estimate;
+pub use calibration::calibrate;
 pub use disk::{Disk, StoredPage};
 pub use documents::{Documents, Refused, Tally};
 pub use earlier::Earlier;

@@ -63,7 +63,7 @@ impl fmt::Display for PageRef {
 
 /// Number of an assignment of pages to a rank. It increases over the whole life of a run directory, so that an answer
 /// to an older assignment is recognised and a later record supersedes an earlier one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct LeaseId(pub u64);
 
 impl fmt::Display for LeaseId {

@@ -26,10 +26,14 @@ impl Scheduler {
         self.deal_doubted(&set_aside, now, out);
         for engine in self.policy.engines.iter().rev() {
             while self.waiting(engine) > 0 {
-                let mut wanting = self.ranks.underfilled(engine);
-                wanting.retain(|rank| !set_aside.contains(rank));
-                let dealt = wanting.into_iter().filter(|rank| self.deal_one(*rank, engine, now, out)).count();
-                if dealt == 0 {
+                let mut dealt = false;
+                for rank in self.ranks.underfilled(engine) {
+                    if self.waiting(engine) == 0 {
+                        break;
+                    }
+                    dealt |= !set_aside.contains(&rank) && self.deal_one(rank, engine, now, out);
+                }
+                if !dealt {
                     break;
                 }
             }
@@ -81,6 +85,7 @@ impl Scheduler {
         for page in unit.pages() {
             self.ledger.set(page, PageState::Leased(unit.lease));
         }
+        self.race_from.remove(&unit.engine);
         self.ranks.take(rank, unit.count, unit.trial.is_some_and(Trial::is_isolated));
         out.push(Action::Assign {
             rank,

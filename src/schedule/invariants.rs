@@ -100,6 +100,10 @@ impl Scheduler {
 
     /// A rank holds what its leases say, within its credits.
     fn check_ranks(&self, held: &BTreeMap<RankId, u32>) -> Result<(), String> {
+        let longest = self.ranks.iter().map(|(rank, state)| (state.heard, rank)).min();
+        if self.ranks.longest_unheard() != longest.map(|(heard, rank)| (rank, heard)) {
+            return Err(format!("{longest:?} has been silent for longest, not {:?}", self.ranks.longest_unheard()));
+        }
         for (rank, state) in self.ranks.iter() {
             let leased = held.get(&rank).copied().unwrap_or_default();
             if state.held != leased || state.held > state.credits {

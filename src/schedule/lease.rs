@@ -96,9 +96,9 @@ impl Leases {
         self.open.get(&lease).map(|lease| lease.rank)
     }
 
-    /// All open assignments, the last one first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
-        self.open.iter().rev().map(|(id, lease)| (*id, lease))
+    /// The open assignments up to this one, the last one first; all without it.
+    pub(super) fn newest_first(&self, from: Option<LeaseId>) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        self.open.range(..=from.unwrap_or(self.next)).rev().map(|(id, lease)| (*id, lease))
     }
 
     /// Pages in flight for the engine.

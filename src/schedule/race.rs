@@ -12,7 +12,7 @@
 //!   the other.
 //! * A page is raced once. A page with a doubt, a suspicion or an expired lease is not raced.
 
-use crate::model::{LeaseId, PageRef, RankId};
+use crate::model::{Engine, LeaseId, PageRef, RankId};
 
 use super::{
     lease::Assigned,
@@ -32,32 +32,20 @@ impl Scheduler {
             return;
         }
         for engine in self.policy.engines.iter() {
-            let in_flight = self.leases.pages(engine) as usize;
-            let idle: Vec<(RankId, u32)> = self
-                .ranks
-                .underfilled(engine)
-                .into_iter()
-                .filter_map(|rank| Some((rank, self.ranks.get(rank)?)))
-                .filter(|(_, state)| state.held == 0 && state.unanswered == 0)
-                .map(|(rank, state)| (rank, (state.credits / SHARE).max(1)))
-                .collect();
+            let idle = self.ranks.without_pages(engine);
             // Each race has two pages in flight.
-            if idle.is_empty() || in_flight <= 2 * self.races.len() {
+            if idle.is_empty() || self.leases.pages(engine) as usize <= 2 * self.races.len() {
                 continue;
             }
-            let most = idle.iter().map(|(_, most)| *most as usize).sum();
-            let is_plain = |page: &PageRef| {
-                !self.raced.contains(page)
-                    && self.open.get(*page).is_none_or(|open| !open.waits_apart() && !open.given_up)
-            };
-            let plain = self.leases.newest_first().filter(|(_, lease)| lease.engine == engine && lease.trial.is_none());
-            let pages = plain.flat_map(|(_, lease)| lease.open.iter().rev().copied());
-            let mut pages = pages.filter(is_plain).take(most).collect::<Vec<_>>().into_iter();
-            for (rank, most) in share_out(&idle, pages.len()) {
-                for page in pages.by_ref().take(most) {
-                    let held = self.ranks.get(rank).map_or(0, |state| state.held);
-                    let assigned = Assigned { at: now, load: held + 1 };
-                    let unit = self.leases.issue(rank, engine, page, 1, None, assigned);
+            let most = |rank: &RankId| self.ranks.get(*rank).map_or(0, |state| (state.credits / SHARE).max(1) as usize);
+            let idle: Vec<(RankId, usize)> = idle.into_iter().map(|rank| (rank, most(&rank))).collect();
+            let (pages, from) = self.to_race(engine, idle.iter().map(|(_, most)| most).sum());
+            self.race_from.insert(engine, from);
+            let share = pages.len().div_ceil(idle.len());
+            let mut pages = pages.into_iter();
+            for (rank, most) in idle {
+                for (held, page) in (1..).zip(pages.by_ref().take(share.min(most))) {
+                    let unit = self.leases.issue(rank, engine, page, 1, None, Assigned { at: now, load: held });
                     self.races.insert(page, unit.lease);
                     self.raced.insert(page);
                     self.ranks.take(rank, 1, false);
@@ -65,6 +53,24 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// At most so many pages of the engine to race, those that were dealt last first; and the lease from which on
+    /// further ones are found.
+    fn to_race(&self, engine: Engine, most: usize) -> (Vec<PageRef>, LeaseId) {
+        let is_plain = |page: &PageRef| {
+            !self.raced.contains(page) && self.open.get(*page).is_none_or(|open| !open.waits_apart() && !open.given_up)
+        };
+        let mut pages = Vec::new();
+        for (id, lease) in self.leases.newest_first(self.race_from.get(&engine).copied()) {
+            if lease.engine == engine && lease.trial.is_none() {
+                pages.extend(lease.open.iter().rev().filter(|page| is_plain(page)).take(most - pages.len()));
+            }
+            if pages.len() == most {
+                return (pages, id);
+            }
+        }
+        (pages, LeaseId(0))
     }
 
     /// Ends the race of the page, if there is one, because one of its leases was closed. Gives the other, under which
@@ -84,10 +90,4 @@ impl Scheduler {
             out.push(Action::Release { rank, page, lease });
         }
     }
-}
-
-/// How many of `pages` each rank gets: an even share, and at most what it may have.
-fn share_out(idle: &[(RankId, u32)], pages: usize) -> Vec<(RankId, usize)> {
-    let share = pages.div_ceil(idle.len().max(1));
-    idle.iter().map(|(rank, most)| (*rank, share.min(*most as usize))).collect()
 }

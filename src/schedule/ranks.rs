@@ -1,7 +1,8 @@
 //! All ranks, with sums and indexes over them, so that a step does not visit every rank.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     ops::Bound,
 };
 
@@ -16,9 +17,10 @@ use super::{
 /// All ranks of the run.
 #[derive(Debug)]
 pub(super) struct Ranks {
-    size: u32,
-    /// Number of ranks that have neither reported nor been lost.
-    awaited: u32,
+    /// Ranks that have neither reported nor been lost.
+    missing: BTreeSet<RankId>,
+    /// Every rank with a time at which it was heard from, which may be an old one. For the first it is the last time.
+    heard: BinaryHeap<Reverse<(Tick, RankId)>>,
     /// Engines that were ready on some rank.
     proven: EngineSet,
     /// Number of ranks whose server for the engine is lost.
@@ -30,6 +32,8 @@ pub(super) struct Ranks {
     states: BTreeMap<RankId, RankState>,
     /// Ranks that may be given pages for the engine and have credits for some.
     underfilled: BTreeMap<Engine, BTreeSet<RankId>>,
+    /// Those of them that hold no page at all, and return pages.
+    idle: BTreeMap<Engine, BTreeSet<RankId>>,
     /// Ranks that could switch to the engine.
     turnable: BTreeMap<Engine, SwitchableRanks>,
     /// Ranks that are draining for a switch and hold no pages any more.
@@ -63,15 +67,16 @@ pub(super) struct Totals {
 
 impl Ranks {
     pub(super) fn new(size: u32, engines: EngineSet) -> Self {
-        let underfilled = engines.iter().map(|engine| (engine, BTreeSet::new())).collect();
+        let underfilled: BTreeMap<_, _> = engines.iter().map(|engine| (engine, BTreeSet::new())).collect();
         Ranks {
-            size,
-            awaited: size,
+            missing: (0..size).map(RankId).collect(),
+            heard: BinaryHeap::new(),
             proven: EngineSet::default(),
             failures: BTreeMap::new(),
             gone: BTreeSet::new(),
             most_credits: 0,
             states: BTreeMap::new(),
+            idle: underfilled.clone(),
             underfilled,
             turnable: BTreeMap::new(),
             drained: BTreeSet::new(),
@@ -84,11 +89,12 @@ impl Ranks {
         if self.gone.contains(&rank) || self.states.contains_key(&rank) {
             return;
         }
-        self.awaited = self.awaited.saturating_sub(1);
+        self.missing.remove(&rank);
         self.most_credits = self.most_credits.max(credits);
         let state = RankState::new(role, credits, now);
         self.index(rank, &state);
         self.states.insert(rank, state);
+        self.heard.push(Reverse((now, rank)));
     }
 
     pub(super) fn remove(&mut self, rank: RankId) {
@@ -97,25 +103,40 @@ impl Ranks {
         }
         match self.states.remove(&rank) {
             Some(state) => self.unindex(rank, &state),
-            None => self.awaited = self.awaited.saturating_sub(1),
+            None => drop(self.missing.remove(&rank)),
         }
+        self.update_heard();
     }
 
     pub(super) fn heard_from(&mut self, rank: RankId, now: Tick) {
         if let Some(state) = self.states.get_mut(&rank) {
             state.heard = now;
+            self.update_heard();
+        }
+    }
+
+    /// Makes the time of the first entry in `heard` its rank's last one. A message so costs little, however many ranks
+    /// there are: an entry moves only when it is the first.
+    fn update_heard(&mut self) {
+        while let Some(Reverse((entry, rank))) = self.heard.peek().copied() {
+            match self.states.get(&rank).map(|state| state.heard) {
+                Some(heard) if heard == entry => return,
+                heard => {
+                    self.heard.pop();
+                    self.heard.extend(heard.map(|heard| Reverse((heard, rank))));
+                }
+            }
         }
     }
 
     /// The rank that has been silent for longest, and when it was last heard from.
     pub(super) fn longest_unheard(&self) -> Option<(RankId, Tick)> {
-        self.iter().map(|(rank, state)| (rank, state.heard)).min_by_key(|(rank, heard)| (*heard, *rank))
+        self.heard.peek().map(|Reverse((heard, rank))| (*rank, *heard))
     }
 
     /// The first rank that has neither reported nor been lost.
     pub(super) fn missing(&self) -> Option<RankId> {
-        let unseen = |rank: &RankId| !self.states.contains_key(rank) && !self.gone.contains(rank);
-        (0..self.size).map(RankId).find(unseen).filter(|_| self.awaited > 0)
+        self.missing.first().copied()
     }
 
     /// Counts an expired lease of the rank.
@@ -145,13 +166,13 @@ impl Ranks {
         let serves = |state: &RankState| {
             state.serves(engine) && !state.is_exhausted() && state.standing(engine) == Standing::Trusted
         };
-        self.awaited > 0 || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
+        !self.missing.is_empty() || self.iter().any(|(rank, state)| Some(rank) != one && serves(state))
     }
 
     /// Whether ranks serve the engine and none of them returns pages.
     pub(super) fn all_exhausted(&self, engine: Engine) -> bool {
         let mut serving = self.iter().filter(|(_, state)| state.serves(engine)).peekable();
-        self.awaited == 0 && serving.peek().is_some() && serving.all(|(_, state)| state.is_exhausted())
+        self.missing.is_empty() && serving.peek().is_some() && serving.all(|(_, state)| state.is_exhausted())
     }
 
     /// The rank's server has read a page.
@@ -212,7 +233,7 @@ impl Ranks {
     /// Whether a server besides those of `failed_by` can read pages of the engine, or will.
     pub(super) fn another_can_try(&self, engine: Engine, failed_by: &BTreeSet<RankId>) -> bool {
         let none_serves = self.totals(engine).serving == 0;
-        self.awaited > 0
+        !self.missing.is_empty()
             || self.iter().any(|(rank, state)| {
                 state.engines.contains(engine)
                     && (state.serves(engine) || none_serves)
@@ -316,6 +337,11 @@ impl Ranks {
         self.underfilled.get(&engine).into_iter().flatten().copied().collect()
     }
 
+    /// Ranks that may be given pages for the engine, return pages and hold none, in order.
+    pub(super) fn without_pages(&self, engine: Engine) -> Vec<RankId> {
+        self.idle.get(&engine).into_iter().flatten().copied().collect()
+    }
+
     /// Ranks without pages that could switch to the engine: the first of each kind, the best kind first.
     pub(super) fn idle(&self, engine: Engine) -> impl Iterator<Item = SwitchCandidate> {
         self.turnable_to(engine).flat_map(|turnable| by_kind(&turnable.idle))
@@ -344,7 +370,7 @@ impl Ranks {
     pub(super) fn may_serve(&self, engine: Engine) -> bool {
         let turns = !self.is_given_up(engine);
         let may = |totals: &Totals| if turns { totals.able > 0 } else { totals.serving > 0 };
-        self.awaited > 0 || self.totals.get(&engine).is_some_and(may)
+        !self.missing.is_empty() || self.totals.get(&engine).is_some_and(may)
     }
 
     pub(super) fn is_gone(&self, rank: RankId) -> bool {
@@ -360,7 +386,7 @@ impl Ranks {
     /// Sums over the ranks of the engine. A rank that has not reported yet counts as serving it.
     pub(super) fn totals(&self, engine: Engine) -> Totals {
         let totals = self.totals.get(&engine).copied().unwrap_or_default();
-        Totals { serving: totals.serving + u64::from(self.awaited), ..totals }
+        Totals { serving: totals.serving + self.missing.len() as u64, ..totals }
     }
 
     /// Adds a rank's state to the totals (`sign` 1) or subtracts it (-1).
@@ -383,6 +409,11 @@ impl Ranks {
                 ranks.insert(rank);
             }
         }
+        for (engine, ranks) in &mut self.idle {
+            if state.takes(*engine) && state.wants_pages() && state.held == 0 && state.unanswered == 0 {
+                ranks.insert(rank);
+            }
+        }
         for (engine, candidate) in candidates(rank, state) {
             let turnable = self.turnable.entry(engine).or_default();
             if state.held == 0 { &mut turnable.idle } else { &mut turnable.busy }.insert(candidate);
@@ -398,7 +429,7 @@ impl Ranks {
     /// Removes it from them.
     fn unindex(&mut self, rank: RankId, state: &RankState) {
         self.total(state, -1);
-        for ranks in self.underfilled.values_mut() {
+        for ranks in self.underfilled.values_mut().chain(self.idle.values_mut()) {
             ranks.remove(&rank);
         }
         for (engine, candidate) in candidates(rank, state) {

@@ -100,6 +100,8 @@ pub struct Scheduler {
     pub(super) last_settled: Option<Tick>,
     /// Pages that are also asked on an idle rank, with the lease there.
     pub(super) races: BTreeMap<PageRef, LeaseId>,
+    /// The lease from which on, backwards, pages of the engine are still to be raced; without an entry, from the last.
+    pub(super) race_from: BTreeMap<Engine, LeaseId>,
     /// All pages that were raced so far.
     pub(super) raced: BTreeSet<PageRef>,
     /// Number of leases that expired.
@@ -131,6 +133,7 @@ impl Scheduler {
             taken_back: BTreeSet::new(),
             last_settled: None,
             races: BTreeMap::new(),
+            race_from: BTreeMap::new(),
             raced: BTreeSet::new(),
             expired: 0,
             counts: Counts::default(),
@@ -254,6 +257,11 @@ impl Scheduler {
     /// State of a page; `None` if it is not in the plan.
     pub fn stage(&self, page: PageRef) -> Option<PageState> {
         self.ledger.contains(page).then(|| self.ledger.stage(page))
+    }
+
+    /// The engines that a page may still be given to which an earlier engine has failed; `None` for any other page.
+    pub fn remaining(&self, page: PageRef) -> Option<EngineSet> {
+        Some(self.open.get(page)?.escalation?.remaining)
     }
 
     fn restore(&mut self, restored: Restored) {

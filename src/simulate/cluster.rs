@@ -5,7 +5,12 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{PageRef, RankId, RolePattern};
+use crate::{
+    model::{EngineSet, PageRef, RankId, RolePattern},
+    schedule::{Deadline, Policy, Tick},
+};
+
+use super::service::Service;
 
 /// A cluster and a corpus to simulate. Probabilities are in 0.0..=1.0.
 #[derive(Debug, Clone)]
@@ -22,14 +27,10 @@ pub struct Cluster {
     pub unit_pages: u32,
     /// Maximum number of pages that a rank holds.
     pub credits: u32,
-    /// Maximum number of requests in flight on a rank's server.
-    pub in_flight: u32,
-    /// Mean time of an answer.
-    pub answer_time: Duration,
+    /// How long answers and starts take.
+    pub service: Service,
     /// Latency of a message.
     pub latency: Duration,
-    /// Probability that an attempt loops.
-    pub loops: f64,
     /// Probability that a page is blank.
     pub blank: f64,
     /// Pages that kill the server of the first engine every time.
@@ -42,10 +43,6 @@ pub struct Cluster {
     pub restart: Duration,
     /// Probability that an engine is lost: when a dead server restarts, or when a rank switches to it or from it.
     pub engine_losses: f64,
-    /// Mean time of a rank's first switch to an engine.
-    pub turn_first: Duration,
-    /// Mean time of a switch back to an engine that the rank served before.
-    pub turn_back: Duration,
     /// Ranks that vanish with all their pages, and when. The scheduler gets no message: they become silent.
     pub rank_losses: BTreeMap<RankId, Duration>,
     /// Pages that hang on every rank: for this long, or for ever. A page that hangs long comes back read, after its
@@ -61,6 +58,8 @@ pub struct Cluster {
     pub races: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
+    /// Record what ranks do over time.
+    pub record: bool,
     /// Check every invariant after every step: slow, for tests.
     pub check: bool,
 }
@@ -76,5 +75,60 @@ pub struct FailingServer {
     pub mended_by_restart: bool,
 }
 
-/// A rank that is silent for this long is lost.
-pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+/// A rank that is silent for this long is lost, on servers of [`Service::Independent`].
+const SILENCE_LIMIT: Duration = Duration::from_secs(20);
+
+/// A lease lasts at least as long as this many answers, on servers of [`Service::Independent`].
+const LEASE_ANSWERS: u32 = 20;
+
+impl Cluster {
+    /// The policy of the scheduler.
+    pub(super) fn policy(&self) -> Policy {
+        let policy = Policy {
+            ranks: self.ranks,
+            engines: self.roles.engines(),
+            unit_pages: self.unit_pages,
+            deadline: None,
+            drain: Duration::ZERO,
+            turn_cost: Duration::ZERO,
+            silence_limit: Some(self.silence_limit()),
+            lease_floor: Duration::ZERO,
+            races: self.races,
+        };
+        let deadline = |reserve| self.deadline.map(|end| Deadline { end: Tick(end), reserve });
+        match &self.service {
+            Service::Independent(service) => Policy {
+                deadline: deadline(service.answer_time),
+                drain: service.answer_time,
+                turn_cost: service.turn_first,
+                lease_floor: service.answer_time * LEASE_ANSWERS + self.restart * 4,
+                ..policy
+            },
+            Service::Shared(service) => Policy {
+                deadline: deadline(service.schedule.seal_reserve),
+                drain: service.schedule.drain,
+                turn_cost: service.schedule.turn_cost,
+                lease_floor: service.lease_floor,
+                ..policy
+            },
+        }
+    }
+
+    /// A rank that is silent for this long is lost.
+    pub(super) fn silence_limit(&self) -> Duration {
+        match &self.service {
+            Service::Independent(_) => SILENCE_LIMIT,
+            Service::Shared(service) => service.schedule.silence_limit,
+        }
+    }
+
+    /// Maximum number of requests in flight on a rank that serves these engines.
+    pub(super) fn in_flight(&self, engines: EngineSet) -> u32 {
+        match &self.service {
+            Service::Independent(service) => service.in_flight,
+            Service::Shared(service) => {
+                engines.iter().filter_map(|engine| service.engine(engine)).map(|engine| engine.in_flight).sum()
+            }
+        }
+    }
+}

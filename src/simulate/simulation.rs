@@ -11,13 +11,17 @@ use crate::{
 };
 
 use super::{
-    cluster::{Cluster, FailingServer, SILENCE_LIMIT},
+    accounting::{Activity, LastPages, RankClock, RankSeconds},
+    cluster::{Cluster, FailingServer},
+    recording::Recording,
+    service::{IndependentService, Service, SharedService, Spread},
+    sharing::Sharing,
     task::{Next, Task},
     timeline::Timeline,
 };
 
-/// Interval of a rank's signs of life.
-const BEAT: Duration = Duration::from_millis(SILENCE_LIMIT.as_millis() as u64 / 6);
+/// Number of a rank's signs of life in the time after which it would be lost.
+const BEATS: u32 = 6;
 
 #[derive(Debug)]
 pub(super) enum SimulationEvent {
@@ -28,6 +32,8 @@ pub(super) enum SimulationEvent {
         server_start: u32,
         task: Task,
     },
+    /// On a rank whose pages share the server, the next page may have ended.
+    Ended(RankId),
     ServerUp {
         rank: RankId,
         engine: Engine,
@@ -71,6 +77,11 @@ struct SimulatedRank {
     restarted: bool,
     waiting: VecDeque<Task>,
     in_flight: Vec<Task>,
+    /// Pages in flight that share the server, and how their attempts end.
+    shared: Sharing<(Task, AttemptOutcome)>,
+    /// The time of the next [`SimulationEvent::Ended`]; an earlier one is out of date.
+    next_end: Option<Duration>,
+    clock: RankClock,
     /// Hanging pages. They are not in flight: their files hang, or the process that works on them.
     hanging: Vec<Task>,
 }
@@ -79,7 +90,36 @@ impl SimulatedRank {
     /// Whether a server that takes so many requests takes another one.
     fn has_slot(&self, in_flight: u32) -> bool {
         let slots = if self.requests.is_one_at_a_time() { 1 } else { in_flight };
-        self.alive && !self.is_down && (self.in_flight.len() as u32) < slots
+        self.alive && !self.is_down && (self.requests() as u32) < slots
+    }
+
+    /// Number of requests in flight.
+    fn requests(&self) -> usize {
+        self.in_flight.len() + self.shared.len()
+    }
+
+    /// All pages in flight, which are not in flight any more.
+    fn take_in_flight(&mut self) -> Vec<Task> {
+        let mut tasks = std::mem::take(&mut self.in_flight);
+        tasks.extend(self.shared.take_all().into_iter().map(|(task, _)| task));
+        tasks
+    }
+
+    /// What it does, on a server that takes so many requests.
+    fn activity(&self, in_flight: u32) -> Activity {
+        if !self.alive {
+            Activity::Lost
+        } else if self.is_down {
+            Activity::Down
+        } else if !self.up.is_empty() {
+            Activity::Ready(self.requests() as f64 / f64::from(in_flight.max(1)))
+        } else if !self.lost.is_empty() {
+            Activity::Down
+        } else if self.started.is_empty() {
+            Activity::Starting
+        } else {
+            Activity::Switching
+        }
     }
 }
 
@@ -90,6 +130,11 @@ pub(super) struct Simulation<'a> {
     pub(super) timeline: Timeline<SimulationEvent>,
     ranks: Vec<SimulatedRank>,
     pub(super) busy: Duration,
+    /// Seconds of fully loaded servers that all attempts took, on ranks of the usual speed.
+    pub(super) work: f64,
+    pub(super) rank_seconds: RankSeconds,
+    pub(super) last_pages: LastPages,
+    pub(super) recording: Option<Recording>,
     pub(super) failing_answers: (u64, Duration),
     /// Number of deaths of servers.
     pub(super) deaths: u32,
@@ -109,6 +154,10 @@ impl<'a> Simulation<'a> {
             timeline: Timeline::new(),
             ranks: Vec::new(),
             busy: Duration::ZERO,
+            work: 0.0,
+            rank_seconds: RankSeconds::default(),
+            last_pages: LastPages::default(),
+            recording: cluster.record.then(|| Recording::new(cluster.ranks)),
             failing_answers: (0, Duration::ZERO),
             deaths: 0,
             turns: 0,
@@ -121,11 +170,11 @@ impl<'a> Simulation<'a> {
             simulation.ranks.push(SimulatedRank { alive: true, ..SimulatedRank::default() });
             let role = cluster.roles.of(rank, cluster.ranks);
             let joined = Event::RankJoined { rank, role, credits: cluster.credits };
-            let delay = simulation.jitter(cluster.latency);
+            let delay = simulation.preparation() + simulation.jitter(cluster.latency);
             simulation.timeline.after(delay, SimulationEvent::Tell(joined));
-            simulation.timeline.after(delay + BEAT, SimulationEvent::Beat(rank));
+            simulation.timeline.after(delay + simulation.beat(), SimulationEvent::Beat(rank));
             for engine in role.first().iter() {
-                let start = delay + simulation.jitter(cluster.answer_time * 3);
+                let start = delay.max(simulation.start(engine, delay));
                 simulation.timeline.after(start, SimulationEvent::ServerUp { rank, engine, turn: 0 });
             }
         }
@@ -146,7 +195,7 @@ impl<'a> Simulation<'a> {
             }
             SimulationEvent::Beat(rank) if self.ranks[rank.0 as usize].alive => {
                 self.tell_scheduler(Event::Alive { rank });
-                self.timeline.after(BEAT, SimulationEvent::Beat(rank));
+                self.timeline.after(self.beat(), SimulationEvent::Beat(rank));
             }
             SimulationEvent::Beat(_) => {}
             SimulationEvent::Expire(rank, page, lease) => self.drop_page(rank, page, lease),
@@ -161,7 +210,9 @@ impl<'a> Simulation<'a> {
             SimulationEvent::RestartServer(rank, engine) => self.restart_server(rank, engine),
             SimulationEvent::Receive(rank, unit, priors) => self.receive(rank, unit, priors),
             SimulationEvent::Answered { rank, server_start, task } => self.answered(rank, server_start, task),
+            SimulationEvent::Ended(rank) => self.ended(rank),
             SimulationEvent::Vanish(rank) => {
+                self.account(rank);
                 let state = &mut self.ranks[rank.0 as usize];
                 state.alive = false;
                 self.turns_lost += u32::from(state.turn > 0 && state.up.is_empty());
@@ -226,6 +277,9 @@ impl<'a> Simulation<'a> {
             state.hanging.retain(is_other);
             state.waiting.retain(is_other);
             state.in_flight.retain(is_other);
+            self.account(rank);
+            self.progress(rank);
+            self.ranks[rank.0 as usize].shared.retain(|(task, _)| is_other(task));
             self.start_tasks(rank);
         }
     }
@@ -241,6 +295,7 @@ impl<'a> Simulation<'a> {
             self.lose_engine(rank, engine);
             return;
         }
+        self.account(rank);
         let state = &mut self.ranks[rank.0 as usize];
         (state.up, state.started) = (state.up.with(engine), state.started.with(engine));
         self.tell_scheduler(Event::EngineReady { rank, engine });
@@ -251,6 +306,8 @@ impl<'a> Simulation<'a> {
         if !state.alive || state.server_start != server_start {
             return;
         }
+        self.account(rank);
+        let state = &mut self.ranks[rank.0 as usize];
         state.is_down = false;
         for engine in state.up.iter() {
             self.tell_scheduler(Event::EngineReady { rank, engine });
@@ -259,12 +316,12 @@ impl<'a> Simulation<'a> {
     }
 
     fn switch_role(&mut self, rank: RankId, engine: Engine) {
-        let cluster = self.cluster;
+        self.account(rank);
         let state = &mut self.ranks[rank.0 as usize];
         if !state.alive {
             return;
         }
-        if !state.waiting.is_empty() || !state.in_flight.is_empty() {
+        if !state.waiting.is_empty() || state.requests() > 0 {
             self.impossible = Some(format!("{rank} was ordered to switch while it holds pages"));
             return;
         }
@@ -273,19 +330,20 @@ impl<'a> Simulation<'a> {
         state.server_start += 1;
         state.turn += 1;
         let turn = state.turn;
-        let mean = if state.started.contains(engine) { cluster.turn_back } else { cluster.turn_first };
+        let knows = state.started.contains(engine);
         self.turns += 1;
         for engine in left.iter() {
-            if self.chance(cluster.engine_losses) {
+            if self.chance(self.cluster.engine_losses) {
                 self.lose_engine(rank, engine);
             }
         }
-        let ready = mean / 2 + self.jitter(mean);
+        let ready = self.switch(engine, knows);
         self.timeline.after(ready, SimulationEvent::ServerUp { rank, engine, turn });
     }
 
     /// The rank restarts a server that holds no pages; but not one that the rank has left for another engine.
     fn restart_server(&mut self, rank: RankId, engine: Engine) {
+        self.account(rank);
         let state = &mut self.ranks[rank.0 as usize];
         if !state.alive || !state.up.contains(engine) {
             return;
@@ -293,7 +351,7 @@ impl<'a> Simulation<'a> {
         (state.restarted, state.is_down) = (true, true);
         state.server_start += 1;
         let server_start = state.server_start;
-        let ready = self.cluster.turn_first / 2 + self.jitter(self.cluster.turn_first);
+        let ready = self.switch(engine, false);
         self.timeline.after(ready, SimulationEvent::BackUp { rank, server_start });
     }
 
@@ -316,8 +374,15 @@ impl<'a> Simulation<'a> {
     }
 
     fn start_tasks(&mut self, rank: RankId) {
+        match &self.cluster.service {
+            Service::Independent(service) => self.start_independent(rank, service),
+            Service::Shared(service) => self.start_shared(rank, service),
+        }
+    }
+
+    fn start_independent(&mut self, rank: RankId, service: &IndependentService) {
         let index = rank.0 as usize;
-        while self.ranks[index].has_slot(self.cluster.in_flight) {
+        while self.ranks[index].has_slot(service.in_flight) {
             let Some(task) = self.ranks[index].waiting.pop_front() else { return };
             let state = &mut self.ranks[index];
             state.in_flight.push(task.clone());
@@ -328,7 +393,7 @@ impl<'a> Simulation<'a> {
                     self.failing_answers.1 += failing.answer_time;
                     failing.answer_time
                 }
-                None => self.jitter(self.cluster.answer_time * 2),
+                None => self.jitter(service.answer_time * 2),
             };
             self.busy += time;
             let server_start = self.ranks[index].server_start;
@@ -336,8 +401,103 @@ impl<'a> Simulation<'a> {
         }
     }
 
+    fn start_shared(&mut self, rank: RankId, service: &SharedService) {
+        let index = rank.0 as usize;
+        self.account(rank);
+        self.progress(rank);
+        let in_flight = self.cluster.in_flight(self.ranks[index].up);
+        while self.ranks[index].has_slot(in_flight) {
+            let Some(task) = self.ranks[index].waiting.pop_front() else { break };
+            let Some(engine) = service.engine(task.unit.engine) else { break };
+            let (failures, place) = (engine.failures, self.place(task.page));
+            let fails = match task.has_failed() {
+                true => self.chance(failures.again),
+                false => failures.fails_first(place, self.cluster.seed),
+            };
+            let (outcome, length) = if !task.has_failed() && self.chance(self.cluster.blank) {
+                (AttemptOutcome::Blank, 0.0)
+            } else if fails {
+                (AttemptOutcome::Failed(FailureClass::Loop), failures.length)
+            } else {
+                (AttemptOutcome::Accepted, engine.lengths.of(place, self.cluster.seed))
+            };
+            self.work += length * engine.page.share(engine.in_flight);
+            let state = &mut self.ranks[index];
+            state.requests.asks(state.server_start, task.unit.trial);
+            state.shared.send(length, (task, outcome));
+        }
+        let state = &mut self.ranks[index];
+        if let Some(engine) = state.up.first().and_then(|engine| service.engine(engine)) {
+            state.shared.set_slowness(engine.page.seconds(state.shared.len() as u32) * service.slowness(rank));
+        }
+        if let Some(end) = state.shared.next_end().filter(|end| state.next_end.is_none_or(|next| *end < next)) {
+            state.next_end = Some(end);
+            self.timeline.after(end.saturating_sub(self.timeline.now()), SimulationEvent::Ended(rank));
+        }
+    }
+
+    /// The place of a page among all, where all documents have as many pages as the first.
+    fn place(&self, page: PageRef) -> u64 {
+        let of_document = self.cluster.page_counts.first().copied().unwrap_or_default();
+        u64::from(page.document.0) * u64::from(of_document) + u64::from(page.page.0)
+    }
+
+    /// Lets the pages in flight progress that share their server.
+    fn progress(&mut self, rank: RankId) {
+        self.ranks[rank.0 as usize].shared.advance(self.timeline.now());
+    }
+
+    /// Adds the time since the last change of the rank to its account.
+    fn account(&mut self, rank: RankId) {
+        let state = &mut self.ranks[rank.0 as usize];
+        let activity = state.activity(self.cluster.in_flight(state.up));
+        let (from, now) = (state.clock.until(), self.timeline.now());
+        let did = state.clock.advance(now, activity, &self.last_pages);
+        self.rank_seconds += did;
+        if let Some(recording) = &mut self.recording {
+            recording.add(rank, from, now, did);
+        }
+    }
+
+    /// Completes the accounts of all ranks.
+    pub(super) fn account_all(&mut self) {
+        (0..self.cluster.ranks).for_each(|rank| self.account(RankId(rank)));
+    }
+
+    /// Handles the pages that have ended on a rank whose pages share the server.
+    fn ended(&mut self, rank: RankId) {
+        let (index, now) = (rank.0 as usize, self.timeline.now());
+        if self.ranks[index].next_end != Some(now) {
+            return;
+        }
+        self.ranks[index].next_end = None;
+        if !self.ranks[index].alive {
+            return;
+        }
+        self.account(rank);
+        self.progress(rank);
+        while let Some((task, outcome)) = self.ranks[index].shared.take_ended() {
+            if !self.survives(rank, &task) {
+                self.server_died(rank, task);
+                return;
+            }
+            let server_start = self.ranks[index].server_start;
+            self.ranks[index].requests.answered(server_start, task.unit.trial);
+            self.continue_page(rank, task, outcome);
+        }
+        self.start_tasks(rank);
+    }
+
+    /// Whether the server lives after its answer to the page.
+    fn survives(&mut self, rank: RankId, task: &Task) -> bool {
+        let is_poison = task.unit.engine == Engine::FIRST && self.cluster.poison.contains(&task.page);
+        let dies = self.cluster.dying_servers.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
+        !(is_poison || dies || self.chance(self.cluster.server_deaths))
+    }
+
     fn answered(&mut self, rank: RankId, server_start: u32, task: Task) {
         let index = rank.0 as usize;
+        let Service::Independent(IndependentService { loops, .. }) = self.cluster.service else { return };
         if !self.ranks[index].alive || self.ranks[index].server_start != server_start {
             return;
         }
@@ -349,25 +509,23 @@ impl<'a> Simulation<'a> {
             return;
         };
         self.ranks[index].in_flight.remove(position);
-        let is_poison = task.unit.engine == Engine::FIRST && self.cluster.poison.contains(&task.page);
-        let dies = self.cluster.dying_servers.get(&rank).is_some_and(|since| self.timeline.now() >= *since);
-        if is_poison || dies || self.chance(self.cluster.server_deaths) {
+        if !self.survives(rank, &task) {
             self.server_died(rank, task);
             return;
         }
         self.ranks[index].requests.answered(server_start, task.unit.trial);
         let outcome = match self.failing_server(rank) {
             Some(_) => AttemptOutcome::Failed(FailureClass::Rejected),
-            None => self.outcome(),
+            None => self.outcome(loops),
         };
         self.continue_page(rank, task, outcome);
         self.start_tasks(rank);
     }
 
-    fn outcome(&mut self) -> AttemptOutcome {
+    fn outcome(&mut self, loops: f64) -> AttemptOutcome {
         if self.chance(self.cluster.blank) {
             AttemptOutcome::Blank
-        } else if self.chance(self.cluster.loops) {
+        } else if self.chance(loops) {
             AttemptOutcome::Failed(FailureClass::Loop)
         } else {
             AttemptOutcome::Accepted
@@ -387,13 +545,14 @@ impl<'a> Simulation<'a> {
         let died = AttemptOutcome::Interrupted(MachineFault::ServerDied);
         let engine = killer.unit.engine;
         self.deaths += 1;
+        self.account(rank);
         let state = &mut self.ranks[rank.0 as usize];
         state.server_start += 1;
         let server_start = state.server_start;
         state.is_down = true;
         // The life was long enough, so that only what it answered counts.
         let spent = state.budget.after(Duration::from_secs(3600), state.requests.end()).is_err();
-        let lost = std::mem::take(&mut state.in_flight);
+        let lost = state.take_in_flight();
         self.continue_page(rank, killer, died);
         for task in lost {
             self.continue_page(rank, task, died);
@@ -412,11 +571,12 @@ impl<'a> Simulation<'a> {
     }
 
     pub(super) fn recall(&mut self, rank: RankId) {
+        self.account(rank);
         let state = &mut self.ranks[rank.0 as usize];
         if !state.alive {
             return;
         }
-        let mut tasks = std::mem::take(&mut state.in_flight);
+        let mut tasks = state.take_in_flight();
         tasks.extend(std::mem::take(&mut state.waiting));
         if !self.cluster.holds_on {
             tasks.extend(std::mem::take(&mut state.hanging));
@@ -428,6 +588,49 @@ impl<'a> Simulation<'a> {
 
     fn give_back(&mut self, rank: RankId, task: Task, fault: MachineFault) {
         self.tell_scheduler(task.give_back(rank, fault));
+    }
+
+    /// From the start of the run until rank 0 can deal pages.
+    fn preparation(&self) -> Duration {
+        match &self.cluster.service {
+            Service::Independent(_) => Duration::ZERO,
+            Service::Shared(service) => service.preparation,
+        }
+    }
+
+    /// Interval of a rank's signs of life.
+    fn beat(&self) -> Duration {
+        self.cluster.silence_limit() / BEATS
+    }
+
+    /// When the first server of a rank is ready that starts at `delay`.
+    fn start(&mut self, engine: Engine, delay: Duration) -> Duration {
+        match &self.cluster.service {
+            Service::Independent(service) => delay + self.jitter(service.answer_time * 3),
+            Service::Shared(service) => {
+                let start = service.engine(engine).map(|engine| engine.start).unwrap_or_default();
+                self.draw(start)
+            }
+        }
+    }
+
+    /// Duration of a role switch to the engine, which the rank has served before or not.
+    fn switch(&mut self, engine: Engine, knows: bool) -> Duration {
+        match &self.cluster.service {
+            Service::Independent(service) => {
+                let mean = if knows { service.turn_back } else { service.turn_first };
+                mean / 2 + self.jitter(mean)
+            }
+            Service::Shared(service) => {
+                let switch = |of: &super::EngineService| if knows { of.switch_back } else { of.switch_first };
+                let switch = service.engine(engine).map(switch).unwrap_or_default();
+                self.draw(switch)
+            }
+        }
+    }
+
+    fn draw(&mut self, time: Spread) -> Duration {
+        time.draw(self.random.rand_float())
     }
 
     fn chance(&mut self, probability: f64) -> bool {

@@ -60,7 +60,9 @@ impl Task {
 
     /// What follows an attempt with this outcome.
     pub(super) fn continue_page(mut self, rank: RankId, outcome: AttemptOutcome) -> Next {
-        self.attempts.push(attempt(rank, self.stage, &self.retry, outcome));
+        if !matches!(outcome, AttemptOutcome::Accepted | AttemptOutcome::Blank) {
+            self.attempts.push(attempt(rank, self.stage, &self.retry, outcome));
+        }
         let verdict = match self.retry.after(outcome) {
             AfterAttempt::Accept => Verdict::Read,
             AfterAttempt::Blank => Verdict::Blank,
@@ -86,6 +88,14 @@ impl Task {
             }
         };
         Next::Tell(Event::Settled { rank, settlement })
+    }
+
+    /// Whether the engine has failed the page before.
+    pub(super) fn has_failed(&self) -> bool {
+        let engine = self.unit.engine;
+        self.attempts
+            .iter()
+            .any(|attempt| attempt.stage.engine() == engine && matches!(attempt.outcome, AttemptOutcome::Failed(_)))
     }
 
     /// Returns the page with its attempts.

@@ -2,24 +2,21 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
+use super::slab::Slab;
+
 /// A queue of future events. Events of the same moment come out in the order in which they went in.
 #[derive(Debug)]
 pub(super) struct Timeline<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    /// Time, order and place of each event.
+    heap: BinaryHeap<Reverse<(Duration, u64, u32)>>,
+    events: Slab<T>,
     inserted: u64,
     now: Duration,
 }
 
-#[derive(Debug)]
-struct Entry<T> {
-    at: Duration,
-    order: u64,
-    what: T,
-}
-
 impl<T> Timeline<T> {
     pub(super) fn new() -> Self {
-        Timeline { heap: BinaryHeap::new(), inserted: 0, now: Duration::ZERO }
+        Timeline { heap: BinaryHeap::new(), events: Slab::default(), inserted: 0, now: Duration::ZERO }
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -28,32 +25,13 @@ impl<T> Timeline<T> {
 
     pub(super) fn after(&mut self, delay: Duration, what: T) {
         self.inserted += 1;
-        self.heap.push(Reverse(Entry { at: self.now + delay, order: self.inserted, what }));
+        let place = self.events.insert(what);
+        self.heap.push(Reverse((self.now + delay, self.inserted, place)));
     }
 
     pub(super) fn next(&mut self) -> Option<T> {
-        let Reverse(entry) = self.heap.pop()?;
-        self.now = entry.at;
-        Some(entry.what)
-    }
-}
-
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.now = at;
+        self.events.take(place)
     }
 }

@@ -23,6 +23,7 @@ mod standin_common;
 mod store_support;
 mod turns_support;
 
+mod cluster_simulation;
 mod concurrency_simulation;
 mod conformance;
 mod corpus_plan;

@@ -10,7 +10,7 @@ use std::{
 
 use bulletin_ocr::{
     model::{DocumentId, FailureClass, Outcome, PageIndex, PageRef, RankId, StopReason},
-    simulate::{Cluster, FailingServer, Report, simulate},
+    simulate::{Cluster, FailingServer, IndependentService, Report, Service, simulate},
 };
 use oorandom::Rand64;
 
@@ -47,25 +47,31 @@ fn troubled(seed: u64) -> Cluster {
     }
     let (hanging_pages, hanging_ranks) = hanging(seed, ranks, &page_counts);
     let failing_servers = failing(seed, ranks);
+    let (unit_pages, credits) = (1 + below(6) as u32, 1 + below(8) as u32);
+    let in_flight = 1 + below(4) as u32;
+    let latency = Duration::from_millis(1 + below(2_000));
+    let loops = [0.2, 0.5][below(2) as usize];
+    let server_deaths = [0.0, 0.02][below(2) as usize];
+    let restart = Duration::from_millis(1 + below(4_000));
+    let turn_first = Duration::from_secs(1 + below(6));
+    let turn_back = Duration::from_millis(1 + below(2_000));
+    let answer_time = Duration::from_secs(1);
+    let service = IndependentService { in_flight, answer_time, loops, turn_first, turn_back };
     Cluster {
         seed,
         ranks,
         roles: engines::roles(roles),
         page_counts,
-        unit_pages: 1 + below(6) as u32,
-        credits: 1 + below(8) as u32,
-        in_flight: 1 + below(4) as u32,
-        answer_time: Duration::from_secs(1),
-        latency: Duration::from_millis(1 + below(2_000)),
-        loops: [0.2, 0.5][below(2) as usize],
+        unit_pages,
+        credits,
+        service: Service::Independent(service),
+        latency,
         blank: 0.05,
         poison,
-        server_deaths: [0.0, 0.02][below(2) as usize],
+        server_deaths,
         dying_servers: dying(seed, ranks),
-        restart: Duration::from_millis(1 + below(4_000)),
+        restart,
         engine_losses: 0.1,
-        turn_first: Duration::from_secs(1 + below(6)),
-        turn_back: Duration::from_millis(1 + below(2_000)),
         rank_losses: rank_losses.into_iter().collect(),
         hanging_pages,
         hanging_ranks,
@@ -73,6 +79,7 @@ fn troubled(seed: u64) -> Cluster {
         holds_on: below(3) == 0,
         races: below(2) == 0,
         deadline: (below(8) == 0).then(|| Duration::from_millis(below(30_000))),
+        record: false,
         check: true,
     }
 }
@@ -203,6 +210,19 @@ fn the_same_seed_gives_the_same_actions() {
     }
 }
 
+const SERVERS: IndependentService = IndependentService {
+    in_flight: 8,
+    answer_time: Duration::from_secs(10),
+    loops: 0.0,
+    turn_first: Duration::from_secs(130),
+    turn_back: Duration::from_secs(14),
+};
+
+/// Servers of which so many pages loop.
+fn servers(loops: f64) -> Service {
+    Service::Independent(IndependentService { loops, ..SERVERS })
+}
+
 /// A cluster without trouble.
 fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
     Cluster {
@@ -212,18 +232,14 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
         page_counts: vec![40; documents],
         unit_pages: 8,
         credits: 16,
-        in_flight: 8,
-        answer_time: Duration::from_secs(10),
+        service: servers(0.0),
         latency: Duration::from_millis(10),
-        loops: 0.0,
         blank: 0.0,
         poison: BTreeSet::new(),
         server_deaths: 0.0,
         dying_servers: BTreeMap::new(),
         restart: Duration::from_secs(90),
         engine_losses: 0.0,
-        turn_first: Duration::from_secs(130),
-        turn_back: Duration::from_secs(14),
         rank_losses: BTreeMap::new(),
         hanging_pages: BTreeMap::new(),
         hanging_ranks: BTreeMap::new(),
@@ -231,13 +247,14 @@ fn steady(ranks: u32, roles: &str, documents: usize) -> Cluster {
         holds_on: false,
         races: true,
         deadline: None,
+        record: false,
         check: false,
     }
 }
 
 /// A cluster without trouble, but for pages that loop: `loops` is of one attempt, its cube of all three.
 fn looping(roles: &str, ranks: u32, documents: usize, loops: f64) -> Report {
-    let cluster = Cluster { loops, ..steady(ranks, roles, documents) };
+    let cluster = Cluster { service: servers(loops), ..steady(ranks, roles, documents) };
     let report = simulate(&cluster).unwrap();
     assert_eq!(report.outcome, Some(Outcome::Complete), "{roles}");
     println!("{loops:.2} {ranks} {roles:28} {:5.0} s, {} turns", report.elapsed.as_secs_f64(), report.turns);
@@ -276,7 +293,7 @@ fn failing_beside(good: u32, failing: u32, server: FailingServer) -> Report {
     let ranks = good + failing;
     let cluster = Cluster {
         seed: 11,
-        loops: 0.1,
+        service: servers(0.1),
         failing_servers: (0..failing).map(|rank| (RankId(rank), server)).collect(),
         ..steady(ranks, "chandra", 200)
     };
@@ -331,9 +348,12 @@ fn one_gpu(poison: &[u32], deaths: f64) -> Cluster {
     Cluster {
         poison,
         server_deaths: deaths,
-        in_flight: 64,
+        service: Service::Independent(IndependentService {
+            in_flight: 64,
+            answer_time: Duration::from_secs(30),
+            ..SERVERS
+        }),
         credits: 80,
-        answer_time: Duration::from_secs(30),
         page_counts: vec![4_000],
         ..steady(1, "chandra", 1)
     }
