@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
-    gpu_model::GpuModel,
     simulate::{Change, Pacing, Server},
 };
+use gpu_model::GpuModel;
 
 #[path = "../tests/it/concurrency_support/mod.rs"]
 mod concurrency_support;

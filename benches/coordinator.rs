@@ -69,6 +69,7 @@ impl Swing {
             turn_cost: Duration::ZERO,
             silence_limit: None,
             lease_floor: Duration::from_secs(3600),
+            races: true,
         };
         let scheduler = Scheduler::new(policy, &counts, Vec::new(), LeaseId(0));
         let mut swing = Swing { scheduler, out: Vec::new(), units: VecDeque::new(), pages: VecDeque::new() };

@@ -10,10 +10,10 @@ use std::{
 };
 
 use bulletin_ocr::{
-    gpu_model::GpuModel,
     model::{Engine, EngineNames, RoleNames, configuration::Schedule},
     simulate::{Cluster, EngineService, Failures, Lengths, PageTime, Service, SharedService, Spread, simulate},
 };
+use gpu_model::GpuModel;
 
 fn number(variable: &str, default: u32) -> u32 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
@@ -69,6 +69,7 @@ fn main() {
             failing_servers: BTreeMap::new(),
             holds_on: false,
             deadline: None,
+            races: true,
             record: false,
             check: false,
         };

@@ -24,12 +24,12 @@
 //! | [`store`] | journal, shard, catalogue, reader, export, verification |
 //! | [`corpus`] | discovery, documents, fingerprints, gazette names, the plan |
 //! | [`standin`] | the stand-in server |
-//! | [`gpu_model`] | a model of a GPU under continuous batching; pure |
 //! | [`tesseract`] | Tesseract as a child process |
 //! | [`model`] | ids, page reference, verdicts, failure classes, records, configuration |
 //! | [`sys`] | child processes, file locks and names, `/proc`, host name, exit codes, random bytes, text for terminals |
 //!
-//! Below all of them is the package [`page_image`]: layout analysis of a page, and the changes of its image; pure.
+//! Below all of them are two packages, both pure, which development builds optimise: [`page_image`], layout analysis of a
+//! page and the changes of its image; and [`gpu_model`], a model of a GPU under continuous batching.
 
 // These macros panic on a closed pipe, and print control characters: `sys::write_stdout` and `write_stderr` do not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -41,7 +41,6 @@ pub mod corpus;
 pub mod engine;
 pub mod estimate;
 pub mod experiment;
-pub mod gpu_model;
 pub mod imaging;
 pub mod launch;
 pub mod model;

@@ -11,6 +11,7 @@ mod page;
 mod plan;
 mod profiles;
 mod render_child;
+mod report;
 mod run;
 mod simulate;
 mod stand_in;
@@ -41,6 +42,8 @@ enum Command {
     Simulate(Box<simulate::Arguments>),
     /// Measure how runs scale, inside one allocation
     Experiment(experiment::Arguments),
+    /// Show results of experiments side by side
+    Report(report::Arguments),
     /// Submit a job file to PBS: the main job on the nodes of a cluster
     Submit(submit::Arguments),
     /// Show the state of the jobs of a run, until the last has ended
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Experiment(arguments) => experiment::run(arguments),
+        Command::Report(arguments) => report::run(arguments),
         Command::Submit(arguments) => submit::run(arguments),
         Command::Follow(arguments) => follow::run(arguments),
         Command::Page(arguments) => page::run(arguments),

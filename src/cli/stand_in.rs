@@ -6,11 +6,12 @@ use std::{
 
 use clap::ValueEnum;
 
+use gpu_model::GpuModel;
+
 use crate::{
-    gpu_model::GpuModel,
     standin::{
-        self, AnswerLengths, BoxScale, Dialect, Grammar, ListenAddress, Mode, Options, Release, SleepMode,
-        StandInError, TimeScale,
+        self, AnswerLengths, Dialect, Grammar, ListenAddress, Mode, Options, Release, SleepMode, StandInError,
+        TimeScale,
     },
     sys::{ExitCode, write_stderr},
 };
@@ -49,9 +50,10 @@ pub struct Arguments {
     /// Name of the model [default: chandra; deepseek-ocr for grounding]
     #[arg(long, value_name = "NAME")]
     served_name: Option<String>,
-    /// Scale of the boxes of divs: 1000 as in Chandra 2, 1024 as in Chandra 1
-    #[arg(long, value_enum, default_value = "1000")]
-    box_scale: BoxScale,
+    /// Boxes run from 0 to this number; 1024 for divs writes them as Chandra 1 does [default: divs 1000, grounding 999,
+    /// doctags 500, layout-json pixels of the image]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    box_scale: Option<u16>,
     /// Begin Markdown with front matter, as olmOCR does
     #[arg(long)]
     front_matter: bool,

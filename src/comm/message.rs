@@ -51,7 +51,7 @@ pub enum ToWorker {
 pub struct Assignment {
     /// The pages, engine and lease.
     pub unit: Unit,
-    /// Earlier attempts: on the other engine, or on a rank that returned the page.
+    /// Earlier attempts: on another engine, or on a rank that returned the page.
     pub priors: Vec<Prior>,
 }
 

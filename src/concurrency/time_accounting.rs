@@ -80,7 +80,7 @@ impl TimeWithoutPages {
         [
             ("the plan was not finished", self.planning),
             ("other ranks held the last", self.last_pages),
-            ("waiting for the other engine", self.other_engine),
+            ("waiting for another engine", self.other_engine),
             ("suspects in isolation", self.trials),
         ]
     }

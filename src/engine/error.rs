@@ -18,9 +18,14 @@ pub enum EngineError {
     /// A profile or prompt file that cannot be read.
     #[error("cannot read {path}: {reason}")]
     Unreadable { path: PathBuf, reason: std::io::Error },
-    /// A profile file with a syntax error or an unknown key.
+    /// A profile file with a syntax error.
     #[error("profile {name} is not valid: {reason}")]
     Syntax { name: String, reason: Box<toml::de::Error> },
+    /// A profile with an unknown or missing key, or a value of the wrong type.
+    #[error(
+        "profile {name} is not valid: {reason}; correct the key, or remove it (`bocr profiles chandra-2` prints every key)"
+    )]
+    Field { name: String, reason: String },
     /// A chain of profile files that extend each other and does not end.
     #[error("profile {name} extends itself through other files: remove one `extends`")]
     Endless { name: String },

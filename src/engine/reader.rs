@@ -14,7 +14,7 @@ use crate::model::{
 use super::{
     Acceptance, Classification, Client, End, EngineError, EngineRequest, EngineResponse, Expectation, Health, Loop,
     Profile, Reading, TokenBudget, accept,
-    acceptance::{leaks::repeated_prompt, remark_on, repetition::without_repeated_blocks},
+    acceptance::{remark_on, repetition::without_repeated_blocks},
     client::classify::{classify, needs_health},
     judge::repeated_tail,
     language_of,
@@ -35,7 +35,7 @@ pub struct PageImage {
     /// Place of that part on the page, without white that was added around it.
     pub place: BBox,
     /// What the plan and the renderer know of the image, for the acceptance of its answer.
-    pub expects: Expectation,
+    pub expects: Expectation<'static>,
 }
 
 /// Identity and retry step of a request.
@@ -183,12 +183,7 @@ impl Reader {
             Classification::Ends(outcome, reason) => (outcome, reason, self.parse(before_loop(&reply), image)),
             Classification::Whole => {
                 let reading = self.parse(&reply.raw, image);
-                let leaked = || repeated_prompt(&reading, &self.profile.prompt_text);
-                let accepted = match accept(&reading, image.expects) {
-                    Acceptance::Accepted => leaked()
-                        .map_or(Acceptance::Accepted, |reason| Acceptance::Refused(FailureClass::Unparsable, reason)),
-                    other => other,
-                };
+                let accepted = accept(&reading, image.expects.asked_with(&self.profile.prompt_text));
                 let (outcome, reason) = match accepted {
                     Acceptance::Accepted => (AttemptOutcome::Accepted, remark_on(&reading)),
                     Acceptance::Blank => (AttemptOutcome::Blank, String::new()),

@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use super::{Earlier, PageCost};
-use crate::{
-    gpu_model::GpuModel,
-    model::{Engine, EngineNames},
-};
+use gpu_model::GpuModel;
+
+use crate::model::{Engine, EngineNames};
 
 /// The work of one engine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -33,7 +32,8 @@ pub struct Work {
     pub engines: EngineNames,
     /// Work of the first engine: stage 1.
     pub first: EngineWork,
-    /// Work of the later engines, stage 2: the pages that fail in stage 1. None where there is one engine only.
+    /// Work of the later engines, stage 2: the pages that fail in stage 1, each read once. All later engines are counted
+    /// as one. None where there is one engine only.
     pub later: EngineWork,
     /// Prompt tokens of a page in stage 1.
     pub prompt_tokens: f64,
@@ -79,7 +79,15 @@ impl Work {
         };
         let has_later = engines.names().len() > 1;
         let later = if has_later { work.later } else { EngineWork { pages: 0.0, ..work.later } };
-        Work { later, engines: engines.clone(), ..work }
+        let mut sources = work.sources;
+        if engines.names().len() > 2 {
+            let names = engines.text(engines.all().without(Engine::FIRST), ", ");
+            sources.push(format!(
+                "stage 2: {names} are counted as one engine, which reads each page that fails on stage 1 once; what an \
+                 engine after the second reads in addition is not counted"
+            ));
+        }
+        Work { later, sources, engines: engines.clone(), ..work }
     }
 
     /// The first engine and the later ones by their names, with the work of each.
@@ -169,7 +177,10 @@ fn from_figures(inked: f64, cost: &PageCost, attempts: u32) -> Work {
 }
 
 fn deepseek_source() -> String {
-    format!("a page is assumed to take {DEEPSEEK_PAGE:.2} s on DeepSeek-OCR: 200,000 a day published for one A100-40G")
+    format!(
+        "a page is assumed to take {DEEPSEEK_PAGE:.2} s on a later engine, whichever it is: DeepSeek-OCR's 200,000 a day, \
+         published for one A100-40G"
+    )
 }
 
 #[cfg(test)]
@@ -217,6 +228,18 @@ mod tests {
         assert!((same.second_share() - 20.0 / 120.0).abs() < 1e-9);
         let larger = Work::of(200, &cost(4000.0, 9.0), 3, &earlier, &EngineNames::default());
         assert_eq!(larger.first.seconds(), 200.0);
+    }
+
+    #[test]
+    fn it_says_that_engines_after_the_first_are_counted_as_one() {
+        let work = |names: &[&str]| {
+            let names = EngineNames::new(names.iter().map(|name| name.parse().unwrap()).collect()).unwrap();
+            Work::of(100, &cost(4014.0, 1267.0), 1, &Earlier::default(), &names)
+        };
+        let (two, three) = (work(&["a", "b"]), work(&["a", "b", "c"]));
+        let says = |work: &Work| work.sources.iter().any(|source| source.contains("b, c are counted as one engine"));
+        assert!(says(&three) && !says(&two), "{:?}", three.sources);
+        assert_eq!(three.later, two.later);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Agreement {
 }
 
 /// What the ratio of two rates says.
-fn verdict(ratio: Estimate) -> &'static str {
+pub(super) fn verdict(ratio: Estimate) -> &'static str {
     match ratio.half_width {
         Some(half) if ratio.value - half > 1.0 => "faster",
         Some(half) if ratio.value + half < 1.0 => "slower",

@@ -1,6 +1,10 @@
 //! Why an experiment ends early.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{
     comm::{CodecError, MpiError},
@@ -55,6 +59,9 @@ pub enum ExperimentError {
     /// The folder has another experiment.
     #[error("{folder} has an experiment with another {setting}: name another folder with --output")]
     OtherExperiment { folder: PathBuf, setting: &'static str },
+    /// The file has no measurement.
+    #[error("{0} has no results: name the folder of an experiment")]
+    NoResults(PathBuf),
     /// A file of the experiment cannot be written or read.
     #[error("cannot write or read {path}: check its permissions and its disk, and give the same command again")]
     File { path: PathBuf, source: io::Error },
@@ -83,6 +90,11 @@ fn outcome_text(outcome: &RunOutcome) -> String {
 }
 
 impl ExperimentError {
+    /// A file that cannot be written or read.
+    pub(super) fn file(path: &Path, source: io::Error) -> ExperimentError {
+        ExperimentError::File { path: path.to_owned(), source }
+    }
+
     /// The exit code of the command.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -103,6 +115,7 @@ impl ExperimentError {
             | ExperimentError::NoPages
             | ExperimentError::TooFewRanks { .. }
             | ExperimentError::UnequalRoles(_)
+            | ExperimentError::NoResults(_)
             | ExperimentError::OtherExperiment { .. } => ExitCode::WrongUsage,
         }
     }

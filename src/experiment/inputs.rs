@@ -8,7 +8,7 @@ use std::{
 
 use oorandom::Rand64;
 
-use super::{error::ExperimentError, leader::file, order::shuffled};
+use super::{error::ExperimentError, order::shuffled};
 use crate::{
     corpus::{Candidate, Inputs, discover},
     report::{RunPhase, StatusFile},
@@ -64,9 +64,9 @@ pub(super) fn sampled_pages(
 fn count(request: &RunRequest, documents: Vec<Candidate>, pages: u32) -> Result<Vec<Counted>, ExperimentError> {
     let home = &request.home;
     // The launcher takes a status that stands still for a sign of a run that hangs.
-    let status = StatusFile::new(home).map_err(|source| file(home, source))?;
+    let status = StatusFile::new(home).map_err(|source| ExperimentError::file(home, source))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|source| file(home, source))?;
+    let runtime = runtime.map_err(|source| ExperimentError::file(home, source))?;
     let pool = runtime.block_on(renderer_pool(&request.program, &request.configuration, 1))?;
     let mut found = Vec::new();
     let mut total = 0;
@@ -100,7 +100,7 @@ fn copy(original: &Counted, copies: &Path, place: usize, turn: u32) -> Result<Pa
         write!(bytes, "\n% copy {turn}\n")?;
         replace(&path, &bytes)
     };
-    write().map_err(|source| file(&path, source))?;
+    write().map_err(|source| ExperimentError::file(&path, source))?;
     Ok(path)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn take_part(
     let home = leader.home();
     leader.member.end();
     if let Some(finished) = finished(&done) {
-        finished.write(&home).map_err(|source| file(&home, source))?;
+        finished.write(&home).map_err(|source| ExperimentError::file(&home, source))?;
     }
     done.map(Some)
 }
@@ -79,10 +79,6 @@ fn finished(done: &Result<String, ExperimentError>) -> Option<Finished> {
     }
 }
 
-pub(super) fn file(path: &Path, source: std::io::Error) -> ExperimentError {
-    ExperimentError::File { path: path.to_owned(), source }
-}
-
 impl Leader<'_> {
     /// The folder of the experiment.
     pub(super) fn home(&self) -> std::path::PathBuf {
@@ -96,7 +92,7 @@ impl Leader<'_> {
 
     fn begin(&mut self) -> Result<(), ExperimentError> {
         let home = self.home();
-        fs::create_dir_all(&home).map_err(|source| file(&home, source))?;
+        fs::create_dir_all(&home).map_err(|source| ExperimentError::file(&home, source))?;
         remove(&home.join(STOP_FILE), |path| fs::remove_file(path))?;
         for run in &self.member.arms {
             let roles = run.configuration.engines.roles();
@@ -149,7 +145,7 @@ impl Leader<'_> {
 
 fn remove(path: &Path, with: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), ExperimentError> {
     match with(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file(path, error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(ExperimentError::file(path, error)),
         _ => Ok(()),
     }
 }

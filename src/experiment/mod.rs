@@ -19,6 +19,7 @@
 //! | `results` | `results.jsonl`: the settings and all measurements |
 //! | `tables`, `plots` | Markdown, CSV and SVG of a curve |
 //! | `comparison` | Markdown and CSV of a comparison |
+//! | `side_by_side` | results of several experiments in one table |
 //! | `error` | why an experiment ends early |
 
 mod agreement;
@@ -35,6 +36,7 @@ mod request;
 mod results;
 mod scaling;
 mod servers;
+mod side_by_side;
 mod statistics;
 mod tables;
 
@@ -43,3 +45,4 @@ pub use error::ExperimentError;
 pub use order::StopRule;
 pub use request::{CompareRequest, Mode, ScalingRequest};
 pub use scaling::scaling;
+pub use side_by_side::side_by_side;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Name of the file in the folder of the experiment.
-const RESULTS_FILE: &str = "results.jsonl";
+pub(super) const RESULTS_FILE: &str = "results.jsonl";
 
 /// Version of the format. New fields do not change it.
 const VERSION: u32 = 1;
@@ -173,7 +173,7 @@ impl<S> Measurement<S> {
 /// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]
-enum Line<S> {
+pub(super) enum Line<S> {
     Experiment(Box<Setting>),
     Measurement(Box<Measurement<S>>),
 }

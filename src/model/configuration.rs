@@ -244,6 +244,8 @@ pub struct Schedule {
     /// itself.
     #[serde(with = "duration")]
     pub silence_limit: Duration,
+    /// Whether the last pages are also asked on ranks that have nothing else to do. The first reading counts.
+    pub races: bool,
 }
 
 impl Default for Schedule {
@@ -255,6 +257,7 @@ impl Default for Schedule {
             seal_reserve: Duration::from_secs(60),
             turn_cost: Duration::from_secs(180),
             silence_limit: Duration::from_secs(60),
+            races: true,
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct NodeSettings {
     /// with a warning.
     pub gpus: Option<Vec<String>>,
     /// Folder on each node's own disk to which model files are copied before the first server starts, e.g. `$TMPDIR`.
-    /// It must exist. The files of an engine that serves later are copied while the other engine serves. Later starts
+    /// It must exist. The files of an engine that serves later are copied while another engine serves. Later starts
     /// find the copies again; bocr never removes them.
     pub stage: Option<PathBuf>,
     /// Folder on each node's own disk for compiled files of the servers, e.g. `~/cache` where homes are local. By

@@ -167,7 +167,7 @@ impl fmt::Display for NamedRole {
 pub enum ParseRolesError {
     /// The name of an engine cannot be one.
     #[error(
-        "{0}; write roles as `7*chandra,deepseek`: `a+b` is a rank with both engines together, `a/b` one with both, one \
+        "{0}; write roles as `7*chandra,deepseek`: `a+b` is a rank with these engines together, `a/b` one with these, one \
          at a time"
     )]
     Name(#[from] ParseEngineNameError),

@@ -56,7 +56,7 @@ impl fmt::Display for Verdict {
 pub enum Remedy {
     /// The same engine may succeed with another retry step.
     SameEngine,
-    /// Only the other engine may succeed.
+    /// Only another engine may succeed.
     OtherEngine,
     /// The user must act: give a password, a better file or a larger limit.
     Operator,
@@ -101,7 +101,7 @@ failure_classes! {
     RenderTimeout = 4, "render-timeout", Operator;
     /// The page would not fit in the renderer's memory limit.
     TooLarge = 5, "too-large", Operator;
-    /// The answer repeats itself without end. Another sampling may help, then the other engine.
+    /// The answer repeats itself without end. Another sampling may help, then another engine.
     Loop = 10, "loop", SameEngine;
     /// The token budget was used up before the answer ended.
     Truncated = 11, "truncated", SameEngine;
@@ -117,7 +117,7 @@ failure_classes! {
     ServerError = 21, "server-error", SameEngine;
     /// No progress within the token limits while the server was healthy.
     Stalled = 22, "stalled", SameEngine;
-    /// The page was alone in flight at two engine deaths. It goes to the other engine.
+    /// The page was alone in flight at two engine deaths. It goes to the next engine.
     Poison = 30, "poison", OtherEngine;
     /// The file is no longer the one in the plan. The next start plans it again.
     Changed = 6, "changed", Operator;

@@ -123,7 +123,7 @@ impl NodePreparation {
         Ok(folder)
     }
 
-    /// Checks that the model exists long before the role switch to its engine, and copies it once the other engine
+    /// Checks that the model exists long before the role switch to its engine, and copies it once another engine
     /// serves (`serves`). Copying it at the switch would leave the GPU idle for that time.
     pub(crate) async fn prestage(
         &self,

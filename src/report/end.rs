@@ -129,6 +129,9 @@ pub struct EndReport {
     pub blank: u64,
     /// Failed pages by class.
     pub failed: BTreeMap<FailureClass, u64>,
+    /// Pages that were also asked on an idle rank at the end.
+    #[serde(default)]
+    pub raced: u64,
     /// Pages that are not settled.
     pub left: u64,
     /// Pages that earlier starts settled. They are included above.
@@ -225,6 +228,7 @@ impl EndReport {
             remarked: summaries.values().map(|summary| summary.remarked).sum(),
             blank: counts.blank,
             failed: counts.failed.clone(),
+            raced: 0,
             left: counts.pages - counts.settled(),
             restored: counts.restored,
             seconds,
@@ -252,6 +256,11 @@ impl EndReport {
     /// Adds the time of reading and the part of each rank.
     pub fn with_reading(self, reading: Option<Duration>, by_rank: Vec<RankFigures>) -> Self {
         EndReport { reading_seconds: reading.map(|reading| reading.as_secs_f64()), by_rank, ..self }
+    }
+
+    /// Adds the number of pages that were also asked on an idle rank.
+    pub fn with_raced(self, raced: u64) -> Self {
+        EndReport { raced, ..self }
     }
 
     /// Adds the servers that failed pages which others read.
@@ -313,6 +322,9 @@ impl EndReport {
                 "  read with a remark: {} (`remark` in the JSONL export says what is odd)",
                 self.remarked
             );
+        }
+        if self.raced > 0 {
+            let _ = writeln!(text, "  asked on two ranks at the end: {} (the first reading counts)", self.raced);
         }
         for (class, pages) in &self.failed {
             let _ = writeln!(text, "  failed pages: {class} {pages}");

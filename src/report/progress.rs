@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub restored: u64,
     /// Pages read.
     pub read: u64,
-    /// Pages read by the second engine after the first had failed; included in `read`.
+    /// Pages read by a later engine after the first had failed; included in `read`.
     pub recovered: u64,
     /// Blank pages.
     pub blank: u64,

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Number and duration of role switches: from rank 0's order until the other engine was ready.
+/// Number and duration of role switches: from rank 0's order until the next engine was ready.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoleSwitchTimes {
     /// Number of role switches.

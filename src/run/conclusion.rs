@@ -23,6 +23,7 @@ pub(super) fn conclude(run_directory: &Path, prepared: &Prepared, ended: &Ended)
     )
     .without(ended.lost.iter().copied().collect())
     .with_turns(ended.turns)
+    .with_raced(ended.scheduler.raced())
     .with_reading(ended.reading, by_rank(ended))
     .with_failing_servers(ended.failing_servers.clone());
     let has_stopped = matches!(ended.outcome, Outcome::Stopped(_));

@@ -119,6 +119,7 @@ impl Coordinator {
             turn_cost: schedule.turn_cost,
             silence_limit: Some(schedule.silence_limit),
             lease_floor: lease_floor(&request.configuration),
+            races: schedule.races,
         };
         let page_counts: Vec<u32> = prepared.plan.documents.iter().map(|document| document.pages()).collect();
         let restored = std::mem::take(&mut prepared.restored);
@@ -330,6 +331,7 @@ impl Coordinator {
                     tracing::error!(%rank, document = %document.name, page = page.page.number(), file = %document.path.display(), "the lease of this page has expired: it did not come back in time, because its file or the process that works on it hangs");
                     out.push((rank, ToWorker::ReleasePage(page, lease)));
                 }
+                Action::Release { rank, page, lease } => out.push((rank, ToWorker::ReleasePage(page, lease))),
                 Action::Recall { rank } => out.push((rank, ToWorker::Recall)),
                 Action::Finish { outcome } => {
                     self.outcome = Some(outcome);

@@ -31,7 +31,8 @@ const OPERATIONAL_FIELDS: [&str; 9] =
 
 /// Settings, or tables of settings, that belong to a start and not to the run: another path of the library, a password
 /// that was missing, other nodes.
-const FREE_SETTINGS: [&str; 5] = ["pdfium", "passwords", "node", "imaging.children", "schedule.turn_cost"];
+const FREE_SETTINGS: [&str; 6] =
+    ["pdfium", "passwords", "node", "imaging.children", "schedule.turn_cost", "schedule.races"];
 
 /// Compares the settings with those of earlier starts and stores them.
 ///

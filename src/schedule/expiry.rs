@@ -81,6 +81,9 @@ impl Scheduler {
         self.ranks.unanswered(rank);
         self.expired = self.expired.saturating_add(1);
         out.push(Action::Expire { rank, page, lease });
+        if self.other_lease(page, lease).is_some() {
+            return;
+        }
         let open = self.open.entry(page);
         let was_given_up = open.given_up;
         open.expired.push(ExpiredLease { lease, rank });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Engine, PageRef, RankId, Trial, Verdict};
+use crate::model::{Engine, LeaseId, PageRef, RankId, Trial, Verdict};
 
 use super::{ending::Phase, ledger::PageState, open_page::OpenPage, rank_state::SwitchCandidate, scheduler::Scheduler};
 
@@ -65,7 +65,11 @@ impl Scheduler {
                 return Err(format!("{id} expires, but no timeout is set for it"));
             }
             for page in &lease.open {
-                if self.ledger.stage(*page) != PageState::Leased(id) || queued.contains(page) {
+                let is_race = self.races.get(page) == Some(&id);
+                if is_race && !matches!(self.ledger.stage(*page), PageState::Leased(first) if first != id) {
+                    return Err(format!("{page} is raced under {id} but its state is {:?}", self.ledger.stage(*page)));
+                }
+                if !is_race && self.ledger.stage(*page) != PageState::Leased(id) || queued.contains(page) {
                     return Err(format!("{page} is open under {id} but its state is {:?}", self.ledger.stage(*page)));
                 }
                 let open = self.open.get(*page);
@@ -85,7 +89,13 @@ impl Scheduler {
                 *held.entry(lease.rank).or_default() += 1;
             }
         }
-        Ok(held)
+        let is_open = |(page, id): &(&PageRef, &LeaseId)| {
+            self.leases.iter().any(|(open, lease)| open == **id && lease.open.contains(*page))
+        };
+        match self.races.iter().find(|race| !is_open(race)) {
+            Some((page, id)) => Err(format!("{page} is raced under {id}, which is not open")),
+            None => Ok(held),
+        }
     }
 
     /// A rank holds what its leases say, within its credits.

@@ -79,16 +79,26 @@ impl Leases {
     }
 
     /// Takes back all pages of a rank, in lease order.
-    pub(super) fn revoke(&mut self, rank: RankId) -> Vec<Lease> {
+    pub(super) fn revoke(&mut self, rank: RankId) -> Vec<(LeaseId, Lease)> {
         let lost: Vec<_> = self.open.iter().filter(|(_, lease)| lease.rank == rank).map(|(id, _)| *id).collect();
-        let leases: Vec<_> = lost.into_iter().filter_map(|id| self.open.remove(&id)).collect();
-        leases.iter().for_each(|lease| self.count_off(lease.engine, lease.open.len() as u64));
+        let leases: Vec<_> = lost.into_iter().filter_map(|id| Some((id, self.open.remove(&id)?))).collect();
+        leases.iter().for_each(|(_, lease)| self.count_off(lease.engine, lease.open.len() as u64));
         leases
     }
 
     /// The oldest open assignment: lease numbers grow with time.
     pub(super) fn oldest(&self) -> Option<(LeaseId, &Lease)> {
         self.open.first_key_value().map(|(id, lease)| (*id, lease))
+    }
+
+    /// The rank of an open assignment.
+    pub(super) fn holder(&self, lease: LeaseId) -> Option<RankId> {
+        self.open.get(&lease).map(|lease| lease.rank)
+    }
+
+    /// All open assignments, the last one first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = (LeaseId, &Lease)> {
+        self.open.iter().rev().map(|(id, lease)| (*id, lease))
     }
 
     /// Pages in flight for the engine.

@@ -14,8 +14,9 @@
 //! | `timer` | timers: what happens when time passes |
 //! | `failures` | pages that servers fail by their answers: whose fault it is |
 //! | `expiry` | leases of pages that do not come back |
+//! | `race` | the last pages are also asked on idle ranks |
 //! | `ending` | the phases of an early end: deadline, stop, silence |
-//! | `role_switch` | which ranks switch to their other engine, and when |
+//! | `role_switch` | which ranks switch to another engine, and when |
 //! | `page_times` | how long pages take |
 //! | `ledger` | one state per page |
 //! | `open_page` | pages with a history |
@@ -37,6 +38,7 @@ mod open_page;
 mod page_times;
 mod protocol;
 mod queue;
+mod race;
 mod rank_state;
 mod ranks;
 mod role_switch;

@@ -27,7 +27,7 @@ pub enum Event {
     EngineReady {
         /// The rank.
         rank: RankId,
-        /// The engine. On a rank that serves one at a time, the other engine is no longer ready.
+        /// The engine. On a rank that serves one at a time, the others are no longer ready.
         engine: Engine,
     },
     /// The rank will never again serve this engine. It returns the pages that it held for it one by one.
@@ -115,6 +115,15 @@ pub enum Action {
         /// The lease of the assignment.
         lease: LeaseId,
     },
+    /// Tell the rank to drop the page, which another rank has read.
+    Release {
+        /// The rank.
+        rank: RankId,
+        /// The page.
+        page: PageRef,
+        /// The lease of the assignment.
+        lease: LeaseId,
+    },
     /// Tell the rank to return every page that it has not settled.
     Recall {
         /// The rank.
@@ -144,7 +153,7 @@ pub enum Action {
         engine: Engine,
     },
     /// Report why no rank gets pages for the engine any more: all its servers fail all pages. The run goes on with the
-    /// other engine as far as it can.
+    /// other engines as far as it can.
     AllServersFail {
         /// The engine.
         engine: Engine,

@@ -1,7 +1,7 @@
 //! Role switches: which rank that serves one engine at a time switches to another engine, and when.
 //!
 //! * A rank switches only while it holds no pages: when no page waits for its engine, or when it has lost that engine.
-//! * A rank switches if it arrives in time to help: after the time of a switch, the ranks that serve the other engine
+//! * A rank switches if it arrives in time to help: after the time of a switch, the ranks that serve the new engine
 //!   or switch to it would still be at work on the pages that wait there. Where there is no such rank, one always
 //!   switches.
 //! * A rank leaves an engine early for a later one, and gets no more pages of it, as soon as the other ranks can end the

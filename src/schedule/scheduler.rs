@@ -51,6 +51,8 @@ pub struct Policy {
     /// Minimum duration of a lease. At least the time of a page that uses all its attempts of a stage, on a rank whose
     /// server is restarted meanwhile.
     pub lease_floor: Duration,
+    /// Whether the last pages are also asked on idle ranks.
+    pub races: bool,
 }
 
 /// A page that an earlier start of the run has a durable record of.
@@ -96,6 +98,10 @@ pub struct Scheduler {
     pub(super) taken_back: BTreeSet<PageRef>,
     /// When a page was last settled.
     pub(super) last_settled: Option<Tick>,
+    /// Pages that are also asked on an idle rank, with the lease there.
+    pub(super) races: BTreeMap<PageRef, LeaseId>,
+    /// All pages that were raced so far.
+    pub(super) raced: BTreeSet<PageRef>,
     /// Number of leases that expired.
     pub(super) expired: u64,
     pub(super) counts: Counts,
@@ -124,6 +130,8 @@ impl Scheduler {
             failed_engines: EngineSet::default(),
             taken_back: BTreeSet::new(),
             last_settled: None,
+            races: BTreeMap::new(),
+            raced: BTreeSet::new(),
             expired: 0,
             counts: Counts::default(),
             phase: Phase::Dealing,
@@ -187,6 +195,9 @@ impl Scheduler {
         if self.phase == Phase::Dealing && self.turn_ranks(now, out) {
             self.deal(now, out);
         }
+        if self.phase == Phase::Dealing {
+            self.deal_races(now, out);
+        }
         self.finish_if_over(out);
     }
 
@@ -208,6 +219,11 @@ impl Scheduler {
     /// When a page was last settled in this start of the run.
     pub fn last_settled(&self) -> Option<Tick> {
         self.last_settled
+    }
+
+    /// Number of pages that were also asked on an idle rank.
+    pub fn raced(&self) -> u64 {
+        self.raced.len() as u64
     }
 
     /// Duration of each role switch, from the order until the engine was ready.
@@ -305,6 +321,9 @@ impl Scheduler {
             self.counts.stale += 1;
             return;
         };
+        if self.other_lease(page, lease).is_some() {
+            return;
+        }
         let asked = attempts.last().is_some_and(|last| last.outcome == AttemptOutcome::Interrupted(fault));
         if !attempts.is_empty() {
             self.open.entry(page).history = folded(attempts);
@@ -333,9 +352,11 @@ impl Scheduler {
 
     pub(super) fn rank_lost(&mut self, rank: RankId) {
         self.ranks.remove(rank);
-        for lease in self.leases.revoke(rank).into_iter().rev() {
+        for (id, lease) in self.leases.revoke(rank).into_iter().rev() {
             for page in lease.open.into_iter().rev() {
-                self.wait_again(page, lease.engine);
+                if self.other_lease(page, id).is_none() {
+                    self.wait_again(page, lease.engine);
+                }
             }
         }
     }

@@ -28,6 +28,11 @@ impl Scheduler {
         if !given_up {
             self.time_page(engine, assigned, now);
         }
+        match (self.other_lease(page, lease), verdict) {
+            (Some(_), Verdict::Failed(_)) => return,
+            (Some(other), Verdict::Read | Verdict::Incomplete | Verdict::Blank) => self.drop_lease(page, other, out),
+            (None, _) => {}
+        }
         if failed_by_its_answer(verdict) {
             self.server_failed(rank, engine, settlement, out);
         } else {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 pub enum DesiredState {
     /// Answer requests.
     Serve,
-    /// Leave the GPU's memory to the server of the other engine: sleep, or end.
+    /// Leave the GPU's memory to the server of another engine: sleep, or end.
     Rest,
 }
 

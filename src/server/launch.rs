@@ -219,10 +219,11 @@ fn stand_in(profile: &Profile, mode: StandInMode, faults: Option<&Path>, share: 
         "--max-model-len".into(),
         profile.context_length.to_string(),
     ];
-    match profile.dialect {
-        Dialect::Divs { box_scale } => words.extend(["--box-scale".into(), box_scale.to_string()]),
-        Dialect::Markdown { front_matter: true, .. } => words.push("--front-matter".into()),
-        _ => {}
+    if let Some(scale) = profile.dialect.box_scale() {
+        words.extend(["--box-scale".into(), scale.to_string()]);
+    }
+    if let Dialect::Markdown { front_matter: true, .. } = profile.dialect {
+        words.push("--front-matter".into());
     }
     if mode == "tesseract" {
         words.extend(["--max-num-seqs".into(), share.cores.to_string()]);

@@ -70,7 +70,7 @@ impl LifeWatch {
         matches!(&*self.0.borrow(), State::Lost)
     }
 
-    /// Whether the server rests because the other engine serves.
+    /// Whether the server rests because another engine serves.
     pub fn is_resting(&self) -> bool {
         matches!(&*self.0.borrow(), State::Resting)
     }

@@ -39,7 +39,7 @@ pub(super) struct Supervisor {
     pub(super) admitted: Option<GpuPermit>,
     /// The process, from its launch until it is gone; it may sleep.
     pub(super) server: Option<Server>,
-    /// The copying of the model while the other engine serves; dropped with this.
+    /// The copying of the model while another engine serves; dropped with this.
     pub(super) ahead: JoinSet<()>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Supervisor {
 enum End {
     /// The server was ready for this long, and died of this cause.
     Died(Duration, String),
-    /// The server sleeps or was ended, because the other engine is to serve. `served` says whether it was ready before.
+    /// The server sleeps or was ended, because another engine is to serve. `served` says whether it was ready before.
     PutAside { served: bool },
 }
 
@@ -109,7 +109,7 @@ impl Supervisor {
         self.state.send_replace(State::Lost);
     }
 
-    /// One life of a server: from its launch, or from its waking up, to its death or to the switch to the other engine.
+    /// One life of a server: from its launch, or from its waking up, to its death or to the switch to another engine.
     /// The process is left to [`Supervisor::end_server`], also when this future is dropped.
     async fn watch_until_end(&mut self, start: u32) -> Result<End, StartError> {
         let engine = self.plan.engine.clone();

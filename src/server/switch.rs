@@ -69,7 +69,7 @@ impl Supervisor {
         }
     }
 
-    /// Leaves the GPU to the other engine: puts the server to sleep, or ends it. A server that does not fall asleep is
+    /// Leaves the GPU to another engine: puts the server to sleep, or ends it. A server that does not fall asleep is
     /// killed.
     pub(super) async fn put_aside(&mut self) {
         let engine = self.plan.engine.clone();

@@ -54,6 +54,8 @@ pub struct Cluster {
     pub failing_servers: BTreeMap<RankId, FailingServer>,
     /// Whether hanging pages continue to hang although their ranks are told to drop them.
     pub holds_on: bool,
+    /// Whether the last pages are also asked on idle ranks.
+    pub races: bool,
     /// The run's deadline.
     pub deadline: Option<Duration>,
     /// Record what ranks do over time.
@@ -91,6 +93,7 @@ impl Cluster {
             turn_cost: Duration::ZERO,
             silence_limit: Some(self.silence_limit()),
             lease_floor: Duration::ZERO,
+            races: self.races,
         };
         let deadline = |reserve| self.deadline.map(|end| Deadline { end: Tick(end), reserve });
         match &self.service {

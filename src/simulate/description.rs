@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
+use gpu_model::GpuModel;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    gpu_model::GpuModel,
-    model::{
-        Engine, EngineName, EngineNames, RankId, Role, RoleNames, RolePattern, RunEngines, RunEnginesError,
-        configuration::Schedule,
-    },
+use crate::model::{
+    Engine, EngineName, EngineNames, RankId, Role, RoleNames, RolePattern, RunEngines, RunEnginesError,
+    configuration::Schedule,
 };
 
 use super::{Cluster, EngineService, Failures, Jobs, Lengths, PageTime, Service, SharedService, Spread};
@@ -315,6 +313,7 @@ impl Description {
             failing_servers: BTreeMap::new(),
             holds_on: false,
             deadline: None,
+            races: self.schedule.races,
             record: false,
             check: false,
         };

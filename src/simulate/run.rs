@@ -126,7 +126,7 @@ pub(super) fn simulate_start(
                     simulation.timeline.after(cluster.latency, SimulationEvent::Receive(rank, unit, priors));
                 }
                 Action::Recall { rank } => simulation.recall(rank),
-                Action::Expire { rank, page, lease } => {
+                Action::Expire { rank, page, lease } | Action::Release { rank, page, lease } => {
                     simulation.timeline.after(cluster.latency, SimulationEvent::Expire(rank, page, lease));
                 }
                 Action::SwitchRole { rank, engine } => {

@@ -7,10 +7,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use oorandom::Rand64;
 
-use crate::{
-    concurrency::{Bounds, Controller, EngineGauges, GAUGES_EVERY, Observation},
-    gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId},
-};
+use gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId};
+
+use crate::concurrency::{Bounds, Controller, EngineGauges, GAUGES_EVERY, Observation};
 
 /// Time between two observations, as in a run.
 const TICK: Duration = Duration::from_secs(1);

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    gpu_model::GpuModel,
-    model::{Engine, RankId, configuration::Schedule},
-};
+use gpu_model::GpuModel;
+
+use crate::model::{Engine, RankId, configuration::Schedule};
 
 /// How long answers take.
 #[derive(Debug, Clone)]

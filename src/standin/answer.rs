@@ -9,10 +9,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    gpu_model::SequenceEvent,
-    model::{FinishReason, TokenUsage},
-};
+use gpu_model::SequenceEvent;
+
+use crate::model::{FinishReason, TokenUsage};
 
 use super::{
     dialect::{Dialect, SPECIAL_TOKENS},

@@ -9,18 +9,6 @@ use crate::model::PixelSize;
 /// Tags that are special tokens of DeepSeek-OCR.
 pub const SPECIAL_TOKENS: [&str; 4] = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"];
 
-/// Scale and spelling of Chandra's boxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-pub enum BoxScale {
-    /// Chandra 2: `data-bbox="x0 y0 x1 y1"`, 0 to 1000.
-    #[default]
-    #[value(name = "1000")]
-    Thousand,
-    /// Chandra 1: `data-bbox="[x0, y0, x1, y1]"`, 0 to 1024.
-    #[value(name = "1024")]
-    Binary,
-}
-
 /// The kind of a block. It has only kinds that a stand-in can recognise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
@@ -66,8 +54,9 @@ pub enum Dialect {
 pub struct Grammar {
     /// The dialect.
     pub dialect: Dialect,
-    /// Scale and spelling of the boxes of divs; the other dialects have one each.
-    pub box_scale: BoxScale,
+    /// Coordinates run from 0 to this number; without it as the dialect's first model writes them, in layout JSON in
+    /// pixels of the image.
+    pub box_scale: Option<u16>,
     /// Whether Markdown begins with olmOCR's front matter.
     pub front_matter: bool,
 }
@@ -78,24 +67,24 @@ impl Grammar {
     pub fn write(self, blocks: &[PageBlock], size: PixelSize) -> String {
         let mut answer = String::new();
         match self.dialect {
-            Dialect::Divs if self.box_scale == BoxScale::Thousand && blocks.is_empty() => {
+            Dialect::Divs if self.box_scale != Some(CHANDRA_1) && blocks.is_empty() => {
                 answer.push_str("<div data-bbox=\"0 0 1000 1000\" data-label=\"Blank-Page\"></div>");
             }
             Dialect::Divs => {
                 for block in blocks {
-                    write_div(&mut answer, self.box_scale, block);
+                    write_div(&mut answer, self.box_scale.unwrap_or(1000), block);
                 }
             }
             Dialect::Grounding => {
                 for block in blocks {
-                    write_grounded(&mut answer, block);
+                    write_grounded(&mut answer, self.box_scale.unwrap_or(999), block);
                 }
             }
-            Dialect::LayoutJson => answer = layout_json(blocks, size),
+            Dialect::LayoutJson => answer = layout_json(blocks, self.box_scale, size),
             Dialect::Doctags => {
                 answer.push_str("<doctag>");
                 for block in blocks {
-                    write_tagged(&mut answer, block);
+                    write_tagged(&mut answer, self.box_scale.unwrap_or(500), block);
                 }
                 answer.push_str("</doctag>");
             }
@@ -113,12 +102,14 @@ impl Grammar {
     }
 }
 
+/// The scale of Chandra 1, which spells its boxes as lists.
+const CHANDRA_1: u16 = 1024;
 /// What olmOCR says of a page that stands upright and is no table.
 const FRONT_MATTER: &str = "---\nprimary_language: fr\nis_rotation_valid: True\nrotation_correction: 0\nis_table: False\n\
                             is_diagram: False\n---\n";
 
-fn write_tagged(answer: &mut String, block: &PageBlock) {
-    let [x0, y0, x1, y1] = scaled(block.bounds, 500.0);
+fn write_tagged(answer: &mut String, scale: u16, block: &PageBlock) {
+    let [x0, y0, x1, y1] = scaled(block.bounds, scale);
     let name = match block.kind {
         BlockKind::Text => "text",
         BlockKind::PageHeader => "page_header",
@@ -128,15 +119,16 @@ fn write_tagged(answer: &mut String, block: &PageBlock) {
     }
 }
 
-fn layout_json(blocks: &[PageBlock], size: PixelSize) -> String {
+fn layout_json(blocks: &[PageBlock], scale: Option<u16>, size: PixelSize) -> String {
+    let (width, height) = scale.map_or((size.width, size.height), |scale| (scale.into(), scale.into()));
+    let (width, height) = (f64::from(width), f64::from(height));
     let element = |block: &PageBlock| {
         let [x0, y0, x1, y1] = block.bounds.map(|fraction| fraction.clamp(0.0, 1.0));
-        let (width, height) = (f64::from(size.width), f64::from(size.height));
         let category = match block.kind {
             BlockKind::Text => "Text",
             BlockKind::PageHeader => "Page-header",
         };
-        let bbox = [x0 * width, y0 * height, x1 * width, y1 * height].map(|pixels| pixels.round() as u32);
+        let bbox = [x0 * width, y0 * height, x1 * width, y1 * height].map(|place| place.round() as u32);
         let text = markdown(&block.paragraphs.join("\n\n"));
         serde_json::json!({ "bbox": bbox, "category": category, "text": text })
     };
@@ -164,7 +156,7 @@ fn markdown(text: &str) -> String {
     escaped
 }
 
-fn write_div(answer: &mut String, scale: BoxScale, block: &PageBlock) {
+fn write_div(answer: &mut String, scale: u16, block: &PageBlock) {
     let label = match block.kind {
         BlockKind::Text => "Text",
         BlockKind::PageHeader => "Page-Header",
@@ -177,8 +169,8 @@ fn write_div(answer: &mut String, scale: BoxScale, block: &PageBlock) {
     answer.push_str("</div>\n");
 }
 
-fn write_grounded(answer: &mut String, block: &PageBlock) {
-    let [x0, y0, x1, y1] = scaled(block.bounds, 999.0);
+fn write_grounded(answer: &mut String, scale: u16, block: &PageBlock) {
+    let [x0, y0, x1, y1] = scaled(block.bounds, scale);
     let label = match block.kind {
         BlockKind::Text => "text",
         BlockKind::PageHeader => "header",
@@ -187,21 +179,16 @@ fn write_grounded(answer: &mut String, block: &PageBlock) {
     let _ = write!(answer, "<|ref|>{label}<|/ref|><|det|>[[{x0}, {y0}, {x1}, {y1}]]<|/det|>\n{text}\n\n");
 }
 
-fn chandra_box(scale: BoxScale, bounds: [f64; 4]) -> String {
+fn chandra_box(scale: u16, bounds: [f64; 4]) -> String {
+    let [x0, y0, x1, y1] = scaled(bounds, scale);
     match scale {
-        BoxScale::Thousand => {
-            let [x0, y0, x1, y1] = scaled(bounds, 1000.0);
-            format!("{x0} {y0} {x1} {y1}")
-        }
-        BoxScale::Binary => {
-            let [x0, y0, x1, y1] = scaled(bounds, 1024.0);
-            format!("[{x0}, {y0}, {x1}, {y1}]")
-        }
+        CHANDRA_1 => format!("[{x0}, {y0}, {x1}, {y1}]"),
+        _ => format!("{x0} {y0} {x1} {y1}"),
     }
 }
 
-fn scaled(bounds: [f64; 4], scale: f64) -> [u32; 4] {
-    bounds.map(|fraction| (fraction.clamp(0.0, 1.0) * scale).round() as u32)
+fn scaled(bounds: [f64; 4], scale: u16) -> [u32; 4] {
+    bounds.map(|fraction| (fraction.clamp(0.0, 1.0) * f64::from(scale)).round() as u32)
 }
 
 fn escape(text: &str) -> String {
@@ -214,7 +201,7 @@ mod tests {
 
     const SIZE: PixelSize = PixelSize { width: 800, height: 1100 };
 
-    fn write(dialect: Dialect, box_scale: BoxScale, blocks: &[PageBlock]) -> String {
+    fn write(dialect: Dialect, box_scale: Option<u16>, blocks: &[PageBlock]) -> String {
         Grammar { dialect, box_scale, front_matter: false }.write(blocks, SIZE)
     }
 
@@ -235,19 +222,19 @@ mod tests {
 
     #[test]
     fn chandra_writes_boxes_in_both_dialects() {
-        let second = write(Dialect::Divs, BoxScale::Thousand, &page());
+        let second = write(Dialect::Divs, None, &page());
         assert_eq!(
             second,
             "<div data-bbox=\"100 0 900 50\" data-label=\"Page-Header\"><p>BULLETIN OFFICIEL</p></div>\n\
              <div data-bbox=\"100 100 500 1000\" data-label=\"Text\"><p>a &lt; b &amp; c</p><p>الجريدة</p></div>"
         );
-        let first = write(Dialect::Divs, BoxScale::Binary, &page());
+        let first = write(Dialect::Divs, Some(1024), &page());
         assert!(first.starts_with("<div data-bbox=\"[102, 0, 922, 51]\" data-label="), "{first}");
     }
 
     #[test]
     fn deepseek_grounds_every_block() {
-        let answer = write(Dialect::Grounding, BoxScale::Thousand, &page());
+        let answer = write(Dialect::Grounding, None, &page());
         assert_eq!(
             answer,
             "<|ref|>header<|/ref|><|det|>[[100, 0, 899, 50]]<|/det|>\nBULLETIN OFFICIEL\n\n\
@@ -257,30 +244,31 @@ mod tests {
 
     #[test]
     fn a_page_without_words_is_blank_in_each_engines_way() {
-        let blank = write(Dialect::Divs, BoxScale::Thousand, &[]);
+        let blank = write(Dialect::Divs, None, &[]);
         assert_eq!(blank, "<div data-bbox=\"0 0 1000 1000\" data-label=\"Blank-Page\"></div>");
-        assert_eq!(write(Dialect::Divs, BoxScale::Binary, &[]), "");
-        assert_eq!(write(Dialect::Grounding, BoxScale::Thousand, &[]), "");
-        assert_eq!(write(Dialect::Markdown, BoxScale::Thousand, &[]), "");
-        assert_eq!(write(Dialect::LayoutJson, BoxScale::Thousand, &[]), "[]");
-        assert_eq!(write(Dialect::Doctags, BoxScale::Thousand, &[]), "<doctag></doctag>");
-        let grammar = Grammar { dialect: Dialect::Markdown, box_scale: BoxScale::Thousand, front_matter: true };
+        assert_eq!(write(Dialect::Divs, Some(1024), &[]), "");
+        assert_eq!(write(Dialect::Grounding, None, &[]), "");
+        assert_eq!(write(Dialect::Markdown, None, &[]), "");
+        assert_eq!(write(Dialect::LayoutJson, None, &[]), "[]");
+        assert_eq!(write(Dialect::Doctags, None, &[]), "<doctag></doctag>");
+        let grammar = Grammar { dialect: Dialect::Markdown, box_scale: None, front_matter: true };
         assert!(grammar.write(&[], SIZE).ends_with("is_diagram: False\n---"));
     }
 
     #[test]
     fn json_has_the_boxes_in_pixels_and_markdown_escapes_the_text() {
         assert_eq!(
-            write(Dialect::LayoutJson, BoxScale::Thousand, &page()),
+            write(Dialect::LayoutJson, None, &page()),
             "[{\"bbox\":[80,0,720,55],\"category\":\"Page-header\",\"text\":\"BULLETIN OFFICIEL\"},\
              {\"bbox\":[80,110,400,1100],\"category\":\"Text\",\"text\":\"a \\\\< b \\\\& c\\n\\nالجريدة\"}]"
         );
         assert_eq!(
-            write(Dialect::Doctags, BoxScale::Thousand, &page()),
+            write(Dialect::Doctags, None, &page()),
             "<doctag><page_header><loc_50><loc_0><loc_450><loc_25>BULLETIN OFFICIEL</page_header>\n\
              <text><loc_50><loc_50><loc_250><loc_500>a < b & c</text>\n\
              <text><loc_50><loc_50><loc_250><loc_500>الجريدة</text>\n</doctag>"
         );
+        assert!(write(Dialect::LayoutJson, Some(1000), &page()).contains("[100,100,500,1000]"));
         assert_eq!(markdown("1. *a*\n- 12) b-c 3."), "1\\. \\*a\\*\n\\- 12) b-c 3.");
     }
 }

@@ -20,7 +20,7 @@ mod synthetic;
 mod tesseract;
 mod tokens;
 
-pub use dialect::{BoxScale, Dialect, Grammar};
+pub use dialect::{Dialect, Grammar};
 pub use faults::FaultScriptError;
 pub use http::{release::Release, server::run, sleep::SleepMode, socket::ListenAddress};
 pub use stand_in::{Mode, Options, StandInError};

@@ -4,8 +4,9 @@ use std::{ffi::OsString, num::NonZeroU32, path::PathBuf, sync::Arc, time::Durati
 
 use tokio::sync::Semaphore;
 
+use gpu_model::GpuModel;
+
 use crate::{
-    gpu_model::GpuModel,
     model::ServerKind,
     tesseract::{Tesseract, TesseractError},
 };

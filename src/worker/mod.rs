@@ -9,7 +9,7 @@
 //! | `engine_setup` | the engines of this rank, from the configuration and the rank's position |
 //! | `rank_engine` | a running engine: server, limiter, monitor |
 //! | `resident_servers` | servers that outlive the worker, for the runs of an experiment |
-//! | `role_switches` | which of two engines serves, on a rank that switches between them |
+//! | `role_switches` | which engine serves, on a rank that switches between engines |
 //! | `start_up` | start-up after the plan is written |
 //! | `renderer_pool` | the renderer children |
 //! | `context` | what the tasks of its pages share |

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
-    gpu_model::GpuModel,
     simulate::{Change, LoadCurve, Pacing, Server},
 };
+use gpu_model::GpuModel;
 
 use crate::concurrency_support::{Knee, gpu, knees, long_answers};
 

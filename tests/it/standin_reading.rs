@@ -1,8 +1,12 @@
-//! Tesseract really reads, in both languages and both dialects.
+//! Tesseract really reads, in both languages and in every dialect.
 
 #![allow(clippy::unwrap_used)]
 
 use crate::standin_common::{Server, blank, page, sample, text_of};
+use bulletin_ocr::{
+    engine::{self, Dialect, Formulas},
+    model::{BBox, PixelSize},
+};
 use serde_json::json;
 
 const FRENCH: [&str; 6] = ["honoraires", "quinze", "président", "Article", "arbitrales", "exécutoires"];
@@ -26,6 +30,63 @@ async fn chandras_dialect_in_both_languages() {
         for word in words {
             assert!(text.contains(word), "{word}: {text}");
         }
+    }
+}
+
+/// The words come out of the parser of each dialect, and the boxes, where it has some, are where the print is.
+#[tokio::test]
+async fn every_dialect_gives_the_words_and_where_they_stand_to_its_parser() {
+    let png = sample("french.png");
+    let picture = image::load_from_memory(&png).unwrap().into_luma8();
+    let size = PixelSize { width: picture.width(), height: picture.height() };
+    let dark = || picture.enumerate_pixels().filter(|(.., pixel)| pixel.0[0] < 128);
+    let bounds = |place: fn((u32, u32)) -> u32| {
+        let places = dark().map(|(x, y, _)| place((x, y)));
+        (places.clone().min().unwrap(), places.max().unwrap() + 1)
+    };
+    let ((left, right), (top, bottom)) = (bounds(|(x, _)| x), bounds(|(_, y)| y));
+    let (width, height) = (f64::from(size.width), f64::from(size.height));
+    let [left, right] = [left, right].map(|x| f64::from(x) / width);
+    let [top, bottom] = [top, bottom].map(|y| f64::from(y) / height);
+    let print = BBox::from_scale([left, top, right, bottom], 1.0);
+    let (front_matter, formulas) = (true, Formulas::default());
+    for dialect in [
+        Dialect::Divs { box_scale: 1024 },
+        Dialect::Divs { box_scale: 1000 },
+        Dialect::Grounding { box_scale: 999 },
+        Dialect::LayoutJson { box_scale: None },
+        Dialect::LayoutJson { box_scale: Some(1000) },
+        Dialect::Markdown { front_matter, formulas },
+        Dialect::Doctags { box_scale: 500 },
+    ] {
+        let scale = dialect.box_scale().map(|scale| scale.to_string());
+        let mut arguments = vec!["--speak", dialect.name(), "--mode", "tesseract", "--served-name", "model"];
+        arguments.extend(scale.iter().flat_map(|scale| ["--box-scale", scale]));
+        arguments.extend(matches!(dialect, Dialect::Markdown { .. }).then_some("--front-matter"));
+        let server = Server::start(&arguments);
+        let mut body = page("model", &png);
+        body["skip_special_tokens"] = json!(false);
+        let (status, answer) = server.chat(&body).await;
+        assert_eq!(status, 200, "{dialect:?}: {answer}");
+        let reading = engine::parse_answer(content(&answer), dialect, size);
+        assert_eq!(reading.fault, None, "{dialect:?}: {answer}");
+        let text: String = reading.blocks.iter().map(|block| engine::text_of(&block.html) + "\n").collect();
+        assert!(FRENCH.iter().all(|word| text.contains(word)), "{dialect:?}: {text}");
+        let boxes: Vec<BBox> = reading.blocks.iter().filter_map(|block| block.bbox).collect();
+        if matches!(dialect, Dialect::Markdown { .. }) {
+            assert_eq!(boxes, [], "{dialect:?}");
+            continue;
+        }
+        assert_eq!(boxes.len(), reading.blocks.len(), "{dialect:?}: {answer}");
+        let around = [
+            (boxes.iter().map(|b| b.left).min().unwrap(), print.left),
+            (boxes.iter().map(|b| b.top).min().unwrap(), print.top),
+            (boxes.iter().map(|b| b.right).max().unwrap(), print.right),
+            (boxes.iter().map(|b| b.bottom).max().unwrap(), print.bottom),
+        ];
+        // Words end a little within their print; a pixel or a unit of the scale is lost in rounding.
+        let most = BBox::SCALE / 50;
+        assert!(around.iter().all(|(found, print)| found.abs_diff(*print) <= most), "{dialect:?}: {around:?}");
     }
 }
 

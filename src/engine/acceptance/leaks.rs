@@ -1,7 +1,5 @@
 //! What belongs to the server or to the model's protocol, and stands in the text of the page.
 
-use crate::engine::{Reading, text_of};
-
 /// A control token of the model that the server should have removed: the answer after it does not follow the grammar.
 pub(super) fn special_token(texts: &[String]) -> Option<String> {
     let found = texts.iter().find_map(|text| SPECIAL_TOKENS.iter().find_map(|bars| token_between(text, bars)))?;
@@ -48,9 +46,9 @@ pub(super) fn tool_markup(texts: &[String]) -> Option<String> {
 const PROMPT_SENTENCE: usize = 40;
 
 /// A sentence of the prompt in the text: some models answer with what they were asked.
-pub(in crate::engine) fn repeated_prompt(reading: &Reading, prompt: &str) -> Option<String> {
+pub(super) fn repeated_prompt(texts: &[String], prompt: &str) -> Option<String> {
     let mut sentences = prompt.split(['\n', '.']).map(str::trim).filter(|line| line.chars().count() >= PROMPT_SENTENCE);
-    let text: String = reading.blocks.iter().map(|block| text_of(&block.html) + "\n").collect();
+    let text = texts.join("\n");
     let found = sentences.find(|sentence| text.contains(sentence))?;
     Some(format!("the prompt is in the text: `{found}`"))
 }
@@ -58,20 +56,14 @@ pub(in crate::engine) fn repeated_prompt(reading: &Reading, prompt: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Block;
 
     #[test]
     fn a_prompt_in_the_answer_is_told_from_a_page() {
         let prompt = "Text Recognition:\nConvert the page of this document to plain Markdown text. Be brief.";
-        let reading = |text: &str| Reading {
-            blocks: vec![Block { label: "Text".into(), bbox: None, html: format!("<p>{text}</p>") }],
-            ..Reading::default()
-        };
-        assert!(
-            repeated_prompt(&reading("Convert the page of this document to plain Markdown text"), prompt).is_some()
-        );
-        assert_eq!(repeated_prompt(&reading("Text Recognition: Be brief"), prompt), None);
-        assert_eq!(repeated_prompt(&reading("Vu la loi"), ""), None);
+        let leak = |text: &str| repeated_prompt(&[text.to_owned()], prompt);
+        assert!(leak("Convert the page of this document to plain Markdown text").is_some());
+        assert_eq!(leak("Text Recognition: Be brief"), None);
+        assert_eq!(repeated_prompt(&["Vu la loi".to_owned()], ""), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@
 
 mod decoding;
 pub(super) mod language;
-pub(super) mod leaks;
+mod leaks;
 pub(super) mod repetition;
 
 use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
@@ -27,14 +27,16 @@ use crate::model::{BBox, Block, FailureClass, ImageFacts, Language};
 use super::{Reading, text_of};
 use decoding::broken_signs;
 use language::Letters;
-use leaks::{special_token, tool_markup};
+use leaks::{repeated_prompt, special_token, tool_markup};
 use repetition::{repeated_blocks, said_twice};
 
 /// What is known of an image before it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Expectation {
+pub struct Expectation<'a> {
     edition: Language,
     print: Option<Print>,
+    /// The text that is sent with the image.
+    prompt: &'a str,
 }
 
 /// Measurements of an image.
@@ -49,14 +51,19 @@ struct Print {
 /// Area of A4 in square inches.
 const A4: f32 = 96.67;
 
-impl Expectation {
+impl<'a> Expectation<'a> {
     /// Nothing is known.
-    pub const NONE: Expectation = Expectation { edition: Language::Unknown, print: None };
+    pub const NONE: Expectation<'static> = Expectation { edition: Language::Unknown, print: None, prompt: "" };
 
     /// The expectation for an image of an issue in this language, according to the plan.
-    pub fn of(edition: Language, image: &ImageFacts) -> Expectation {
+    pub fn of(edition: Language, image: &ImageFacts) -> Expectation<'static> {
         let sheets = image.size.area() as f32 / (image.dpi * image.dpi * A4);
-        Expectation { edition, print: Some(Print { ink: image.ink, sheets }) }
+        Expectation { edition, print: Some(Print { ink: image.ink, sheets }), prompt: "" }
+    }
+
+    /// The same, for an engine that is asked with this prompt.
+    pub fn asked_with(self, prompt: &'a str) -> Expectation<'a> {
+        Expectation { prompt, ..self }
     }
 }
 
@@ -129,6 +136,7 @@ pub fn accept(reading: &Reading, expects: Expectation) -> Acceptance {
         .or_else(|| refused(FailureClass::Implausible, too_little(reading, &texts, expects)))
         .or_else(|| refused(FailureClass::Implausible, too_much(&texts, expects)))
         .or_else(|| refused(FailureClass::Repeated, said_twice(reading)))
+        .or_else(|| refused(FailureClass::Unparsable, repeated_prompt(&texts, expects.prompt)))
         .unwrap_or(Acceptance::Accepted)
 }
 
@@ -250,7 +258,7 @@ mod tests {
     }
 
     /// A4 at 192 dpi.
-    fn a4(ink: f32) -> Expectation {
+    fn a4(ink: f32) -> Expectation<'static> {
         let size = PixelSize { width: 1596, height: 2240 };
         let image =
             ImageFacts { size, dpi: 192.0, grey: true, encoded_bytes: 9, ink, render_micros: 0, encode_micros: 0 };
@@ -305,6 +313,14 @@ mod tests {
         assert_eq!(accept(&one, Expectation::NONE), Acceptance::Accepted);
         assert!(!remark_on(&one).is_empty());
         assert_eq!(remark_on(&reading(&[FRENCH, ARABIC])), "");
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_prompt_is_refused() {
+        let prompt = "Convert the page of this document to plain Markdown text.";
+        let expects = Expectation::NONE.asked_with(prompt);
+        assert_eq!(class(&reading(&[prompt, FRENCH]), expects), Some(FailureClass::Unparsable));
+        assert_eq!(class(&reading(&[FRENCH]), expects), None);
     }
 
     #[test]

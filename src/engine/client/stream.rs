@@ -18,7 +18,7 @@ use crate::{
 use super::traffic::Traffic;
 
 /// Most bytes of answer per token on average, in the text itself or in the event that carries it. Gazettes in the
-/// dialects of both engines have 2 to 8 bytes a token, and three times as many where a server escapes all but ASCII;
+/// dialects of Chandra and DeepSeek-OCR have 2 to 8 bytes a token, and three times as many where a server escapes all but ASCII;
 /// the rest is margin. Only a faulty server sends more; without a limit it would fill the memory of the rank.
 const BYTES_PER_TOKEN: usize = 64;
 

@@ -15,6 +15,7 @@
 //! |---|---|---|---|---|
 //! | words | a refrain, one title for every name | 400 and 4 copies; 3 and less from units of 500 on | 100 copies | 2,000 of text |
 //! | a line of at most 20 marks, not a block | a column of `Rabat`, items `Sans changement` | 50 copies, 400 to 2,000 | as words | as words |
+//! | the same as an item of a list that is a block (layout JSON, DocTags) | items `Sans changement` | 50 copies, 400 to 4,500 | as words | as words |
 //! | words and a leader | contents, forms | 2,000 | as words | as words |
 //! | words in table cells | rows of equal cells (`Idem`), of `oui` and `non` | 2,400 | as words | as words |
 //! | hardly a word (letters are less than 30 % of the marks), or boxes to fill in | blank forms | 4,000 | as words | 4,000 of text |
@@ -29,7 +30,7 @@
 //! counter, and refuses 12 empty rows and 30 dots.
 //!
 //! **Source of the figures.** The reference text of 367 pages, as it is, and written as blocks, paragraphs and table
-//! rows of both dialects, once and printed twice. The longest legitimate repetitions there:
+//! rows of Chandra's and DeepSeek-OCR's dialects, once and printed twice. The longest legitimate repetitions there:
 //!
 //! * equal copies: 246 characters with words (two prices that agree), 367 of dotted lines (BO 7360, Arabic, page 14);
 //! * copies that differ only in numbers: 15 orders of a contents page, 3,166 characters (BO 7360, Arabic, page 3). The
@@ -42,7 +43,7 @@
 //! * repeated n-grams: fewer than 700 characters, in orders that differ only in a name (BO 7360, Arabic, page 45).
 //!
 //! **Markup does not count.** A looping model often writes the same block with other box coordinates, so numbers within
-//! tags, within DeepSeek's `[[…]]`, and within the list of `"bbox":`, all count as equal. Labels and tags are not words. A `<` opens a tag only
+//! tags, within DeepSeek's `[[…]]`, and in the head of an element in JSON (box and category), all count as equal. Labels and tags are not words. A `<` opens a tag only
 //! before a letter, `/`, `!` or `|`, for at most 300 characters of a line. A direction mark is ignored. Letters that
 //! count (`a)`, `b)`) are letters, not counters: they repeat after an alphabet, and then the alphabet is the unit.
 //!

@@ -40,6 +40,10 @@ pub(super) struct Symbols {
 /// Longest tag, characters. A longer one was no tag, or has so long a description that it counts as text.
 const LONGEST_TAG: usize = 300;
 
+/// Names of an element's box and of its text in JSON, as the engine's parser knows them; a number is `0`.
+const BOXES: [&str; 2] = ["bbox", "bbox_0d"];
+const TEXTS: [&str; 2] = ["text", "content"];
+
 /// The kind of place in the markup where the answer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Place {
@@ -52,8 +56,8 @@ enum Place {
     Label,
     /// DeepSeek's `[[…]]`.
     Coordinates,
-    /// The list behind `"bbox":` or `"bbox_2d":`.
-    Box,
+    /// The head of an element in JSON, from `{"` to the text: its box and its category.
+    Element,
 }
 
 impl Symbols {
@@ -77,9 +81,10 @@ impl Symbols {
             (Place::Tag, '>') if self.ends_with("<|ref|") => Place::Label,
             (Place::Tag, '>') => Place::Text,
             (Place::Text, '[') if previous == Some('[') => Place::Coordinates,
-            (Place::Text, '[') if self.ends_with("\"bbox\": ") || self.ends_with("\"bbox\":") => Place::Box,
-            (Place::Text, '[') if self.ends_with("\"bbox_0d\": ") || self.ends_with("\"bbox_0d\":") => Place::Box,
-            (Place::Box, ']' | '\n' | '"') => Place::Text,
+            (Place::Text, '"') if self.is_open_brace_before() => Place::Element,
+            (Place::Text, '[') if BOXES.iter().any(|name| self.ends_with_name(name)) => Place::Element,
+            (Place::Element, '"') if TEXTS.iter().any(|name| self.ends_with_name(name)) => Place::Text,
+            (Place::Element, '}') => Place::Text,
             (Place::Coordinates, ']') if previous == Some(']') => Place::Text,
             (Place::Coordinates, '\n') => Place::Text,
             (place, _) => place,
@@ -104,6 +109,17 @@ impl Symbols {
     fn ends_with(&self, text: &str) -> bool {
         let mut behind = self.symbols.iter().rev();
         text.chars().rev().all(|character| behind.next().is_some_and(|symbol| symbol.character == character))
+    }
+
+    /// Whether the answer ends with a name of JSON, its colon, and perhaps a space.
+    fn ends_with_name(&self, name: &str) -> bool {
+        let named = |colon: &str| self.ends_with(&format!("\"{name}\"{colon}"));
+        named(": ") || named(":")
+    }
+
+    fn is_open_brace_before(&self) -> bool {
+        let mut behind = self.symbols.iter().rev().map(|symbol| symbol.character);
+        behind.find(|character| !character.is_whitespace()) == Some('{')
     }
 
     fn add(&mut self, symbol: Symbol, position: usize) {
@@ -197,6 +213,16 @@ mod tests {
             text("<|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n# un [a] "),
             "[]\n# un [a] ",
             "but for the outer brackets"
+        );
+        let elements = [
+            r#"[{"bbox": [1, 2, 3, 4], "category": "Text", "text": "un"}, "#,
+            r#"{ "label":"Text","content":"deux","bbox_2d":[5,6,7,8]},"#,
+            "{\n \"bbox\": [\n1\n],\n \"category\": \"Picture\"\n}]",
+        ];
+        assert_eq!(
+            text(&elements.concat()),
+            "[{\"un\"}, { \"deux\",\"bbox_0d\":},{\n }]",
+            "but for the signs around it"
         );
     }
 

@@ -14,6 +14,8 @@ enum Content {
     Words,
     /// A few words that are a line of their own, in a column or a list.
     Line,
+    /// The same as an item of a list, where each item is a block: in layout JSON and in DocTags.
+    Item,
     /// Words and a leader: a line of a contents page, or of a form.
     Led,
     /// Few letters between fields to fill in: a line of a form.
@@ -43,26 +45,29 @@ impl Unit {
 
     /// Determines the kind. A unit may begin anywhere in its cycle, so it is read as a ring.
     pub(super) fn of(unit: &[Symbol]) -> Unit {
-        let opens = |at: usize, names: &[&str]| {
-            let follows =
-                |name: &&str| (1..).zip(name.chars()).all(|(i, c)| unit[(at + i) % unit.len()].character == c);
-            names.iter().any(follows)
+        let any_behind = |sign: char, names: &[&str]| {
+            let follows = |at: usize, name: &str| {
+                (1..).zip(name.chars()).all(|(i, c)| unit[(at + i) % unit.len()].character == c)
+            };
+            let mut signs = (0..unit.len()).filter(|&at| unit[at].character == sign);
+            signs.any(|at| names.iter().any(|name| follows(at, name)))
         };
-        let tags = || (0..unit.len()).filter(|&at| unit[at].character == '<');
-        let any_of = |names: &[&str]| tags().any(|at| opens(at, names));
+        let any_of = |names: &[&str]| any_behind('<', names);
         let text =
             without_rules_of_formulas(unit.iter().filter(|symbol| symbol.is_text).map(|symbol| symbol.character));
+        // In JSON an end of a line is written `\n`.
+        let text = text.replace("\\n", "\n");
         let marks = text.chars().filter(|character| !character.is_whitespace()).count();
         let letters = text.chars().filter(|character| character.is_alphabetic()).count();
         let signs = text.chars().any(|character| !character.is_alphabetic() && !is_filler(character));
         let fields = || any_of(&["input"]) || text.contains(['□', '☐', '☑', '☒']);
         let leader = || ["...", ". . .", "…", "___", "‥", "⋯"].iter().any(|leader| text.contains(leader));
-        // In JSON an end of a line is written `\n`.
-        let ends_line = text.contains('\n') || text.contains("\\n");
+        let ends_line = text.contains('\n');
         let line = || ends_line || any_of(&["br", "li", "p"]);
-        let blocks = any_of(&["div", "|", "loc_"]) || text.contains("\"bbox");
+        let blocks = any_of(&["div", "|", "loc_"]) || any_behind('"', &["bbox"]);
+        let item = || any_of(&["list_item"]) || any_behind('"', &["List-item"]);
         // Of HTML, of OTSL, and of Markdown.
-        let cells = any_of(&["td", "th", "tr", "fcel", "ecel", "nl"]) || text.contains('|') && ends_line;
+        let cells = any_of(&["td", "th", "tr"]) || any_of(&OTSL) || text.contains('|') && ends_line;
         let content = match letters {
             0 if signs => Content::Signs,
             0 => Content::Filling,
@@ -72,6 +77,7 @@ impl Unit {
             _ if leader() => Content::Led,
             // A model that repeats blocks repeats whole ones; the lines of a column are within one block.
             _ if marks <= SHORT_LINE && !blocks && line() => Content::Line,
+            _ if marks <= SHORT_ITEM && blocks && item() => Content::Item,
             _ => Content::Words,
         };
         Unit { content, cells }
@@ -82,9 +88,10 @@ impl Unit {
         let floor = match (self.content, self.cells) {
             (Content::Words | Content::Signs, false) => Self::LEAST_OF_COPIES,
             (Content::Line, false) => (COLUMN * period).clamp(Self::LEAST_OF_COPIES, 2_000),
+            (Content::Item, false) => (COLUMN * period).clamp(Self::LEAST_OF_COPIES, 4_500),
             (Content::Filling, false) => 1_500,
             (Content::Led, false) => 2_000,
-            (Content::Words | Content::Line | Content::Led | Content::Signs, true) => 2_400,
+            (Content::Words | Content::Line | Content::Item | Content::Led | Content::Signs, true) => 2_400,
             (Content::Form, _) => 4_000,
             (Content::Filling, true) => 6_000,
         };
@@ -95,9 +102,9 @@ impl Unit {
     /// the page's text in them, without leaders.
     pub(super) fn forbids_counters(self, counting: Counting, copies: usize, characters: usize, text: usize) -> bool {
         let many = match (self.content, self.cells) {
-            (Content::Words | Content::Line | Content::Led | Content::Form | Content::Signs, _) => copies >= LIST,
             (Content::Filling, false) => characters >= 1_500,
             (Content::Filling, true) => characters >= 4_000,
+            _ => copies >= LIST,
         };
         let runs_on = counting == Counting::Stepping || copies >= LIST && characters >= 3_000;
         text >= FULLEST_PAGE || many && runs_on
@@ -106,7 +113,7 @@ impl Unit {
     /// Number of characters of text from which repeated n-grams are a loop.
     pub(super) fn allowed_repetition(self) -> usize {
         match self.content {
-            Content::Words | Content::Line | Content::Led | Content::Signs => Self::LEAST_REPETITION,
+            Content::Words | Content::Line | Content::Item | Content::Led | Content::Signs => Self::LEAST_REPETITION,
             Content::Filling => 3_000,
             Content::Form => 4_000,
         }
@@ -117,6 +124,10 @@ impl Unit {
 const LEAST_LETTERS: usize = 30;
 /// Marks of a line that may stand in every row of a column: `Sans changement`, `Technicien de 3e grade`.
 const SHORT_LINE: usize = 20;
+/// The same with the signs of JSON around it: `"}, {`.
+const SHORT_ITEM: usize = SHORT_LINE + 6;
+/// Tags of cells and of the end of a row in OTSL.
+const OTSL: [&str; 9] = ["fcel", "ecel", "ched", "rhed", "lcel", "ucel", "xcel", "srow", "nl"];
 /// Lines of a column, with a margin.
 const COLUMN: usize = 50;
 /// Entries of a list that counts, with a margin: lots, articles without change, the lines of a scale. A page of two
@@ -145,12 +156,14 @@ pub(super) fn least_of_copies(period: usize) -> usize {
     Unit::LEAST_OF_COPIES.max((4 * period).min(1_000 + 2 * period))
 }
 
-/// Number of characters of the page's text, without the dots of leaders and the spaces between them.
+/// Number of characters of the page's text, without the dots of leaders and the signs between the cells of Markdown, and
+/// without the spaces behind these and behind other spaces.
 pub(super) fn text_without_leaders(symbols: &[Symbol]) -> usize {
-    let is_leader = |symbol: &Symbol| ".․‥…⋯·_".contains(symbol.character);
+    let is_leader = |symbol: &Symbol| ".․‥…⋯·_|".contains(symbol.character);
     let counts = |at: usize| {
         let symbol = &symbols[at];
-        let in_leader = symbol.character.is_whitespace() && at > 0 && is_leader(&symbols[at - 1]);
+        let is_behind = |at: usize| is_leader(&symbols[at]) || symbols[at].character.is_whitespace();
+        let in_leader = symbol.character.is_whitespace() && at > 0 && is_behind(at - 1);
         symbol.is_text && !is_leader(symbol) && !in_leader
     };
     (0..symbols.len()).filter(|at| counts(*at)).count()

@@ -37,12 +37,20 @@ const BUILT_IN_PROMPTS: [(&str, &str); 8] = [
 /// Most profiles that may extend one another; a longer chain counts as endless.
 const LONGEST_CHAIN: usize = 8;
 
+/// The fields of a profile.
+pub(in crate::engine) struct Fields {
+    /// All of them, including those that it takes over.
+    pub(in crate::engine) own: Table,
+    /// The profiles that it extends, from the last to the nearest, with all their fields.
+    pub(in crate::engine) bases: Vec<(String, Table)>,
+}
+
 /// The fields of a profile, including those that it takes over. `prompt` is a built-in one, or a path relative to the
 /// current directory.
 ///
 /// # Errors
 /// The name is unknown, a file is unreadable or not TOML, or the chain of profiles does not end.
-pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Table, EngineError> {
+pub(in crate::engine) fn fields_of(name_or_path: &str) -> Result<Fields, EngineError> {
     resolve(name_or_path, LONGEST_CHAIN)
 }
 
@@ -62,9 +70,9 @@ pub(in crate::engine) fn read(path: &Path) -> Result<String, EngineError> {
     std::fs::read_to_string(path).map_err(|reason| EngineError::Unreadable { path: path.into(), reason })
 }
 
-fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
+fn resolve(name_or_path: &str, links: usize) -> Result<Fields, EngineError> {
     if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
-        return parse(name, text);
+        return Ok(Fields { own: parse(name, text)?, bases: Vec::new() });
     }
     if !name_or_path.ends_with(".toml") {
         let known = BUILT_IN.map(|(name, _)| name).join(", ");
@@ -73,18 +81,17 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     let path = Path::new(name_or_path);
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut own = parse(name_or_path, &read(path)?)?;
-    if own.remove("engine").is_some() {
-        tracing::warn!(
-            "{name_or_path}: the key `engine` of a profile means nothing any more and is ignored: any engine may use any \
-             profile; remove the line"
-        );
+    if own.contains_key("engine") {
+        let reason = "the key `engine` means nothing any more, because any engine may use any profile: remove the line, \
+                      and name the profile in `[engines.NAME]` of the configuration";
+        return Err(EngineError::Invalid { name: name_or_path.into(), reason: reason.into() });
     }
     if let Some(Value::String(prompt)) = own.get_mut("prompt")
         && built_in_prompt(Path::new(prompt)).is_none()
     {
         *prompt = folder.join(&*prompt).to_string_lossy().into_owned();
     }
-    let Some(base) = own.remove("extends") else { return Ok(own) };
+    let Some(base) = own.remove("extends") else { return Ok(Fields { own, bases: Vec::new() }) };
     let Value::String(base) = base else {
         let reason = "`extends` is the name of a profile, or the path of its file".into();
         return Err(EngineError::Invalid { name: name_or_path.into(), reason });
@@ -95,16 +102,17 @@ fn resolve(name_or_path: &str, links: usize) -> Result<Table, EngineError> {
     } else {
         folder.join(base).to_string_lossy().into_owned()
     };
-    let mut base = resolve(&base, links)?;
+    let Fields { own: mut fields, mut bases } = resolve(&base, links)?;
+    bases.push((base, fields.clone()));
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     own.entry("name").or_insert(Value::String(stem));
     // What is said of a model is not true of another.
     if own.contains_key("model") {
         for field in ["parameters", "languages", "tried"] {
-            base.remove(field);
+            fields.remove(field);
         }
     }
-    Ok(extend(base, own, name_or_path))
+    Ok(Fields { own: extend(fields, own, name_or_path), bases })
 }
 
 fn parse(name: &str, text: &str) -> Result<Table, EngineError> {

@@ -181,6 +181,17 @@ impl Dialect {
             Dialect::Doctags { .. } => "doctags",
         }
     }
+
+    /// The number that the coordinates of boxes run to; none without boxes, and where they are pixels.
+    pub fn box_scale(self) -> Option<u16> {
+        match self {
+            Dialect::Divs { box_scale } | Dialect::Grounding { box_scale } | Dialect::Doctags { box_scale } => {
+                Some(box_scale)
+            }
+            Dialect::LayoutJson { box_scale } => box_scale,
+            Dialect::Markdown { .. } => None,
+        }
+    }
 }
 
 /// vLLM's `repetition_detection` (0.17 and later; `docs/facts/vllm.md`, "Endings and sampling").
@@ -232,8 +243,11 @@ impl Profile {
     /// other.
     pub fn load(name_or_path: &str, prompt_file: Option<&Path>) -> Result<Profile, EngineError> {
         let fields = fields_of(name_or_path)?;
-        let syntax = |reason| EngineError::Syntax { name: name_or_path.into(), reason: Box::new(reason) };
-        let mut profile: Profile = fields.try_into().map_err(syntax)?;
+        // Each file below it first, so that the error names the one that has the wrong key.
+        for (name, fields) in fields.bases {
+            Profile::checked(fields, &name)?;
+        }
+        let mut profile = Profile::checked(fields.own, name_or_path)?;
         let text = match prompt_file {
             Some(path) => {
                 profile.provenance.insert("prompt".into(), format!("read from {}", path.display()));
@@ -245,6 +259,17 @@ impl Profile {
         profile.set_prompt(&text);
         profile.check(name_or_path)?;
         Ok(profile)
+    }
+
+    /// The profile of these fields. Its prompt is not read yet.
+    ///
+    /// # Errors
+    /// A key is unknown or missing, or a value has the wrong type.
+    fn checked(fields: toml::Table, name: &str) -> Result<Profile, EngineError> {
+        fields.try_into().map_err(|reason: toml::de::Error| EngineError::Field {
+            name: name.into(),
+            reason: reason.to_string().trim_end().replace('\n', " "),
+        })
     }
 
     /// Whether the prompt is built into the program; else it is a file.
@@ -293,11 +318,7 @@ impl Profile {
         if self.image.min_pixels > self.image.max_pixels {
             return invalid("`image.min_pixels` is greater than `image.max_pixels`");
         }
-        if let Dialect::Divs { box_scale: 0 }
-        | Dialect::Grounding { box_scale: 0 }
-        | Dialect::LayoutJson { box_scale: Some(0) }
-        | Dialect::Doctags { box_scale: 0 } = self.dialect
-        {
+        if self.dialect.box_scale() == Some(0) {
             return invalid("`dialect.box_scale` must be at least 1");
         }
         if let VisualTokens::Cells { cell: 0, .. }
@@ -461,8 +482,33 @@ mod tests {
         let parity =
             file("parity.toml", "extends = \"chandra-2\"\n[image]\ngrid = { cells = 28 }\nscaling = \"parity\"\n");
         assert_eq!(Profile::load(&parity, None).unwrap().image.scaling, Scaling::Parity);
-        let wrong = file("wrong.toml", "extends = \"chandra-2\"\n[image]\ndpl = 3\n");
-        let error = Profile::load(&wrong, None).unwrap_err().to_string();
-        assert!(error.contains("dpl"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_or_obsolete_key_is_refused_with_its_file_also_below_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrongs = [
+            ("engine = \"chandra\"\n", "`engine`", "remove the line"),
+            ("temperatur = 1\n", "`temperatur`", "bocr profiles chandra-2"),
+            ("sampling = [{ temperature = 0.0, top_p = 1.0, top_k = 1 }]\n", "`top_k`", "bocr profiles chandra-2"),
+            ("[image]\ndpl = 3\n", "`dpl`", "bocr profiles chandra-2"),
+            ("[layout]\ncolumn = true\n", "`column`", "bocr profiles chandra-2"),
+            ("[dialect]\nfront_matter = true\n", "`front_matter`", "bocr profiles chandra-2"),
+            ("[visual_tokens]\ntile = 3\n", "`tile`", "bocr profiles chandra-2"),
+            ("[launch]\nenvirons = {}\n", "`environs`", "bocr profiles chandra-2"),
+            ("[repetition_detection]\nmin_size = 3\n", "`min_size`", "bocr profiles chandra-2"),
+        ];
+        let (wrong, above) = (folder.path().join("wrong.toml"), folder.path().join("above.toml"));
+        std::fs::write(&above, "extends = \"wrong.toml\"\nin_flight = 3\n").unwrap();
+        for (keys, key, remedy) in wrongs {
+            std::fs::write(&wrong, format!("extends = \"chandra-2\"\n{keys}")).unwrap();
+            for path in [&wrong, &above] {
+                let error = Profile::load(path.to_str().unwrap(), None).expect_err(keys).to_string();
+                assert!(
+                    [wrong.to_str().unwrap(), key, remedy].iter().all(|part| error.contains(part)),
+                    "{keys}: {error}"
+                );
+            }
+        }
     }
 }

@@ -243,13 +243,10 @@ fn normal(random: &mut Rand64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::PixelSize,
-        standin::dialect::{BoxScale, Dialect},
-    };
+    use crate::{model::PixelSize, standin::dialect::Dialect};
 
     fn answer(image: &[u8], seed: u64, lengths: AnswerLengths) -> String {
-        let grammar = Grammar { dialect: Dialect::Divs, box_scale: BoxScale::Thousand, front_matter: false };
+        let grammar = Grammar { dialect: Dialect::Divs, box_scale: None, front_matter: false };
         let picture = Picture { png: image.to_vec(), size: PixelSize { width: 800, height: 1100 }, dpi: None };
         super::answer(grammar, &picture, seed, lengths)
     }

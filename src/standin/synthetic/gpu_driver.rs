@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId},
-    standin::http::metrics::Metrics,
-};
+use gpu_model::{Batch, GpuModel, SequenceEvent, SequenceId};
+
+use crate::standin::http::metrics::Metrics;
 
 /// Shortest sleep of the driver. For shorter waits it runs several steps at once, which costs less than waking for
 /// each.

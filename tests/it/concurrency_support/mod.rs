@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bulletin_ocr::{
     concurrency::Bounds,
-    gpu_model::GpuModel,
     simulate::{Pages, Server},
 };
+use gpu_model::GpuModel;
 
 /// A server with a knee.
 #[derive(Debug, Clone)]

@@ -211,23 +211,24 @@ pub async fn repetition_is_told_by_those_who_know_it(target: Arc<Target>) {
 /// The last row: nobody answers after it. The stream of a dying engine ends with an error event and then with `[DONE]`.
 pub async fn no_page_is_taken_for_good_when_the_engine_is_killed(target: Arc<Target>) {
     let profile = target.profile_with(endless());
-    let engine = "chandra".parse().unwrap();
-    let reader = Arc::new(Reader::connect(engine, profile, target.client.clone(), RankId(0)).await.unwrap());
-    let shown = Shown::whole(PAGE);
-    let image = PageImage { png: page(PAGE).into(), shown, place: BBox::PAGE, expects: Expectation::NONE };
-    let begun = target.client.traffic().tokens();
-    let victims: Vec<_> = (0..3)
-        .map(|number| {
-            let (reader, image) = (Arc::clone(&reader), image.clone());
-            tokio::spawn(async move {
-                let request_id = format!("slow.p{number}");
-                let asking = Asking { request_id: &request_id, stage: Stage::FIRST, step: 0 };
-                reader.attempt(&image, asking).await
-            })
-        })
-        .collect();
+    // Each has a client of its own, so that its tokens are counted alone: an engine may begin the next answer only when the
+    // one before has all the tokens that the three together wait for.
+    let mut victims = Vec::new();
+    let mut clients = Vec::new();
+    for number in 0..3 {
+        let client = target.another_client();
+        clients.push(client.clone());
+        let reader = Reader::connect("chandra".parse().unwrap(), profile.clone(), client, RankId(0)).await.unwrap();
+        victims.push(tokio::spawn(async move {
+            let shown = Shown::whole(PAGE);
+            let image = PageImage { png: page(PAGE).into(), shown, place: BBox::PAGE, expects: Expectation::NONE };
+            let request_id = format!("slow.p{number}");
+            let asking = Asking { request_id: &request_id, stage: Stage::FIRST, step: 0 };
+            reader.attempt(&image, asking).await
+        }));
+    }
     let end = Instant::now() + Duration::from_secs(60);
-    while target.client.traffic().tokens() < begun + 12 {
+    while clients.iter().any(|client| client.traffic().tokens() < 4) {
         assert!(Instant::now() < end, "they never ran");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -141,6 +141,8 @@ impl Target {
         let profile = profile(model);
         let script = standin_common::script(SCRIPT);
         let (path, context) = (script.path().to_str().unwrap().to_owned(), CONTEXT.to_string());
+        let scale = profile.dialect.box_scale().map(|scale| scale.to_string());
+        let scale: Vec<&str> = scale.iter().flat_map(|scale| ["--box-scale", scale]).collect();
         let common = [
             "--speak",
             profile.dialect.name(),
@@ -156,11 +158,9 @@ impl Target {
             &context,
             "--faults",
             &path,
-            "--box-scale",
-            "1024",
         ];
-        let brief = Server::start(&common);
-        let long = Server::start(&[&common[..], &["--answer-median", "40000", "--answer-sigma", "0"]].concat());
+        let brief = Server::start(&[&common[..], &scale].concat());
+        let long = Server::start(&[&common[..], &scale, &["--answer-median", "40000", "--answer-sigma", "0"]].concat());
         let client = |server: &Server| Client::new(server.address(), LIMITS, None).unwrap();
         Target {
             release,
@@ -172,6 +172,11 @@ impl Target {
             killer: Killer::Script,
             _stand_ins: Some((brief, long, script)),
         }
+    }
+
+    /// A client whose traffic is its own.
+    pub fn another_client(&self) -> Client {
+        Client::new(ServerAddress::Tcp(self.url.clone()), LIMITS, None).unwrap()
     }
 
     pub fn is_real(&self) -> bool {

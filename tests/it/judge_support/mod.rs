@@ -49,7 +49,7 @@ pub fn pages(folder: &Path) -> Vec<(String, String)> {
 pub type Form = (&'static str, fn(&str) -> String);
 
 /// A page as an engine might write it: as it stands, or its lines as paragraphs, rows or blocks.
-pub const FORMS: [Form; 7] = [
+pub const FORMS: [Form; 10] = [
     ("plain", str::to_owned),
     ("chandra, one block", |text| div("Text", &lines(text, |line| format!("<p>{line}</p>\n")))),
     ("chandra, a block a line", |text| lines(text, |line| div("Text", &format!("<p>{line}</p>")))),
@@ -57,6 +57,13 @@ pub const FORMS: [Form; 7] = [
     ("deepseek, one block", |text| grounded("text", text, 1)),
     ("deepseek, a block a line", |text| numbered_lines(text, |line, n| grounded("text", line, n))),
     ("deepseek, table", |text| grounded("table", &format!("<table>{}</table>", rows(text)), 1)),
+    ("layout JSON, an element a line", |text| numbered_lines(text, element)),
+    ("DocTags, an element a line", |text| {
+        numbered_lines(text, |line, n| {
+            format!("<text><loc_40><loc_{}><loc_460><loc_{}>{line}</text>\n", n * 4, n * 4 + 3)
+        })
+    }),
+    ("Markdown, table", |text| lines(text, |line| format!("| {} |\n", cells(line).join(" | ")))),
 ];
 
 /// One of Chandra's blocks.
@@ -71,14 +78,18 @@ pub fn grounded(label: &str, markdown: &str, n: usize) -> String {
 
 /// A line a row; where a line has wide gaps or leaders, the columns are cells.
 pub fn rows(text: &str) -> String {
-    lines(text, |line| {
-        let cells: Vec<String> = line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).map(cell).collect();
-        format!("<tr>{}</tr>\n", cells.concat())
-    })
+    let cell = |text: &str| format!("<td>{text}</td>");
+    lines(text, |line| format!("<tr>{}</tr>\n", cells(line).into_iter().map(cell).collect::<String>()))
 }
 
-fn cell(text: &str) -> String {
-    format!("<td>{text}</td>")
+/// An element of layout JSON.
+fn element(text: &str, n: usize) -> String {
+    let text = serde_json::Value::from(text);
+    format!("{{\"bbox\": [80, {}, 920, {}], \"category\": \"Text\", \"text\": {text}}}, ", n * 9, n * 9 + 8)
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
 }
 
 fn lines(text: &str, write: impl Fn(&str) -> String) -> String {

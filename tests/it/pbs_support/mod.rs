@@ -240,7 +240,7 @@ fn configuration(bench: &Bench, time_scale: &str, schedule: &str, engine: &str) 
         "[engines.chandra]\nprofile = {profile:?}\n{engine}\
          [engines.chandra.server]\nkind = \"stand-in\"\nmode = \"synthetic\"\narguments = {arguments:?}\n\
          [store]\nsync_interval = \"50ms\"\nsync_records = 1\n\
-         [schedule]\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{schedule}"
+         [schedule]\nraces = false\ndrain = \"1s\"\nseal_reserve = \"1s\"\n{schedule}"
     )
 }
 

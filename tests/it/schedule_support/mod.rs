@@ -109,6 +109,7 @@ pub fn policy(ranks: u32) -> Policy {
         turn_cost: Duration::from_secs(180),
         silence_limit: None,
         lease_floor: Duration::from_secs(3600),
+        races: false,
     }
 }
 
