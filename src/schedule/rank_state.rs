@@ -11,7 +11,7 @@ use super::{
 };
 
 /// A rank that has reported.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RankState {
     /// Engines that it serves or will serve.
     pub(super) engines: EngineSet,

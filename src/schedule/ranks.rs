@@ -443,11 +443,12 @@ impl Ranks {
     }
 
     fn update<T>(&mut self, rank: RankId, change: impl FnOnce(&mut RankState) -> T) -> Option<T> {
-        let mut state = self.states.remove(&rank)?;
+        // Its place stays: to remove and insert it would split and merge the nodes of the map at each message.
+        let mut state = std::mem::take(self.states.get_mut(&rank)?);
         self.unindex(rank, &state);
         let result = change(&mut state);
         self.index(rank, &state);
-        self.states.insert(rank, state);
+        *self.states.get_mut(&rank)? = state;
         Some(result)
     }
 }

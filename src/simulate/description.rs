@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-
 use gpu_model::GpuModel;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Engine, EngineName, EngineNames, RankId, Role, RoleNames, RolePattern, RunEngines, RunEnginesError,
@@ -313,8 +312,8 @@ impl Description {
             hanging_ranks: BTreeMap::new(),
             failing_servers: BTreeMap::new(),
             holds_on: false,
-            races: self.schedule.races,
             deadline: None,
+            races: self.schedule.races,
             record: false,
             check: false,
         };

@@ -269,19 +269,19 @@ impl<'a> Simulation<'a> {
         Some(state.hanging.swap_remove(place))
     }
 
-    /// The lease of a page has expired: the rank stops all work on it.
+    /// The lease of a page has expired, or another rank has read the page: the rank stops all work on it.
     fn drop_page(&mut self, rank: RankId, page: PageRef, lease: LeaseId) {
         let is_other = |task: &Task| task.page != page || task.unit.lease != lease;
+        let state = &mut self.ranks[rank.0 as usize];
         if !self.cluster.holds_on {
-            let state = &mut self.ranks[rank.0 as usize];
             state.hanging.retain(is_other);
-            state.waiting.retain(is_other);
-            state.in_flight.retain(is_other);
-            self.account(rank);
-            self.progress(rank);
-            self.ranks[rank.0 as usize].shared.retain(|(task, _)| is_other(task));
-            self.start_tasks(rank);
         }
+        state.waiting.retain(is_other);
+        state.in_flight.retain(is_other);
+        self.account(rank);
+        self.progress(rank);
+        self.ranks[rank.0 as usize].shared.retain(|(task, _)| is_other(task));
+        self.start_tasks(rank);
     }
 
     /// The server is ready and stays so until the rank switches; or it fails to start.
