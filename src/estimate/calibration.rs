@@ -205,18 +205,17 @@ impl Requests {
 
     /// Mean number in flight while pages waited for the ranks.
     fn full(&self) -> f64 {
-        let mut spans: BTreeMap<RankId, (f64, f64, Vec<(f64, f64)>)> = BTreeMap::new();
+        let mut by_rank: BTreeMap<RankId, Vec<&Request>> = BTreeMap::new();
         for request in &self.all {
-            let (first, last, changes) = spans.entry(request.rank).or_insert((f64::INFINITY, 0.0, Vec::new()));
-            (*first, *last) = (first.min(request.begin), last.max(request.begin));
-            changes.extend([(request.begin, 1.0), (request.end, -1.0)]);
+            by_rank.entry(request.rank).or_default().push(request);
         }
-        let means: Vec<f64> = spans
-            .into_values()
-            .filter(|(first, last, _)| last > first)
-            .map(|(first, last, changes)| Area::of(changes).mean(first, first + FULL * (last - first)))
-            .collect();
-        mean(&means)
+        let means = by_rank.into_values().filter_map(|requests| {
+            let first = requests.iter().map(|request| request.begin).fold(f64::INFINITY, f64::min);
+            let last = requests.iter().map(|request| request.begin).fold(0.0, f64::max);
+            let changes = requests.iter().flat_map(|request| [(request.begin, 1.0), (request.end, -1.0)]).collect();
+            (last > first).then(|| Area::of(changes).mean(first, first + FULL * (last - first)))
+        });
+        mean(&means.collect::<Vec<_>>())
     }
 
     /// Adds times, lengths and failures.

@@ -2,24 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    model::{LeaseId, Outcome, RankId, StopReason},
-    schedule::Restored,
-};
+use crate::model::{Outcome, RankId, StopReason};
 
 use super::{
     cluster::Cluster,
-    run::{Report, simulate_start},
+    run::{Continuation, Report, simulate_start},
 };
-
-/// What a start of a run knows of the starts before it.
-#[derive(Debug, Clone, Default)]
-pub struct Continuation {
-    /// The pages with a record.
-    pub restored: Vec<Restored>,
-    /// The highest number of a lease.
-    pub last_lease: LeaseId,
-}
 
 /// The jobs that a run may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

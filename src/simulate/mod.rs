@@ -20,12 +20,12 @@ mod task;
 mod timeline;
 
 pub use accounting::RankSeconds;
-pub use chain::{Continuation, Jobs, StartReport, simulate_jobs};
+pub use chain::{Jobs, StartReport, simulate_jobs};
 pub use cluster::{Cluster, FailingServer};
 pub use description::{Description, DescriptionError, EngineDescription, Loss};
 pub use forecast::{Bound, Forecast, ForecastError, StartForecast, forecast};
 pub use picture::picture;
 pub use recording::Recording;
-pub use run::{Report, simulate};
+pub use run::{Continuation, Report, simulate};
 pub use server::{Change, LoadCurve, Pacing, Pages, Second, Server};
 pub use service::{EngineService, Failures, IndependentService, Lengths, PageTime, Service, SharedService, Spread};

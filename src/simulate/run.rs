@@ -4,20 +4,28 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     model::{
-        Counts, DocumentId, Engine, EngineSet, FailureClass, NoPages, Outcome, PageIndex, PageRef, RankId, RecordPlace,
-        Settlement, Verdict,
+        Counts, DocumentId, Engine, EngineSet, FailureClass, LeaseId, NoPages, Outcome, PageIndex, PageRef, RankId,
+        RecordPlace, Settlement, Verdict,
     },
     schedule::{Action, Event, PageState, Restored, Scheduler, Tick},
 };
 
 use super::{
     accounting::RankSeconds,
-    chain::Continuation,
     cluster::Cluster,
     recording::Recording,
     service::Service,
     simulation::{Simulation, SimulationEvent},
 };
+
+/// What a start of a run knows of the starts before it.
+#[derive(Debug, Clone, Default)]
+pub struct Continuation {
+    /// The pages with a record.
+    pub restored: Vec<Restored>,
+    /// The highest number of a lease.
+    pub last_lease: LeaseId,
+}
 
 /// Result of a simulated run.
 #[derive(Debug, Clone, PartialEq)]
