@@ -8,12 +8,12 @@ use std::{
 
 use crate::{
     model::{
-        Attempt, AttemptOutcome, Engine, PageRecord, RankId, RolePattern, ServerTime, Verdict,
+        Attempt, AttemptOutcome, Engine, PageRecord, PageRef, RankId, RolePattern, ServerTime, Verdict,
         configuration::Configuration,
     },
     report::{EndReport, REPORT_FILE},
     simulate::{Description, EngineDescription},
-    store::Reader,
+    store::{Layout, ShardReader},
 };
 
 use super::EstimateError;
@@ -51,22 +51,22 @@ pub fn calibrate(run_directory: &Path) -> Result<Description, EstimateError> {
     Ok(fit(&report, &configuration, &records))
 }
 
-/// The records of the first ranks.
+/// The records of the first ranks, also those that are not final: their requests were on the servers too.
 fn records(run_directory: &Path) -> Result<Vec<PageRecord>, EstimateError> {
-    let mut reader = Reader::open(run_directory)?;
-    let mut by_rank: BTreeMap<RankId, usize> = BTreeMap::new();
-    reader.pages().for_each(|page| *by_rank.entry(page.rank).or_default() += 1);
-    let mut before = 0;
-    let first = by_rank.into_iter().take_while(|(_, pages)| {
-        let takes = before < MOST_RECORDS;
-        before += pages;
-        takes
-    });
-    let ranks: BTreeSet<RankId> = first.map(|(rank, _)| rank).collect();
-    let pages: Vec<_> = reader.pages().filter(|page| ranks.contains(&page.rank)).map(|page| page.page).collect();
-    let mut records = Vec::new();
-    for page in pages {
-        records.extend(reader.read(page)?);
+    let layout = Layout::new(run_directory);
+    let mut files = layout.shards()?;
+    files.sort_by_key(|file| file.rank);
+    let mut records: Vec<PageRecord> = Vec::new();
+    let mut last = None;
+    for file in files {
+        if records.len() >= MOST_RECORDS && last != Some(file.rank) {
+            break;
+        }
+        last = Some(file.rank);
+        let shard = ShardReader::open(&layout.shard(file))?;
+        for row in 0..shard.pages() {
+            records.push(shard.read(row)?);
+        }
     }
     Ok(records)
 }
@@ -104,6 +104,7 @@ fn fit(report: &EndReport, configuration: &Configuration, records: &[PageRecord]
     };
     let served = requests.iter().filter(|(engine, _)| roles.serves(**engine));
     let engines = served.map(|(engine, of)| (names[*engine].clone(), described(*engine, of))).collect();
+    let pages: BTreeSet<PageRef> = records.iter().map(|record| record.page).collect();
     let blank = records.iter().filter(|record| record.verdict == Verdict::Blank && record.attempts.is_empty()).count();
     Description {
         ranks: report.ranks.max(1),
@@ -111,7 +112,7 @@ fn fit(report: &EndReport, configuration: &Configuration, records: &[PageRecord]
         stages: Some(names.names().to_vec()),
         pages: u32::try_from(report.pages).unwrap_or(u32::MAX).max(1),
         pages_per_document: u32::try_from(report.pages / report.documents.max(1)).unwrap_or(u32::MAX).max(1),
-        blank: blank as f64 / records.len().max(1) as f64,
+        blank: blank as f64 / pages.len().max(1) as f64,
         ending: outside - earliest,
         latency: sync_time(configuration, &requests, &roles),
         restart: earliest.max(1.0),
@@ -148,8 +149,6 @@ struct Request {
     failed: bool,
     /// Whether this is the engine's first on the page.
     is_first: bool,
-    /// Mean number in flight on the server meanwhile.
-    in_flight: f64,
 }
 
 /// All requests to an engine.
@@ -162,28 +161,26 @@ impl Requests {
     fn of(engine: Engine, records: &[PageRecord]) -> Requests {
         let attempts = || records.iter().flat_map(|record| &record.attempts);
         let zero = attempts().map(|attempt| attempt.started_unix_ms).min().unwrap_or_default();
-        let mut all = Vec::new();
+        // A later record of a page repeats the attempts of an earlier one.
+        let mut by_page: BTreeMap<PageRef, BTreeMap<(i64, &str), &Attempt>> = BTreeMap::new();
         for record in records {
             let of_engine = record.attempts.iter().filter(|attempt| attempt.stage.engine() == engine);
             let answered = of_engine.filter(|attempt| !matches!(attempt.outcome, AttemptOutcome::Interrupted(_)));
-            all.extend(answered.enumerate().map(|(place, attempt)| request(attempt, zero, place == 0)));
+            let named = answered.map(|attempt| ((attempt.started_unix_ms, attempt.request_id.as_str()), attempt));
+            by_page.entry(record.page).or_default().extend(named);
         }
-        let mut requests = Requests { all };
-        requests.count_in_flight();
-        requests
+        let of_page = |attempts: BTreeMap<(i64, &str), &Attempt>| {
+            let placed = attempts.into_values().enumerate();
+            placed.map(|(place, attempt)| request(attempt, zero, place == 0)).collect::<Vec<_>>()
+        };
+        let all = by_page.into_values().flat_map(of_page).collect();
+        Requests { all }
     }
 
-    /// Computes how many requests each had beside it.
-    fn count_in_flight(&mut self) {
-        let mut changes: BTreeMap<RankId, Vec<(f64, f64)>> = BTreeMap::new();
-        for request in &self.all {
-            changes.entry(request.rank).or_default().extend([(request.begin, 1.0), (request.end, -1.0)]);
-        }
-        let areas: BTreeMap<RankId, Area> = changes.into_iter().map(|(rank, of)| (rank, Area::of(of))).collect();
-        for request in &mut self.all {
-            let Some(area) = areas.get(&request.rank) else { continue };
-            request.in_flight = area.mean(request.begin, request.end);
-        }
+    fn by_rank(&self) -> BTreeMap<RankId, Vec<&Request>> {
+        let mut by_rank: BTreeMap<RankId, Vec<&Request>> = BTreeMap::new();
+        self.all.iter().for_each(|request| by_rank.entry(request.rank).or_default().push(request));
+        by_rank
     }
 
     /// Seconds of each rank's first request since the first of all.
@@ -203,48 +200,48 @@ impl Requests {
         span * ranks / self.all.len().max(1) as f64
     }
 
-    /// Mean number in flight while pages waited for the ranks.
-    fn full(&self) -> f64 {
-        let mut by_rank: BTreeMap<RankId, Vec<&Request>> = BTreeMap::new();
-        for request in &self.all {
-            by_rank.entry(request.rank).or_default().push(request);
-        }
-        let means = by_rank.into_values().filter_map(|requests| {
+    /// Tokens that a rank generated in a second while pages waited for it; `None` if no rank had so many.
+    fn full_rate(&self) -> Option<f64> {
+        let (mut tokens, mut seconds) = (0.0, 0.0);
+        for requests in self.by_rank().into_values() {
             let first = requests.iter().map(|request| request.begin).fold(f64::INFINITY, f64::min);
             let last = requests.iter().map(|request| request.begin).fold(0.0, f64::max);
-            let changes = requests.iter().flat_map(|request| [(request.begin, 1.0), (request.end, -1.0)]).collect();
-            (last > first).then(|| Area::of(changes).mean(first, first + FULL * (last - first)))
-        });
-        mean(&means.collect::<Vec<_>>())
+            let end = first + FULL * (last - first);
+            // Of a request at the end of the span the part counts that lies in it.
+            let part = |one: &&Request| (end.min(one.end) - one.begin).max(0.0) / (one.end - one.begin).max(1e-9);
+            tokens += requests.iter().map(|one| one.tokens * part(one)).sum::<f64>();
+            seconds += end - first;
+        }
+        (tokens > 0.0 && seconds > 0.0).then(|| tokens / seconds)
     }
 
-    /// Adds times, lengths and failures.
-    fn describe(&self, engine: EngineDescription, waited_for: bool) -> EngineDescription {
+    /// Adds times, lengths and failures. For the first engine pages have `waited`.
+    fn describe(&self, engine: EngineDescription, waited: bool) -> EngineDescription {
         let read: Vec<&Request> = self.all.iter().filter(|one| !one.failed && one.tokens > 0.0).collect();
-        let Some(line) = Line::through(&read) else { return engine };
+        let Some(curve) = Curve::of(self, engine.in_flight) else { return engine };
         let page = mean(&read.iter().map(|one| one.tokens).collect::<Vec<_>>());
-        // Between two requests a slot is empty for a moment: with that, a page takes longer.
-        let full = if waited_for { (self.full() / f64::from(engine.in_flight)).clamp(0.5, 1.0) } else { 1.0 };
         let mut lengths: Vec<f64> = read.iter().map(|one| one.tokens / page).collect();
         lengths.sort_by(f64::total_cmp);
         let failed = |first: bool| {
             let all: Vec<_> = self.all.iter().filter(|one| one.is_first == first).collect();
             all.iter().filter(|one| one.failed).count() as f64 / all.len().max(1) as f64
         };
-        let of_failures: Vec<f64> = self
-            .all
-            .iter()
-            .filter(|one| one.failed)
-            .map(|one| (one.end - one.begin) / (page * line.seconds(one.in_flight)).max(1e-9))
-            .collect();
+        let of_failures = self.all.iter().filter(|one| one.failed).map(|one| one.tokens / page);
+        // The rate of a full server is measured as such, so that it holds with the moments in which a slot is empty
+        // between two requests. The curve gives its ratio to that of a server with fewer requests.
+        let full = f64::from(engine.in_flight);
+        let each = match self.full_rate().filter(|_| waited) {
+            Some(rate) => full / rate / curve.saturation.max(full),
+            None => curve.each,
+        };
         EngineDescription {
-            page_floor: line.alone * page / full,
-            page_each: 0.0,
-            page_prefill: line.each * page,
+            page_floor: each * curve.saturation * page,
+            page_each: each * page,
+            page_prefill: 0.0,
             lengths: thinned(&lengths),
             failures: failed(true),
             failures_again: failed(false),
-            failure_length: mean(&of_failures),
+            failure_length: mean(&of_failures.collect::<Vec<_>>()),
             ..engine
         }
     }
@@ -259,64 +256,67 @@ fn request(attempt: &Attempt, zero: i64, is_first: bool) -> Request {
         tokens: f64::from(attempt.tokens.completion),
         failed: matches!(attempt.outcome, AttemptOutcome::Failed(_)),
         is_first,
-        in_flight: 1.0,
     }
 }
 
-/// Seconds for a token with a number of requests in flight: a line.
+/// Seconds for a token: `each × max(saturation, requests in flight)`.
 #[derive(Debug, Clone, Copy)]
-struct Line {
-    alone: f64,
+struct Curve {
+    /// Up to this number, requests do not slow each other down.
+    saturation: f64,
     each: f64,
 }
 
-impl Line {
-    /// The line through the times of these requests, least squares weighted by their tokens, with no negative part;
-    /// `None` without requests.
-    fn through(requests: &[&Request]) -> Option<Line> {
-        let sum = |of: &dyn Fn(&Request) -> f64| requests.iter().map(|one| of(one)).sum::<f64>();
-        let weight = sum(&|one| one.tokens);
-        if weight <= 0.0 {
-            return None;
-        }
-        let seconds = sum(&|one| one.end - one.begin);
-        let (x, y) = (sum(&|one| one.in_flight * one.tokens) / weight, seconds / weight);
-        let spread = sum(&|one| one.tokens * (one.in_flight - x).powi(2));
-        let product = sum(&|one| (one.in_flight - x) * (one.end - one.begin - y * one.tokens));
-        // Without other numbers in flight nothing tells the two apart: as on a server that is fully used.
-        let each = if spread > 1e-6 * weight { product / spread } else { y / x };
-        let each = each.clamp(0.0, y / x);
-        Some(Line { alone: y - each * x, each })
-    }
-
-    fn seconds(&self, in_flight: f64) -> f64 {
-        self.alone + self.each * in_flight
+impl Curve {
+    /// The curve that explains the tokens of the answers best, by the seconds that each had with every number in flight
+    /// beside it. `None` without answers.
+    fn of(requests: &Requests, in_flight: u32) -> Option<Curve> {
+        /// Saturations that are tried.
+        const TRIED: u32 = 32;
+        let answers: Vec<(f64, Vec<(f64, f64)>)> = requests
+            .by_rank()
+            .into_values()
+            .flat_map(|of_rank| {
+                let changes = of_rank.iter().flat_map(|one| [(one.begin, 1.0), (one.end, -1.0)]).collect();
+                let load = Load::of(changes);
+                let read = of_rank.into_iter().filter(|one| !one.failed && one.tokens > 0.0);
+                read.map(|one| (one.tokens, load.levels(one.begin, one.end))).collect::<Vec<_>>()
+            })
+            .collect();
+        let at = |step: u32| 1.0 + f64::from(step) / f64::from(TRIED) * f64::from(in_flight.saturating_sub(1));
+        let fitted = |saturation: f64| {
+            let work = |levels: &[(f64, f64)]| levels.iter().map(|(n, time)| time / n.max(saturation)).sum::<f64>();
+            let works: Vec<(f64, f64)> = answers.iter().map(|(tokens, levels)| (*tokens, work(levels))).collect();
+            let square = works.iter().map(|(_, work)| work * work).sum::<f64>();
+            let rate = works.iter().map(|(tokens, work)| tokens * work).sum::<f64>() / square;
+            // Not squares: a request that the records lack must not decide.
+            let error = works.iter().map(|(tokens, work)| (tokens - rate * work).abs()).sum::<f64>();
+            (error, Curve { saturation, each: 1.0 / rate })
+        };
+        let curves = (0..=TRIED).map(|step| fitted(at(step))).filter(|(_, curve)| curve.each.is_finite());
+        curves.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, curve)| curve)
     }
 }
 
-/// The number of requests in flight over time, and its integral.
-struct Area(Vec<(f64, f64, f64)>);
+/// The number of requests in flight from each moment on.
+struct Load(Vec<(f64, f64)>);
 
-impl Area {
-    fn of(mut changes: Vec<(f64, f64)>) -> Area {
+impl Load {
+    fn of(mut changes: Vec<(f64, f64)>) -> Load {
         changes.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (mut number, mut area, mut last) = (0.0, 0.0, 0.0);
-        let steps = changes.into_iter().map(|(at, change)| {
-            area += number * (at - last);
-            (number, last) = (number + change, at);
-            (at, area, number)
+        let steps = changes.into_iter().scan(0.0, |number, (at, change)| {
+            *number += change;
+            Some((at, *number))
         });
-        Area(steps.collect())
+        Load(steps.collect())
     }
 
-    fn until(&self, time: f64) -> f64 {
-        let after = self.0.partition_point(|(at, _, _)| *at <= time);
-        let Some((at, area, number)) = after.checked_sub(1).and_then(|place| self.0.get(place)) else { return 0.0 };
-        area + number * (time - at)
-    }
-
-    fn mean(&self, from: f64, to: f64) -> f64 {
-        if to > from { (self.until(to) - self.until(from)) / (to - from) } else { 1.0 }
+    /// The numbers in flight between two times, and the seconds of each.
+    fn levels(&self, from: f64, to: f64) -> Vec<(f64, f64)> {
+        let first = self.0.partition_point(|(at, _)| *at <= from).saturating_sub(1);
+        let ends = self.0.iter().skip(first + 1).map(|(at, _)| *at).chain([f64::INFINITY]);
+        let steps = self.0.iter().skip(first).zip(ends).take_while(|((at, _), _)| *at < to);
+        steps.map(|((at, number), end)| (*number, end.min(to) - at.max(from))).collect()
     }
 }
 
@@ -329,4 +329,44 @@ fn thinned(sorted: &[f64]) -> Vec<f64> {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |sum, value| sum + value) / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests of one rank on a server that gives each 100 tokens a second, up to two, and then shares 200.
+    fn requests() -> Requests {
+        let mut server = Vec::new();
+        let (mut now, mut waiting) = (0.0, (0..60).map(|index| 100.0 + 10.0 * f64::from(index % 7)));
+        let mut in_flight: Vec<(f64, f64, f64)> = Vec::new();
+        loop {
+            while in_flight.len() < 4
+                && let Some(tokens) = waiting.next()
+            {
+                in_flight.push((now, tokens, tokens));
+            }
+            let speed = 100.0_f64.min(200.0 / in_flight.len() as f64);
+            let Some(left) = in_flight.iter().map(|(_, _, left)| *left).min_by(f64::total_cmp) else { break };
+            now += left / speed;
+            in_flight.iter_mut().for_each(|(_, _, of)| *of -= left);
+            server.extend(
+                in_flight.extract_if(.., |(_, _, left)| *left <= 1e-9).map(|(begin, tokens, _)| (begin, now, tokens)),
+            );
+        }
+        let request =
+            |(begin, end, tokens)| Request { rank: RankId(0), begin, end, tokens, failed: false, is_first: true };
+        Requests { all: server.into_iter().map(request).collect() }
+    }
+
+    #[test]
+    fn the_speed_of_a_server_follows_from_its_requests() {
+        let described = requests().describe(EngineDescription { in_flight: 4, ..Default::default() }, true);
+        let mean = requests().all.iter().map(|one| one.tokens).sum::<f64>() / 60.0;
+        for (number, expected) in [(1, mean / 100.0), (2, mean / 100.0), (4, mean / 50.0)] {
+            let seconds = described.page().seconds(number);
+            assert!((seconds / expected - 1.0).abs() < 0.03, "{number} in flight: {seconds}, not {expected}");
+        }
+        assert_eq!((described.failures, described.lengths.len()), (0.0, 60));
+    }
 }
