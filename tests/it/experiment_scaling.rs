@@ -76,8 +76,9 @@ fn the_points_of_a_curve_are_runs_on_servers_that_start_once() {
         assert_eq!(line["pages"], if mode == "weak" { 10 * ranks } else { 20 }, "{line}");
         let by_rank = line["by_rank"].as_array().unwrap();
         assert_eq!(by_rank.len() as u64, ranks, "{line}");
+        // The last pages may have records of two ranks.
         let pages: u64 = by_rank.iter().map(|rank| rank["pages"].as_u64().unwrap()).sum();
-        assert_eq!(line["pages"], pages, "{line}");
+        assert!(pages >= line["pages"].as_u64().unwrap(), "{line}");
         let (seconds, reading) = (line["seconds"].as_f64().unwrap(), line["reading_seconds"].as_f64().unwrap());
         assert!(reading > 0.0 && reading < seconds, "{line}");
         let parts: f64 = line["server_seconds"].as_object().unwrap().values().map(|part| part.as_f64().unwrap()).sum();
