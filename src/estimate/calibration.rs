@@ -271,7 +271,7 @@ impl Curve {
     /// The curve that explains the tokens of the answers best, by the seconds that each had with every number in flight
     /// beside it. `None` without answers.
     fn of(requests: &Requests, in_flight: u32) -> Option<Curve> {
-        /// Saturations that are tried.
+        /// Steps between two saturations that are tried, in the whole range and then around the best.
         const TRIED: u32 = 32;
         let answers: Vec<(f64, Vec<(f64, f64)>)> = requests
             .by_rank()
@@ -283,7 +283,6 @@ impl Curve {
                 read.map(|one| (one.tokens, load.levels(one.begin, one.end))).collect::<Vec<_>>()
             })
             .collect();
-        let at = |step: u32| 1.0 + f64::from(step) / f64::from(TRIED) * f64::from(in_flight.saturating_sub(1));
         let fitted = |saturation: f64| {
             let work = |levels: &[(f64, f64)]| levels.iter().map(|(n, time)| time / n.max(saturation)).sum::<f64>();
             let works: Vec<(f64, f64)> = answers.iter().map(|(tokens, levels)| (*tokens, work(levels))).collect();
@@ -293,8 +292,15 @@ impl Curve {
             let error = works.iter().map(|(tokens, work)| (tokens - rate * work).abs()).sum::<f64>();
             (error, Curve { saturation, each: 1.0 / rate })
         };
-        let curves = (0..=TRIED).map(|step| fitted(at(step))).filter(|(_, curve)| curve.each.is_finite());
-        curves.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, curve)| curve)
+        let best = |from: f64, to: f64| {
+            let at = |step: u32| from + f64::from(step) / f64::from(TRIED) * (to - from);
+            let curves = (0..=TRIED).map(|step| fitted(at(step))).filter(|(_, curve)| curve.each.is_finite());
+            curves.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, curve)| curve)
+        };
+        let most = f64::from(in_flight.max(1));
+        let step = (most - 1.0) / f64::from(TRIED);
+        let Curve { saturation, .. } = best(1.0, most)?;
+        best((saturation - step).max(1.0), (saturation + step).min(most))
     }
 }
 
