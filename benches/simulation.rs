@@ -33,6 +33,7 @@ fn main() {
             in_flight,
             page,
             lengths: Lengths::Lognormal(0.5),
+            length_correlation: 0.8,
             failures: Failures { first: 0.03, again: 0.8, length: 0.7 },
             start: Spread { mean: Duration::from_secs(140), deviation: Duration::from_secs(20) },
             switch_first: Spread::none(Duration::from_secs(140)),

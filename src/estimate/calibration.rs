@@ -16,7 +16,7 @@ use crate::{
     store::{Layout, ShardReader},
 };
 
-use super::EstimateError;
+use super::{EstimateError, length_correlation::length_correlation};
 
 /// The records that are read belong to the first ranks that have this many together.
 const MOST_RECORDS: usize = 50_000;
@@ -100,7 +100,8 @@ fn fit(report: &EndReport, configuration: &Configuration, records: &[PageRecord]
             switch_back: switch,
             ..Description::default().engine(names, engine)
         };
-        of.describe(described, engine == Engine::FIRST)
+        let length_correlation = length_correlation(engine, records).unwrap_or(described.length_correlation);
+        of.describe(EngineDescription { length_correlation, ..described }, engine == Engine::FIRST)
     };
     let served = requests.iter().filter(|(engine, _)| roles.serves(**engine));
     let engines = served.map(|(engine, of)| (names[*engine].clone(), described(*engine, of))).collect();

@@ -11,6 +11,7 @@ mod documents;
 mod earlier;
 mod error;
 mod job_size;
+mod length_correlation;
 mod notes;
 mod page_cost;
 mod proposal;

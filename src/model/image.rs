@@ -76,3 +76,10 @@ pub struct ImageFacts {
     /// Time of encoding, in microseconds.
     pub encode_micros: u32,
 }
+
+impl ImageFacts {
+    /// Area of its ink, in square inches.
+    pub fn ink_area(&self) -> f32 {
+        self.ink * self.size.area() as f32 / (self.dpi * self.dpi)
+    }
+}

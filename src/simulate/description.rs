@@ -79,6 +79,8 @@ pub struct EngineDescription {
     /// Lengths of pages, of which each is as likely as every other; they take the place of `length_sigma`. Only their
     /// ratios count.
     pub lengths: Vec<f64>,
+    /// How much a rank knows of the lengths before it asks: the correlation of expected and actual ones, 0.0..=1.0.
+    pub length_correlation: f64,
     /// Share of pages whose first attempt fails, 0.0..=1.0.
     pub failures: f64,
     /// Share of the further attempts on those pages that fail again, 0.0..=1.0.
@@ -164,6 +166,7 @@ impl Default for EngineDescription {
             page_prefill: page.prefill,
             length_sigma: 0.5,
             lengths: Vec::new(),
+            length_correlation: 0.8,
             failures: 0.03,
             failures_again: 0.8,
             failure_length: 0.7,
@@ -191,12 +194,15 @@ impl EngineDescription {
         let lengths = if self.lengths.is_empty() {
             Lengths::Lognormal(self.length_sigma)
         } else {
-            Lengths::Measured(self.lengths.iter().map(|length| length / mean).collect())
+            let mut lengths: Vec<f64> = self.lengths.iter().map(|length| length / mean).collect();
+            lengths.sort_by(f64::total_cmp);
+            Lengths::Measured(lengths)
         };
         EngineService {
             in_flight: self.in_flight,
             page: self.page(),
             lengths,
+            length_correlation: self.length_correlation,
             failures: Failures { first: self.failures, again: self.failures_again, length: self.failure_length },
             start: Spread { mean: seconds(self.start), deviation: seconds(self.start_deviation) },
             switch_first: Spread::none(seconds(self.switch_first)),
@@ -207,7 +213,11 @@ impl EngineDescription {
     fn check(&self, name: &EngineName) -> Result<(), DescriptionError> {
         let key = |key: &str| format!("engines.{name}.{key}");
         at_least_one(key("in_flight"), self.in_flight)?;
-        for (name, value) in [("failures", self.failures), ("failures_again", self.failures_again)] {
+        for (name, value) in [
+            ("failures", self.failures),
+            ("failures_again", self.failures_again),
+            ("length_correlation", self.length_correlation),
+        ] {
             share(key(name), value)?;
         }
         let times = [

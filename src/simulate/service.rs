@@ -56,6 +56,8 @@ pub struct EngineService {
     pub page: PageTime,
     /// Lengths of the pages.
     pub lengths: Lengths,
+    /// How much a rank knows of the lengths before it asks: the correlation of expected and actual ones, 0.0..=1.0.
+    pub length_correlation: f64,
     /// How attempts fail.
     pub failures: Failures,
     /// Time from the start of the run until the server of a rank is ready.
@@ -112,7 +114,7 @@ impl PageTime {
 pub enum Lengths {
     /// Lognormal, with this standard deviation of the logarithm.
     Lognormal(f64),
-    /// Each of these is as likely as every other. There is at least one.
+    /// Each of these is as likely as every other. There is at least one, and they are sorted.
     Measured(Vec<f64>),
 }
 
@@ -121,18 +123,36 @@ impl Lengths {
     pub(super) fn of(&self, place: u64, seed: u64) -> f64 {
         let first = hash(place ^ hash(seed));
         match self {
-            Lengths::Lognormal(sigma) => {
-                // The Box-Muller method.
-                let radius = (-2.0 * (1.0 - share(first)).ln()).sqrt();
-                let normal = radius * (std::f64::consts::TAU * share(hash(first))).cos();
-                (sigma * normal - sigma * sigma / 2.0).exp()
-            }
+            Lengths::Lognormal(sigma) => (sigma * normal(first) - sigma * sigma / 2.0).exp(),
             Lengths::Measured(lengths) => {
                 let length = (evenly(place, seed, LENGTHS) * lengths.len() as f64) as usize;
                 lengths.get(length).copied().unwrap_or(1.0)
             }
         }
     }
+
+    /// The place of the page's length among all, as a number of mean 0 and deviation 1.
+    fn score(&self, place: u64, seed: u64) -> f64 {
+        match self {
+            Lengths::Lognormal(_) => normal(hash(place ^ hash(seed))),
+            Lengths::Measured(_) => (evenly(place, seed, LENGTHS) - 0.5) * 12.0_f64.sqrt(),
+        }
+    }
+}
+
+impl EngineService {
+    /// What a rank expects of the length of the page with this place among all. Only the order of pages counts.
+    pub(super) fn expected(&self, place: u64, seed: u64) -> f64 {
+        let known = self.length_correlation;
+        let unknown = normal(hash(hash(place) ^ seed));
+        known * self.lengths.score(place, seed) + (1.0 - known * known).max(0.0).sqrt() * unknown
+    }
+}
+
+/// A normally distributed number from random bits, by the method of Box and Muller.
+fn normal(bits: u64) -> f64 {
+    let radius = (-2.0 * (1.0 - share(bits)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * share(hash(bits))).cos()
 }
 
 /// How attempts of an engine fail.

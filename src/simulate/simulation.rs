@@ -1,10 +1,11 @@
 //! Simulated ranks, servers, pages and faults.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use oorandom::Rand64;
 
 use crate::{
+    concurrency::{Length, WaitingPages},
     model::{AttemptOutcome, Engine, EngineSet, FailureClass, LeaseId, MachineFault, PageRef, Prior, RankId, Unit},
     schedule::{Event, Tick},
     server::{Requests, StartBudget},
@@ -75,7 +76,7 @@ struct SimulatedRank {
     lost: EngineSet,
     /// Its servers were restarted on an order of rank 0.
     restarted: bool,
-    waiting: VecDeque<Task>,
+    waiting: WaitingPages<Task>,
     in_flight: Vec<Task>,
     /// Pages in flight that share the server, and how their attempts end.
     shared: Sharing<(Task, AttemptOutcome)>,
@@ -167,7 +168,8 @@ impl<'a> Simulation<'a> {
         };
         for index in 0..cluster.ranks {
             let rank = RankId(index);
-            simulation.ranks.push(SimulatedRank { alive: true, ..SimulatedRank::default() });
+            let waiting = WaitingPages::new(cluster.credits);
+            simulation.ranks.push(SimulatedRank { alive: true, waiting, ..SimulatedRank::default() });
             let role = cluster.roles.of(rank, cluster.ranks);
             let joined = Event::RankJoined { rank, role, credits: cluster.credits };
             let delay = simulation.preparation() + simulation.jitter(cluster.latency);
@@ -248,12 +250,23 @@ impl<'a> Simulation<'a> {
                     }
                     self.ranks[rank.0 as usize].hanging.push(task);
                 }
-                Next::Ask(task) if serves => self.ranks[rank.0 as usize].waiting.push_back(task),
+                Next::Ask(task) if serves => {
+                    let length = self.expected_length(&task);
+                    self.ranks[rank.0 as usize].waiting.push(length, task);
+                }
                 // The pages were sent before the loss of the engine was reported.
                 Next::Ask(task) => self.give_back(rank, task, MachineFault::ConnectionLost),
             }
         }
         self.start_tasks(rank);
+    }
+
+    /// The length that the rank expects of an answer.
+    fn expected_length(&self, task: &Task) -> Length {
+        let Service::Shared(service) = &self.cluster.service else { return Length(0.0) };
+        let place = self.place(task.page);
+        let expected = service.engine(task.unit.engine).map(|engine| engine.expected(place, self.cluster.seed));
+        Length(expected.unwrap_or_default() as f32)
     }
 
     /// Whether a page that the rank starts now hangs.
@@ -383,7 +396,7 @@ impl<'a> Simulation<'a> {
     fn start_independent(&mut self, rank: RankId, service: &IndependentService) {
         let index = rank.0 as usize;
         while self.ranks[index].has_slot(service.in_flight) {
-            let Some(task) = self.ranks[index].waiting.pop_front() else { return };
+            let Some(task) = self.ranks[index].waiting.pop() else { return };
             let state = &mut self.ranks[index];
             state.in_flight.push(task.clone());
             state.requests.asks(state.server_start, task.unit.trial);
@@ -407,7 +420,7 @@ impl<'a> Simulation<'a> {
         self.progress(rank);
         let in_flight = self.cluster.in_flight(self.ranks[index].up);
         while self.ranks[index].has_slot(in_flight) {
-            let Some(task) = self.ranks[index].waiting.pop_front() else { break };
+            let Some(task) = self.ranks[index].waiting.pop() else { break };
             let Some(engine) = service.engine(task.unit.engine) else { break };
             let (failures, place) = (engine.failures, self.place(task.page));
             let fails = match task.has_failed() {
@@ -535,7 +548,7 @@ impl<'a> Simulation<'a> {
     /// Does what a worker does after an attempt.
     fn continue_page(&mut self, rank: RankId, task: Task, outcome: AttemptOutcome) {
         match task.continue_page(rank, outcome) {
-            Next::Ask(task) => self.ranks[rank.0 as usize].waiting.push_front(task),
+            Next::Ask(task) => self.ranks[rank.0 as usize].waiting.push(Length::NEXT, task),
             Next::Tell(event) => self.tell_scheduler(event),
         }
     }
@@ -558,7 +571,7 @@ impl<'a> Simulation<'a> {
             self.continue_page(rank, task, died);
         }
         if spent || self.chance(self.cluster.engine_losses) {
-            let waiting = std::mem::take(&mut self.ranks[rank.0 as usize].waiting);
+            let waiting = self.ranks[rank.0 as usize].waiting.take_all();
             self.lose_engine(rank, engine);
             for task in waiting {
                 self.give_back(rank, task, MachineFault::ConnectionLost);
@@ -577,7 +590,7 @@ impl<'a> Simulation<'a> {
             return;
         }
         let mut tasks = state.take_in_flight();
-        tasks.extend(std::mem::take(&mut state.waiting));
+        tasks.extend(state.waiting.take_all());
         if !self.cluster.holds_on {
             tasks.extend(std::mem::take(&mut state.hanging));
         }

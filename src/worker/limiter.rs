@@ -96,7 +96,7 @@ impl Limiter {
             rests: false,
         };
         Limiter {
-            slots: Slots::new(in_flight.first()),
+            slots: Slots::new(in_flight.first(), in_flight.credits()),
             held: AtomicU32::new(0),
             isolated: AtomicU32::new(0),
             no_pages: Mutex::default(),

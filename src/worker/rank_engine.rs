@@ -1,6 +1,10 @@
 //! A running engine of this rank: its profile, its server, and the limit on the requests in flight.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
@@ -12,6 +16,7 @@ use super::{
     slots::Slot,
 };
 use crate::{
+    concurrency::{Length, PageLengths},
     engine::Profile,
     model::{Engine, MachineFault, RankId, Role, configuration::Configuration},
     server::{DesiredState, GpuPermits, MemoryShare, Service, ServiceEvent, ServicePlan},
@@ -22,6 +27,7 @@ pub(super) struct RankEngine {
     pub(super) profile: Arc<Profile>,
     pub(super) service: Service,
     pub(super) limiter: Arc<Limiter>,
+    pub(super) page_lengths: Mutex<PageLengths>,
     _monitor: ServerMonitor,
 }
 
@@ -81,14 +87,14 @@ impl RankEngine {
         let limiter = Arc::new(Limiter::new(in_flight));
         let pacing = Pacing { in_flight, found_limits };
         let monitor = ServerMonitor::start(&Handle::current(), Arc::clone(&limiter), pacing, service.life(), file);
-        RankEngine { profile, service, limiter, _monitor: monitor }
+        RankEngine { profile, service, limiter, page_lengths: Mutex::default(), _monitor: monitor }
     }
 
-    /// Waits for a request slot of the engine's server.
+    /// Waits for a request slot of the engine's server, for a page of this expected length.
     ///
     /// # Errors
     /// The run ends and no more slots are given.
-    pub(super) async fn slot(&self) -> Result<Slot<'_>, MachineFault> {
-        self.limiter.slots().acquire().await
+    pub(super) async fn slot(&self, length: Length) -> Result<Slot<'_>, MachineFault> {
+        self.limiter.slots().acquire(length).await
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    concurrency::Length,
     engine::{Asking, AttemptResult},
     model::{
         Answer, Attempt, AttemptOutcome, Engine, EngineSet, FailureClass, ImageFacts, MachineFault, PageLayout,
@@ -16,7 +17,7 @@ use crate::{
         state::{AfterAttempt, Budget, RetryState},
     },
     server::{Ready, ReportedDeath},
-    worker::{rank_engine::RankEngine, slots::Slot},
+    worker::{mutex::lock, rank_engine::RankEngine, slots::Slot},
 };
 
 use super::{
@@ -180,7 +181,7 @@ impl StageAttempts<'_> {
     async fn ask(&mut self, image: PartImage) -> Result<Asked, MachineFault> {
         // A server can die during the wait for a slot: so the ready server is looked up afterwards.
         if self.slot.is_none() {
-            self.slot = Some(self.engine.slot().await?);
+            self.slot = Some(self.engine.slot(self.length()).await?);
         }
         let number = self.progress.of_this_start().len() + 1;
         let request_id = self.task.request_id(number, &image.image.shown, image.parts);
@@ -200,6 +201,15 @@ impl StageAttempts<'_> {
         Ok(Asked { image, request_id, result })
     }
 
+    /// The expected length of the answers that the page needs.
+    fn length(&self) -> Length {
+        if self.progress.made_here() > 0 {
+            return Length::NEXT;
+        }
+        let ink = self.page.as_ref().map_or(0.0, |page| page.ink_from(self.part));
+        lock(&self.engine.page_lengths).expected(self.task.page.document, ink)
+    }
+
     /// Records the attempt and decides what follows. Gives the reading if the stage is over.
     async fn judge(&mut self, asked: Asked) -> Result<Option<Reading>, MachineFault> {
         let Asked { image, request_id, result } = asked;
@@ -208,6 +218,10 @@ impl StageAttempts<'_> {
         correct_blank(&mut attempt, &image.evidence(decides), self.progress.counting());
         self.correct_repeated(&mut attempt, &image, text.as_ref());
         let (outcome, reason) = (attempt.outcome, attempt.reason.clone());
+        if outcome == AttemptOutcome::Accepted {
+            let document = self.task.page.document;
+            lock(&self.engine.page_lengths).add(document, image.ink(), attempt.tokens.completion);
+        }
         let with = self.answer.clone().with(text, language, attempt.kept_characters, self.progress.total());
         self.progress.add(attempt, &with);
         match self.retry.after(outcome) {

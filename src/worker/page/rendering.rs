@@ -26,6 +26,11 @@ impl RenderedPage {
         self.page.parts.iter().all(|part| part.shown.view == view)
     }
 
+    /// Ink of the images from this one on that have something to read, in square inches.
+    pub(super) fn ink_from(&self, part: usize) -> f32 {
+        self.page.parts.iter().skip(part).filter(|part| !part.blank).map(|part| part.facts.ink_area()).sum()
+    }
+
     /// One of its images as it is sent; `None` after the last.
     pub(super) fn image(&self, part: usize) -> Option<PartImage> {
         let drawn = self.page.parts.get(part)?;
@@ -48,9 +53,14 @@ pub(super) struct PartImage {
 }
 
 impl PartImage {
+    /// Its ink, in square inches.
+    pub(super) fn ink(&self) -> f32 {
+        self.facts.ink_area()
+    }
+
     /// Evidence besides the engine's answer. `decides`: the image is the last of its page, and none before it had text.
     pub(super) fn evidence(&self, decides: bool) -> ImageEvidence {
-        let ink = self.facts.ink * self.facts.size.area() as f32 / (self.facts.dpi * self.facts.dpi);
+        let ink = self.ink();
         ImageEvidence { shown: self.image.shown, parts: self.parts, inked: !self.blank, ink, decides }
     }
 }
